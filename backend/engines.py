@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a generator and a rigger are, and the registry that finds them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+# progress(stage, fraction 0..1 of the whole job, message); raises Cancelled when the user has asked to stop.
+Progress = Callable[[str, float, str], None]
+
+
+@dataclass
+class GenerateRequest:
+    """One picture to one mesh. `markers` (pixels of the upright picture) override what the engine finds."""
+
+    picture: Path
+    out_dir: Path
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    markers: dict[str, Any] | None = None
+
+
+@dataclass
+class GeneratedMesh:
+    """A GLB (Y up, metres, facing +Z) and what the engine knows about it.
+
+    landmarks: {"joints": {vrm bone: [x, y, z]}, "face": see backend.image.face} in the GLB's coordinates, or {} if unknown.
+    warnings: [{"code": str, "message": one sentence}].
+    """
+
+    mesh: Path
+    label: str
+    landmarks: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class RigRequest:
+    """A mesh.npz (see docs/architecture.md) to a rig for the very vertices in it. `joints` are known joint positions, if any."""
+
+    mesh: Path
+    out_dir: Path
+    seed: int = 0
+    joints: dict[str, list[float]] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Rig:
+    """A rig.npz (see docs/architecture.md), and `humanoid`: VRM bone name -> joint name where the rigger knows it."""
+
+    rig: Path
+    label: str
+    humanoid: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+
+class Generator(Protocol):
+    name: str
+    label: str
+
+    def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh: ...
+
+
+class Rigger(Protocol):
+    name: str
+    label: str
+
+    def rig(self, request: RigRequest, progress: Progress) -> Rig: ...

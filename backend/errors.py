@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exceptions that leave an engine."""
+
+
+class BackendError(Exception):
+    """A job cannot go on for a reason the user can understand.
+
+    `code` is a stable word for programs, `message` one sentence (what and why), `hint` what to do next.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class Cancelled(Exception):
+    """Raised from a progress callback when the user has asked to stop."""

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Registers the layers bottom up, and unregisters them top down."""
+
+from . import operators, panels
+from .avatar_addon import preferences, properties
+
+MODULES = (preferences, properties, operators, panels)
+
+
+def register() -> None:
+    for module in MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(MODULES):
+        module.unregister()
