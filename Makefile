@@ -1,0 +1,49 @@
+# Everything a developer or a curious user runs. `make demo` and `make test` are all that a fresh machine needs.
+PYTHON ?= python3.11
+BPY    ?= 4.5.15
+BACKEND = .venv/backend/bin/python
+BLENDER = .venv/bpy-$(BPY)/bin/python
+OUT     ?= build/avatars
+export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
+
+.PHONY: demo avatar test test-unit test-addon lint e2e gui extension clean env-backend env-bpy
+
+demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
+	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo
+	@echo
+	@echo "Look at build/demo/companion.sheet.png; the avatar is build/demo/companion.vrm."
+
+avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
+	$(BLENDER) avatar_addon/batch.py -- $(PICTURES) --out $(OUT)
+
+test: lint test-unit test-addon  ## Everything that needs no window and no browser
+
+test-unit: env-backend
+	$(BACKEND) -m pytest tests/unit
+
+test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blender
+	$(BLENDER) -m pytest tests/addon
+
+lint: env-backend
+	$(BACKEND) -m ruff check .
+	$(BACKEND) -m ruff format --check .
+	$(BACKEND) -m mypy
+	$(BACKEND) tools/check_layers.py
+
+e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and Khronos' validator
+	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e
+
+gui: env-backend  ## A few steps in a real Blender window (needs GUI_BLENDER, see docs/development.md)
+	$(BACKEND) tests/gui/run.py --out build/gui
+
+extension: env-bpy  ## The installable zip in dist/
+	$(BLENDER) tools/build_extension.py
+
+env-backend:
+	@$(PYTHON) tools/make_env.py .venv/backend tests/requirements-backend.txt
+
+env-bpy:
+	@$(PYTHON) tools/make_env.py .venv/bpy-$(BPY) tests/requirements-bpy-$(BPY).txt
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
