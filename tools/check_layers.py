@@ -23,7 +23,7 @@ def main() -> int:
         for name in LAYERS:
             (package / name).symlink_to(ROOT / name)
         code = f"import sys; sys.path.insert(0, {folder!r}); from importlinter.cli import lint_imports_command as lint; lint()"
-        return subprocess.run([sys.executable, "-c", code, "--config", str(ROOT / "pyproject.toml"), "--no-cache"], cwd=folder).returncode
+        return subprocess.run([sys.executable, "-c", code, str(ROOT / "pyproject.toml"), "--no-cache"], cwd=folder).returncode
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""`make e2e`: pictures -> batch -> VRM files -> checks on the files -> three-vrm in headless Chromium, with screenshots.
+
+Without PICTURES it draws the project's own varied pictures (tools/characters) and adds the sample. Prints a line an avatar and ends with
+`N passed, N failed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT), str(HERE)]
+from file_checks import Checks  # noqa: E402
+
+
+def call(*command: object, **options) -> int:
+    return subprocess.run([str(part) for part in command], cwd=ROOT, **options).returncode
+
+
+def browser() -> str | None:
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def draw_pictures(folder: Path) -> list[Path]:
+    if call(sys.executable, "tools/characters/make_set.py", folder):
+        sys.exit("The test pictures could not be drawn; see above.")
+    return [ROOT / "examples/companion.png", *sorted(p for p in folder.iterdir() if p.suffix in (".png", ".jpg"))]
+
+
+def check_files(avatars: list[Path]) -> int:
+    """Prints the figures of every file; returns how many failed."""
+    failed = 0
+    for avatar in avatars:
+        checks = Checks(avatar)
+        failed += bool(checks.failures)
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in checks.figures.items())
+        print(f"{'FAIL' if checks.failures else 'ok  '} {avatar.stem}: {figures}", flush=True)
+        for sentence in checks.failures:
+            print(f"       {sentence}", flush=True)
+    return failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", nargs="*", type=Path, help="pictures, or .vrm files to check as they are")
+    parser.add_argument("--blender", required=True, help="the interpreter that has bpy, or a Blender binary's Python")
+    parser.add_argument("--out", type=Path, default=ROOT / "build/e2e")
+    arguments = parser.parse_args()
+    chromium = browser()
+    if not chromium or not shutil.which("npm"):
+        print(
+            "The browser check needs npm and Chromium (Debian: apt-get install npm chromium); set CHROMIUM to another one.", file=sys.stderr
+        )
+        return 2
+    out = arguments.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    if not (HERE / "node_modules/.package-lock.json").exists() and call("npm", "ci", "--no-audit", "--no-fund", "--prefix", HERE):
+        return 1
+    given = [path.absolute() for path in arguments.pictures]
+    avatars = [path for path in given if path.suffix == ".vrm"]
+    pictures = [path for path in given if path.suffix != ".vrm"] or ([] if avatars else draw_pictures(out / "pictures"))
+    made = 0
+    if pictures:
+        made = call(arguments.blender, "avatar_addon/batch.py", "--", *pictures, "--out", out / "avatars")
+        avatars += sorted((out / "avatars").glob("*.vrm"))
+    bad_files = check_files(avatars)
+    seen = call("node", HERE / "check.mjs", out, *avatars, env=os.environ | {"CHROMIUM": chromium}) if avatars else 1
+    return 1 if made or bad_files or seen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
