@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m backend [command]`. Without a command it is the worker that Blender talks to."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+# name -> module:function taking the remaining arguments and returning the exit status; imported only when asked for.
+COMMANDS = {
+    "worker": "backend.commands:worker",
+    "hello": "backend.commands:hello",
+}
+
+
+def main(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else "worker"
+    if name not in COMMANDS:
+        print(f"Unknown command {name!r}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    module, function = COMMANDS[name].split(":")
+    return getattr(importlib.import_module(module), function)(arguments[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
