@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+
 from avatar_addon.vrm.vrm_file import VrmFile, VrmFileError
 
 MAX_BYTES, MAX_TRIANGLES = 12_000_000, 60_000
