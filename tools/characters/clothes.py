@@ -188,6 +188,11 @@ def coat(d: Drawing, f: Figure) -> None:
     k, b = f.body * f.look.build, f.body
     for side in SIDES:
         leg(d, f, side, second, shoes, boot=0.45, sole="#2b2430")
+    seat = [
+        (f.cx + x * k, f.chin + y * b)
+        for x, y in ((-0.10, 0.38), (0.10, 0.38), (0.12, 0.50), (0.08, 0.56), (0, 0.565), (-0.08, 0.56), (-0.12, 0.50))
+    ]
+    d.shape(smooth(seat), second, 0.8)
     neck(d, f)
     for side in SIDES:
         arm(d, f, side, main, cuff=accent, reach=0.95, loose=1.25)
