@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MAX_LINE = 1 << 24  # bytes; bounds the memory, no message is near it
+INTERRUPT = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)  # Windows sends Ctrl-C to its own group only
 Convert = Callable[[bytes], Any]
 
 
@@ -83,7 +84,7 @@ class Child:
         """What Ctrl-C in a terminal does."""
         if self.process.poll() is None:
             with contextlib.suppress(OSError):
-                self.process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
+                self.process.send_signal(INTERRUPT)
 
     def kill(self) -> None:
         """Ends the process and its descendants at once; `exit_status` tells when it has happened."""
