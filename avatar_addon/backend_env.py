@@ -39,7 +39,8 @@ PYTHONS = ((3, 11), (3, 12), (3, 13))
 TORCH_INDEX = {("cpu", "linux"): "cpu", ("cuda", "win32"): "cu130", ("rocm", "linux"): "rocm7.2"}
 TORCH_INDEX_URL = "https://download.pytorch.org/whl/"
 # Free space in GB, downloads included, without and with torch.
-SPACE = {"cpu": (1.0, 4.0), "cuda": (1.0, 12.0), "rocm": (1.0, 25.0), "apple": (1.0, 4.0)}
+SPACE = 1.0
+TORCH_SPACE = {"cpu": 4.0, "cuda": 12.0, "rocm": 25.0, "apple": 4.0}
 TORCH_CHECK = {
     "cpu": "torch.zeros(1)",
     "cuda": "torch.zeros(1, device='cuda')",
@@ -59,6 +60,7 @@ class Step:
     command: tuple[str, ...]
     digest: str
     network: bool = False
+    profile: str = ""  # of torch, where the step installs it
 
     def shown(self) -> str:
         """The command as one would type it."""
@@ -156,7 +158,7 @@ class Environment:
         steps.append(Step("check", "Checking the backend", (*_command(self.python), "hello"), "1"))
         return steps
 
-    def install(self, steps: list[Step], online: bool, profile: str = "cpu") -> Installation:
+    def install(self, steps: list[Step], online: bool) -> Installation:
         """Starts running `steps` of `plan`. Raises AvatarError: no network permission, too little disk, folder not writable or in use."""
         if not online and any(step.network for step in steps):
             message = "Installing needs the internet, which Blender may not use; allow it in Preferences > System > Network."
@@ -167,11 +169,11 @@ class Environment:
         except OSError as error:
             message = f"The folder {self.folder} cannot be written ({(error.strerror or str(error)).lower()}); check its permissions."
             raise AvatarError(message, "not_writable") from error
-        needed = SPACE[profile][any(step.key == "torch" for step in steps)]
+        needed = max(TORCH_SPACE.get(step.profile, SPACE) for step in steps)
         if any(step.network for step in steps) and free < needed:
             message = f"The backend needs {needed:.0f} GB on the disk of {self.folder}, but only {free:.1f} GB are free; free some space."
             raise AvatarError(message, "disk_full")
-        return Installation(self, steps, backend_env(self.root), profile)
+        return Installation(self, steps, backend_env(self.root))
 
     def write_record(self, done: Mapping[str, str]) -> None:
         temporary = self.record.with_suffix(".tmp")
@@ -296,7 +298,7 @@ def main(arguments: list[str]) -> int:
         print(environment.state().message, *(step.shown() for step in steps), sep="\n")
         if not options.yes:
             return 0
-        installation = environment.install(steps, online=True, profile=options.profile)
+        installation = environment.install(steps, online=True)
     except AvatarError as error:
         print(error, file=sys.stderr)
         return 1

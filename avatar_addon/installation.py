@@ -35,7 +35,7 @@ MESSAGE_LIMIT = 160
 class Installation:
     """`poll()` until it is True; then `error` (AvatarError) or `result` (the backend's answer to hello) is set. As jobs.Running."""
 
-    def __init__(self, environment: Environment, steps: list[Step], env: dict[str, str], profile: str) -> None:
+    def __init__(self, environment: Environment, steps: list[Step], env: dict[str, str]) -> None:
         self.stage = ""
         self.fraction = 0.0
         self.message = ""
@@ -44,7 +44,6 @@ class Installation:
         self._environment = environment
         self._steps = steps
         self._env = env
-        self._profile = profile
         self._index = -1
         self._child: Child | None = None
         self._tail: deque[str] = deque(maxlen=30)  # of the current step's output
@@ -137,8 +136,9 @@ class Installation:
         done = {} if step.key == "environment" else self._environment.done()
         done.pop("check", None)
         done[step.key] = step.digest
-        if any(planned.key == "torch" for planned in self._steps):
-            done["profile"] = self._profile
+        for planned in self._steps:
+            if planned.profile:  # recorded early: an interrupted installation goes on with it
+                done["profile"] = planned.profile
         self._environment.write_record(done)
 
     def _failure(self, step: Step) -> AvatarError:

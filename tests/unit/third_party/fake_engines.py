@@ -19,12 +19,24 @@ def behave(request, progress):
     for index, stage in enumerate(STAGES):
         progress(stage, index / len(STAGES), f"Doing the {stage}")
         (request.out_dir / f"{stage}.tmp").write_bytes(b"half a file")
-        for _ in range(int(request.options.get("steps", 1))):
-            progress(stage, index / len(STAGES), "step")
-            time.sleep(0.01)
         if stage == at and do:
+            progress(do, index / len(STAGES), f"About to {do}")
             globals()[f"do_{do}"](request, progress)
         (request.out_dir / f"{stage}.tmp").rename(request.out_dir / f"{stage}.bin")
+
+
+def do_wait(request, progress):
+    """Works until it is cancelled."""
+    while True:
+        time.sleep(0.01)
+        progress("wait", 0.5, "step")
+
+
+def do_go(request, progress):
+    """Works until the test lets it go on."""
+    while not Path(request.options["go"]).exists():
+        time.sleep(0.01)
+        progress("go", 0.5, "step")
 
 
 def do_flood(request, progress):
