@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joints of a standing figure from its silhouette alone (shared reference, preview engine 3.2): no network, no random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+from skimage.transform import resize
+
+from .arms import Tip, along, arm_line, choose_pair, find_tips
+from .trunk import Legs, Neck, find_legs, find_neck, symmetry_axis
+
+JOINTS = ("hips", "neck", "head") + tuple(
+    side + part for side in ("left", "right") for part in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+)
+SIDES = (("left", 1.0), ("right", -1.0))
+WORK_HEIGHT = 400
+MIN_ARMPIT = 0.075
+MIN_SYMMETRY = 0.76
+
+
+@dataclass
+class SilhouetteJoints:
+    """joints: the 15 marker joints and `headTop`, pixels (x right, y down) of the mask given; left is the character's.
+
+    confidence: symmetry (mirrored overlap, 0..1), armpit (depth of the shallower armpit over the height), leftArm, rightArm, legs, neck (0..1),
+    headRatio (head over the whole height). flags: no_neck, skirt, legs_closed, weak_left_arm, weak_right_arm, no_left_arm, no_right_arm, person.
+    humanoid: the gate: arms away from the body on both sides and a symmetric figure.
+    """
+
+    joints: dict[str, tuple[float, float]]
+    confidence: dict[str, float]
+    flags: list[str] = field(default_factory=list)
+    humanoid: bool = False
+
+
+@dataclass
+class _Body:
+    """What the parts of the search share; pixels of the working mask."""
+
+    mask: np.ndarray
+    distance: np.ndarray
+    axis: float
+    top: int
+    height: float
+    neck: Neck
+    legs: Legs
+
+    @property
+    def neck_to_sole(self) -> float:
+        return self.top + self.height - self.neck.y
+
+    @property
+    def head_ratio(self) -> float:
+        return (self.neck.y - self.top) / self.height
+
+
+def detect_joints(mask: np.ndarray) -> SilhouetteJoints:
+    """Joints of the figure in `mask` (H, W) bool, front view, arms 0 to 60 degrees below horizontal.
+
+    Always gives all joints, estimated from usual proportions where the silhouette hides them; `humanoid` says whether to believe them.
+    Raises ValueError if the mask is empty.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        raise ValueError("the mask is empty")
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = WORK_HEIGHT / box.shape[0]
+    size = (WORK_HEIGHT, max(8, round(box.shape[1] * scale)))
+    blurred = scale < 1
+    small = resize(box.astype(np.float32), size, order=1, anti_aliasing=blurred, mode="constant") >= 0.5
+    result = _detect(_one_piece(np.pad(small, 10)))
+    factor = np.array([box.shape[1] / size[1], 1 / scale])
+
+    def back(point: tuple[float, float]) -> tuple[float, float]:
+        x, y = (np.array(point) - 10 + 0.5) * factor - 0.5
+        return float(x + columns[0]), float(y + rows[0])
+
+    result.joints = {name: back(point) for name, point in result.joints.items()}
+    return result
+
+
+def _one_piece(mask: np.ndarray) -> np.ndarray:
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    if count <= 1:
+        return mask
+    return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
+
+
+def _detect(mask: np.ndarray) -> SilhouetteJoints:
+    distance = ndimage.distance_transform_edt(mask)
+    rows = np.flatnonzero(mask.any(axis=1))
+    top, height = int(rows[0]), float(rows[-1] - rows[0] + 1)
+    axis, symmetry = symmetry_axis(distance)
+    tips = find_tips(mask, distance, axis, top, height)
+    left, right, _ = choose_pair(tips, axis, top, height)
+    legs = find_legs(mask, axis, height, top)
+    pair = {"left": left, "right": right}
+    found = [tip for tip in (left, right) if tip is not None]
+    shoulder_top = float(np.mean([tip.above[1] for tip in found])) if found else top + 0.3 * height
+    armpit_row = float(np.mean([tip.armpit[1] for tip in found])) if found else top + 0.35 * height
+    neck = find_neck(mask, axis, top, height, shoulder_top, armpit_row)
+    body = _Body(mask, distance, axis, top, height, neck, legs)
+    result = SilhouetteJoints({}, {"symmetry": symmetry, "headRatio": body.head_ratio, "neck": float(np.clip(2 * (1 - neck.ratio), 0, 1))})
+    if neck.ratio > 0.9:
+        result.flags.append("no_neck")
+    _place_legs(body, result)
+    _place_head(body, pair, result)
+    for side, sign in SIDES:
+        _place_arm(body, side, sign, pair[side], result)
+    depths = [tip.depth / height for tip in found] if len(found) == 2 else [0.0]
+    result.confidence["armpit"] = float(min(depths))
+    result.humanoid = min(depths) >= MIN_ARMPIT and symmetry >= MIN_SYMMETRY
+    return result
+
+
+def _place_head(body: _Body, pair: dict[str, Tip | None], result: SilhouetteJoints) -> None:
+    neck, span = body.neck, body.neck_to_sole
+    x = 0.5 * (neck.x + body.axis)
+    result.joints["neck"] = (x, neck.y + 0.012 * span)
+    result.joints["head"] = (0.5 * (neck.head_x + x), neck.y - 0.03 * span)
+    result.joints["headTop"] = (neck.head_x, float(body.top))
+
+
+def _place_legs(body: _Body, result: SilhouetteJoints) -> None:
+    legs, bottom, span = body.legs, body.top + body.height, body.neck_to_sole
+    usual = body.neck.y + (0.365 + 0.6 * (min(body.head_ratio, 0.55) - 0.15)) * span  # row of the hips where clothes hide the crotch
+    if legs.crotch is None:
+        result.flags.append("legs_closed")
+        hips = usual
+        confidence = 0.3
+    else:
+        hips = legs.crotch - 0.045 * span
+        too_low = (hips - usual) / span
+        confidence = 1.0
+        if too_low > 0.1:
+            result.flags.append("skirt")
+            hips = usual + 0.35 * (hips - usual)
+            confidence = 0.5
+    result.joints["hips"] = (body.axis, hips)
+    result.confidence["legs"] = confidence
+    for side, sign in SIDES:
+        line, sole = legs.lines[side], legs.soles[side]
+        upper_y = hips + 0.03 * span
+        foot_y = sole - 0.085 * span
+        knee_y = 0.5 * (upper_y + foot_y)
+        prior = body.axis + sign * 0.055 * body.height
+        upper_x = 0.5 * (prior + line[0] + line[1] * upper_y)
+        result.joints[side + "UpperLeg"] = (float(upper_x), upper_y)
+        result.joints[side + "LowerLeg"] = (float(line[0] + line[1] * knee_y), knee_y)
+        result.joints[side + "Foot"] = (float(line[0] + line[1] * foot_y), min(foot_y, bottom))
+
+
+def _up_the_arm(path: np.ndarray, prior: np.ndarray, axis: float, sign: float, height: float) -> np.ndarray:
+    """The root of the arm; where clothes hide the armpit the visible root is too low, and the arm's line is followed up to the shoulder."""
+    root, outer = along(path, 0.05), along(path, 0.5)
+    direction = root - outer
+    rise = root[1] - prior[1]
+    if rise <= 0 or direction[1] >= -1e-6:
+        return root
+    most = max((root[0] - axis) * sign - 0.06 * height, 0.0) / max(-direction[0] * sign, 1e-6)
+    return np.asarray(root + direction * min(rise / -direction[1], most))
+
+
+def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: SilhouetteJoints) -> None:
+    span, height = body.neck_to_sole, body.height
+    prior = np.array([body.axis + sign * 0.078 * height, body.neck.y + 0.09 * span])
+    if tip is None:
+        result.flags.append(f"no_{side}_arm")
+        result.confidence[side + "Arm"] = 0.0
+        down = [prior + [sign * 0.02 * height, fraction * 0.45 * span] for fraction in (0.0, 0.45, 0.8)]
+        for part, point in zip(("UpperArm", "LowerArm", "Hand"), down, strict=True):
+            result.joints[side + part] = (float(point[0]), float(point[1]))
+        return
+    root = (tip.armpit + tip.above) / 2
+    path = arm_line(body.mask, body.distance, tip, root)
+    shoulder = 0.5 * (_up_the_arm(path, prior, body.axis, sign, height) + prior)
+    line = np.vstack([shoulder[None], path])
+    slide = float(np.clip((body.head_ratio - 0.15) / 0.35, 0.0, 1.0))
+    elbow = along(line, 0.415 + slide * (0.32 - 0.415))
+    wrist = along(line, 0.775 + slide * (0.63 - 0.775))
+    for part, point in zip(("UpperArm", "LowerArm", "Hand"), (shoulder, elbow, wrist), strict=True):
+        result.joints[side + part] = (float(point[0]), float(point[1]))
+    cut = float(np.hypot(*(tip.armpit - tip.above)))
+    reach = float(np.hypot(tip.x - root[0], tip.y - root[1]))
+    depth = tip.depth / height
+    confidence = float(np.clip((depth - 0.04) / 0.08, 0, 1) * np.clip(2.0 - 1.5 * cut / max(reach, 1.0), 0, 1))
+    result.confidence[side + "Arm"] = confidence
+    if confidence < 0.5:
+        result.flags.append(f"weak_{side}_arm")
