@@ -61,6 +61,8 @@ class Running:
         self._heard_at = time.monotonic()
         self._cancelled_at: float | None = None
         self._interrupted = False
+        self._begun = False  # the worker has said something about it
+        self._sent = 0
 
     @property
     def done(self) -> bool:
@@ -177,6 +179,7 @@ class Worker:
         if running is None or event["id"] != running.id:
             return
         running._heard_at = time.monotonic()
+        running._begun = True
         if "event" in event:
             if running._cancelled_at is None:
                 running.stage, running.fraction, running.message = event["stage"], event["fraction"], event["message"]
@@ -223,6 +226,7 @@ class Worker:
             return
         self._current = running
         running._heard_at = time.monotonic()
+        running._sent += 1
         self._child.send(line)
 
     def _start(self) -> None:
@@ -278,14 +282,18 @@ class Worker:
             return
         for event in child.events(limit=1 << 30):
             self._receive(event)
-        running = self._end_current(self._ending or self._death(status))
+        running = self._current
+        if running and not running._begun and running._sent == 1 and running._cancelled_at is None and self._ending is None and self.hello:
+            self._current = None  # it died idle, just when it was sent this job; another one takes it
+            self._waiting.appendleft(running)
+        else:
+            self._end_current(self._ending or self._death(status))
         self._forget_child(running)
 
-    def _end_current(self, error: AvatarError) -> Running | None:
+    def _end_current(self, error: AvatarError) -> None:
         running, self._current = self._current, None
         if running:
             running.error = _cancelled() if running._cancelled_at is not None else error
-        return running
 
     def _forget_child(self, running: Running | None) -> None:
         """Once the child is dead: removes what the job it had in hand has left in its folder (see backend.staging)."""
