@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Structured latent: the flow transformer on the occupied voxels, with residual blocks around one level of down-sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import sparse
+from .layers import Context, DitBlock, LayerNorm32, TimestepEmbedder, position_embedding, set_half
+from .sparse import Sparse, Voxels
+
+
+class SparseConv(nn.Module):
+    """Holds a sparse convolution's weight (out, k, k, k, in) under the key that the checkpoints use."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = _ConvWeights(channels, out_channels, kernel)
+
+    def forward(self, x: Tensor, voxels: Voxels) -> Tensor:
+        if self.conv.weight.shape[1] == 1:
+            return sparse.conv1(x, self.conv.weight, self.conv.bias)
+        return sparse.conv3(x, voxels, self.conv.weight, self.conv.bias)
+
+
+class _ConvWeights(nn.Module):
+    half_parameters = True
+
+    def __init__(self, channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        bound = (channels * kernel**3) ** -0.5
+        self.weight = nn.Parameter(torch.empty(out_channels, kernel, kernel, kernel, channels).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+
+class SparseResBlock(nn.Module):
+    """Residual block modulated by time. `resample`: 'down' halves, 'up' returns to the finer set, '' stays."""
+
+    def __init__(self, channels: int, time_channels: int, out_channels: int, resample: str = "") -> None:
+        super().__init__()
+        self.resample = resample
+        self.norm1 = LayerNorm32(channels, eps=1e-6)
+        self.norm2 = LayerNorm32(out_channels, eps=1e-6, elementwise_affine=False)
+        self.conv1 = SparseConv(channels, out_channels)
+        self.conv2 = SparseConv(out_channels, out_channels)
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_channels, 2 * out_channels))
+        self.skip_connection = nn.Linear(channels, out_channels) if channels != out_channels else nn.Identity()
+
+    def forward(self, x: Sparse, time: Tensor, fine: Voxels | None = None) -> Sparse:
+        if self.resample == "down":
+            x = sparse.downsample(x)
+        voxels = x.voxels if fine is None else fine
+        # Norm, activation and skip act on each row alone: on the way up they are done on the few coarse rows and then copied.
+        h, skip = F.silu(self.norm1(x.feats)), self.skip_connection(x.feats)
+        if fine is not None:
+            h, skip = sparse.upsample(h, fine), sparse.upsample(skip, fine)
+        h = self.conv1(h, voxels)
+        m = self.emb_layers(time)
+        scale, shift = (m[voxels.batch] if len(m) > 1 else m).chunk(2, dim=-1)
+        h = self.norm2(h) * (1 + scale) + shift
+        return Sparse(self.conv2(F.silu(h), voxels) + skip, voxels)
+
+
+class SlatFlow(nn.Module):
+    """Velocity of the structured latent. x Sparse (n, in), t (b,) times 1000, condition (b, tokens, cond_channels)."""
+
+    half_parts = ("input_blocks", "blocks", "out_blocks")
+
+    def __init__(
+        self,
+        resolution: int,
+        in_channels: int,
+        model_channels: int,
+        cond_channels: int,
+        out_channels: int,
+        num_blocks: int,
+        num_heads: int,
+        mlp_ratio: float = 4,
+        patch_size: int = 2,
+        num_io_res_blocks: int = 2,
+        io_block_channels: list[int] | None = None,
+        pe_mode: str = "ape",
+        use_skip_connection: bool = True,
+        qk_rms_norm: bool = False,
+        qk_rms_norm_cross: bool = False,
+        **_: object,
+    ) -> None:
+        super().__init__()
+        widths = io_block_channels or []
+        if pe_mode != "ape" or not use_skip_connection or patch_size != 2 ** len(widths):
+            raise ValueError("only absolute positions, skip connections and one block width per halving are supported")
+        self.dtype = torch.float32
+        self.t_embedder = TimestepEmbedder(model_channels)
+        self.input_layer = nn.Linear(in_channels, widths[0])
+        self.input_blocks = nn.ModuleList()
+        for width, wider in zip(widths, [*widths[1:], model_channels], strict=True):
+            self.input_blocks.extend(SparseResBlock(width, model_channels, width) for _ in range(num_io_res_blocks - 1))
+            self.input_blocks.append(SparseResBlock(width, model_channels, wider, "down"))
+        self.blocks = nn.ModuleList(
+            DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross) for _ in range(num_blocks)
+        )
+        self.out_blocks = nn.ModuleList()
+        for width, wider in zip(reversed(widths), [model_channels, *reversed(widths[1:])], strict=True):
+            self.out_blocks.append(SparseResBlock(2 * wider, model_channels, width, "up"))
+            self.out_blocks.extend(SparseResBlock(2 * width, model_channels, width) for _ in range(num_io_res_blocks - 1))
+        self.out_layer = nn.Linear(widths[0], out_channels)
+
+    def set_dtype(self, dtype: torch.dtype) -> None:
+        set_half(self, self.half_parts, dtype)
+        self.dtype = dtype
+
+    def contexts(self, condition: Tensor | None) -> list[Context]:
+        condition = None if condition is None else condition.to(self.dtype)
+        return [block.context(condition) for block in self.blocks]
+
+    def forward(self, x: Sparse, t: Tensor, contexts: list[Context]) -> Sparse:
+        h = x.replace(self.input_layer(x.feats).to(self.dtype))
+        time = self.t_embedder(t).to(self.dtype)
+        skips = []
+        for block in self.input_blocks:
+            h = block(h, time)
+            skips.append(h)
+        feats = h.feats + position_embedding(h.voxels.coords[:, 1:], h.feats.shape[1]).to(self.dtype)
+        for block, context in zip(self.blocks, contexts, strict=True):
+            feats = block(feats, time, context, h.voxels)
+        h = h.replace(feats)
+        for block in self.out_blocks:
+            skip = skips.pop()
+            joined = h.replace(torch.cat([h.feats, skip.feats], -1))
+            h = block(joined, time, skips[-1].voxels if block.resample == "up" else None)
+        feats = F.layer_norm(h.feats.float(), h.feats.shape[-1:]).to(self.dtype)
+        return x.replace(self.out_layer(feats.float()))

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers that the dense and the sparse transformers share. Norms compute in fp32 and answer in their input's dtype."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import sparse
+from .sparse import Voxels
+
+
+class LayerNorm32(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        weight = None if self.weight is None else self.weight.float()
+        bias = None if self.bias is None else self.bias.float()
+        return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
+
+
+class ChannelLayerNorm32(LayerNorm32):
+    """Layer norm over the channels of each voxel of a dense (b, c, x, y, z) tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class HeadRmsNorm(nn.Module):
+    """Per head: x / |x| * gamma * sqrt(d), for (..., heads, d)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(heads, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (F.normalize(x.float(), dim=-1) * self.gamma.float() * math.sqrt(x.shape[-1])).to(x.dtype)
+
+
+def position_embedding(positions: Tensor, channels: int) -> Tensor:
+    """Absolute position embedding (n, channels) fp32 of voxel indices (n, 3): per axis sines then cosines, zero-padded."""
+    frequencies = channels // 6
+    rates = 10000.0 ** (-torch.arange(frequencies, dtype=torch.float32, device=positions.device) / frequencies)
+    angles = positions.float()[:, :, None] * rates
+    out = torch.cat([angles.sin(), angles.cos()], -1).flatten(1)
+    return F.pad(out, (0, channels - out.shape[1]))
+
+
+def timestep_embedding(t: Tensor, width: int = 256) -> Tensor:
+    """(b,) times already multiplied by 1000 -> (b, width) fp32, cosines first."""
+    half = width // 2
+    rates = torch.exp(-math.log(10000) / half * torch.arange(half, dtype=torch.float32, device=t.device))
+    angles = t.float()[:, None] * rates
+    return torch.cat([angles.cos(), angles.sin()], -1)
+
+
+class TimestepEmbedder(nn.Module):
+    def __init__(self, channels: int, width: int = 256) -> None:
+        super().__init__()
+        self.width = width
+        self.mlp = nn.Sequential(nn.Linear(width, channels), nn.SiLU(), nn.Linear(channels, channels))
+
+    def forward(self, t: Tensor) -> Tensor:
+        return self.mlp(timestep_embedding(t, self.width))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, channels: int, ratio: float) -> None:
+        super().__init__()
+        inner = int(channels * ratio)
+        self.mlp = nn.Sequential(nn.Linear(channels, inner), nn.GELU(approximate="tanh"), nn.Linear(inner, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mlp(x)
+
+
+class SelfAttention(nn.Module):
+    """Self-attention over a dense (b, n, c) sequence, over all rows of each batch item, or inside windows."""
+
+    def __init__(self, channels: int, heads: int, qk_rms_norm: bool = False, window: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.to_qkv = nn.Linear(channels, 3 * channels)
+        self.q_rms_norm = HeadRmsNorm(channels // heads, heads) if qk_rms_norm else None
+        self.k_rms_norm = HeadRmsNorm(channels // heads, heads) if qk_rms_norm else None
+        self.to_out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, voxels: Voxels | None = None) -> Tensor:
+        qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
+        if self.q_rms_norm is not None and self.k_rms_norm is not None:
+            q, k, v = qkv.unbind(-3)
+            qkv = torch.stack([self.q_rms_norm(q), self.k_rms_norm(k), v], -3)
+        if voxels is None:
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)
+            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        elif self.window:
+            y = sparse.window_attention(qkv, voxels.windows(*self.window))
+        else:
+            y = sparse.full_attention(qkv, voxels)
+        return self.to_out(y.flatten(-2))
+
+
+class CrossAttention(nn.Module):
+    """Attention to the picture's tokens. Keys and values do not change during sampling: `keys_values` computes them once."""
+
+    def __init__(self, channels: int, context: int, heads: int, qk_rms_norm: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels)
+        self.to_kv = nn.Linear(context, 2 * channels)
+        self.q_rms_norm = HeadRmsNorm(channels // heads, heads) if qk_rms_norm else None
+        self.k_rms_norm = HeadRmsNorm(channels // heads, heads) if qk_rms_norm else None
+        self.to_out = nn.Linear(channels, channels)
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """(b, tokens, context) -> keys and values, each (b, heads, tokens, d)."""
+        k, v = self.to_kv(context).unflatten(-1, (2, self.heads, -1)).unbind(-3)
+        if self.k_rms_norm is not None:
+            k = self.k_rms_norm(k)
+        return k.transpose(1, 2), v.transpose(1, 2)
+
+    def without_context(self) -> Tensor:
+        """(channels,) what attention to an all-zero context gives for any query: all values are the same bias."""
+        return self.to_out(self.to_kv.bias[self.to_q.out_features :])
+
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor], counts: list[int] | None = None) -> Tensor:
+        q = self.to_q(x).unflatten(-1, (self.heads, -1))
+        if self.q_rms_norm is not None:
+            q = self.q_rms_norm(q)
+        k, v = keys_values
+        if counts is None:
+            y = F.scaled_dot_product_attention(q.transpose(1, 2), k, v).transpose(1, 2)
+        else:
+            parts = [
+                F.scaled_dot_product_attention(part.transpose(0, 1)[None], k[i : i + 1], v[i : i + 1])[0].transpose(0, 1)
+                for i, part in enumerate(q.split(counts))
+            ]
+            y = torch.cat(parts)
+        return self.to_out(y.flatten(-2))
+
+
+@dataclass
+class Context:
+    """The condition of one block. The first batch items have keys and values; the rest has the zero condition, whose answer is constant."""
+
+    keys_values: tuple[Tensor, Tensor] | None
+    constant: Tensor
+
+    @property
+    def conditioned(self) -> int:
+        return 0 if self.keys_values is None else len(self.keys_values[0])
+
+
+class DitBlock(nn.Module):
+    """Modulated transformer block: self-attention and feed-forward are shifted, scaled and gated by time; cross-attention is not."""
+
+    def __init__(self, channels: int, context: int, heads: int, ratio: float, qk_rms_norm: bool, qk_rms_norm_cross: bool = False) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm32(channels, eps=1e-6, elementwise_affine=False)
+        self.norm2 = LayerNorm32(channels, eps=1e-6)
+        self.norm3 = LayerNorm32(channels, eps=1e-6, elementwise_affine=False)
+        self.self_attn = SelfAttention(channels, heads, qk_rms_norm)
+        self.cross_attn = CrossAttention(channels, context, heads, qk_rms_norm_cross)
+        self.mlp = FeedForward(channels, ratio)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(channels, 6 * channels))
+
+    def context(self, condition: Tensor | None) -> Context:
+        """What this block makes of a condition (b, tokens, context), once for all steps; None is the zero condition."""
+        return Context(None if condition is None else self.cross_attn.keys_values(condition), self.cross_attn.without_context())
+
+    def forward(self, x: Tensor, time: Tensor, context: Context, voxels: Voxels | None = None) -> Tensor:
+        m = self.adaLN_modulation(time)
+        m = m[:, None] if voxels is None else m[voxels.batch] if len(m) > 1 else m
+        shift1, scale1, gate1, shift2, scale2, gate2 = m.chunk(6, dim=-1)
+        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, voxels)
+        x = x + self._cross(self.norm2(x), context, voxels)
+        return x + gate2 * self.mlp(self.norm3(x) * (1 + scale2) + shift2)
+
+    def _cross(self, x: Tensor, context: Context, voxels: Voxels | None) -> Tensor:
+        if context.keys_values is None:
+            return context.constant
+        counts = None if voxels is None else voxels.counts[: context.conditioned]
+        rows = context.conditioned if counts is None else sum(counts)
+        y = self.cross_attn(x[:rows], context.keys_values, counts)
+        return y if rows == len(x) else torch.cat([y, context.constant.expand_as(x[rows:])])
+
+
+def set_half(network: nn.Module, parts: tuple[str, ...], dtype: torch.dtype) -> None:
+    """Casts the linear and convolution weights below the named children to `dtype`; norms, gammas and the outer layers stay fp32.
+
+    Convolution weights live in modules that define `half_parameters`, because sparse convolutions are no torch classes.
+    """
+    for name in parts:
+        for module in network.get_submodule(name).modules():
+            if isinstance(module, nn.Linear | nn.Conv3d) or getattr(module, "half_parameters", False):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(dtype)

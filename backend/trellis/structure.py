@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sparse structure: the flow transformer on a dense 16^3 latent, and the decoder to 64^3 occupancy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .layers import ChannelLayerNorm32, Context, DitBlock, TimestepEmbedder, position_embedding, set_half
+
+
+def patchify(x: Tensor, patch: int) -> Tensor:
+    """(b, c, x, y, z) -> (b, c * p^3, x/p, y/p, z/p), channel index c * p^3 + px * p^2 + py * p + pz."""
+    b, c, *size = x.shape
+    nx, ny, nz = (s // patch for s in size)
+    x = x.view(b, c, nx, patch, ny, patch, nz, patch).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return x.reshape(b, c * patch**3, nx, ny, nz)
+
+
+def unpatchify(x: Tensor, patch: int) -> Tensor:
+    """The inverse of `patchify`."""
+    b, c, nx, ny, nz = x.shape
+    x = x.view(b, c // patch**3, patch, patch, patch, nx, ny, nz).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return x.reshape(b, c // patch**3, nx * patch, ny * patch, nz * patch)
+
+
+# A 3-D pixel shuffle is the same regrouping: channel c * 8 + dx * 4 + dy * 2 + dz goes to (2x + dx, 2y + dy, 2z + dz).
+pixel_shuffle = unpatchify
+
+
+class SparseStructureFlow(nn.Module):
+    """Velocity of the dense structure latent. x (b, in, r, r, r), t (b,) times 1000, condition (b, tokens, cond_channels)."""
+
+    half_parts = ("blocks",)
+
+    def __init__(
+        self,
+        resolution: int,
+        in_channels: int,
+        model_channels: int,
+        cond_channels: int,
+        out_channels: int,
+        num_blocks: int,
+        num_heads: int,
+        mlp_ratio: float = 4,
+        patch_size: int = 2,
+        pe_mode: str = "ape",
+        qk_rms_norm: bool = False,
+        qk_rms_norm_cross: bool = False,
+        **_: object,
+    ) -> None:
+        super().__init__()
+        if pe_mode != "ape":
+            raise ValueError(f"position encoding {pe_mode!r} is not supported")
+        self.patch = patch_size
+        self.dtype = torch.float32
+        side = resolution // patch_size
+        grid = torch.cartesian_prod(*[torch.arange(side)] * 3).reshape(-1, 3)
+        self.register_buffer("pos_emb", position_embedding(grid, model_channels))
+        self.t_embedder = TimestepEmbedder(model_channels)
+        self.input_layer = nn.Linear(in_channels * patch_size**3, model_channels)
+        self.blocks = nn.ModuleList(
+            DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross) for _ in range(num_blocks)
+        )
+        self.out_layer = nn.Linear(model_channels, out_channels * patch_size**3)
+
+    def set_dtype(self, dtype: torch.dtype) -> None:
+        """Computes the blocks in `dtype`; the outer layers and norms stay fp32."""
+        set_half(self, self.half_parts, dtype)
+        self.dtype = dtype
+
+    def contexts(self, condition: Tensor | None) -> list[Context]:
+        """What the blocks make of a condition, once for all steps; None is the zero condition."""
+        condition = None if condition is None else condition.to(self.dtype)
+        return [block.context(condition) for block in self.blocks]
+
+    def forward(self, x: Tensor, t: Tensor, contexts: list[Context]) -> Tensor:
+        x = patchify(x, self.patch)
+        size = x.shape[2:]
+        h = self.input_layer(x.flatten(2).transpose(1, 2)) + self.pos_emb
+        h, time = h.to(self.dtype), self.t_embedder(t).to(self.dtype)
+        for block, context in zip(self.blocks, contexts, strict=True):
+            h = block(h, time, context)
+        h = h.float()
+        h = self.out_layer(F.layer_norm(h, h.shape[-1:]))
+        return unpatchify(h.transpose(1, 2).unflatten(2, size), self.patch)
+
+
+class ResBlock3d(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = ChannelLayerNorm32(channels)
+        self.norm2 = ChannelLayerNorm32(channels)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(h)))
+
+
+class Upsample3d(nn.Module):
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(channels, out_channels * 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pixel_shuffle(self.conv(x), 2)
+
+
+class SparseStructureDecoder(nn.Module):
+    """Latent (b, latent, 16, 16, 16) -> occupancy logits (b, 1, 64, 64, 64)."""
+
+    half_parts = ("middle_block", "blocks")
+
+    def __init__(
+        self,
+        out_channels: int,
+        latent_channels: int,
+        num_res_blocks: int,
+        channels: list[int],
+        num_res_blocks_middle: int = 2,
+        norm_type: str = "layer",
+        **_: object,
+    ) -> None:
+        super().__init__()
+        if norm_type != "layer":
+            raise ValueError(f"norm {norm_type!r} is not supported")
+        self.dtype = torch.float32
+        self.input_layer = nn.Conv3d(latent_channels, channels[0], 3, padding=1)
+        self.middle_block = nn.Sequential(*(ResBlock3d(channels[0]) for _ in range(num_res_blocks_middle)))
+        blocks: list[nn.Module] = []
+        for level, width in enumerate(channels):
+            blocks += [ResBlock3d(width) for _ in range(num_res_blocks)]
+            if level + 1 < len(channels):
+                blocks.append(Upsample3d(width, channels[level + 1]))
+        self.blocks = nn.ModuleList(blocks)
+        self.out_layer = nn.Sequential(ChannelLayerNorm32(channels[-1]), nn.SiLU(), nn.Conv3d(channels[-1], out_channels, 3, padding=1))
+
+    def set_dtype(self, dtype: torch.dtype) -> None:
+        set_half(self, self.half_parts, dtype)
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.middle_block(self.input_layer(x).to(self.dtype))
+        for block in self.blocks:
+            h = block(h)
+        return self.out_layer(h.float())
+
+
+def occupied(logits: Tensor) -> Tensor:
+    """(n, 4) int32 (b, x, y, z) of logits > 0, in lexicographic order."""
+    return torch.argwhere(logits[:, 0] > 0).int()
