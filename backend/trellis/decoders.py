@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from . import sparse
 from .cameras import hammersley
 from .latent import SparseConv
-from .layers import FeedForward, LayerNorm32, SelfAttention, position_embedding, set_half
+from .layers import FeedForward, LayerNorm32, MixedPrecision, SelfAttention, position_embedding
 from .sparse import Sparse, Voxels
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic
@@ -33,10 +33,8 @@ class SwinBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class Trunk(nn.Module):
+class Trunk(MixedPrecision):
     """Latent (n, latent) on 64^3 voxels -> features (n, model). Every second block's windows are moved by half a window."""
-
-    half_parts: tuple[str, ...] = ("blocks",)
 
     def __init__(
         self,
@@ -54,15 +52,11 @@ class Trunk(nn.Module):
         super().__init__()
         if attn_mode != "swin" or pe_mode != "ape":
             raise ValueError(f"attention {attn_mode!r} with positions {pe_mode!r} is not supported")
-        self.resolution, self.dtype = resolution, torch.float32
+        self.resolution = resolution
         self.input_layer = nn.Linear(latent_channels, model_channels)
         self.blocks = nn.ModuleList(
             SwinBlock(model_channels, num_heads, mlp_ratio, (window_size, window_size // 2 * (i % 2))) for i in range(num_blocks)
         )
-
-    def set_dtype(self, dtype: torch.dtype) -> None:
-        set_half(self, self.half_parts, dtype)
-        self.dtype = dtype
 
     def trunk(self, x: Sparse) -> Tensor:
         h = self.input_layer(x.feats)

@@ -22,7 +22,7 @@ DIRECTIONS = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1],
 
 @dataclass
 class DenseMesh:
-    """vertices (v, 3) in world axes, faces (f, 3) int64 with normals towards positive sdf, attributes (v, 6) or None: rgb and normal in 0..1."""
+    """Vertices (v, 3) in world axes, faces (f, 3) int64 with normals towards positive sdf, attributes (v, 6): rgb and normal in 0..1."""
 
     vertices: Tensor
     faces: Tensor
@@ -31,12 +31,12 @@ class DenseMesh:
 
 @dataclass(frozen=True)
 class Tables:
-    """Per corner case: patch (256, 12) index of each crossing edge's patch or -1, patches (256,), ambiguous face direction (256, 3) or 0."""
+    """What each of the 256 corner cases looks like."""
 
-    patch: np.ndarray
-    patches: np.ndarray
-    ambiguous: np.ndarray
-    label: np.ndarray
+    patch: np.ndarray  # (256, 12) the patch that each crossing edge belongs to, counted per case; -1 where the edge does not cross
+    patches: np.ndarray  # (256,) how many
+    ambiguous: np.ndarray  # (256, 3) direction of the ambiguous face, or 0
+    label: np.ndarray  # (256, 12) like patch, named by the smallest edge in it
 
 
 @cache
@@ -110,7 +110,7 @@ def extract(coords: Tensor, feats: Tensor, res: int) -> DenseMesh:
     grid, device = _Grid(res), feats.device
     coords = coords.long()
     corner_steps = grid.offsets(CORNERS, device)
-    vertex_keys, sdf, deform, colour, corner_rows = _shared_vertices(grid, coords, feats)
+    vertex_keys, sdf, deform, colour = _shared_vertices(grid, coords, feats)
     candidates = (vertex_keys[sdf < 0][:, None] - corner_steps).flatten().unique()
     inside = ((grid.points(candidates) >= 0) & (grid.points(candidates) < res)).all(1)
     cubes = candidates[inside]
@@ -135,7 +135,7 @@ def _empty(feats: Tensor) -> DenseMesh:
     return DenseMesh(feats.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long, device=feats.device), attributes)
 
 
-def _shared_vertices(grid: _Grid, coords: Tensor, feats: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
+def _shared_vertices(grid: _Grid, coords: Tensor, feats: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Sorted vertex keys with the mean sdf, deformation and colour logits of the cubes that touch them."""
     corners = grid.key(coords)[:, None] + grid.offsets(CORNERS, feats.device)
     keys, rows, counts = corners.flatten().unique(return_inverse=True, return_counts=True)
@@ -146,7 +146,7 @@ def _shared_vertices(grid: _Grid, coords: Tensor, feats: Tensor) -> tuple[Tensor
     sdf = mean(feats[:, :8].reshape(-1, 1) - 1 / grid.res)[:, 0]
     deform = mean(feats[:, 8:32].reshape(-1, 3))
     colour = mean(feats[:, 53:].reshape(-1, 6)) if feats.shape[1] > 53 else None
-    return keys, sdf, deform, colour, rows
+    return keys, sdf, deform, colour
 
 
 def _resolve(grid: _Grid, cubes: Tensor, case: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def to_gltf(points: np.ndarray) -> np.ndarray:
 
 
 def gaussian_table(gaussians: Gaussians) -> np.ndarray:
-    """(g, 17) the columns of a gaussian-splat PLY: position, normal 0, colour coefficients, opacity logit, log scale, rotation (w, x, y, z)."""
+    """(g, 17) a splat PLY's columns: position, normal 0, colour coefficients, opacity logit, log scale, rotation (w, x, y, z)."""
     xyz, scaling, rotation, opacity, dc = (
         v.detach().cpu().double().numpy()
         for v in (gaussians.xyz, gaussians.scaling, gaussians.rotation, gaussians.opacity, gaussians.features_dc)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import sparse
-from .layers import Context, DitBlock, LayerNorm32, TimestepEmbedder, position_embedding, set_half
+from .layers import Context, DitBlock, FlowTransformer, LayerNorm32, TimestepEmbedder, position_embedding
 from .sparse import Sparse, Voxels
 
 
@@ -63,7 +63,7 @@ class SparseResBlock(nn.Module):
         return Sparse(self.conv2(F.silu(h), voxels) + skip, voxels)
 
 
-class SlatFlow(nn.Module):
+class SlatFlow(FlowTransformer):
     """Velocity of the structured latent. x Sparse (n, in), t (b,) times 1000, condition (b, tokens, cond_channels)."""
 
     half_parts = ("input_blocks", "blocks", "out_blocks")
@@ -91,7 +91,6 @@ class SlatFlow(nn.Module):
         widths = io_block_channels or []
         if pe_mode != "ape" or not use_skip_connection or patch_size != 2 ** len(widths):
             raise ValueError("only absolute positions, skip connections and one block width per halving are supported")
-        self.dtype = torch.float32
         self.t_embedder = TimestepEmbedder(model_channels)
         self.input_layer = nn.Linear(in_channels, widths[0])
         self.input_blocks = nn.ModuleList()
@@ -106,14 +105,6 @@ class SlatFlow(nn.Module):
             self.out_blocks.append(SparseResBlock(2 * wider, model_channels, width, "up"))
             self.out_blocks.extend(SparseResBlock(2 * width, model_channels, width) for _ in range(num_io_res_blocks - 1))
         self.out_layer = nn.Linear(widths[0], out_channels)
-
-    def set_dtype(self, dtype: torch.dtype) -> None:
-        set_half(self, self.half_parts, dtype)
-        self.dtype = dtype
-
-    def contexts(self, condition: Tensor | None) -> list[Context]:
-        condition = None if condition is None else condition.to(self.dtype)
-        return [block.context(condition) for block in self.blocks]
 
     def forward(self, x: Sparse, t: Tensor, contexts: list[Context]) -> Sparse:
         h = x.replace(self.input_layer(x.feats).to(self.dtype))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -187,13 +188,31 @@ class DitBlock(nn.Module):
         return y if rows == len(x) else torch.cat([y, context.constant.expand_as(x[rows:])])
 
 
-def set_half(network: nn.Module, parts: tuple[str, ...], dtype: torch.dtype) -> None:
-    """Casts the linear and convolution weights below the named children to `dtype`; norms, gammas and the outer layers stay fp32.
+class MixedPrecision(nn.Module):
+    """A network whose inner parts may compute in half precision while its outer layers, norms and gammas stay fp32.
 
-    Convolution weights live in modules that define `half_parameters`, because sparse convolutions are no torch classes.
+    Sparse convolution weights live in modules that define `half_parameters`, because they are no torch classes.
     """
-    for name in parts:
-        for module in network.get_submodule(name).modules():
-            if isinstance(module, nn.Linear | nn.Conv3d) or getattr(module, "half_parameters", False):
-                for parameter in module.parameters(recurse=False):
-                    parameter.data = parameter.data.to(dtype)
+
+    half_parts: tuple[str, ...] = ("blocks",)
+    dtype = torch.float32
+
+    def set_dtype(self, dtype: torch.dtype) -> None:
+        """Casts the linear and convolution weights below `half_parts` and computes there in `dtype`."""
+        for name in self.half_parts:
+            for module in self.get_submodule(name).modules():
+                if isinstance(module, nn.Linear | nn.Conv3d) or getattr(module, "half_parameters", False):
+                    for parameter in module.parameters(recurse=False):
+                        parameter.data = parameter.data.to(dtype)
+        self.dtype = dtype
+
+
+class FlowTransformer(MixedPrecision):
+    """What both flow transformers have: modulated blocks that attend to the picture."""
+
+    blocks: nn.ModuleList
+
+    def contexts(self, condition: Tensor | None) -> list[Context]:
+        """What the blocks make of a condition (b, tokens, channels), once for all steps; None is the zero condition."""
+        condition = None if condition is None else condition.to(self.dtype)
+        return [cast(DitBlock, block).context(condition) for block in self.blocks]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import ChannelLayerNorm32, Context, DitBlock, TimestepEmbedder, position_embedding, set_half
+from .layers import ChannelLayerNorm32, Context, DitBlock, FlowTransformer, MixedPrecision, TimestepEmbedder, position_embedding
 
 
 def patchify(x: Tensor, patch: int) -> Tensor:
@@ -29,10 +29,10 @@ def unpatchify(x: Tensor, patch: int) -> Tensor:
 pixel_shuffle = unpatchify
 
 
-class SparseStructureFlow(nn.Module):
+class SparseStructureFlow(FlowTransformer):
     """Velocity of the dense structure latent. x (b, in, r, r, r), t (b,) times 1000, condition (b, tokens, cond_channels)."""
 
-    half_parts = ("blocks",)
+    pos_emb: Tensor
 
     def __init__(
         self,
@@ -54,7 +54,6 @@ class SparseStructureFlow(nn.Module):
         if pe_mode != "ape":
             raise ValueError(f"position encoding {pe_mode!r} is not supported")
         self.patch = patch_size
-        self.dtype = torch.float32
         side = resolution // patch_size
         grid = torch.cartesian_prod(*[torch.arange(side)] * 3).reshape(-1, 3)
         self.register_buffer("pos_emb", position_embedding(grid, model_channels))
@@ -64,16 +63,6 @@ class SparseStructureFlow(nn.Module):
             DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross) for _ in range(num_blocks)
         )
         self.out_layer = nn.Linear(model_channels, out_channels * patch_size**3)
-
-    def set_dtype(self, dtype: torch.dtype) -> None:
-        """Computes the blocks in `dtype`; the outer layers and norms stay fp32."""
-        set_half(self, self.half_parts, dtype)
-        self.dtype = dtype
-
-    def contexts(self, condition: Tensor | None) -> list[Context]:
-        """What the blocks make of a condition, once for all steps; None is the zero condition."""
-        condition = None if condition is None else condition.to(self.dtype)
-        return [block.context(condition) for block in self.blocks]
 
     def forward(self, x: Tensor, t: Tensor, contexts: list[Context]) -> Tensor:
         x = patchify(x, self.patch)
@@ -109,7 +98,7 @@ class Upsample3d(nn.Module):
         return pixel_shuffle(self.conv(x), 2)
 
 
-class SparseStructureDecoder(nn.Module):
+class SparseStructureDecoder(MixedPrecision):
     """Latent (b, latent, 16, 16, 16) -> occupancy logits (b, 1, 64, 64, 64)."""
 
     half_parts = ("middle_block", "blocks")
@@ -127,7 +116,6 @@ class SparseStructureDecoder(nn.Module):
         super().__init__()
         if norm_type != "layer":
             raise ValueError(f"norm {norm_type!r} is not supported")
-        self.dtype = torch.float32
         self.input_layer = nn.Conv3d(latent_channels, channels[0], 3, padding=1)
         self.middle_block = nn.Sequential(*(ResBlock3d(channels[0]) for _ in range(num_res_blocks_middle)))
         blocks: list[nn.Module] = []
@@ -137,10 +125,6 @@ class SparseStructureDecoder(nn.Module):
                 blocks.append(Upsample3d(width, channels[level + 1]))
         self.blocks = nn.ModuleList(blocks)
         self.out_layer = nn.Sequential(ChannelLayerNorm32(channels[-1]), nn.SiLU(), nn.Conv3d(channels[-1], out_channels, 3, padding=1))
-
-    def set_dtype(self, dtype: torch.dtype) -> None:
-        set_half(self, self.half_parts, dtype)
-        self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.middle_block(self.input_layer(x).to(self.dtype))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -516,7 +516,7 @@ def _faces(faces: np.ndarray) -> set[tuple[int, ...]]:
 
 @check("gaussian_ply")
 def _ply(case: Case) -> list[Comparison]:
-    gaussians = Gaussians(*(case.tensor(n) for n in ("xyz", "features_dc", "scaling", "rotation", "opacity")), raw={})
+    gaussians = Gaussians(raw={}, **{n: case.tensor(n) for n in ("xyz", "features_dc", "scaling", "rotation", "opacity")})
     got, want = export.gaussian_table(gaussians), case.arrays["table"]
     sign = np.sign((got[:, -4:] * want[:, -4:]).sum(1, keepdims=True))
     got = np.concatenate([got[:, :-4], got[:, -4:] * sign], 1)
@@ -536,8 +536,6 @@ E2E = {
 
 
 def _e2e_network(case: Case, name: str) -> Any:
-    import json
-
     return build(E2E[name], case, name, json.loads((case.folder / f"{name}.json").read_text())["config"])
 
 
@@ -589,8 +587,6 @@ def _flow_velocity(network: Any, cond: Tensor, unwrap: Callable, voxels: Voxels 
 
 @check("e2e_output")
 def _outputs(case: Case) -> list[Comparison]:
-    import json
-
     item = int(case.name.rsplit("_", 1)[1])
     stages = dict(np.load(case.folder / "e2e_stages.npz"))
     rows = stages["coords"][:, 0] == item
@@ -614,8 +610,3 @@ def _compare_meshes_loosely(case: Case, mesh: dual_mc.DenseMesh) -> list[Compari
     )
     far = (cKDTree(want).query(got)[0] > 5e-3).mean()
     return [Comparison("share by which counts differ", counts, 0.01), Comparison("share of vertices off by 5e-3", float(far), 0.01)]
-
-
-def digest(values: np.ndarray) -> str:
-    """SHA-256 of an array's bytes, as in the vectors' notes."""
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
