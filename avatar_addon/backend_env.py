@@ -151,7 +151,7 @@ class Environment:
             steps.append(Step("packages", "Installing the packages", command, digest, network=True))
         if models and done.get("torch") != (digest := self._torch_digest(profile)):
             steps.append(
-                Step("torch", f"Installing PyTorch for {PROFILES[profile]}", self._torch_command(uv, profile), digest, network=True)
+                Step("torch", f"Installing PyTorch for {PROFILES[profile]}", self._torch_command(uv, profile), digest, True, profile)
             )
             check = (str(self.python), "-c", f"import torch; {TORCH_CHECK[profile]}")
             steps.append(Step("torch_check", f"Checking PyTorch with {PROFILES[profile]}", check, digest))
