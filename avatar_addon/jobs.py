@@ -26,7 +26,8 @@ from .errors import AvatarError
 VERSION = 1  # of the protocol
 HELLO_TIMEOUT = 60.0  # seconds to the first answer; a cold disk and a virus scanner make the first import slow
 STALL_TIMEOUT = 600.0  # seconds without a sign of life from a job
-ASK, INTERRUPT, KILLED = 2.0, 3.5, 5.0  # seconds after cancel: when to interrupt, to kill, and to wait no more
+INTERRUPT_AFTER, KILL_AFTER = 2.0, 3.5  # seconds after a cancel that is not followed
+GIVE_UP_AFTER = 1.5  # seconds to wait for a killed child: one that hangs in a driver may not die
 DRAIN = 0.5  # seconds to read what a dead worker had written
 LOG_LIMIT = 5_000_000  # bytes
 PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"
@@ -123,7 +124,8 @@ class Worker:
         self._last_id = 0
         self._started_at = 0.0
         self._died_at: float | None = None
-        self._ending: AvatarError | None = None  # why we are killing the child
+        self._ending: AvatarError | None = None  # why the child was killed, until it is dead
+        self._killed_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -245,32 +247,29 @@ class Worker:
         child.send(_encode(message))
 
     def _check_clocks(self, child: Child) -> None:
-        now = time.monotonic()
-        running = self._current
-        if self._ending is None and self.hello is None and now - self._started_at > self.hello_timeout:
-            self._end_child(
-                AvatarError(f"The backend does not answer; try again or repair it in the preferences{self._see_log()}.", "backend_silent")
-            )
-        if running is None:
-            return
-        if running._cancelled_at is not None:
+        now, running = time.monotonic(), self._current
+        if self._ending:
+            if now - self._killed_at > GIVE_UP_AFTER:
+                self._end_current(self._ending)
+                self._forget_child(None)
+        elif running and running._cancelled_at is not None:
             since = now - running._cancelled_at
-            if since > ASK and not running._interrupted:
+            if since > KILL_AFTER:
+                self._end_child(_cancelled())
+            elif since > INTERRUPT_AFTER and not running._interrupted:
                 running._interrupted = True
                 child.interrupt()
-            if since > INTERRUPT and self._ending is None:
-                self._end_child(_cancelled())
-            if since > KILLED:  # it is stuck in a driver; the system will end it
-                self._end_current(_cancelled())
-                self._forget_child(None)
-        elif self._ending is None and self.hello is not None and now - running._heard_at > running.job.stall_timeout:
-            seconds = running.job.stall_timeout
-            message = f"The backend has made no progress for {seconds:.0f} seconds and was stopped; try again or use smaller settings"
-            self._end_child(AvatarError(f"{message}{self._see_log()}.", "stalled"))
+        elif self.hello is None:
+            if now - self._started_at > self.hello_timeout:
+                message = f"The backend does not answer; try again or repair it in the preferences{self._see_log()}."
+                self._end_child(AvatarError(message, "backend_silent"))
+        elif running and now - running._heard_at > running.job.stall_timeout:
+            silent = f"The backend has made no progress for {running.job.stall_timeout:.0f} seconds and was stopped"
+            self._end_child(AvatarError(f"{silent}; try again or use smaller settings{self._see_log()}.", "stalled"))
 
     def _end_child(self, reason: AvatarError) -> None:
         assert self._child
-        self._ending = reason
+        self._ending, self._killed_at = reason, time.monotonic()
         self._child.kill()
 
     def _check_life(self, child: Child) -> None:

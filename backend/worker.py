@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from .engines import GenerateRequest, RigRequest
@@ -91,10 +92,13 @@ class Worker:
             self._send({"id": job.request.id, **answer})
         self._ended.set()
 
-    def interrupt(self, *_: object) -> None:
-        """Signal handler: breaks into the running job, if its cancelling has been asked for; otherwise nothing."""
+    def interrupt(self, signal_number: int, frame: FrameType | None) -> None:
+        """Signal handler: breaks into the running job, if its cancelling has been asked for; otherwise nothing.
+
+        Not in the middle of an import, after which the library could not be imported again; then the client's kill ends it.
+        """
         job = self._current
-        if job and self._interruptible and job.cancelled.is_set():
+        if job and self._interruptible and job.cancelled.is_set() and not _importing(frame):
             self._interruptible = False
             raise Cancelled
 
@@ -164,8 +168,7 @@ class Worker:
         except (Exception, KeyboardInterrupt, SystemExit) as raised:
             self._interruptible = False
             # An engine may turn our Cancelled into something else; what the user wanted is what counts.
-            error = Cancelled() if job.cancelled.is_set() and not isinstance(raised, BackendError) else raised
-            explained = explain(error, job.staging.out_dir if job.staging else None)
+            explained = explain(Cancelled() if job.cancelled.is_set() else raised, job.staging.out_dir if job.staging else None)
             log.info(
                 "job %d: %s: %s: %s",
                 job.request.id,
@@ -245,6 +248,12 @@ def hello(generators: Engines, riggers: Engines) -> dict[str, Any]:
         "generators": generators.describe(),
         "riggers": riggers.describe(),
     }
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _error(error: BackendError) -> dict[str, str]:

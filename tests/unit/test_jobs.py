@@ -121,9 +121,8 @@ def test_cancel_in_each_stage(worker, fake, tmp_path, stage):
 
 @pytest.mark.parametrize(("do", "survives"), [("sleep", True), ("swallow", True), ("stuck", False)])
 def test_cancel_gets_harsher(worker, fake, tmp_path, do, survives, monkeypatch):
-    monkeypatch.setattr(jobs, "ASK", 0.2)
-    monkeypatch.setattr(jobs, "INTERRUPT", 0.6 if not survives else LIMIT)
-    monkeypatch.setattr(jobs, "KILLED", LIMIT)
+    monkeypatch.setattr(jobs, "INTERRUPT_AFTER", 0.2)
+    monkeypatch.setattr(jobs, "KILL_AFTER", LIMIT if survives else 0.6)
     running = worker.submit(fake(do))
     wait_for_stage(running, do)
     pid = worker.pid
