@@ -15,8 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Rows gathered at once by a convolution: 27 * rows * channels values are alive.
-CONV_ROWS = 1 << 15
+
+@dataclass
+class Limits:
+    """What bounds the memory of the operators here; set by the memory plan of a job."""
+
+    conv_rows: int = 1 << 15  # rows gathered at once by a convolution: 27 * rows * channels values are alive
+
+
+limits = Limits()
 
 
 @dataclass
@@ -157,9 +164,9 @@ def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None) -> Ten
     table = voxels.neighbours
     padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
     out = x.new_empty(len(x), len(weight))
-    for rows in range(0, len(x), CONV_ROWS):
-        around = padded[table[rows : rows + CONV_ROWS].long()].flatten(1)
-        out[rows : rows + CONV_ROWS] = F.linear(around, flat, bias)
+    for rows in range(0, len(x), limits.conv_rows):
+        around = padded[table[rows : rows + limits.conv_rows].long()].flatten(1)
+        out[rows : rows + limits.conv_rows] = F.linear(around, flat, bias)
     return out
 
 
