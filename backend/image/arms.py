@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.signal import find_peaks
@@ -30,6 +31,13 @@ class Tip:
     depth: float
     thickness: float
 
+    @property
+    def width_to_length(self) -> float:
+        """Width of the cut at the root over the length from there to the tip; 2 where the cut ends at the tip itself."""
+        root = (self.armpit + self.above) / 2
+        cut = float(np.hypot(*(self.armpit - self.above)))
+        return min(cut / max(float(np.hypot(self.x - root[0], self.y - root[1])), 1.0), 2.0)
+
 
 def outline(mask: np.ndarray) -> np.ndarray:
     """(N, 2) x, y of the outer contour, clockwise in the picture, starting at its highest point."""
@@ -42,7 +50,7 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 def geodesic_from_axis(mask: np.ndarray, axis: float) -> np.ndarray:
     """(H, W) distance in pixels inside the mask from its pixels on the axis; inf where there is no way."""
-    column = int(round(axis))
+    column = round(axis)
     starts = [(int(y), x) for x in (column, column + 1) if 0 <= x < mask.shape[1] for y in np.flatnonzero(mask[:, x])]
     if not starts:
         return np.full(mask.shape, np.inf)
@@ -127,7 +135,7 @@ def _first_concavity(path: np.ndarray, least: float) -> tuple[int, float] | None
         return None
     corners = np.unique(np.concatenate([[0], hull.vertices[hull.vertices < len(path)], [len(path) - 1]]))
     pits = []
-    for a, b in zip(corners[:-1], corners[1:], strict=True):
+    for a, b in pairwise(corners):
         if b - a < 3:
             continue
         lid = path[b] - path[a]
@@ -160,7 +168,7 @@ def pair_score(left: Tip, right: Tip, axis: float, top: float, height: float) ->
     similarity = float(np.exp(-((apart / 0.12) ** 2))) * min(left.reach, right.reach) / max(left.reach, right.reach)
     score = similarity * min(left.reach, right.reach) / height
     for tip in (left, right):
-        low = (tip.y - top) / height
+        low = max((tip.y - top) / height, 0.0)
         fall = float(np.clip((0.95 - low) / 0.13, 0.05, 1.0))  # hems of coats and capes are the lowest tips of all
         slim = 1.0 / (1.0 + (tip.thickness / max(tip.reach, 1.0)) ** 2)
         score *= (low**0.75) * fall * slim * min(1.0, tip.depth / (0.09 * height)) ** 0.5

@@ -66,7 +66,7 @@ def resize_rgba(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _too_large() -> BackendError:
-    return BackendError("too_large", "The picture has over 100 million pixels.", "Make it smaller; 2048 pixels on the longer side is plenty.")
+    return BackendError("too_large", "The picture has over 100 million pixels.", "Make it smaller; 2048 pixels on a side is plenty.")
 
 
 def _decode(path: Path) -> Picture:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Separating one figure from a transparent or plain background (shared reference, preview engine 3.1).
 
-A plain background is a second-order polynomial of the picture coordinates per CIE Lab channel, fitted robustly to the picture's border; what is
-connected to the border and close to that colour is background. Colour distances below are Euclidean in Lab (CIE76).
+A plain background is a second-order polynomial of the picture coordinates per CIE Lab channel, fitted robustly to the picture's border;
+what is connected to the border and close to that colour is background. Colour distances below are Euclidean in Lab (CIE76).
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _take_shadow(outside: np.ndarray, lab: np.ndarray, difference: np.ndarray, f
 def _flat_lenses(candidates: np.ndarray, outside: np.ndarray, lab: np.ndarray, height: int) -> np.ndarray:
     """Regions of one tone that are wide, flat and at the very bottom: hard-edged shadows."""
     found = np.zeros_like(candidates)
-    labels, count = ndimage.label(ndimage.binary_opening(candidates, CROSS), CROSS)
+    labels, _ = ndimage.label(ndimage.binary_opening(candidates, CROSS), CROSS)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         region = labels[box] == index
         tall, wide = region.shape
@@ -203,14 +203,16 @@ def _flat_lenses(candidates: np.ndarray, outside: np.ndarray, lab: np.ndarray, h
 
 
 def _pockets(sure: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Enclosed background: between the legs, between a hand on the body and the arm. White eyes and shirts look the same, so above the middle
-    of the figure a pocket has to be large and off the figure's middle."""
+    """Enclosed background: between the legs, between a hand on the body and the arm.
+
+    White eyes and shirts look the same, so above the middle of the figure a pocket has to be large and off the figure's middle.
+    """
     rows, columns = np.nonzero(~outside)
     if len(rows) == 0:
         return outside
     top, height = rows.min(), rows.max() - rows.min() + 1
     middle = float(np.median(columns))
-    labels, count = ndimage.label(sure & ~outside, CROSS)
+    labels, _ = ndimage.label(sure & ~outside, CROSS)
     found = np.zeros_like(sure)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         region = labels[box] == index

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.transform import resize
 
 from .arms import Tip, along, arm_line, choose_pair, find_tips
+from .gate import Evidence, is_humanoid
 from .trunk import Legs, Neck, find_legs, find_neck, symmetry_axis
 
 JOINTS = ("hips", "neck", "head") + tuple(
@@ -17,17 +18,17 @@ JOINTS = ("hips", "neck", "head") + tuple(
 )
 SIDES = (("left", 1.0), ("right", -1.0))
 WORK_HEIGHT = 400
-MIN_ARMPIT = 0.075
-MIN_SYMMETRY = 0.76
 
 
 @dataclass
 class SilhouetteJoints:
     """joints: the 15 marker joints and `headTop`, pixels (x right, y down) of the mask given; left is the character's.
 
-    confidence: symmetry (mirrored overlap, 0..1), armpit (depth of the shallower armpit over the height), leftArm, rightArm, legs, neck (0..1),
-    headRatio (head over the whole height). flags: no_neck, skirt, legs_closed, weak_left_arm, weak_right_arm, no_left_arm, no_right_arm, person.
-    humanoid: the gate: arms away from the body on both sides and a symmetric figure.
+    confidence, 0..1: symmetry (mirrored overlap), leftArm and rightArm (0.5 and over: the arm stands away from the body), legs, neck, cover
+    (part of the upper body's rows that lie on the axis). Lengths over the figure's height: armpit (depth of the shallower one), headRatio.
+    Degrees below horizontal: leftAngle, rightAngle (shoulder to fingertip).
+    flags: no_neck, skirt, legs_closed, weak_left_arm, weak_right_arm, no_left_arm, no_right_arm.
+    humanoid: see gate.is_humanoid.
     """
 
     joints: dict[str, tuple[float, float]]
@@ -110,10 +111,18 @@ def _detect(mask: np.ndarray) -> SilhouetteJoints:
     _place_head(body, pair, result)
     for side, sign in SIDES:
         _place_arm(body, side, sign, pair[side], result)
-    depths = [tip.depth / height for tip in found] if len(found) == 2 else [0.0]
-    result.confidence["armpit"] = float(min(depths))
-    result.humanoid = min(depths) >= MIN_ARMPIT and symmetry >= MIN_SYMMETRY
+    result.confidence["cover"] = _cover(body, result.joints["hips"][1])
+    evidence = Evidence.of(left, right, axis, top, height, symmetry, legs.split, neck.ratio, result.confidence)
+    result.confidence["armpit"] = evidence.armpit
+    result.humanoid = is_humanoid(evidence)
     return result
+
+
+def _cover(body: _Body, hips: float) -> float:
+    """Part of the rows from the head to the hips that are covered at the axis: two people side by side have a gap there."""
+    x, reach = round(body.axis), max(1, int(0.02 * body.height))
+    rows = body.mask[body.top + int(0.04 * body.height) : int(hips), max(x - reach, 0) : x + reach + 1]
+    return float(rows.any(axis=1).mean()) if len(rows) else 0.0
 
 
 def _place_head(body: _Body, pair: dict[str, Tip | None], result: SilhouetteJoints) -> None:
@@ -153,6 +162,39 @@ def _place_legs(body: _Body, result: SilhouetteJoints) -> None:
         result.joints[side + "Foot"] = (float(line[0] + line[1] * foot_y), min(foot_y, bottom))
 
 
+def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: SilhouetteJoints) -> None:
+    span, height = body.neck_to_sole, body.height
+    prior = np.array([body.axis + sign * 0.078 * height, body.neck.y + 0.09 * span])
+    if tip is None:
+        result.flags.append(f"no_{side}_arm")
+        result.confidence[side + "Arm"] = 0.0
+        result.confidence[side + "Angle"] = 90.0
+        down = [prior + [sign * 0.02 * height, fraction * 0.45 * span] for fraction in (0.0, 0.45, 0.8)]
+        for part, point in zip(("UpperArm", "LowerArm", "Hand"), down, strict=True):
+            result.joints[side + part] = (float(point[0]), float(point[1]))
+        return
+    root = (tip.armpit + tip.above) / 2
+    end = np.array([tip.x, tip.y])
+    # An arm that is wider than long where it leaves the body is only a hand that sticks out: its line starts at the usual shoulder.
+    trust = float(np.clip((1.4 - tip.width_to_length) / 0.5, 0.0, 1.0))
+    straight = prior + np.linspace(0, 1, 20)[:, None] * (end - prior)
+    if trust > 0:
+        path = arm_line(body.mask, body.distance, tip, root)
+        shoulder = 0.5 * (_up_the_arm(path, prior, body.axis, sign, height) + prior)
+        line = np.vstack([shoulder[None], path])
+    slide = float(np.clip((body.head_ratio - 0.15) / 0.35, 0.0, 1.0))
+    for part, fraction in (("UpperArm", 0.0), ("LowerArm", 0.415 - 0.095 * slide), ("Hand", 0.775 - 0.145 * slide)):
+        point = along(straight, fraction)
+        if trust > 0:
+            point = trust * along(line, fraction) + (1 - trust) * point
+        result.joints[side + part] = (float(point[0]), float(point[1]))
+    result.confidence[side + "Angle"] = float(np.degrees(np.arctan2(tip.y - prior[1], max((tip.x - prior[0]) * sign, 0.0))))
+    confidence = float(np.clip((tip.depth / height - 0.03) / 0.08, 0, 1) * np.clip(2.0 - tip.width_to_length, 0, 1))
+    result.confidence[side + "Arm"] = confidence
+    if confidence < 0.5:
+        result.flags.append(f"weak_{side}_arm")
+
+
 def _up_the_arm(path: np.ndarray, prior: np.ndarray, axis: float, sign: float, height: float) -> np.ndarray:
     """The root of the arm; where clothes hide the armpit the visible root is too low, and the arm's line is followed up to the shoulder."""
     root, outer = along(path, 0.05), along(path, 0.5)
@@ -162,31 +204,3 @@ def _up_the_arm(path: np.ndarray, prior: np.ndarray, axis: float, sign: float, h
         return root
     most = max((root[0] - axis) * sign - 0.06 * height, 0.0) / max(-direction[0] * sign, 1e-6)
     return np.asarray(root + direction * min(rise / -direction[1], most))
-
-
-def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: SilhouetteJoints) -> None:
-    span, height = body.neck_to_sole, body.height
-    prior = np.array([body.axis + sign * 0.078 * height, body.neck.y + 0.09 * span])
-    if tip is None:
-        result.flags.append(f"no_{side}_arm")
-        result.confidence[side + "Arm"] = 0.0
-        down = [prior + [sign * 0.02 * height, fraction * 0.45 * span] for fraction in (0.0, 0.45, 0.8)]
-        for part, point in zip(("UpperArm", "LowerArm", "Hand"), down, strict=True):
-            result.joints[side + part] = (float(point[0]), float(point[1]))
-        return
-    root = (tip.armpit + tip.above) / 2
-    path = arm_line(body.mask, body.distance, tip, root)
-    shoulder = 0.5 * (_up_the_arm(path, prior, body.axis, sign, height) + prior)
-    line = np.vstack([shoulder[None], path])
-    slide = float(np.clip((body.head_ratio - 0.15) / 0.35, 0.0, 1.0))
-    elbow = along(line, 0.415 + slide * (0.32 - 0.415))
-    wrist = along(line, 0.775 + slide * (0.63 - 0.775))
-    for part, point in zip(("UpperArm", "LowerArm", "Hand"), (shoulder, elbow, wrist), strict=True):
-        result.joints[side + part] = (float(point[0]), float(point[1]))
-    cut = float(np.hypot(*(tip.armpit - tip.above)))
-    reach = float(np.hypot(tip.x - root[0], tip.y - root[1]))
-    depth = tip.depth / height
-    confidence = float(np.clip((depth - 0.04) / 0.08, 0, 1) * np.clip(2.0 - 1.5 * cut / max(reach, 1.0), 0, 1))
-    result.confidence[side + "Arm"] = confidence
-    if confidence < 0.5:
-        result.flags.append(f"weak_{side}_arm")

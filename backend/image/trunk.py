@@ -81,7 +81,7 @@ def find_legs(mask: np.ndarray, axis: float, height: float, top: int) -> Legs:
         # Feet point outwards or sideways: the line is that of the leg above the ankle where enough of it is seen.
         upper = ys < ys.max() - 0.06 * height
         use = upper if upper.sum() >= 0.04 * height else np.ones(len(ys), bool)
-        slope, start = np.polyfit(ys[use], xs[use], 1) if use.sum() > 0.05 * height else (0.0, float(np.median(xs)))
+        slope, _ = np.polyfit(ys[use], xs[use], 1) if use.sum() > 0.05 * height else (0.0, float(np.median(xs)))
         slope = float(np.clip(slope, -0.35, 0.35))
         lines[side] = np.array([float(np.median(xs[use] - slope * ys[use])), slope])
     return Legs(crotch, lines, soles, (bottom - crotch) / height, True)
@@ -102,7 +102,7 @@ def _between_legs(mask: np.ndarray, axis: float, height: float, bottom: float) -
         central = np.abs(columns - axis) < 0.06 * height
         if not central.any():
             continue
-        low = rows > bottom - 0.2 * height
+        low = rows >= min(bottom - 0.2 * height, rows.max())
         if abs(float(np.median(columns[low])) - axis) > 0.09 * height:
             continue  # under an arm
         top_row = float(rows[central].min())
@@ -161,7 +161,7 @@ def find_neck(mask: np.ndarray, axis: float, top: int, height: float, shoulder_t
 
     `shoulder_top` is the row where the arms' upper outline meets the body, `armpit` that of the armpits.
     """
-    first, last = top, max(int(round(armpit)), top + 4)
+    first, last = top, max(round(armpit), top + 4)
     widths = np.zeros(last - first)
     middles = np.full(last - first, axis)
     for index, y in enumerate(range(first, last)):

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One picture to everything the preview engine needs to know of it: cut-out, joints, face, and what to tell the user."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BackendError
+from .load import load_picture, resize_rgba
+from .mask import Figure, find_figure
+from .refusals import COPED_WITH, refusal, remarks
+from .silhouette import JOINTS, detect_joints
+
+try:
+    from .face import locate_face
+except ImportError:
+
+    def locate_face(rgba: np.ndarray, mask: np.ndarray, joints: dict[str, tuple[float, float]]) -> dict[str, Any]:
+        return {"confidence": {"eyes": 0.0, "mouth": 0.0}}
+
+
+MAX_HEIGHT = 1024  # of the figure, in pixels of PictureAnalysis.rgba
+MIN_HEIGHT = 256
+COARSE_SIDE = 512
+FACE_PARTS = ("leftEye", "rightEye", "mouth")
+
+
+@dataclass
+class PictureAnalysis:
+    """rgba: (H, W, 4) uint8, the whole upright picture scaled so that the figure is at most 1024 pixels tall; alpha is its soft mask.
+
+    mask: (H, W) bool. scale: pixels of rgba per pixel of the upright original; size: (width, height) of that original.
+    joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
+    The figure may touch the picture's border.
+    """
+
+    rgba: np.ndarray
+    mask: np.ndarray
+    scale: float
+    size: tuple[int, int]
+    joints: dict[str, tuple[float, float]]
+    face: dict[str, Any]
+    confidence: dict[str, float] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+    def to_result(self) -> dict[str, Any]:
+        """The worker's answer to `analyse`: positions and lengths in pixels of the upright original."""
+        back = 1.0 / self.scale
+        return {
+            "size": list(self.size),
+            "joints": {name: [round(x * back, 2), round(y * back, 2)] for name, (x, y) in self.joints.items()},
+            "face": _scaled_face(self.face, back),
+            "confidence": {name: round(value, 4) for name, value in self.confidence.items()},
+            "flags": list(self.flags),
+            "warnings": [dict(warning) for warning in self.warnings],
+        }
+
+
+def analyse(picture: Path, markers: dict[str, Any] | None = None) -> PictureAnalysis:
+    """Finds the figure, its joints and its face in the file `picture`.
+
+    `markers` (docs/architecture.md, pixels of the upright original) override single points. With all 15 joints given, a picture that
+    would be refused for its shape is taken, and the reason becomes a warning.
+    Raises BackendError: unreadable, too_large, too_small, background, cropped, several, not_humanoid, arms, bad_markers.
+    """
+    markers = markers or {}
+    loaded = load_picture(Path(picture))
+    given = _given_joints(markers)
+    figure, rgba = _figure_at_size(loaded.rgba)
+    scale = rgba.shape[0] / loaded.size[1]
+    rows = np.flatnonzero(figure.mask.any(axis=1))
+    tall = (rows[-1] - rows[0] + 1) / scale
+    if tall < MIN_HEIGHT:
+        message = f"The character is only {round(tall)} pixels tall; at least {MIN_HEIGHT} are needed."
+        raise BackendError("too_small", message, "Use a larger picture; a character 768 pixels tall or more is good.")
+    found = detect_joints(figure.mask)
+    refused = refusal(figure, found)
+    by_hand = set(JOINTS) <= set(given)
+    if refused and not (by_hand and refused.code in COPED_WITH):
+        raise refused
+    warnings = remarks(figure, found, given)
+    if refused:
+        warnings.insert(0, {"code": refused.code, "message": refused.message})
+    if loaded.animated:
+        warnings.append({"code": "animated", "message": "The picture is animated; only its first frame is used."})
+    joints = dict(found.joints) | {name: (x * scale, y * scale) for name, (x, y) in given.items()}
+    _check_inside(joints, given, figure.mask.shape)
+    analysis = PictureAnalysis(
+        rgba=np.dstack([rgba[..., :3], figure.alpha]),
+        mask=figure.mask,
+        scale=scale,
+        size=loaded.size,
+        joints=joints,
+        face={},
+        confidence=dict(found.confidence),
+        flags=list(found.flags),
+        warnings=warnings,
+    )
+    analysis.face = _face(analysis, markers.get("face") or {})
+    return analysis
+
+
+def _figure_at_size(rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
+    """Finds the figure roughly, scales the picture for it to be at most 1024 pixels tall, and finds it there."""
+    height, width = rgba.shape[:2]
+    factor = min(1.0, COARSE_SIDE / max(height, width))
+    coarse = resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))
+    rows = np.flatnonzero(find_figure(coarse).mask.any(axis=1))
+    tall = (rows[-1] - rows[0] + 1) / factor
+    final = min(1.0, MAX_HEIGHT / (tall + 2.0 / factor))
+    if final < 1.0:
+        rgba = resize_rgba(rgba, (max(1, round(width * final)), max(1, round(height * final))))
+    return find_figure(rgba), rgba
+
+
+def _given_joints(markers: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    given = {}
+    for name, point in (markers.get("joints") or {}).items():
+        if name not in JOINTS and name != "headTop":
+            raise BackendError("bad_markers", f"The markers name an unknown joint, {name!r}.", f"The joints are {', '.join(JOINTS)}.")
+        given[name] = _point(point, name)
+    return given
+
+
+def _point(value: Any, name: str) -> tuple[float, float]:
+    try:
+        x, y = (float(number) for number in value)
+    except (TypeError, ValueError):
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise BackendError("bad_markers", f"The marker {name!r} is not a pair of numbers.", "Give [x, y] in pixels of the upright picture.")
+    return x, y
+
+
+def _check_inside(joints: dict[str, tuple[float, float]], given: dict[str, Any], shape: tuple[int, ...]) -> None:
+    for name in given:
+        x, y = joints[name]
+        if not (-0.5 <= x <= shape[1] and -0.5 <= y <= shape[0]):
+            raise BackendError(
+                "bad_markers", f"The marker {name!r} lies outside the picture.", "Markers are in pixels of the upright picture."
+            )
+
+
+def _face(analysis: PictureAnalysis, given: dict[str, Any]) -> dict[str, Any]:
+    """The face found, with what the user has placed (pixels of the original) put in; adds a warning where neither is reliable."""
+    face = locate_face(analysis.rgba, analysis.mask, analysis.joints)
+    placed = {name: _face_entry(given[name], name, analysis.scale) for name in FACE_PARTS if given.get(name) is not None}
+    face = _with_placed(face, placed)
+    if min(face["confidence"]["eyes"], face["confidence"]["mouth"]) < 0.5:
+        message = "The eyes or the mouth were not recognised with confidence; check the three face markers."
+        analysis.warnings.append({"code": "face", "message": message})
+    return face
+
+
+def _face_entry(value: Any, name: str, scale: float) -> dict[str, Any]:
+    entry = dict(value) if isinstance(value, dict) else {"center": value}
+    x, y = _point(entry.get("center"), name)
+    sizes = {key: float(entry[key]) * scale for key in ("half_width", "half_height", "width") if entry.get(key)}
+    return {"center": [x * scale, y * scale], **sizes}
+
+
+def _with_placed(face: dict[str, Any], placed: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Sizes that were not given follow the distance between the eyes, so that a wrong size is corrected by moving points."""
+    merged = {name: dict(face[name]) for name in FACE_PARTS if name in face}
+    before = _eye_distance(merged)
+    for name, entry in placed.items():
+        merged[name] = merged.get(name, {}) | entry
+    after = _eye_distance(merged)
+    for name, part in merged.items():
+        for key, usual in (("width", 0.6),) if name == "mouth" else (("half_width", 0.24), ("half_height", 0.15)):
+            if name in placed and key in placed[name]:
+                continue
+            if after is not None and (key not in part or before is None):
+                part[key] = usual * after
+            elif after is not None and before is not None and {"leftEye", "rightEye"} <= set(placed):
+                part[key] *= after / before
+    confidence = dict(face.get("confidence", {}))
+    eyes_placed, mouth_placed = {"leftEye", "rightEye"} <= set(placed), "mouth" in placed
+    return merged | {
+        "confidence": {
+            "eyes": 1.0 if eyes_placed else float(confidence.get("eyes", 0.0)),
+            "mouth": 1.0 if mouth_placed else float(confidence.get("mouth", 0.0)),
+        }
+    }
+
+
+def _eye_distance(face: dict[str, Any]) -> float | None:
+    if "leftEye" not in face or "rightEye" not in face:
+        return None
+    (ax, ay), (bx, by) = face["leftEye"]["center"], face["rightEye"]["center"]
+    return max(math.hypot(ax - bx, ay - by), 1.0)
+
+
+def _scaled_face(face: dict[str, Any], factor: float) -> dict[str, Any]:
+    scaled: dict[str, Any] = {}
+    for name, part in face.items():
+        if name not in FACE_PARTS:
+            scaled[name] = part
+            continue
+        sizes = {key: round(float(value) * factor, 2) for key, value in part.items() if key != "center"}
+        scaled[name] = {"center": [round(float(value) * factor, 2) for value in part["center"]], **sizes}
+    return scaled
