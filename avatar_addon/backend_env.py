@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -209,7 +210,8 @@ class Environment:
         return self._pip(uv, *choose, "-r", str(self._requirements("torch.txt")))
 
     def _has_pip(self) -> bool:
-        return any(self.venv.glob("[Ll]ib/**/site-packages/pip/__main__.py"))
+        folders = (*self.venv.glob("lib/python*/site-packages"), self.venv / "Lib" / "site-packages")
+        return any((folder / "pip" / "__main__.py").exists() for folder in folders)
 
     def _requirements(self, name: str) -> Path:
         return self.root / "backend" / "requirements" / name
@@ -243,9 +245,10 @@ def detect_profile() -> str:
 
 
 def find_uv() -> str | None:
-    """The path of uv if it works."""
+    """The path of uv, if it works and knows the options used here (0.8 or later)."""
     uv = shutil.which("uv")
-    return uv if uv and _output(uv, "--version").startswith("uv ") else None
+    version = re.match(r"uv (\d+)\.(\d+)", _output(uv, "--version")) if uv else None
+    return uv if version and (int(version[1]), int(version[2])) >= (0, 8) else None
 
 
 def find_python(need_pip: bool = True) -> Path:

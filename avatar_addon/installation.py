@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import subprocess
@@ -52,6 +53,7 @@ class Installation:
         self._log: IO[str] | None = None
         with contextlib.suppress(OSError):
             self._log = environment.log_path.open("w", encoding="utf-8")
+        _running.add(self)
         self._next()
 
     @property
@@ -190,6 +192,17 @@ class Installation:
         if self._log:
             self._log.close()
         self._lock.close()
+        _running.discard(self)
+
+
+def close_all() -> None:
+    """Stops every installation; for unregister, and called when Python ends."""
+    for installation in list(_running):
+        installation.close()
+
+
+_running: set[Installation] = set()
+atexit.register(close_all)
 
 
 def _text(line: bytes) -> str:

@@ -117,7 +117,7 @@ class Worker:
         self.env = env
         self.log_path = log_path
         self.hello_timeout = hello_timeout
-        self.hello: dict[str, Any] | None = None  # what the living worker said of itself
+        self.hello: dict[str, Any] | None = None  # version, python, pid of the living worker; its engines: Job("hello")
         self._child: Child | None = None
         self._current: Running | None = None
         self._waiting: deque[Running] = deque()
@@ -160,6 +160,7 @@ class Worker:
             for event in self._child.events():
                 self._receive(event)
             self._check_clocks(self._child)
+        if self._child:
             self._check_life(self._child)
         if self._current is None and self._waiting and (self._child is None or (self.alive and self._ending is None)):
             self._send_next()
@@ -241,7 +242,7 @@ class Worker:
             self._child = Child(self.command, _from_line, log, env)
         _workers.add(self)
         self._started_at = time.monotonic()
-        self._write(self._child, {"id": 0, "method": "hello"})
+        self._write(self._child, {"id": 0, "method": "hello", "params": {"engines": False}})
 
     def _write(self, child: Child, message: dict[str, Any]) -> None:
         child.send(_encode(message))

@@ -71,11 +71,19 @@ def _file(name: str, value: Any) -> Path:
     """A file that exists and can be opened, so that a wrong path is told apart from a failure of the engine."""
     path = _path(name, value)
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise OSError(0, "it is not a file")
         with path.open("rb"):
             return path
     except OSError as error:
         reason = "it does not exist" if isinstance(error, FileNotFoundError) else (error.strerror or "unknown reason").lower()
         raise BackendError("unreadable", f"The {name} {path} cannot be read: {reason}.", "Check the path and its permissions.") from error
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ParamError(f"'{name}' must be true or false.")
+    return value
 
 
 def _seed(name: str, value: Any) -> int:
@@ -126,7 +134,7 @@ def _markers(name: str, value: Any) -> dict[str, Any]:
 
 
 METHODS: dict[str, dict[str, Param]] = {
-    "hello": {},
+    "hello": {"engines": Param(_flag, default=True)},
     "analyse": {"picture": Param(_file, required=True), "markers": Param(_markers)},
     "generate": {
         "engine": Param(_text, required=True),

@@ -18,7 +18,7 @@ from .errors import BackendError
 
 VERSION = 1
 MAX_LINE = 1 << 20  # bytes; meshes travel as files, so a longer line is a mistake
-MAX_ID = 2**53  # integers that every JSON reader keeps exact
+MAX_INTEGER = 2**53  # integers that every JSON reader keeps exact
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def parse_request(line: bytes | None) -> Request:
     if line is None:
         raise ProtocolError(f"The line is longer than {MAX_LINE} bytes.")
     try:
-        message = json.loads(line.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        message = json.loads(line.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, parse_int=_exact)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"The line is not JSON ({type(error).__name__}).") from error
     if not isinstance(message, dict):
         raise ProtocolError("The line is not a JSON object.")
     request_id = message.get("id")
-    if type(request_id) is not int or not 0 <= request_id < MAX_ID:
+    if type(request_id) is not int or request_id < 0:
         raise ProtocolError("The request has no 'id' that is a non-negative integer.")
     method, params = message.get("method"), message.get("params", {})
     if not isinstance(method, str):
@@ -113,6 +113,13 @@ def plain(value: Any) -> Any:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _exact(text: str) -> int:
+    value = int(text)
+    if abs(value) > MAX_INTEGER:
+        raise ValueError("number out of range")
+    return value
 
 
 def _finite(text: str) -> float:

@@ -8,6 +8,7 @@ avatar_addon.jobs, which finds the process id in the lock file).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -64,29 +65,35 @@ class Staging:
             os.close(lock)
 
     def _acquire(self) -> int:
-        while True:
+        path = self.partial / LOCK
+        for _ in range(100):
             self.partial.mkdir(parents=True, exist_ok=True)
-            path = self.partial / LOCK
             try:
                 lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             except FileNotFoundError:  # its owner removed the folder just now
                 continue
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self.partial.rmdir()
+                raise
             try:
                 _lock_exclusively(lock)
                 if os.path.samestat(os.fstat(lock), path.stat()):
                     os.truncate(lock, 0)
                     os.write(lock, str(os.getpid()).encode())
                     return lock
-            except FileNotFoundError:
-                pass  # its owner removed it between our open and our lock
-            except BlockingIOError as error:
+            except FileNotFoundError:  # its owner removed it between our open and our lock
                 os.close(lock)
-                message = f"Another job is writing to the folder {self.out_dir}."
-                raise BackendError("folder_in_use", message, "Wait until it has ended or choose another folder.") from error
+            except BlockingIOError:
+                os.close(lock)
+                break
             except BaseException:
                 os.close(lock)
                 raise
-            os.close(lock)
+            else:
+                os.close(lock)  # removed and made again in that time
+        message = f"Another job is writing to the folder {self.out_dir}."
+        raise BackendError("folder_in_use", message, "Wait until it has ended or choose another folder.")
 
 
 if sys.platform == "win32":

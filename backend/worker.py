@@ -62,7 +62,8 @@ class Running:
         self._stage, self._sent_at = stage, now
         if 0.0 <= fraction <= 1.0:
             self._fraction = max(self._fraction, float(fraction))
-        event = {"event": "progress", "stage": str(stage), "fraction": round(self._fraction, 4), "message": str(message)}
+        # Short enough (PIPE_BUF) for one write, so that an interrupt leaves no half line.
+        event = {"event": "progress", "stage": str(stage)[:40], "fraction": round(self._fraction, 4), "message": str(message)[:200]}
         self._send({"id": self.request.id, **event})
 
 
@@ -106,12 +107,15 @@ class Worker:
 
     def _read(self) -> None:
         splitter = LineSplitter()
-        with contextlib.suppress(OSError):
+        try:
             while chunk := os.read(self._source, 1 << 16):
                 for line in splitter.feed(chunk):
                     if line is None or line.strip():
                         self._receive(line)
-        self._client_gone()
+        except Exception:
+            log.exception("stdin cannot be read any more")
+        finally:
+            self._client_gone()
 
     def _receive(self, line: bytes | None) -> None:
         try:
@@ -180,7 +184,7 @@ class Worker:
             return {"error": _error(explained)}
 
     def _hello(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        return hello(self._engines("generators"), self._engines("riggers"))
+        return hello(self._engines("generators"), self._engines("riggers")) if params["engines"] else greeting()
 
     def _analyse(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
         from .image.analysis import analyse
@@ -239,15 +243,14 @@ class Worker:
                 line = line[os.write(self._sink, line) :]
 
 
+def greeting() -> dict[str, Any]:
+    """What the client's handshake needs; no engine is imported for it."""
+    return {"version": VERSION, "python": platform.python_version(), "pid": os.getpid()}
+
+
 def hello(generators: Engines, riggers: Engines) -> dict[str, Any]:
-    """What this backend is; also the self-check `python -m backend hello`."""
-    return {
-        "version": VERSION,
-        "python": platform.python_version(),
-        "pid": os.getpid(),
-        "generators": generators.describe(),
-        "riggers": riggers.describe(),
-    }
+    """What this backend is and can do; also the self-check `python -m backend hello`."""
+    return {**greeting(), "generators": generators.describe(), "riggers": riggers.describe()}
 
 
 def _importing(frame: FrameType | None) -> bool:

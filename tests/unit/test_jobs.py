@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from avatar_addon import jobs
+from avatar_addon.child import Child
 from avatar_addon.errors import AvatarError
 from avatar_addon.jobs import Job, Worker, new_job_folder
 
@@ -92,7 +93,7 @@ def test_a_job_from_progress_to_result(worker, fake, tmp_path):
     assert running.stage == "texture" and running.message == "Doing the texture"
     assert running.error is None and running.fraction == 1.0
     assert Path(running.result["mesh"]).read_text() == "me.png 5"
-    assert worker.hello["version"] == jobs.VERSION and "fake" in {engine["name"] for engine in worker.hello["generators"]}
+    assert worker.hello["version"] == jobs.VERSION
     pid = worker.pid
     assert worker.submit(fake()).wait()["label"] == "Fake engine"
     assert worker.pid == pid, "the worker stays warm"
@@ -135,6 +136,21 @@ def test_cancel_gets_harsher(worker, fake, tmp_path, do, survives, monkeypatch):
     assert (worker.pid == pid) is survives
 
 
+def test_a_child_that_cannot_even_be_killed_is_given_up(worker, fake, monkeypatch):
+    for name in ("INTERRUPT_AFTER", "KILL_AFTER", "GIVE_UP_AFTER"):
+        monkeypatch.setattr(jobs, name, 0.1)
+    running = worker.submit(fake("stuck"))
+    wait_for_stage(running, "stuck")
+    pid = worker.pid
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "kill", lambda self: None)  # as when it hangs in a driver
+        running.cancel()
+        wait(running)
+    assert running.error.code == "cancelled" and not is_gone(pid)
+    os.killpg(pid, signal.SIGKILL)
+    assert worker.submit(fake()).wait()
+
+
 def test_cancel_before_the_worker_has_started_and_while_waiting(worker, fake, tmp_path):
     first, second = worker.submit(fake()), worker.submit(fake(out_dir=tmp_path / "second"))
     first.cancel()
@@ -145,8 +161,16 @@ def test_cancel_before_the_worker_has_started_and_while_waiting(worker, fake, tm
     assert worker.submit(fake()).wait()
 
 
-@pytest.mark.parametrize("stage", ["mask", "shape", "texture"])
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("stage", "by"),
+    [
+        ("mask", signal.SIGKILL),
+        ("shape", signal.SIGKILL),
+        ("texture", signal.SIGKILL),
+        ("shape", signal.SIGSEGV),
+        ("shape", signal.SIGTERM),
+    ],
+)
 def test_a_child_killed_in_each_stage(worker, fake, tmp_path, log, stage, by):
     running = worker.submit(fake("wait", at=stage))
     waiting = worker.submit(fake(out_dir=tmp_path / "second"))
@@ -215,6 +239,14 @@ def test_a_parameter_that_is_no_json(worker, fake):
     running = worker.submit(fake(seed=object()))
     assert running.error.code == "bad_params"
     assert worker.submit(fake()).wait()
+
+
+def test_a_long_log_is_set_aside(worker, fake, log, monkeypatch):
+    monkeypatch.setattr(jobs, "LOG_LIMIT", 10)
+    log.parent.mkdir()
+    log.write_text("older than this session")
+    worker.submit(fake()).wait()
+    assert "older" not in log.read_text() and "older" in log.with_suffix(".log.old").read_text()
 
 
 def test_noise_on_the_protocol_is_ignored():

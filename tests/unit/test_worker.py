@@ -309,7 +309,7 @@ def fuzzed(tmp_path_factory):
     assert client.close() == 0
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.binary(max_size=60).map(lambda line: line.replace(b"\n", b""))
