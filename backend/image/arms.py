@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 from scipy.signal import find_peaks
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 from skimage.graph import MCP_Geometric
 from skimage.measure import find_contours
+
+from .trunk import run_at
 
 FAR = 1e5
 
@@ -33,7 +36,7 @@ class Tip:
 
     @property
     def width_to_length(self) -> float:
-        """Width of the cut at the root over the length from there to the tip; 2 where the cut ends at the tip itself."""
+        """Width of the cut at the root over the length from there to the tip, 2 at most."""
         root = (self.armpit + self.above) / 2
         cut = float(np.hypot(*(self.armpit - self.above)))
         return min(cut / max(float(np.hypot(self.x - root[0], self.y - root[1])), 1.0), 2.0)
@@ -59,6 +62,33 @@ def geodesic_from_axis(mask: np.ndarray, axis: float) -> np.ndarray:
     return np.asarray(distance)
 
 
+def open_pockets(mask: np.ndarray, axis: float, height: float) -> np.ndarray:
+    """The mask with the gap between an arm and the body opened where the hand touches the thigh: cut by the shortest way down to the outside."""
+    holes, count = ndimage.label(~mask)
+    if count <= 1:
+        return mask
+    outside = np.argwhere(holes == holes[0, 0])
+    opened = mask.copy()
+    for index, box in enumerate(ndimage.find_objects(holes), start=1):
+        hole = np.argwhere(holes[box] == index) + [box[0].start, box[1].start]
+        lateral = abs(hole[:, 1].mean() - axis) > 0.05 * height
+        if index == holes[0, 0] or not lateral or len(hole) < 0.0008 * height**2:
+            continue
+        bottom = hole[:, 0].max()
+        below = outside[(outside[:, 0] > bottom - 0.02 * height) & ((outside[:, 1] - axis) * (hole[0, 1] - axis) > 0)]
+        lower = hole[hole[:, 0] > bottom - 0.35 * np.ptp(hole[:, 0]) - 1]
+        if len(below) == 0:
+            continue
+        gaps, nearest = cKDTree(below).query(lower)
+        start, end = lower[int(np.argmin(gaps))], below[nearest[int(np.argmin(gaps))]]
+        if gaps.min() > 0.12 * height:
+            continue
+        for share in np.linspace(0.0, 1.0, int(2 * gaps.min()) + 2):
+            y, x = np.round(start + share * (end - start)).astype(int)
+            opened[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = False
+    return opened
+
+
 def find_tips(mask: np.ndarray, distance: np.ndarray, axis: float, top: float, height: float) -> dict[str, list[Tip]]:
     """Hand candidates of each side ("left" is the character's: right in the picture), none lower than .93 of the height."""
     contour = outline(mask)
@@ -80,7 +110,7 @@ def find_tips(mask: np.ndarray, distance: np.ndarray, axis: float, top: float, h
             x, y = half[peak]
             if reach[peak] < 0.06 * height or y > bottom - 0.07 * height or (x - axis) * sign <= 0.03 * height:
                 continue
-            tip = _describe(half, int(peak), float(reach[peak]), distance, height, axis, sign)
+            tip = _describe(half, reach, int(peak), distance, height, axis, sign)
             if tip is not None:
                 found[side].append(tip)
     return found
@@ -98,26 +128,40 @@ def _value_near(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return best
 
 
-def _describe(path: np.ndarray, peak: int, reach: float, distance: np.ndarray, height: float, axis: float, sign: float) -> Tip | None:
-    """The concavity below the tip and the cut that separates the limb from the body."""
+def _describe(path: np.ndarray, reach: np.ndarray, peak: int, distance: np.ndarray, height: float, axis: float, sign: float) -> Tip | None:
+    """The concavity below the tip and the cut that separates the limb from the body.
+
+    path, reach: outline from the top of the figure to its soles on one side, and its geodesic distance from the axis.
+    """
     below = path[peak:]
-    pit = _first_concavity((below - [axis, 0]) * [sign, 1], 0.015 * height)
+    pit = _slot(below, height) or _first_concavity((below - [axis, 0]) * [sign, 1], 0.015 * height)
     if pit is None:
         return None
     index, depth = pit
     armpit = below[index]
     above_path = path[: peak + 1]
     gaps = np.hypot(above_path[:, 0] - armpit[0], above_path[:, 1] - armpit[1])
-    # The cut ends above the armpit, not on the far side of the head.
-    reachable = (above_path[:, 1] < armpit[1] + 0.02 * height) | (np.arange(len(above_path)) > 0.5 * len(above_path))
-    end = int(np.argmin(np.where(reachable, gaps, np.inf)))
-    above = above_path[end]
+    # The cut ends on the body's side of the limb, not at its tip.
+    near = reach[: peak + 1] < max(0.65 * reach[peak], reach[: peak + 1].min() + 1.0)
+    above = above_path[int(np.argmin(np.where(near, gaps, np.inf)))]
     root = (armpit + above) / 2
     steps = np.linspace(0.15, 0.75, 9)[:, None]
     line = path[peak] + (root - path[peak]) * steps
     ix = np.clip(np.round(line).astype(int), 0, [distance.shape[1] - 1, distance.shape[0] - 1])
     thickness = float(2 * np.median(distance[ix[:, 1], ix[:, 0]]))
-    return Tip(float(path[peak][0]), float(path[peak][1]), reach, armpit, above, depth, thickness)
+    return Tip(float(path[peak][0]), float(path[peak][1]), float(reach[peak]), armpit, above, depth, thickness)
+
+
+def _slot(path: np.ndarray, height: float) -> tuple[int, float] | None:
+    """(index, depth) of the end of a narrow gap between a hanging arm and the body: the path comes back close to where it starts."""
+    steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    chord = np.hypot(*(path - path[0]).T)
+    depth = (steps - chord) / 2
+    back = (chord < 0.12 * height) & (steps > 0.15 * height) & (depth > 0.04 * height)
+    if not back.any():
+        return None
+    end = int(np.argmax(np.where(back, depth, 0.0)))
+    return int(np.argmax(chord[: end + 1])), float(depth[end])
 
 
 def _first_concavity(path: np.ndarray, least: float) -> tuple[int, float] | None:
@@ -152,25 +196,38 @@ def _first_concavity(path: np.ndarray, least: float) -> tuple[int, float] | None
     return next(((index, depth) for index, depth in pits if depth >= limit), None)
 
 
-def choose_pair(tips: dict[str, list[Tip]], axis: float, top: float, height: float) -> tuple[Tip | None, Tip | None, float]:
-    """The pair that looks most like two hands: far from the body, low (hat brims and ears are high), alike, thin, with armpits."""
-    best: tuple[Tip | None, Tip | None, float] = (None, None, 0.0)
+def choose_pair(tips: dict[str, list[Tip]], mask: np.ndarray, axis: float, top: float, height: float) -> tuple[Tip | None, Tip | None]:
+    """The pair that looks most like two hands: far from the body, low (hat brims and ears are high), alike, slim, with armpits."""
+    best: tuple[Tip | None, Tip | None] = (None, None)
+    best_score = 0.0
     for left in tips["left"]:
         for right in tips["right"]:
-            score = pair_score(left, right, axis, top, height)
-            if score > best[2]:
-                best = (left, right, score)
+            score = _pair_score(left, right, axis, top, height) * _body_below(left, right, mask, axis, height)
+            if score > best_score:
+                best, best_score = (left, right), score
     return best
 
 
-def pair_score(left: Tip, right: Tip, axis: float, top: float, height: float) -> float:
+def _body_below(left: Tip, right: Tip, mask: np.ndarray, axis: float, height: float) -> float:
+    """1 where the body under the armpits is about as wide as between them; little where they are the two sides of a neck, under a hat's brim."""
+    row = round(max(left.armpit[1], right.armpit[1]) + 0.015 * height)
+    widths = []
+    for y in range(row, min(row + int(0.16 * height), mask.shape[0])):
+        run = run_at(mask[y], axis, 0.04 * height)
+        widths.append(run[1] - run[0] if run else 0)
+    if not widths or widths[0] == 0:
+        return 1.0
+    return min(1.0, 1.4 * widths[0] / max(widths)) ** 5
+
+
+def _pair_score(left: Tip, right: Tip, axis: float, top: float, height: float) -> float:
     apart = np.hypot((left.x + right.x) / 2 - axis, (left.y - right.y) / 2) / height
     similarity = float(np.exp(-((apart / 0.12) ** 2))) * min(left.reach, right.reach) / max(left.reach, right.reach)
     score = similarity * min(left.reach, right.reach) / height
     for tip in (left, right):
         low = max((tip.y - top) / height, 0.0)
         fall = float(np.clip((0.95 - low) / 0.13, 0.05, 1.0))  # hems of coats and capes are the lowest tips of all
-        slim = 1.0 / (1.0 + (tip.thickness / max(tip.reach, 1.0)) ** 2)
+        slim = 1.0 / (1.0 + (tip.thickness / max(tip.reach, 1.0)) ** 2) / np.hypot(1.0, tip.width_to_length)
         score *= (low**0.75) * fall * slim * min(1.0, tip.depth / (0.09 * height)) ** 0.5
     return score
 

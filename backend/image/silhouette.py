@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import resize
 
-from .arms import Tip, along, arm_line, choose_pair, find_tips
+from .arms import Tip, along, arm_line, choose_pair, find_tips, open_pockets
 from .gate import Evidence, is_humanoid
 from .trunk import Legs, Neck, find_legs, find_neck, symmetry_axis
 
@@ -57,6 +57,11 @@ class _Body:
     def head_ratio(self) -> float:
         return (self.neck.y - self.top) / self.height
 
+    @property
+    def slide(self) -> float:
+        """0 for realistic proportions, 1 for a head of half the height."""
+        return float(np.clip((self.head_ratio - 0.15) / 0.35, 0.0, 1.0))
+
 
 def detect_joints(mask: np.ndarray) -> SilhouetteJoints:
     """Joints of the figure in `mask` (H, W) bool, front view, arms 0 to 60 degrees below horizontal.
@@ -95,20 +100,21 @@ def _detect(mask: np.ndarray) -> SilhouetteJoints:
     rows = np.flatnonzero(mask.any(axis=1))
     top, height = int(rows[0]), float(rows[-1] - rows[0] + 1)
     axis, symmetry = symmetry_axis(distance)
-    tips = find_tips(mask, distance, axis, top, height)
-    left, right, _ = choose_pair(tips, axis, top, height)
     legs = find_legs(mask, axis, height, top)
+    mask = open_pockets(mask, axis, height)
+    distance = ndimage.distance_transform_edt(mask)
+    left, right = choose_pair(find_tips(mask, distance, axis, top, height), mask, axis, top, height)
     pair = {"left": left, "right": right}
     found = [tip for tip in (left, right) if tip is not None]
-    shoulder_top = float(np.mean([tip.above[1] for tip in found])) if found else top + 0.3 * height
-    armpit_row = float(np.mean([tip.armpit[1] for tip in found])) if found else top + 0.35 * height
-    neck = find_neck(mask, axis, top, height, shoulder_top, armpit_row)
+    rooted = [tip for tip in found if tip.width_to_length < 1.4]
+    shoulder_top = float(np.mean([tip.above[1] for tip in rooted])) if rooted else None
+    neck = find_neck(mask, axis, top, height, shoulder_top)
     body = _Body(mask, distance, axis, top, height, neck, legs)
     result = SilhouetteJoints({}, {"symmetry": symmetry, "headRatio": body.head_ratio, "neck": float(np.clip(2 * (1 - neck.ratio), 0, 1))})
     if neck.ratio > 0.9:
         result.flags.append("no_neck")
     _place_legs(body, result)
-    _place_head(body, pair, result)
+    _place_head(body, result)
     for side, sign in SIDES:
         _place_arm(body, side, sign, pair[side], result)
     result.confidence["cover"] = _cover(body, result.joints["hips"][1])
@@ -125,46 +131,48 @@ def _cover(body: _Body, hips: float) -> float:
     return float(rows.any(axis=1).mean()) if len(rows) else 0.0
 
 
-def _place_head(body: _Body, pair: dict[str, Tip | None], result: SilhouetteJoints) -> None:
+def _place_head(body: _Body, result: SilhouetteJoints) -> None:
     neck, span = body.neck, body.neck_to_sole
     x = 0.5 * (neck.x + body.axis)
-    result.joints["neck"] = (x, neck.y + 0.012 * span)
-    result.joints["head"] = (0.5 * (neck.head_x + x), neck.y - 0.03 * span)
+    result.joints["neck"] = (x, neck.y + 0.025 * span)
+    result.joints["head"] = (0.5 * (neck.head_x + x), neck.y - 0.04 * span)
     result.joints["headTop"] = (neck.head_x, float(body.top))
 
 
 def _place_legs(body: _Body, result: SilhouetteJoints) -> None:
+    """Heights below are parts of neck to sole, above the sole; children and chibis (large head ratio) have shorter legs."""
     legs, bottom, span = body.legs, body.top + body.height, body.neck_to_sole
-    usual = body.neck.y + (0.365 + 0.6 * (min(body.head_ratio, 0.55) - 0.15)) * span  # row of the hips where clothes hide the crotch
+    age = min(body.head_ratio, 0.55) - 0.15
+    hips, upper = 0.66 - 0.72 * age, 0.64 - 0.6 * age  # where clothes hide the crotch
+    confidence = 0.3
     if legs.crotch is None:
         result.flags.append("legs_closed")
-        hips = usual
-        confidence = 0.3
     else:
-        hips = legs.crotch - 0.045 * span
-        too_low = (hips - usual) / span
-        confidence = 1.0
-        if too_low > 0.1:
+        crotch = (bottom - legs.crotch) / span
+        if crotch + 0.085 < hips - 0.1:
             result.flags.append("skirt")
-            hips = usual + 0.35 * (hips - usual)
+            hips = 0.8 * hips + 0.2 * (crotch + 0.085)
             confidence = 0.5
-    result.joints["hips"] = (body.axis, hips)
+        else:
+            hips, upper = crotch + 0.085, crotch + 0.07
+            confidence = 1.0
+    result.joints["hips"] = (body.axis, bottom - hips * span)
     result.confidence["legs"] = confidence
     for side, sign in SIDES:
-        line, sole = legs.lines[side], legs.soles[side]
-        upper_y = hips + 0.03 * span
-        foot_y = sole - 0.085 * span
+        line = legs.lines[side]
+        foot_y = min(legs.soles[side], bottom) - (0.08 + 0.06 * body.slide) * span
+        upper_y = bottom - upper * span
         knee_y = 0.5 * (upper_y + foot_y)
-        prior = body.axis + sign * 0.055 * body.height
-        upper_x = 0.5 * (prior + line[0] + line[1] * upper_y)
+        usual_x = body.axis + sign * 0.06 * body.height
+        upper_x = 0.6 * (line[0] + line[1] * upper_y) + 0.4 * usual_x
         result.joints[side + "UpperLeg"] = (float(upper_x), upper_y)
         result.joints[side + "LowerLeg"] = (float(line[0] + line[1] * knee_y), knee_y)
-        result.joints[side + "Foot"] = (float(line[0] + line[1] * foot_y), min(foot_y, bottom))
+        result.joints[side + "Foot"] = (float(line[0] + line[1] * foot_y), foot_y)
 
 
 def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: SilhouetteJoints) -> None:
     span, height = body.neck_to_sole, body.height
-    prior = np.array([body.axis + sign * 0.078 * height, body.neck.y + 0.09 * span])
+    prior = np.array([body.axis + sign * 0.085 * height, body.neck.y + 0.08 * span])
     if tip is None:
         result.flags.append(f"no_{side}_arm")
         result.confidence[side + "Arm"] = 0.0
@@ -182,7 +190,7 @@ def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: Sil
         path = arm_line(body.mask, body.distance, tip, root)
         shoulder = 0.5 * (_up_the_arm(path, prior, body.axis, sign, height) + prior)
         line = np.vstack([shoulder[None], path])
-    slide = float(np.clip((body.head_ratio - 0.15) / 0.35, 0.0, 1.0))
+    slide = body.slide
     for part, fraction in (("UpperArm", 0.0), ("LowerArm", 0.415 - 0.095 * slide), ("Hand", 0.775 - 0.145 * slide)):
         point = along(straight, fraction)
         if trust > 0:

@@ -81,8 +81,9 @@ def find_legs(mask: np.ndarray, axis: float, height: float, top: int) -> Legs:
         # Feet point outwards or sideways: the line is that of the leg above the ankle where enough of it is seen.
         upper = ys < ys.max() - 0.06 * height
         use = upper if upper.sum() >= 0.04 * height else np.ones(len(ys), bool)
-        slope, _ = np.polyfit(ys[use], xs[use], 1) if use.sum() > 0.05 * height else (0.0, float(np.median(xs)))
-        slope = float(np.clip(slope, -0.35, 0.35))
+        # A short leg's direction is mostly that of its boot.
+        long = use.sum() > 0.15 * height
+        slope = float(np.clip(np.polyfit(ys[use], xs[use], 1)[0], -0.35, 0.35)) if long else 0.0
         lines[side] = np.array([float(np.median(xs[use] - slope * ys[use])), slope])
     return Legs(crotch, lines, soles, (bottom - crotch) / height, True)
 
@@ -156,30 +157,41 @@ class Neck:
     head_width: float
 
 
-def find_neck(mask: np.ndarray, axis: float, top: int, height: float, shoulder_top: float, armpit: float) -> Neck:
-    """The narrowest central row between the widest row of the head and the armpits.
+def find_neck(mask: np.ndarray, axis: float, top: int, height: float, shoulder_top: float | None) -> Neck:
+    """The narrowest central row between the widest row of the head and the shoulders.
 
-    `shoulder_top` is the row where the arms' upper outline meets the body, `armpit` that of the armpits.
+    `shoulder_top` is the row where the arms' upper outline meets the body; where it is not known, the neck is the row that is narrowest
+    compared with the widest rows above and below it.
     """
-    first, last = top, max(round(armpit), top + 4)
-    widths = np.zeros(last - first)
-    middles = np.full(last - first, axis)
-    for index, y in enumerate(range(first, last)):
-        run = run_at(mask[y], axis, 0.04 * height)
+    last = int(0.66 * height)
+    widths, middles = _central_widths(mask, axis, top, last, 0.04 * height)
+    start = int(0.05 * height)
+    if shoulder_top is None:
+        above = np.maximum.accumulate(widths)
+        below = np.maximum.accumulate(widths[::-1])[::-1]
+        first = int(0.1 * height)
+        row = first + int(np.argmin(widths[first:-3] / np.maximum(np.minimum(above, below)[first:-3], 1.0)))
+        head_row = start + int(np.argmax(widths[start : row + 1]))
+    else:
+        end = int(np.clip(shoulder_top - top + 0.01 * height, start + 4, last))
+        head_row = start + int(np.argmax(widths[start:end]))
+        # Where the shoulders are already wider than the head at `end`, the widest row is not the head: look higher up.
+        if head_row > 0.8 * end:
+            head_row = start + int(np.argmax(widths[start : max(int(0.75 * end), start + 1)]))
+        neck = widths[head_row:end]
+        # The lower end of a constant stretch: collars and beards taper above the neck.
+        row = head_row + int(np.flatnonzero(neck <= neck.min() * 1.03 + 0.5)[-1])
+    head = middles[max(head_row - 3, 0) : head_row + 4].mean()
+    width = max(float(widths[head_row]), 1.0)
+    return Neck(float(middles[row]), float(top + row), float(widths[row] / width), float(head), width)
+
+
+def _central_widths(mask: np.ndarray, axis: float, top: int, count: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """(width, middle) of the run at the axis for `count` rows from `top`."""
+    widths, middles = np.zeros(count), np.full(count, axis)
+    for index in range(count):
+        run = run_at(mask[top + index], axis, reach)
         if run is not None:
             widths[index] = run[1] - run[0]
             middles[index] = (run[0] + run[1] - 1) / 2
-    widths = ndimage.uniform_filter1d(widths, 3)
-    end = int(np.clip(shoulder_top - first + 0.01 * height, 4, len(widths)))
-    start = min(int(0.05 * height), end - 2)
-    head_row = start + int(np.argmax(widths[start:end])) if end > start else 0
-    # Where the shoulders are already wider than the head at `end`, the widest row is not the head: look higher up.
-    if head_row > 0.8 * end:
-        head_row = start + int(np.argmax(widths[start : max(int(0.75 * end), start + 1)]))
-    below = widths[head_row:end]
-    lowest = float(below.min()) if len(below) else 0.0
-    # The lower end of a constant stretch: collars and beards taper above the neck.
-    row = head_row + int(np.flatnonzero(below <= lowest * 1.03 + 0.5)[-1]) if len(below) else end
-    head = middles[max(head_row - 3, 0) : head_row + 4].mean()
-    width = float(widths[head_row]) or 1.0
-    return Neck(float(middles[row if row < len(middles) else -1]), float(first + row), float(lowest / width), float(head), width)
+    return ndimage.uniform_filter1d(widths, 3), middles

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+
 from tools.characters.character import draw
 from tools.characters.make_sample import COMPANION
 from tools.characters.make_set import SET

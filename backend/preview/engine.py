@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The generator that needs no model: a figure is cut out, inflated and covered with its own picture. Deterministic, one core, seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from ..engines import GeneratedMesh, GenerateRequest, Progress
+from ..errors import BackendError
+from ..image.analysis import PictureAnalysis, analyse
+from ..mesh.glb import vertex_normals, write_glb
+from ..mesh.raster import front_view
+from .texture import corner_uvs, make_atlas
+from .thickness import Frame, inflate, make_frame
+from .volume import build_skin, middle_depth, surface_depth
+
+DEFAULTS: dict[str, Any] = {"height": 1.6, "triangles": 28000, "texture_size": 1024}
+LIMITS = {"height": (0.2, 10.0), "triangles": (4000, 200000), "texture_size": (256, 4096)}
+# Triangles per square of the grid's cell over the silhouette, front and back together: measured, then corrected once.
+TRIANGLES_PER_CELL = 10.5
+
+
+class PreviewGenerator:
+    """`backend.engines.Generator`. Options: height (metres), triangles (about), texture_size (pixels of a half's longer side)."""
+
+    name = "preview"
+    label = "Preview (silhouette inflation, not TRELLIS)"
+
+    def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
+        """Raises BackendError as `backend.image.analysis.analyse` does, and bad_params for an option out of range."""
+        options = checked_options(request.options)
+        clock = _Clock()
+        progress("mask", 0.02, "Finding the character in the picture")
+        picture = analyse(request.picture, request.markers)
+        clock.lap("analyse_s")
+        progress("inflate", 0.35, "Giving it depth")
+        cell = _cell_size(picture, options)
+        frame = make_frame(picture.mask, picture.joints, options["height"], cell)
+        depth = inflate(picture.mask, picture.joints, picture.face, frame)
+        clock.lap("inflate_s")
+        progress("surface", 0.55, "Making the skin")
+        vertices, triangles = build_skin(depth, frame)
+        normals = vertex_normals(vertices, triangles)
+        clock.lap("surface_s")
+        progress("texture", 0.75, "Painting it")
+        atlas = make_atlas(picture.rgba, picture.mask, depth, frame, picture.joints, picture.face, options["texture_size"])
+        uvs = corner_uvs(vertices, triangles, normals, depth, frame, atlas)
+        clock.lap("texture_s")
+        progress("write", 0.92, "Writing the mesh")
+        path = write_glb(request.out_dir / "mesh.glb", vertices, triangles, normals, uvs, atlas.image)
+        metrics = {
+            "vertex_count": float(len(vertices)),
+            "face_count": float(len(triangles)),
+            "texture_resolution": float(max(atlas.image.shape[:2])),
+            "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
+        }
+        clock.lap("write_s")
+        return GeneratedMesh(path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings)
+
+
+def checked_options(given: dict[str, Any]) -> dict[str, Any]:
+    options = dict(DEFAULTS)
+    for name, value in given.items():
+        if name not in LIMITS:
+            raise BackendError("bad_params", f"The preview engine has no option {name!r}.", f"It has {', '.join(LIMITS)}.")
+        low, high = LIMITS[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise BackendError("bad_params", f"The option {name!r} must be a number from {low} to {high}.", "Correct it and try again.")
+        options[name] = type(DEFAULTS[name])(value)
+    return options
+
+
+def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:
+    """The grid's cell in metres that gives about the wanted number of triangles."""
+    rows = np.flatnonzero(picture.mask.any(1))
+    metres = options["height"] / (rows[-1] + 1 - rows[0])
+    area = float(picture.mask.sum()) * metres**2
+    return float(np.sqrt(area * TRIANGLES_PER_CELL / options["triangles"]))
+
+
+def landmarks(picture: PictureAnalysis, depth: Any, frame: Frame) -> dict[str, Any]:
+    """Joints in the middle of the body and face markers on its front, glTF axes, metres."""
+    names = list(picture.joints)
+    cells = frame.to_cells(np.array([picture.joints[name] for name in names]))
+    points = np.column_stack([frame.to_metres(cells), middle_depth(depth, frame, cells)])
+    per_pixel = frame.cell / frame.pixels
+    face: dict[str, Any] = {"confidence": dict(picture.face.get("confidence", {}))}
+    for name in ("leftEye", "rightEye", "mouth"):
+        if name not in picture.face:
+            continue
+        entry = picture.face[name]
+        cell = frame.to_cells(entry["center"])
+        centre = [*frame.to_metres(cell), *surface_depth(depth, frame, cell)]
+        sizes = {key: round(float(entry[key]) * per_pixel, 6) for key in ("half_width", "half_height", "width") if key in entry}
+        face[name] = {"center": [round(float(v), 6) for v in centre], **sizes}
+    return {"joints": {name: [round(float(v), 6) for v in point] for name, point in zip(names, points, strict=True)}, "face": face}
+
+
+def silhouette_iou(vertices: np.ndarray, triangles: np.ndarray, picture: PictureAnalysis, frame: Frame) -> float:
+    """Overlap of the mesh seen from the front with the picture's mask: intersection over union."""
+    view = front_view(vertices, triangles)
+    row, column = np.nonzero(np.ones(view.mask.shape, bool))
+    pixels = np.round(frame.to_pixels(view.to_metres(np.column_stack([column, row])))).astype(int)
+    height, width = picture.mask.shape
+    known = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
+    wanted = np.zeros(len(pixels), bool)
+    wanted[known] = picture.mask[pixels[known, 1], pixels[known, 0]]
+    seen = view.mask.ravel()
+    return round(float((seen & wanted).sum() / max((seen | wanted).sum(), 1)), 4)
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
