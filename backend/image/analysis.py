@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import BackendError
 from .load import load_picture, resize_rgba
-from .mask import Figure, find_figure
+from .mask import Figure, find_figure, joined
 from .refusals import COPED_WITH, refusal, remarks
 from .silhouette import JOINTS, detect_joints
 
@@ -27,6 +27,7 @@ except ImportError:
 MAX_HEIGHT = 1024  # of the figure, in pixels of PictureAnalysis.rgba
 MIN_HEIGHT = 256
 COARSE_SIDE = 512
+ARMS = ("leftArm", "rightArm")
 FACE_PARTS = ("leftEye", "rightEye", "mouth")
 
 
@@ -80,6 +81,11 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None) -> PictureAnal
         message = f"The character is only {round(tall)} pixels tall; at least {MIN_HEIGHT} are needed."
         raise BackendError("too_small", message, "Use a larger picture; a character 768 pixels tall or more is good.")
     found = detect_joints(figure.mask)
+    if figure.loose is not None:
+        whole, painted = joined(figure, rgba)
+        better = detect_joints(whole.mask)
+        if better.humanoid and min(better.confidence[arm] - found.confidence[arm] for arm in ARMS) >= -0.1:
+            figure, rgba, found = whole, painted, better
     refused = refusal(figure, found)
     by_hand = set(JOINTS) <= set(given)
     if refused and not (by_hand and refused.code in COPED_WITH):

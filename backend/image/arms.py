@@ -134,10 +134,11 @@ def _describe(path: np.ndarray, reach: np.ndarray, peak: int, distance: np.ndarr
     path, reach: outline from the top of the figure to its soles on one side, and its geodesic distance from the axis.
     """
     below = path[peak:]
-    pit = _slot(below, height) or _first_concavity((below - [axis, 0]) * [sign, 1], 0.015 * height)
-    if pit is None:
+    # The gap between a thumb and the fingers is a slot too, but not as deep as the armpit.
+    pits = [pit for pit in (_slot(below, height), _first_concavity((below - [axis, 0]) * [sign, 1], 0.015 * height)) if pit]
+    if not pits:
         return None
-    index, depth = pit
+    index, depth = max(pits, key=lambda pit: pit[1])
     armpit = below[index]
     above_path = path[: peak + 1]
     gaps = np.hypot(above_path[:, 0] - armpit[0], above_path[:, 1] - armpit[1])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 from skimage.color import rgb2lab
+from skimage.morphology import convex_hull_image
 
 from ..errors import BackendError
 
@@ -29,6 +30,7 @@ class Figure:
     contact: side of the picture -> length in pixels along which the figure touches it.
     second: pixels of the second largest separate thing over those of the figure.
     low_contrast: part of the outline whose colour is that of the background (0 for transparent pictures).
+    loose: (H, W) bool, things beside the figure that may be parts of it (a forearm that the drawing does not join to its sleeve), or None.
     """
 
     mask: np.ndarray
@@ -36,6 +38,7 @@ class Figure:
     contact: dict[str, int] = field(default_factory=dict)
     second: float = 0.0
     low_contrast: float = 0.0
+    loose: np.ndarray | None = None
 
 
 def find_figure(rgba: np.ndarray) -> Figure:
@@ -48,7 +51,7 @@ def find_figure(rgba: np.ndarray) -> Figure:
     else:
         raw, distance = _against_plain_background(rgba)
         soft = np.where(raw, 255, 0).astype(np.uint8)
-    figure, second = _largest(raw)
+    figure, second, loose = _largest(raw)
     figure = _fill_specks(figure)
     if distance is not None:
         low_contrast = _low_contrast(figure, distance)
@@ -56,13 +59,35 @@ def find_figure(rgba: np.ndarray) -> Figure:
     else:
         near = ndimage.binary_dilation(figure, iterations=2)
         soft = np.where(figure, np.maximum(soft, 128), np.where(near, np.minimum(soft, 127), 0)).astype(np.uint8)
-    contact = {
-        "top": int(figure[0].sum()),
-        "bottom": int(figure[-1].sum()),
-        "left": int(figure[:, 0].sum()),
-        "right": int(figure[:, -1].sum()),
-    }
-    return Figure(figure, soft, contact, second, low_contrast)
+    return Figure(figure, soft, _contact(figure), second, low_contrast, loose)
+
+
+def joined(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
+    """The figure with its loose parts bridged to it, and (H, W, 4) `rgba` with the bridges painted in the nearest colours of the figure."""
+    mask = figure.mask.copy()
+    labels, count = ndimage.label(figure.loose if figure.loose is not None else np.zeros_like(mask), np.ones((3, 3)))
+    to_figure = ndimage.distance_transform_edt(~figure.mask)
+    for index in range(1, count + 1):
+        part = labels == index
+        gap, thick = float(to_figure[part].min()), 2 * float(ndimage.distance_transform_edt(part).max())
+        reach = gap + 0.3 * thick
+        ends = part & (to_figure <= reach)
+        ends |= figure.mask & (ndimage.distance_transform_edt(~part) <= reach)
+        mask |= part | convex_hull_image(ends)
+    bridge = mask & ~figure.mask & (labels == 0)
+    known = mask & ~bridge
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    painted = rgba.copy()
+    painted[bridge, :3] = rgba[..., :3][tuple(nearest[:, bridge])]
+    alpha = np.where(labels > 0, np.maximum(_soft_edge(mask), figure.alpha), figure.alpha)
+    alpha[bridge] = 255
+    contact = _contact(mask)
+    return Figure(mask, alpha, contact, figure.second, figure.low_contrast), painted
+
+
+def _contact(figure: np.ndarray) -> dict[str, int]:
+    sides = {"top": figure[0], "bottom": figure[-1], "left": figure[:, 0], "right": figure[:, -1]}
+    return {side: int(row.sum()) for side, row in sides.items()}
 
 
 def is_cut_out(alpha: np.ndarray) -> bool:
@@ -70,7 +95,8 @@ def is_cut_out(alpha: np.ndarray) -> bool:
     return bool((alpha < 16).mean() > 0.02 and (alpha > 240).mean() > 0.01)
 
 
-def _largest(mask: np.ndarray) -> tuple[np.ndarray, float]:
+def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None]:
+    """(figure, area of the second largest thing over the figure's, loose parts of Figure)."""
     opened = ndimage.binary_opening(mask, CROSS)
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     if count == 0:
@@ -80,7 +106,19 @@ def _largest(mask: np.ndarray) -> tuple[np.ndarray, float]:
     second = float(areas[order[1]] / areas[order[0]]) if count > 1 else 0.0
     figure = labels == order[0] + 1
     # The opening rounded fine tips off: give back what touches the figure.
-    return ndimage.binary_dilation(figure, np.ones((3, 3)), mask=mask), second
+    return ndimage.binary_dilation(figure, np.ones((3, 3)), mask=mask), second, _loose_parts(labels, areas, order)
+
+
+def _loose_parts(labels: np.ndarray, areas: np.ndarray, order: np.ndarray) -> np.ndarray | None:
+    """Things of .8 to 12 % of the figure's area whose gap to it is at most 4.5 % of its height."""
+    candidates = [index for index in order[1:] if 0.008 <= areas[index] / areas[order[0]] <= 0.12]
+    if not candidates:
+        return None
+    figure = labels == order[0] + 1
+    rows = np.flatnonzero(figure.any(axis=1))
+    distance = ndimage.distance_transform_edt(~figure)
+    near = [index + 1 for index in candidates if distance[labels == index + 1].min() <= 0.045 * (rows[-1] - rows[0])]
+    return np.isin(labels, near) if near else None
 
 
 def _fill_specks(figure: np.ndarray) -> np.ndarray:
