@@ -29,7 +29,7 @@ WRONG = 5.0  # % of the head's height
 
 
 def read_truth(picture: Path, faces: dict[str, Any]) -> dict[str, Any]:
-    """{"joints": {name: [x, y]}, "face": {part: [x, y]}, "head": pixels or None} in pixels of the picture; parts that are not known are absent."""
+    """{"joints": {name: [x, y]}, "face": {part: [x, y]}, "head": pixels or None}, in pixels of the picture; what is not known is absent."""
     path = picture.with_suffix(".json")
     data = json.loads(path.read_text()) if path.exists() else {}
     joints = data.get("joints2d", {})

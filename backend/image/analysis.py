@@ -11,18 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
+from .face import locate_face
 from .load import load_picture, resize_rgba
 from .mask import Figure, find_figure, joined
 from .refusals import COPED_WITH, refusal, remarks
-from .silhouette import JOINTS, detect_joints
-
-try:
-    from .face import locate_face
-except ImportError:
-
-    def locate_face(rgba: np.ndarray, mask: np.ndarray, joints: dict[str, tuple[float, float]]) -> dict[str, Any]:
-        return {"confidence": {"eyes": 0.0, "mouth": 0.0}}
-
+from .silhouette import JOINTS, SilhouetteJoints, detect_joints
 
 MAX_HEIGHT = 1024  # of the figure, in pixels of PictureAnalysis.rgba
 MIN_HEIGHT = 256
@@ -75,17 +68,11 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None) -> PictureAnal
     given = _given_joints(markers)
     figure, rgba = _figure_at_size(loaded.rgba)
     scale = rgba.shape[0] / loaded.size[1]
-    rows = np.flatnonzero(figure.mask.any(axis=1))
-    tall = (rows[-1] - rows[0] + 1) / scale
+    tall = _tall(figure) / scale
     if tall < MIN_HEIGHT:
         message = f"The character is only {round(tall)} pixels tall; at least {MIN_HEIGHT} are needed."
         raise BackendError("too_small", message, "Use a larger picture; a character 768 pixels tall or more is good.")
-    found = detect_joints(figure.mask)
-    if figure.loose is not None:
-        whole, painted = joined(figure, rgba)
-        better = detect_joints(whole.mask)
-        if better.humanoid and min(better.confidence[arm] - found.confidence[arm] for arm in ARMS) >= -0.1:
-            figure, rgba, found = whole, painted, better
+    figure, rgba, found = _with_joints(figure, rgba)
     refused = refusal(figure, found)
     by_hand = set(JOINTS) <= set(given)
     if refused and not (by_hand and refused.code in COPED_WITH):
@@ -117,12 +104,29 @@ def _figure_at_size(rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
     height, width = rgba.shape[:2]
     factor = min(1.0, COARSE_SIDE / max(height, width))
     coarse = resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))
-    rows = np.flatnonzero(find_figure(coarse).mask.any(axis=1))
-    tall = (rows[-1] - rows[0] + 1) / factor
+    tall = _tall(find_figure(coarse)) / factor
     final = min(1.0, MAX_HEIGHT / (tall + 2.0 / factor))
     if final < 1.0:
         rgba = resize_rgba(rgba, (max(1, round(width * final)), max(1, round(height * final))))
     return find_figure(rgba), rgba
+
+
+def _tall(figure: Figure) -> int:
+    """Rows of the figure with what may belong to it."""
+    everything = figure.mask if figure.loose is None else figure.mask | figure.loose
+    return int(np.ptp(np.flatnonzero(everything.any(axis=1)))) + 1
+
+
+def _with_joints(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray, SilhouetteJoints]:
+    """The figure and its joints; loose parts are joined to it where that makes a better person."""
+    found = detect_joints(figure.mask)
+    if figure.loose is None:
+        return figure, rgba, found
+    whole, painted = joined(figure, rgba)
+    better = detect_joints(whole.mask)
+    if better.humanoid and (not found.humanoid or min(better.confidence[arm] - found.confidence[arm] for arm in ARMS) >= -0.1):
+        return whole, painted, better
+    return figure, rgba, found
 
 
 def _given_joints(markers: dict[str, Any]) -> dict[str, tuple[float, float]]:
@@ -159,7 +163,7 @@ def _face(analysis: PictureAnalysis, given: dict[str, Any]) -> dict[str, Any]:
     placed = {name: _face_entry(given[name], name, analysis.scale) for name in FACE_PARTS if given.get(name) is not None}
     face = _with_placed(face, placed)
     if min(face["confidence"]["eyes"], face["confidence"]["mouth"]) < 0.5:
-        message = "The eyes or the mouth were not recognised with confidence; check the three face markers."
+        message = "Eyes or mouth were not recognised with confidence; check the three face markers."
         analysis.warnings.append({"code": "face", "message": message})
     return face
 

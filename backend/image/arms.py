@@ -63,7 +63,7 @@ def geodesic_from_axis(mask: np.ndarray, axis: float) -> np.ndarray:
 
 
 def open_pockets(mask: np.ndarray, axis: float, height: float) -> np.ndarray:
-    """The mask with the gap between an arm and the body opened where the hand touches the thigh: cut by the shortest way down to the outside."""
+    """The mask with the gap between an arm and the body opened where the hand touches the thigh: cut by the shortest way down and out."""
     holes, count = ndimage.label(~mask)
     if count <= 1:
         return mask
@@ -210,7 +210,7 @@ def choose_pair(tips: dict[str, list[Tip]], mask: np.ndarray, axis: float, top: 
 
 
 def _body_below(left: Tip, right: Tip, mask: np.ndarray, axis: float, height: float) -> float:
-    """1 where the body under the armpits is about as wide as between them; little where they are the two sides of a neck, under a hat's brim."""
+    """1 where the body under the armpits is as wide as between them; little where they are the sides of a neck, under a hat's brim."""
     row = round(max(left.armpit[1], right.armpit[1]) + 0.015 * height)
     widths = []
     for y in range(row, min(row + int(0.16 * height), mask.shape[0])):

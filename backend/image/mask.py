@@ -31,6 +31,7 @@ class Figure:
     second: pixels of the second largest separate thing over those of the figure.
     low_contrast: part of the outline whose colour is that of the background (0 for transparent pictures).
     loose: (H, W) bool, things beside the figure that may be parts of it (a forearm that the drawing does not join to its sleeve), or None.
+    rest: like second, without the loose parts.
     """
 
     mask: np.ndarray
@@ -39,6 +40,7 @@ class Figure:
     second: float = 0.0
     low_contrast: float = 0.0
     loose: np.ndarray | None = None
+    rest: float = 0.0
 
 
 def find_figure(rgba: np.ndarray) -> Figure:
@@ -51,7 +53,7 @@ def find_figure(rgba: np.ndarray) -> Figure:
     else:
         raw, distance = _against_plain_background(rgba)
         soft = np.where(raw, 255, 0).astype(np.uint8)
-    figure, second, loose = _largest(raw)
+    figure, second, loose, rest = _largest(raw)
     figure = _fill_specks(figure)
     if distance is not None:
         low_contrast = _low_contrast(figure, distance)
@@ -59,7 +61,7 @@ def find_figure(rgba: np.ndarray) -> Figure:
     else:
         near = ndimage.binary_dilation(figure, iterations=2)
         soft = np.where(figure, np.maximum(soft, 128), np.where(near, np.minimum(soft, 127), 0)).astype(np.uint8)
-    return Figure(figure, soft, _contact(figure), second, low_contrast, loose)
+    return Figure(figure, soft, _contact(figure), second, low_contrast, loose, rest)
 
 
 def joined(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
@@ -75,14 +77,15 @@ def joined(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
         ends |= figure.mask & (ndimage.distance_transform_edt(~part) <= reach)
         mask |= part | convex_hull_image(ends)
     bridge = mask & ~figure.mask & (labels == 0)
-    known = mask & ~bridge
+    # From inside the outline's ink, which would make the bridge one dark patch.
+    ink = max(2, round(0.006 * np.ptp(np.flatnonzero(mask.any(axis=1)))))
+    known = ndimage.binary_erosion(mask & ~bridge, CROSS, iterations=ink)
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     painted = rgba.copy()
     painted[bridge, :3] = rgba[..., :3][tuple(nearest[:, bridge])]
     alpha = np.where(labels > 0, np.maximum(_soft_edge(mask), figure.alpha), figure.alpha)
     alpha[bridge] = 255
-    contact = _contact(mask)
-    return Figure(mask, alpha, contact, figure.second, figure.low_contrast), painted
+    return Figure(mask, alpha, _contact(mask), figure.rest, figure.low_contrast, rest=figure.rest), painted
 
 
 def _contact(figure: np.ndarray) -> dict[str, int]:
@@ -95,8 +98,8 @@ def is_cut_out(alpha: np.ndarray) -> bool:
     return bool((alpha < 16).mean() > 0.02 and (alpha > 240).mean() > 0.01)
 
 
-def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None]:
-    """(figure, area of the second largest thing over the figure's, loose parts of Figure)."""
+def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None, float]:
+    """(figure, area of the second largest thing over the figure's, its loose parts, the second's share without them)."""
     opened = ndimage.binary_opening(mask, CROSS)
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     if count == 0:
@@ -105,19 +108,34 @@ def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None]:
     order = np.argsort(-areas, kind="stable")
     second = float(areas[order[1]] / areas[order[0]]) if count > 1 else 0.0
     figure = labels == order[0] + 1
+    loose, rest = _loose_parts(labels, areas, order), second
+    if loose is not None:
+        belongs = np.zeros(count + 1, bool)
+        belongs[np.unique(labels[loose])] = True
+        rest = max((float(areas[k] / areas[order[0]]) for k in order[1:] if not belongs[k + 1]), default=0.0)
     # The opening rounded fine tips off: give back what touches the figure.
-    return ndimage.binary_dilation(figure, np.ones((3, 3)), mask=mask), second, _loose_parts(labels, areas, order)
+    return ndimage.binary_dilation(figure, np.ones((3, 3)), mask=mask), second, loose, rest
 
 
 def _loose_parts(labels: np.ndarray, areas: np.ndarray, order: np.ndarray) -> np.ndarray | None:
-    """Things of .8 to 12 % of the figure's area whose gap to it is at most 4.5 % of its height."""
-    candidates = [index for index in order[1:] if 0.008 <= areas[index] / areas[order[0]] <= 0.12]
-    if not candidates:
-        return None
+    """Things within 4.5 % of the height of the figure that are .8 to 12 % of its area, or stand over or under it as a head on a body."""
+    boxes = ndimage.find_objects(labels)
     figure = labels == order[0] + 1
-    rows = np.flatnonzero(figure.any(axis=1))
-    distance = ndimage.distance_transform_edt(~figure)
-    near = [index + 1 for index in candidates if distance[labels == index + 1].min() <= 0.045 * (rows[-1] - rows[0])]
+    distance: np.ndarray | None = None
+    near = []
+    for index in order[1:]:
+        share = areas[index] / areas[order[0]]
+        (rows, columns), (own_rows, own_columns) = boxes[index], boxes[order[0]]
+        tall = max(rows.stop, own_rows.stop) - min(rows.start, own_rows.start)
+        overlap = min(rows.stop, own_rows.stop) - max(rows.start, own_rows.start)
+        beside = abs(columns.start + columns.stop - own_columns.start - own_columns.stop) / 2
+        stacked = overlap < 0.15 * min(rows.stop - rows.start, own_rows.stop - own_rows.start) and beside < 0.08 * tall
+        if share < 0.008 or (share > 0.12 and not stacked):
+            continue
+        if distance is None:
+            distance = ndimage.distance_transform_edt(~figure)
+        if distance[boxes[index]][labels[boxes[index]] == index + 1].min() <= 0.045 * tall:
+            near.append(index + 1)
     return np.isin(labels, near) if near else None
 
 
