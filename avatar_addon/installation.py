@@ -7,13 +7,13 @@ import atexit
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from collections import deque
 from typing import IO, TYPE_CHECKING, Any
 
 from .child import Child
 from .errors import AvatarError
+from .locks import hold
 
 if TYPE_CHECKING:
     from .backend_env import Environment, Step
@@ -49,7 +49,8 @@ class Installation:
         self._child: Child | None = None
         self._tail: deque[str] = deque(maxlen=30)  # of the current step's output
         self._cancelled_at: float | None = None
-        self._lock = _lock(environment.folder / "install.lock")
+        busy = AvatarError("Another Blender is installing the backend right now; wait until it has ended.", "folder_in_use")
+        self._lock = hold(environment.folder / "install.lock", busy)
         self._log: IO[str] | None = None
         with contextlib.suppress(OSError):
             self._log = environment.log_path.open("w", encoding="utf-8")
@@ -207,26 +208,3 @@ atexit.register(close_all)
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").strip()
-
-
-def _lock(path: Any) -> IO[bytes]:
-    """Held until closed; the system lets go of it when this process dies. Raises AvatarError when another process has it."""
-    try:
-        file = path.open("ab")
-    except OSError as error:
-        raise AvatarError(
-            f"The folder {path.parent} cannot be written ({error.strerror}); check its permissions.", "not_writable"
-        ) from error
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise AvatarError("Another Blender is installing the backend right now; wait until it has ended.", "folder_in_use") from error
-    return file

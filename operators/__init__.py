@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""One file per step; each operator polls and makes one call into avatar_addon."""
+
+from . import avatar_steps, backend, face_markers, make_avatar, task_operator
+
+MODULES = (task_operator, make_avatar, avatar_steps, face_markers, backend)
+
+
+def register() -> None:
+    for module in MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(MODULES):
+        module.unregister()

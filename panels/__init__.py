@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar's tab "Avatar". Panels draw state and call operators."""
+
+from . import avatar, picture
+
+MODULES = (picture, avatar)
+
+
+def register() -> None:
+    for module in MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(MODULES):
+        module.unregister()

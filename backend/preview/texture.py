@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 from scipy import ndimage
 
 from .thickness import PARTS, Depth, Frame
@@ -15,6 +15,10 @@ PAD = 6  # pixels around the figure in each half
 # Beyond this angle between normal and view, the texture runs back inwards instead of smearing the outline's pixels over the side.
 RIM_DEGREES = 57.0
 RIM_BODY, RIM_HEAD = 0.42, 0.10  # how far back at the very rim, in local radii
+# How deep inside the outline, in radii, what only the back shows begins and has taken over: the sides show what the front shows there.
+FADE_TORSO, FADE_HEAD = (0.08, 0.45), (RIM_HEAD, 0.32)
+TRUNK_FLANKS, HEAD_FLANKS = (0.06, 0.26), (0.12, 0.34)  # of a row's width, on either side: what the back is coloured after
+SAME_COLOUR = 36.0  # largest difference of a channel, of 255
 
 
 @dataclass
@@ -39,11 +43,15 @@ def make_atlas(rgba: np.ndarray, mask: np.ndarray, depth: Depth, frame: Frame, j
     top, left = max(rows[0] - PAD, 0), max(columns[0] - PAD, 0)
     window = slice(top, rows[-1] + 1 + PAD), slice(left, columns[-1] + 1 + PAD)
     solid = mask[window] & (rgba[window][..., 3] > 250)
-    solid = ndimage.binary_erosion(solid, iterations=2) if ndimage.binary_erosion(solid, iterations=2).any() else mask[window]
+    sure = ndimage.binary_erosion(solid, iterations=2)
+    solid = sure if sure.any() else mask[window]
     front = _extended(rgba[window][..., :3], solid)
     back = _back(front, mask[window], solid, (left, top), depth, frame, joints, face)
     scale = min(1.0, size / max(front.shape[:2]))
-    halves = [Image.fromarray(half).resize((round(half.shape[1] * scale), round(half.shape[0] * scale)), Image.Resampling.LANCZOS) for half in (front, back)]
+    halves = [
+        Image.fromarray(half).resize((round(half.shape[1] * scale), round(half.shape[0] * scale)), Image.Resampling.LANCZOS)
+        for half in (front, back)
+    ]
     return Atlas(np.concatenate([np.asarray(half) for half in halves], 1), halves[0].height / front.shape[0], (left, top))
 
 
@@ -53,74 +61,91 @@ def _extended(colours: np.ndarray, solid: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(colours[rows, columns])
 
 
-def _back(front: np.ndarray, mask: np.ndarray, solid: np.ndarray, corner: tuple[int, int], depth: Depth, frame: Frame, joints: dict, face: dict) -> np.ndarray:
+def _back(
+    front: np.ndarray, mask: np.ndarray, solid: np.ndarray, corner: tuple[int, int], depth: Depth, frame: Frame, joints: dict, face: dict
+) -> np.ndarray:
     """The back half: the head shows what its crown shows, the trunk what its sides show, the limbs what they show in front."""
     row, column = np.mgrid[: front.shape[0], : front.shape[1]]
     cells = frame.to_cells(np.stack([column + corner[0], row + corner[1]], -1))
     at = [cells[..., 1], cells[..., 0]]
     parts = ndimage.map_coordinates(depth.parts, at, order=0, mode="nearest")
     inside = ndimage.map_coordinates(depth.inside, at, order=1, mode="nearest")
-    back = front.astype(np.float32)
     head = mask & (parts == PARTS.index("head"))
     torso = mask & (parts == PARTS.index("torso"))
-    shifted = {name: np.asarray(point, float) - corner for name, point in joints.items()}
-    back = _blend(back, _sides_extended(front, torso & solid), torso, inside, 0.10 * _radius(inside, torso))
-    return _blend(back, _crown(front, head, shifted, face, corner), head, inside, 0.16 * _radius(inside, head)).round().astype(np.uint8)
+    nape = joints["head"][1] - corner[1]
+    eyes = [face[name] for name in ("leftEye", "rightEye") if name in face]
+    brow = min((eye["center"][1] - corner[1] - 2.2 * eye.get("half_height", 0) for eye in eyes), default=None)
+    back = _blend(front.astype(np.float32), _plain_trunk(front, torso & solid), torso, inside, FADE_TORSO)
+    return _blend(back, _back_of_head(front, head, brow, nape), head, inside, FADE_HEAD).round().astype(np.uint8)
 
 
-def _radius(inside: np.ndarray, part: np.ndarray) -> float:
-    return float(inside[part].max()) if part.any() else 1.0
+def _blend(base: np.ndarray, other: np.ndarray, where: np.ndarray, inside: np.ndarray, fade: tuple[float, float]) -> np.ndarray:
+    """`other` inside a part, fading into `base` towards the outline (fade: of the part's radius) and softly at the part's own border."""
+    radius = float(inside[where].max()) if where.any() else 1.0
+    start, end = fade[0] * radius, fade[1] * radius
+    weight = np.clip((inside - start) / (end - start), 0, 1) * where
+    weight = ndimage.uniform_filter(weight.astype(np.float32), 9)[..., None]
+    return base + (other - base) * weight
 
 
-def _blend(base: np.ndarray, other: np.ndarray, where: np.ndarray, inside: np.ndarray, rim: float) -> np.ndarray:
-    """`other` in a part, fading into `base` within `rim` cells of the outline and softly at the part's own border."""
-    weight = np.clip(inside / max(rim, 1e-6), 0, 1) * where
-    weight = np.minimum(ndimage.gaussian_filter(weight, 3), 1)[..., None]
-    return base * (1 - weight) + other * weight
+def _row_colours(front: np.ndarray, part: np.ndarray, band: tuple[float, float], calm: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a part and the colour that most of its flanks have in each; `calm`: share of the rows below which a stripe is ignored.
 
-
-def _sides_extended(front: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Each row of the trunk filled from what lies at a sixth of its width from either side: no buttons, zips or faces on the back."""
-    out = front.astype(np.float32)
-    calm = np.asarray(Image.fromarray(front).filter(ImageFilter.MedianFilter(7)))
-    for r in np.flatnonzero(part.any(1)):
+    A median along the rows keeps the edges of garments, which a mean would wash out.
+    """
+    rows = np.array([r for r in np.flatnonzero(part.any(1)) if part[r].sum() >= 8], int)
+    colours = np.zeros((len(rows), 3), np.float32)
+    for k, r in enumerate(rows):
         run = np.flatnonzero(part[r])
-        left, right = run[0], run[-1]
-        width = right - left
-        if width < 8:
-            continue
-        a, b = left + width // 6, right - width // 6
-        t = np.clip((np.arange(left, right + 1) - a) / max(b - a, 1), 0, 1)[:, None]
-        ends = [np.median(calm[r, max(x - width // 24, 0) : x + width // 24 + 1], axis=0) for x in (a, b)]
-        filled = ends[0] * (1 - t) + ends[1] * t
-        keep = (t == 0) | (t == 1)
-        out[r, left : right + 1] = np.where(keep, out[r, left : right + 1], filled)
-    smooth = ndimage.gaussian_filter(out, (1.5, 0, 0))
-    return np.where(part[..., None], smooth, out)
+        near, far = (max(int(share * len(run)), 1) for share in band)
+        colours[k] = np.median(front[r, np.concatenate([run[near:far], run[-far:-near]])], axis=0)
+    window = max(len(rows) // calm, 1) | 1
+    return rows, ndimage.median_filter(colours, size=(window, 1), mode="nearest") if len(rows) else colours
 
 
-def _crown(front: np.ndarray, head: np.ndarray, joints: dict, face: dict, corner: tuple[int, int]) -> np.ndarray:
-    """The head's part above the eyes stretched down over all of it: hair, hat, helmet or bald skin, whatever is up there."""
+def _plain_trunk(front: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Each row of the trunk in the colour of its flanks: no buttons, zips or badges on the back, but belts and hems."""
     out = front.astype(np.float32)
-    rows = np.flatnonzero(head.any(1))
-    if not len(rows):
-        return out
-    top, bottom = rows[0], rows[-1]
-    brow = top + 0.45 * (bottom - top)
-    if {"leftEye", "rightEye"} <= face.keys():
-        eyes = [face[name]["center"][1] - corner[1] - 2.2 * face[name].get("half_height", 0) for name in ("leftEye", "rightEye")]
-        brow = float(np.clip(min(eyes), top + 0.18 * (bottom - top), top + 0.55 * (bottom - top)))
-    ends = np.array([[np.flatnonzero(head[r])[0], np.flatnonzero(head[r])[-1]] if head[r].any() else (0, 0) for r in range(len(head))], float)
-    for r in rows:
-        source = top + (r - top) * (brow - top) / max(bottom - top, 1)
-        run = np.arange(int(ends[r, 0]), int(ends[r, 1]) + 1)
-        near = int(round(source))
-        middle, half = ends[r].mean(), max(np.ptp(ends[r]) / 2, 1)
-        source_half = np.ptp(ends[near]) / 2
-        x = ends[near].mean() + (run - middle) / half * source_half * 0.9
-        for channel in range(3):
-            out[r, run, channel] = ndimage.map_coordinates(front[..., channel], [np.full(len(x), source), x], order=1, output=np.float32)
+    rows, colours = _row_colours(front, part, TRUNK_FLANKS, 9)
+    if len(rows):
+        out[rows] = ndimage.uniform_filter1d(colours, 5, axis=0, mode="nearest")[:, None]
     return out
+
+
+def _back_of_head(front: np.ndarray, head: np.ndarray, brow: float | None, nape: float) -> np.ndarray:
+    """Hair, hat, helmet or bald skin: the rows above the brow in the colour of their flanks, then on down to the nape as they end.
+
+    brow: the row where the forehead begins, if it is known. A bare forehead above it is left out.
+    nape: the row of the head joint; below it the neck keeps its own colour unless hair hangs beside it.
+    """
+    out = front.astype(np.float32)
+    rows, colours = _row_colours(front, head, HEAD_FLANKS, 12)
+    if len(rows) < 8:
+        return out
+    top, height = rows[0], rows[-1] - rows[0]
+    brow = top + 0.45 * height if brow is None else float(np.clip(brow, top + 0.18 * height, top + 0.6 * height))
+    skin = _face_colour(front, head, int(brow + 0.15 * height), int(brow + 0.5 * height))
+    crown = np.median(colours[(rows > top + 0.06 * height) & (rows < top + 0.25 * height)], axis=0)
+    covered = rows < brow
+    if np.abs(crown - skin).max() > SAME_COLOUR:  # not bald
+        covered &= np.abs(colours - skin).max(1) > SAME_COLOUR
+    last = np.maximum.accumulate(np.where(covered, np.arange(len(rows)), 0))
+    calm = len(rows) // 12  # the hairline's mixture of hair and skin is not carried on
+    held = np.where(np.arange(len(rows)) > last, np.maximum(last - calm, 0), last)
+    neck = (rows > nape) & (np.abs(colours - crown).max(1) > SAME_COLOUR)
+    held[neck] = np.flatnonzero(neck)
+    out[rows] = ndimage.uniform_filter1d(colours[held], max(len(rows) // 40, 1) | 1, axis=0, mode="nearest")[:, None]
+    return out
+
+
+def _face_colour(front: np.ndarray, head: np.ndarray, start: int, end: int) -> np.ndarray:
+    """The colour that most of the middle of the face has, between two rows."""
+    pixels = []
+    for r in range(start, min(end, len(head))):
+        run = np.flatnonzero(head[r])
+        if len(run) >= 8:
+            pixels.append(front[r, run[int(0.35 * len(run)) : int(0.65 * len(run)) + 1]])
+    return np.median(np.concatenate(pixels), axis=0) if pixels else np.zeros(3)
 
 
 def corner_uvs(vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, depth: Depth, frame: Frame, atlas: Atlas) -> np.ndarray:

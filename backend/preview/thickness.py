@@ -18,7 +18,7 @@ HAND_FLATTENING = 0.68
 
 @dataclass
 class Frame:
-    """The working grid over the picture. cell: metres; a point (column, row) lies at x = (column - middle) * cell, y = (ground - row) * cell."""
+    """The working grid, `cell` metres wide: (column, row) lies at x = (column - middle) * cell, y = (ground - row) * cell."""
 
     cell: float
     pixels: float  # pixels of the picture per cell
@@ -45,7 +45,7 @@ class Frame:
 
 @dataclass
 class Depth:
-    """On the grid, in cells. inside: signed distance to the outline (positive inside). square: thickness squared, continued below 0 outside.
+    """On the grid, in cells. inside: signed distance to the outline, positive inside. square: thickness squared, below 0 outside.
 
     centre: depth of the middle plane towards the viewer. front, back: factors on the thickness of each half.
     """

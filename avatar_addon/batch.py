@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures to avatars without a window:
+
+    blender --background --python avatar_addon/batch.py -- PICTURES... --out FOLDER
+    python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
+
+Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit status: 0 all made,
+1 some failed, 2 wrong arguments, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def load_extension():
+    """The package this file belongs to, registered: the enabled extension if it is this one, else the checkout under its own name."""
+    root = Path(__file__).resolve().parents[1]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.endswith("avatar_forge") and file and Path(file).resolve() == root / "__init__.py":
+            return name
+    enabled = [name for name in sys.modules if name.startswith("bl_ext.") and name.endswith(".avatar_forge")]
+    if enabled:
+        return enabled[0]
+    spec = importlib.util.spec_from_file_location("avatar_forge", root / "__init__.py", submodule_search_locations=[str(root)])
+    assert spec and spec.loader
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["avatar_forge"] = package
+    spec.loader.exec_module(package)
+    package.register()
+    return "avatar_forge"
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="batch.py --", description="Pictures of characters to rigged, talking VRM avatars.")
+    parser.add_argument("pictures", nargs="+", type=Path, help="picture files, or folders of them")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; made if missing")
+    parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
+    parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", help="name of the avatar and its files; with one picture only")
+    parser.add_argument("--author", default="", help="written into the VRM's meta")
+    parser.add_argument(
+        "--markers", type=Path, help="JSON with joints and face markers in pixels, for one picture; or a folder of PICTURE.json"
+    )
+    parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
+    parser.add_argument("--no-sheet", action="store_true", help="no contact sheet")
+    parser.add_argument("--again", action="store_true", help="make avatars again that are there already")
+    return parser.parse_args(arguments)
+
+
+def find_pictures(given: list[Path]) -> list[Path]:
+    """Files as given, folders as their pictures, in order of their names."""
+    found: list[Path] = []
+    for path in given:
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES) if path.is_dir() else [path]
+        found += [picture for picture in inside if picture not in found]
+    return found
+
+
+def names_for(pictures: list[Path], name: str | None) -> list[str]:
+    """One file name a picture; two pictures of one name in different folders get their folder's name in front."""
+    if name:
+        return [name]
+    stems = [picture.stem for picture in pictures]
+    names = [
+        stem if stems.count(stem) == 1 else f"{picture.resolve().parent.name}-{stem}" for picture, stem in zip(pictures, stems, strict=True)
+    ]
+    return [name if names.index(name) == k else f"{name}-{k + 1}" for k, name in enumerate(names)]
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    pictures = find_pictures(options.pictures)
+    if not pictures:
+        print("There is no picture in what was given; name picture files or a folder of them.", file=sys.stderr)
+        return 2
+    if options.name and len(pictures) > 1:
+        print(f"--name is for one picture, but there are {len(pictures)}; leave it out.", file=sys.stderr)
+        return 2
+    package = load_extension()
+    maker = importlib.import_module(f"{package}.avatar_addon.batch_run")
+    return maker.run(options, pictures, names_for(pictures, options.name))
+
+
+if __name__ == "__main__":
+    given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    try:
+        status = main(given)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        status = 130
+    except SystemExit as leaving:  # argparse
+        status = leaving.code if isinstance(leaving.code, int) else 2
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # bpy can hang while the interpreter shuts down

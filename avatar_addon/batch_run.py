@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The headless run itself, inside the registered package; see batch.py for the command line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from . import session, workflow
+from .errors import AvatarError
+from .locks import hold
+from .receipt import make_receipt, write_json
+from .tasks import Task
+from .vrm.vrm_file import VrmFile, VrmFileError
+
+
+@dataclass
+class Row:
+    """A line of the summary. status: made, kept or failed."""
+
+    name: str
+    status: str
+    seconds: float
+    note: str
+
+
+def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> int:
+    """Makes every avatar, prints progress and the summary; the exit status."""
+    out = options.out.absolute()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"The folder {out} cannot be made ({(error.strerror or str(error)).lower()}); choose another one.", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    try:
+        for picture, name in zip(pictures, names, strict=True):
+            rows.append(_one(options, picture.absolute(), name, out))
+    finally:
+        session.close()
+        _print_summary(rows)
+    return 1 if any(row.status == "failed" for row in rows) else 0
+
+
+def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
+    started = time.perf_counter()
+    vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
+    if not options.again and _is_complete(vrm, receipt):
+        print(f"{name}: there already (--again makes it again)", flush=True)
+        return Row(name, "kept", 0.0, vrm.name)
+    try:
+        with _lock(out / f".{name}.lock"):
+            bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+            request = workflow.Request(
+                picture=_readable(picture),
+                name=name,
+                engine=options.engine,
+                rigger=options.rigger,
+                seed=options.seed,
+                markers=_markers(options.markers, picture),
+                author=options.author,
+                vrm_version=options.vrm,
+                vrm=vrm,
+                sheet=None if options.no_sheet else sheet,
+            )
+            receipt.unlink(missing_ok=True)
+            task = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker)
+            made = task.wait(_Printer(name))
+            files = {"vrm": vrm} | ({"sheet": sheet} if made.sheet else {})
+            write_json(receipt, _receipt(request, made, task, files))
+    except AvatarError as error:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        return Row(name, "failed", time.perf_counter() - started, str(error))
+    except OSError as error:
+        sentence = (
+            f"A file in {out} cannot be written ({(error.strerror or str(error)).lower()}); free some space or choose another folder."
+        )
+        print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+        return Row(name, "failed", time.perf_counter() - started, sentence)
+    for warning in made.warnings:
+        print(f"{name}: note: {warning['message']}", flush=True)
+    return Row(name, "made", time.perf_counter() - started, vrm.name + ("" if not made.warnings else f", {len(made.warnings)} notes"))
+
+
+def _receipt(request: workflow.Request, made: workflow.Made, task: Task, files: dict[str, Path]) -> dict:
+    hello = session.worker().hello or {}
+    versions = {"blender": bpy.app.version_string, "backend_python": str(hello.get("python", ""))}
+    parameters = {
+        "engine": request.engine,
+        "rigger": request.rigger,
+        "seed": request.seed,
+        "engine_options": request.engine_options,
+        "rigger_options": request.rigger_options,
+        "markers": request.markers,
+        "vrm": request.vrm_version,
+    }
+    return make_receipt(request.picture, files, parameters, versions, task.seconds, made.metrics, made.warnings)
+
+
+def _readable(picture: Path) -> Path:
+    if not picture.is_file():
+        raise AvatarError(f"There is no file {picture.name}; check the path.", "no_picture")
+    return picture
+
+
+def _markers(given: Path | None, picture: Path) -> dict | None:
+    if given is None:
+        return None
+    path = given / f"{picture.stem}.json" if given.is_dir() else given
+    return workflow.read_markers(path) if path.exists() or not given.is_dir() else None
+
+
+def _is_complete(vrm: Path, receipt: Path) -> bool:
+    """A finished avatar from an earlier run: the receipt is written last."""
+    if not receipt.exists() or not vrm.exists():
+        return False
+    try:
+        VrmFile(vrm)
+    except (VrmFileError, OSError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Two runs into one folder do not make the same avatar at once."""
+    busy = AvatarError("Another run is making this avatar in the same folder; wait for it or choose another folder.", "busy")
+    file = hold(path, busy)
+    try:
+        yield
+    finally:
+        file.close()
+        path.unlink(missing_ok=True)
+
+
+class _Printer:
+    """A line whenever the stage changes; on a terminal one line that moves."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.shown = ""
+
+    def __call__(self, task: Task) -> None:
+        if task.message and task.message != self.shown:
+            self.shown = task.message
+            print(f"{self.name}: {task.fraction:4.0%} {task.message}", flush=True)
+
+
+def _print_summary(rows: list[Row]) -> None:
+    if not rows:
+        return
+    width = max(len(row.name) for row in rows)
+    print()
+    for row in rows:
+        print(f"{row.name:{width}}  {row.status:6}  {row.seconds:6.1f} s  {row.note}")
+    counts = {status: sum(row.status == status for row in rows) for status in ("made", "kept", "failed")}
+    print(", ".join(f"{count} {status}" for status, count in counts.items() if count), flush=True)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is stored: settings in the scene, the record in the avatar's object, the running task in the window manager (never saved)."""
+
+from __future__ import annotations
+
+import zlib
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+from bpy.types import PropertyGroup
+
+# name -> label; `learn_engines` adds those of other packages once the backend has told them.
+GENERATORS = {"preview": "Preview (no model)"}
+RIGGERS = {"geometric": "Geometric (no model)"}
+EYES = ("left_eye", "right_eye")
+
+
+def learn_engines(hello: dict) -> None:
+    """Offers the engines that the backend reports; those that cannot run here say so when they are used."""
+    for known, kind in ((GENERATORS, "generators"), (RIGGERS, "riggers")):
+        for engine in hello.get(kind, []):
+            known[engine["name"]] = engine["label"]
+
+
+def _items(known: dict[str, str]):
+    kept: list[tuple] = []  # Blender keeps no reference to the strings of a dynamic enum
+
+    def items(_self, _context):
+        kept[:] = [(name, label, label, zlib.crc32(name.encode()) & 0x3FFFFFFF) for name, label in known.items()]
+        return kept
+
+    return items
+
+
+class AvatarForgeMarker(PropertyGroup):
+    """A part of the face on the avatar's surface, in world space at rest."""
+
+    center: FloatVectorProperty(name="Centre", subtype="TRANSLATION", unit="LENGTH", precision=4)
+    half_width: FloatProperty(name="Half Width", min=0.0, unit="LENGTH", precision=4)
+    half_height: FloatProperty(name="Half Height", min=0.0, unit="LENGTH", precision=4)
+
+
+class AvatarForgeWarning(PropertyGroup):
+    code: StringProperty()
+    message: StringProperty()
+
+
+class AvatarForgeRecord(PropertyGroup):
+    """What the VRM Add-on has no place for; on the avatar's mesh object."""
+
+    is_avatar: BoolProperty()
+    run: StringProperty(name="Run")
+    run_folder: StringProperty(name="Run Folder", subtype="DIR_PATH")
+    picture: StringProperty(name="Picture", subtype="FILE_PATH")
+    engine: StringProperty(name="Engine")
+    rigger: StringProperty(name="Rigger")
+    seed: IntProperty(name="Seed")
+    label: StringProperty(name="Made With")
+    joints: StringProperty(description="JSON: VRM bone name -> point in world space, as the generator found it")
+    left_eye: PointerProperty(type=AvatarForgeMarker)
+    right_eye: PointerProperty(type=AvatarForgeMarker)
+    mouth: PointerProperty(type=AvatarForgeMarker)
+    eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
+    mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
+    has_face: BoolProperty(description="The face markers are set")
+    faceless: PointerProperty(type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from")
+    warnings: CollectionProperty(type=AvatarForgeWarning)
+
+
+class AvatarForgeSettings(PropertyGroup):
+    """What the next avatar is made with; in the scene."""
+
+    picture: StringProperty(
+        name="Picture",
+        subtype="FILE_PATH",
+        description="One character, whole body, from the front, arms away from the body, plain or transparent background",
+    )
+    name: StringProperty(name="Name", description="Of the avatar and its file; empty: the picture's name")
+    engine: EnumProperty(name="Generator", items=_items(GENERATORS), description="Makes the mesh from the picture")
+    rigger: EnumProperty(name="Rigger", items=_items(RIGGERS), description="Makes the skeleton and the weights")
+    seed: IntProperty(name="Seed", min=0, description="The same picture and seed give the same avatar")
+    markers: StringProperty(
+        name="Markers",
+        subtype="FILE_PATH",
+        description="A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong",
+    )
+    author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
+    vrm_version: EnumProperty(
+        name="VRM",
+        items=[("1.0", "VRM 1.0", "For three-vrm and current applications"), ("0.0", "VRM 0.x", "For older applications")],
+    )
+    out_dir: StringProperty(name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written")
+    export: BoolProperty(name="Export VRM", description="Also writes the VRM file at the end of Make Avatar")
+
+
+class AvatarForgeState(PropertyGroup):
+    """The task in progress, for the panels."""
+
+    running: BoolProperty()
+    title: StringProperty()
+    stage: StringProperty()
+    fraction: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")
+    message: StringProperty()
+    error: StringProperty()
+    cancel: BoolProperty()
+
+
+CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeRecord, AvatarForgeSettings, AvatarForgeState)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
+    bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
+    bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})
+
+
+def unregister() -> None:
+    del bpy.types.WindowManager.avatar_forge
+    del bpy.types.Scene.avatar_forge
+    del bpy.types.Object.avatar_forge
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

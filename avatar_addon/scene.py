@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatar in Blender's scene: which objects it is, its record, a GLB coming in, mesh and rig files going out and in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import mesh_data
+from .errors import AvatarError
+from .humanoid.armature import Bones, make_armature, read_bones
+from .vrm import addon as vrm_addon
+from .vrm import setup
+
+PARTS = {"leftEye": "left_eye", "rightEye": "right_eye"}
+
+
+@dataclass
+class Avatar:
+    """mesh: the object that has the record; armature: None before it is rigged."""
+
+    mesh: bpy.types.Object
+    armature: bpy.types.Object | None
+
+    @property
+    def record(self):
+        return self.mesh.avatar_forge
+
+    @property
+    def name(self) -> str:
+        return self.armature.name if self.armature else self.mesh.name
+
+    @property
+    def objects(self) -> list[bpy.types.Object]:
+        return [obj for obj in (self.mesh, self.armature) if obj]
+
+
+def find_avatar(context: bpy.types.Context) -> Avatar | None:
+    """The avatar that the active object belongs to, else the scene's only one."""
+    avatars = [Avatar(obj, obj.find_armature()) for obj in context.scene.objects if obj.type == "MESH" and obj.avatar_forge.is_avatar]
+    active = context.view_layer.objects.active
+    for avatar in avatars:
+        if active in avatar.objects:
+            return avatar
+    return avatars[0] if len(avatars) == 1 else None
+
+
+def need_avatar(context: bpy.types.Context) -> Avatar:
+    avatar = find_avatar(context)
+    if avatar is None:
+        raise AvatarError("No avatar is selected; select its mesh or armature, or generate one first.", "no_avatar")
+    return avatar
+
+
+def import_mesh(path: Path, name: str, context: bpy.types.Context) -> bpy.types.Object:
+    """The meshes of a GLB as one object in the scene, transforms applied, seams welded. Raises AvatarError."""
+    before = set(bpy.data.objects)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # the importer reports its times
+            bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
+    except (RuntimeError, AttributeError) as error:
+        raise AvatarError(
+            f"The mesh {path.name} cannot be imported ({_last_line(error)}); check that Blender's glTF add-on is on.", "import"
+        ) from error
+    new = [obj for obj in bpy.data.objects if obj not in before]
+    parts = [mesh_data.read_mesh(obj) for obj in new if obj.type == "MESH"]
+    for obj in new:
+        data = obj.data
+        bpy.data.objects.remove(obj)
+        if isinstance(data, bpy.types.Mesh) and data.users == 0:
+            bpy.data.meshes.remove(data)
+    if not parts:
+        raise AvatarError(f"The file {path.name} has no mesh in it; use another one.", "no_mesh")
+    joined = mesh_data.join(parts)
+    obj = bpy.data.objects.new(name, mesh_data.make_mesh(name, joined))
+    context.collection.objects.link(obj)
+    select(context, obj)
+    return obj
+
+
+def select(context: bpy.types.Context, active: bpy.types.Object) -> None:
+    context.view_layer.update()  # else objects that are gone are still listed, as None
+    for other in context.view_layer.objects:
+        other.select_set(other == active)
+    context.view_layer.objects.active = active
+
+
+def remove(objects: list[bpy.types.Object]) -> None:
+    """Removes objects with their data; for a task that was cancelled."""
+    for obj in objects:
+        data, spare = obj.data, obj.avatar_forge.faceless
+        bpy.data.objects.remove(obj)
+        if isinstance(data, bpy.types.Armature):
+            bpy.data.armatures.remove(data)
+        for mesh in (data, spare):
+            if isinstance(mesh, bpy.types.Mesh) and mesh.users == 0:
+                bpy.data.meshes.remove(mesh)
+
+
+# Axes: the files are glTF's, (x, y, z) = Blender's (x, z, -y)
+
+
+def to_gltf(points: np.ndarray) -> np.ndarray:
+    return np.asarray(points)[..., [0, 2, 1]] * [1, 1, -1]
+
+
+def to_blender(points: Any) -> np.ndarray:
+    return np.asarray(points, float)[..., [0, 2, 1]] * [1, -1, 1]
+
+
+def write_mesh_file(avatar: Avatar, path: Path) -> Path:
+    """mesh.npz (docs/architecture.md)."""
+    data = mesh_data.read_mesh(avatar.mesh)
+    vertices = to_gltf(data.vertices).astype(np.float32)
+    np.savez(path, vertices=vertices, triangles=data.triangles, corner_uvs=data.corner_uvs)
+    return path
+
+
+def write_texture(avatar: Avatar, path: Path) -> Path | None:
+    """The base colour image of the avatar's first material as a PNG; None where it has none."""
+    for slot in avatar.mesh.material_slots:
+        image = setup.base_image(slot.material) if slot.material else None
+        if image and image.has_data:
+            copy = image.copy()
+            try:
+                copy.filepath_raw, copy.file_format = str(path), "PNG"
+                copy.save()
+            finally:
+                bpy.data.images.remove(copy)
+            return path
+    return None
+
+
+def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
+    """Puts the armature and the weights of a rig.npz on the avatar's mesh; an armature it had is replaced. Raises AvatarError."""
+    with np.load(path, allow_pickle=False) as rig:
+        arrays = {name: rig[name] for name in rig.files}
+    mesh = avatar.mesh.data
+    if len(arrays["weight"]) != len(mesh.vertices):
+        raise AvatarError("The rig does not fit the mesh, which was changed meanwhile; rig it again.", "rig_mismatch")
+    bones = Bones(arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"]))
+    data = mesh_data.read_mesh(avatar.mesh)
+    data.groups = bones.names
+    data.weights = np.zeros((len(data.vertices), len(bones.names)), np.float32)
+    np.add.at(data.weights, (np.arange(len(data.vertices))[:, None], arrays["weight_joint"]), arrays["weight"])
+    name = avatar.mesh.name.removesuffix(" Mesh")
+    if avatar.armature:
+        bpy.data.objects.remove(avatar.armature)
+    mesh_data.set_mesh(avatar.mesh, data)
+    armature = make_armature(name, bones, avatar.mesh.users_collection[0])
+    avatar.mesh.name = f"{name} Mesh"
+    avatar.mesh.parent = armature
+    for modifier in [m for m in avatar.mesh.modifiers if m.type == "ARMATURE"]:
+        avatar.mesh.modifiers.remove(modifier)
+    avatar.mesh.modifiers.new("Armature", "ARMATURE").object = armature
+    select(context, armature)
+    return Avatar(avatar.mesh, armature)
+
+
+def bone_parents(armature: bpy.types.Object) -> dict[str, str | None]:
+    return {bone.name: bone.parent.name if bone.parent else None for bone in armature.data.bones}
+
+
+# The record
+
+
+def store_landmarks(avatar: Avatar, landmarks: dict[str, Any]) -> None:
+    """Landmarks of the backend (glTF axes) into the record (Blender's)."""
+    joints = landmarks.get("joints") or {}
+    avatar.record.joints = json.dumps({name: to_blender(point).tolist() for name, point in joints.items()})
+    store_face(avatar, face_to_blender(landmarks.get("face") or {}))
+
+
+def face_to_blender(face: dict[str, Any]) -> dict[str, Any]:
+    return {name: {**part, "center": to_blender(part["center"]).tolist()} if "center" in part else part for name, part in face.items()}
+
+
+def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
+    """A face dict in Blender's axes into the record; parts that it lacks stay as they are."""
+    record = avatar.record
+    for name, attribute in PARTS.items():
+        if name in face:
+            marker = getattr(record, attribute)
+            marker.center = face[name]["center"]
+            marker.half_width, marker.half_height = face[name].get("half_width", 0.0), face[name].get("half_height", 0.0)
+    if "mouth" in face:
+        record.mouth.center, record.mouth.half_width = face["mouth"]["center"], face["mouth"].get("width", 0.0) / 2
+    record.has_face = record.has_face or all(name in face for name in (*PARTS, "mouth"))
+    confidence = face.get("confidence", {})
+    record.eyes_confidence = confidence.get("eyes", record.eyes_confidence)
+    record.mouth_confidence = confidence.get("mouth", record.mouth_confidence)
+
+
+def read_face(avatar: Avatar) -> dict[str, Any]:
+    """The record's face dict (docs/architecture.md), Blender's axes; sizes that are not known are left out."""
+    record = avatar.record
+    face: dict[str, Any] = {"confidence": {"eyes": record.eyes_confidence, "mouth": record.mouth_confidence}}
+    for name, attribute in PARTS.items():
+        marker = getattr(record, attribute)
+        sizes = {key: getattr(marker, key) for key in ("half_width", "half_height") if getattr(marker, key) > 0}
+        face[name] = {"center": list(marker.center), **sizes}
+    face["mouth"] = {"center": list(record.mouth.center)}
+    if record.mouth.half_width > 0:
+        face["mouth"]["width"] = 2 * record.mouth.half_width
+    return face
+
+
+def read_joints(avatar: Avatar) -> dict[str, list[float]]:
+    """Joints that are known of the avatar, glTF axes: the armature's, else what the generator found."""
+    if avatar.armature:
+        bones = read_bones(avatar.armature)
+        return {name: to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)}
+    stored = json.loads(avatar.record.joints or "{}")
+    return {name: to_gltf(np.array(point)).tolist() for name, point in stored.items()}
+
+
+def add_warnings(avatar: Avatar, warnings: list[dict[str, str]]) -> None:
+    known = {entry.message for entry in avatar.record.warnings}
+    for warning in warnings:
+        if warning["message"] not in known:
+            entry = avatar.record.warnings.add()
+            entry.code, entry.message = warning["code"], warning["message"]
+
+
+def is_t_pose(avatar: Avatar, tolerance: float = 5.0) -> bool:
+    """Whether both upper arms lie along X at rest, within `tolerance` degrees; by the bones' VRM names."""
+    bones = avatar.armature.data.bones
+    humanoid = setup.get_humanoid(avatar.armature) if has_vrm(avatar) else {}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        bone = bones.get(humanoid.get(f"{side}UpperArm", f"{side}UpperArm"))
+        if bone is None or sign * bone.vector.normalized().x < np.cos(np.radians(tolerance)):
+            return False
+    return True
+
+
+def has_vrm(avatar: Avatar) -> bool:
+    """Whether the VRM Add-on is there and knows the avatar's hips."""
+    return vrm_addon.is_available() and bool(setup.get_humanoid(avatar.armature))
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].strip().rstrip(".") if lines else type(error).__name__

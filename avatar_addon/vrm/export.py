@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the .vrm file: through the VRM Add-on, checked, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+
+from ..errors import AvatarError
+from .addon import extension, need_addon
+from .vrm_file import VrmFile, VrmFileError
+
+# A VRM with fewer bytes than this cannot hold a mesh and a texture.
+FREE_SPACE = 64 << 20
+
+
+def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path:
+    """Writes `path`; a file that was there is replaced only by a complete new one. Raises AvatarError."""
+    need_addon()
+    extension(armature).spec_version = version
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part.vrm")
+    try:
+        _run(armature, part)
+        VrmFile(part)
+        part.replace(path)
+    except VrmFileError as error:
+        raise AvatarError(f"The VRM Add-on wrote an unusable file ({error}); report this.", "export_failed") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _run(armature: bpy.types.Object, path: Path) -> None:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            outcome = bpy.ops.export_scene.vrm(filepath=str(path), armature_object_name=armature.name, ignore_warning=True)
+    except OSError:
+        raise
+    except Exception as error:  # the add-on raises what it likes; the user gets its last words, not its traceback
+        if isinstance(error.__cause__, OSError) or "No space left" in str(error):
+            raise OSError(28, "no space left on the disk") from error
+        raise AvatarError(f"The VRM file could not be written ({_last_line(str(error))}).", "export_failed") from error
+    if outcome != {"FINISHED"} or not path.exists():
+        reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled"
+        raise AvatarError(f"The VRM file could not be written: {reason}.", "export_failed")
+
+
+def complaints(armature: bpy.types.Object) -> list[str]:
+    """What makes the VRM Add-on refuse to export, in its words."""
+    findings = _Findings()
+    bpy.types.WM_OT_vrm_validator.detect_errors(bpy.context, findings, armature.name)
+    return [finding.message for finding in findings if finding.severity == 0]
+
+
+class _Findings(list):
+    """Takes what the validator reports, in place of the collection property it usually fills."""
+
+    def add(self) -> SimpleNamespace:
+        self.append(SimpleNamespace(name="", message="", severity=0))
+        return self[-1]
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "no reason given"

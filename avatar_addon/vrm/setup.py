@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fills the VRM Add-on's properties: humanoid bones, expressions, look-at, meta, materials, for VRM 1.0 and 0.x alike.
+
+Sources: specifications VRMC_vrm-1.0 (humanoid, expressions, lookAt, meta), VRMC_materials_mtoon-1.0, and VRM 0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import bpy
+
+from ..humanoid.table import BONES, name_in_vrm0, snake_case
+from .addon import extension, need_addon
+
+VISEMES = ("aa", "ih", "ou", "ee", "oh")
+EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
+BLINKS = ("blinkLeft", "blinkRight")
+LOOKS = ("lookUp", "lookDown", "lookLeft", "lookRight")
+SHAPE_KEYS = (*VISEMES, *BLINKS, *EMOTIONS, *LOOKS)
+PRESETS: dict[str, tuple[str, ...]] = {**{name: (name,) for name in SHAPE_KEYS}, "blink": BLINKS}
+IN_VRM0 = {
+    "aa": "a", "ih": "i", "ou": "u", "ee": "e", "oh": "o",
+    "blink": "blink", "blinkLeft": "blink_l", "blinkRight": "blink_r",
+    "happy": "joy", "angry": "angry", "sad": "sorrow", "relaxed": "fun",
+    "lookUp": "lookup", "lookDown": "lookdown", "lookLeft": "lookleft", "lookRight": "lookright",
+}  # fmt: skip
+# An emotion that closes or widens the eyes, or moves the mouth, must not add to a blink or a viseme.
+OVERRIDES = {"happy": "blend", "angry": "blend", "sad": "blend", "relaxed": "blend", "surprised": "blend"}
+LOOK_RANGE = 60.0  # degrees of gaze at which the look expressions are complete
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What VRM's meta needs. thumbnail: a square image."""
+
+    name: str
+    author: str
+    version: str = "1"
+    made_with: str = ""
+    thumbnail: bpy.types.Image | None = None
+
+
+def set_humanoid(armature: bpy.types.Object, assigned: Mapping[str, str]) -> None:
+    """assigned: VRM 1.0 bone name -> bone name. Bones that are not in it become unassigned. The rest pose is the T-pose."""
+    need_addon()
+    ext = extension(armature)
+    for humanoid in (ext.vrm1.humanoid, ext.vrm0.humanoid):
+        humanoid.pose = "restPositionPose"
+    bones1 = ext.vrm1.humanoid.human_bones
+    for bones in (bones1, ext.vrm0.humanoid):
+        bones.initial_automatic_bone_assignment = False
+    for name in BONES:
+        getattr(bones1, snake_case(name)).node.bone_name = assigned.get(name, "")
+    entries = {entry.bone: entry for entry in ext.vrm0.humanoid.human_bones}
+    for name in BONES:
+        old = name_in_vrm0(name)
+        entry = entries.get(old)
+        if entry is None:
+            entry = ext.vrm0.humanoid.human_bones.add()
+            entry.bone = old
+        entry.node.bone_name = assigned.get(name, "")
+
+
+def get_humanoid(armature: bpy.types.Object) -> dict[str, str]:
+    """VRM 1.0 bone name -> bone name, of those assigned."""
+    bones = extension(armature).vrm1.humanoid.human_bones
+    found = {name: getattr(bones, snake_case(name)).node.bone_name for name in BONES}
+    return {name: bone for name, bone in found.items() if bone}
+
+
+def set_expressions(armature: bpy.types.Object, mesh: bpy.types.Object) -> list[str]:
+    """Binds every preset to the mesh's shape keys of its name; the presets that found none are returned, and stay unbound."""
+    need_addon()
+    ext = extension(armature)
+    keys = mesh.data.shape_keys.key_blocks.keys() if mesh.data.shape_keys else []
+    groups = ext.vrm0.blend_shape_master.blend_shape_groups
+    groups.clear()
+    missing = []
+    for preset, wanted in PRESETS.items():
+        bound = [key for key in wanted if key in keys]
+        if not bound:
+            missing.append(preset)
+        expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
+        expression.morph_target_binds.clear()
+        for key in bound:
+            bind = expression.morph_target_binds.add()
+            bind.node.mesh_object_name, bind.index, bind.weight = mesh.name, key, 1.0
+        if preset in OVERRIDES:
+            expression.override_blink = expression.override_mouth = OVERRIDES[preset]
+        if bound:
+            _add_group(groups, preset, mesh, bound)
+    return missing
+
+
+def _add_group(groups, preset: str, mesh: bpy.types.Object, keys: list[str]) -> None:
+    group = groups.add()
+    group.name = preset
+    if preset in IN_VRM0:  # 0.x has no preset for surprised; it is found by its name
+        group.preset_name = IN_VRM0[preset]
+    for key in keys:
+        bind = group.binds.add()
+        bind.mesh.mesh_object_name, bind.index, bind.weight = mesh.name, key, 1.0
+
+
+def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) -> None:
+    """The gaze moves shape keys. offset: from the head bone's head to between the eyes, Blender's axes, metres."""
+    look = extension(armature).vrm1.look_at
+    look.type = "expression"
+    x, y, z = offset
+    look.offset_from_head_bone = (x, z, -y)  # the add-on writes it as it is: glTF's axes
+    for side in ("horizontal_inner", "horizontal_outer", "vertical_down", "vertical_up"):
+        part = getattr(look, "range_map_" + side)
+        part.input_max_value, part.output_scale = LOOK_RANGE, 1.0
+    first = extension(armature).vrm0.first_person
+    first.first_person_bone.bone_name = get_humanoid(armature).get("head", "")
+    first.first_person_bone_offset = (x, -y, z)
+    first.look_at_type_name = "BlendShape"
+    for side in ("horizontal_inner", "horizontal_outer", "vertical_down", "vertical_up"):
+        part = getattr(first, "look_at_" + side)
+        part.x_range, part.y_range = LOOK_RANGE, 1.0
+
+
+def set_meta(armature: bpy.types.Object, meta: Meta) -> None:
+    """Name, author, thumbnail; the permissions stay as strict as the VRM Add-on's defaults until the user changes them."""
+    ext = extension(armature)
+    new = ext.vrm1.meta
+    new.vrm_name, new.version = meta.name, meta.version
+    if not new.authors:
+        new.authors.add()
+    new.authors[0].value = meta.author
+    new.third_party_licenses = meta.made_with
+    new.thumbnail_image = meta.thumbnail
+    old = ext.vrm0.meta
+    old.title, old.version, old.author, old.texture = meta.name, meta.version, meta.author, meta.thumbnail
+
+
+def make_toon(material: bpy.types.Material) -> None:
+    """MToon without shading: the picture already holds its light; viewers keep control of the light's colour."""
+    image = base_image(material)
+    colour = _base_colour(material)
+    toon = material.vrm_addon_extension.mtoon1
+    toon.enabled = True
+    toon.alpha_mode = "OPAQUE"
+    toon.double_sided = False
+    toon.pbr_metallic_roughness.base_color_factor = colour
+    shading = toon.extensions.vrmc_materials_mtoon
+    shading.shade_color_factor = colour[:3]
+    shading.shading_toony_factor = 0.9
+    shading.gi_equalization_factor = 0.9
+    if image:
+        toon.pbr_metallic_roughness.base_color_texture.index.source = image
+        shading.shade_multiply_texture.index.source = image
+    for node in material.node_tree.nodes:  # what Workbench and texture painting show
+        if node.type == "TEX_IMAGE" and node.image == image and image:
+            material.node_tree.nodes.active = node
+            break
+
+
+def base_image(material: bpy.types.Material) -> bpy.types.Image | None:
+    """The image behind the material's base colour, before or after `make_toon`."""
+    if not material.use_nodes:
+        return None
+    images = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE" and node.image]
+    linked = [
+        link.from_node.image
+        for link in material.node_tree.links
+        if link.to_socket.name == "Base Color" and link.from_node.type == "TEX_IMAGE" and link.from_node.image
+    ]
+    return (linked or images or [None])[0]
+
+
+def _base_colour(material: bpy.types.Material) -> tuple[float, ...]:
+    if material.use_nodes:
+        for node in material.node_tree.nodes:
+            if node.type == "BSDF_PRINCIPLED" and not node.inputs["Base Color"].is_linked:
+                return tuple(node.inputs["Base Color"].default_value)
+    return (1.0, 1.0, 1.0, 1.0)

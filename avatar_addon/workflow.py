@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps from a picture to a VRM file. Each is a generator (see tasks.py); `make_avatar` is the steps in sequence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import jobs, mesh_data, render, scene, session
+from .errors import AvatarError
+from .face.build import build_face as synthesise_face
+from .humanoid import rest
+from .humanoid.armature import Bones, move_bones, read_bones
+from .humanoid.table import BONES, humanoid_problems
+from .scene import Avatar
+from .tasks import Stage, Steps, Wait
+from .vrm import export as vrm_export
+from .vrm import setup
+from .vrm.addon import need_addon
+
+MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
+
+
+@dataclass
+class Request:
+    """What an avatar is made from and with. `vrm` and `sheet`: files to write, or None."""
+
+    picture: Path
+    name: str = ""
+    engine: str = "preview"
+    rigger: str = "geometric"
+    seed: int = 0
+    engine_options: dict[str, Any] = field(default_factory=dict)
+    rigger_options: dict[str, Any] = field(default_factory=dict)
+    markers: dict[str, Any] | None = None
+    author: str = ""
+    vrm_version: str = "1.0"
+    vrm: Path | None = None
+    sheet: Path | None = None
+
+    @property
+    def avatar_name(self) -> str:
+        return self.name or self.picture.stem
+
+
+@dataclass
+class Made:
+    """What `make_avatar` returns. metrics: the engines' and the file's; missing: expressions without a shape."""
+
+    avatar: Avatar
+    metrics: dict[str, float]
+    warnings: list[dict[str, str]]
+    vrm: Path | None
+    sheet: Path | None
+
+
+def read_markers(path: Path) -> dict[str, Any]:
+    """A markers file (docs/architecture.md); the backend checks what is in it. Raises AvatarError."""
+    try:
+        markers = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AvatarError(f"The markers file {path.name} cannot be read ({error}); correct it or leave it out.", "bad_markers") from error
+    if not isinstance(markers, dict):
+        raise AvatarError(f"The markers file {path.name} must hold one JSON object; correct it or leave it out.", "bad_markers")
+    return markers
+
+
+def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
+    """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the steps that succeeded."""
+    render.start_probe()
+    need_addon()
+    avatar, metrics = None, {}
+    try:
+        avatar = yield from generate(context, request, metrics, (0.0, 0.45))
+        avatar = yield from rig(context, avatar, request.rigger, request.rigger_options, request.seed, metrics, (0.45, 0.6))
+        yield Stage("pose", 0.6, "Straightening into the T-pose")
+        pose(avatar)
+        yield from face(avatar, (0.62, 0.7))
+        yield Stage("vrm", 0.72, "Setting up VRM")
+        set_up_vrm(avatar, request.author)
+        if request.vrm:
+            yield Stage("export", 0.78, "Writing the VRM file")
+            export(avatar, request.vrm, request.vrm_version)
+        if request.sheet:
+            yield Stage("sheet", 0.93, "Drawing the contact sheet")
+            render.contact_sheet(avatar, request.sheet)
+    except AvatarError as error:
+        if error.code == "cancelled" and avatar:
+            scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()).objects)
+        raise
+    warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
+    return Made(avatar, metrics, warnings, request.vrm, request.sheet)
+
+
+def generate(context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)) -> Steps:
+    """Picture -> a mesh object in the scene with its record. Returns an Avatar without an armature."""
+    folder = jobs.new_job_folder(session.runs_folder())
+    job = jobs.Job(
+        "generate",
+        engine=request.engine,
+        picture=request.picture,
+        out_dir=folder,
+        seed=request.seed,
+        options=request.engine_options,
+        markers=request.markers,
+    )
+    result = yield Wait(job, *span)
+    _object_mode()
+    obj = scene.import_mesh(Path(result["mesh"]), request.avatar_name, context)
+    avatar = Avatar(obj, None)
+    record = avatar.record
+    record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
+    record.picture, record.engine, record.seed, record.label = str(request.picture), request.engine, request.seed, result["label"]
+    scene.store_landmarks(avatar, result.get("landmarks") or {})
+    scene.add_warnings(avatar, result.get("warnings") or [])
+    if metrics is not None:
+        metrics |= result.get("metrics") or {}
+    return avatar
+
+
+def rig(
+    context, avatar: Avatar, rigger: str, options: dict | None = None, seed: int = 0, metrics: dict | None = None, span=(0.0, 1.0)
+) -> Steps:
+    """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature."""
+    yield Stage("rig", span[0], "Sending the mesh to the rigger")
+    _object_mode()
+    restore_faceless(avatar)
+    folder = jobs.new_job_folder(session.runs_folder())
+    mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
+    joints = {name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"}
+    job = jobs.Job("rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {})
+    result = yield Wait(job, *span)
+    _need(avatar)
+    _object_mode()
+    avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
+    avatar.record.rigger = rigger
+    scene.add_warnings(avatar, result.get("warnings") or [])
+    set_humanoid(avatar, result.get("humanoid") or {})
+    if metrics is not None:
+        metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()}
+    return avatar
+
+
+def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:
+    """Assigns the humanoid bones, where they make a valid humanoid. Raises AvatarError with the first thing that is wrong."""
+    problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature))
+    if problems:
+        raise AvatarError(f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand in the VRM panel.", "humanoid")
+    setup.set_humanoid(avatar.armature, assigned)
+
+
+def pose(avatar: Avatar) -> None:
+    """Bakes the T-pose into mesh and rest pose: arms along X, legs straight, feet on the ground. Raises AvatarError."""
+    _need_rig(avatar)
+    _object_mode()
+    restore_faceless(avatar)
+    humanoid = {bone: name for name, bone in setup.get_humanoid(avatar.armature).items()}
+    bones, data = read_bones(avatar.armature), mesh_data.read_mesh(avatar.mesh)
+    columns = [data.groups.index(name) if name in data.groups else -1 for name in bones.names]
+    weights = np.zeros((len(data.vertices), len(columns)), np.float32)
+    for k, column in enumerate(columns):
+        if column >= 0:
+            weights[:, k] = data.weights[:, column]
+    names = [humanoid.get(name, name) for name in bones.names]
+    vertices, heads, tails = rest.bake_pose(
+        data.vertices, data.triangles, weights, bones.heads, bones.tails, np.array(bones.parents), names
+    )
+    if "head" in names:
+        k = names.index("head")
+        _move_face(avatar, heads[k] - bones.heads[k])
+    data.vertices = vertices
+    move_bones(avatar.armature, Bones(bones.names, bones.parents, heads, tails))
+    mesh_data.set_mesh(avatar.mesh, data)
+
+
+def _move_face(avatar: Avatar, shift: np.ndarray) -> None:
+    for marker in (avatar.record.left_eye, avatar.record.right_eye, avatar.record.mouth):
+        marker.center = np.array(marker.center) + shift
+
+
+def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
+    """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for when there are none."""
+    _need_rig(avatar)
+    yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
+    _object_mode()
+    restore_faceless(avatar)
+    if not avatar.record.has_face:
+        yield from locate_face(avatar, span)
+    data = mesh_data.read_mesh(avatar.mesh)
+    head = setup.get_humanoid(avatar.armature)["head"]
+    result = synthesise_face(data, scene.read_face(avatar), head)
+    avatar.record.faceless = _set_aside(avatar.mesh)
+    result.mesh.materials = [_mouth_material(avatar, name) if name in MOUTH_COLOURS else name for name in result.mesh.materials]
+    mesh_data.set_mesh(avatar.mesh, result.mesh)
+    scene.store_face(avatar, result.landmarks)
+    scene.add_warnings(avatar, result.warnings)
+    return avatar
+
+
+def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
+    """Searches the face markers on the mesh and stores them."""
+    folder = jobs.new_job_folder(session.runs_folder())
+    mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
+    texture = scene.write_texture(avatar, folder / "texture.png")
+    result = yield Wait(jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span)
+    _need(avatar)
+    scene.store_face(avatar, scene.face_to_blender(result["face"]))
+    scene.add_warnings(avatar, result.get("warnings") or [])
+
+
+def restore_faceless(avatar: Avatar) -> None:
+    """Takes the face step back, so that what comes before it can be done again."""
+    kept = avatar.record.faceless
+    if kept is None:
+        return
+    old = avatar.mesh.data
+    name = old.name
+    avatar.record.faceless = None
+    avatar.mesh.data = kept
+    kept.use_fake_user = False
+    if old.users == 0:
+        bpy.data.meshes.remove(old)
+    kept.name = name
+
+
+def _set_aside(obj: bpy.types.Object) -> bpy.types.Mesh:
+    kept = obj.data
+    obj.data = kept.copy()
+    obj.data.name, kept.name = kept.name, f"{kept.name} without face"
+    return kept
+
+
+def _mouth_material(avatar: Avatar, part: str) -> str:
+    name = f"{avatar.name} {part}"
+    material = bpy.data.materials.get(name)
+    if material is None:
+        material = bpy.data.materials.new(name)
+        material.use_nodes = True
+        colour = (*MOUTH_COLOURS[part], 1.0)
+        material.diffuse_color = colour
+        for node in material.node_tree.nodes:
+            if node.type == "BSDF_PRINCIPLED":
+                node.inputs["Base Color"].default_value = colour
+    return material.name
+
+
+def set_up_vrm(avatar: Avatar, author: str = "") -> None:
+    """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
+    _need_rig(avatar)
+    missing = setup.set_expressions(avatar.armature, avatar.mesh)
+    if missing:
+        sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."
+        scene.add_warnings(avatar, [{"code": "no_expressions", "message": sentence}])
+    if avatar.record.has_face:
+        markers = scene.read_face(avatar)
+        eyes = (np.array(markers["leftEye"]["center"]) + markers["rightEye"]["center"]) / 2
+        head = setup.get_humanoid(avatar.armature)["head"]
+        setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
+    for slot in avatar.mesh.material_slots:
+        if slot.material:
+            setup.make_toon(slot.material)
+    old = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
+    image = render.thumbnail(avatar)
+    made_with = f"Made with Avatar Forge: {avatar.record.label}" if avatar.record.label else "Made with Avatar Forge"
+    setup.set_meta(avatar.armature, setup.Meta(avatar.name, author or "unknown", made_with=made_with, thumbnail=image))
+    if old and old.users == 0:
+        bpy.data.images.remove(old)
+
+
+def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
+    """Writes the VRM file. Raises AvatarError."""
+    _need_rig(avatar)
+    _object_mode()
+    return vrm_export.export(avatar.armature, path, version)
+
+
+def _need_rig(avatar: Avatar) -> None:
+    _need(avatar)
+    if avatar.armature is None:
+        raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
+
+
+def _need(avatar: Avatar) -> None:
+    """Raises AvatarError when the user deleted the avatar while the backend was busy with it."""
+    try:
+        alive = all(obj.name in bpy.data.objects for obj in avatar.objects)
+    except ReferenceError:
+        alive = False
+    if not alive:
+        raise AvatarError("The avatar was deleted meanwhile; start again.", "deleted")
+
+
+def _object_mode() -> None:
+    active = bpy.context.view_layer.objects.active
+    if active and active.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Install, update, repair the backend; show beforehand what would run."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty
+from bpy.types import Context, Operator
+
+from ..avatar_addon import preferences, properties, session
+from ..avatar_addon.installation_task import InstallationTask
+from .task_operator import TaskOperator
+
+
+class AVATARFORGE_OT_show_install_plan(Operator):
+    bl_idname = "avatar_forge.show_install_plan"
+    bl_label = "Show Commands"
+    bl_description = "Lists the commands that Install Backend would run"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return session.preferences() is not None
+
+    def execute(self, context: Context) -> set[str]:
+        chosen = session.preferences()
+        chosen.shown_plan = "\n".join(preferences.plan_lines(chosen))
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_install_backend(TaskOperator):
+    bl_idname = "avatar_forge.install_backend"
+    bl_label = "Install Backend"
+    bl_description = "Makes the backend's own Python environment; can be cancelled and taken up again"
+    bl_options = {"REGISTER"}
+
+    repair: BoolProperty(name="Repair", description="From the beginning", options={"SKIP_SAVE"})
+
+    def task(self, context: Context):
+        chosen = session.preferences()
+        session.close()
+        environment = session.environment()
+        steps = environment.plan(chosen.profile, chosen.models, self.repair)
+        return InstallationTask(self.bl_label, environment.install(steps, bpy.app.online_access), properties.learn_engines)
+
+
+CLASSES = (AVATARFORGE_OT_show_install_plan, AVATARFORGE_OT_install_backend)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

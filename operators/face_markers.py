@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face markers as empties in the viewport: show, drag, take over."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Operator
+
+from ..avatar_addon import markers, scene
+
+
+class _OnRiggedAvatar(Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif avatar is None or avatar.armature is None:
+            cls.poll_message_set("Select a rigged avatar first")
+        else:
+            return True
+        return False
+
+
+class AVATARFORGE_OT_show_face_markers(_OnRiggedAvatar):
+    bl_idname = "avatar_forge.show_face_markers"
+    bl_label = "Edit Markers"
+    bl_description = "Shows both eyes and the mouth as ellipses in front of the face: move and scale them, then press Apply Markers"
+
+    def execute(self, context: Context) -> set[str]:
+        markers.show(scene.need_avatar(context), context)
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_apply_face_markers(_OnRiggedAvatar):
+    bl_idname = "avatar_forge.apply_face_markers"
+    bl_label = "Apply Markers"
+    bl_description = "Takes over where the markers are now and makes the face again"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if not super().poll(context):
+            return False
+        if not markers.shown(scene.find_avatar(context)):
+            cls.poll_message_set("Press Edit Markers first")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        markers.take_over(scene.need_avatar(context))
+        return bpy.ops.avatar_forge.face("INVOKE_DEFAULT") if not bpy.app.background else bpy.ops.avatar_forge.face()
+
+
+CLASSES = (AVATARFORGE_OT_show_face_markers, AVATARFORGE_OT_apply_face_markers)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

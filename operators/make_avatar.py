@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Picture -> avatar: all steps, or the first one alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.types import Context
+
+from ..avatar_addon import workflow
+from ..avatar_addon.errors import AvatarError
+from .task_operator import TaskOperator
+
+
+def request(context: Context) -> workflow.Request:
+    """The scene's settings as a request. Raises AvatarError."""
+    settings = context.scene.avatar_forge
+    markers = Path(bpy.path.abspath(settings.markers)) if settings.markers else None
+    made = workflow.Request(
+        picture=Path(bpy.path.abspath(settings.picture)).resolve(),
+        name=settings.name,
+        engine=settings.engine,
+        rigger=settings.rigger,
+        seed=settings.seed,
+        markers=workflow.read_markers(markers) if markers else None,
+        author=settings.author,
+        vrm_version=settings.vrm_version,
+    )
+    if settings.export:
+        made.vrm = vrm_path(context, made.avatar_name)
+    return made
+
+
+def vrm_path(context: Context, name: str) -> Path:
+    """Where the settings put the VRM file. Raises AvatarError."""
+    folder = context.scene.avatar_forge.out_dir
+    if folder.startswith("//") and not bpy.data.filepath:
+        raise AvatarError("The folder is relative to this file, which was never saved; save it or choose another folder.", "unsaved")
+    return Path(bpy.path.abspath(folder)).resolve() / f"{bpy.path.clean_name(name)}.vrm"
+
+
+class _FromPicture(TaskOperator):
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        picture = context.scene.avatar_forge.picture
+        if not picture:
+            cls.poll_message_set("Choose a picture first")
+            return False
+        if not Path(bpy.path.abspath(picture)).is_file():
+            cls.poll_message_set("The picture's file does not exist")
+            return False
+        return True
+
+
+class AVATARFORGE_OT_make_avatar(_FromPicture):
+    bl_idname = "avatar_forge.make_avatar"
+    bl_label = "Make Avatar"
+    bl_description = "From the picture to a rigged avatar with a talking face; ESC cancels"
+
+    def steps(self, context: Context):
+        return workflow.make_avatar(context, request(context))
+
+
+class AVATARFORGE_OT_generate(_FromPicture):
+    bl_idname = "avatar_forge.generate"
+    bl_label = "Generate Mesh"
+    bl_description = "From the picture to a textured mesh in the scene"
+
+    def steps(self, context: Context):
+        return workflow.generate(context, request(context))
+
+
+CLASSES = (AVATARFORGE_OT_make_avatar, AVATARFORGE_OT_generate)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
