@@ -9,7 +9,7 @@ import numpy as np
 
 SIDES = (("left", 1.0), ("right", -1.0))
 LIMBS = {"Arm": ("UpperArm", "LowerArm", "Hand"), "Leg": ("UpperLeg", "LowerLeg", "Foot")}
-RELAXING_STEPS = 24
+RELAXING_ROUNDS, RELAXING_STEPS = 8, 6
 # Where a limb and the trunk share a vertex by less than this, linear blending bends the skin too little to need relaxing.
 MIXED = 0.02
 
@@ -27,9 +27,8 @@ def bake_pose(
 
     vertices: (V, 3); triangles: (T, 3); weights: (V, J) dense; joints, tails: (J, 3); parents: (J,), -1 for a root, in any order;
     names: (J,) VRM 1.0 bone names where the bone is one. Blender's axes: Z up, the character faces -Y, its left is +X.
-    A limb that lacks one of its three bones stays as it is. The skin is moved by linear blend skinning, and relaxed where a limb that
-    turned and the trunk share it: there every edge is drawn towards its turned original (the global step of Sorkine and Alexa,
-    "As-Rigid-As-Possible Surface Modeling", 2007, with the rotations of the blend). The feet's lowest vertex is at z = 0.
+    A limb that lacks one of its three bones stays as it is. The skin is moved by linear blend skinning, and made as rigid as possible
+    where a limb that turned and the rest of the body share it. The feet's lowest vertex is at z = 0.
     """
     vertices, joints, tails = (np.asarray(points, np.float64) for points in (vertices, joints, tails))
     triangles = np.asarray(triangles, np.int64).reshape(-1, 3)
@@ -42,44 +41,53 @@ def bake_pose(
     matrix[total[:, 0] <= 0] = np.eye(3, 4)
     posed = np.einsum("vij,vj->vi", matrix[:, :, :3], vertices) + matrix[:, :, 3]
     strength = _mixed(weights, turns, order, parents, list(names))
-    posed = relax(vertices, posed, triangles, matrix[:, :, :3], strength)
+    posed = relax(vertices, posed, triangles, strength)
     joints = np.einsum("kij,kj->ki", moves[:, :, :3], joints) + moves[:, :, 3]
     tails = np.einsum("kij,kj->ki", moves[:, :, :3], tails) + moves[:, :, 3]
     ground = np.array([0, 0, _ground(posed, weights, list(names))])
     return posed - ground, joints - ground, tails - ground
 
 
-def relax(rest: np.ndarray, posed: np.ndarray, triangles: np.ndarray, matrix: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Skin whose edges keep their length and angle where linear blending squeezes or stretches them.
+def relax(rest: np.ndarray, posed: np.ndarray, triangles: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Skin that keeps its shape where linear blending squeezes or stretches it: alternately the rotation that fits each vertex' edges
+    best, and positions that fit the turned edges (Sorkine and Alexa, "As-Rigid-As-Possible Surface Modeling", 2007, uniform weights).
 
-    rest, posed: (V, 3); matrix: (V, 3, 3) the blended transformations; strength: (V,) 0 (stays) to 1. Vertices at the same place of
-    the rest pose stay together.
+    rest, posed: (V, 3); triangles: (T, 3); strength: (V,) from 0 (stays) to 1. Vertices at the same place at rest stay together.
     """
-    some = strength > 0
-    if not some.any() or not len(triangles):
+    free = strength > 0
+    if not free.any() or not len(triangles):
         return posed
     _, first, weld = np.unique(rest, axis=0, return_index=True, return_inverse=True)
     weld = weld.reshape(-1)
-    a, b = _edges(weld[triangles], some[first])
-    near = np.unique(np.concatenate([a, b]))
-    turned = np.zeros((len(first), 3, 3))
-    turned[near] = _rotations(matrix[first[near]])
-    wanted = np.einsum("eij,ej->ei", 0.5 * (turned[a] + turned[b]), rest[first[a]] - rest[first[b]])
-    count = np.maximum(np.bincount(a, minlength=len(first)), 1)
-    at, amount = posed[first], strength[first][:, None]
-    for _ in range(RELAXING_STEPS):
-        target = np.stack([np.bincount(a, at[b, k] + wanted[:, k], len(first)) for k in range(3)], 1) / count[:, None]
-        at = at + amount * (target - at)
+    a, b, moved = _edges(weld[triangles], free[first])
+    edge = rest[first[a]] - rest[first[b]]
+    n, amount = len(first), strength[first][:, None]
+    rows, row = np.unique(a, return_inverse=True)  # only vertices around the free ones are turned
+    a_moved, b_moved, row_moved = a[moved], b[moved], row[moved]
+    other = np.searchsorted(rows, b_moved)
+    count = np.maximum(np.bincount(a_moved, minlength=n), 1)[:, None]
+    at = posed[first]
+    for _ in range(RELAXING_ROUNDS):
+        products = ((at[a] - at[b])[:, :, None] * edge[:, None, :]).reshape(-1, 9)
+        turned = _rotations(np.stack([np.bincount(row, products[:, k], len(rows)) for k in range(9)], 1).reshape(-1, 3, 3))
+        wanted = np.einsum("eij,ej->ei", 0.5 * (turned[row_moved] + turned[other]), edge[moved])
+        for _ in range(RELAXING_STEPS):
+            target = at[b_moved] + wanted
+            target = np.stack([np.bincount(a_moved, target[:, k], n) for k in range(3)], 1) / count
+            at = at + amount * (target - at)
     out = posed.copy()
-    out[some] = at[weld[some]]
+    out[free] = at[weld[free]]
     return out
 
 
-def _edges(triangles: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of every edge of the triangles that starts at one of `some`; each direction once."""
+def _edges(triangles: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both ends of every directed edge from a free vertex or a neighbour of one, and (E,) whether its start is free."""
     pairs = np.concatenate([triangles[:, [i, j]] for i in range(3) for j in range(3) if i != j])
-    pairs = np.unique(pairs[some[pairs[:, 0]] & (pairs[:, 0] != pairs[:, 1])], axis=0)
-    return pairs[:, 0], pairs[:, 1]
+    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+    near = free.copy()
+    near[pairs[free[pairs[:, 0]], 1]] = True
+    pairs = pairs[near[pairs[:, 0]]]
+    return pairs[:, 0], pairs[:, 1], free[pairs[:, 0]]
 
 
 def _rotations(matrix: np.ndarray) -> np.ndarray:
