@@ -110,6 +110,9 @@ class Task:
         except OSError as problem:
             self.error = AvatarError(_about_files(problem), "files")
             self._end()
+        except ReferenceError:
+            self.error = AvatarError("The avatar was deleted or undone while the task was running; start again.", "deleted")
+            self._end()
         except Exception as problem:  # a fault of ours: a sentence for the user, the traceback for the console
             traceback.print_exc()
             self.error = AvatarError(f"Something unexpected happened ({problem}); see the system console and report this.", "internal")

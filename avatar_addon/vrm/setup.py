@@ -52,7 +52,7 @@ def set_humanoid(armature: bpy.types.Object, assigned: Mapping[str, str]) -> Non
     for bones in (bones1, ext.vrm0.humanoid):
         bones.initial_automatic_bone_assignment = False
     for name in BONES:
-        getattr(bones1, snake_case(name)).node.bone_name = assigned.get(name, "")
+        _assign(getattr(bones1, snake_case(name)).node, assigned.get(name, ""))
     entries = {entry.bone: entry for entry in ext.vrm0.humanoid.human_bones}
     for name in BONES:
         old = name_in_vrm0(name)
@@ -60,7 +60,13 @@ def set_humanoid(armature: bpy.types.Object, assigned: Mapping[str, str]) -> Non
         if entry is None:
             entry = ext.vrm0.humanoid.human_bones.add()
             entry.bone = old
-        entry.node.bone_name = assigned.get(name, "")
+        _assign(entry.node, assigned.get(name, ""))
+
+
+def _assign(node, bone: str) -> None:
+    """The add-on looks at the whole armature whenever a name is set, so only where it changes."""
+    if node.bone_name != bone:
+        node.bone_name = bone
 
 
 def get_humanoid(armature: bpy.types.Object) -> dict[str, str]:

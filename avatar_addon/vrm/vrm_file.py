@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-COMPONENTS = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COMPONENTS: dict[int, type] = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
@@ -73,7 +73,7 @@ class VrmFile:
             )
             out[where[:, 0]] = self._strided(s["values"]["bufferView"], s["values"].get("byteOffset", 0), dtype, width, s["count"])
         if a.get("normalized"):
-            return np.maximum(out.astype(np.float64) / np.iinfo(dtype).max, -1.0)
+            return np.maximum(out.astype(np.float64) / np.iinfo(COMPONENTS[a["componentType"]]).max, -1.0)
         return out
 
     def primitives(self) -> list[Primitive]:

@@ -26,6 +26,11 @@ def extension():
     bpy.ops.preferences.addon_disable(module=module)
 
 
+@pytest.fixture(scope="session")
+def picture():
+    return ROOT / "examples/companion.png"
+
+
 @pytest.fixture
 def bpy(extension):
     """bpy with the extension enabled and an empty file."""
@@ -33,6 +38,42 @@ def bpy(extension):
 
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     return bpy
+
+
+@pytest.fixture
+def addon(bpy):
+    """`addon("workflow")` is the extension's avatar_addon.workflow."""
+    import importlib
+
+    return lambda name: importlib.import_module(f"bl_ext.user_default.{EXTENSION}.avatar_addon.{name}")
+
+
+@pytest.fixture(scope="session")
+def made(extension, picture, tmp_path_factory):
+    """An avatar made once: (path of a .blend with it, Made's metrics, VRM path, sheet path, seconds per stage)."""
+    import importlib
+    from types import SimpleNamespace
+
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    part = {name: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}") for name in ("workflow", "tasks", "session")}
+    folder = tmp_path_factory.mktemp("made")
+    request = part["workflow"].Request(picture, vrm=folder / "companion.vrm", sheet=folder / "companion.sheet.png", author="Tester")
+    task = part["tasks"].Task("Make", part["workflow"].make_avatar(bpy.context, request), part["session"].worker)
+    result = task.wait()
+    blend = folder / "companion.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend), check_existing=False)
+    return SimpleNamespace(
+        blend=blend, vrm=result.vrm, sheet=result.sheet, metrics=result.metrics, warnings=result.warnings, seconds=task.seconds
+    )
+
+
+@pytest.fixture
+def avatar(bpy, made, addon):
+    """The made avatar in a fresh session, from its .blend alone."""
+    bpy.ops.wm.open_mainfile(filepath=str(made.blend))
+    return addon("scene").find_avatar(bpy.context)
 
 
 def pytest_sessionfinish(session, exitstatus):

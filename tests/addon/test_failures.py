@@ -1,0 +1,146 @@
+"""Whatever goes wrong: one sentence, no half file, and Blender goes on."""
+
+import errno
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+BACKEND_STAGES = ("mask", "inflate", "surface", "texture", "write", "solid", "weights")
+BLENDER_STAGES = ("pose", "face", "vrm", "export", "sheet")
+
+
+@pytest.fixture
+def start(bpy, addon, picture, tmp_path):
+    """start() -> a task that makes an avatar into tmp_path/out."""
+
+    def start(picture=picture):
+        workflow = addon("workflow")
+        request = workflow.Request(picture, vrm=tmp_path / "out/a.vrm", sheet=tmp_path / "out/a.png")
+        return addon("tasks").Task("Make", workflow.make_avatar(bpy.context, request), addon("session").worker)
+
+    return start
+
+
+def poll_to(task, stage):
+    deadline = time.monotonic() + 60
+    while task.stage != stage:
+        assert not task.poll(), f"it ended before {stage}: {task.error}"
+        assert time.monotonic() < deadline
+
+
+def finish(task):
+    while not task.poll():
+        time.sleep(0.005)
+
+
+def is_sentence(text):
+    return text.endswith(".") and "\n" not in text and "Traceback" not in text
+
+
+def files(folder):
+    return sorted(path.name for path in folder.rglob("*")) if folder.exists() else []
+
+
+@pytest.mark.parametrize("stage", BACKEND_STAGES)
+def test_the_backend_is_killed(stage, start, addon, tmp_path):
+    task = start()
+    poll_to(task, stage)
+    os.kill(addon("session").worker().pid, signal.SIGKILL)
+    finish(task)
+    assert task.error.code in ("died", "backend_died", "crashed") and is_sentence(str(task.error))
+    assert files(tmp_path / "out") == []
+
+
+def test_after_a_death_the_next_run_works(start, addon, tmp_path):
+    task = start()
+    poll_to(task, "inflate")
+    os.kill(addon("session").worker().pid, signal.SIGKILL)
+    finish(task)
+    assert task.error
+    again = start()
+    finish(again)
+    assert again.error is None and files(tmp_path / "out") == ["a.png", "a.vrm"]
+
+
+@pytest.mark.parametrize("stage", BACKEND_STAGES + BLENDER_STAGES)
+def test_cancelled(stage, start, bpy, tmp_path):
+    task = start()
+    poll_to(task, stage)
+    task.cancel()
+    begun = time.monotonic()
+    finish(task)
+    assert task.error.code == "cancelled"
+    assert time.monotonic() - begun < 10  # a hang, not a speed
+    assert not bpy.context.scene.objects and not bpy.data.armatures
+    assert "a.vrm" not in files(tmp_path / "out") or stage == "sheet"
+    assert not [name for name in files(tmp_path / "out") if "part" in name]
+
+
+def test_the_disk_is_full_when_the_vrm_is_written(start, addon, monkeypatch, bpy, tmp_path):
+    def no_space(armature, path):
+        path.write_bytes(b"half a file")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(addon("vrm.export"), "_run", no_space)
+    task = start()
+    finish(task)
+    assert is_sentence(str(task.error)) and "space" in str(task.error)
+    assert files(tmp_path / "out") == []
+    assert bpy.data.armatures  # the avatar stays, to be exported elsewhere
+
+
+def test_an_existing_file_survives_a_failed_export(avatar, addon, monkeypatch, tmp_path):
+    path = tmp_path / "a.vrm"
+    path.write_bytes(b"the good old file")
+    monkeypatch.setattr(addon("vrm.export"), "_run", lambda armature, part: part.write_bytes(b"glTF, but no more"))
+    with pytest.raises(addon("errors").AvatarError) as error:
+        addon("workflow").export(avatar, path)
+    assert is_sentence(str(error.value)) and path.read_bytes() == b"the good old file" and files(tmp_path) == ["a.vrm"]
+
+
+def test_a_folder_that_cannot_be_written(avatar, addon, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    task = addon("tasks").Task("Export", _export(addon, avatar, tmp_path / "file" / "a.vrm"), addon("session").worker)
+    finish(task)
+    assert is_sentence(str(task.error)) and "folder" in str(task.error)
+
+
+def _export(addon, avatar, path):
+    yield addon("tasks").Stage("export", 0.0, "Writing")
+    addon("workflow").export(avatar, path)
+
+
+def test_the_avatar_is_deleted_while_the_backend_works(start, bpy):
+    task = start()
+    poll_to(task, "weights")
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj)
+    finish(task)
+    assert task.error.code in ("deleted", "internal") and is_sentence(str(task.error))
+
+
+def test_two_tasks_at_once_share_the_backend(start, addon, bpy, picture, tmp_path):
+    workflow = addon("workflow")
+    tasks = [
+        addon("tasks").Task(name, workflow.generate(bpy.context, workflow.Request(picture, name=name)), addon("session").worker)
+        for name in ("first", "second")
+    ]
+    while not all([task.poll() for task in tasks]):
+        time.sleep(0.005)
+    assert [task.error for task in tasks] == [None, None]
+    assert {obj.name for obj in bpy.data.objects} == {"first", "second"}
+
+
+def test_no_thread_is_left_behind(start, addon):
+    task = start()
+    poll_to(task, "inflate")
+    task.cancel()
+    finish(task)
+    addon("session").close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() == 1
