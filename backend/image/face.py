@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Eyes and mouth of a figure in a picture, and how sure that is (shared reference, preview engine 3.3, with other cues).
 
-Every candidate, for the eyes a pair of spots and for the mouth a line under the eyes, gets a score: a weighted sum of its features. "None of
+Every candidate, for the eyes a pair of spots and for the mouth a line under them, gets a score: a weighted sum of its features. "None of
 them" has a score too. The confidence is the softmax of these scores, summed over the candidates that mean the same place; that is a
 conditional logit model (McFadden 1974), whose weights `benchmarks/fit_face.py` fits to drawn characters, those without a face among them.
 """
@@ -26,7 +26,7 @@ WINDOW = np.linspace(-0.34, 0.34, 35)  # around an eye, in distances between the
 
 
 def locate_face(rgba: np.ndarray, mask: np.ndarray, joints: Joints) -> dict[str, Any]:
-    """The face of the figure in `rgba` (H, W, 4) uint8 with `mask` (H, W) bool and `joints` (neck, head, headTop in pixels, x right, y down).
+    """The face of the figure in `rgba` (H, W, 4) uint8 with `mask` (H, W) bool and `joints` (neck, head, headTop: pixels, x right, y down).
 
     Returns `face` of docs/architecture.md in pixels: leftEye and rightEye (the character's: leftEye is on the right of the picture) with
     center, half_width and half_height; mouth with center and width; confidence of eyes and mouth, 0..1. All parts are always there: what is

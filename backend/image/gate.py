@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .arms import Tip
 
 MAX_ARM_ANGLE = 72.0
+MAX_FREE_ARM_ANGLE = 80.0  # of arms that hang with a clear gap to the body
 
 
 @dataclass
@@ -69,7 +70,8 @@ class Evidence:
 def is_humanoid(e: Evidence) -> bool:
     """Clear arms need little else; arms that are short or half hidden by clothes need legs or a neck, and more symmetry."""
     balanced = e.tilt <= 0.1 and e.offset <= 0.035 and e.likeness >= 0.8 and e.cover >= 0.9 and e.wide <= 1.2
-    if not balanced or e.angle > MAX_ARM_ANGLE:
+    free = e.armpit >= 0.12 and e.arms <= 0.7
+    if not balanced or e.angle > (MAX_FREE_ARM_ANGLE if free else MAX_ARM_ANGLE):
         return False
     if e.arms <= 1.3 and e.armpit >= 0.06:
         return e.symmetry >= 0.64

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import BackendError
 
 # Raster formats decoded by Pillow itself; EPS and the like would start other programs.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "TGA", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA", "PPM", "JPEG2000", "AVIF")
 MAX_PIXELS = 100_000_000
 # Decoded pictures are kept at this size at most: more detail never reaches the avatar's texture.
 MAX_SIDE = 4096
@@ -70,7 +70,9 @@ def _too_large() -> BackendError:
 
 
 def _decode(path: Path) -> Picture:
-    with Image.open(path, formats=FORMATS) as image:
+    Image.init()
+    # Which codecs there are depends on how Pillow was built; JPEG opens MPO too.
+    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
         if image.width * image.height > MAX_PIXELS:
             raise _too_large()
         swapped = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)

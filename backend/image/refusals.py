@@ -60,7 +60,8 @@ def _two_figures(mask: np.ndarray) -> bool:
     """Whether one of the halves, left and right of the middle, is a person by itself."""
     columns = np.flatnonzero(mask.any(axis=0))
     middle = (columns[0] + columns[-1]) // 2
-    return all(half.any() and detect_joints(half).humanoid for half in (mask[:, :middle], mask[:, middle:]))
+    halves = [detect_joints(half) for half in (mask[:, :middle], mask[:, middle:]) if half.any()]
+    return len(halves) == 2 and all(half.humanoid or _person_like(half) for half in halves)
 
 
 def _person_like(found: SilhouetteJoints) -> bool:
@@ -78,7 +79,7 @@ def _person_like(found: SilhouetteJoints) -> bool:
 def _arms(found: SilhouetteJoints) -> BackendError:
     bad = [side for side in ("left", "right") if found.confidence[side + "Arm"] < 0.5 or found.confidence[side + "Angle"] > MAX_ARM_ANGLE]
     which = f"The {bad[0]} arm is" if len(bad) == 1 else "The arms are"
-    return BackendError("arms", f"{which} not separated from the body.", POSE_HINT)
+    return BackendError("arms", f"{which} not clearly separated from the body.", POSE_HINT)
 
 
 def remarks(figure: Figure, found: SilhouetteJoints, given: Iterable[str]) -> list[dict[str, str]]:
@@ -91,6 +92,9 @@ def remarks(figure: Figure, found: SilhouetteJoints, given: Iterable[str]) -> li
         placed = {side + part for part in ("UpperArm", "LowerArm", "Hand")} <= by_hand
         if f"weak_{side}_arm" in found.flags and not placed:
             warnings.append(("arms", f"The {side} arm is hardly separated from the body; check its markers."))
+    arms = {side + part for side in ("left", "right") for part in ("UpperArm", "LowerArm", "Hand")}
+    if "steep_arms" in found.flags and not arms <= by_hand:
+        warnings.append(("arms", "The arms hang down; check the markers of shoulders and elbows."))
     legs = {side + part for side in ("left", "right") for part in ("UpperLeg", "LowerLeg", "Foot")}
     if {"legs_closed", "skirt"} & set(found.flags) and not legs <= by_hand:
         warnings.append(("legs", "The legs are hidden by clothing or closed; hip and knee positions are estimated."))

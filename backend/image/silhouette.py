@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage.transform import resize
 
 from .arms import Tip, along, arm_line, choose_pair, find_tips, open_pockets
-from .gate import Evidence, is_humanoid
+from .gate import MAX_ARM_ANGLE, Evidence, is_humanoid
 from .trunk import Legs, Neck, find_legs, find_neck, symmetry_axis
 
 JOINTS = ("hips", "neck", "head") + tuple(
@@ -27,7 +27,7 @@ class SilhouetteJoints:
     confidence, 0..1: symmetry (mirrored overlap), leftArm and rightArm (0.5 and over: the arm stands away from the body), legs, neck, cover
     (part of the upper body's rows that lie on the axis). Lengths over the figure's height: armpit (depth of the shallower one), headRatio.
     Degrees below horizontal: leftAngle, rightAngle (shoulder to fingertip).
-    flags: no_neck, skirt, legs_closed, weak_left_arm, weak_right_arm, no_left_arm, no_right_arm.
+    flags: no_neck, skirt, legs_closed, weak_left_arm, weak_right_arm, no_left_arm, no_right_arm, steep_arms.
     humanoid: see gate.is_humanoid.
     """
 
@@ -121,6 +121,8 @@ def _detect(mask: np.ndarray) -> SilhouetteJoints:
     evidence = Evidence.of(left, right, axis, top, height, symmetry, legs.split, neck.ratio, result.confidence)
     result.confidence["armpit"] = evidence.armpit
     result.humanoid = is_humanoid(evidence)
+    if found and evidence.angle > MAX_ARM_ANGLE:
+        result.flags.append("steep_arms")
     return result
 
 

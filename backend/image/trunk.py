@@ -181,9 +181,23 @@ def find_neck(mask: np.ndarray, axis: float, top: int, height: float, shoulder_t
         neck = widths[head_row:end]
         # The lower end of a constant stretch: collars and beards taper above the neck.
         row = head_row + int(np.flatnonzero(neck <= neck.min() * 1.03 + 0.5)[-1])
+        if widths[row] > 0.9 * widths[head_row]:
+            head_row, row = _clear_valley(widths, start, end) or (head_row, row)
     head = middles[max(head_row - 3, 0) : head_row + 4].mean()
     width = max(float(widths[head_row]), 1.0)
     return Neck(float(middles[row]), float(top + row), float(widths[row] / width), float(head), width)
+
+
+def _clear_valley(widths: np.ndarray, start: int, end: int) -> tuple[int, int] | None:
+    """(head row, neck row) of a place well narrower than something above and below it, among rows `start` to `end`: broad shoulders may
+    reach higher than the arms' upper outline."""
+    above = np.maximum.accumulate(widths[start:end])
+    below = np.maximum.accumulate(widths[start:end][::-1])[::-1]
+    depth = widths[start:end] / np.maximum(np.minimum(above, below), 1.0)
+    if depth.min() > 0.8:
+        return None
+    row = start + int(np.flatnonzero(depth <= depth.min() * 1.03)[-1])
+    return start + int(np.argmax(widths[start : row + 1])), row
 
 
 def _central_widths(mask: np.ndarray, axis: float, top: int, count: int, reach: float) -> tuple[np.ndarray, np.ndarray]:

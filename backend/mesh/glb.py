@@ -30,7 +30,9 @@ def split_seams(triangles: np.ndarray, corner_uvs: np.ndarray) -> tuple[np.ndarr
     return triangles.reshape(-1)[first], corner_uvs.reshape(-1, 2)[first], inverse.reshape(-1, 3)
 
 
-def write_glb(path: Path, vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, corner_uvs: np.ndarray, texture: np.ndarray) -> Path:
+def write_glb(
+    path: Path, vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, corner_uvs: np.ndarray, texture: np.ndarray
+) -> Path:
     """vertices (V, 3), triangles (T, 3), normals (V, 3), corner_uvs (T, 3, 2) with the origin bottom left, texture (H, W, 3) uint8.
 
     Appears at `path` complete or not at all. Raises OSError.

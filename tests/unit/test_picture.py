@@ -1,0 +1,178 @@
+"""One picture to a figure, its joints and plain sentences. All people are drawn here; their joints are known."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.errors import BackendError
+from backend.image.analysis import analyse
+from backend.image.silhouette import JOINTS
+from tests.unit.people import ADULT, CAPE, CHIBI, SKIRT, T_POSE, TURNED, busy, picture
+
+HANGING = replace(ADULT, arm=86.0)
+
+
+def save(tmp_path, image, name="picture.png", **options):
+    image.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def mean_error(analysis, joints, person):
+    """% of the height"""
+    found = analysis.to_result()["joints"]
+    return 100 * np.mean([np.hypot(*np.subtract(found[name], joints[name])) for name in JOINTS]) / person.height
+
+
+def codes(analysis):
+    return [warning["code"] for warning in analysis.warnings]
+
+
+def is_one_sentence(text):
+    return text[0].isupper() and text.endswith(".") and ". " not in text and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("person", "most"),
+    [(ADULT, 3), (T_POSE, 3), (replace(ADULT, arm=60.0), 3), (CHIBI, 3), (TURNED, 3), (SKIRT, 4), (CAPE, 4)],
+    ids=["adult", "T-pose", "arms low", "chibi", "three-quarter", "skirt", "cape"],
+)
+def test_joints_of_people_of_all_kinds(tmp_path, person, most):
+    image, (joints,) = picture(person)
+    analysis = analyse(save(tmp_path, image))
+    assert mean_error(analysis, joints, person) <= most
+    assert analysis.joints["leftHand"][0] > analysis.joints["rightHand"][0]
+    assert ("legs" in codes(analysis)) == (person.skirt or person.cape)
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#b9dcc0", "#303848"])
+def test_the_figure_stands_out_from_a_plain_background(tmp_path, background):
+    image, (joints,) = picture(ADULT, background=background)
+    cut_out = np.asarray(picture(ADULT)[0])[..., 3] > 127
+    analysis = analyse(save(tmp_path, image, "picture.jpg", quality=90))
+    assert (analysis.mask & cut_out).sum() / (analysis.mask | cut_out).sum() > 0.97
+    assert mean_error(analysis, joints, ADULT) <= 3
+
+
+def test_a_picture_turned_by_its_exif_orientation(tmp_path):
+    image, (joints,) = picture(ADULT, background="#dddddd")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the picture is stored on its left side
+    path = save(tmp_path, image.transpose(Image.Transpose.ROTATE_90), "turned.jpg", exif=exif, quality=92)
+    analysis = analyse(path)
+    assert analysis.to_result()["size"] == list(image.size)
+    assert mean_error(analysis, joints, ADULT) <= 3
+
+
+def test_positions_are_those_of_a_large_original(tmp_path):
+    person = replace(ADULT, height=1900)
+    image, (joints,) = picture(person, size=(2200, 2000))
+    analysis = analyse(save(tmp_path, image))
+    assert analysis.mask.any(axis=1).sum() <= 1024
+    assert mean_error(analysis, joints, person) <= 3
+
+
+def test_the_analysis_goes_through_the_pipe_as_json(tmp_path):
+    analysis = analyse(save(tmp_path, picture(ADULT)[0]))
+    again = json.loads(json.dumps(analysis.to_result(), allow_nan=False))
+    assert again["joints"].keys() == {*JOINTS, "headTop"} and again["face"].keys() == {"leftEye", "rightEye", "mouth", "confidence"}
+    assert again == analyse(tmp_path / "picture.png").to_result()
+
+
+def test_forearms_that_the_drawing_does_not_join(tmp_path):
+    image, (joints,) = picture(ADULT)
+    pixels = np.array(image)
+    for side in ("left", "right"):
+        elbow, hand = np.array(joints[side + "LowerArm"]), np.array(joints[side + "Hand"])
+        along = (hand - elbow) / np.linalg.norm(hand - elbow)
+        y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+        across = (x - elbow[0]) * along[0] + (y - elbow[1]) * along[1]
+        beyond = np.abs(x - joints["hips"][0]) > 70
+        pixels[(across > 8) & (across < 26) & beyond & (y < joints["hips"][1])] = 0
+    analysis = analyse(save(tmp_path, Image.fromarray(pixels)))
+    assert mean_error(analysis, joints, ADULT) <= 3
+    bridge = analysis.mask & (pixels[..., 3] == 0)
+    assert bridge.sum() > 400
+    assert np.abs(analysis.rgba[bridge][:, :3].astype(int) - [0x3B, 0x6E, 0xA8]).max(axis=1).mean() < 12  # the sleeve's colour
+
+
+def refuse(path, markers=None):
+    with pytest.raises(BackendError) as caught:
+        analyse(path, markers)
+    error = caught.value
+    assert is_one_sentence(error.message) and is_one_sentence(error.hint), (error.message, error.hint)
+    return error
+
+
+def test_refusals_of_poses_and_framing(tmp_path):
+    for width in (1400, 2100):  # hand in hand, and apart
+        two, _ = picture(ADULT, ADULT, size=(width, 800))
+        assert refuse(save(tmp_path, two)).code == "several"
+    assert refuse(save(tmp_path, picture(HANGING)[0])).code == "arms"
+    cropped, _ = picture(ADULT, places=((450, 200),))
+    error = refuse(save(tmp_path, cropped))
+    assert error.code == "cropped" and "bottom" in error.message
+    error = refuse(save(tmp_path, picture(ADULT, places=((150, 50),))[0]))
+    assert error.code == "cropped" and "left" in error.message
+
+
+def test_refusals_of_backgrounds_and_sizes(tmp_path):
+    assert refuse(save(tmp_path, picture(ADULT, background=busy((900, 800)))[0])).code == "background"
+    small, _ = picture(replace(ADULT, height=200), size=(300, 240))
+    error = refuse(save(tmp_path, small))
+    assert error.code == "too_small" and "20" in error.message and "256" in error.message
+
+
+def test_things_are_not_people(tmp_path):
+    crate = Image.new("RGBA", (800, 800))
+    crate.paste("#8a5a2b", (200, 250, 600, 700))
+    assert refuse(save(tmp_path, crate)).code == "not_humanoid"
+    assert refuse(save(tmp_path, Image.new("RGB", (800, 800), "#ffffff"))).code == "not_humanoid"
+
+
+def test_files_that_are_no_pictures(tmp_path):
+    (tmp_path / "text.png").write_text("This is not a picture.\n" * 50)
+    (tmp_path / "empty.png").write_bytes(b"")
+    whole = save(tmp_path, picture(ADULT)[0], "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    for name in ("text.png", "empty.png", "half.png", "missing.png"):
+        error = refuse(tmp_path / name)
+        assert error.code == "unreadable" and name in error.message
+
+
+def test_one_joint_by_hand_moves_that_joint_alone(tmp_path):
+    path = save(tmp_path, picture(ADULT)[0])
+    before = analyse(path).to_result()["joints"]
+    after = analyse(path, {"joints": {"leftHand": [700.0, 300.0]}}).to_result()["joints"]
+    assert after.pop("leftHand") == [700.0, 300.0]
+    assert all(before[name] == point for name, point in after.items())
+
+
+def test_all_joints_by_hand_are_the_way_out_of_a_refusal(tmp_path):
+    image, (joints,) = picture(HANGING)
+    path = save(tmp_path, image)
+    given = {name: list(joints[name]) for name in JOINTS}
+    analysis = analyse(path, {"joints": given})
+    assert mean_error(analysis, joints, HANGING) < 0.01
+    assert codes(analysis)[0] == "arms"
+    given.pop("head")
+    assert refuse(path, {"joints": given}).code == "arms"
+
+
+def test_markers_that_make_no_sense(tmp_path):
+    path = save(tmp_path, picture(ADULT)[0])
+    for joints in ({"tail": [1, 2]}, {"head": [1]}, {"head": [float("nan"), 1]}, {"head": [5000, 5]}):
+        assert refuse(path, {"joints": joints}).code == "bad_markers"
+
+
+def test_clothes_of_the_backgrounds_colour_are_told(tmp_path):
+    person = replace(ADULT, colours=("#e8b48c", "#e4e6ea", "#5a3a2a"))
+    image, _ = picture(person, background="#eef0f4")
+    try:
+        analysis = analyse(save(tmp_path, image))
+    except BackendError as error:
+        assert error.code in ("arms", "not_humanoid", "background")
+    else:
+        assert "contrast" in codes(analysis)
