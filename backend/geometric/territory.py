@@ -47,7 +47,7 @@ def find_territory(grid: VoxelGrid, skeleton: Skeleton) -> Territory:
     distance = np.empty((len(cells), len(PARTS)))
     straight = np.empty_like(distance)
     for k, part in enumerate(PARTS):
-        seeds, points = _seeds(part, skeleton, centres, thickness, tree, grid.cell)
+        seeds = _seeds(part, skeleton, centres, thickness, tree, grid.cell)
         distance[:, k] = dijkstra(graph, directed=False, indices=seeds, min_only=True)
         straight[:, k] = cKDTree(centres[seeds]).query(centres)[0]
     distance = np.where(np.isfinite(distance), distance, straight)
@@ -97,8 +97,8 @@ def _bridged(near: sparse.csr_matrix, cells: np.ndarray, cell: float) -> sparse.
     return (near + ties + ties.T).tocsr()
 
 
-def _seeds(part, skeleton, centres, thickness, tree, cell) -> tuple[np.ndarray, np.ndarray]:
-    """Cells that belong to a part for sure: balls around its bones, .7 of the inscribed radius; also the bones' sample points.
+def _seeds(part, skeleton, centres, thickness, tree, cell) -> np.ndarray:
+    """Cells that belong to a part for sure: balls around its bones, .7 of the inscribed radius.
 
     A limb begins a little way down its first bone, and its balls stay within what the middle of the limb has: at its root the
     inscribed radius is the trunk's.
@@ -121,7 +121,7 @@ def _seeds(part, skeleton, centres, thickness, tree, cell) -> tuple[np.ndarray, 
     if limb:
         radius = np.minimum(radius, 0.7 * np.median(thickness[nearest]))
     groups = tree.query_ball_point(centres[nearest], np.maximum(radius, 0.1 * cell))
-    return np.unique(np.concatenate([np.asarray(g, np.int64) for g in groups])), sampled
+    return np.unique(np.concatenate([np.asarray(g, np.int64) for g in groups]))
 
 
 def _shares(distance: np.ndarray, straight: np.ndarray, cell: float) -> np.ndarray:

@@ -22,6 +22,7 @@ MIN_HEIGHT = 256
 COARSE_SIDE = 512
 ARMS = ("leftArm", "rightArm")
 FACE_PARTS = ("leftEye", "rightEye", "mouth")
+FACE_WARNING = {"code": "face", "message": "Eyes or mouth were not recognised with confidence; check the three face markers."}
 
 
 @dataclass
@@ -163,8 +164,7 @@ def _face(analysis: PictureAnalysis, given: dict[str, Any]) -> dict[str, Any]:
     placed = {name: _face_entry(given[name], name, analysis.scale) for name in FACE_PARTS if given.get(name) is not None}
     face = _with_placed(face, placed)
     if min(face["confidence"]["eyes"], face["confidence"]["mouth"]) < 0.5:
-        message = "Eyes or mouth were not recognised with confidence; check the three face markers."
-        analysis.warnings.append({"code": "face", "message": message})
+        analysis.warnings.append(dict(FACE_WARNING))
     return face
 
 

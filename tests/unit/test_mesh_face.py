@@ -1,0 +1,57 @@
+"""Face markers of a mesh: what the picture showed is found again on the mesh that was made of it."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from backend.engines import GenerateRequest
+from backend.errors import BackendError
+from backend.geometric.face import locate_face_on_mesh
+from backend.mesh.files import MeshArrays, write_mesh
+from backend.preview.engine import PreviewGenerator
+from tests.unit.people import ADULT, picture
+
+
+@pytest.fixture(scope="module")
+def character(tmp_path_factory):
+    """(mesh.npz, texture, the engine's landmarks, metres)"""
+    folder = tmp_path_factory.mktemp("character")
+    picture(ADULT)[0].save(folder / "picture.png")
+    made = PreviewGenerator().generate(GenerateRequest(folder / "picture.png", folder, options={"triangles": 8000}), lambda *_: None)
+    scene = trimesh.load(made.mesh, force="mesh", process=False)
+    scene.visual.material.baseColorTexture.save(folder / "texture.png")
+    mesh = MeshArrays(np.asarray(scene.vertices), np.asarray(scene.faces), np.asarray(scene.visual.uv)[scene.faces])
+    write_mesh(folder / "mesh.npz", mesh)
+    return folder, mesh, made.landmarks
+
+
+def test_the_face_lies_on_the_mesh_where_the_picture_shows_it(character):
+    folder, mesh, landmarks = character
+    found = locate_face_on_mesh(folder / "mesh.npz", folder / "texture.png", None)
+    head = landmarks["joints"]["headTop"][1] - landmarks["joints"]["neck"][1]
+    for part in ("leftEye", "rightEye", "mouth"):
+        centre = np.array(found["face"][part]["center"])
+        assert np.linalg.norm(centre - landmarks["face"][part]["center"]) < 0.04 * head
+        assert np.linalg.norm(mesh.vertices - centre, axis=1).min() < 0.06 * head
+    assert found["face"]["leftEye"]["center"][0] > 0 > found["face"]["rightEye"]["center"][0]
+    assert min(found["face"]["confidence"].values()) >= 0.5 and not found["warnings"]
+
+
+def test_without_a_texture_nothing_is_claimed(character):
+    folder, _, _ = character
+    found = locate_face_on_mesh(folder / "mesh.npz", None, None)
+    assert min(found["face"]["confidence"].values()) < 0.5
+    assert [warning["code"] for warning in found["warnings"]] == ["face"]
+
+
+def test_a_mesh_that_is_no_figure_needs_a_head_joint(character, tmp_path):
+    _, mesh, landmarks = character
+    above = mesh.vertices[mesh.triangles][:, :, 1].min(1) > landmarks["joints"]["leftUpperArm"][1] - 0.05
+    bust = MeshArrays(mesh.vertices, mesh.triangles[above], mesh.corner_uvs[above])
+    write_mesh(tmp_path / "bust.npz", bust)
+    with pytest.raises(BackendError) as refused:
+        locate_face_on_mesh(tmp_path / "bust.npz", character[0] / "texture.png", None)
+    assert refused.value.code == "not_humanoid"
+    given = {name: landmarks["joints"][name] for name in ("head", "neck")}
+    found = locate_face_on_mesh(tmp_path / "bust.npz", character[0] / "texture.png", given)
+    assert np.linalg.norm(np.subtract(found["face"]["mouth"]["center"], landmarks["face"]["mouth"]["center"])) < 0.03
