@@ -55,6 +55,6 @@ def make_rigid(weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray,
 def _has_bone(low: np.ndarray, high: np.ndarray, skeleton: Skeleton, bone: np.ndarray) -> np.ndarray:
     """(P,) whether a bone other than the piece's own has its middle within the piece's box."""
     middle = np.array([(skeleton.heads[name] + skeleton.tails[name]) / 2 for name in skeleton.names])
-    inside = ((middle > low[:, None]) & (middle < high[:, None])).all(2)
+    inside = np.asarray(((middle > low[:, None]) & (middle < high[:, None])).all(2))
     inside[np.arange(len(bone)), bone] = False
-    return inside.any(1)
+    return np.asarray(inside.any(1))

@@ -124,7 +124,7 @@ def _foot_cells(joints: dict[str, np.ndarray], side: str, grid: VoxelGrid) -> np
     top = int(grid.index(ankle)[1])
     cells = np.argwhere(grid.solid[:, : top + 1])
     at = grid.centres(cells)
-    reach = 0.55 * max(np.linalg.norm(joints[f"{side}LowerLeg"] - ankle), 3 * grid.cell)
+    reach = 0.55 * max(float(np.linalg.norm(joints[f"{side}LowerLeg"] - ankle)), 3 * grid.cell)
     near = (np.abs(at[:, 0] - ankle[0]) < np.abs(at[:, 0] - other[0])) & (np.abs(at[:, 0] - ankle[0]) < reach)
     return cells[near]
 

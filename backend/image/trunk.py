@@ -121,7 +121,7 @@ def _between_legs(mask: np.ndarray, axis: float, height: float, bottom: float) -
 def _track_leg(mask: np.ndarray, middle: np.ndarray, sign: float, bottom: float) -> np.ndarray:
     """(N, 2) middles of the run beside the gap, row by row, as long as the gap is there."""
     points: list[tuple[float, float]] = []
-    for y in np.flatnonzero(~np.isnan(middle)):
+    for y in np.flatnonzero(~np.isnan(middle)).tolist():
         beside = [run for run in runs(mask[y]) if ((run[0] + run[1]) / 2 - middle[y]) * sign > 0]
         if not beside:
             continue

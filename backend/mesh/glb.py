@@ -44,6 +44,7 @@ def write_glb(
     )
     data = mesh.export(file_type="glb", include_normals=True)
     temporary = path.with_name(path.name + ".part")
+    assert isinstance(data, bytes)
     temporary.write_bytes(data)
     temporary.replace(path)
     return path

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-PRESETS = "aa ih ou ee oh blink blinkLeft blinkRight happy angry sad relaxed surprised lookUp lookDown lookLeft lookRight".split()
+VISEMES, EMOTIONS = ("aa", "ih", "ou", "ee", "oh"), ("happy", "angry", "sad", "relaxed", "surprised")
+PRESETS = [*VISEMES, "blink", "blinkLeft", "blinkRight", *EMOTIONS, "lookUp", "lookDown", "lookLeft", "lookRight"]
 KEYS = [name for name in PRESETS if name != "blink"]
 
 
@@ -66,7 +67,7 @@ def test_expressions_move_the_face_only_and_the_right_side(made, addon):
         if name in ("blinkLeft", "blinkRight"):
             side = positions[amount > 0.0005][:, 0]
             assert (side > 0).all() if name == "blinkLeft" else (side < 0).all()
-    visemes = [fields[name].ravel() for name in ("aa", "ih", "ou", "ee", "oh")]
+    visemes = [fields[name].ravel() for name in VISEMES]
     for k, a in enumerate(visemes):
         for b in visemes[k + 1 :]:
             assert a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) < 0.97

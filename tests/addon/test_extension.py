@@ -15,7 +15,7 @@ class Layout:
 
     def __getattr__(self, name):
         def call(*args, **kwargs):
-            self.said.append((name, *args[1:] if name == "prop" else args, kwargs.get("text", "")))
+            self.said.append((name, *(args[1:] if name == "prop" else args), kwargs.get("text", "")))
             return SimpleNamespace() if name == "operator" else Layout(self.said)
 
         return call
@@ -26,12 +26,15 @@ class Layout:
 
 
 def panels(bpy):
-    return [cls for cls in bpy.types.Panel.__subclasses__() if cls.__name__.startswith("AVATARFORGE_PT_") and hasattr(bpy.types, cls.__name__)]
+    classes = bpy.types.Panel.__subclasses__()
+    return [cls for cls in classes if cls.__name__.startswith("AVATARFORGE_PT_") and hasattr(bpy.types, cls.__name__)]
 
 
 def draw(bpy, panel):
     layout = Layout()
-    panel.draw(SimpleNamespace(layout=layout, _draw_task=lambda context: panel._draw_task(SimpleNamespace(layout=layout), context)), bpy.context)
+    shown = SimpleNamespace(layout=layout)
+    shown._draw_task = lambda context: panel._draw_task(shown, context)
+    panel.draw(shown, bpy.context)
     return layout
 
 
