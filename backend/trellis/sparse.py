@@ -37,10 +37,14 @@ class Windows:
 
 
 class Voxels:
-    """Occupied voxels (n, 4) int64 of a batch, and what follows from them. Rows must be grouped by batch item."""
+    """Occupied voxels (n, 4) int64 of a batch, and what follows from them. Rows must be grouped by batch item.
 
-    def __init__(self, coords: Tensor) -> None:
+    reach: how many steps outside the bounding box a coordinate may be looked up.
+    """
+
+    def __init__(self, coords: Tensor, reach: int = 1) -> None:
         self.coords = coords.long()
+        self.reach = reach
         self._windows: dict[tuple[int, int], Windows] = {}
 
     def __len__(self) -> int:
@@ -64,12 +68,12 @@ class Voxels:
 
     @cached_property
     def _extent(self) -> tuple[Tensor, Tensor]:
-        """Lowest coordinate minus one, and the extents plus a border on both sides: no neighbour leaves this box."""
-        low = self.coords[:, 1:].amin(0) - 1
-        return low, self.coords[:, 1:].amax(0) + 2 - low
+        """Lowest coordinate minus the reach, and the extents plus a border on both sides: no neighbour leaves this box."""
+        low = self.coords[:, 1:].amin(0) - self.reach
+        return low, self.coords[:, 1:].amax(0) + self.reach + 1 - low
 
     def keys(self, coords: Tensor) -> Tensor:
-        """One integer per row, ordered like (b, x, y, z), valid for coordinates at most one step outside the set's bounding box."""
+        """One integer per row, ordered like (b, x, y, z), valid for coordinates at most `reach` steps outside the bounding box."""
         low, size = self._extent
         x, y, z = (coords[:, 1:] - low).unbind(1)
         return ((coords[:, 0] * size[0] + x) * size[1] + y) * size[2] + z
