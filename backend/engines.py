@@ -28,7 +28,7 @@ class GeneratedMesh:
     """A GLB (Y up, metres, facing +Z) and what the engine knows about it.
 
     landmarks: {"joints": {vrm bone: [x, y, z]}, "face": see backend.image.face} in the GLB's coordinates, or {} if unknown.
-    warnings: [{"code": str, "message": one sentence}].
+    warnings: [{"code": str, "message": one sentence}]. weights: {file: SHA-256} of the model it was made with, {} without one.
     """
 
     mesh: Path
@@ -36,6 +36,7 @@ class GeneratedMesh:
     landmarks: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

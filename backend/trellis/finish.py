@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From TRELLIS' dense surface and gaussians to a mesh that other programs want: light, textured, upright, in metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..engines import Progress
+from ..errors import BackendError
+from ..geometric.landmarks import find_joints, turn
+from ..mesh.bake import GaussianCloud, bake
+from ..mesh.clean import clean
+from ..mesh.glb import vertex_normals
+from ..mesh.simplify import simplify
+from ..mesh.unwrap import unwrap
+from .export import to_gltf
+
+# Something lying or spread out is measured by this part of its length instead of its height (a T-pose is as wide as it is high).
+LENGTH = 0.5
+
+
+@dataclass
+class Finished:
+    """vertices, normals (V, 3) glTF axes, metres; triangles (T, 3); corner_uvs (T, 3, 2); texture (S, S, 3) uint8.
+
+    joints: (3,) by VRM bone name, for what stands there like a person; else empty.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    normals: np.ndarray
+    corner_uvs: np.ndarray
+    texture: np.ndarray
+    joints: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def finish(
+    vertices: np.ndarray, triangles: np.ndarray, cloud: GaussianCloud, faces: int, texture_size: int, height: float, progress: Progress
+) -> Finished:
+    """vertices (V, 3), triangles (T, 3), cloud: TRELLIS' axes (Z up, facing -Y, unit cube), normals outwards.
+
+    Raises BackendError("empty_structure") when nothing is left after cleaning, and what `progress` raises to cancel.
+    """
+    progress("clean", 0.0, "Cleaning the surface")
+    vertices, triangles = clean(vertices, triangles)
+    if not len(triangles):
+        message = "The surface that TRELLIS made has nothing in it that could be kept."
+        raise BackendError("empty_structure", message, "Try another seed or a clearer picture.")
+    progress("simplify", 0.1, f"Bringing {len(triangles)} faces into a budget of {faces}")
+    vertices, triangles = simplify(vertices, triangles, faces)
+    normals = vertex_normals(vertices, triangles)
+    progress("unwrap", 0.15, "Laying the surface out flat")
+    uvs = unwrap(vertices, triangles, texture_size)
+
+    def on_share(done: float) -> None:
+        progress("bake", 0.4 + 0.45 * done, "Painting it")
+
+    texture = bake(vertices, triangles, normals, uvs, cloud, texture_size, on_share)
+    progress("place", 0.85, "Putting it on its feet")
+    vertices, turned, joints = place(to_gltf(vertices), triangles, height)
+    return Finished(vertices, triangles, turn(to_gltf(normals), turned), uvs, texture, joints)
+
+
+def place(vertices: np.ndarray, triangles: np.ndarray, height: float) -> tuple[np.ndarray, int, dict[str, np.ndarray]]:
+    """(V, 3) Y up -> feet at y = 0, `height` metres, in the middle, facing +Z; the yaw it was turned by; joints of a humanoid."""
+    size = np.ptp(vertices, axis=0)
+    vertices = vertices * (height / max(float(size[1]), LENGTH * float(size.max()), 1e-9))
+    try:
+        found = find_joints(vertices, triangles)
+        joints, yaw = {name: turn(point, found.yaw) for name, point in found.joints.items()}, found.yaw
+    except BackendError:  # a crate has none
+        joints, yaw = {}, 0
+    vertices = turn(vertices, yaw)
+    low, high = vertices.min(0), vertices.max(0)
+    middle = joints.get("hips", (low + high) / 2)  # what a character holds in one hand must not push it aside
+    origin = np.array([middle[0], low[1], middle[2]])
+    return vertices - origin, yaw, {name: point - origin for name, point in joints.items()}
