@@ -10,6 +10,7 @@ import sys
 COMMANDS = {
     "worker": "backend.commands:worker",
     "hello": "backend.commands:hello",
+    "models": "backend.commands:models",
 }
 
 

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import sys
+from pathlib import Path
 
+from . import models as model_store
 from . import worker as worker_module
+from .errors import BackendError
 from .protocol import encode
 from .registry import Engines
 
@@ -24,3 +29,74 @@ def hello(arguments: list[str]) -> int:
     usable = all(any(engine["available"] for engine in answer[kind]) for kind in ("generators", "riggers"))
     sys.stderr.flush()
     return 0 if usable else 1
+
+
+def models(arguments: list[str]) -> int:
+    """Lists, downloads, verifies and removes the weights of the model engines. Status 1 when something is wrong or cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m backend models", description=models.__doc__)
+    parser.add_argument(
+        "--models", type=Path, metavar="FOLDER", help=f"where models are kept (default: {model_store.VARIABLE} or the user's data)"
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    known = sorted(model_store.MODELS)
+    listing = actions.add_parser("list", help="what there is, how large, from where, under which licence")
+    listing.add_argument("--json", action="store_true")
+    for action, words in (
+        ("download", "fetch what is missing; an interrupted download goes on where it stopped"),
+        ("verify", "read every file and compare its SHA-256 with the lock"),
+        ("remove", "delete a model's files"),
+    ):
+        # Deleting takes a name; the other two mean all models without one (verify: all that are there).
+        actions.add_parser(action, help=words).add_argument("names", nargs="+" if action == "remove" else "*", metavar="NAME")
+    options = parser.parse_args(arguments)
+    root = options.models.absolute() if options.models else None
+    try:
+        if options.action == "list":
+            return _list_models(root, options.json)
+        names = options.names
+        if not names:
+            there = [name for name in known if model_store.status(name, root)["state"] != "missing"]
+            names = known if options.action == "download" else there
+        run = {"download": _download, "verify": _verify, "remove": _remove}[options.action]
+        return max((run(name, root) for name in names), default=0)
+    except BackendError as error:
+        print(f"\n{error.message} {error.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Start it again: it goes on where it stopped.", file=sys.stderr)
+        return 1
+
+
+def _list_models(root: Path | None, as_json: bool) -> int:
+    rows = [model_store.status(name, root) for name in sorted(model_store.MODELS)]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    for row in rows:
+        print(f"{row['name']}: {row['label']}\n  {row['state']}, {row['bytes'] / 1e9:.2f} GB in {row['folder']}")
+        for source in row["sources"]:
+            print(f"  {source['licence']:<11} {source['repo']} at {source['revision'][:12]}, {len(source['files'])} files")
+    return 0
+
+
+def _download(name: str, root: Path | None) -> int:
+    where = model_store.download(name, _line, root)
+    print(f"\n{name} is ready in {where}")
+    return 0
+
+
+def _verify(name: str, root: Path | None) -> int:
+    problems = model_store.verify(name, _line, root)
+    print("".join(f"\n{name}: {problem}" for problem in problems) or f"\n{name}: every file is what it was when it arrived")
+    return 1 if problems else 0
+
+
+def _remove(name: str, root: Path | None) -> int:
+    print(f"{name}: {model_store.remove(name, root) / 1e9:.2f} GB freed")
+    return 0
+
+
+def _line(stage: str, fraction: float, message: str) -> None:
+    """Progress on one line of a terminal; a log has no use for it."""
+    if sys.stderr.isatty():
+        print(f"\r{100 * fraction:3.0f} %  {message[:100]:<100}", end="", file=sys.stderr, flush=True)
