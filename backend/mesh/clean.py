@@ -17,7 +17,8 @@ from scipy.sparse.csgraph import connected_components
 CRUMB = 0.002  # of the whole area: a separate piece below this is dropped
 CELLS = 160  # grid cells over the longest side when cavities are looked for
 CAVITY = 30  # cells: a closed space smaller than this is a fold of the surface
-REACH = 4  # cells that are walked from a face to the space in front of it
+REACH = 5  # cells that are walked from a face to the space in front of it
+LEAKS = (1, 2)  # cells by which surfaces are thickened: the first finds narrow cavities, the second closes wider leaks
 HOLE = 0.7  # of the longest side: an opening with a longer rim is meant to be open
 
 
@@ -67,7 +68,7 @@ def crumbs(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def hidden(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) bool: triangles that face a closed cavity. Leaks up to about two cells wide count as closed.
+    """(T,) bool: triangles that face a closed cavity. Leaks up to about four cells wide count as closed.
 
     Decided by patch, never by single triangle: what is removed is a whole piece or a connected part of one larger than a crumb.
     """
@@ -88,30 +89,43 @@ def _space_in_front(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(T,) 1 where the space before a triangle is connected to the outside, -1 where it is a closed cavity, 0 where nobody can tell."""
     low = vertices.min(0)
     cell = max(float((vertices.max(0) - low).max()), 1e-9) / CELLS
-    corners = vertices[triangles]
-    centres = corners.mean(1)
+    corners = (vertices[triangles] - low) / cell + REACH + 2  # in cells, with empty ones around
+    shape = np.ceil(corners.max((0, 1))).astype(int) + REACH + 3
     cross = _crosses(vertices, triangles)
     normal = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-30)
-    pad = REACH + 2
-    shape = np.ceil((vertices.max(0) - low) / cell).astype(int) + 2 * pad + 1
+    surface = _voxels(corners, shape)
+    centres = corners.mean(1)
+    spaces = [_walk(centres, normal, surface, *_spaces(surface, leak)) for leak in LEAKS]
+    return np.where(np.min(spaces, axis=0) < 0, -1, np.max(spaces, axis=0))
+
+
+def _voxels(corners: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The cells that (T, 3, 3) triangles, in cells, pass through; without pores as long as no edge is longer than about 6 cells."""
     surface = np.zeros(shape, bool)
-    longest = float(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max()) / cell
-    steps = int(np.clip(np.ceil(longest / 0.8), 1, 8))  # samples along an edge, so that the shell has no pores
+    longest = float(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max())
+    steps = int(np.clip(np.ceil(longest / 0.8), 1, 8))
     for i in range(steps + 1):
         for j in range(steps + 1 - i):
             at = (corners * (np.array([i, j, steps - i - j]) / steps)[:, None]).sum(1)
-            surface[tuple(np.floor((at - low) / cell).astype(int).T + pad)] = True
-    # Empty space two cells away from any surface, put back to where it came from: no leak under two cells connects two of them.
-    cube = np.ones((3, 3, 3), bool)
-    label, count = ndimage.label(~ndimage.binary_dilation(surface, cube))
+            surface[tuple(np.floor(at).astype(int).T)] = True
+    return surface
+
+
+def _spaces(surface: np.ndarray, leak: int) -> tuple[np.ndarray, np.ndarray]:
+    """The empty spaces that openings under 2 * `leak` cells do not connect: labels of the cells, and each label's kind as above."""
+    label, count = ndimage.label(~ndimage.binary_dilation(surface, np.ones((3, 3, 3), bool), iterations=leak))
     kind = np.full(count + 1, -1, np.int8)
     kind[np.bincount(label.ravel(), minlength=count + 1) < CAVITY] = 0
     kind[label[0, 0, 0]], kind[0] = 1, 0
-    out, undecided, left = np.zeros(len(triangles), np.int8), np.ones(len(triangles), bool), np.zeros(len(triangles), bool)
+    return label, kind
+
+
+def _walk(centres: np.ndarray, normal: np.ndarray, surface: np.ndarray, label: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """(T,) the kind of the first space that each normal reaches."""
+    out, undecided, left = np.zeros(len(centres), np.int8), np.ones(len(centres), bool), np.zeros(len(centres), bool)
     for step in np.arange(1, 2 * REACH + 1) / 2:
         some = np.flatnonzero(undecided)
-        where = np.floor((centres[some] + normal[some] * (step * cell) - low) / cell).astype(int) + pad
-        at = tuple(np.clip(where, 0, shape - 1).T)
+        at = tuple(np.floor(centres[some] + normal[some] * step).astype(int).T)
         out[some] = kind[label[at]]
         # Behind a second surface lies another space than the one in front.
         blocked = surface[at] & (left[some] | (step > 2))
