@@ -8,8 +8,16 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy.types import AddonPreferences
 
 from . import session
-from .backend_env import PROFILES, detect_profile
+from .backend_env import PROFILES, State, detect_profile
 from .errors import AvatarError
+from .sentences import progress, sentence
+
+INSTALL = "Install Backend"  # the operator's and its task's name
+LABELS = {"missing": INSTALL, "incomplete": "Go On Installing", "outdated": "Update Backend", "broken": INSTALL, "ready": "Update Backend"}
+
+
+def _forget_plan(preferences: AvatarForgePreferences, _context) -> None:
+    preferences.shown_plan = ""
 
 
 class AvatarForgePreferences(AddonPreferences):
@@ -19,10 +27,12 @@ class AvatarForgePreferences(AddonPreferences):
         name="Hardware",
         items=[(name, label, "") for name, label in PROFILES.items()],
         description="Which build of PyTorch the backend gets",
+        update=_forget_plan,
     )
     models: BoolProperty(
         name="Model Engines (PyTorch)",
         description="Also installs PyTorch for TRELLIS and UniRig: 1.5 GB for the CPU, 6 GB for CUDA. The preview engine does without",
+        update=_forget_plan,
     )
     runs_folder: StringProperty(
         name="Runs Folder", subtype="DIR_PATH", description="Where meshes and rigs of every run are kept; empty: in the extension's folder"
@@ -30,28 +40,43 @@ class AvatarForgePreferences(AddonPreferences):
     shown_plan: StringProperty(options={"SKIP_SAVE"})
 
     def draw(self, context: bpy.types.Context) -> None:
-        state = session.environment().state()
+        state, task = session.environment().state(), context.window_manager.avatar_forge
+        installing = task.running and task.title == INSTALL
         box = self.layout.box()
-        row = box.row()
-        row.label(text=state.message, icon="CHECKMARK" if state.ready else "ERROR")
+        sentence(box, context, "Installing the backend" if installing else state.message, "CHECKMARK" if state.ready else "INFO")
         column = box.column()
+        column.enabled = not task.running
         column.use_property_split = True
+        column.use_property_decorate = False
         column.prop(self, "profile")
         column.prop(self, "models")
-        row = box.row()
-        row.operator("avatar_forge.show_install_plan")
-        row.operator("avatar_forge.install_backend", text="Install Backend" if state.code == "missing" else "Update Backend").repair = False
-        row.operator("avatar_forge.install_backend", text="Repair Backend", icon="FILE_REFRESH").repair = True
-        task = context.window_manager.avatar_forge
-        if task.running and task.title == "Install Backend":
-            box.progress(factor=task.fraction, text=f"{task.stage}: {task.message}" if task.message else task.stage)
-        for line in self.shown_plan.splitlines():
-            box.label(text=line)
-        if not bpy.app.online_access:
-            box.label(text="Blender may not use the internet now: Preferences > System > Network.", icon="INTERNET_OFFLINE")
+        if installing:
+            progress(box, task, "Cancel")
+        else:
+            self._draw_buttons(box, context, state)
+        if task.error and task.title == INSTALL:
+            sentence(box.box(), context, task.error, "ERROR")
         column = self.layout.column()
         column.use_property_split = True
+        column.use_property_decorate = False
         column.prop(self, "runs_folder")
+
+    def _draw_buttons(self, box: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
+        if not bpy.app.online_access:
+            row = box.row()
+            row.label(text="Blender may not use the internet now", icon="INTERNET_OFFLINE")
+            row.operator("screen.userpref_show", text="Network Preferences", icon="PREFERENCES").section = "SYSTEM"
+        row = box.row()
+        row.scale_y = 1.3
+        row.operator("avatar_forge.install_backend", text=LABELS[state.code], icon="IMPORT").repair = False
+        if state.code != "missing":
+            row.operator("avatar_forge.install_backend", text="Repair Backend", icon="FILE_REFRESH").repair = True
+        row = box.row()
+        row.alignment = "LEFT"
+        icon = "TRIA_DOWN" if self.shown_plan else "TRIA_RIGHT"
+        row.operator("avatar_forge.show_install_plan", text="Commands that will run", icon=icon, emboss=False)
+        for line in self.shown_plan.splitlines():
+            sentence(box, context, line, "DOT")
 
 
 def plan_lines(preferences: AvatarForgePreferences, repair: bool = False) -> list[str]:

@@ -19,7 +19,7 @@ from bpy.props import (
 from bpy.types import PropertyGroup
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
-GENERATORS = {"preview": "Preview (no model)"}
+GENERATORS = {"preview": "Preview (silhouette inflation, no model)"}
 RIGGERS = {"geometric": "Geometric (no model)"}
 EYES = ("left_eye", "right_eye")
 
@@ -32,13 +32,22 @@ def learn_engines(hello: dict) -> None:
 
 
 def _items(known: dict[str, str]):
+    """The items of a dynamic enum; a saved choice keeps its meaning whatever else is installed. 0 is the value of one never set."""
     kept: list[tuple] = []  # Blender keeps no reference to the strings of a dynamic enum
+    default = next(iter(known))
+
+    def number(name: str) -> int:
+        return 0 if name == default else zlib.crc32(name.encode()) & 0x3FFFFFFF
 
     def items(_self, _context):
-        kept[:] = [(name, label, label, zlib.crc32(name.encode()) & 0x3FFFFFFF) for name, label in known.items()]
+        kept[:] = [(name, label.partition(" (")[0], label, number(name)) for name, label in known.items()]
         return kept
 
     return items
+
+
+def _forget_error(_settings, context) -> None:
+    context.window_manager.avatar_forge.error = ""
 
 
 class AvatarForgeMarker(PropertyGroup):
@@ -83,19 +92,20 @@ class AvatarForgeSettings(PropertyGroup):
         name="Picture",
         subtype="FILE_PATH",
         description="One character, whole body, from the front, arms away from the body, plain or transparent background",
+        update=_forget_error,
     )
     name: StringProperty(name="Name", description="Of the avatar and its file; empty: the picture's name")
     engine: EnumProperty(name="Generator", items=_items(GENERATORS), description="Makes the mesh from the picture")
     rigger: EnumProperty(name="Rigger", items=_items(RIGGERS), description="Makes the skeleton and the weights")
     seed: IntProperty(name="Seed", min=0, description="The same picture and seed give the same avatar")
     markers: StringProperty(
-        name="Markers",
+        name="Markers File",
         subtype="FILE_PATH",
         description="A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong",
     )
     author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
     vrm_version: EnumProperty(
-        name="VRM",
+        name="VRM Version",
         items=[("1.0", "VRM 1.0", "For three-vrm and current applications"), ("0.0", "VRM 0.x", "For older applications")],
     )
     out_dir: StringProperty(name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written")

@@ -152,10 +152,12 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
     np.add.at(data.weights, (np.arange(len(data.vertices))[:, None], arrays["weight_joint"]), arrays["weight"])
     name = avatar.mesh.name.removesuffix(" Mesh")
     if avatar.armature:
+        old = avatar.armature.data
         bpy.data.objects.remove(avatar.armature)
+        bpy.data.armatures.remove(old)
     mesh_data.set_mesh(avatar.mesh, data)
+    avatar.mesh.name = f"{name} Mesh"  # first: the armature takes the avatar's name
     armature = make_armature(name, bones, avatar.mesh.users_collection[0])
-    avatar.mesh.name = f"{name} Mesh"
     avatar.mesh.parent = armature
     for modifier in [m for m in avatar.mesh.modifiers if m.type == "ARMATURE"]:
         avatar.mesh.modifiers.remove(modifier)
@@ -235,7 +237,7 @@ def is_t_pose(avatar: Avatar, tolerance: float = 5.0) -> bool:
     humanoid = setup.get_humanoid(avatar.armature) if has_vrm(avatar) else {}
     for side, sign in (("left", 1.0), ("right", -1.0)):
         bone = bones.get(humanoid.get(f"{side}UpperArm", f"{side}UpperArm"))
-        if bone is None or sign * bone.vector.normalized().x < np.cos(np.radians(tolerance)):
+        if bone is None or sign * (bone.tail_local - bone.head_local).normalized().x < np.cos(np.radians(tolerance)):
             return False
     return True
 
@@ -243,6 +245,11 @@ def is_t_pose(avatar: Avatar, tolerance: float = 5.0) -> bool:
 def has_vrm(avatar: Avatar) -> bool:
     """Whether the VRM Add-on is there and knows the avatar's hips."""
     return vrm_addon.is_available() and bool(setup.get_humanoid(avatar.armature))
+
+
+def is_set_up(avatar: Avatar) -> bool:
+    """Whether the VRM Add-on has this avatar's meta, which comes last of its settings."""
+    return has_vrm(avatar) and vrm_addon.extension(avatar.armature).vrm1.meta.thumbnail_image is not None
 
 
 def _last_line(error: BaseException) -> str:

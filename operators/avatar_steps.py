@@ -36,6 +36,7 @@ class AVATARFORGE_OT_rig(_OnAvatar):
     bl_label = "Rig"
     bl_description = "Makes skeleton, weights and humanoid bones; those it had are replaced"
     needs_rig = False
+    needs_backend = True
 
     def steps(self, context: Context):
         settings = context.scene.avatar_forge

@@ -15,7 +15,7 @@ from .task_operator import TaskOperator
 class AVATARFORGE_OT_show_install_plan(Operator):
     bl_idname = "avatar_forge.show_install_plan"
     bl_label = "Show Commands"
-    bl_description = "Lists the commands that Install Backend would run"
+    bl_description = "Lists the commands that Install Backend runs; nothing else is run"
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -23,20 +23,34 @@ class AVATARFORGE_OT_show_install_plan(Operator):
 
     def execute(self, context: Context) -> set[str]:
         chosen = session.preferences()
-        chosen.shown_plan = "\n".join(preferences.plan_lines(chosen))
+        chosen.shown_plan = "" if chosen.shown_plan else "\n".join(preferences.plan_lines(chosen))
         return {"FINISHED"}
 
 
 class AVATARFORGE_OT_install_backend(TaskOperator):
     bl_idname = "avatar_forge.install_backend"
-    bl_label = "Install Backend"
+    bl_label = preferences.INSTALL
     bl_description = "Makes the backend's own Python environment; can be cancelled and taken up again"
     bl_options = {"REGISTER"}
 
     repair: BoolProperty(name="Repair", description="From the beginning", options={"SKIP_SAVE"})
 
+    @classmethod
+    def description(cls, _context: Context, properties) -> str:
+        if properties.repair:
+            return "Makes the backend's Python environment again, from the beginning"
+        return cls.bl_description
+
+    @classmethod
+    def ready(cls, _context: Context) -> bool:
+        if session.preferences() is None:
+            cls.poll_message_set("Avatar Forge is not installed as an extension")
+            return False
+        return True
+
     def task(self, context: Context):
         chosen = session.preferences()
+        chosen.shown_plan = ""
         session.close()
         environment = session.environment()
         steps = environment.plan(chosen.profile, chosen.models, self.repair)

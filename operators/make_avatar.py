@@ -41,6 +41,8 @@ def vrm_path(context: Context, name: str) -> Path:
 
 
 class _FromPicture(TaskOperator):
+    needs_backend = True
+
     @classmethod
     def ready(cls, context: Context) -> bool:
         picture = context.scene.avatar_forge.picture

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import bpy
 from bpy.types import Context, Event, Operator
 
@@ -19,6 +21,7 @@ class TaskOperator(Operator):
     """Subclasses give `steps`. In the window it is modal; without one it blocks until the end."""
 
     bl_options = {"REGISTER", "UNDO"}
+    needs_backend = False
 
     _timer = None
 
@@ -26,6 +29,9 @@ class TaskOperator(Operator):
     def poll(cls, context: Context) -> bool:
         if context.window_manager.avatar_forge.running:
             cls.poll_message_set("A task is running; wait for it or cancel it first")
+            return False
+        if cls.needs_backend and not (backend := session.environment().state()).ready:
+            cls.poll_message_set(backend.message.rstrip("."))
             return False
         return cls.ready(context)
 
@@ -43,7 +49,7 @@ class TaskOperator(Operator):
     def execute(self, context: Context) -> set[str]:
         global _task
         state = context.window_manager.avatar_forge
-        state.error = ""
+        state.error, state.title = "", self.bl_label
         try:
             _task = self.task(context)
         except AvatarError as error:
@@ -55,10 +61,12 @@ class TaskOperator(Operator):
             except AvatarError as error:
                 return _fail(self, context, error)
             return {"FINISHED"}
-        state.running, state.cancel, state.title = True, False, self.bl_label
+        state.running, state.cancel = True, False
         state.stage, state.message, state.fraction = "", "Starting", 0.0
-        self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
-        context.window_manager.modal_handler_add(self)
+        window = context.window.parent or context.window  # the preferences may be closed while they install
+        self._timer = context.window_manager.event_timer_add(INTERVAL, window=window)
+        with context.temp_override(window=window):
+            context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: Event) -> set[str]:
@@ -69,11 +77,14 @@ class TaskOperator(Operator):
         if (event.type == "ESC" and event.value == "PRESS") or state.cancel:
             state.cancel, state.message = False, "Cancelling"
             task.cancel()
+            _redraw(context)
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         done = task.poll()
+        before = state.stage, state.fraction, state.message
         state.stage, state.fraction, state.message = task.stage, min(task.fraction, 1.0), task.message
-        _redraw(context)
+        if before != (state.stage, state.fraction, state.message):
+            _redraw(context)
         if not done:
             return {"PASS_THROUGH"}
         if task.error is None:
@@ -82,6 +93,12 @@ class TaskOperator(Operator):
         if task.error.code != "cancelled":
             bpy.ops.ed.undo_push(message=f"{self.bl_label} (not finished)")  # the steps that succeeded stay
         return self._leave(context, outcome)
+
+    def cancel(self, context: Context) -> None:
+        """The window was closed, or a dialogue before the task."""
+        if self._timer:
+            _end_task()
+            self._leave(context, {"CANCELLED"})
 
     def _leave(self, context: Context, outcome: set[str]) -> set[str]:
         global _task
@@ -99,10 +116,13 @@ def _fail(operator: Operator, context: Context, error: AvatarError) -> set[str]:
 
 
 def _redraw(context: Context) -> None:
+    """The regions that show the task; the 3D view itself may be expensive."""
+    shown = {("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW")}
     for window in context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "PREFERENCES"}:
-                area.tag_redraw()
+            for region in area.regions:
+                if (area.type, region.type) in shown:
+                    region.tag_redraw()
 
 
 class AVATARFORGE_OT_cancel(Operator):
@@ -122,15 +142,19 @@ class AVATARFORGE_OT_cancel(Operator):
         return {"FINISHED"}
 
 
+def _end_task() -> None:
+    global _task
+    if _task:
+        _task.cancel()
+        while not _task.poll():
+            time.sleep(0.005)
+    _task = None
+
+
 @bpy.app.handlers.persistent
 def _stop(*_args) -> None:
     """Before another file takes this one's place."""
-    global _task
-    if _task and not _task.done:
-        _task.cancel()
-        while not _task.poll():
-            pass
-    _task = None
+    _end_task()
     for manager in bpy.data.window_managers:
         manager.avatar_forge.running = False
 

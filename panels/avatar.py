@@ -7,10 +7,12 @@ import bpy
 from bpy.types import Context, Panel
 
 from ..avatar_addon import markers, scene
+from ..avatar_addon.sentences import sentence
+from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, VISEMES
 from .picture import SidebarPanel
-from .text import sentence
 
 DONE, TO_DO = "CHECKMARK", "RADIOBUT_OFF"
+EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}
 
 
 class AVATARFORGE_PT_steps(SidebarPanel, Panel):
@@ -33,7 +35,7 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
             (rigged, "avatar_forge.rig", "Rig"),
             (rigged and scene.is_t_pose(avatar), "avatar_forge.pose", "T-Pose"),
             (faced, "avatar_forge.face", "Face"),
-            (faced and scene.has_vrm(avatar), "avatar_forge.set_up_vrm", "VRM Settings"),
+            (faced and scene.is_set_up(avatar), "avatar_forge.set_up_vrm", "VRM Settings"),
         ):
             column.operator(operator, text=text, icon=DONE if done else TO_DO)
         layout.operator("avatar_forge.export", icon="EXPORT")
@@ -61,10 +63,12 @@ class AVATARFORGE_PT_face(SidebarPanel, Panel):
         if markers.shown(avatar):
             sentence(layout, context, "Move and scale the three ellipses onto the eyes and the mouth, then apply.", "INFO")
         keys = avatar.mesh.data.shape_keys
-        if keys:
+        for title, names in EXPRESSIONS.items() if keys else ():
             column = layout.column(align=True)
-            for key in keys.key_blocks[1:]:
-                column.prop(key, "value", text=key.name, slider=True)
+            column.label(text=title)
+            for name in names:
+                if name in keys.key_blocks:
+                    column.prop(keys.key_blocks[name], "value", text=name, slider=True)
 
 
 class AVATARFORGE_PT_notes(SidebarPanel, Panel):

@@ -10,7 +10,7 @@ import bpy.utils.previews
 from bpy.types import Context, Panel
 
 from ..avatar_addon import session
-from .text import sentence
+from ..avatar_addon.sentences import progress, sentence
 
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -26,18 +26,20 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
     bl_label = "Make Avatar"
 
     def draw(self, context: Context) -> None:
-        layout = self.layout
         settings = context.scene.avatar_forge
-        column = layout.column()
+        self._draw_backend(context)
+        column = self.layout.column()
         column.enabled = not context.window_manager.avatar_forge.running
-        column.prop(settings, "picture", text="")
+        column.prop(settings, "picture", text="", placeholder="Picture of a character")
         icon = _thumbnail(settings.picture)
         if icon:
-            column.template_icon(icon_value=icon, scale=9.0)
+            column.template_icon(icon_value=icon, scale=7.0)
+        else:
+            sentence(column, context, "One character, whole body, from the front.", "INFO")
         column = column.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(settings, "name")
+        column.prop(settings, "name", placeholder=Path(settings.picture).stem)
         column.prop(settings, "engine")
         column.prop(settings, "rigger")
         column.prop(settings, "export")
@@ -45,22 +47,26 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
             column.prop(settings, "out_dir")
         self._draw_task(context)
 
+    def _draw_backend(self, context: Context) -> None:
+        """What is missing before anything can be made."""
+        state = session.environment().state()
+        if state.ready or context.window_manager.avatar_forge.running:
+            return
+        box = self.layout.box()
+        sentence(box, context, state.message, "ERROR")
+        text = "Install in the Preferences" if state.code in ("missing", "incomplete") else "Open the Preferences"
+        box.operator("preferences.addon_show", text=text, icon="PREFERENCES").module = session.PACKAGE
+
     def _draw_task(self, context: Context) -> None:
         layout, state = self.layout, context.window_manager.avatar_forge
         if state.running:
-            layout.progress(factor=state.fraction, text=f"{state.fraction:.0%}  {state.message}")
-            layout.operator("avatar_forge.cancel", icon="CANCEL")
+            progress(layout, state)
         else:
             row = layout.row()
             row.scale_y = 1.5
             row.operator("avatar_forge.make_avatar", icon="OUTLINER_OB_ARMATURE")
         if state.error:
             sentence(layout.box(), context, state.error, "ERROR")
-        ready = session.environment().state()
-        if not ready.ready:
-            box = layout.box()
-            sentence(box, context, ready.message, "INFO")
-            box.operator("preferences.addon_show", text="Open Preferences").module = session.PACKAGE
 
 
 class AVATARFORGE_PT_options(SidebarPanel, Panel):
@@ -80,7 +86,7 @@ class AVATARFORGE_PT_options(SidebarPanel, Panel):
 
 
 def _thumbnail(picture: str) -> int:
-    """The icon of a picture file, read once a version of the file; 0 when there is none."""
+    """The icon of a picture file, read once a version of the file; 0 when there is none or it is no picture."""
     if not picture or _previews is None:
         return 0
     path = Path(bpy.path.abspath(picture))
@@ -90,7 +96,7 @@ def _thumbnail(picture: str) -> int:
         return 0
     if key not in _previews:
         _previews.load(key, str(path), "IMAGE")
-    return _previews[key].icon_id
+    return _previews[key].icon_id if _previews[key].image_size[0] else 0
 
 
 CLASSES = (AVATARFORGE_PT_make, AVATARFORGE_PT_options)

@@ -1,5 +1,6 @@
 """Registration, panels, what operators say when they cannot run."""
 
+import functools
 from types import SimpleNamespace
 
 import pytest
@@ -30,12 +31,21 @@ def panels(bpy):
     return [cls for cls in classes if cls.__name__.startswith("AVATARFORGE_PT_") and hasattr(bpy.types, cls.__name__)]
 
 
-def draw(bpy, panel):
-    layout = Layout()
-    shown = SimpleNamespace(layout=layout)
-    shown._draw_task = lambda context: panel._draw_task(shown, context)
+class Shown:
+    """A panel or the preferences as Blender makes them: an instance with a layout. The class itself cannot be called from here."""
+
+    def __init__(self, cls, **attributes):
+        self._cls, self.layout = cls, Layout()
+        self.__dict__ |= attributes
+
+    def __getattr__(self, name):
+        return functools.partial(getattr(self._cls, name), self)
+
+
+def draw(bpy, panel, **attributes):
+    shown = Shown(panel, **attributes)
     panel.draw(shown, bpy.context)
-    return layout
+    return shown.layout
 
 
 def test_enabled_disabled_and_enabled_again(bpy, extension):

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make gui`: the built extension in a real Blender window, driven by mouse and keyboard, with screenshots.
+
+GUI_BLENDER names the tool that runs Blender under Xvfb: `TOOL shot --addon ZIP --script DRIVER --out DIR [--share DIR] [--env K=V]` runs a
+generator `drive(g)` inside Blender. Each scenario is a module in tests/gui/scenarios and a Blender of its own; they share one user folder,
+so that the backend which the first one installs in the window is there for the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests/gui"
+SCENARIOS = ("install", "newcomer", "cancel", "steps", "mistakes")
+SECONDS = 600  # for one scenario; an installation may have to download
+# What a package index needs; the window's root has neither the host's settings nor its certificates.
+PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
+CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+
+
+def newest_zip() -> Path:
+    zips = sorted((ROOT / "dist").glob("avatar_forge-*.zip"), key=lambda path: path.stat().st_mtime)
+    if not zips:
+        sys.exit("There is no extension in dist/; run `make extension` first.")
+    return zips[-1]
+
+
+def prepare(shared: Path, fresh: bool) -> dict[str, str]:
+    """Fills the folder that the window sees under the same path; returns the environment variables for the window."""
+    if fresh:
+        shutil.rmtree(shared, ignore_errors=True)
+    for name in ("user", "files", "tools"):
+        (shared / name).mkdir(parents=True, exist_ok=True)
+    shutil.copytree(HERE, shared / "drivers", dirs_exist_ok=True)
+    shutil.copy(ROOT / "examples/companion.png", shared / "files")
+    (shared / "files/letter.png").write_text("Dear reader, this is a letter and no picture.\n")
+    if not (shared / "tools/bin/uv").exists():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(shared / "tools")]
+        subprocess.run([*command, "-r", str(ROOT / "tests/requirements-gui.txt")], check=True)
+    env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    bundle = next((os.environ[name] for name in CERTIFICATES if Path(os.environ.get(name, "")).is_file()), "")
+    if bundle:
+        shutil.copy(bundle, shared / "tools/certificates.pem")
+        env["SSL_CERT_FILE"] = str(shared / "tools/certificates.pem")
+    return env | {
+        "AVATAR_FORGE_GUI": str(shared),
+        "BLENDER_USER_EXTENSIONS": str(shared / "user"),
+        "PATH": f"{shared / 'tools/bin'}:/usr/local/bin:/usr/bin:/bin",
+        "UV_CACHE_DIR": str(shared / "tools/cache"),
+        "UV_CONCURRENT_DOWNLOADS": "1",  # slow enough to be cancelled with the mouse
+    }
+
+
+def run(tool: str, scenario: str, addon: Path, out: Path, shared: Path, env: dict[str, str]) -> int:
+    command = [tool, "shot", "--addon", str(addon), "--script", str(HERE / "driver.py"), "--out", str(out / scenario)]
+    command += ["--share", str(shared), "--timeout", str(SECONDS), "--size", "1600x1000"]
+    for name, value in {**env, "AVATAR_FORGE_SCENARIO": scenario}.items():
+        command += ["--env", f"{name}={value}"]
+    return subprocess.run(command).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "build/gui")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=SCENARIOS, help="all but `install` need an earlier `install`")
+    options = parser.parse_args()
+    tool = os.environ.get("GUI_BLENDER")
+    if not tool:
+        print("GUI_BLENDER is not set: it names the tool that runs Blender under Xvfb (docs/development.md). Nothing was tested.")
+        return 2
+    out = options.out.resolve()
+    shared = out / "shared"
+    env = prepare(shared, "install" in options.only)
+    failed = [name for name in options.only if run(tool, name, newest_zip(), out, shared, env)]
+    print(f"{len(options.only) - len(failed)} of {len(options.only)} scenarios passed; look at the screenshots in {out}")
+    if failed:
+        print("Failed:", ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Esc, early, in the middle and late: nothing is left, and the next run works. (The Cancel button: see install.)"""
+
+import bpy
+from window import PICTURE, choose, escape, finish, press, rest, run_folders, sidebar, state, until_idle, what_exists, when
+
+
+def drive(g):
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+    yield from choose(PICTURE)
+    yield from press(g, "avatar_forge.generate")  # starts the backend and wakes the VRM Add-on, both of which stay
+    yield from finish(g, 60)
+    g.key("ctrl+z")
+    yield 1.0
+    before, folders = what_exists(), run_folders()
+    for stage in ("mask", "inflate", "write", "weights", "face", "vrm"):
+        cancelled = when(stage, escape)
+        yield from press(g, "avatar_forge.make_avatar")
+        yield from until_idle(g, 60)
+        if not cancelled or bpy.context.scene.objects:
+            g.fail(f"Esc in {stage} did not stop it: {state().error}")
+        if state().error:
+            g.fail(f"a cancelled task said {state().error!r}")
+        if what_exists() != before:
+            g.fail(f"cancelled in {stage}, it left {what_exists()}")
+        if run_folders() != folders:
+            g.fail(f"cancelled in {stage}, it left the folders {run_folders() - folders}")
+    yield from rest(g)
+    yield g.shot("cancelled")
+    yield from press(g, "avatar_forge.make_avatar")
+    yield from finish(g, 120)
+    if not bpy.data.armatures:
+        g.fail("after cancelling, no avatar could be made")

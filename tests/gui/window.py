@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every scenario needs: find a button by what it does, press it, and count whether the window stays alive.
+
+Everything that waits is a generator for `yield from`; a value that is yielded is seconds to wait or a condition.
+"""
+
+import importlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import bpy
+
+SHARED = Path(os.environ["AVATAR_FORGE_GUI"])
+PICTURE = str(SHARED / "files/companion.png")
+MODULE = "bl_ext.user_default.avatar_forge"
+SCREEN_HEIGHT = 1000  # as run.py asks for
+STEP = 9  # pixels between two looks for a button; buttons are 20 high
+
+
+def state():
+    return bpy.context.window_manager.avatar_forge
+
+
+def backend():
+    """The state of the backend's environment."""
+    return importlib.import_module(f"{MODULE}.avatar_addon.session").environment().state()
+
+
+def settings():
+    return bpy.context.scene.avatar_forge
+
+
+def idle():
+    return not state().running
+
+
+def what_exists():
+    """Everything an avatar is made of, by kind."""
+    kinds = ("objects", "meshes", "armatures", "materials", "images", "actions", "collections", "scenes", "cameras", "worlds")
+    return {kind: sorted(item.name for item in getattr(bpy.data, kind)) for kind in kinds}
+
+
+def choose(picture):
+    """As the user does with the file browser, undo step included."""
+    settings().picture = picture
+    bpy.ops.ed.undo_push(message="Picture")
+    yield 0.5
+
+
+def sidebar(g):
+    yield g.tab("Avatar")
+    yield 0.4
+
+
+def run_folders():
+    """The folders in which the backend's jobs worked."""
+    return set((SHARED / "user").glob(".user/*/avatar_forge/runs/*"))
+
+
+def _under_mouse(area, region):
+    """The operator of the button under the mouse, as Python, or ""."""
+    manager = bpy.context.window_manager
+    manager.clipboard = ""
+    with bpy.context.temp_override(window=area[0], area=area[1], region=region):
+        if bpy.ops.ui.copy_python_command_button.poll():
+            bpy.ops.ui.copy_python_command_button()
+    return manager.clipboard
+
+
+def find(g, operator, kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None):
+    """Moves the mouse down a region until it is on the button of `operator` ("avatar_forge.rig"); returns the place on the screen.
+
+    near: a place on the screen at which to begin."""
+    area = next(x for x in g.areas() if x[1].type == area_type)
+    region = next(r for r in area[1].regions if r.type == kind)
+    window = area[0]
+    x = int(window.x + region.x + region.width * across)
+    first = SCREEN_HEIGHT - window.y - region.y - region.height + top  # Blender counts from the bottom, the screen from the top
+    for y in range(near[1] - 30 if near else first, first + region.height - top, STEP):
+        g.xdo("mousemove", x, y)
+        yield 0.06
+        if _under_mouse(area, region).startswith(f"bpy.ops.{operator}("):
+            g.xdo("mousemove", x, y + 4)
+            yield 0.1
+            return x, y + 4
+    g.fail(f"there is no button {operator} on the screen")
+
+
+def press(g, operator, **where):
+    """Presses a button with the mouse."""
+    x, y = yield from find(g, operator, **where)
+    g.click_at(x, y)
+    yield 0.3
+    return x, y
+
+
+def tooltip(g, operator, name, **where):
+    """Rests the mouse on a button until Blender explains it, and takes a screenshot."""
+    x, y = yield from find(g, operator, **where)
+    g.move(x + 8, y)
+    yield 1.6
+    yield g.shot(name)
+    g.move(500, 300)
+    yield 0.2
+
+
+def rest(g):
+    """Takes the mouse off the button: Blender draws one under the mouse as it was when it was pressed."""
+    g.move(500, 600)
+    yield 0.3
+
+
+def when(stage, act):
+    """Calls `act` as soon as the task is in a stage; the tool itself looks too seldom. Returns a list that is true once it was."""
+    seen = []
+
+    def look():
+        if not state().running or seen:
+            return None if seen else 0.005
+        if state().stage == stage:
+            seen.append(stage)
+            act()
+        return 0.005
+
+    bpy.app.timers.register(look)
+    return seen
+
+
+def escape():
+    """The Esc key, at once."""
+    subprocess.Popen(["xdotool", "key", "Escape"])
+
+
+def until_idle(g, seconds):
+    """Waits for the task's end, longer than the tool's own half minute."""
+    deadline = time.monotonic() + seconds
+    while not idle():
+        if time.monotonic() > deadline:
+            g.fail(f"the task has not ended after {seconds} s: {state().stage} {state().message}")
+        yield 0.1
+
+
+def finish(g, seconds):
+    """Waits until the task has ended, and fails if it did not succeed."""
+    yield from until_idle(g, seconds)
+    if state().error:
+        g.fail(state().error)
+
+
+class Heartbeat:
+    """Counts timer ticks and redraws of the sidebar, by the task's stage, and the longest pause between two ticks."""
+
+    INTERVAL = 0.02
+
+    def __init__(self):
+        self.ticks = self.redraws = 0
+        self.longest = {}  # stage -> seconds
+        self.drawn = {}  # stage -> redraws
+        self.fractions = []
+        self._last = time.monotonic()
+        self._timer = self._tick  # a bound method is a new object every time
+        self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "UI", "POST_PIXEL")
+        bpy.app.timers.register(self._timer)
+
+    def _tick(self):
+        now = time.monotonic()
+        self.ticks += 1
+        stage = state().stage or state().message
+        self.longest[stage] = max(self.longest.get(stage, 0.0), now - self._last)
+        self._last = now
+        return self.INTERVAL
+
+    def _draw(self):
+        self.redraws += 1
+        if state().running:
+            stage = state().stage or state().message
+            self.drawn[stage] = self.drawn.get(stage, 0) + 1
+            self.fractions.append(state().fraction)
+
+    def stop(self, g):
+        bpy.app.timers.unregister(self._timer)
+        bpy.types.SpaceView3D.draw_handler_remove(self._handle, "UI")
+        g.log(f"{self.ticks} timer ticks, {self.redraws} redraws")
+        for stage, seconds in self.longest.items():
+            g.log(f"  {stage or 'idle'}: longest pause {seconds:.2f} s, drawn {self.drawn.get(stage, 0)} times")
+
+    def expect_life(self, g, stages):
+        """Fails where fewer than so many stages were drawn, or the bar went back."""
+        if len(self.drawn) < stages:
+            g.fail(f"the window was only drawn during {list(self.drawn)}")
+        if self.fractions != sorted(self.fractions):
+            g.fail(f"the progress bar went back: {self.fractions}")
