@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Visemes, blinks, emotions and gaze as displacements of the face's front, in the face frame (u, v, d).
+
+The texture rides on the vertices: an eyelid is the skin above the eye, stretched over it, as in Live2D puppets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .markers import Eye, Face
+from .surface import DepthMap, smoothstep
+
+
+@dataclass(frozen=True)
+class Lips:
+    """A shape of the mouth, in mouth widths. lower, upper: how far each lip opens; widen: of the mouth, negative narrows;
+    pout: forward; corners: how far they rise."""
+
+    lower: float = 0.0
+    upper: float = 0.0
+    widen: float = 0.0
+    pout: float = 0.0
+    corners: float = 0.0
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """A shape of the eyes. close: of the upper lid, 1 is shut, negative opens wider; slant: how much more the lid closes at the nose than
+    outside; brow, brow_slant: how far the brows rise in eye distances, and how much more so at the nose; squint: the lower lid's rise."""
+
+    close: float = 0.0
+    slant: float = 0.0
+    brow: float = 0.0
+    brow_slant: float = 0.0
+    squint: float = 0.0
+
+
+VISEMES = {
+    "aa": Lips(0.50, 0.09, -0.04, 0.0),
+    "ih": Lips(0.20, 0.05, 0.10),
+    "ou": Lips(0.20, 0.06, -0.42, 0.06),
+    "ee": Lips(0.16, 0.10, 0.26, 0.0, 0.07),
+    "oh": Lips(0.42, 0.09, -0.26, 0.03),
+}
+EMOTIONS = {
+    "happy": (Lips(0.03, 0.0, 0.10, 0.0, 0.20), Eyes(0.30, 0.0, 0.03, 0.0, 0.45)),
+    "angry": (Lips(0.0, 0.0, -0.06, 0.0, -0.13), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
+    "sad": (Lips(0.0, 0.0, -0.08, 0.0, -0.17), Eyes(0.26, -0.50, 0.03, 0.15)),
+    "relaxed": (Lips(0.0, 0.0, 0.06, 0.0, 0.11), Eyes(0.55, 0.0, 0.02)),
+    "surprised": (Lips(0.34, 0.08, -0.20, 0.02), Eyes(-0.28, 0.0, 0.13)),
+}
+LOOKS = {"lookUp": (0.0, 1.0), "lookDown": (0.0, -1.0), "lookLeft": (1.0, 0.0), "lookRight": (-1.0, 0.0)}
+
+LOWER_REACH = 1.15  # of the way to the chin that follows the lower lip
+UPPER_REACH = 0.55  # mouth widths above the mouth that follow the upper lip
+LID_LINE = -0.5  # where the lids meet, in half heights from the middle of the eye
+LID_BAND = 0.75  # half heights of skin above the eye that become the lid
+LID_THICKNESS = 0.03  # of the closed eye's line, in half heights
+GAZE = 0.42  # of the eye's half width and height
+STEEPEST = 0.85  # a fold of the skin is kept this far away
+LEAST = 0.0015  # mouth widths; smaller displacements are left out
+
+
+def make_shapes(points: np.ndarray, lower: np.ndarray, moving: np.ndarray, seen: DepthMap, face: Face, visemes: bool) -> dict[str, np.ndarray]:
+    """name -> (V, 3) displacements in metres, of the face's skin.
+
+    points: (V, 3) as (u, v, d); lower: (V,) what follows the lower lip; moving: (V,) from 0 to 1, 0 off the face's front.
+    """
+    at = np.flatnonzero(moving > 0)
+    skin, below, amount = points[at], lower[at], moving[at, None]
+    shapes: dict[str, Callable[[], np.ndarray]] = {}
+    if visemes:
+        shapes |= {name: lambda lips=lips: lip_field(skin[:, :2], below, face, lips) for name, lips in VISEMES.items()}
+    for eye in face.eyes:
+        shapes["blink" + eye.side] = lambda eye=eye: lid_field(skin[:, :2], eye, Eyes(1.0))
+    for name, (lips, eyes) in EMOTIONS.items():
+        shut = lips if visemes else Lips(widen=lips.widen, corners=lips.corners)
+        shapes[name] = lambda lips=shut, eyes=eyes: lip_field(skin[:, :2], below, face, lips) + eyes_field(skin[:, :2], face, eyes)
+    for name, direction in LOOKS.items():
+        shapes[name] = lambda direction=direction: gaze_field(skin[:, :2], face, direction)
+    out = {}
+    for name, field in shapes.items():
+        moved = on_surface(skin, field(), seen) * amount
+        moved[np.abs(moved).max(1) < LEAST * face.width] = 0
+        out[name] = np.zeros_like(points)
+        out[name][at] = moved
+    return out
+
+
+def on_surface(points: np.ndarray, field: np.ndarray, seen: DepthMap) -> np.ndarray:
+    """(N, 3) a displacement (u, v, depth) with what keeps a point as far from the smooth front as it was."""
+    uv, moved = points[:, :2], field[:, :2]
+    change = seen.at(uv + moved, seen.smooth) - seen.at(uv, seen.smooth)
+    most = 1.2 * np.linalg.norm(moved, axis=1)
+    return np.column_stack([moved, field[:, 2] + np.clip(change, -most, most)])
+
+
+def lip_field(uv: np.ndarray, lower: np.ndarray, face: Face, lips: Lips) -> np.ndarray:
+    """(N, 3) how the skin around the mouth moves for a shape of the mouth."""
+    w = face.width
+    u, v = uv.T / w
+    below = LOWER_REACH * face.chin / w
+    reach = np.where(lower, below, UPPER_REACH)
+    distance = np.clip(np.abs(v) / reach, 0, 1)
+    half = 0.5 * (1 + np.where(lower, 0.7, 0.5) * distance)  # the jaw is wider than the mouth
+    across = np.sqrt(np.clip(1 - (u / half) ** 2, 0, 1))
+    fall = 0.5 * (1 + np.cos(np.pi * distance))
+    steepest = STEEPEST * 2 / np.pi
+    opening = np.where(lower, -min(lips.lower, steepest * below), min(lips.upper, steepest * UPPER_REACH))
+    around = np.hypot(u / 1.15, v / np.where(lower, min(0.95, below), 0.85))
+    near = 0.5 * (1 + np.cos(np.pi * np.clip(around, 0, 1)))
+    corner = np.clip(np.hypot((np.abs(u) - 0.5) / 0.5, v / 0.6), 0, 1)
+    lift = lips.corners * (0.5 * (1 + np.cos(np.pi * corner)))
+    field = np.zeros((len(uv), 3))
+    field[:, 0] = lips.widen * u * near
+    field[:, 1] = opening * across * fall + lift
+    field[:, 2] = -lips.pout * near
+    return field * w
+
+
+def eyes_field(uv: np.ndarray, face: Face, eyes: Eyes) -> np.ndarray:
+    """(N, 3) lids and brows of both eyes."""
+    return sum((lid_field(uv, eye, eyes) + brow_field(uv, face, eye, eyes) for eye in face.eyes), np.zeros((len(uv), 3)))
+
+
+def lid_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
+    """(N, 3) the lids: heights inside the eye's ellipse are mapped to a line, the band above is stretched down to it."""
+    a, b = (uv[:, 0] - eye.u) / eye.half_width, (uv[:, 1] - eye.v) / eye.half_height
+    rim = lid_rim(a)
+    open_ = np.maximum(rim, 1e-6)
+    line = LID_LINE * rim
+    top, bottom = rim + LID_BAND, -rim - 0.5
+    shut = np.select(
+        [b >= top, b >= rim, b >= -rim, b >= bottom],
+        [
+            b,
+            line + LID_THICKNESS * rim + (b - rim) / LID_BAND * (top - line - LID_THICKNESS * rim),
+            line + LID_THICKNESS * b,
+            line - LID_THICKNESS * rim + (b + rim) / 0.5 * (line - LID_THICKNESS * rim - bottom),
+        ],
+        b,
+    )
+    amount = np.clip(eyes.close + eyes.slant * np.clip(a * eye.inward, -1, 1) * 0.5, -0.6, 1)
+    rise = eyes.squint * (1 + np.clip(b / open_, -1, 1)) * 0.0
+    if eyes.squint:
+        rise = eyes.squint * rim * np.interp(b, [-2.0, -1.0, 1.0], [0.0, 1.0, 0.0]) * 0.6
+    moved = (shut - b) * amount + np.where(rim > 0, rise * (1 - np.maximum(amount, 0)), 0)
+    field = np.zeros((len(uv), 3))
+    field[:, 1] = np.where(rim > 0, moved, 0) * eye.half_height
+    return field
+
+
+def lid_rim(a: np.ndarray) -> np.ndarray:
+    """Half height of the eye at the relative place `a` across it, from 1 in the middle to 0 at the corners."""
+    return np.clip(1 - a * a, 0, 1) ** 0.6
+
+
+def brow_field(uv: np.ndarray, face: Face, eye: Eye, eyes: Eyes) -> np.ndarray:
+    """(N, 3) the brow, which is where brows are: above the eye's upper lid, which stays."""
+    d = face.spacing
+    across = (uv[:, 0] - eye.u) / (0.5 * d)
+    lid = eye.v + 1.05 * eye.half_height
+    height = (uv[:, 1] - lid) / (0.62 * d)
+    near = smoothstep(1 - np.abs(across)) * np.where(height < 0.35, smoothstep(height / 0.35), smoothstep((1 - height) / 0.65))
+    field = np.zeros((len(uv), 3))
+    field[:, 1] = d * near * (eyes.brow + eyes.brow_slant * np.clip(across * eye.inward, -1, 1))
+    return field
+
+
+def gaze_field(uv: np.ndarray, face: Face, direction: tuple[float, float]) -> np.ndarray:
+    """(N, 3) both irises moved; the eyes' rims stay."""
+    field = np.zeros((len(uv), 3))
+    for eye in face.eyes:
+        size = np.array([eye.half_width, eye.half_height])
+        inside = np.clip(1 - (((uv - [eye.u, eye.v]) / size) ** 2).sum(1), 0, 1)
+        field[:, :2] += GAZE * (inside**2)[:, None] * size * direction
+    return field
