@@ -13,10 +13,10 @@ from .thickness import PARTS, Depth, Frame
 
 PAD = 6  # pixels around the figure in each half
 # Beyond this angle between normal and view, the texture runs back inwards instead of smearing the outline's pixels over the side.
-RIM_DEGREES = 57.0
-RIM_BODY, RIM_HEAD = 0.42, 0.10  # how far back at the very rim, in local radii
+RIM_DEGREES = 57.0, 72.0  # body, head: a face's outline carries hair, hats and headphones that the front must keep
+RIM_BODY, RIM_HEAD = 0.42, 0.04  # how far back at the very rim, in local radii
 # How deep inside the outline, in radii, what only the back shows begins and has taken over: the sides show what the front shows there.
-FADE_TORSO, FADE_HEAD = (0.08, 0.45), (RIM_HEAD, 0.32)
+FADE_TORSO, FADE_HEAD = (0.08, 0.45), (0.10, 0.32)
 TRUNK_FLANKS, HEAD_FLANKS = (0.06, 0.26), (0.12, 0.34)  # of a row's width, on either side: what the back is coloured after
 SAME_COLOUR = 36.0  # largest difference of a channel, of 255
 
@@ -161,10 +161,14 @@ def corner_uvs(vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray,
     length = np.maximum(np.hypot(slope_row, slope_column), 1e-6)
     thick = ndimage.maximum_filter(np.sqrt(np.maximum(depth.square, 0)), size=5)
     radius = ndimage.map_coordinates(thick, at, order=1, mode="nearest")
-    head = ndimage.map_coordinates(ndimage.gaussian_filter((depth.parts == PARTS.index("head")).astype(float), 3), at, order=1)
+    figure = depth.inside > 0
+    share = ndimage.gaussian_filter(((depth.parts == PARTS.index("head")) & figure).astype(float), 3)
+    head = ndimage.map_coordinates(share / (ndimage.gaussian_filter(figure.astype(float), 3) + 1e-3), at, order=1, mode="nearest")
     angle = np.degrees(np.arccos(np.clip(np.abs(normals[:, 2]), 0, 1)))
-    amount = np.clip((angle - RIM_DEGREES) / (90 - RIM_DEGREES), 0, 1) * (RIM_BODY + (RIM_HEAD - RIM_BODY) * np.clip(head, 0, 1)) * radius
-    amount += 1.2 / frame.pixels * (angle > RIM_DEGREES)  # never the outermost pixels, where the picture's edge is
+    head = np.clip(head, 0, 1)
+    start = RIM_DEGREES[0] + (RIM_DEGREES[1] - RIM_DEGREES[0]) * head
+    amount = np.clip((angle - start) / (90 - start), 0, 1) * (RIM_BODY + (RIM_HEAD - RIM_BODY) * head) * radius
+    amount += 1.2 / frame.pixels * (angle > start)  # never the outermost pixels, where the picture's edge is
     moved = cells + np.stack([slope_column, slope_row], 1) / length[:, None] * amount[:, None]
     pixels = moved * frame.pixels + frame.origin
     a, b, c = (vertices[triangles[:, i]] for i in range(3))
