@@ -6,7 +6,7 @@ BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon lint e2e gui extension clean env-backend env-bpy
+.PHONY: demo avatar test test-unit test-addon test-records lint e2e gui extension clean env-backend env-bpy env-servers
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo
@@ -16,13 +16,16 @@ demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
 	$(BLENDER) avatar_addon/batch.py -- $(PICTURES) --out $(OUT)
 
-test: lint test-unit test-addon  ## Everything that needs no window and no browser
+test: lint test-unit test-addon test-records  ## Everything that needs no window and no browser
 
 test-unit: env-backend
 	$(BACKEND) -m pytest tests/unit
 
 test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blender
 	$(BLENDER) -m pytest tests/addon
+
+test-records: env-backend env-servers  ## Records and promotion against a real MLflow and real S3 servers
+	$(BACKEND) -m pytest tests/records
 
 lint: env-backend
 	$(BACKEND) -m ruff check .
@@ -41,6 +44,9 @@ extension: env-bpy  ## The installable zip in dist/
 
 env-backend:
 	@$(PYTHON) tools/make_env.py .venv/backend tests/requirements-backend.txt
+
+env-servers:
+	@$(PYTHON) tools/make_env.py .venv/servers tests/requirements-servers.txt
 
 env-bpy:
 	@$(PYTHON) tools/make_env.py .venv/bpy-$(BPY) tests/requirements-bpy-$(BPY).txt

@@ -127,17 +127,21 @@ def get(name: str) -> Model:
     return MODELS[name]
 
 
-def default_root() -> Path:
-    """AVATAR_FORGE_MODELS, or the platform's folder for a user's data."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen).expanduser()
+def data_folder() -> Path:
+    """The platform's folder for this user's data, of this program."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "avatar-forge" / "models"
+    return base / "avatar-forge"
+
+
+def default_root() -> Path:
+    """AVATAR_FORGE_MODELS, or a folder of the user's data folder."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen).expanduser() if chosen else data_folder() / "models"
 
 
 def place(name: str, root: Path | None = None) -> Path:
