@@ -12,13 +12,15 @@ AGGRESSION = (4, 7, 9)  # how fast the library's error threshold grows: gentle f
 
 
 def simplify(vertices: np.ndarray, triangles: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3), (T, 3) -> at most about `budget` triangles (a very ragged surface may keep more), without degenerate ones; deterministic."""
+    """(V, 3), (T, 3) -> at most `budget` triangles, where collapsing can bring it so far, without degenerate ones. Deterministic."""
+    target = budget
     for aggression in AGGRESSION:
         if len(triangles) <= budget:
             break
         points, faces = fast_simplification.simplify(
-            np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int64), target_count=budget, agg=aggression
+            np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int64), target_count=target, agg=aggression
         )
-        vertices, triangles = compact(np.asarray(points, np.float64), np.asarray(faces, np.int64))
-    # A collapse may pinch a face away; its three edges are then open.
-    return fill_holes(vertices, triangles)
+        # A collapse may pinch a face away; its edges are then open. Filling them costs faces again.
+        vertices, triangles = fill_holes(*compact(np.asarray(points, np.float64), np.asarray(faces, np.int64)))
+        target = max(budget - 2 * max(len(triangles) - budget, 0), 1)
+    return vertices, triangles
