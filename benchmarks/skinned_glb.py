@@ -49,7 +49,7 @@ class Skinned:
         vertices, joints, _ = pose(self.rig, turns)
         truth = {vrm: joints[self.rig.names.index(name)] for vrm, name in by_name.items()}
         parts = np.zeros((len(vertices), len(PARTS)))
-        for k, name in enumerate(self.rig.names):
+        for k in range(len(self.rig.names)):
             parts[:, PARTS.index(self._part(k))] += self.rig.weights[:, k]
         return MeshArrays(vertices, self.rig.triangles), truth, parts
 

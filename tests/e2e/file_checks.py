@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the exported file itself must hold, measured on the file alone (not on what Blender believed when it wrote it)."""
 
 from __future__ import annotations
@@ -175,11 +176,15 @@ class Checks:
         worst = max(self.cosine(fields[a], fields[b]) for a, b in itertools.combinations(VISEMES, 2))
         self.figures["viseme cosine"] = worst
         self.need(worst < 0.97, f"two visemes are the same movement (cosine {worst:.3f})")
-        middle = self.heads["head"][0]
-        for name, side in (("blinkLeft", 1), ("blinkRight", -1)):
+        # From the head's joint, or from the middle of what both eyelids move where the head is turned or leans.
+        eyelids = np.linalg.norm(fields["blink"], axis=1)
+        middle = float(np.average(self.rest[:, 0], weights=eyelids)) if eyelids.max() > 0 else self.heads["head"][0]
+        for name, side, other in (("blinkLeft", 1, "right"), ("blinkRight", -1, "left")):
             moved = np.linalg.norm(fields[name], axis=1)
             if moved.max() > 0:
-                self.need(side * (np.average(self.rest[:, 0], weights=moved) - middle) > 0, f"{name} moves the other eye")
+                beyond = float(moved[side * (self.rest[:, 0] - middle) < 0].sum() / moved.sum())
+                self.need(beyond < 0.5, f"{name} moves the other eye")
+                self.need(beyond < 0.1 or beyond >= 0.5, f"{name} moves the {other} eye too ({100 * beyond:.0f} % of its movement)")
 
     @staticmethod
     def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -199,6 +204,7 @@ class Checks:
             moved = np.linalg.norm(self.posed({LIMBS[limb][0]: turn}) - self.rest, axis=1) > 0.002
             for other in LIMBS:
                 mine = np.isin(self.owner, list(nodes[other]))
+                self.need(mine.any() or other != limb, f"{limb} has no vertices")
                 if other != limb and mine.any():
                     share = float(moved[mine].mean())
                     worst = max(worst, share)

@@ -55,7 +55,8 @@ def main() -> int:
     chromium = browser()
     if not chromium or not shutil.which("npm"):
         print(
-            "The browser check needs npm and Chromium (Debian: apt-get install npm chromium); set CHROMIUM to another one.", file=sys.stderr
+            "The browser check needs npm and Chromium (Debian: tests/e2e/install_browser); CHROMIUM may name another browser.",
+            file=sys.stderr,
         )
         return 2
     out = arguments.out.absolute()

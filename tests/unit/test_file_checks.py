@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks of exported files (tests/e2e/file_checks.py) pass a sound avatar and name each fault that is put into it."""
+
+import copy
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from tests.e2e.file_checks import Checks
+
+# Bone: (parent, head of the bone, tail of the tube around it); glTF axes, left is +X.
+SKELETON: dict[str, tuple[str | None, tuple, tuple]] = {
+    "hips": (None, (0, 0.9, 0), (0, 1.0, 0)),
+    "spine": ("hips", (0, 1.0, 0), (0, 1.4, 0)),
+    "head": ("spine", (0, 1.45, 0), (0, 1.7, 0)),
+}
+for _side, _x in (("left", 1), ("right", -1)):
+    SKELETON |= {
+        f"{_side}UpperArm": ("spine", (_x * 0.2, 1.35, 0), (_x * 0.4, 1.35, 0)),
+        f"{_side}LowerArm": (f"{_side}UpperArm", (_x * 0.4, 1.35, 0), (_x * 0.6, 1.35, 0)),
+        f"{_side}Hand": (f"{_side}LowerArm", (_x * 0.6, 1.35, 0), (_x * 0.75, 1.35, 0)),
+        f"{_side}UpperLeg": ("hips", (_x * 0.1, 0.85, 0), (_x * 0.1, 0.5, 0)),
+        f"{_side}LowerLeg": (f"{_side}UpperLeg", (_x * 0.1, 0.5, 0), (_x * 0.1, 0.1, 0)),
+        f"{_side}Foot": (f"{_side}LowerLeg", (_x * 0.1, 0.1, 0), (_x * 0.1, 0, 0)),
+    }
+RINGS, SIDES = 14, 16
+# Expression: (middle x, middle y, displacement), on the front of the head.
+FACE = {
+    "aa": (0, 1.52, (0, -0.02, 0)),
+    "ih": (0, 1.52, (0, 0, 0.02)),
+    "ou": (0, 1.52, (0.02, 0, 0)),
+    "ee": (0, 1.53, (0, 0.015, -0.01)),
+    "oh": (0, 1.50, (-0.02, 0, 0.015)),
+    "happy": (0, 1.54, (0, 0.01, 0)),
+    "angry": (0, 1.62, (0, -0.01, 0)),
+    "sad": (0, 1.62, (0, 0.01, 0)),
+    "relaxed": (0, 1.60, (0, -0.01, 0)),
+    "surprised": (0, 1.62, (0, 0.02, 0)),
+    "blinkLeft": (0.035, 1.6, (0, -0.02, 0)),
+    "blinkRight": (-0.035, 1.6, (0, -0.02, 0)),
+    "lookUp": (0, 1.6, (0, 0.01, 0)),
+    "lookDown": (0, 1.6, (0, -0.01, 0)),
+    "lookLeft": (0, 1.6, (0.01, 0, 0)),
+    "lookRight": (0, 1.6, (-0.01, 0, 0)),
+}
+
+
+class Avatar:
+    """A body of separate tubes, one a bone, as arrays that a test can spoil before `save` writes them as a .vrm."""
+
+    def __init__(self):
+        self.names = list(SKELETON)
+        self.parents = {name: parent for name, (parent, _, _) in SKELETON.items()}
+        self.heads = {name: np.array(head, float) for name, (_, head, _) in SKELETON.items()}
+        self.humanoid = {name: index for index, name in enumerate(self.names)}
+        points, owner, triangles = [], [], []
+        for index, (_, start, end) in enumerate(SKELETON.values()):
+            tube, faces = self.tube(np.array(start, float), np.array(end, float), 0.07 if index < 3 else 0.03)
+            triangles.append(faces + len(points) * RINGS * SIDES)
+            points.append(tube)
+            owner += [index] * len(tube)
+        self.positions, self.triangles = np.concatenate(points), np.concatenate(triangles)
+        self.positions[:, 1] = np.maximum(self.positions[:, 1], 0)
+        self.owner = np.array(owner)
+        self.joints = np.zeros((len(owner), 4), int)
+        self.joints[:, 0] = owner
+        self.weights = np.zeros((len(owner), 4))
+        self.weights[:, 0] = 1
+        self.morphs = {name: self.bump(*bump) for name, bump in FACE.items()}
+        self.skinned, self.sets, self.padding = True, 1, 0
+
+    @staticmethod
+    def tube(start, end, radius):
+        along = (end - start) / np.linalg.norm(end - start)
+        one = np.cross(along, [0.0, 0.0, 1.0])
+        two = np.cross(along, one)
+        angles = np.arange(SIDES) * 2 * np.pi / SIDES
+        ring = radius * (np.cos(angles)[:, None] * one + np.sin(angles)[:, None] * two)
+        points = (start + np.linspace(0, 1, RINGS)[:, None, None] * (end - start) + ring[None]).reshape(-1, 3)
+        at = np.arange(RINGS * SIDES).reshape(RINGS, SIDES)
+        quads = np.stack([at[:-1], np.roll(at, -1, 1)[:-1], np.roll(at, -1, 1)[1:], at[1:]], -1).reshape(-1, 4)
+        return points, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+
+    def bump(self, x, y, shift):
+        near = np.exp(-((self.positions[:, :2] - [x, y]) ** 2).sum(1) / (2 * 0.015**2)) * (self.positions[:, 2] > 0)
+        return (near * (self.owner == self.names.index("head")))[:, None] * np.array(shift)
+
+    def of(self, *bones):
+        return np.isin(self.owner, [self.names.index(bone) for bone in bones])
+
+    def save(self, path):
+        binary, views, accessors = b"", [], []
+
+        def put(array, kind, component):
+            nonlocal binary
+            data = np.ascontiguousarray(array, {5126: np.float32, 5123: np.uint16, 5125: np.uint32}[component]).tobytes()
+            views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(data)})
+            binary += data + bytes(-len(data) % 4)
+            accessors.append({"bufferView": len(views) - 1, "componentType": component, "count": len(array), "type": kind})
+            return len(accessors) - 1
+
+        nodes = []
+        for name in self.names:
+            parent = self.parents[name]
+            offset = self.heads[name] - (self.heads[parent] if parent else 0)
+            nodes.append({"name": name, "translation": offset.tolist()})
+            children = [k for k, other in enumerate(self.names) if self.parents[other] == name]
+            if children:
+                nodes[-1]["children"] = children
+        inverse = np.tile(np.eye(4), (len(nodes), 1, 1))
+        inverse[:, 3, :3] = [-self.heads[name] for name in self.names]  # column-major: the translation is the last row here
+        attributes = {"POSITION": put(self.positions, "VEC3", 5126)}
+        for index in range(self.sets):
+            attributes |= {f"JOINTS_{index}": put(self.joints, "VEC4", 5123), f"WEIGHTS_{index}": put(self.weights, "VEC4", 5126)}
+        targets = [{"POSITION": put(field, "VEC3", 5126)} for field in self.morphs.values()]
+        indices = put(self.triangles.reshape(-1, 1), "SCALAR", 5125)
+        skin = {"joints": list(range(len(nodes))), "inverseBindMatrices": put(inverse.reshape(-1, 16), "MAT4", 5126)}
+        mesh_node = len(nodes)
+        nodes.append({"mesh": 0} | ({"skin": 0} if self.skinned else {}))
+        binary += bytes(self.padding)
+
+        def bind(name):
+            return {"node": mesh_node, "index": list(self.morphs).index(name), "weight": 1.0}
+
+        preset = {name: {"morphTargetBinds": [bind(name)]} for name in self.morphs}
+        preset["blink"] = {"morphTargetBinds": [bind("blinkLeft"), bind("blinkRight")]}
+        document = {
+            "asset": {"version": "2.0"},
+            "scene": 0,
+            "scenes": [{"nodes": [0, mesh_node]}],
+            "nodes": nodes,
+            "meshes": [{"primitives": [{"attributes": attributes, "indices": indices, "targets": targets}]}],
+            "skins": [skin],
+            "accessors": accessors,
+            "bufferViews": views,
+            "buffers": [{"byteLength": len(binary)}],
+            "extensions": {
+                "VRMC_vrm": {
+                    "specVersion": "1.0",
+                    "humanoid": {"humanBones": {name: {"node": node} for name, node in self.humanoid.items()}},
+                    "expressions": {"preset": preset},
+                }
+            },
+        }
+        text = json.dumps(document).encode()
+        text += b" " * (-len(text) % 4)
+        binary += bytes(-len(binary) % 4)
+        chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
+        path.write_bytes(struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks)
+        return path
+
+
+SOUND = Avatar()
+
+
+def swap_blinks(a):
+    a.morphs["blinkLeft"], a.morphs["blinkRight"] = a.morphs["blinkRight"], a.morphs["blinkLeft"]
+
+
+def hang_arms(a):
+    for name in ("leftLowerArm", "leftHand"):
+        a.heads[name] = a.heads[name] + [0, -0.3 * (a.heads[name][0] - 0.2), 0]
+
+
+def leak(a):
+    some = np.flatnonzero(a.of("rightUpperArm", "rightLowerArm", "rightHand"))[::20]
+    a.joints[some, 1], a.weights[some] = a.names.index("leftUpperArm"), [0.9, 0.1, 0, 0]
+
+
+def tear(a):
+    some = np.flatnonzero(a.of("leftHand"))[::3]
+    a.joints[some, 0] = a.names.index("spine")
+
+
+def move_a_hand(a):
+    a.morphs["aa"][a.of("leftHand")] = [0, 0.01, 0]
+
+
+def one_limb_less(a):
+    a.joints[a.of("leftUpperArm", "leftLowerArm", "leftHand"), 0] = a.names.index("spine")
+
+
+def give_a_bone_twice(a):
+    a.humanoid["leftFoot"] = a.humanoid["leftLowerLeg"]
+
+
+def both_eyes(a):
+    a.morphs["blinkLeft"] = a.morphs["blinkLeft"] + 0.6 * a.morphs["blinkRight"]
+
+
+FAULTS = {
+    "required bones are missing: leftHand": lambda a: a.humanoid.pop("leftHand"),
+    "share a node": give_a_bone_twice,
+    "leftLowerArm is no descendant of leftUpperArm": lambda a: a.parents.update(leftLowerArm="spine"),
+    "degrees from a T-pose": hang_arms,
+    "the feet are at 0.020 m": lambda a: a.positions.__setitem__((slice(None), 1), a.positions[:, 1] + 0.02),
+    "the avatar is 3.": lambda a: a.positions.__setitem__((a.of("head"), 1), a.positions[a.of("head"), 1] * 2),
+    "faces away": lambda a: a.positions.__setitem__((a.of("head"), 2), -a.positions[a.of("head"), 2]),
+    "is not skinned": lambda a: setattr(a, "skinned", False),
+    "more than 4 influences": lambda a: setattr(a, "sets", 2),
+    "weights that sum to": lambda a: a.weights.__imul__(0.98),
+    "happy moves nothing": lambda a: a.morphs["happy"].__imul__(0),
+    "lookUp moves nothing": lambda a: a.morphs["lookUp"].__imul__(0.02),
+    "aa moves vertices outside the head": move_a_hand,
+    "two visemes are the same movement": lambda a: a.morphs.update(ih=0.5 * a.morphs["aa"]),
+    "blinkLeft moves the other eye": swap_blinks,
+    "blinkLeft moves the right eye too": both_eyes,
+    "of rightArm": leak,
+    "leftArm has no vertices": one_limb_less,
+    "are stretched over 4 times": tear,
+    "the avatar has 6": lambda a: setattr(a, "triangles", np.tile(a.triangles, (1 + 60_000 // len(a.triangles), 1))),
+    "the file has 12.": lambda a: setattr(a, "padding", 12_000_000),
+}
+
+
+def test_a_sound_avatar_passes_every_check(tmp_path):
+    assert Checks(SOUND.save(tmp_path / "sound.vrm")).failures == []
+
+
+@pytest.mark.parametrize("sentence", FAULTS)
+def test_each_fault_is_named(tmp_path, sentence):
+    avatar = copy.deepcopy(SOUND)
+    FAULTS[sentence](avatar)
+    failures = Checks(avatar.save(tmp_path / "spoilt.vrm")).failures
+    assert any(sentence in failure for failure in failures), failures
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    path = SOUND.save(tmp_path / "cut.vrm")
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert Checks(path).failures
