@@ -18,7 +18,7 @@ from .errors import BackendError
 log = logging.getLogger(__name__)
 
 BUILT_IN = {
-    "generators": {"preview": "backend.preview.engine:PreviewGenerator"},
+    "generators": {"preview": "backend.preview.engine:PreviewGenerator", "trellis": "backend.trellis.engine:TrellisGenerator"},
     "riggers": {"geometric": "backend.geometric.rigger:GeometricRigger"},
 }
 ENTRY_POINT_MEMBER = {"generators": "generate", "riggers": "rig"}

@@ -137,7 +137,8 @@ def _walk(centres: np.ndarray, normal: np.ndarray, surface: np.ndarray, label: n
 def fill_holes(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Openings whose rim is at most HOLE of the longest side get a fan around their middle, wound like their surroundings."""
     limit = HOLE * float((vertices.max(0) - vertices.min(0)).max())
-    middles, fans = [], []
+    middles: list[np.ndarray] = []
+    fans: list[np.ndarray] = []
     for rim in rims(triangles):
         points = vertices[rim]
         if np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1).sum() > limit:
