@@ -22,11 +22,15 @@ DIRECTIONS = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1],
 
 @dataclass
 class DenseMesh:
-    """Vertices (v, 3) in world axes, faces (f, 3) int64 with normals towards positive sdf, attributes (v, 6): rgb and normal in 0..1."""
+    """Vertices (v, 3) in world axes, faces (f, 3) int64 with normals towards positive sdf, attributes (v, 6): rgb and normal in 0..1.
+
+    Faces 2i and 2i + 1 are one quad; margin (f / 2,) is by how much its first diagonal was better than the second.
+    """
 
     vertices: Tensor
     faces: Tensor
     attributes: Tensor | None
+    margin: Tensor
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,13 @@ def extract(coords: Tensor, feats: Tensor, res: int) -> DenseMesh:
     case = _resolve(grid, cubes, case)
     alpha, beta, gamma = _cube_weights(grid, coords, feats, cubes)
     vertices, attributes, dual = _dual_vertices(grid, cubes, case, at, values, alpha, beta, deform, colour)
-    faces = _quads(grid, cubes, dual, values, gamma)
-    return DenseMesh(vertices, faces, attributes)
+    faces, margin = _quads(grid, cubes, dual, values, gamma)
+    return DenseMesh(vertices, faces, attributes, margin)
 
 
 def _empty(feats: Tensor) -> DenseMesh:
     attributes = feats.new_zeros(0, 6) if feats.shape[1] > 53 else None
-    return DenseMesh(feats.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long, device=feats.device), attributes)
+    return DenseMesh(feats.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long, device=feats.device), attributes, feats.new_zeros(0))
 
 
 def _shared_vertices(grid: _Grid, coords: Tensor, feats: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -210,8 +214,8 @@ def _dual_vertices(
     return vertices, attributes, dual
 
 
-def _quads(grid: _Grid, cubes: Tensor, dual: Tensor, values: Tensor, gamma: Tensor) -> Tensor:
-    """Two triangles around every crossing grid edge that has all of its four cubes."""
+def _quads(grid: _Grid, cubes: Tensor, dual: Tensor, values: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
+    """Two triangles around every crossing grid edge that has all of its four cubes, and how clear the choice of the diagonal was."""
     device = cubes.device
     cube, edge = torch.nonzero(dual >= 0, as_tuple=True)
     low = np.minimum(CORNERS[EDGES[:, 0]], CORNERS[EDGES[:, 1]])
@@ -228,7 +232,8 @@ def _quads(grid: _Grid, cubes: Tensor, dual: Tensor, values: Tensor, gamma: Tens
     pick = torch.where(outwards[:, None], torch.tensor([0, 1, 3, 2], device=device), torch.tensor([2, 3, 1, 0], device=device))
     q = dual[cube, edge].gather(1, pick)
     g = gamma[cube].gather(1, pick)
-    first_split = (g[:, 0] * g[:, 2] > g[:, 1] * g[:, 3])[:, None]
+    margin = g[:, 0] * g[:, 2] - g[:, 1] * g[:, 3]
+    first_split = (margin > 0)[:, None]
     one = torch.where(first_split, q[:, [0, 1, 2]], q[:, [0, 1, 3]])
     two = torch.where(first_split, q[:, [0, 2, 3]], q[:, [3, 1, 2]])
-    return torch.stack([one, two], 1).flatten(0, 1)
+    return torch.stack([one, two], 1).flatten(0, 1), margin

@@ -49,12 +49,12 @@ def position_embedding(positions: Tensor, channels: int) -> Tensor:
     return F.pad(out, (0, channels - out.shape[1]))
 
 
-def timestep_embedding(t: Tensor, width: int = 256) -> Tensor:
+def timestep_embedding(t: Tensor, width: int = 256, period: float = 10000.0) -> Tensor:
     """(b,) times already multiplied by 1000 -> (b, width) fp32, cosines first."""
     half = width // 2
-    rates = torch.exp(-math.log(10000) / half * torch.arange(half, dtype=torch.float32, device=t.device))
+    rates = torch.exp(-math.log(period) / half * torch.arange(half, dtype=torch.float32, device=t.device))
     angles = t.float()[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], -1)
+    return F.pad(torch.cat([angles.cos(), angles.sin()], -1), (0, width % 2))
 
 
 class TimestepEmbedder(nn.Module):

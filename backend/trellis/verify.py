@@ -13,10 +13,12 @@ import sys
 import traceback
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from .verify_checks import Case, check_for
+from ..errors import BackendError
+from . import verify_meshes, verify_networks, verify_operators, verify_pipeline  # noqa: F401 (importing them registers their checks)
+from .pipeline import choose_device
+from .verify_cases import Case, check_for
 
 DEFAULT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "trellis"
 
@@ -28,10 +30,10 @@ def run(case: Case) -> tuple[bool, str]:
         return False, "no check knows this kind of file"
     try:
         comparisons = check(case)
+        worst = max(comparisons, key=lambda c: c.closeness)
     except Exception as error:  # a self-test reports whatever is wrong with the device and goes on
         traceback.print_exc()
         return False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    worst = max(comparisons, key=lambda c: c.error - c.tolerance if c.tolerance == 0 else c.error / c.tolerance)
     holds = all(c.holds for c in comparisons)
     return holds, f"error {worst.error:.3g}, tolerance {worst.tolerance:.3g} ({worst.label})"
 
@@ -39,19 +41,22 @@ def run(case: Case) -> tuple[bool, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m backend.trellis.verify", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
     arguments = parser.parse_args()
-    files = sorted(arguments.folder.glob("*.json"))
+    # Other JSON files may lie there (an index); a vector has a tolerance.
+    files = [file for file in sorted(arguments.folder.glob("*.json")) if "tolerance" in json.loads(file.read_text())]
     if not files:
         print(f"There are no vectors in {arguments.folder}; give the folder that holds NAME.json and NAME.npz files.", file=sys.stderr)
+        return 2
+    try:
+        device = choose_device(arguments.device)
+    except BackendError as error:
+        print(f"{error.message} {error.hint}", file=sys.stderr)
         return 2
     torch.set_grad_enabled(False)
     held = 0
     for file in files:
-        description = json.loads(file.read_text())
-        arrays = dict(np.load(file.with_suffix(".npz"))) if file.with_suffix(".npz").exists() else {}
-        case = Case(file.stem, arguments.folder, description, arrays, torch.device(arguments.device))
-        holds, line = run(case)
+        holds, line = run(Case.read(file, device))
         held += holds
         print(f"{'holds' if holds else 'FAILS'}  {file.stem}: {line}", flush=True)
     print(f"{held} of {len(files)} hold")
