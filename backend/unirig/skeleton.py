@@ -15,10 +15,7 @@ class InvalidSequence(ValueError):
 
 @dataclass
 class Skeleton:
-    """joints, tails (J, 3) float32 in the cube, parents (J,) int64 with -1 for the root, names, class, and the parts written (None: spring).
-
-    bones (J, 6): parent's position as written, then the joint's.
-    """
+    """joints, tails (J, 3) float32 in the cube, parents (J,) int64 with -1 for the root, names, class, the parts written (None: spring)."""
 
     joints: np.ndarray
     tails: np.ndarray
@@ -26,28 +23,29 @@ class Skeleton:
     names: list[str]
     class_name: str | None
     parts: list[str | None]
-    bones: np.ndarray
 
 
-def detokenise(tokens: list[int], v: Vocabulary) -> Skeleton:
+def detokenise(tokens: list[int], v: Vocabulary, shipped: bool = False) -> Skeleton:
     """The skeleton that a whole sequence, bos to eos, writes. Raises InvalidSequence.
 
-    A sequence of one joint is a skeleton here, which the original refuses.
+    A sequence of one joint is a skeleton here, which the original refuses. `shipped` takes whatever ids stand where a joint's coordinates
+    should be, as the original does with what its grammar lets through.
     """
     ids = [token for token in tokens if token != v.pad]
     if not ids or ids[0] != v.bos:
         raise InvalidSequence("first token is not bos")
     if ids[-1] != v.eos:
         raise InvalidSequence("last token is not eos")
+    ids = ids[1:-1]
     rows: list[list[int]] = []
     parts: list[str | None] = []
-    class_name, i = None, 1
-    while i < len(ids) - 1:
+    class_name, i = None, 0
+    while i < len(ids):
         token = ids[i]
         if token < v.bins or token == v.branch:
             branch = token == v.branch
             numbers = ids[i + branch : i + branch + (6 if branch else 3)]
-            if len(numbers) < (6 if branch else 3) or any(n >= v.bins for n in numbers):
+            if len(numbers) < (6 if branch else 3) or not (shipped or max(numbers) < v.bins):
                 raise InvalidSequence(f"the joint at token {i} is not complete")
             rows.append(numbers if branch else [*(rows[-1][3:] if rows else numbers), *numbers])
             i += branch + len(numbers)
@@ -65,17 +63,17 @@ def detokenise(tokens: list[int], v: Vocabulary) -> Skeleton:
     if len(names) > len(rows):
         raise InvalidSequence(f"the class {class_name} has {len(names)} bones, but there are {len(rows)} joints")
     names += [f"bone_{k}" for k in range(len(names), len(rows))]
-    bones = coordinates(np.array(rows), v.bins)
-    joints = bones[:, 3:]
-    parents = _parents(bones)
-    return Skeleton(joints, _tails(joints, parents), parents, names, class_name, parts, bones)
+    written = coordinates(np.array(rows), v.bins)
+    joints = written[:, 3:]
+    parents = _parents(written)
+    return Skeleton(joints, _tails(joints, parents), parents, names, class_name, parts)
 
 
-def _parents(bones: np.ndarray) -> np.ndarray:
-    """Of the joints before it the one nearest to the written parent's position, the last among equals."""
-    parents = np.full(len(bones), -1, np.int64)
-    for i in range(1, len(bones)):
-        distance = ((bones[:i, 3:] - bones[i, :3]) ** 2).sum(1)
+def _parents(written: np.ndarray) -> np.ndarray:
+    """Of the joints before it the one nearest to the parent's position as written, the last among equals. written (J, 6): parent, joint."""
+    parents = np.full(len(written), -1, np.int64)
+    for i in range(1, len(written)):
+        distance = ((written[:i, 3:] - written[i, :3]) ** 2).sum(1)
         parents[i] = i - 1 - distance[::-1].argmin()
     return parents
 

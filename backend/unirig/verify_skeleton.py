@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the skeleton half: embeddings, encoder, tokens, decoding, mesh preparation and sampling."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from . import grammar
+from .encoder import EncoderConfig, MeshEncoder, fourier
+from .generate import Decoding, Step, decode
+from .opt import OptConfig, SkeletonModel
+from .prepare import Prepared, normalisation, prepare
+from .sampling import normaliser_draws, sample
+from .skeleton import InvalidSequence, Skeleton, detokenise
+from .tokenizer import RIGNET_CLASSES, SHIPPED_CLASSES, Vocabulary, coordinates, quantise
+from .verify_cases import Case, Comparison, check, exact
+
+# -- networks ----------------------------------------------------------------------------------------------------------------------
+
+
+@check("embedders")
+def _embedders(case: Case) -> list[Comparison]:
+    out = []
+    for name in case.tensors:
+        if "_f" in name:
+            frequencies, pi = (int(part.lstrip("fpi")) for part in name.split("_")[-2:])
+            out.append(case.compare(name, fourier(case.tensor("x"), frequencies, bool(pi))))
+    return out
+
+
+@check("encoder")
+def _encoder(case: Case) -> list[Comparison]:
+    network = MeshEncoder(**vars(EncoderConfig.of(case.meta["config"]))).to(case.device).eval()
+    network.load_state_dict(case.group("w"))
+    encoder, taps = network.encoder, dict[str, Tensor]()
+    watched = {"tap.cross_attn": encoder.cross_attn, "tap.self_attn_0": encoder.self_attn.resblocks[0]}
+    for name, module in watched.items():
+        module.register_forward_hook(lambda _m, _i, output, name=name: taps.update({name: output}))
+    projected: list[Tensor] = []
+    encoder.input_proj.register_forward_hook(lambda _m, _i, output: projected.append(output))
+    points = case.tensor("in.points")
+    taps["out.latents"] = network(points, case.tensor("in.normals"))
+    taps["tap.input_proj_1"], taps["tap.input_proj_0"] = projected
+    taps["out.shape_embed"] = taps["out.latents"][:, 0]
+    chosen = encoder.select(points)
+    taps["sel.query_points"] = points.gather(1, chosen[..., None].expand(-1, -1, 3))
+    return [case.compare(name, value) for name, value in taps.items() if case.has(name)]
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------------------
+
+
+def _named_vocabulary(name: str) -> Vocabulary:
+    """The vocabulary that vectors call e.g. articulationxl_256."""
+    family, _, bins = name.rpartition("_")
+    return Vocabulary.make(RIGNET_CLASSES if family == "rignet" else SHIPPED_CLASSES, int(bins))
+
+
+def _ranges(mask: np.ndarray) -> list[list[int]]:
+    """The allowed ids as ranges [first, last]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return [[int(a), int(b) - 1] for a, b in edges.reshape(-1, 2)]
+
+
+def _allowed(tokens: list[int], vocabulary: Vocabulary) -> list[list[list[int]]]:
+    state, out = grammar.start(vocabulary, strict=False), []
+    for token in tokens:
+        out.append(_ranges(state.allowed()))
+        state = state.after(token)
+    return out
+
+
+def _same_skeleton(case: Case, tokens: list[int], vocabulary: Vocabulary, want: dict[str, Any]) -> list[Comparison]:
+    """Compares with the recorded result. Where the original fails on a single joint, ours has to give that joint."""
+    try:
+        got = detokenise(tokens, vocabulary, shipped=True)
+    except InvalidSequence as error:
+        return [exact(f"decoded ({error})", "error" in want)]
+    if "error" in want:
+        return [exact(f"decoded although {want.get('message', want['error'])}", len(got.joints) == 1)]
+    above = got.joints[np.where(got.parents < 0, np.arange(len(got.parents)), got.parents)]
+    return [
+        case.compare("bones", np.column_stack([above, got.joints]), np.array(want["bones"]), 1e-6),
+        case.compare("tails", got.tails, np.array(want["tails"]), 1e-6),
+        exact("parents", got.parents.tolist() == _rooted(want["parents"])),
+        exact("names", got.names == want["names"]),
+        exact("class and parts", got.class_name == want["cls"] and got.parts == want["parts"]),
+    ]
+
+
+def _rooted(parents: list[int | None]) -> list[int]:
+    return [-1 if parent is None else parent for parent in parents]
+
+
+@check("tokenizer_quantiser")
+def _quantiser(case: Case) -> list[Comparison]:
+    m = case.meta
+    every = np.arange(len(m["undiscretize_0_255"]))
+    bins = len(every)
+    return [
+        exact("discretize", quantise(m["x"], bins).tolist() == m["discretize"]),
+        case.compare("undiscretize", coordinates(every, bins), np.array(m["undiscretize_0_255"], np.float32), 1e-6),
+        exact("requantise", quantise(coordinates(every, bins), bins).tolist() == m["requantise_of_undiscretized"]),
+    ]
+
+
+@check("tokenizer_grammar")
+def _grammar(case: Case) -> list[Comparison]:
+    out = []
+    for k, w in enumerate(case.meta["walks"]):
+        vocabulary = _named_vocabulary(w["tokenizer"])
+        got = _allowed(w["tokens"], vocabulary)
+        out.append(exact(f"walk {k}: allowed", got == w["allowed_before"][: len(got)] and len(got) == len(w["allowed_before"])))
+        if w["decoded"] is not None:
+            out += _same_skeleton(case, w["tokens"], vocabulary, w["decoded"])
+    return out
+
+
+@check("tokenizer")
+def _tokenizer(case: Case) -> list[Comparison]:
+    out = []
+    for name, special in case.meta["specials"].items():
+        out.append(exact(f"{name}: ids", Vocabulary.of(special) == _named_vocabulary(name)))
+    for c in case.meta["cases"]:
+        vocabulary, tokens = Vocabulary.of(case.meta["specials"][c["tokenizer"]]), c["tokens"]
+        allowed = _allowed(tokens, vocabulary)
+        breaks = [i for i, ranges in enumerate(allowed) if not any(a <= tokens[i] <= b for a, b in ranges)]
+        out.append(exact(f"{c['label']}: allowed", allowed == c["allowed"] and breaks == c["violations"]))
+        out.append(exact(f"{c['label']}: class token", vocabulary.class_token(c["cls"]) == tokens[1]))
+        out += _same_skeleton(case, tokens, vocabulary, c["decoded"])
+    return out
+
+
+# -- decoding ----------------------------------------------------------------------------------------------------------------------
+
+DECODING = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty", "early_stopping", "max_new_tokens")
+
+
+def _decoding(kwargs: dict[str, Any]) -> Decoding:
+    """From the arguments of the original's `generate`, whose unstated ones have other defaults than ours."""
+    plain = Decoding(1, False, 1.0, 50, 1.0, 1.0)
+    given = {name: kwargs[name] for name in DECODING if kwargs.get(name) is not None}
+    return Decoding(**{**vars(plain), **given, "beams": kwargs.get("num_beams", 1), "sample": bool(kwargs.get("do_sample", False))})
+
+
+class _Recorded:
+    """Gives the recorded draws, and keeps what each step looked like for as many steps as there are recorded ones."""
+
+    def __init__(self, case: Case, prefix: str, choices: list[list[int]]) -> None:
+        self.case, self.prefix, self.choices, self.out, self.drawn = case, prefix, choices, list[Comparison](), 0
+
+    def draw(self, _probabilities: Tensor, _count: int) -> Tensor:
+        choice = torch.tensor(self.choices[self.drawn]).flatten()
+        self.drawn += 1
+        return choice
+
+    def on_step(self, step: Step) -> None:
+        name = f"{self.prefix}.step{step.index}"
+        if self.case.has(f"{name}.ids"):
+            want = self.case.array(f"{name}.ids")
+            # Beams that have not begun (score -1e9) hold arbitrary tokens; their rows are not compared.
+            rows = [i for i, tokens in enumerate(step.tokens) if list(tokens) == want[i].tolist()]
+            live = step.probabilities is None or step.index == 0
+            self.out.append(exact(f"{name}.ids", len(rows) == len(want) if not live else 0 in rows))
+            key = f"{name}.scores_before_grammar"
+            self.out.append(self.case.compare(key, step.scores[rows], self.case.tensor(key).cpu()[rows]))
+        if step.probabilities is not None and self.case.has(f"{name}.sample_probs"):
+            key = f"{name}.sample_probs"
+            self.out.append(self.case.compare(key, step.probabilities, self.case.tensor(key).cpu().flatten()))
+
+
+@check("ar_")
+def _decoder(case: Case) -> list[Comparison]:
+    weights, meta = case.group("w"), case.meta
+    table = weights["transformer.model.decoder.embed_tokens.weight"]
+    config = {"opt": meta.get("opt", {}), **meta["config"], "vocab_size": len(table)}
+    model = SkeletonModel(OptConfig.of(config)).to(case.device).eval()
+    weights.pop("transformer.lm_head.weight", None)
+    model.load_state_dict(weights)
+    v = Vocabulary.make(SHIPPED_CLASSES if len(table) == Vocabulary.make().size else RIGNET_CLASSES)
+    latents = model.encode(case.tensor("in.points"), case.tensor("in.normals"))
+    ids = case.tensor("in.token_ids")
+    out = [case.compare("out.cond", latents), case.compare("out.logits", model(latents, ids))]
+    start = [v.bos, v.class_token(meta["cls"])] if meta.get("cls") else [v.bos]
+    fed = ids[0, len(start) :].tolist()
+    session = model.session(latents[:1], ids[0, : len(start)].tolist(), beams=1)
+    steps = torch.cat([session.logits.clone(), *(session.step([token], [0]).clone() for token in fed)])[None]
+    out.append(case.compare("out.step_logits", steps))
+    state = grammar.walk(grammar.start(v, strict=False), start)
+    for i, entry in enumerate(meta["generate"]):
+        how = _decoding(entry["kwargs"])
+        recorded = _Recorded(case, f"gen{i}", entry["multinomial_choices"])
+        tokens = decode(model.session(latents[:1], start, how.beams), state, v.eos, how, recorded.draw, recorded.on_step)
+        out += recorded.out
+        out.append(exact(f"gen{i}.new_tokens", tokens == [t for t in entry["new_tokens"] if t != v.pad]))
+        out += _generated(case, i, entry, [*start, *tokens], v)
+    return out
+
+
+def _generated(case: Case, i: int, entry: dict[str, Any], tokens: list[int], v: Vocabulary) -> list[Comparison]:
+    skeleton: Skeleton | None = None
+    try:
+        skeleton = detokenise(tokens, v, shipped=True)
+    except InvalidSequence as error:
+        return [exact(f"gen{i} ({error})", bool(entry["detokenize_error"]))]
+    if entry["detokenize_error"]:
+        return [exact(f"gen{i} although {entry['detokenize_error']}", len(skeleton.joints) == 1)]
+    return [
+        case.compare(f"gen{i}.joints", skeleton.joints),
+        case.compare(f"gen{i}.tails", skeleton.tails),
+        exact(f"gen{i}.parents", skeleton.parents.tolist() == _rooted(entry["parents"])),
+    ]
+
+
+# -- meshes ------------------------------------------------------------------------------------------------------------------------
+
+
+@check("mesh_prepare")
+def _prepare(case: Case) -> list[Comparison]:
+    mesh = prepare(case.array("in.vertices"), case.array("in.faces"), int(case.meta["target_faces"]))
+    return [case.compare(name, value) for name, value in vars(mesh).items()]
+
+
+@check("sample_mesh")
+def _sample(case: Case) -> list[Comparison]:
+    mesh = Prepared(*(case.array(f"in.{name}") for name in ("vertices", "faces", "vertex_normals", "face_normals")))
+    points = {"vertices": mesh.vertices} | {name: case.array(f"in.{name}") for name in ("joints", "tails") if case.has(f"in.{name}")}
+    affine = normalisation(*(points[name] for name in ("vertices", "joints") if name in points))
+    out = [case.compare(f"normalised.{name}", affine.apply(value)) for name, value in points.items()]
+    matrix = np.eye(4)
+    matrix[:3] = np.column_stack([np.eye(3) / affine.scale, -affine.centre / affine.scale])
+    out.append(case.compare("affine", matrix))
+    rng = np.random.RandomState(case.meta["numpy_seed"])
+    normaliser_draws(rng)
+    cube = Prepared(affine.apply(mesh.vertices).astype(np.float32), mesh.faces, mesh.vertex_normals, mesh.face_normals)
+    samples = sample(cube, case.meta["num_samples"], case.meta["vertex_samples"], rng)
+    out += [case.compare("sampled.vertices", samples.points), case.compare("sampled.normals", samples.normals)]
+    if case.has("group"):
+        out.append(case.compare("sampled.group", samples.interpolate(case.array("group"))))
+    return out
+
+
+@check("merge")
+def _merge(case: Case) -> list[Comparison]:
+    """The original's way back to the given mesh. Ours keeps the affine map; its inverse must be the same, and the search is restated here."""
+    mesh = case.array("in.mesh_vertices")
+    affine = normalisation(mesh)
+    vertices = affine.invert(case.array("in.vertices"))
+    bones = affine.invert(case.array("in.bones").reshape(-1, 3)).reshape(-1, 6)
+    tree = cKDTree(mesh)
+    turns = [np.diag(signs)[list(axes)] for axes in itertools.permutations(range(3)) for signs in itertools.product((1.0, -1.0), repeat=3)]
+    best = min(turns, key=lambda turn: float(tree.query(vertices @ turn.T)[0].mean()))
+    return [
+        case.compare("denormalised.vertices", vertices),
+        case.compare("denormalised.bones", bones),
+        case.compare("oriented.vertices", vertices @ best.T),
+        case.compare("oriented.bones", (bones.reshape(-1, 3) @ best.T).reshape(-1, 6)),
+    ]
