@@ -2,8 +2,8 @@
 """What follows TRELLIS' networks, at real size: `python -m benchmarks.finishing [--texture 1024 2048] [--faces 30000] [--picture FILE]`.
 
 A standing figure is described as the mesh decoder would do it (a layer of voxels on a 64^3 grid, cubes on 256^3, colours as 32 gaussians a
-voxel), then extracted, cleaned, simplified, unwrapped and painted. Prints one Markdown row a run: sizes, seconds a stage, the texture's mean
-error against the colour field that the gaussians carry (levels of 255), whether the mesh is closed, and the process' peak memory.
+voxel), then extracted, cleaned, simplified, unwrapped and painted. Prints one Markdown row a run: sizes, seconds a stage, the texture's
+mean error against the colour field that the gaussians carry (levels of 255), whether the mesh is closed, and the process' peak memory.
 `--picture FILE` draws the last run's front.
 """
 
