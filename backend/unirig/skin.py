@@ -125,7 +125,7 @@ class SkinNetwork(MixedPrecision):
         self.mesh_encoder = PointTransformer(**(mesh_encoder or {}))
         self.global_encoder = MeshEncoder(global_encoder)
         self.feat_map = nn.Sequential(*normed(self.mesh_encoder.channels, feat_dim))
-        self.out_proj = Sequential(*normed(self.global_encoder.encoder.config.width, feat_dim))
+        self.out_proj = nn.Sequential(*normed(self.global_encoder.encoder.config.width, feat_dim))
         self.bone_encoder = BoneEncoder(feat_dim, bone_embed_dim, num_heads, num_bone_attn)
         self.mesh_bone_attn = nn.ModuleList([CrossBlock(feat_dim, num_heads) for _ in range(num_mesh_bone_attn)])
         self.qmesh = Linear(feat_dim, feat_dim * num_heads)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The geodesic feature: how near each joint is to each vertex along surface and inside, as weights (shared/reference/unirig.md 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.spatial import cKDTree
+
+from .shortest_paths import Graph, shortest_paths
+
+
+@dataclass(frozen=True)
+class GeodesicSettings:
+    """The original's parameters. grid: cells a side of the cube; cell_weight: what a step from cell to cell costs, in its length."""
+
+    grid: int = 196
+    alpha: float = 0.5
+    link_distance: float = 1e-5
+    neighbours: int = 6
+    cell_weight: float = 3.0
+    mode: Literal["square", "exp"] = "square"
+
+
+SLACK = 1.001  # how much farther than nominal a neighbour may lie
+NEAREST_JOINTS = 3  # of a vertex that no joint reaches
+
+
+def geodesic_weights(
+    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, joints: np.ndarray, settings: GeodesicSettings = GeodesicSettings()
+) -> np.ndarray:
+    """vertices (v, 3), faces (f, 3), cells (m, 3) centres, joints (j, 3), all in the cube -> (v, j) f64, rows sum to 1."""
+    vertices, cells, joints = (np.asarray(a, np.float64) for a in (vertices, cells, joints))
+    distance = geodesic_distances(vertices, faces, cells, joints, settings)
+    return weights_of(clean(distance, vertices, joints), settings)
+
+
+def geodesic_distances(
+    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, joints: np.ndarray, settings: GeodesicSettings
+) -> np.ndarray:
+    """(j, v) lengths of the shortest paths over mesh edges and cells; inf where there is none."""
+    graph = make_graph(vertices, faces, cells, settings)
+    return shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints))
+
+
+def nearest_nodes(nodes: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """(j,) the node nearest to each joint; of several the one that scipy's balanced tree names, as in the original."""
+    distance, index = cKDTree(nodes, balanced_tree=False, compact_nodes=False).query(joints, 2)  # built in a third of the time
+    if (distance[:, 1] - distance[:, 0] > 1e-9).all():
+        return index[:, 0]
+    return cKDTree(nodes).query(joints)[1]
+
+
+def make_graph(vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, settings: GeodesicSettings) -> Graph:
+    size = 2 / settings.grid
+    tree = cKDTree(vertices)
+    start, end, length = mesh_edges(vertices, faces)
+    links = linked_vertices(vertices, tree, settings.link_distance)
+    start, end, length = (np.concatenate(parts) for parts in zip((start, end, length), links, strict=True))
+    # Entries of the same direction add up, as in the original.
+    surface = csr_matrix((length, (start, end)), shape=(len(vertices),) * 2)
+    distance, nearest = tree.query(cells, distance_upper_bound=SLACK * size) if len(cells) else (np.zeros(0), np.zeros(0, np.int64))
+    attached = np.flatnonzero((distance > 0) & (distance < SLACK * size))
+    return Graph(
+        surface,
+        cell_neighbours(cells, settings),
+        settings.cell_weight * size,
+        attached,
+        nearest[attached],
+        distance[attached],
+    )
+
+
+def mesh_edges(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start, end and length of the three directed edges of every triangle."""
+    start, end = faces.T.reshape(-1), faces[:, [1, 2, 0]].T.reshape(-1)
+    return start, end, np.linalg.norm(vertices[start] - vertices[end], axis=1)
+
+
+def linked_vertices(vertices: np.ndarray, tree: cKDTree, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each vertex's three nearest others those within the limit, but not in the very same place."""
+    distance, other = tree.query(vertices, 4, distance_upper_bound=SLACK * limit)
+    distance, other = distance[:, 1:], other[:, 1:]
+    near = (distance > 0) & (distance < SLACK * limit)
+    return np.repeat(np.arange(len(vertices)), 3)[near.reshape(-1)], other[near], distance[near]
+
+
+def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> np.ndarray:
+    """(m, neighbours) the cells beside each cell, -1 where there is none."""
+    grid = settings.grid
+    at = np.rint((cells + 1) * (grid / 2) - 0.5).astype(np.int64) + 1
+    place = np.full((grid + 2) ** 3, -1, np.int64)
+    flat = (at[:, 0] * (grid + 2) + at[:, 1]) * (grid + 2) + at[:, 2]
+    place[flat] = np.arange(len(cells))
+    steps = np.array([(grid + 2) ** 2, grid + 2, 1])
+    return np.stack([place[flat + step] for step in (*steps, *-steps)], 1)
+
+
+def clean(distance: np.ndarray, vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """(j, v) made finite: vertices that no joint reaches take the straight way to their nearest joints, the rest the farthest known."""
+    distance = distance.copy()
+    lost = np.flatnonzero(np.isinf(distance).all(0))
+    if len(lost):
+        straight, nearest = cKDTree(joints).query(vertices[lost], min(len(joints), NEAREST_JOINTS))
+        shape = (len(lost), -1)
+        distance[nearest.reshape(shape), lost[:, None]] = straight.reshape(shape)
+    infinite = np.isinf(distance)
+    distance[infinite] = distance[~infinite].max(initial=0)
+    return np.maximum(distance, 1e-6)
+
+
+def weights_of(distance: np.ndarray, settings: GeodesicSettings) -> np.ndarray:
+    """(j, v) distances to (v, j) weights."""
+    if settings.mode == "exp":
+        near = np.exp(-20 * distance / distance.max(initial=1e-6))
+    else:
+        near = 1 / ((1 - settings.alpha) * distance + settings.alpha * distance**2) ** 2
+    total = near.sum(0)
+    return np.divide(near, total, out=np.zeros_like(near), where=total > 0).T
