@@ -5,17 +5,17 @@ CONTRACT between the skeleton half and the skin half. All arrays are numpy unles
 z up, the character faces -y, its left is +x ("UniRig axes"), in the input's units. Only `engine.py` knows glTF axes.
 
 Skeleton half:
-    prepare.Prepared        vertices (V, 3) f32, faces (F, 3) i64, vertex_normals (V, 3) f32, face_normals (F, 3) f32: welded, <= 50 000 faces
+    prepare.Prepared        vertices (V, 3) f32, faces (F, 3) i64, vertex_normals (V, 3), face_normals (F, 3) f32: welded, <= 50 000 faces
     prepare.Affine          centre (3,) f64, scale f64; apply(points) to the cube [-1, 1]^3, invert(points) back
     prepare.normalisation(*points (n, 3)) -> Affine of all given points (skeleton stage: vertices; skin stage: vertices, joints)
     sampling.sample(mesh: Prepared, total, vertex_samples, rng: np.random.RandomState) -> Samples
                             `mesh` is already in the cube: dataclasses.replace(mesh, vertices=affine.apply(mesh.vertices))
     sampling.Samples        points (N, 3) f32, normals (N, 3) f32; the first len(vertex_index) are vertices; interpolate((V, C)) -> (N, C)
     sampling.normaliser_draws(rng)          the two draws that come before `sample` in the original's stream
-    encoder.PointEncoder(width, heads, layers, tokens, frequencies, include_pi, qkv_bias, ln_post, point_feats)
+    encoder.MeshEncoder(EncoderConfig | None)
                             forward(points (B, N, 3), normals (B, N, 3)) -> (B, tokens, width); keys as below `mesh_encoder.encoder.` and
-                            `global_encoder.encoder.` (in an attribute named `encoder`: encoder.MeshEncoder)
-    checkpoint.load(folder, build: Callable[[dict], nn.Module], device) -> nn.Module in eval mode, fp32; `build` gets model.json or {}
+                            `global_encoder.encoder.`
+    checkpoint.load(weights: Path, network: Callable[[], nn.Module], device) -> nn.Module in eval mode, fp32
     verify.py               imports CHECKS of verify_skeleton and verify_skin; both register with `@check("prefix")` of verify_cases.py
 
 Skin half:

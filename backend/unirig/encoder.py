@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The point encoder of both checkpoints: a perceiver over points and normals (specification, section 5; Zhao et al., Michelangelo, 2023)."""
+"""The point encoder of both checkpoints: a perceiver over points and normals (specification 5; Zhao et al., Michelangelo, 2023)."""
 
 from __future__ import annotations
 
@@ -177,11 +177,11 @@ class PointEncoder(nn.Module):
 
 
 class MeshEncoder(nn.Module):
-    """The encoder under the name it has in both checkpoints. Settings: see `EncoderConfig`."""
+    """The encoder under the name it has in both checkpoints."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, config: EncoderConfig | None = None) -> None:
         super().__init__()
-        self.encoder = PointEncoder(EncoderConfig(**settings))
+        self.encoder = PointEncoder(config)
         self.width = self.encoder.config.width
 
     def forward(self, points: Tensor, normals: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ Draw = Callable[[Tensor, int], Tensor]
 
 @dataclass
 class Step:
-    """What one step decided on: each beam's tokens so far, its scores (beams, vocabulary) before the grammar, the probabilities drawn from."""
+    """What one step decided on: each beam's tokens so far, scores (beams, vocabulary) before the grammar, probabilities drawn from."""
 
     index: int
     tokens: list[list[int]]
@@ -137,8 +137,8 @@ def _beams(
         worst = finished[-1][0] if len(finished) == beams else UNFILLED
         if (how.early_stopping and len(finished) == beams) or not float(running[0]) / length**how.length_penalty > worst:
             break
-        histories = [[*histories[p], t] for p, t in zip(parents, tokens)]
-        states = [states[p].after(t) for p, t in zip(parents, tokens)]
+        histories = [[*histories[p], t] for p, t in zip(parents, tokens, strict=True)]
+        states = [states[p].after(t) for p, t in zip(parents, tokens, strict=True)]
         seen = seen[parents]
         seen[torch.arange(beams), torch.tensor(tokens)] = True
         logits = session.step(tokens, parents)

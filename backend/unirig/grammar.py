@@ -2,8 +2,8 @@
 """Which tokens may come next (specification, section 6.3), as immutable states that beams can share.
 
 `Shipped` is the original's machine. It cannot write a branch after a later part token, and forgets that a branch needs six coordinates.
-`Strict` (ours) mends both, wants two joints at least, and lets a part that has bone names end only when each name has its joint, because names
-are given by position.
+`Strict` (ours) mends both, wants two joints at least, and lets a part that has bone names end only when each name has its joint, because
+names are given by position.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Strict:
-    """class_token: None before one is known. coordinates: how many are still due for the joint being written. part: the running part's token.
+    """class_token: None before one is known. due: coordinates that the joint being written still needs. part: the running part's token.
 
-    in_part: its joints so far. used: part tokens so far.
+    in_part: its joints so far. used: part tokens so far. after_part: whether a part token came last.
     """
 
     vocabulary: Vocabulary

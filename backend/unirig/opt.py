@@ -7,7 +7,7 @@ own history; nothing is ever copied when beams are reordered, and the prefix is 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -143,7 +143,7 @@ class SkeletonModel(MixedPrecision):
     def __init__(self, config: OptConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or OptConfig()
-        self.mesh_encoder = MeshEncoder(**asdict(c.encoder))
+        self.mesh_encoder = MeshEncoder(c.encoder)
         self.output_proj = Linear(c.encoder.width, c.hidden)
         self.transformer = Transformer(c)
 

@@ -73,8 +73,8 @@ def prepare(vertices: np.ndarray, faces: np.ndarray, max_faces: int = MAX_FACES)
     mesh = trimesh.Trimesh(vertices, faces, process=True)
     if len(mesh.faces) > max_faces:
         # Single precision, as the original does: in double the same library collapses other edges.
-        simple = fast_simplification.simplify(mesh.vertices.astype(np.float32), mesh.faces, target_count=max_faces)
-        mesh = trimesh.Trimesh(*simple, process=True)
+        points, triangles, *_ = fast_simplification.simplify(mesh.vertices.astype(np.float32), mesh.faces, target_count=max_faces)
+        mesh = trimesh.Trimesh(points, triangles, process=True)
     if not len(mesh.faces):
         raise BackendError("bad_mesh", "The mesh has no faces, so there is no surface to rig.", REPAIR)
     return Prepared(

@@ -9,6 +9,7 @@ import numpy as np
 
 from .tokenizer import FINGERS_LEFT, FINGERS_RIGHT, TEMPLATES, Vocabulary, coordinates, template
 
+
 class InvalidSequence(ValueError):
     """The tokens are no skeleton; says why."""
 

@@ -67,6 +67,18 @@ class Vocabulary:
         return cls(bins, bins, bins + 1, bins + 2, bins + 3, bins + 4, named, none, known, none + 1 + len(classes))
 
     @classmethod
+    def of_size(cls, size: int) -> Vocabulary:
+        """The vocabulary of a model by the rows of its token table: a power of two of bins, and one of the two known sets of classes.
+
+        Raises ValueError when no vocabulary has that size.
+        """
+        for classes in (SHIPPED_CLASSES, RIGNET_CLASSES):
+            for bits in range(1, 16):
+                if (found := cls.make(classes, 1 << bits)).size == size:
+                    return found
+        raise ValueError(f"no vocabulary has {size} tokens")
+
+    @classmethod
     def of(cls, special: Mapping[str, Any]) -> Vocabulary:
         """From a description {branch, bos, eos, pad, spring, parts, cls_none, cls, vocab_size}."""
         s = special

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from . import verify_skeleton, verify_skin  # noqa: F401 (they register their checks)
+from . import verify_skeleton as _skeleton_checks  # noqa: F401 (registers its checks)
+from . import verify_skin as _skin_checks  # noqa: F401
 from .verify_cases import Case, check_for
 
 DEFAULT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "unirig"

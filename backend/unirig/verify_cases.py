@@ -64,7 +64,9 @@ class Case:
         found = re.search(r"(\d+(?:\.\d+)?e-\d+)\s*abs", str(self.meta.get("tolerance", "")))
         return float(found[1]) if found else 1e-5
 
-    def compare(self, label: str, got: Tensor | np.ndarray, want: Tensor | np.ndarray | None = None, tolerance: float | None = None) -> Comparison:
+    def compare(
+        self, label: str, got: Tensor | np.ndarray, want: Tensor | np.ndarray | None = None, tolerance: float | None = None
+    ) -> Comparison:
         """The largest error relative to max(1, |expected|): tolerances are stated for values of order 1."""
         want = self.tensors[label] if want is None else want
         limit = self.tolerance if tolerance is None else tolerance

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from . import grammar
-from .encoder import EncoderConfig, MeshEncoder, fourier
+from .encoder import EncoderConfig, MeshEncoder, fourier, query_candidates
 from .generate import Decoding, Step, decode
 from .opt import OptConfig, SkeletonModel
 from .prepare import Prepared, normalisation, prepare
@@ -36,7 +36,7 @@ def _embedders(case: Case) -> list[Comparison]:
 
 @check("encoder")
 def _encoder(case: Case) -> list[Comparison]:
-    network = MeshEncoder(**vars(EncoderConfig.of(case.meta["config"]))).to(case.device).eval()
+    network = MeshEncoder(EncoderConfig.of(case.meta["config"])).to(case.device).eval()
     network.load_state_dict(case.group("w"))
     encoder, taps = network.encoder, dict[str, Tensor]()
     watched = {"tap.cross_attn": encoder.cross_attn, "tap.self_attn_0": encoder.self_attn.resblocks[0]}
@@ -49,8 +49,10 @@ def _encoder(case: Case) -> list[Comparison]:
     taps["tap.input_proj_1"], taps["tap.input_proj_0"] = projected
     taps["out.shape_embed"] = taps["out.latents"][:, 0]
     chosen = encoder.select(points)
+    candidates = query_candidates(points.shape[1], encoder.config.tokens)
+    out = [exact("sel.random_index", candidates.tolist() == case.tensor("sel.random_index").tolist())]
     taps["sel.query_points"] = points.gather(1, chosen[..., None].expand(-1, -1, 3))
-    return [case.compare(name, value) for name, value in taps.items() if case.has(name)]
+    return out + [case.compare(name, value) for name, value in taps.items() if case.has(name)]
 
 
 # -- tokens ------------------------------------------------------------------------------------------------------------------------
@@ -183,15 +185,16 @@ def _decoder(case: Case) -> list[Comparison]:
     model = SkeletonModel(OptConfig.of(config)).to(case.device).eval()
     weights.pop("transformer.lm_head.weight", None)
     model.load_state_dict(weights)
-    v = Vocabulary.make(SHIPPED_CLASSES if len(table) == Vocabulary.make().size else RIGNET_CLASSES)
+    v = Vocabulary.of_size(len(table))
     latents = model.encode(case.tensor("in.points"), case.tensor("in.normals"))
     ids = case.tensor("in.token_ids")
     out = [case.compare("out.cond", latents), case.compare("out.logits", model(latents, ids))]
     start = [v.bos, v.class_token(meta["cls"])] if meta.get("cls") else [v.bos]
-    fed = ids[0, len(start) :].tolist()
-    session = model.session(latents[:1], ids[0, : len(start)].tolist(), beams=1)
-    steps = torch.cat([session.logits.clone(), *(session.step([token], [0]).clone() for token in fed)])[None]
-    out.append(case.compare("out.step_logits", steps))
+    stepped = []
+    for k, row in enumerate(ids.tolist()):
+        session = model.session(latents[k : k + 1], row[: len(start)], beams=1)
+        stepped.append(torch.cat([session.logits.clone(), *(session.step([token], [0]).clone() for token in row[len(start) :])]))
+    out.append(case.compare("out.step_logits", torch.stack(stepped)))
     state = grammar.walk(grammar.start(v, strict=False), start)
     for i, entry in enumerate(meta["generate"]):
         how = _decoding(entry["kwargs"])
@@ -248,7 +251,7 @@ def _sample(case: Case) -> list[Comparison]:
 
 @check("merge")
 def _merge(case: Case) -> list[Comparison]:
-    """The original's way back to the given mesh. Ours keeps the affine map; its inverse must be the same, and the search is restated here."""
+    """The original's way back to the given mesh. Ours keeps the affine map, whose inverse must agree; the search is restated here."""
     mesh = case.array("in.mesh_vertices")
     affine = normalisation(mesh)
     vertices = affine.invert(case.array("in.vertices"))

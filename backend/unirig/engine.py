@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rigger "unirig": a skeleton and skin weights for any mesh. The module itself needs neither torch nor weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import models
+from ..engines import Progress, Rig, RigRequest
+from ..errors import BackendError
+from ..mesh.files import RigArrays, read_mesh, write_rig
+from ..trellis.engine import StageClock
+
+if TYPE_CHECKING:
+    from .pipeline import Rigging, UniRigPipeline
+
+# A folder of the published layout (skeleton/, skin/) to use instead of the downloaded model.
+VARIABLE = "AVATAR_FORGE_UNIRIG"
+DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,2})?")
+# Name -> (default, the words it may be, or a whole number's lowest and highest).
+OPTIONS: dict[str, tuple[Any, tuple]] = {
+    "class": ("articulationxl", ("articulationxl", "vroid", "mixamo")),
+    "preset": ("quality", ("quality", "fast", "greedy")),
+    "grammar": ("strict", ("strict", "upstream")),
+    "attempts": (3, (1, 20)),
+    "max_tokens": (2048, (16, 2048)),
+    "device": ("auto", ()),
+    "dtype": ("auto", ("auto", "fp16", "bf16", "fp32")),
+}
+WEIGHTS, WORK = (0.0, 0.03), (0.03, 0.98)
+
+
+class UniRigRigger:
+    """`backend.engines.Rigger`. Options: see OPTIONS. Known joints of the request are not used: the network places its own."""
+
+    name = "unirig"
+    label = "UniRig"
+
+    def __init__(self) -> None:
+        self._pipeline: UniRigPipeline | None = None
+        self._made_from: tuple = ()
+
+    def unavailable_reason(self) -> str:
+        if importlib.util.find_spec("torch") is None:
+            return "PyTorch is not installed in the backend's environment."
+        if VARIABLE not in os.environ:
+            return models.unavailable_reason("unirig")
+        return "" if Path(os.environ[VARIABLE]).is_dir() else f"There is no folder {os.environ[VARIABLE]} ({VARIABLE})."
+
+    def rig(self, request: RigRequest, progress: Progress) -> Rig:
+        """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, no_skeleton, out_of_memory, missing_weights,
+        bad_weights."""
+        options = checked_options(request.options)
+        clock = StageClock(progress)
+        clock("read", 0.0, "Reading the mesh")
+        mesh = read_mesh(request.mesh)
+        pipeline = self._ready(options, clock.part(*WEIGHTS))
+        from .generate import PRESETS
+        from .pipeline import Settings
+
+        decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
+        settings = Settings(request.seed, options["class"], decoding, options["grammar"] == "strict", options["attempts"])
+        result = pipeline.run(mesh.vertices, mesh.triangles, settings, clock.part(*WORK))
+        clock("write", WORK[1], "Writing the rig")
+        path = request.out_dir / "rig.npz"
+        arrays = RigArrays(result.joints, result.tails, result.parents, result.names, result.weight_joint, result.weight)
+        write_rig(path, arrays)
+        metrics = {"vertices": len(mesh.vertices), "bones": len(result.names), "tokens": result.tokens}
+        metrics["attempts"] = len(result.failures) + 1
+        return Rig(
+            path,
+            self.label,
+            result.humanoid,
+            {name: float(value) for name, value in metrics.items()} | clock.seconds(),
+            _warnings(result, options["class"]),
+        )
+
+    def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
+        """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
+        from ..trellis.pipeline import choose_device
+        from .pipeline import UniRigPipeline, choose_dtype
+
+        device = choose_device(options["device"])
+        dtype = choose_dtype(options["dtype"], device)
+        progress("weights", 0.0, "Checking the weights")
+        if chosen := os.environ.get(VARIABLE):
+            folder, state = Path(chosen), _stamps(Path(chosen))
+        else:
+            folder = models.folder("unirig", progress)
+            state = {name: digest for name, digest in models.digests("unirig").items() if name.endswith(".ckpt")}
+        made_from = (folder, device, dtype, state)
+        if self._pipeline is None or made_from != self._made_from:
+            self._pipeline = None  # two sets of networks do not fit
+            self._pipeline = UniRigPipeline(folder, device, dtype, (lambda *_: None) if chosen else _record)
+            self._made_from = made_from
+        return self._pipeline
+
+
+def _record(path: Path, source: str) -> None:
+    models.derived("unirig", path, source)
+
+
+def _stamps(folder: Path) -> dict[str, str]:
+    """Size and time of the checkpoints in a folder that `backend.models` does not look after."""
+    stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
+    return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
+
+
+def checked_options(given: dict[str, Any]) -> dict[str, Any]:
+    """All options with their defaults. Raises BackendError: bad_params, unknown_device."""
+    options = {name: default for name, (default, _) in OPTIONS.items()}
+    for name, value in given.items():
+        if name not in OPTIONS:
+            raise BackendError("bad_params", f"The rigger UniRig has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}.")
+        if value is None:
+            continue
+        allowed = OPTIONS[name][1]
+        if name == "device":
+            if not isinstance(value, str) or not DEVICE.fullmatch(value):
+                raise BackendError("unknown_device", f"There is no device {str(value)[:40]!r}.", "Choose auto, cuda, cuda:N, mps or cpu.")
+        elif isinstance(allowed[0], int):
+            if type(value) is not int or not allowed[0] <= value <= allowed[1]:
+                raise _wrong(name, f"a whole number from {allowed[0]} to {allowed[1]}")
+        elif value not in allowed:
+            raise _wrong(name, f"one of {', '.join(allowed)}")
+        options[name] = value
+    return options
+
+
+def _wrong(name: str, wanted: str) -> BackendError:
+    return BackendError("bad_params", f"The option {name!r} must be {wanted}.", "Correct it and try again.")
+
+
+def _warnings(result: Rigging, class_name: str) -> list[dict[str, str]]:
+    warnings = []
+    if result.failures:
+        tried = "seed gave" if len(result.failures) == 1 else f"{len(result.failures)} seeds gave"
+        message = f"The first {tried} no valid skeleton ({result.failures[-1]}); the next seed was used."
+        warnings.append({"code": "seed_changed", "message": message})
+    if class_name == "mixamo":
+        warnings.append({"code": "untrained_class", "message": "The released UniRig weights were not trained for the class mixamo."})
+    if class_name != "articulationxl" and not result.humanoid:
+        message = f"UniRig wrote no {class_name} bone names for this mesh; the bones are matched by their shape."
+        warnings.append({"code": "no_bone_names", "message": message})
+    return warnings
