@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import IO
 
 from .errors import BackendError
 
@@ -94,6 +95,17 @@ class Staging:
                 os.close(lock)  # removed and made again in that time
         message = f"Another job is writing to the folder {self.out_dir}."
         raise BackendError("folder_in_use", message, "Wait until it has ended or choose another folder.")
+
+
+def hold(path: Path) -> IO[bytes] | None:
+    """A lock file, held until the returned file is closed or the process ends; None when somebody else has it."""
+    file = path.open("ab")
+    try:
+        _lock_exclusively(file.fileno())
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 if sys.platform == "win32":

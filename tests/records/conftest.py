@@ -1,0 +1,67 @@
+"""Real servers: SeaweedFS (S3), nanio (S3 without conditional writes) and MLflow's."""
+
+import json
+import os
+import time
+import uuid
+
+import pytest
+
+from tests.records.servers import BIN, KEY, SECRET, client, free_port, start, stop
+
+CLEAN = ("AWS_", "MLFLOW_", "AVATAR_FORGE_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment(tmp_path_factory):
+    """Credentials as users give them, and nothing of this machine's own settings."""
+    kept = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(CLEAN)]:
+        del os.environ[name]
+    os.environ |= {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "XDG_DATA_HOME": str(tmp_path_factory.mktemp("data"))}
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seaweed")
+    port = free_port(4)
+    reader = {"name": "reader", "credentials": [{"accessKey": "READER", "secretKey": "reader-secret"}], "actions": ["Read", "List"]}
+    admin = {"name": "avatar", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
+    admin["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
+    (folder / "s3.json").write_text(json.dumps({"identities": [admin, reader]}))
+    command = [BIN / "weed", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]
+    command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.port={port}", f"-master.port={port + 1}"]
+    command += [f"-volume.port={port + 2}", f"-filer.port={port + 3}", "-s3.config=s3.json", f"-s3.localSocket={folder}/s3.sock"]
+    process = start(command, folder, f"http://127.0.0.1:{port}/")
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+@pytest.fixture(scope="session")
+def nanio(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nanio")
+    port = free_port()
+    command = [BIN / "nanio", "serve", "--host", "127.0.0.1", "--port", str(port), "--data-dir", str(folder / "data")]
+    secrets = {**os.environ, "NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET}
+    process = start(command, folder, f"http://127.0.0.1:{port}/", env=secrets)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+@pytest.fixture
+def bucket(seaweed):
+    name = f"avatars-{uuid.uuid4().hex[:8]}"
+    deadline = time.monotonic() + 30
+    while True:  # the server answers before its volumes are ready
+        try:
+            client(seaweed).create_bucket(Bucket=name)
+            client(seaweed).put_object(Bucket=name, Key="ready", Body=b"")
+            return name
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

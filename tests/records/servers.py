@@ -1,0 +1,66 @@
+"""Starting and stopping the real servers of the tests, on free loopback ports."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(os.environ.get("AVATAR_FORGE_TEST_SERVERS", ROOT / ".venv" / "servers" / "bin"))
+KEY, SECRET = "AKIATESTRECORDS", "wJalrXUtnFEMI-secret-of-the-tests-K7MDENG"
+
+
+def free_port(span=1):
+    """A port below 55536 that is free together with its twin 10000 above (SeaweedFS' gRPC), and `span` - 1 more after it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = 20000 + probe.getsockname()[1] % 20000
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in [p + twin for p in range(first, first + span) for twin in (0, 10000)]:
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+
+
+def start(command, folder, ready_url, **options):
+    """A server process in its own session, ready to answer. Its output goes to `folder/server.log`."""
+    program = Path(command[0])
+    assert program.exists(), f"{program.name} is missing; run `make env-servers`"
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True, **options)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(ready_url, timeout=2).close()
+            return process
+        except urllib.error.HTTPError:
+            return process
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()[-3000:]
+            time.sleep(0.1)
+
+
+def stop(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def client(endpoint, **options):
+    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2})
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config, **options)
