@@ -123,11 +123,14 @@ class GaussianDecoder(Trunk):
 
     def _activate(self, raw: dict[str, Tensor]) -> Gaussians:
         c = self.config
-        if c["scaling_activation"] != "softplus":
+        if c["scaling_activation"] == "softplus":
+            activated = F.softplus(raw["scaling"] + c["scaling_bias"] + math.log(-math.expm1(-c["scaling_bias"])))
+        elif c["scaling_activation"] == "exp":
+            activated = torch.exp(raw["scaling"] + math.log(c["scaling_bias"]))
+        else:
             raise ValueError(f"scaling activation {c['scaling_activation']!r} is not supported")
-        bias = c["scaling_bias"] + math.log(-math.expm1(-c["scaling_bias"]))
         opacity_bias = math.log(c["opacity_bias"] / (1 - c["opacity_bias"]))
-        scaling = torch.sqrt(F.softplus(raw["scaling"] + bias) ** 2 + c["3d_filter_kernel_size"] ** 2)
+        scaling = torch.sqrt(activated**2 + c["3d_filter_kernel_size"] ** 2)
         rotation = F.normalize(raw["rotation"] + raw["rotation"].new_tensor([1, 0, 0, 0]), dim=-1)
         opacity = torch.sigmoid(raw["opacity"] + opacity_bias)
         return Gaussians(raw["xyz"] - 0.5, raw["features_dc"], scaling, rotation, opacity, raw)
@@ -160,9 +163,9 @@ class SubdivideBlock(nn.Module):
 
     def forward(self, x: Sparse) -> Sparse:
         fine = x.voxels.subdivided
-        # Group norm, activation and the kernel-1 skip commute with copying a row eight times: done on the parents.
-        h = sparse.subdivide(F.silu(self.act_layers[0](x.feats, x.voxels)))
-        h = self.out_layers[0](h, fine)
+        # Group norm, activation, kernel-1 skip and a convolution's products commute with copying a row eight times: done on the parents.
+        parents = torch.arange(len(x.feats), device=fine.device).repeat_interleave(8)
+        h = self.out_layers[0](F.silu(self.act_layers[0](x.feats, x.voxels)), fine, parents)
         h = self.out_layers[3](F.silu(self.out_layers[1](h, fine)), fine)
         skip = x.feats if self.skip_connection is None else self.skip_connection(x.feats, x.voxels)
         return Sparse(h + sparse.subdivide(skip), fine)

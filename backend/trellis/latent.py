@@ -19,10 +19,11 @@ class SparseConv(nn.Module):
         super().__init__()
         self.conv = _ConvWeights(channels, out_channels, kernel)
 
-    def forward(self, x: Tensor, voxels: Voxels) -> Tensor:
+    def forward(self, x: Tensor, voxels: Voxels, source: Tensor | None = None) -> Tensor:
+        """`source`: which row of x each voxel takes its features from, see `sparse.conv3`."""
         if self.conv.weight.shape[1] == 1:
             return sparse.conv1(x, self.conv.weight, self.conv.bias)
-        return sparse.conv3(x, voxels, self.conv.weight, self.conv.bias)
+        return sparse.conv3(x, voxels, self.conv.weight, self.conv.bias, source)
 
 
 class _ConvWeights(nn.Module):
@@ -52,14 +53,14 @@ class SparseResBlock(nn.Module):
         if self.resample == "down":
             x = sparse.downsample(x)
         voxels = x.voxels if fine is None else fine
-        # Norm, activation and skip act on each row alone: on the way up they are done on the few coarse rows and then copied.
-        h, skip = F.silu(self.norm1(x.feats)), self.skip_connection(x.feats)
+        # Norm, activation, skip and the convolution's products act on each row alone: on the way up they are done on the few coarse rows.
+        h, skip, parents = F.silu(self.norm1(x.feats)), self.skip_connection(x.feats), None
         if fine is not None:
-            h, skip = sparse.upsample(h, fine), sparse.upsample(skip, fine)
-        h = self.conv1(h, voxels)
+            parents, skip = fine.coarse[1], sparse.upsample(skip, fine)
+        h = self.conv1(h, voxels, parents)
         m = self.emb_layers(time)
         scale, shift = (m[voxels.batch] if len(m) > 1 else m).chunk(2, dim=-1)
-        h = self.norm2(h) * (1 + scale) + shift
+        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
         return Sparse(self.conv2(F.silu(h), voxels) + skip, voxels)
 
 
@@ -88,23 +89,25 @@ class SlatFlow(FlowTransformer):
         **_: object,
     ) -> None:
         super().__init__()
-        widths = io_block_channels or []
+        widths = list(io_block_channels or [])
+        pairs = list(zip(widths, [*widths[1:], model_channels], strict=True)) if widths else []
+        outer = widths[0] if widths else model_channels
         if pe_mode != "ape" or not use_skip_connection or patch_size != 2 ** len(widths):
             raise ValueError("only absolute positions, skip connections and one block width per halving are supported")
         self.t_embedder = TimestepEmbedder(model_channels)
-        self.input_layer = nn.Linear(in_channels, widths[0])
+        self.input_layer = nn.Linear(in_channels, outer)
         self.input_blocks = nn.ModuleList()
-        for width, wider in zip(widths, [*widths[1:], model_channels], strict=True):
+        for width, wider in pairs:
             self.input_blocks.extend(SparseResBlock(width, model_channels, width) for _ in range(num_io_res_blocks - 1))
             self.input_blocks.append(SparseResBlock(width, model_channels, wider, "down"))
         self.blocks = nn.ModuleList(
             DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross) for _ in range(num_blocks)
         )
         self.out_blocks = nn.ModuleList()
-        for width, wider in zip(reversed(widths), [model_channels, *reversed(widths[1:])], strict=True):
+        for width, wider in reversed(pairs):
             self.out_blocks.append(SparseResBlock(2 * wider, model_channels, width, "up"))
             self.out_blocks.extend(SparseResBlock(2 * width, model_channels, width) for _ in range(num_io_res_blocks - 1))
-        self.out_layer = nn.Linear(widths[0], out_channels)
+        self.out_layer = nn.Linear(outer, out_channels)
 
     def forward(self, x: Sparse, t: Tensor, contexts: list[Context]) -> Sparse:
         h = x.replace(self.input_layer(x.feats).to(self.dtype))
@@ -114,12 +117,11 @@ class SlatFlow(FlowTransformer):
             h = block(h, time)
             skips.append(h)
         feats = h.feats + position_embedding(h.voxels.coords[:, 1:], h.feats.shape[1]).to(self.dtype)
-        for block, context in zip(self.blocks, contexts, strict=True):
-            feats = block(feats, time, context, h.voxels)
-        h = h.replace(feats)
+        h = h.replace(self.run_blocks(feats, time, contexts, h.voxels))
         for block in self.out_blocks:
             skip = skips.pop()
             joined = h.replace(torch.cat([h.feats, skip.feats], -1))
-            h = block(joined, time, skips[-1].voxels if block.resample == "up" else None)
-        feats = F.layer_norm(h.feats.float(), h.feats.shape[-1:]).to(self.dtype)
+            finer = skips[-1] if skips else x
+            h = block(joined, time, finer.voxels if block.resample == "up" else None)
+        feats = F.layer_norm(h.feats, h.feats.shape[-1:])  # on half precision data, unlike in the structure flow
         return x.replace(self.out_layer(feats.float()))

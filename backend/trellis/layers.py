@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,9 +18,9 @@ from .sparse import Voxels
 
 class LayerNorm32(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
-        weight = None if self.weight is None else self.weight.float()
-        bias = None if self.bias is None else self.bias.float()
-        return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
+        if self.weight is None:  # computes in fp32 inside whatever the input is: one kernel in place of three
+            return F.layer_norm(x, self.normalized_shape, None, None, self.eps)
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(x.dtype)
 
 
 class ChannelLayerNorm32(LayerNorm32):
@@ -37,7 +38,12 @@ class HeadRmsNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(heads, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (F.normalize(x.float(), dim=-1) * self.gamma.float() * math.sqrt(x.shape[-1])).to(x.dtype)
+        return head_rms_norm(x, self.gamma)
+
+
+def head_rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
+    """x / |x| * gamma * sqrt(d), in fp32; |x| / sqrt(d) is the root mean square. A row of zeros stays zero."""
+    return (F.rms_norm(x.float(), x.shape[-1:], eps=1e-24) * gamma.float()).to(x.dtype)
 
 
 def position_embedding(positions: Tensor, channels: int) -> Tensor:
@@ -90,16 +96,16 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, voxels: Voxels | None = None) -> Tensor:
         qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
+        if self.window and voxels is not None:
+            return self.to_out(sparse.window_attention(qkv, voxels.windows(*self.window)).flatten(-2))
+        q, k, v = qkv.unbind(-3)
         if self.q_rms_norm is not None and self.k_rms_norm is not None:
-            q, k, v = qkv.unbind(-3)
-            qkv = torch.stack([self.q_rms_norm(q), self.k_rms_norm(k), v], -3)
+            gamma = torch.stack([self.q_rms_norm.gamma, self.k_rms_norm.gamma])
+            q, k = head_rms_norm(qkv[..., :2, :, :], gamma).unbind(-3)
         if voxels is None:
-            q, k, v = qkv.permute(2, 0, 3, 1, 4)
-            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-        elif self.window:
-            y = sparse.window_attention(qkv, voxels.windows(*self.window))
+            y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
         else:
-            y = sparse.full_attention(qkv, voxels)
+            y = sparse.full_attention(q, k, v, voxels.counts)
         return self.to_out(y.flatten(-2))
 
 
@@ -175,9 +181,9 @@ class DitBlock(nn.Module):
         m = self.adaLN_modulation(time)
         m = m[:, None] if voxels is None else m[voxels.batch] if len(m) > 1 else m
         shift1, scale1, gate1, shift2, scale2, gate2 = m.chunk(6, dim=-1)
-        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, voxels)
+        x = torch.addcmul(x, gate1, self.self_attn(torch.addcmul(shift1, self.norm1(x), 1 + scale1), voxels))
         x = x + self._cross(self.norm2(x), context, voxels)
-        return x + gate2 * self.mlp(self.norm3(x) * (1 + scale2) + shift2)
+        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm3(x), 1 + scale2)))
 
     def _cross(self, x: Tensor, context: Context, voxels: Voxels | None) -> Tensor:
         if context.keys_values is None:
@@ -208,11 +214,22 @@ class MixedPrecision(nn.Module):
 
 
 class FlowTransformer(MixedPrecision):
-    """What both flow transformers have: modulated blocks that attend to the picture."""
+    """What both flow transformers have: modulated blocks that attend to the picture.
+
+    `on_block(share)` is called before each block with the share of blocks done; it may raise to stop in the middle of an evaluation.
+    """
 
     blocks: nn.ModuleList
+    on_block: Callable[[float], None] | None = None
 
     def contexts(self, condition: Tensor | None) -> list[Context]:
         """What the blocks make of a condition (b, tokens, channels), once for all steps; None is the zero condition."""
         condition = None if condition is None else condition.to(self.dtype)
         return [cast(DitBlock, block).context(condition) for block in self.blocks]
+
+    def run_blocks(self, x: Tensor, time: Tensor, contexts: list[Context], voxels: Voxels | None = None) -> Tensor:
+        for i, (block, context) in enumerate(zip(self.blocks, contexts, strict=True)):
+            if self.on_block:
+                self.on_block(i / len(contexts))
+            x = block(x, time, context, voxels)
+        return x

@@ -27,11 +27,11 @@ BATCH_NEEDS = 6 * GB
 @dataclass(frozen=True)
 class Plan:
     """keep_all: all networks stay on the device between stages and jobs, else one at a time.
-    batch_guidance: both guidance halves in one evaluation. conv_rows: rows that a sparse convolution gathers at once."""
+    batch_guidance: both guidance halves in one evaluation. scratch: bytes that a sparse operator uses at once."""
 
     keep_all: bool
     batch_guidance: bool
-    conv_rows: int = 1 << 15
+    scratch: int = 1 << 29
 
     def smaller(self) -> Plan | None:
         """The next rung down, or None when there is none left."""
@@ -39,8 +39,8 @@ class Plan:
             return replace(self, batch_guidance=False)
         if self.keep_all:
             return replace(self, keep_all=False)
-        if self.conv_rows > 1 << 11:
-            return replace(self, conv_rows=self.conv_rows >> 2)
+        if self.scratch > 1 << 25:
+            return replace(self, scratch=self.scratch >> 2)
         return None
 
 
@@ -56,7 +56,7 @@ def free_bytes(device: torch.device) -> int | None:
 def choose_plan(mode: str, device: torch.device) -> Plan:
     """`auto` reads the free memory; `low` and `high` are the user's word. Raises BackendError for another mode."""
     if mode == "low":
-        return Plan(keep_all=False, batch_guidance=False)
+        return Plan(keep_all=False, batch_guidance=False, scratch=1 << 28)
     if mode == "high":
         return Plan(keep_all=True, batch_guidance=True)
     if mode != "auto":

@@ -18,7 +18,7 @@ from . import dual_mc, sparse
 from .checkpoint import ENCODER, describe, load_network
 from .decoders import Gaussians
 from .dino import condition
-from .layers import Context
+from .layers import Context, FlowTransformer
 from .memory import Plan, Residents, choose_plan, with_ladder
 from .preprocess import normalise
 from .sampler import SamplerSettings, noise_generator, sample, structure_noise
@@ -149,7 +149,7 @@ class TrellisPipeline:
         return Result(mesh, gaussians, len(voxels), plan)
 
     def _network(self, name: str, plan: Plan) -> Any:
-        sparse.limits.conv_rows = plan.conv_rows
+        sparse.limits.scratch = plan.scratch
         return self.residents.get(name, plan)
 
     def _encode(self, pictures: list[Image.Image], plan: Plan) -> list[Tensor]:
@@ -162,8 +162,8 @@ class TrellisPipeline:
         side = round(flow.pos_emb.shape[0] ** (1 / 3)) * flow.patch
         channels = flow.input_layer.in_features // flow.patch**3
         noise = structure_noise(generator, 1, channels, side).to(self.device)
-        velocity = self._velocity(flow, tokens, settings.multi_image, plan.batch_guidance)
-        x, _, _ = sample(velocity, noise, settings.structure, self._steps(progress, "structure", "Finding the shape"))
+        velocity = self._velocity(flow, flow, tokens, settings.multi_image, plan.batch_guidance)
+        x, _, _ = sample(velocity, noise, settings.structure, self._steps(progress, "structure", "Finding the shape", flow))
         coords = occupied(self._network("sparse_structure_decoder", plan)(x))
         if not len(coords):
             raise BackendError("empty_structure", "TRELLIS found no object in this picture.", "Try another seed or a clearer picture.")
@@ -173,11 +173,10 @@ class TrellisPipeline:
         flow = self._network("slat_flow_model", plan)
 
         def network(x: Tensor, time: Tensor, contexts: list[Context]) -> Tensor:
-            return flow(Sparse(x, voxels), time, contexts).feats
+            return flow(Sparse(x, voxels if len(x) == len(voxels) else voxels.twice), time, contexts).feats
 
-        network.contexts = flow.contexts  # type: ignore[attr-defined]
-        velocity = self._velocity(network, tokens, settings.multi_image, batch=False)
-        x, _, _ = sample(velocity, noise, settings.latent, self._steps(progress, "latent", "Adding detail"))
+        velocity = self._velocity(network, flow, tokens, settings.multi_image, plan.batch_guidance)
+        x, _, _ = sample(velocity, noise, settings.latent, self._steps(progress, "latent", "Adding detail", flow))
         mean, std = (torch.tensor(v, device=self.device) for v in (self.description.mean, self.description.std))
         return Sparse(x * std + mean, voxels)
 
@@ -190,13 +189,13 @@ class TrellisPipeline:
         cubes = decoder(latent)
         return dual_mc.extract(cubes.voxels.coords[:, 1:], cubes.feats, 4 * decoder.resolution)
 
-    def _velocity(self, network: Any, tokens: list[Tensor], multi_image: str, batch: bool) -> Callable:
-        """The guided velocity of a flow network. Keys and values of every picture are computed once, here."""
+    def _velocity(self, network: Callable, flow: FlowTransformer, tokens: list[Tensor], multi_image: str, batch: bool) -> Callable:
+        """The guided velocity of `network(x, time, contexts)`, which runs `flow`. Every picture's keys and values are computed once, here."""
         if multi_image not in ("stochastic", "multidiffusion"):
             raise BackendError(
                 "bad_params", f"There is no way {multi_image!r} to combine pictures.", "Choose stochastic or multidiffusion."
             )
-        positive, negative = [network.contexts(cond) for cond in tokens], network.contexts(None)
+        positive, negative = [flow.contexts(cond) for cond in tokens], flow.contexts(None)
 
         def velocity(x: Tensor, t: float, step: int, guided: bool) -> tuple[Tensor, Tensor | None]:
             time = torch.tensor([1000 * t], dtype=torch.float32, device=x.device)
@@ -207,16 +206,22 @@ class TrellisPipeline:
             if guided and batch:
                 # A block gives items without keys and values the zero condition's constant: one evaluation, both halves.
                 both = network(torch.cat([x, x]), time.expand(2), contexts)
-                return both[:1], both[1:]
+                return both[: len(x)], both[len(x) :]
             return network(x, time, contexts), network(x, time, negative) if guided else None
 
         return velocity
 
     @staticmethod
-    def _steps(progress: Progress, stage: str, message: str) -> Callable[[int, int], None]:
+    def _steps(progress: Progress, stage: str, message: str, flow: FlowTransformer) -> Callable[[int, int], None]:
+        """Progress before every step and, inside it, before every block: that is also where a job is cancelled."""
         begin, end = STAGES[stage]
+        at, words, share_of_step = begin, message, 0.0
 
         def on_step(done: int, steps: int) -> None:
-            progress(stage, begin + (end - begin) * done / steps, f"{message}: step {done + 1} of {steps}")
+            nonlocal at, words, share_of_step
+            share_of_step = (end - begin) / steps
+            at, words = begin + share_of_step * done, f"{message}: step {done + 1} of {steps}"
+            progress(stage, at, words)
 
+        flow.on_block = lambda share: progress(stage, at + share_of_step * share, words)
         return on_step

@@ -20,7 +20,10 @@ from torch.nn import functional as F
 class Limits:
     """What bounds the memory of the operators here; set by the memory plan of a job."""
 
-    conv_rows: int = 1 << 15  # rows gathered at once by a convolution: 27 * rows * channels values are alive
+    scratch: int = 1 << 29  # bytes that a convolution or a norm may use for what it gathers or casts at once
+
+    def rows(self, row_bytes: int) -> int:
+        return max(self.scratch // row_bytes, 1)
 
 
 limits = Limits()
@@ -31,20 +34,23 @@ class Windows:
     """Rows partitioned into windows of similar size, padded: one batch of attention per bucket.
 
     buckets: [(rows (w, length) with -1 for padding, mask (w, 1, 1, length) bool or None when nothing is padded)].
+    place: (n,) where each row stands in all buckets laid end to end.
     """
 
     buckets: list[tuple[Tensor, Tensor | None]]
+    place: Tensor
 
 
 class Voxels:
     """Occupied voxels (n, 4) int64 of a batch, and what follows from them. Rows must be grouped by batch item.
 
     reach: how many steps outside the bounding box a coordinate may be looked up.
+    parent: the set that this one is the subdivision of, if it is one.
     """
 
-    def __init__(self, coords: Tensor, reach: int = 1) -> None:
+    def __init__(self, coords: Tensor, reach: int = 1, parent: Voxels | None = None) -> None:
         self.coords = coords.long()
-        self.reach = reach
+        self.reach, self.parent = reach, parent
         self._windows: dict[tuple[int, int], Windows] = {}
 
     def __len__(self) -> int:
@@ -69,6 +75,8 @@ class Voxels:
     @cached_property
     def _extent(self) -> tuple[Tensor, Tensor]:
         """Lowest coordinate minus the reach, and the extents plus a border on both sides: no neighbour leaves this box."""
+        if not len(self):
+            return self.coords.new_zeros(3), self.coords.new_ones(3)
         low = self.coords[:, 1:].amin(0) - self.reach
         return low, self.coords[:, 1:].amax(0) + self.reach + 1 - low
 
@@ -84,36 +92,57 @@ class Voxels:
 
     def find(self, coords: Tensor) -> Tensor:
         """(m,) the row of each coordinate, or n where the voxel is not occupied."""
+        return self._find(self.keys(coords))
+
+    def _find(self, wanted: Tensor) -> Tensor:
         ordered, rows = self._sorted_keys
-        wanted = self.keys(coords)
+        if not len(self):
+            return torch.zeros_like(wanted)
         at = torch.searchsorted(ordered, wanted).clamp_(max=len(ordered) - 1)
         return torch.where(ordered[at] == wanted, rows[at], len(self))
 
     @cached_property
     def neighbours(self) -> Tensor:
-        """(n, 27) int32 row of the voxel at p + (i-1, j-1, k-1), column 9i + 3j + k; n where there is none.
-
-        Half of the table is looked up, the other half is the same pairs seen from the other end.
-        """
+        """(n, 27) int32 row of the voxel at p + (i-1, j-1, k-1), column 9i + 3j + k; n where there is none."""
+        if self.parent is not None:
+            return self._neighbours_from_parent(self.parent)
         n = len(self)
-        table = torch.full((n, 27), n, dtype=torch.int32, device=self.device)
+        # Half of the table is looked up, the other half is the same pairs seen from the other end. Misses write to a row that is dropped.
+        table = torch.full((n + 1, 27), n, dtype=torch.int32, device=self.device)
         own = torch.arange(n, dtype=torch.int32, device=self.device)
-        table[:, 13] = own
+        table[:n, 13] = own
+        _, (_, height, depth) = self._extent
+        keys = self.keys(self.coords)
         for column in range(13):
             i, j, k = column // 9, column // 3 % 3, column % 3
-            step = torch.tensor([0, i - 1, j - 1, k - 1], device=self.device)
-            rows = self.find(self.coords + step)
-            table[:, column] = rows.int()
-            found = rows < n
-            table[rows[found], 26 - column] = own[found]
-        return table
+            rows = self._find(keys + (((i - 1) * height + j - 1) * depth + k - 1))
+            table[:n, column] = rows
+            table[rows, 26 - column] = own
+        return table[:n]
+
+    def _neighbours_from_parent(self, parent: Voxels) -> Tensor:
+        """The same for a subdivision, without looking anything up: a child's neighbour is a child of its parent's neighbour."""
+        child = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3)
+        step = torch.cartesian_prod(*[torch.arange(3, device=self.device)] * 3) - 1
+        at = child[:, None] + step  # (8, 27, 3) in -1..2, counted from the parent's first child
+        column = ((at.div(2, rounding_mode="floor") + 1) * at.new_tensor([9, 3, 1])).sum(2)
+        sibling = ((at % 2) * at.new_tensor([4, 2, 1])).sum(2)
+        table = parent.neighbours[:, column.flatten()] * 8 + sibling.flatten().int()
+        return table.clamp_(max=len(self)).view(-1, 27)
 
     @cached_property
     def coarse(self) -> tuple[Voxels, Tensor, Tensor]:
         """The set at half resolution (rows in lexicographic order), each fine row's coarse row, and the children counted per coarse row."""
         halved = torch.cat([self.coords[:, :1], self.coords[:, 1:].div(2, rounding_mode="floor")], 1)
-        coords, parents, children = torch.unique(halved, dim=0, sorted=True, return_inverse=True, return_counts=True)
+        coords, parents, children = _unique_rows(halved)
         return Voxels(coords), parents, children
+
+    @cached_property
+    def twice(self) -> Voxels:
+        """The set two times, as two batches one after the other: both halves of guidance in one evaluation."""
+        again = self.coords.clone()
+        again[:, 0] += len(self.counts)
+        return Voxels(torch.cat([self.coords, again]))
 
     @cached_property
     def subdivided(self) -> Voxels:
@@ -121,7 +150,7 @@ class Voxels:
         child = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3)
         fine = self.coords[:, None, 1:] * 2 + child
         batch = self.coords[:, None, :1].expand(-1, 8, 1)
-        return Voxels(torch.cat([batch, fine], 2).reshape(-1, 4))
+        return Voxels(torch.cat([batch, fine], 2).reshape(-1, 4), parent=self)
 
     def windows(self, size: int, shift: int) -> Windows:
         """The rows in windows of `size` voxels a side, the grid moved by `shift`. Order inside a window is that of the rows."""
@@ -131,12 +160,15 @@ class Voxels:
 
     def _partition(self, size: int, shift: int) -> Windows:
         cell = torch.cat([self.coords[:, :1], (self.coords[:, 1:] + shift).div(size, rounding_mode="floor")], 1)
-        _, window, length = torch.unique(cell, dim=0, return_inverse=True, return_counts=True)
+        _, window, length = _unique_rows(cell)
         order = torch.argsort(window, stable=True)
         start = length.cumsum(0) - length
-        buckets = []
+        buckets: list[tuple[Tensor, Tensor | None]] = []
+        place = torch.empty_like(order)
+        laid = 0
         # A window is padded to the longest of its bucket; bounds at powers of two keep the padding under half.
-        bucket = torch.ceil(torch.log2(length.double())).long().clamp_(min=4)
+        bounds = 2 ** torch.arange(4, 63, device=self.device)
+        bucket = torch.searchsorted(bounds, length)
         for level in bucket.unique().tolist():
             chosen = torch.nonzero(bucket == level)[:, 0]
             longest = int(length[chosen].max())
@@ -144,8 +176,25 @@ class Voxels:
             valid = column < length[chosen, None]
             at = (start[chosen, None] + column).clamp_(max=len(self) - 1)
             rows = torch.where(valid, order[at], -1)
+            place[rows[valid]] = laid + torch.nonzero(valid.flatten())[:, 0]
+            laid += rows.numel()
             buckets.append((rows, None if bool(valid.all()) else valid[:, None, None, :]))
-        return Windows(buckets)
+        return Windows(buckets, place)
+
+
+def _unique_rows(coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Distinct (b, x, y, z) rows in lexicographic order, each row's place among them, and how often each occurs."""
+    if not len(coords):
+        empty = coords.new_zeros(0)
+        return coords, empty, empty
+    low = coords.amin(0)
+    size = coords.amax(0) - low + 1
+    # One integer a row: sorting those is many times faster than sorting rows.
+    b, x, y, z = (coords - low).unbind(1)
+    keys, place, count = torch.unique(((b * size[1] + x) * size[2] + y) * size[3] + z, return_inverse=True, return_counts=True)
+    z, keys = keys % size[3], keys // size[3]
+    y, keys = keys % size[2], keys // size[2]
+    return torch.stack([keys // size[1], keys % size[1], y, z], 1) + low, place, count
 
 
 @dataclass
@@ -159,19 +208,41 @@ class Sparse:
         return Sparse(feats, self.voxels)
 
 
-def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Submanifold convolution: (n, in) -> (n, out), weight (out, 3, 3, 3, in), taken over the occupied neighbours only.
+def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, source: Tensor | None = None) -> Tensor:
+    """Submanifold convolution: (m, in) -> (n, out), weight (out, 3, 3, 3, in), taken over the occupied neighbours only.
 
-    Gathers the 27 neighbours of a slice of rows and multiplies once; the slices bound the memory.
+    source (n,): which row of x each voxel's features are (children that copy their parent); None when x has a row per voxel.
+    Narrow inputs are gathered from the 27 neighbours and multiplied once. Where the output is narrower, or several voxels share a row,
+    each row is multiplied by the 27 taps first and the products are gathered and summed: less arithmetic and far less memory.
     """
-    flat = weight.reshape(len(weight), -1)
     table = voxels.neighbours
+    if source is not None:
+        table = torch.cat([source, source.new_tensor([len(x)])]).int()[table]
     padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
-    out = x.new_empty(len(x), len(weight))
-    for rows in range(0, len(x), limits.conv_rows):
-        around = padded[table[rows : rows + limits.conv_rows].long()].flatten(1)
-        out[rows : rows + limits.conv_rows] = F.linear(around, flat, bias)
+    if source is not None or len(weight) < x.shape[1]:
+        return _multiply_then_gather(padded, table, weight, bias)
+    flat = weight.reshape(len(weight), -1)
+    out = x.new_empty(len(table), len(weight))
+    step = limits.rows(flat.shape[1] * x.element_size())
+    for rows in range(0, len(table), step):
+        out[rows : rows + step] = F.linear(padded[table[rows : rows + step]].flatten(1), flat, bias)
     return out
+
+
+def _multiply_then_gather(padded: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """As many taps at once as the limit allows; their products are summed in fp32. The last row of `padded` is zero."""
+    width = len(weight)
+    taps = min(limits.rows(len(padded) * width * padded.element_size()), 27)
+    by_tap = weight.reshape(width, 27, -1).transpose(0, 1)  # (27, out, in)
+    out = padded.new_zeros(len(table), width, dtype=torch.float32)
+    for first in range(0, 27, taps):
+        some = by_tap[first : first + taps]
+        products = F.linear(padded, some.flatten(0, 1)).view(-1, width)  # row r, tap t of these at r * len(some) + t
+        at = table[:, first : first + taps] * len(some) + torch.arange(len(some), dtype=table.dtype, device=table.device)
+        step = limits.rows(at.shape[1] * width * padded.element_size())
+        for rows in range(0, len(at), step):
+            out[rows : rows + step] += products[at[rows : rows + step]].sum(1, dtype=torch.float32)
+    return (out if bias is None else out.add_(bias)).to(padded.dtype)
 
 
 def conv1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -201,38 +272,40 @@ def subdivide(x: Tensor) -> Tensor:
 
 
 def group_norm(x: Tensor, voxels: Voxels, groups: int, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
-    """Group norm over (all voxels of a batch item) x (channels of a group), in fp32."""
+    """Group norm over (all voxels of a batch item) x (channels of a group), in fp32, in slices of rows."""
+    parts = [_group_norm(part, groups, weight.float(), bias.float(), eps) for part in x.split(voxels.counts)]
+    return parts[0] if len(parts) == 1 else torch.cat([x[:0], *parts])
+
+
+def _group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    if not len(x):
+        return x
+    slices = x.split(limits.rows(3 * x.shape[1] * 4))
+    size = len(x) * (x.shape[1] // groups)
+
+    def over_group(per_channel: Tensor) -> Tensor:
+        return (per_channel.view(groups, -1).sum(1, keepdim=True) / size).expand(groups, x.shape[1] // groups).flatten()
+
+    mean = over_group(torch.stack([part.sum(0, dtype=torch.float32) for part in slices]).sum(0))
+    variance = over_group(torch.stack([(part.float() - mean).square_().sum(0) for part in slices]).sum(0))
+    scale = weight * torch.rsqrt(variance + eps)
     out = torch.empty_like(x)
-    start = 0
-    for count in voxels.counts:
-        rows = slice(start, start + count)
-        start += count
-        if count:
-            part = x[rows].float().view(count, groups, -1)
-            variance, mean = torch.var_mean(part, dim=(0, 2), keepdim=True, correction=0)
-            scaled = ((part - mean) * torch.rsqrt(variance + eps)).view(count, -1)
-            out[rows] = (scaled * weight.float() + bias.float()).to(x.dtype)
+    for part, into in zip(slices, out.split(limits.rows(3 * x.shape[1] * 4)), strict=True):
+        into.copy_(torch.addcmul(bias, part.float() - mean, scale))
     return out
 
 
 def window_attention(qkv: Tensor, windows: Windows) -> Tensor:
     """Attention inside each window: qkv (n, 3, heads, d) -> (n, heads, d)."""
-    out = torch.empty_like(qkv[:, 0])
+    parts = [qkv[:0, 0]]
     for rows, mask in windows.buckets:
         q, k, v = qkv[rows].permute(2, 0, 3, 1, 4)  # a padded row repeats the last one; the mask keeps it out of keys
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
-        if mask is None:
-            out[rows.flatten()] = y.flatten(0, 1)
-        else:
-            kept = mask[:, 0, 0]
-            out[rows[kept]] = y[kept]
-    return out
+        parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts)[windows.place]
 
 
-def full_attention(qkv: Tensor, voxels: Voxels) -> Tensor:
-    """Every row attends to all rows of its batch item: qkv (n, 3, heads, d) -> (n, heads, d)."""
-    parts = []
-    for part in qkv.split(voxels.counts):
-        q, k, v = part.permute(1, 2, 0, 3).unsqueeze(1)
-        parts.append(F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1))
-    return torch.cat(parts)
+def full_attention(q: Tensor, k: Tensor, v: Tensor, counts: list[int]) -> Tensor:
+    """Every row attends to all rows of its batch item: each (n, heads, d), `counts` rows an item -> (n, heads, d)."""
+    items = zip(*(rows.transpose(0, 1).unsqueeze(0).split(counts, 2) for rows in (q, k, v)), strict=True)
+    parts = [F.scaled_dot_product_attention(*item)[0].transpose(0, 1) for item in items]
+    return parts[0] if len(parts) == 1 else torch.cat([q[:0], *parts])

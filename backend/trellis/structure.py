@@ -69,9 +69,7 @@ class SparseStructureFlow(FlowTransformer):
         size = x.shape[2:]
         h = self.input_layer(x.flatten(2).transpose(1, 2)) + self.pos_emb
         h, time = h.to(self.dtype), self.t_embedder(t).to(self.dtype)
-        for block, context in zip(self.blocks, contexts, strict=True):
-            h = block(h, time, context)
-        h = h.float()
+        h = self.run_blocks(h, time, contexts).float()
         h = self.out_layer(F.layer_norm(h, h.shape[-1:]))
         return unpatchify(h.transpose(1, 2).unflatten(2, size), self.patch)
 

@@ -21,9 +21,9 @@ from .verify_cases import Case, Comparison, check
 def _embeddings(case: Case) -> list[Comparison]:
     c, got = case.config, {}
     if "coords" in case.arrays:
-        got["ape"] = position_embedding(case.tensor("coords")[:, -3:], c.get("ape_channels", case.arrays["ape"].shape[1]))
+        got["ape"] = position_embedding(case.tensor("coords")[:, -3:], c["ape_channels"])
     if "t" in case.arrays:
-        width = c.get("t_dim", case.arrays["t_emb"].shape[1])
+        width = c["t_dim"]
         got["t_emb"] = timestep_embedding(case.tensor("t"), width, c.get("max_period", 10000))
     return case.compare_recorded(got)
 
