@@ -36,6 +36,7 @@ class Primitive:
     weights: np.ndarray  # (V, 4) float64; zeros when unskinned
     influence_sets: int  # number of JOINTS_n attributes: above 1 means more than 4 influences
     morphs: np.ndarray  # (M, V, 3) float64
+    material: int | None = None
 
 
 class VrmFile:
@@ -177,6 +178,7 @@ class VrmFile:
             weights=weights,
             influence_sets=sum(name.startswith("JOINTS_") for name in attributes),
             morphs=np.asarray(morphs, np.float64).reshape(-1, len(positions), 3),
+            material=primitive.get("material"),
         )
 
     def _parents(self) -> list[int]:
@@ -199,6 +201,10 @@ class VrmFile:
         order = [i for i, parent in enumerate(self.parents) if parent < 0]
         for index in order:
             order.extend(self.json["nodes"][index].get("children", []))
+            if len(order) > len(self.parents):
+                break
+        if sorted(order) != list(range(len(self.parents))):
+            raise VrmFileError("the file's nodes are no tree")
         return order
 
 
