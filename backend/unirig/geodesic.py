@@ -15,12 +15,14 @@ from .shortest_paths import Graph, shortest_paths
 
 @dataclass(frozen=True)
 class GeodesicSettings:
-    """The original's parameters. grid: cells a side of the cube; cell_weight: what a step from cell to cell costs, in its length."""
+    """The original's parameters. grid: cells a side of the cube; cell_weight: what a step from cell to cell costs, in its length;
+    neighbours: cells beside a cell that are looked at; nearest: vertices that a cell may be joined to."""
 
     grid: int = 196
     alpha: float = 0.5
     link_distance: float = 1e-5
     neighbours: int = 6
+    nearest: int = 1
     cell_weight: float = 3.0
     mode: Literal["square", "exp"] = "square"
 
@@ -62,16 +64,10 @@ def make_graph(vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, setti
     start, end, length = (np.concatenate(parts) for parts in zip((start, end, length), links, strict=True))
     # Entries of the same direction add up, as in the original.
     surface = csr_matrix((length, (start, end)), shape=(len(vertices),) * 2)
-    distance, nearest = tree.query(cells, distance_upper_bound=SLACK * size) if len(cells) else (np.zeros(0), np.zeros(0, np.int64))
-    attached = np.flatnonzero((distance > 0) & (distance < SLACK * size))
-    return Graph(
-        surface,
-        cell_neighbours(cells, settings),
-        settings.cell_weight * size,
-        attached,
-        nearest[attached],
-        distance[attached],
-    )
+    distance, nearest = tree.query(cells, range(1, settings.nearest + 1), distance_upper_bound=SLACK * size)
+    near = (distance > 0) & (distance < SLACK * size)
+    neighbours = cell_neighbours(cells, settings)
+    return Graph(surface, neighbours, settings.cell_weight * size, np.nonzero(near)[0], nearest[near], distance[near])
 
 
 def mesh_edges(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,8 +85,11 @@ def linked_vertices(vertices: np.ndarray, tree: cKDTree, limit: float) -> tuple[
 
 
 def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> np.ndarray:
-    """(m, neighbours) the cells beside each cell, -1 where there is none."""
+    """(m, k) the cells beside each cell, -1 where there is none."""
     grid = settings.grid
+    if settings.neighbours < 6:  # not all that lie beside a cell
+        distance, other = cKDTree(cells).query(cells, range(2, settings.neighbours + 2))
+        return np.where((distance > 0) & (distance < SLACK * 2 / grid), other, -1)
     at = np.rint((cells + 1) * (grid / 2) - 0.5).astype(np.int64) + 1
     place = np.full((grid + 2) ** 3, -1, np.int64)
     flat = (at[:, 0] * (grid + 2) + at[:, 1]) * (grid + 2) + at[:, 2]

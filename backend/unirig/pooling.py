@@ -28,10 +28,11 @@ class Pooled:
 
 
 class SerialisedPooling(nn.Module):
-    """stride is a power of two; the coarser cells are in the order of the first curve."""
+    """stride is a power of two; reduce: max, min, mean or sum of the features. The coarser cells are in the order of the first curve."""
 
-    def __init__(self, channels: int, out: int, stride: int = 2) -> None:
+    def __init__(self, channels: int, out: int, stride: int = 2, reduce: str = "max") -> None:
         super().__init__()
+        self.reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
         self.shift = (stride - 1).bit_length()
         self.proj = nn.Linear(channels, out)
         self.norm = nn.Sequential(nn.LayerNorm(out))
@@ -44,7 +45,7 @@ class SerialisedPooling(nn.Module):
         first = torch.argsort(cluster, stable=True)[counts.cumsum(0) - counts]
         projected = self.proj(feats)
         rows = cluster[:, None].expand_as(projected)
-        largest = projected.new_empty(len(counts), projected.shape[1]).scatter_reduce_(0, rows, projected, "amax", include_self=False)
+        joined = projected.new_zeros(len(counts), projected.shape[1]).scatter_reduce_(0, rows, projected, self.reduce, include_self=False)
         mean = coords.new_zeros(len(counts), 3).index_add_(0, cluster, coords) / counts[:, None]
         codes = codes[:, first]
-        return Pooled(cells[first] >> shift, mean, codes, torch.argsort(codes, dim=1, stable=True), cluster, F.gelu(self.norm(largest)))
+        return Pooled(cells[first] >> shift, mean, codes, torch.argsort(codes, dim=1, stable=True), cluster, F.gelu(self.norm(joined)))

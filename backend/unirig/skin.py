@@ -1,247 +1,118 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UniRig's skin network: sampled points and joints to weights (shared/reference/unirig.md 7).
-
-A perceiver sees the whole shape, a point transformer each point, bone tokens look at the shape, points look at bones and shape; a small
-head turns how well point and bone fit, together with the geodesic feature, into a weight. Half precision leaves residuals, norms and
-softmax in fp32 and the point transformer altogether.
-"""
+"""The skin stage: a prepared mesh and a skeleton to at most four weights for each vertex given (shared/reference/unirig.md 7 to 9)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ..trellis.layers import MixedPrecision
-from .encoder import EncoderConfig, Linear, MeshEncoder, fourier
-from .ptv3 import PointTransformer, Points
-from .submanifold import Rule
+from .geodesic import GeodesicSettings, geodesic_weights
+from .prepare import Affine, Prepared, normalisation
+from .resample import nearest_weights, smooth, strongest
+from .sampling import SKIN_SAMPLES, VERTEX_SAMPLES, Samples, normaliser_draws, sample
+from .skin_network import SkinNetwork, build, set_precision
+from .voxels import voxelise
 
-BONE_FREQUENCIES = 6
+__all__ = ["SkinNetwork", "build", "geodesic_feature", "predict", "set_precision", "to_vertices"]
 
-
-class Norm(nn.LayerNorm):
-    """Answers in its input's precision; the statistics are fp32 inside."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+# Shares of the stage, and what the user reads meanwhile.
+FEATURE, NETWORK, VERTICES = 0.0, 0.15, 0.9
 
 
-def normed(*widths: int) -> list[nn.Module]:
-    """Linear, layer norm, GELU from each width to the next."""
-    return [layer for a, b in zip(widths, widths[1:]) for layer in (Linear(a, b), Norm(b), nn.GELU())]
+def geodesic_feature(mesh: Prepared, joints: np.ndarray, settings: GeodesicSettings = GeodesicSettings()) -> np.ndarray:
+    """(V, J) f64 how near each joint is to each vertex of a mesh. It is measured in the cube of the vertices alone."""
+    affine = normalisation(mesh.vertices)
+    vertices = affine.apply(mesh.vertices)
+    cells = voxelise(vertices, mesh.faces, settings.grid)
+    return geodesic_weights(vertices, mesh.faces, cells, affine.apply(joints), settings)
 
 
-class CrossAttention(nn.Module):
-    """Rows of `Wkv` are all keys, then all values, heads first."""
+def predict(
+    model: SkinNetwork,
+    mesh: Prepared,
+    joints: np.ndarray,
+    parents: np.ndarray,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    seed: int,
+    progress: Callable[[float, str], None],
+    samples: int = SKIN_SAMPLES,
+    vertex_samples: int = VERTEX_SAMPLES,
+) -> tuple[np.ndarray, np.ndarray]:
+    """weight_joint (W, 4) int64 and weight (W, 4) f64 for the vertices (W, 3) and triangles (T, 3) given; the network sees `mesh`.
 
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.Wq = Linear(channels, channels)
-        self.Wkv = Linear(channels, 2 * channels)
-        self.out_proj = Linear(channels, channels)
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        q = self.Wq(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k, v = self.Wkv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-
-
-class CrossBlock(nn.Module):
-    """Post-norm: x (b, n, c) fp32 attends to context (b, m, c), then a feed-forward network."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(channels)
-        self.norm2 = nn.LayerNorm(channels)
-        self.attention = CrossAttention(channels, heads)
-        self.ffn = nn.Sequential(Linear(channels, 4 * channels), nn.GELU(), Linear(4 * channels, channels))
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        x = self.norm1(x + self.attention(x, context))
-        return self.norm2(x + self.ffn(x))
-
-
-class BoneEncoder(nn.Module):
-    """Joints (b, j, 3) to tokens (b, j, feat)."""
-
-    def __init__(self, feat: int, embed: int, heads: int, layers: int) -> None:
-        super().__init__()
-        self.bone_encoder = nn.Sequential(nn.Identity(), *normed(3 + 6 * BONE_FREQUENCIES, embed, 4 * embed, feat))
-        self.attn = nn.ModuleList([CrossBlock(feat, heads) for _ in range(layers)])
-
-    def embed(self, joints: Tensor, low: Tensor) -> Tensor:
-        """Tokens that know their joint alone. low (b, 3): the least coordinates of the points."""
-        return self.bone_encoder(fourier(joints - low[:, None], BONE_FREQUENCIES, include_pi=True)).float()
-
-    def forward(self, joints: Tensor, low: Tensor, latents: Tensor) -> Tensor:
-        tokens = self.embed(joints, low)
-        context = torch.cat([tokens, latents], 1)  # what the bones see stays as it was first
-        for block in self.attn:
-            tokens = block(tokens, context)
-        return tokens
-
-
-class WeightHead(nn.Module):
-    """(..., channels) to (..., 1)."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(*normed(channels, hidden, hidden, hidden, hidden), Linear(hidden, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x).float()
-
-
-class SkinNetwork(MixedPrecision):
-    """Parameters are named as in the configuration of the original; defaults are the released sizes.
-
-    num_train_vertex: points whose weights are computed at once, which bounds the memory of the head and changes no result.
+    joints (J, 3), parents (J,) with -1 for a root and parents before children, all in the same coordinates. Rows are finite, sum to 1,
+    strongest first, unused entries are 0. progress(fraction of this stage, message) may raise to stop.
     """
+    progress(FEATURE, "Measuring distances inside the body")
+    near = geodesic_feature(mesh, joints)
+    progress(NETWORK, "Computing skin weights")
+    affine = normalisation(mesh.vertices, joints)
+    rng = np.random.RandomState(seed)
+    normaliser_draws(rng)
+    chosen = sample(replace(mesh, vertices=affine.apply(mesh.vertices).astype(np.float32)), samples, vertex_samples, rng)
 
-    half_parts = ("global_encoder", "out_proj", "bone_encoder", "mesh_bone_attn", "qmesh", "kmesh", "downscale", "skinweight_pred")
+    def on_network(fraction: float) -> None:
+        progress(NETWORK + (VERTICES - NETWORK) * fraction, "Computing skin weights")
 
-    def __init__(
-        self,
-        num_train_vertex: int = 512,
-        feat_dim: int = 768,
-        num_heads: int = 16,
-        grid_size: float = 0.005,
-        mlp_dim: int = 512,
-        num_bone_attn: int = 8,
-        num_mesh_bone_attn: int = 16,
-        bone_embed_dim: int = 1024,
-        voxel_mask: float = 3.0,
-        mesh_encoder: dict[str, Any] | None = None,
-        global_encoder: EncoderConfig | None = None,
-    ) -> None:
-        super().__init__()
-        self.chunk, self.heads, self.cell, self.mask_power = num_train_vertex, num_heads, grid_size, voxel_mask
-        self.mesh_encoder = PointTransformer(**(mesh_encoder or {}))
-        self.global_encoder = MeshEncoder(global_encoder)
-        self.feat_map = nn.Sequential(*normed(self.mesh_encoder.channels, feat_dim))
-        self.out_proj = nn.Sequential(*normed(self.global_encoder.encoder.config.width, feat_dim))
-        self.bone_encoder = BoneEncoder(feat_dim, bone_embed_dim, num_heads, num_bone_attn)
-        self.mesh_bone_attn = nn.ModuleList([CrossBlock(feat_dim, num_heads) for _ in range(num_mesh_bone_attn)])
-        self.qmesh = Linear(feat_dim, feat_dim * num_heads)
-        self.kmesh = Linear(feat_dim, feat_dim * num_heads)
-        self.voxel_skin_embed = nn.Linear(1, num_heads)
-        self.voxel_skin_norm = nn.LayerNorm(num_heads)
-        self.attn_skin_norm = nn.LayerNorm(num_heads)
-        self.downscale = nn.Sequential(*normed(2 * num_heads, num_heads))
-        self.skinweight_pred = WeightHead(num_heads, mlp_dim)
-
-    def latents(self, points: Tensor, normals: Tensor) -> Tensor:
-        """(b, tokens, feat) what the whole shape looks like."""
-        return self.out_proj(self.global_encoder(points, normals)).float()
-
-    def place(
-        self, points: Tensor, rules: tuple[Rule, Rule] | None = None, permutation: Tensor | None = None, orders: Tensor | None = None
-    ) -> Points:
-        """The point transformer's cells and curves for points (b, n, 3)."""
-        return self.mesh_encoder.points(points.flatten(0, 1), [points.shape[1]] * len(points), self.cell, rules, permutation, orders)
-
-    def point_features(self, points: Tensor, normals: Tensor, placed: Points) -> Tensor:
-        """(b, n, feat)."""
-        features = torch.cat([points, normals, torch.zeros_like(points)], -1)
-        return self.feat_map(self.mesh_encoder(features.flatten(0, 1), placed)).unflatten(0, points.shape[:2])
-
-    def fit(self, points: Tensor, bones: Tensor) -> Callable[[slice], Tensor]:
-        """A function of a range of points that gives how well they fit each bone, (b, n, j, heads): attention over the bones per head.
-
-        The product of a point's query with a bone's key is linear in the point's features, so both projections become one narrow
-        matrix per bone and no query is ever computed.
-        """
-        width = points.shape[-1]
-        keys = self.kmesh(bones).unflatten(-1, (self.heads, width))
-        query = self.qmesh.weight.view(self.heads, width, width)
-        matrix = torch.einsum("bjhd,hdc->bcjh", keys, query).flatten(2)
-        offset = torch.einsum("bjhd,hd->bjh", keys, self.qmesh.bias.view(self.heads, width)).flatten(1)
-
-        def attention(rows: slice) -> Tensor:
-            scores = torch.baddbmm(offset[:, None], points[:, rows].to(self.dtype), matrix).float()
-            return F.softmax(scores.unflatten(-1, (-1, self.heads)) / math.sqrt(width), dim=2)
-
-        return attention
-
-    def scores(self, fit: Tensor, geodesic: Tensor) -> Tensor:
-        """fit (b, n, j, heads), geodesic (b, n, j) -> (b, n, j) before the softmax over bones."""
-        embedded = self.voxel_skin_norm(self.voxel_skin_embed(geodesic[..., None]))
-        features = self.downscale(torch.cat([self.attn_skin_norm(fit), embedded], -1))
-        return self.skinweight_pred(features)[..., 0]
-
-    def forward(
-        self,
-        points: Tensor,
-        normals: Tensor,
-        joints: Tensor,
-        parents: Tensor,
-        geodesic: Tensor,
-        bone_counts: list[int] | None = None,
-        placed: Points | None = None,
-        progress: Callable[[float], None] = lambda fraction: None,
-    ) -> Tensor:
-        """points, normals (b, n, 3), joints (b, j, 3), parents (b, j) with -1 for a root, geodesic (b, n, j) -> weights (b, n, j), rows
-        sum to 1. Bones from bone_counts on are padding: they are seen, as in the original, and get no weight. Everything fp32."""
-        latents = self.latents(points, normals)
-        progress(0.1)
-        features = self.point_features(points, normals, placed or self.place(points))
-        progress(0.4)
-        bones = self.bone_encoder(joints, points.amin(1), latents)
-        context = torch.cat([bones, latents], 1)
-        for i, block in enumerate(self.mesh_bone_attn):
-            features = block(features, context)
-            progress(0.4 + 0.4 * (i + 1) / len(self.mesh_bone_attn))
-        fit = self.fit(features, bones)
-        valid = torch.arange(joints.shape[1], device=joints.device) < torch.tensor(
-            bone_counts or [joints.shape[1]] * len(joints), device=joints.device
-        ).unsqueeze(1)
-        out = torch.empty_like(geodesic)
-        for start in range(0, points.shape[1], self.chunk):
-            rows = slice(start, start + self.chunk)
-            scores = self.scores(fit(rows), geodesic[:, rows]).masked_fill(~valid[:, None], -torch.inf)
-            out[:, rows] = self.masked(F.softmax(scores, -1), geodesic[:, rows], parents)
-            progress(0.8 + 0.2 * min(1.0, rows.stop / points.shape[1]))
-        return out
-
-    def masked(self, weights: Tensor, geodesic: Tensor, parents: Tensor) -> Tensor:
-        """Weights (b, n, j) times a power of the geodesic feature of each bone and its children, normalised. A row that the feature
-        rules out altogether stays as the network gave it."""
-        children = torch.zeros_like(geodesic[:, 0]).unsqueeze(1).expand(-1, parents.shape[1], -1).clone()
-        batch, child = torch.nonzero(parents >= 0, as_tuple=True)
-        children[batch, child, parents[batch, child]] = 1
-        near = (geodesic + geodesic @ children).pow(self.mask_power) * weights
-        total = near.sum(-1, keepdim=True)
-        return torch.where(total > 0, near / total, weights)
+    weights = sampled_weights(model, chosen, affine.apply(joints), parents, chosen.interpolate(near), on_network)
+    progress(VERTICES, "Carrying weights to the mesh")
+    result = to_vertices(chosen, weights, affine, vertices, triangles, parents)
+    progress(1.0, "Skin weights done")
+    return result
 
 
-SETTINGS = (
-    "num_train_vertex",
-    "feat_dim",
-    "num_heads",
-    "grid_size",
-    "mlp_dim",
-    "num_bone_attn",
-    "num_mesh_bone_attn",
-    "bone_embed_dim",
-    "voxel_mask",
-)
-POINT_SETTINGS = ("in_channels", "enc_depths", "enc_channels", "enc_num_head", "enc_patch_size", "enable_qknorm", "res_linear")
+@torch.inference_mode()
+def sampled_weights(
+    model: SkinNetwork,
+    samples: Samples,
+    joints: np.ndarray,
+    parents: np.ndarray,
+    near: np.ndarray,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> np.ndarray:
+    """(N, J) f32 weights of samples; joints (J, 3) in their cube, near (N, J) the geodesic feature."""
+    device = next(model.parameters()).device
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)[None]
+
+    bones = torch.from_numpy(np.asarray(parents, np.int64)).to(device)[None]
+    weights = model(tensor(samples.points), tensor(samples.normals), tensor(joints), bones, tensor(near), progress=progress)
+    return weights[0].cpu().numpy()
 
 
-def build(config: dict[str, Any]) -> SkinNetwork:
-    """The network of a configuration in the original's names; {} is the released one. Entries that change no result are ignored."""
-    settings = {name: value for name, value in config.items() if name in SETTINGS}
-    points = {name: value for name, value in config.get("mesh_encoder", {}).items() if name in POINT_SETTINGS}
-    return SkinNetwork(**settings, mesh_encoder=points, global_encoder=EncoderConfig.of(config.get("global_encoder", {})))
+def to_vertices(
+    samples: Samples, weights: np.ndarray, affine: Affine, vertices: np.ndarray, triangles: np.ndarray, parents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (N, J) of samples in the cube to bones and weights (W, 4) of the vertices given, in the coordinates before `affine`.
+
+    Vertices in the same place, as at texture seams, get the same weights.
+    """
+    at, place = welded(affine.apply(vertices).astype(np.float32))
+    faces = place[np.asarray(triangles, np.int64).reshape(-1, 3)]
+    # The network may leave a sample without a number (bad weights, overflow in half precision): it then has no say.
+    sound = np.isfinite(weights).all(1)
+    points, known = (samples.points[sound], weights[sound]) if sound.any() else (samples.points, np.ones_like(weights))
+    first = nearest_weights(points, known, at)
+    smoothed = smooth(first, at, faces, parents)
+    joint, weight = strongest(smoothed)
+    lost = np.flatnonzero(weight.sum(1) < 0.5)  # per bone medians may all be 0: the strongest bone nearby then takes it all
+    if len(lost):
+        joint[lost], weight[lost] = strongest(nearest_weights(points, known, at[lost], neighbours=1))
+    return joint[place], weight[place]
 
 
-def set_precision(model: SkinNetwork, dtype: torch.dtype) -> None:
-    """Half precision for everything but the point transformer, whose attention takes float16 inputs on CUDA."""
-    model.set_dtype(dtype)
-    model.mesh_encoder.set_half_attention(next(model.parameters()).is_cuda)
+def welded(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct places (u, 3) among vertices (w, 3) and the place (w,) of each; what is not finite lies at the origin."""
+    vertices = np.where(np.isfinite(vertices).all(1, keepdims=True), vertices, 0) + np.float32(0)  # -0 becomes 0
+    order = np.lexsort(vertices.T)
+    ordered = vertices[order]
+    new = np.ones(len(ordered), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    place = np.empty(len(ordered), np.int64)
+    place[order] = np.cumsum(new) - 1
+    return ordered[new], place
