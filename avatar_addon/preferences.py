@@ -13,7 +13,6 @@ from .errors import AvatarError
 from .sentences import progress, sentence
 
 INSTALL = "Install Backend"  # the operator's and its task's name
-LABELS = {"missing": INSTALL, "incomplete": "Go On Installing", "outdated": "Update Backend", "broken": INSTALL, "ready": "Update Backend"}
 
 
 def _forget_plan(preferences: AvatarForgePreferences, _context) -> None:
@@ -43,7 +42,7 @@ class AvatarForgePreferences(AddonPreferences):
         state, task = session.environment().state(), context.window_manager.avatar_forge
         installing = task.running and task.title == INSTALL
         box = self.layout.box()
-        sentence(box, context, "Installing the backend" if installing else state.message, "CHECKMARK" if state.ready else "INFO")
+        sentence(box, context, task.stage if installing else state.message, "CHECKMARK" if state.ready else "INFO")
         column = box.column()
         column.enabled = not task.running
         column.use_property_split = True
@@ -68,7 +67,7 @@ class AvatarForgePreferences(AddonPreferences):
             row.operator("screen.userpref_show", text="Network Preferences", icon="PREFERENCES").section = "SYSTEM"
         row = box.row()
         row.scale_y = 1.3
-        row.operator("avatar_forge.install_backend", text=LABELS[state.code], icon="IMPORT").repair = False
+        row.operator("avatar_forge.install_backend", text="Update Backend" if state.ready else INSTALL, icon="IMPORT").repair = False
         if state.code != "missing":
             row.operator("avatar_forge.install_backend", text="Repair Backend", icon="FILE_REFRESH").repair = True
         row = box.row()

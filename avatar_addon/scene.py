@@ -92,16 +92,19 @@ def select(context: bpy.types.Context, active: bpy.types.Object) -> None:
     context.view_layer.objects.active = active
 
 
-def remove(objects: list[bpy.types.Object]) -> None:
-    """Removes objects with their data; for a task that was cancelled."""
-    for obj in objects:
-        data, spare = obj.data, obj.avatar_forge.faceless
+def remove(avatar: Avatar) -> None:
+    """Removes the avatar with all that only it uses; for a task that was cancelled."""
+    meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.faceless) if mesh]
+    materials = {material for mesh in meshes for material in mesh.materials if material}
+    images = {image for material in materials if (image := setup.base_image(material))}
+    armature = avatar.armature.data if avatar.armature else None
+    if armature and vrm_addon.is_available():
+        images.add(vrm_addon.extension(avatar.armature).vrm1.meta.thumbnail_image)
+    for obj in avatar.objects:
         bpy.data.objects.remove(obj)
-        if isinstance(data, bpy.types.Armature):
-            bpy.data.armatures.remove(data)
-        for mesh in (data, spare):
-            if isinstance(mesh, bpy.types.Mesh) and mesh.users == 0:
-                bpy.data.meshes.remove(mesh)
+    bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
+    for items in (materials, images - {None}):
+        bpy.data.batch_remove([item for item in items if not item.users])
 
 
 # Axes: the files are glTF's, (x, y, z) = Blender's (x, z, -y)

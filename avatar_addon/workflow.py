@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +94,8 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
             render.contact_sheet(avatar, request.sheet)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
-            scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()).objects)
+            shutil.rmtree(avatar.record.run_folder, ignore_errors=True)
+            scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()))
         raise
     warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
     return Made(avatar, metrics, warnings, request.vrm, request.sheet)
@@ -99,17 +103,17 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
 
 def generate(context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)) -> Steps:
     """Picture -> a mesh object in the scene with its record. Returns an Avatar without an armature."""
-    folder = jobs.new_job_folder(session.runs_folder())
-    job = jobs.Job(
-        "generate",
-        engine=request.engine,
-        picture=request.picture,
-        out_dir=folder,
-        seed=request.seed,
-        options=request.engine_options,
-        markers=request.markers,
-    )
-    result = yield Wait(job, *span)
+    with _job_folder(session.runs_folder()) as folder:
+        job = jobs.Job(
+            "generate",
+            engine=request.engine,
+            picture=request.picture,
+            out_dir=folder,
+            seed=request.seed,
+            options=request.engine_options,
+            markers=request.markers,
+        )
+        result = yield Wait(job, *span)
     _object_mode()
     obj = scene.import_mesh(Path(result["mesh"]), request.avatar_name, context)
     avatar = Avatar(obj, None)
@@ -123,6 +127,23 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     return avatar
 
 
+@contextlib.contextmanager
+def _job_folder(base: Path) -> Iterator[Path]:
+    """A new folder below `base` that goes away when the job in it fails or is cancelled."""
+    folder = jobs.new_job_folder(base)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _run_folder(avatar: Avatar) -> Path:
+    """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where runs are kept there."""
+    folder = Path(avatar.record.run_folder)
+    return folder if avatar.record.run_folder and folder.is_dir() else session.runs_folder()
+
+
 def rig(
     context, avatar: Avatar, rigger: str, options: dict | None = None, seed: int = 0, metrics: dict | None = None, span=(0.0, 1.0)
 ) -> Steps:
@@ -130,11 +151,11 @@ def rig(
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
     _object_mode()
     restore_faceless(avatar)
-    folder = jobs.new_job_folder(session.runs_folder())
-    mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
-    joints = {name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"}
-    job = jobs.Job("rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {})
-    result = yield Wait(job, *span)
+    with _job_folder(_run_folder(avatar)) as folder:
+        mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
+        joints = {name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"}
+        job = jobs.Job("rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {})
+        result = yield Wait(job, *span)
     _need(avatar)
     _object_mode()
     avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
@@ -204,10 +225,10 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
 
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Searches the face markers on the mesh and stores them."""
-    folder = jobs.new_job_folder(session.runs_folder())
-    mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
-    texture = scene.write_texture(avatar, folder / "texture.png")
-    result = yield Wait(jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span)
+    with _job_folder(_run_folder(avatar)) as folder:
+        mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
+        texture = scene.write_texture(avatar, folder / "texture.png")
+        result = yield Wait(jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span)
     _need(avatar)
     scene.store_face(avatar, scene.face_to_blender(result["face"]))
     scene.add_warnings(avatar, result.get("warnings") or [])

@@ -52,9 +52,9 @@ def test_enabled_disabled_and_enabled_again(bpy, extension):
     for _ in range(3):
         assert bpy.ops.preferences.addon_disable(module=extension.__name__) == {"FINISHED"}
         assert not hasattr(bpy.types.Scene, "avatar_forge")
-        assert not any(hasattr(bpy.types, f"AVATARFORGE_OT_{name}") for name in OPERATORS)
+        assert not any(hasattr(bpy.types, f"AVATAR_FORGE_OT_{name}") for name in OPERATORS)
         assert bpy.ops.preferences.addon_enable(module=extension.__name__) == {"FINISHED"}
-    assert all(hasattr(bpy.types, f"AVATARFORGE_OT_{name}") for name in OPERATORS)
+    assert all(hasattr(bpy.types, f"AVATAR_FORGE_OT_{name}") for name in OPERATORS)
     assert len([handler for handler in bpy.app.handlers.load_pre if handler.__module__.startswith(extension.__name__)]) == 1
 
 
