@@ -16,9 +16,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from .raster import covered
+
 NEIGHBOURS = 24
 CHUNK = 1 << 15  # texels at once: about 60 MB of intermediate values
-PAIRS = 2_000_000  # (triangle, texel) pairs looked at in one go when charts are drawn
 CELL = 0.5  # of the median gaussian: texels this close to each other share their neighbours
 NEAR = 3.0  # gaussians farther along the normal than this, in mean radii of those around, belong to another layer of the surface
 FLOOR = 0.02  # coverage below which the fallback begins to count
@@ -78,30 +79,13 @@ def bake(
 
 def chart_texels(corner_uvs: np.ndarray, size: int) -> Texels:
     """The texel centres inside each triangle's UVs; of two triangles that share one (on an edge), the first has it."""
-    corners = np.stack([corner_uvs[..., 0] * size - 0.5, (1 - corner_uvs[..., 1]) * size - 0.5], -1)  # (column, row); centres are integers
-    first = np.clip(np.ceil(corners.min(1) - 1e-6), 0, size).astype(np.int64)
-    extent = np.maximum(np.clip(np.floor(corners.max(1) + 1e-6) + 1, 0, size).astype(np.int64) - first, 0)
-    area = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    count = extent.prod(1) * (np.abs(area) > 1e-12)
-    order = np.flatnonzero(count)
-    ends = np.cumsum(count[order])
+    corners = np.stack([corner_uvs[..., 0] * size - 0.5, (1 - corner_uvs[..., 1]) * size - 0.5], -1)
     owner_of = np.full(size * size, -1, np.int64)
     bary_of = np.zeros((size * size, 3))
-    start = 0
-    while start < len(order):
-        stop = max(int(np.searchsorted(ends, (ends[start - 1] if start else 0) + PAIRS, "right")), start + 1)
-        some = order[start:stop]
-        owner = np.repeat(some, count[some])
-        local = np.arange(len(owner)) - np.repeat(np.cumsum(count[some]) - count[some], count[some])
-        column, row = first[owner, 0] + local % extent[owner, 0], first[owner, 1] + local // extent[owner, 0]
-        centre = np.stack([column, row], -1)
-        a, b, c = (corners[owner, k] - centre for k in range(3))
-        bary = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], -1) / area[owner, None]
-        index = row * size + column
-        free = np.flatnonzero((bary >= -1e-9).all(1) & (owner_of[index] < 0))
-        index, one = np.unique(index[free], return_index=True)
-        owner_of[index], bary_of[index] = owner[free[one]], bary[free[one]]
-        start = stop
+    for owner, texel, bary in covered(corners, (size, size)):
+        free = np.flatnonzero(owner_of[texel] < 0)
+        texel, first = np.unique(texel[free], return_index=True)
+        owner_of[texel], bary_of[texel] = owner[free[first]], bary[free[first]]
     found = np.flatnonzero(owner_of >= 0)
     return Texels(found // size, found % size, owner_of[found], bary_of[found])
 
@@ -165,7 +149,3 @@ def _matrices(rotation: np.ndarray) -> np.ndarray:
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return np.stack([np.stack(row, -1) for row in rows], 1)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]

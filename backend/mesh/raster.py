@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +59,28 @@ def front_view(vertices: np.ndarray, triangles: np.ndarray, height: int = 640, m
 
 
 def _draw(view: View, vertices: np.ndarray, triangles: np.ndarray) -> None:
-    rows, columns = view.triangle.shape
-    corners = view.to_pixels(vertices)[triangles]  # (T, 3, 2)
     z = vertices[:, 2][triangles]
+    depth = np.full(view.triangle.size, -np.inf)
+    for owner, pixel, bary in covered(view.to_pixels(vertices)[triangles], view.triangle.shape):
+        here = (bary * z[owner]).sum(1)
+        # Nearest last in each pixel; of equals the lowest triangle.
+        order = np.lexsort((-owner, here, pixel))
+        pixel, here = pixel[order], here[order]
+        top = np.flatnonzero(np.r_[pixel[1:] != pixel[:-1], True]) if len(pixel) else np.zeros(0, int)
+        top = top[here[top] > depth[pixel[top]]]
+        chosen = pixel[top]
+        depth[chosen] = here[top]
+        view.triangle.reshape(-1)[chosen] = owner[order][top]
+        view.bary.reshape(-1, 3)[chosen] = bary[order][top]
+    view.depth[...] = np.where(np.isfinite(depth), depth, np.nan).reshape(view.depth.shape)
+
+
+def covered(corners: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """All pixels of a (rows, columns) grid whose centres lie in triangles (T, 3, 2): pixels, x right, y down, centres are integers.
+
+    Yields pieces of triangle (n,), row * columns + column (n,) and barycentric coordinates (n, 3). Triangles without area cover nothing.
+    """
+    rows, columns = shape
     area = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     first = np.clip(np.ceil(corners.min(1)), 0, [columns, rows]).astype(np.int64)
     last = np.clip(np.floor(corners.max(1)) + 1, 0, [columns, rows]).astype(np.int64)
@@ -68,38 +88,19 @@ def _draw(view: View, vertices: np.ndarray, triangles: np.ndarray) -> None:
     count = extent.prod(1) * (np.abs(area) > 1e-12)
     order = np.flatnonzero(count)
     ends = np.cumsum(count[order])
-    depth = np.full(rows * columns, -np.inf)
     start = 0
     while start < len(order):
         done = ends[start - 1] if start else 0
         stop = max(int(np.searchsorted(ends, done + CHUNK, "right")), start + 1)
-        _draw_some(view, depth, order[start:stop], count, first, extent, corners, z, area)
+        some = order[start:stop]
+        owner = np.repeat(some, count[some])
+        local = np.arange(len(owner)) - np.repeat(np.cumsum(count[some]) - count[some], count[some])
+        x, y = first[owner, 0] + local % extent[owner, 0], first[owner, 1] + local // extent[owner, 0]
+        a, b, c = (corners[owner, k] - np.stack([x, y], -1) for k in range(3))
+        bary = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], -1) / area[owner, None]
+        inside = (bary >= -1e-9).all(1)
+        yield owner[inside], (y * columns + x)[inside], bary[inside]
         start = stop
-    view.depth[...] = np.where(np.isfinite(depth), depth, np.nan).reshape(rows, columns)
-
-
-def _draw_some(view, depth, some, count, first, extent, corners, z, area) -> None:
-    number = count[some]
-    owner = np.repeat(some, number)
-    local = np.arange(len(owner)) - np.repeat(np.cumsum(number) - number, number)
-    x = first[owner, 0] + local % extent[owner, 0]
-    y = first[owner, 1] + local // extent[owner, 0]
-    point = np.stack([x, y], -1)
-    a, b, c = (corners[owner, k] - point for k in range(3))
-    bary = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], -1) / area[owner, None]
-    inside = (bary >= -1e-9).all(1)
-    owner, bary = owner[inside], bary[inside]
-    pixel = (y * view.triangle.shape[1] + x)[inside]
-    here = (bary * z[owner]).sum(1)
-    # Nearest last in each pixel; of equals the lowest triangle.
-    order = np.lexsort((-owner, here, pixel))
-    pixel, here = pixel[order], here[order]
-    top = np.flatnonzero(np.r_[pixel[1:] != pixel[:-1], True]) if len(pixel) else np.zeros(0, int)
-    top = top[here[top] > depth[pixel[top]]]
-    chosen = pixel[top]
-    depth[chosen] = here[top]
-    view.triangle.reshape(-1)[chosen] = owner[order][top]
-    view.bary.reshape(-1, 3)[chosen] = bary[order][top]
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -114,14 +114,8 @@ class TrellisGenerator:
         part("write", 0.95, "Writing the mesh")
         path = write_glb(out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture)
         metrics |= {"vertex_count": len(made.vertices), "face_count": len(made.triangles), "texture_resolution": options["texture_size"]}
-        joints = {name: [round(float(v), 6) for v in point] for name, point in made.joints.items()}
-        return GeneratedMesh(
-            path,
-            self.label,
-            {"joints": joints} if joints else {},
-            {name: float(value) for name, value in metrics.items()} | clock.seconds(),
-            weights=self._digests,
-        )
+        all_metrics = {name: float(value) for name, value in metrics.items()} | clock.seconds()
+        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._digests)
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:

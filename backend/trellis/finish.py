@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,17 +24,13 @@ LENGTH = 0.5
 
 @dataclass
 class Finished:
-    """vertices, normals (V, 3) glTF axes, metres; triangles (T, 3); corner_uvs (T, 3, 2); texture (S, S, 3) uint8.
-
-    joints: (3,) by VRM bone name, for what stands there like a person; else empty.
-    """
+    """vertices, normals (V, 3) glTF axes, metres; triangles (T, 3); corner_uvs (T, 3, 2); texture (S, S, 3) uint8."""
 
     vertices: np.ndarray
     triangles: np.ndarray
     normals: np.ndarray
     corner_uvs: np.ndarray
     texture: np.ndarray
-    joints: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def finish(
@@ -59,21 +56,19 @@ def finish(
 
     texture = bake(vertices, triangles, normals, uvs, cloud, texture_size, on_share)
     progress("place", 0.85, "Putting it on its feet")
-    vertices, turned, joints = place(to_gltf(vertices), triangles, height)
-    return Finished(vertices, triangles, turn(to_gltf(normals), turned), uvs, texture, joints)
+    vertices, yaw = place(to_gltf(vertices), triangles, height)
+    return Finished(vertices, triangles, turn(to_gltf(normals), yaw), uvs, texture)
 
 
-def place(vertices: np.ndarray, triangles: np.ndarray, height: float) -> tuple[np.ndarray, int, dict[str, np.ndarray]]:
-    """(V, 3) Y up -> feet at y = 0, `height` metres, in the middle, facing +Z; the yaw it was turned by; joints of a humanoid."""
+def place(vertices: np.ndarray, triangles: np.ndarray, height: float) -> tuple[np.ndarray, int]:
+    """(V, 3) Y up -> feet at y = 0, `height` metres, in the middle, facing +Z; and the degrees it was turned about +Y."""
     size = np.ptp(vertices, axis=0)
     vertices = vertices * (height / max(float(size[1]), LENGTH * float(size.max()), 1e-9))
-    try:
+    yaw, hips = 0, None
+    with contextlib.suppress(BackendError):  # a crate has no hips
         found = find_joints(vertices, triangles)
-        joints, yaw = {name: turn(point, found.yaw) for name, point in found.joints.items()}, found.yaw
-    except BackendError:  # a crate has none
-        joints, yaw = {}, 0
+        yaw, hips = found.yaw, turn(found.joints["hips"], found.yaw)
     vertices = turn(vertices, yaw)
     low, high = vertices.min(0), vertices.max(0)
-    middle = joints.get("hips", (low + high) / 2)  # what a character holds in one hand must not push it aside
-    origin = np.array([middle[0], low[1], middle[2]])
-    return vertices - origin, yaw, {name: point - origin for name, point in joints.items()}
+    middle = (low + high) / 2 if hips is None else hips  # what a character holds in one hand must not push it aside
+    return vertices - [middle[0], low[1], middle[2]], yaw

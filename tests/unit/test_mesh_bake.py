@@ -9,12 +9,14 @@ from scipy.spatial.transform import Rotation
 from skimage.draw import polygon
 from skimage.measure import marching_cubes
 
+from backend.geometric.landmarks import turn
 from backend.mesh.bake import GaussianCloud, bake, chart_texels, colours_at
 from backend.mesh.clean import clean, crumbs, hidden, pieces
 from backend.mesh.glb import vertex_normals, write_glb
 from backend.mesh.simplify import simplify
 from backend.mesh.unwrap import unwrap
-from backend.trellis.finish import finish
+from backend.trellis.finish import finish, place
+from benchmarks.figures import Figure, make
 
 SIDE = 80
 X, Y, Z = np.meshgrid(*3 * [np.linspace(-0.5, 0.5, SIDE)], indexing="ij")
@@ -279,3 +281,17 @@ def test_something_long_is_not_blown_up_to_a_persons_height():
     long = surface(np.maximum(np.hypot(Y, Z) - 0.06, np.abs(X) - 0.45))
     made = finish(*long, gaussians(*long, count=5000), 1000, 512, 1.6, lambda *_: None)
     assert np.ptp(made.vertices, axis=0).max() == pytest.approx(3.2)
+
+
+def test_a_person_is_turned_to_the_front_and_what_one_hand_holds_does_not_push_it_aside():
+    person = make(Figure(arm=20))
+    pole = surface(np.maximum(np.hypot(X, Z) - 0.02, np.abs(Y) - 0.3))
+    vertices = np.concatenate([person.vertices, pole[0] + [0.75, 0.9, 0]])
+    triangles = np.concatenate([person.triangles, pole[1] + len(person.vertices)])
+    for yaw in (0, 90, 270):
+        placed, _ = place(turn(vertices, yaw), triangles, 2.0)
+        feet = placed[placed[:, 1] < 0.1]
+        body = placed[: len(person.vertices)]
+        assert np.ptp(placed[:, 1]) == pytest.approx(2.0) and placed[:, 1].min() == 0
+        assert abs(body[:, [0, 2]].min(0) + body[:, [0, 2]].max(0))[0] < 0.1, "the body is in the middle, not body and pole"
+        assert np.ptp(body[:, 0]) > 2 * np.ptp(body[:, 2]) and feet[:, 2].max() > -feet[:, 2].min(), "arms along X, toes towards +Z"
