@@ -36,7 +36,7 @@ lint: env-backend
 e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and Khronos' validator
 	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e
 
-gui: env-backend  ## A few steps in a real Blender window (needs GUI_BLENDER, see docs/development.md)
+gui: env-backend extension  ## A few steps in a real Blender window (needs GUI_BLENDER, see docs/development.md)
 	$(BACKEND) tests/gui/run.py --out build/gui
 
 extension: env-bpy  ## The installable zip in dist/

@@ -36,8 +36,8 @@ def show(avatar: Avatar, context: bpy.types.Context) -> None:
     select(context, shown(avatar)["mouth"])
 
 
-def take_over(avatar: Avatar) -> None:
-    """Writes the empties' places and sizes into the record, trusts them fully, and removes the empties."""
+def take_over(avatar: Avatar, context: bpy.types.Context) -> None:
+    """Writes the empties' places and sizes into the record, trusts them fully, and removes the empties; the armature becomes active."""
     for part, empty in shown(avatar).items():
         marker = getattr(avatar.record, part)
         marker.center = empty.matrix_world.translation
@@ -45,6 +45,7 @@ def take_over(avatar: Avatar) -> None:
         if part != "mouth":
             marker.half_height = abs(empty.scale.z)
         bpy.data.objects.remove(empty)
+    select(context, avatar.armature)
     avatar.record.has_face = True
     avatar.record.eyes_confidence = avatar.record.mouth_confidence = 1.0
     for k in reversed([k for k, warning in enumerate(avatar.record.warnings) if warning.code == "face"]):

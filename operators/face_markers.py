@@ -49,7 +49,7 @@ class AVATARFORGE_OT_apply_face_markers(_OnRiggedAvatar):
         return True
 
     def execute(self, context: Context) -> set[str]:
-        markers.take_over(scene.need_avatar(context))
+        markers.take_over(scene.need_avatar(context), context)
         return bpy.ops.avatar_forge.face("INVOKE_DEFAULT") if not bpy.app.background else bpy.ops.avatar_forge.face()
 
 

@@ -51,12 +51,14 @@ class AVATARFORGE_PT_face(SidebarPanel, Panel):
         avatar = scene.find_avatar(context)
         return avatar is not None and avatar.armature is not None
 
+    def draw_header(self, context: Context) -> None:
+        record = scene.find_avatar(context).record
+        if record.has_face and min(record.eyes_confidence, record.mouth_confidence) < 0.5:  # the notes say it in words
+            self.layout.label(icon="ERROR")
+
     def draw(self, context: Context) -> None:
         layout = self.layout
         avatar = scene.find_avatar(context)
-        record = avatar.record
-        if record.has_face and min(record.eyes_confidence, record.mouth_confidence) < 0.5:
-            sentence(layout.box(), context, "Eyes or mouth were not found with confidence; check their markers.", "ERROR")
         row = layout.row(align=True)
         row.operator("avatar_forge.show_face_markers")
         row.operator("avatar_forge.apply_face_markers")
@@ -82,7 +84,7 @@ class AVATARFORGE_PT_notes(SidebarPanel, Panel):
 
     def draw(self, context: Context) -> None:
         for warning in scene.find_avatar(context).record.warnings:
-            sentence(self.layout, context, warning.message, "INFO")
+            sentence(self.layout, context, warning.message, "ERROR" if warning.code == "face" else "INFO")
 
 
 CLASSES = (AVATARFORGE_PT_steps, AVATARFORGE_PT_face, AVATARFORGE_PT_notes)

@@ -15,7 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image, ImageDraw
+
 ROOT = Path(__file__).resolve().parents[2]
+PICTURE = ROOT / "examples/companion.png"
 HERE = ROOT / "tests/gui"
 SCENARIOS = ("install", "newcomer", "cancel", "steps", "mistakes")
 SECONDS = 600  # for one scenario; an installation may have to download
@@ -31,6 +34,14 @@ def newest_zip() -> Path:
     return zips[-1]
 
 
+def hide_face(path: Path) -> Image.Image:
+    """The sample picture with nothing where its eyes and mouth are."""
+    picture = Image.open(path).convert("RGBA")
+    width, height = picture.size
+    ImageDraw.Draw(picture).ellipse((0.396 * width, 0.144 * height, 0.602 * width, 0.243 * height), fill=(196, 132, 118))
+    return picture
+
+
 def prepare(shared: Path, fresh: bool) -> dict[str, str]:
     """Fills the folder that the window sees under the same path; returns the environment variables for the window."""
     if fresh:
@@ -38,7 +49,8 @@ def prepare(shared: Path, fresh: bool) -> dict[str, str]:
     for name in ("user", "files", "tools"):
         (shared / name).mkdir(parents=True, exist_ok=True)
     shutil.copytree(HERE, shared / "drivers", dirs_exist_ok=True)
-    shutil.copy(ROOT / "examples/companion.png", shared / "files")
+    shutil.copy(PICTURE, shared / "files")
+    hide_face(PICTURE).save(shared / "files/masked.png")
     (shared / "files/letter.png").write_text("Dear reader, this is a letter and no picture.\n")
     if not (shared / "tools/bin/uv").exists():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(shared / "tools")]

@@ -106,6 +106,16 @@ def tooltip(g, operator, name, **where):
     yield 0.2
 
 
+def front(g):
+    """As one would look at it: from the front, with its colours."""
+    for _window, area in g.areas():
+        if area.type == "VIEW_3D":
+            area.spaces.active.shading.color_type = "TEXTURE"
+    g.move(500, 600)
+    g.key("KP_1", "Home")
+    yield 1.0
+
+
 def rest(g):
     """Takes the mouse off the button: Blender draws one under the mouse as it was when it was pressed."""
     g.move(500, 600)

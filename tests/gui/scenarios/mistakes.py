@@ -2,7 +2,7 @@
 """What goes wrong is said in one sentence; what cannot be pressed says why."""
 
 import bpy
-from window import SHARED, press, settings, sidebar, state, tooltip, until_idle
+from window import SHARED, finish, front, press, settings, sidebar, state, tooltip, until_idle
 
 
 def drive(g):
@@ -25,3 +25,12 @@ def drive(g):
         g.fail("a failed run left objects")
     settings().picture = str(SHARED / "files/nothing.png")
     yield from tooltip(g, "avatar_forge.make_avatar", "no-file")
+
+    settings().picture = str(SHARED / "files/masked.png")
+    yield from press(g, "avatar_forge.make_avatar")
+    yield from finish(g, 120)
+    yield from front(g)
+    yield g.shot("doubtful")
+    record = next(obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar).avatar_forge
+    if not any(warning.code == "face" for warning in record.warnings):
+        g.fail("a face that nobody can see was believed")

@@ -2,7 +2,7 @@
 """The whole way with the mouse: picture, Make Avatar, progress in a living window, the avatar, undo, redo, saved and loaded."""
 
 import bpy
-from window import PICTURE, SHARED, Heartbeat, choose, finish, press, sidebar, state, what_exists
+from window import PICTURE, SHARED, Heartbeat, choose, finish, front, press, sidebar, state, what_exists
 
 
 def drive(g):
@@ -50,13 +50,3 @@ def drive(g):
         g.fail("the loaded file does not know its avatar")
     yield from press(g, "avatar_forge.set_up_vrm")
     yield from finish(g, 60)
-
-
-def front(g):
-    """As one would look at it: from the front, with its colours."""
-    for _window, area in g.areas():
-        if area.type == "VIEW_3D":
-            area.spaces.active.shading.color_type = "TEXTURE"
-    g.move(500, 600)
-    g.key("KP_1", "Home")
-    yield 1.0

@@ -2,7 +2,7 @@
 """Each step's button alone, in order, then the face's markers and the export."""
 
 import bpy
-from window import PICTURE, SHARED, find, finish, press, rest, settings, sidebar
+from window import PICTURE, SHARED, find, finish, front, press, rest, settings, sidebar
 
 STEPS = ("generate", "rig", "pose", "face", "set_up_vrm")
 
@@ -17,10 +17,9 @@ def drive(g):
     for step in STEPS:
         yield from press(g, f"avatar_forge.{step}")
         yield from finish(g, 60)
-        yield from rest(g)
+        yield from front(g)
         yield g.shot(step)
     mesh = next(obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar)
-    mesh.data.shape_keys.key_blocks["aa"].value = 1.0
     bpy.ops.wm.save_as_mainfile(filepath=str(SHARED / "files/momo.blend"))
     yield from press(g, "avatar_forge.export")
     yield 1.0
@@ -33,9 +32,12 @@ def drive(g):
     g.click_at(x, y + 34)  # opens the panel below
     yield 0.6
     yield from press(g, "avatar_forge.show_face_markers", across=0.3)
-    yield from rest(g)
+    g.move(500, 600)
+    g.key("KP_Decimal", "ctrl+KP_Subtract", "ctrl+KP_Subtract")  # looks at the mouth's marker, from not too near
+    yield 1.0
     yield g.shot("markers")
     yield from press(g, "avatar_forge.apply_face_markers", across=0.7)
     yield from finish(g, 60)
     yield from rest(g)
+    mesh.data.shape_keys.key_blocks["aa"].value = 1.0
     yield g.shot("applied")
