@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 BUILT_IN = {
     "generators": {"preview": "backend.preview.engine:PreviewGenerator", "trellis": "backend.trellis.engine:TrellisGenerator"},
-    "riggers": {"geometric": "backend.geometric.rigger:GeometricRigger"},
+    "riggers": {"geometric": "backend.geometric.rigger:GeometricRigger", "unirig": "backend.unirig.engine:UniRigRigger"},
 }
 ENTRY_POINT_MEMBER = {"generators": "generate", "riggers": "rig"}
 

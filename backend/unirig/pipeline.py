@@ -20,7 +20,7 @@ from ..trellis.memory import GB, Plan, Residents, free_bytes, out_of_memory, rel
 from . import checkpoint, grammar, prepare, skin
 from .generate import PRESETS, Decoding, Step, decode, seeded_draw
 from .opt import OptConfig, SkeletonModel
-from .sampling import SKELETON_SAMPLES, VERTEX_SAMPLES, normaliser_draws, sample
+from .sampling import SKELETON_SAMPLES, SKIN_SAMPLES, VERTEX_SAMPLES, normaliser_draws, sample
 from .skeleton import InvalidSequence, Skeleton, detokenise, humanoid_of
 from .tokenizer import Vocabulary
 
@@ -46,8 +46,6 @@ class Settings:
     decoding: Decoding = PRESETS["quality"]
     strict: bool = True
     attempts: int = 3
-    points: int = SKELETON_SAMPLES
-    vertex_points: int = VERTEX_SAMPLES
 
 
 @dataclass
@@ -93,12 +91,17 @@ class UniRigPipeline:
         self.vocabulary = Vocabulary.of_size(OptConfig.of(self._config("skeleton")).vocabulary)
 
     def _config(self, kind: str) -> dict[str, Any]:
-        """Sizes other than the released ones stand in a model.json beside the checkpoint, in the original's words."""
+        """Sizes other than the released ones stand in a model.json beside the checkpoint, in the original's words; `samples` is ours."""
         path = (self.folder / CHECKPOINTS[kind]).with_name("model.json")
         try:
             return json.loads(path.read_text()) if path.exists() else {}
         except ValueError as error:
             raise BackendError("bad_weights", f"The description {path} is damaged ({error}).", checkpoint.REPAIR) from error
+
+    def _samples(self, kind: str, default: int) -> tuple[int, int]:
+        """How many points a network sees, and how many of them at most are vertices."""
+        total, vertices = self._config(kind).get("samples", (default, VERTEX_SAMPLES))
+        return total, vertices
 
     def _load(self, kind: str) -> nn.Module:
         source, config = CHECKPOINTS[kind], self._config(kind)
@@ -132,8 +135,9 @@ class UniRigPipeline:
 
         on_skin(0.0, "Loading the skin network")
         seed = (BASE_SEED + settings.seed) % 2**32
+        count = self._samples("skin", SKIN_SAMPLES)
         weight_joint, weight = self._staged(
-            lambda: skin.predict(self._network("skin"), mesh, joints, skeleton.parents, local, triangles, seed, on_skin)
+            lambda: skin.predict(self._network("skin"), mesh, joints, skeleton.parents, local, triangles, seed, on_skin, *count)
         )
         if not self._plan().keep_all:
             self.residents.drop()
@@ -193,7 +197,7 @@ class UniRigPipeline:
         normaliser_draws(rng)
         affine = prepare.normalisation(mesh.vertices)
         cube = prepare.Prepared(affine.apply(mesh.vertices).astype(np.float32), mesh.faces, mesh.vertex_normals, mesh.face_normals)
-        samples = sample(cube, settings.points, settings.vertex_points, rng)
+        samples = sample(cube, *self._samples("skeleton", SKELETON_SAMPLES), rng)
         latents = model.encode(*(torch.from_numpy(part).to(self.device)[None] for part in (samples.points, samples.normals)))
         v = self.vocabulary
         start = [v.bos, v.class_token(settings.class_name)]
