@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -61,10 +62,10 @@ class TrellisGenerator:
     def unavailable_reason(self) -> str:
         if importlib.util.find_spec("torch") is None:
             return "PyTorch is not installed in the backend's environment."
-        if VARIABLE not in os.environ:
+        folder = own_checkpoint()
+        if folder is None:
             return models.unavailable_reason("trellis")
-        there = (Path(os.environ[VARIABLE]) / "pipeline.json").is_file()
-        return "" if there else f"There is no pipeline.json in {os.environ[VARIABLE]} ({VARIABLE})."
+        return "" if (folder / "pipeline.json").is_file() else f"There is no pipeline.json in {folder} ({VARIABLE})."
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory, empty_structure, and those of
@@ -87,11 +88,9 @@ class TrellisGenerator:
         device = choose_device(options["device"])
         dtype = choose_dtype(options["dtype"], device)
         progress("weights", 0.0, "Checking the weights")
-        if chosen := os.environ.get(VARIABLE):
-            folder, digests = Path(chosen), digests_of(Path(chosen))
-        else:
-            folder = models.folder("trellis", progress)
-            digests = models.digests("trellis")
+        own = own_checkpoint()
+        folder = own or models.folder("trellis", progress)
+        digests = digests_of(own) if own else models.digests("trellis")
         made_from = (folder, device, dtype, digests)
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit
@@ -155,13 +154,26 @@ def _wrong(name: str, wanted: str) -> BackendError:
     return BackendError("bad_params", f"The option {name!r} must be {wanted}.", "Correct it and try again.")
 
 
+def own_checkpoint() -> Path | None:
+    """The folder named by AVATAR_FORGE_TRELLIS, if any."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen) if chosen else None
+
+
 def digests_of(folder: Path) -> dict[str, str]:
     """SHA-256 of the weights in a checkpoint folder that `backend.models` does not look after, by path in it."""
     digests = {}
     for path in sorted(folder.rglob("*.safetensors")):
-        with path.open("rb") as file:
-            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+        stat = path.stat()
+        digests[path.relative_to(folder).as_posix()] = _digest(path, stat.st_size, stat.st_mtime_ns)
     return digests
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, size: int, modified: int) -> str:
+    """Of a file as it was with that size and time: gigabytes are read once a process, not once a job."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class StageClock:
