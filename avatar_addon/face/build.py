@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,14 @@ import numpy as np
 from ..errors import AvatarError
 from ..mesh_arrays import SkinnedMesh
 from .markers import Face, read_face
-from .shapes import make_shapes
+from .mouth import cut_mouth, follow_lips
+from .refine import Skin, refine, split_along
+from .shapes import LID_BAND, lid_rim, make_shapes
 from .surface import DepthMap, front_layer, front_map, smoothstep
 
+PARTS = ("Mouth", "Tongue", "Teeth")
+EDGES_IN_MOUTH = 13
+EDGES_IN_EYE = 4  # in half the eye's height
 HEAD_WEIGHT = (0.25, 0.75)  # from nothing moves to everything does
 
 
@@ -38,18 +43,75 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
     if not seen.is_seen(places).all():
         raise AvatarError("A face marker is not in front of the character; move it onto the face.", "face_markers")
-    moving = front_layer(points, data.triangles, seen, face) * _head_share(data, head_group)
-    shapes = make_shapes(points, points[:, 1] < 0, moving, seen, face, True)
-    keys = {name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()}
-    return BuiltFace(replace(data, shape_keys=keys), _on_surface(landmarks, face, seen), [])
+    skin = Skin(
+        points,
+        data.triangles,
+        data.corner_uvs,
+        data.material_index,
+        _rigged(data, head_group),
+        front_layer(points, data.triangles, seen, face),
+    )
+    head = data.groups.index(head_group)
+    materials = _with_mouth(data.materials)
+    _refine_eyes(skin, face)
+    mouth, warnings = None, []
+    at_mouth = skin.front & (np.hypot(skin.points[:, 0], skin.points[:, 1]) < 0.5 * face.width)
+    if at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5:
+        refine(skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH)
+        mouth = cut_mouth(skin, face, seen, head, {name: materials.index(name) for name in PARTS})
+    if mouth is None:
+        message = "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the face."
+        warnings.append({"code": "no_mouth", "message": message})
+    lower = skin.points[:, 1] < 0
+    if mouth:
+        lower[mouth.lower] = True
+    moving = skin.front * _head_share(skin.weights[:, head])
+    shapes = make_shapes(skin.points, lower, moving, seen, face, mouth.slit if mouth else None)
+    if mouth:
+        for shape in shapes.values():
+            follow_lips(skin, mouth, face, seen, shape)
+    mesh = SkinnedMesh(
+        vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
+        triangles=skin.triangles,
+        corner_uvs=skin.corner_uvs,
+        material_index=skin.material,
+        materials=materials if mouth else list(data.materials),
+        groups=list(data.groups),
+        weights=skin.weights,
+        shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
+    )
+    return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings)
 
 
-def _head_share(data: SkinnedMesh, head_group: str) -> np.ndarray:
-    """(V,) 0 to 1, smoothly to 0 where the head's skin ends."""
+def _refine_eyes(skin: Skin, face: Face) -> None:
+    """Edges fine enough to fold at the lids, and vertices along the rims of the eyes."""
+    for eye in face.eyes:
+        centre, size = np.array([eye.u, eye.v]), np.array([eye.half_width, eye.half_height])
+        low, high = centre - size * [1.1, 1.5], centre + size * [1.1, 1 + LID_BAND]
+        refine(skin, low, high, max(eye.half_height / EDGES_IN_EYE, eye.half_width / 12))
+        for sign in (1.0, -1.0):
+
+            def above(uv: np.ndarray, sign: float = sign, centre: np.ndarray = centre, size: np.ndarray = size) -> np.ndarray:
+                a, b = ((uv - centre) / size).T
+                return b - sign * lid_rim(a)
+
+            split_along(skin, centre - size * [0.97, 1.2], centre + size * [0.97, 1.2], above)
+
+
+def _with_mouth(materials: list[str]) -> list[str]:
+    return [*materials, *(name for name in PARTS if name not in materials)]
+
+
+def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
     if data.weights is None or head_group not in data.groups:
         raise AvatarError("No skin follows the head; rig the avatar first.", "no_rig")
+    return data.weights
+
+
+def _head_share(weight: np.ndarray) -> np.ndarray:
+    """(V,) 0 to 1, smoothly to 0 where the head's skin ends."""
     low, high = HEAD_WEIGHT
-    return smoothstep((data.weights[:, data.groups.index(head_group)].astype(np.float64) - low) / (high - low))
+    return smoothstep((weight.astype(np.float64) - low) / (high - low))
 
 
 def _on_surface(landmarks: Mapping[str, Any], face: Face, seen: DepthMap) -> dict[str, Any]:

@@ -28,6 +28,14 @@ class Lips:
 
 
 @dataclass(frozen=True)
+class Slit:
+    """Where the mouth opens: u of its middle, and half its width."""
+
+    middle: float
+    half: float
+
+
+@dataclass(frozen=True)
 class Eyes:
     """A shape of the eyes. close: of the upper lid, 1 is shut, negative opens wider; slant: how much more the lid closes at the nose than
     outside; brow, brow_slant: how far the brows rise in eye distances, and how much more so at the nose; squint: the lower lid's rise."""
@@ -65,21 +73,24 @@ STEEPEST = 0.85  # a fold of the skin is kept this far away
 LEAST = 0.0015  # mouth widths; smaller displacements are left out
 
 
-def make_shapes(points: np.ndarray, lower: np.ndarray, moving: np.ndarray, seen: DepthMap, face: Face, visemes: bool) -> dict[str, np.ndarray]:
+def make_shapes(
+    points: np.ndarray, lower: np.ndarray, moving: np.ndarray, seen: DepthMap, face: Face, slit: Slit | None
+) -> dict[str, np.ndarray]:
     """name -> (V, 3) displacements in metres, of the face's skin.
 
-    points: (V, 3) as (u, v, d); lower: (V,) what follows the lower lip; moving: (V,) from 0 to 1, 0 off the face's front.
+    points: (V, 3) as (u, v, d); lower: (V,) what follows the lower lip; moving: (V,) from 0 to 1, 0 off the face's front;
+    slit: the opening of the mouth; without one there are no visemes.
     """
     at = np.flatnonzero(moving > 0)
     skin, below, amount = points[at], lower[at], moving[at, None]
     shapes: dict[str, Callable[[], np.ndarray]] = {}
-    if visemes:
-        shapes |= {name: lambda lips=lips: lip_field(skin[:, :2], below, face, lips) for name, lips in VISEMES.items()}
+    if slit:
+        shapes |= {name: lambda lips=lips: lip_field(skin[:, :2], below, face, slit, lips) for name, lips in VISEMES.items()}
     for eye in face.eyes:
         shapes["blink" + eye.side] = lambda eye=eye: lid_field(skin[:, :2], eye, Eyes(1.0))
     for name, (lips, eyes) in EMOTIONS.items():
-        shut = lips if visemes else Lips(widen=lips.widen, corners=lips.corners)
-        shapes[name] = lambda lips=shut, eyes=eyes: lip_field(skin[:, :2], below, face, lips) + eyes_field(skin[:, :2], face, eyes)
+        shut = lips if slit else Lips(widen=lips.widen, corners=lips.corners)
+        shapes[name] = lambda lips=shut, eyes=eyes: lip_field(skin[:, :2], below, face, slit, lips) + eyes_field(skin[:, :2], face, eyes)
     for name, direction in LOOKS.items():
         shapes[name] = lambda direction=direction: gaze_field(skin[:, :2], face, direction)
     out = {}
@@ -99,15 +110,16 @@ def on_surface(points: np.ndarray, field: np.ndarray, seen: DepthMap) -> np.ndar
     return np.column_stack([moved, field[:, 2] + np.clip(change, -most, most)])
 
 
-def lip_field(uv: np.ndarray, lower: np.ndarray, face: Face, lips: Lips) -> np.ndarray:
+def lip_field(uv: np.ndarray, lower: np.ndarray, face: Face, slit: Slit | None, lips: Lips) -> np.ndarray:
     """(N, 3) how the skin around the mouth moves for a shape of the mouth."""
     w = face.width
     u, v = uv.T / w
     below = LOWER_REACH * face.chin / w
     reach = np.where(lower, below, UPPER_REACH)
     distance = np.clip(np.abs(v) / reach, 0, 1)
-    half = 0.5 * (1 + np.where(lower, 0.7, 0.5) * distance)  # the jaw is wider than the mouth
-    across = np.sqrt(np.clip(1 - (u / half) ** 2, 0, 1))
+    middle, half = (slit.middle / w, slit.half / w) if slit else (0.0, 0.5)
+    wide = half * (1 + np.where(lower, 0.7, 0.5) * distance)  # the jaw is wider than the mouth
+    across = np.sqrt(np.clip(1 - ((u - middle) / wide) ** 2, 0, 1))
     fall = 0.5 * (1 + np.cos(np.pi * distance))
     steepest = STEEPEST * 2 / np.pi
     opening = np.where(lower, -min(lips.lower, steepest * below), min(lips.upper, steepest * UPPER_REACH))

@@ -122,9 +122,10 @@ def _blurred(grid: np.ndarray, radius: int) -> np.ndarray:
         for axis in (0, 1):
             padded = np.pad(grid, [(radius + 1, radius) if k == axis else (0, 0) for k in (0, 1)], mode="edge")
             total = np.cumsum(padded, axis)
-            grid = (np.take(total, range(2 * radius + 1, total.shape[axis]), axis) - np.take(
-                total, range(total.shape[axis] - 2 * radius - 1), axis
-            )) / (2 * radius + 1)
+            grid = (
+                np.take(total, range(2 * radius + 1, total.shape[axis]), axis)
+                - np.take(total, range(total.shape[axis] - 2 * radius - 1), axis)
+            ) / (2 * radius + 1)
     return grid
 
 
