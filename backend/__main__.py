@@ -10,6 +10,10 @@ import sys
 COMMANDS = {
     "worker": "backend.commands:worker",
     "hello": "backend.commands:hello",
+    "promote": "backend.record_commands:promote",
+    "register": "backend.record_commands:register",
+    "sync": "backend.record_commands:sync",
+    "rerun": "backend.record_commands:rerun",
     "models": "backend.commands:models",
 }
 

@@ -103,7 +103,7 @@ def check_report(report: dict[str, Any] | None, override: str) -> dict[str, Any]
     failed = [name for name, found in status.items() if found not in ("PASS", "WARN")]
     if failed and not override.strip():
         listed = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-        raise BackendError("report_failed", f"The report card fails: {listed}.", "Correct the avatar, or give a reason to promote it anyway.")
+        raise BackendError("report_failed", f"The report card fails: {listed}.", "Correct the avatar or give a reason to promote it.")
     values = list(status.values())
     return {"pass": values.count("PASS"), "warn": values.count("WARN"), "fail": len(failed)}
 
@@ -247,10 +247,9 @@ class _Upload:
 
     def _send_parts(self) -> None:
         """The parts that the server has not got yet. What they become is only decided at the commit."""
-        upload, present = self.pending.data.get("upload"), {}
-        if upload:
-            present = self._present_parts(upload)
-        if not upload or present is None:
+        upload = self.pending.data.get("upload")
+        present = self._present_parts(upload) if upload else None
+        if present is None:
             upload, present = self.store.call("create_multipart_upload", self.key, **self._headers())["UploadId"], {}
             self.pending.update(upload=upload, parts={})
         count = -(-self.size // self.part)
@@ -271,7 +270,8 @@ class _Upload:
 
     def _present_parts(self, upload: str) -> dict[str, str] | None:
         """Parts that arrived and are ours, {number: ETag}; None when the server does not know the upload any more."""
-        ours, found, marker = self.pending.data.get("parts") or {}, {}, 0
+        ours, marker = self.pending.data.get("parts") or {}, 0
+        found: dict[str, str] = {}
         while True:
             try:
                 answer = self.store.call("list_parts", self.key, UploadId=upload, PartNumberMarker=marker)
@@ -329,7 +329,7 @@ class _Upload:
                 with contextlib.suppress(BackendError, MissingError, ExistsError):
                     self.store.call("delete_object", self.key)
             self.pending.forget()
-            raise BackendError("damaged", f"{self.key} did not arrive as it was sent.", "Promote it again; if that repeats, check the server.")
+            raise BackendError("damaged", f"{self.key} did not arrive as it was sent.", "Promote again; if that repeats, check the server.")
         if (answer.get("ContentType"), answer.get("CacheControl")) != (CONTENT_TYPE, CACHE_CONTROL):
             log.warning("%s: the server did not keep content type or cache control", self.key)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """index.json of a bucket: every promoted model, for whoever wants to list them without the right to list the bucket.
 
-    {"format": 1, "models": [{"name", "version", "key", "file", "sha256", "size", "run_id", "promoted_at", "report", "override"}, ...]}
+{"format": 1, "models": [{"name", "version", "key", "file", "sha256", "size", "run_id", "promoted_at", "report", "override"}, ...]}
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Credentials come from boto3's own chain (environment, profile, instance) and are
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import logging
 import random
@@ -33,7 +34,7 @@ PROMOTION_ID = "promotion-id"
 
 @dataclass(frozen=True)
 class Target:
-    """Where to. endpoint: URL of an S3-compatible server, "" for Amazon's; prefix: folder in the bucket; profile: of boto3, "" for the default."""
+    """Where to. endpoint: URL of an S3-compatible server, "" for Amazon's; prefix: folder in it; profile: of boto3, "" for its own."""
 
     bucket: str
     endpoint: str = ""
@@ -139,7 +140,7 @@ class Store:
         self.call("put_object", key, Body=body, ChecksumSHA256=checksum, **arguments)
 
     def has_conditional_writes(self, multipart: bool) -> bool:
-        """Whether the server honours If-None-Match and If-Match, seen by trying them on an object of our own. Some ignore them and overwrite."""
+        """Whether the server honours If-None-Match and If-Match, tried on an object of our own. Some ignore them and overwrite."""
         key, body = self.target.key(PROBE), b"Avatar Forge tries here whether this server refuses to overwrite.\n"
         never = {"IfMatch": '"00000000000000000000000000000000"'}
         try:
@@ -189,7 +190,7 @@ class Store:
             self.put(mine, b"")
             try:
                 if not self._others(folder, mine):
-                    yield lambda: _still_fresh(began)
+                    yield functools.partial(_still_fresh, began)
                     return
             finally:
                 self.call("delete_object", mine)
@@ -240,7 +241,9 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
         what = "has expired" if code in ("ExpiredToken", "TokenRefreshRequired") else "is wrong"
         return BackendError("wrong_key", f"The access key for {where} {what}.", "Correct it in the environment or in the profile.")
     if code in ("RequestTimeTooSkewed", "RequestExpired"):
-        return BackendError("clock_skew", f"This machine's clock and that of {where} differ too much.", "Set the clock, then promote again.")
+        return BackendError(
+            "clock_skew", f"This machine's clock and that of {where} differ too much.", "Set the clock, then promote again."
+        )
     if code == "NoSuchBucket":
         return BackendError("no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name or have it made.")
     if code == "NoSuchUpload":
@@ -266,7 +269,9 @@ def explain_way(error: Exception, target: Target) -> BackendError:
         hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials."
         return BackendError("no_credentials", "There is no access key for the storage.", hint)
     if name in ("ProfileNotFound", "ConfigParseError", "ConfigNotFound"):
-        return BackendError("no_credentials", f"The profile {target.profile or 'default'} cannot be read.", "Check ~/.aws/credentials and config.")
+        return BackendError(
+            "no_credentials", f"The profile {target.profile or 'default'} cannot be read.", "Check ~/.aws/credentials and config."
+        )
     if name == "SSLError":
         hint = "Check its address and certificate; AWS_CA_BUNDLE names a file with a certificate authority of your own."
         return BackendError("tls", f"The certificate of {where} is not to be trusted.", hint)
