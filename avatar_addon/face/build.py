@@ -14,7 +14,7 @@ from ..mesh_arrays import SkinnedMesh
 from .markers import Face, read_face
 from .mouth import cut_mouth, follow_lips
 from .refine import Skin, refine, split_along
-from .shapes import LID_BAND, lid_rim, make_shapes
+from .shapes import LID_BAND, LID_BOTTOM, LID_SLICE, LID_TOP, LOWER_BAND, lid_lines, make_shapes
 from .surface import DepthMap, front_layer, front_map, smoothstep
 
 PARTS = ("Mouth", "Tongue", "Teeth")
@@ -87,15 +87,10 @@ def _refine_eyes(skin: Skin, face: Face) -> None:
     """Edges fine enough to fold at the lids, and vertices along the rims of the eyes."""
     for eye in face.eyes:
         centre, size = np.array([eye.u, eye.v]), np.array([eye.half_width, eye.half_height])
-        low, high = centre - size * [1.1, 1.5], centre + size * [1.1, 1 + LID_BAND]
+        low, high = centre - size * [1.15, LID_BOTTOM + LOWER_BAND], centre + size * [1.15, LID_TOP + LID_BAND]
         refine(skin, low, high, max(eye.half_height / EDGES_IN_EYE, eye.half_width / 12))
-        for sign in (1.0, -1.0):
-
-            def above(uv: np.ndarray, sign: float = sign, centre: np.ndarray = centre, size: np.ndarray = size) -> np.ndarray:
-                a, b = ((uv - centre) / size).T
-                return b - sign * lid_rim(a)
-
-            split_along(skin, centre - size * [0.97, 1.2], centre + size * [0.97, 1.2], above)
+        for line in lid_lines(eye):
+            split_along(skin, centre - size * [1.08, LID_BOTTOM + 0.1], centre + size * [1.08, LID_TOP + LID_SLICE + 0.1], line)
 
 
 def _with_mouth(materials: list[str]) -> list[str]:

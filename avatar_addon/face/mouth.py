@@ -20,7 +20,7 @@ BACK_HEIGHT = 0.72  # where the pocket's back is in the open mouth: 0 with the u
 TONGUE_WIDTH = 0.72  # of the pocket's width
 LIP_THICKNESS = 0.035  # mouth widths between the skin and what is behind it
 TEETH_WIDTH, TEETH_COLUMNS = 0.74, 14
-TEETH_TOP, TEETH_BOTTOM, TEETH_THICKNESS = 0.2, -0.075, 0.05  # mouth widths
+TEETH_TOP, TEETH_BOTTOM, TEETH_THICKNESS = 0.2, -0.03, 0.05  # mouth widths
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -49,25 +50,30 @@ class Eyes:
 
 VISEMES = {
     "aa": Lips(0.50, 0.09, -0.04, 0.0),
-    "ih": Lips(0.20, 0.05, 0.10),
+    "ih": Lips(0.18, 0.07, 0.18, 0.0, 0.03),
     "ou": Lips(0.20, 0.06, -0.42, 0.06),
     "ee": Lips(0.16, 0.10, 0.26, 0.0, 0.07),
-    "oh": Lips(0.42, 0.09, -0.26, 0.03),
+    "oh": Lips(0.42, 0.09, -0.30, 0.05),
 }
 EMOTIONS = {
     "happy": (Lips(0.03, 0.0, 0.10, 0.0, 0.20), Eyes(0.30, 0.0, 0.03, 0.0, 0.45)),
-    "angry": (Lips(0.0, 0.0, -0.06, 0.0, -0.13), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
-    "sad": (Lips(0.0, 0.0, -0.08, 0.0, -0.17), Eyes(0.26, -0.50, 0.03, 0.15)),
+    "angry": (Lips(0.0, 0.0, -0.06, 0.0, -0.18), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
+    "sad": (Lips(0.0, 0.0, -0.08, 0.0, -0.24), Eyes(0.26, -0.50, 0.03, 0.15)),
     "relaxed": (Lips(0.0, 0.0, 0.06, 0.0, 0.11), Eyes(0.55, 0.0, 0.02)),
-    "surprised": (Lips(0.34, 0.08, -0.20, 0.02), Eyes(-0.28, 0.0, 0.13)),
+    "surprised": (Lips(0.34, 0.08, -0.20, 0.02), Eyes(-0.12, 0.0, 0.13)),
 }
 LOOKS = {"lookUp": (0.0, 1.0), "lookDown": (0.0, -1.0), "lookLeft": (1.0, 0.0), "lookRight": (-1.0, 0.0)}
 
 LOWER_REACH = 1.15  # of the way to the chin that follows the lower lip
 UPPER_REACH = 0.55  # mouth widths above the mouth that follow the upper lip
+# Of the eyes' marked size: lashes and liner, which are painted around the eye, close with it.
+LID_WIDTH, LID_TOP, LID_BOTTOM = 1.12, 1.4, 1.15
 LID_LINE = -0.5  # where the lids meet, in half heights from the middle of the eye
-LID_BAND = 0.75  # half heights of skin above the eye that become the lid
+LID_SLICE, LID_BAND = 0.3, 0.85  # half heights of skin above the eye: what becomes the lid, and what gives way to it
+LID_SLICE_SHARE = 0.75  # of the way down that the slice covers
+LOWER_BAND = 0.5  # half heights of skin below the eye that give way
 LID_THICKNESS = 0.03  # of the closed eye's line, in half heights
+LID_SHARPNESS = 3.0  # how suddenly a half closed lid folds what it covers
 GAZE = 0.42  # of the eye's half width and height
 STEEPEST = 0.85  # a fold of the skin is kept this far away
 LEAST = 0.0015  # mouth widths; smaller displacements are left out
@@ -125,8 +131,9 @@ def lip_field(uv: np.ndarray, lower: np.ndarray, face: Face, slit: Slit | None, 
     opening = np.where(lower, -min(lips.lower, steepest * below), min(lips.upper, steepest * UPPER_REACH))
     around = np.hypot(u / 1.15, v / np.where(lower, min(0.95, below), 0.85))
     near = 0.5 * (1 + np.cos(np.pi * np.clip(around, 0, 1)))
-    corner = np.clip(np.hypot((np.abs(u) - 0.5) / 0.5, v / 0.6), 0, 1)
-    lift = lips.corners * (0.5 * (1 + np.cos(np.pi * corner)))
+    side = np.abs(u) / 0.5
+    fade = np.clip(np.hypot(np.maximum(side - 1, 0) / 0.9, v / 0.6), 0, 1)
+    lift = lips.corners * np.minimum(side, 1) ** 1.7 * (0.5 * (1 + np.cos(np.pi * fade)))
     field = np.zeros((len(uv), 3))
     field[:, 0] = lips.widen * u * near
     field[:, 1] = opening * across * fall + lift
@@ -140,30 +147,46 @@ def eyes_field(uv: np.ndarray, face: Face, eyes: Eyes) -> np.ndarray:
 
 
 def lid_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
-    """(N, 3) the lids: heights inside the eye's ellipse are mapped to a line, the band above is stretched down to it."""
-    a, b = (uv[:, 0] - eye.u) / eye.half_width, (uv[:, 1] - eye.v) / eye.half_height
+    """(N, 3) the lids: what is inside the eye is folded up below the lid's edge, and the skin above is stretched down to it."""
+    a, b = (uv[:, 0] - eye.u) / (eye.half_width * LID_WIDTH), (uv[:, 1] - eye.v) / eye.half_height
     rim = lid_rim(a)
-    open_ = np.maximum(rim, 1e-6)
-    line = LID_LINE * rim
-    top, bottom = rim + LID_BAND, -rim - 0.5
-    shut = np.select(
-        [b >= top, b >= rim, b >= -rim, b >= bottom],
-        [
-            b,
-            line + LID_THICKNESS * rim + (b - rim) / LID_BAND * (top - line - LID_THICKNESS * rim),
-            line + LID_THICKNESS * b,
-            line - LID_THICKNESS * rim + (b + rim) / 0.5 * (line - LID_THICKNESS * rim - bottom),
-        ],
+    top, bottom, line = LID_TOP * rim, -LID_BOTTOM * rim, LID_LINE * rim
+    amount = np.clip(eyes.close - 0.5 * eyes.slant * np.clip(-a * eye.inward, -1, 1), -0.6, 1)
+    raised = eyes.squint * 0.5 * rim
+    shut = amount > 0.95
+    edge = np.where(shut, line + LID_THICKNESS * rim, top - amount * (top - line))
+    floor = np.where(shut, line - LID_THICKNESS * rim, bottom + np.minimum(raised, 0.5 * (edge - bottom)))
+    inside = np.clip(b, bottom, top) - bottom
+    tall, left = np.maximum(top - bottom, 1e-9), np.maximum(edge - floor, 1e-9)
+    linear = floor + inside / tall * left
+    height = inside / (1 + (inside / left) ** LID_SHARPNESS) ** (1 / LID_SHARPNESS)
+    folded = floor + height * left / (tall / (1 + (tall / left) ** LID_SHARPNESS) ** (1 / LID_SHARPNESS))
+    above = b - top
+    slice_end = edge + LID_SLICE + LID_SLICE_SHARE * (top - edge)
+    lid = np.where(
+        above < LID_SLICE,
+        edge + above / LID_SLICE * (slice_end - edge),
+        slice_end + (above - LID_SLICE) / (LID_BAND - LID_SLICE) * (top + LID_BAND - slice_end),
+    )
+    below = floor + (b - bottom) / LOWER_BAND * (floor - bottom + LOWER_BAND)
+    to = np.select(
+        [b >= top + LID_BAND, b >= top, b >= bottom, b >= bottom - LOWER_BAND],
+        [b, lid, np.where(shut | (amount < 0), linear, folded), below],
         b,
     )
-    amount = np.clip(eyes.close + eyes.slant * np.clip(a * eye.inward, -1, 1) * 0.5, -0.6, 1)
-    rise = eyes.squint * (1 + np.clip(b / open_, -1, 1)) * 0.0
-    if eyes.squint:
-        rise = eyes.squint * rim * np.interp(b, [-2.0, -1.0, 1.0], [0.0, 1.0, 0.0]) * 0.6
-    moved = (shut - b) * amount + np.where(rim > 0, rise * (1 - np.maximum(amount, 0)), 0)
     field = np.zeros((len(uv), 3))
-    field[:, 1] = np.where(rim > 0, moved, 0) * eye.half_height
+    field[:, 1] = np.where(rim > 0, to - b, 0) * eye.half_height
     return field
+
+
+def lid_lines(eye: Eye) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Functions of (N, 2) points in the face plane, zero on the lines where the lids fold."""
+
+    def line(uv: np.ndarray, share: float, shift: float) -> np.ndarray:
+        a, b = (uv[:, 0] - eye.u) / (eye.half_width * LID_WIDTH), (uv[:, 1] - eye.v) / eye.half_height
+        return b - share * lid_rim(a) - shift
+
+    return [partial(line, share=share, shift=shift) for share, shift in ((LID_TOP, 0.0), (-LID_BOTTOM, 0.0), (LID_TOP, LID_SLICE))]
 
 
 def lid_rim(a: np.ndarray) -> np.ndarray:
