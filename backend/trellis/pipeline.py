@@ -190,7 +190,7 @@ class TrellisPipeline:
         return dual_mc.extract(cubes.voxels.coords[:, 1:], cubes.feats, 4 * decoder.resolution)
 
     def _velocity(self, network: Callable, flow: FlowTransformer, tokens: list[Tensor], multi_image: str, batch: bool) -> Callable:
-        """The guided velocity of `network(x, time, contexts)`, which runs `flow`. Every picture's keys and values are computed once, here."""
+        """The guided velocity of `network(x, time, contexts)`, which runs `flow`. Keys and values are computed once, here."""
         if multi_image not in ("stochastic", "multidiffusion"):
             raise BackendError(
                 "bad_params", f"There is no way {multi_image!r} to combine pictures.", "Choose stochastic or multidiffusion."
@@ -215,7 +215,7 @@ class TrellisPipeline:
     def _steps(progress: Progress, stage: str, message: str, flow: FlowTransformer) -> Callable[[int, int], None]:
         """Progress before every step and, inside it, before every block: that is also where a job is cancelled."""
         begin, end = STAGES[stage]
-        at, words, share_of_step = begin, message, 0.0
+        at, words, share_of_step, furthest = begin, message, 0.0, begin
 
         def on_step(done: int, steps: int) -> None:
             nonlocal at, words, share_of_step
@@ -223,5 +223,10 @@ class TrellisPipeline:
             at, words = begin + share_of_step * done, f"{message}: step {done + 1} of {steps}"
             progress(stage, at, words)
 
-        flow.on_block = lambda share: progress(stage, at + share_of_step * share, words)
+        def on_block(share: float) -> None:
+            nonlocal furthest
+            furthest = max(furthest, at + share_of_step * share)  # a step may evaluate the network several times
+            progress(stage, furthest, words)
+
+        flow.on_block = on_block
         return on_step

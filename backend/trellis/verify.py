@@ -38,22 +38,22 @@ def run(case: Case) -> tuple[bool, str]:
     return holds, f"error {worst.error:.3g}, tolerance {worst.tolerance:.3g} ({worst.label})"
 
 
-def main() -> int:
+@torch.no_grad()
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m backend.trellis.verify", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     # Other JSON files may lie there (an index); a vector has a tolerance.
-    files = [file for file in sorted(arguments.folder.glob("*.json")) if "tolerance" in json.loads(file.read_text())]
+    files = [file for file in sorted(options.folder.glob("*.json")) if "tolerance" in json.loads(file.read_text())]
     if not files:
-        print(f"There are no vectors in {arguments.folder}; give the folder that holds NAME.json and NAME.npz files.", file=sys.stderr)
+        print(f"There are no vectors in {options.folder}; give the folder that holds NAME.json and NAME.npz files.", file=sys.stderr)
         return 2
     try:
-        device = choose_device(arguments.device)
+        device = choose_device(options.device)
     except BackendError as error:
         print(f"{error.message} {error.hint}", file=sys.stderr)
         return 2
-    torch.set_grad_enabled(False)
     held = 0
     for file in files:
         holds, line = run(Case.read(file, device))
