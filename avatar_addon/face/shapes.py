@@ -56,7 +56,7 @@ VISEMES = {
     "oh": Lips(0.42, 0.09, -0.30, 0.05),
 }
 EMOTIONS = {
-    "happy": (Lips(0.03, 0.0, 0.10, 0.0, 0.20), Eyes(0.30, 0.0, 0.03, 0.0, 0.45)),
+    "happy": (Lips(0.0, 0.0, 0.10, 0.0, 0.22), Eyes(0.30, 0.0, 0.03, 0.0, 0.45)),
     "angry": (Lips(0.0, 0.0, -0.06, 0.0, -0.18), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
     "sad": (Lips(0.0, 0.0, -0.08, 0.0, -0.24), Eyes(0.26, -0.50, 0.03, 0.15)),
     "relaxed": (Lips(0.0, 0.0, 0.06, 0.0, 0.11), Eyes(0.55, 0.0, 0.02)),
@@ -72,7 +72,7 @@ LID_LINE = -0.5  # where the lids meet, in half heights from the middle of the e
 LID_SLICE, LID_BAND = 0.3, 0.85  # half heights of skin above the eye: what becomes the lid, and what gives way to it
 LID_SLICE_SHARE = 0.75  # of the way down that the slice covers
 LOWER_BAND = 0.5  # half heights of skin below the eye that give way
-LID_THICKNESS = 0.03  # of the closed eye's line, in half heights
+LID_THICKNESS, LASHES = 0.03, 0.12  # of the closed eye's line, in half heights: half of the eye's part, and that of the lashes
 LID_SHARPNESS = 3.0  # how suddenly a half closed lid folds what it covers
 GAZE = 0.42  # of the eye's half width and height
 STEEPEST = 0.85  # a fold of the skin is kept this far away
@@ -154,11 +154,13 @@ def lid_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
     amount = np.clip(eyes.close - 0.5 * eyes.slant * np.clip(-a * eye.inward, -1, 1), -0.6, 1)
     raised = eyes.squint * 0.5 * rim
     shut = amount > 0.95
-    edge = np.where(shut, line + LID_THICKNESS * rim, top - amount * (top - line))
+    edge = np.where(shut, line + (LID_THICKNESS + LASHES) * rim, top - amount * (top - line))
     floor = np.where(shut, line - LID_THICKNESS * rim, bottom + np.minimum(raised, 0.5 * (edge - bottom)))
     inside = np.clip(b, bottom, top) - bottom
     tall, left = np.maximum(top - bottom, 1e-9), np.maximum(edge - floor, 1e-9)
-    linear = floor + inside / tall * left
+    lashes = line + LID_THICKNESS * rim + (b - rim) / np.maximum(top - rim, 1e-9) * LASHES * rim
+    closed = np.where(b < rim, floor + (b - bottom) / np.maximum(rim - bottom, 1e-9) * 2 * LID_THICKNESS * rim, lashes)
+    widened = floor + inside / tall * left
     height = inside / (1 + (inside / left) ** LID_SHARPNESS) ** (1 / LID_SHARPNESS)
     folded = floor + height * left / (tall / (1 + (tall / left) ** LID_SHARPNESS) ** (1 / LID_SHARPNESS))
     above = b - top
@@ -171,7 +173,7 @@ def lid_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
     below = floor + (b - bottom) / LOWER_BAND * (floor - bottom + LOWER_BAND)
     to = np.select(
         [b >= top + LID_BAND, b >= top, b >= bottom, b >= bottom - LOWER_BAND],
-        [b, lid, np.where(shut | (amount < 0), linear, folded), below],
+        [b, lid, np.where(shut, closed, np.where(amount < 0, widened, folded)), below],
         b,
     )
     field = np.zeros((len(uv), 3))
@@ -186,12 +188,14 @@ def lid_lines(eye: Eye) -> list[Callable[[np.ndarray], np.ndarray]]:
         a, b = (uv[:, 0] - eye.u) / (eye.half_width * LID_WIDTH), (uv[:, 1] - eye.v) / eye.half_height
         return b - share * lid_rim(a) - shift
 
-    return [partial(line, share=share, shift=shift) for share, shift in ((LID_TOP, 0.0), (-LID_BOTTOM, 0.0), (LID_TOP, LID_SLICE))]
+    return [
+        partial(line, share=share, shift=shift) for share, shift in ((LID_TOP, 0.0), (1.0, 0.0), (-LID_BOTTOM, 0.0), (LID_TOP, LID_SLICE))
+    ]
 
 
 def lid_rim(a: np.ndarray) -> np.ndarray:
     """Half height of the eye at the relative place `a` across it, from 1 in the middle to 0 at the corners."""
-    return np.clip(1 - a * a, 0, 1) ** 0.6
+    return np.clip(1 - a * a, 0, 1) ** 0.45
 
 
 def brow_field(uv: np.ndarray, face: Face, eye: Eye, eyes: Eyes) -> np.ndarray:

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face step on heads made by formula: an ellipsoid on a neck, closed, and the same with a shell inside."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from avatar_addon.errors import AvatarError
+from avatar_addon.face.build import build_face
+from avatar_addon.face.shapes import EMOTIONS, LOOKS, VISEMES
+from avatar_addon.mesh_arrays import SkinnedMesh
+
+NAMES = [*VISEMES, "blinkLeft", "blinkRight", *EMOTIONS, *LOOKS]
+WIDTH, EYE = 0.05, (0.018, 0.009)
+FACE = {
+    "leftEye": {"center": [0.033, -0.1, 1.53], "half_width": EYE[0], "half_height": EYE[1]},
+    "rightEye": {"center": [-0.033, -0.1, 1.53], "half_width": EYE[0], "half_height": EYE[1]},
+    "mouth": {"center": [0.0, -0.1, 1.455], "width": WIDTH},
+    "confidence": {"eyes": 0.9, "mouth": 0.8},
+}
+
+
+def ellipsoid(rings: int, columns: int, size: float = 1.0, flip: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """A closed head at 1.5 m, 0.16 m wide, 0.2 m deep, 0.24 m high, drawn out downwards into a neck."""
+    polar = np.linspace(0, np.pi, rings + 1)[1:-1, None]
+    around = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
+    x, y, z = np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar) + 0 * around
+    points = np.stack([0.08 * x, 0.1 * y, 0.12 * z], -1).reshape(-1, 3)
+    points = np.concatenate([points, [[0, 0, 0.12], [0, 0, -0.12]]]) * size
+    neck = points[:, 2] < -0.085
+    points[neck, 2] = -0.085 + (points[neck, 2] + 0.085) * 5
+    k = np.arange(rings - 2)[:, None] * columns
+    a, b = k + np.arange(columns), k + (np.arange(columns) + 1) % columns
+    quads = np.stack([np.stack([a, a + columns, b], -1), np.stack([b, a + columns, b + columns], -1)], 2).reshape(-1, 3)
+    first, last = np.arange(columns), np.arange(columns) + (rings - 2) * columns
+    top, bottom = len(points) - 2, len(points) - 1
+    caps = [np.column_stack([np.full(columns, top), first, np.roll(first, -1)])]
+    caps.append(np.column_stack([np.full(columns, bottom), np.roll(last, -1), last]))
+    triangles = np.concatenate([quads, *caps])
+    return points + [0, 0, 1.5], triangles[:, ::-1] if flip else triangles
+
+
+def head(rings: int = 60, columns: int = 80, shell: bool = False) -> SkinnedMesh:
+    points, triangles = ellipsoid(rings, columns)
+    if shell:
+        inner, inside = ellipsoid(rings, columns, 0.86, flip=True)
+        triangles = np.concatenate([triangles, inside + len(points)])
+        points = np.concatenate([points, inner])
+    weight = np.clip((points[:, 2] - 1.36) / 0.04, 0, 1)
+    uvs = points[triangles][:, :, [0, 2]].astype(np.float32)
+    return SkinnedMesh(
+        points, triangles.astype(np.int32), uvs, np.zeros(len(triangles), np.int32), ["Skin"], ["neck", "head"],
+        np.column_stack([1 - weight, weight]).astype(np.float32),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["solid", "shell", "coarse"])
+def built(request):
+    data = {"solid": head, "shell": lambda: head(shell=True), "coarse": lambda: head(14, 18)}[request.param]()
+    return data, build_face(data, FACE, "head")
+
+
+def part(mesh: SkinnedMesh, name: str) -> np.ndarray:
+    """Vertex numbers of a material."""
+    return np.unique(mesh.triangles[mesh.material_index == mesh.materials.index(name)])
+
+
+def lips(mesh: SkinnedMesh) -> np.ndarray:
+    """Pairs of vertices, upper and lower, that lie at the same place of the slit."""
+    skin = part(mesh, "Skin")
+    rim = np.intersect1d(skin, np.concatenate([part(mesh, "Mouth"), part(mesh, "Tongue")]))
+    upper = rim[np.argsort(mesh.vertices[rim, 0], kind="stable")]
+    same = [(a, b) for a, b in itertools.combinations(upper, 2) if np.array_equal(mesh.vertices[a], mesh.vertices[b])]
+    down = mesh.shape_keys["aa"][:, 2]
+    return np.array([(a, b) if down[a] > down[b] else (b, a) for a, b in same])
+
+
+def test_the_skin_stays_closed_and_looks_the_same_at_rest(built):
+    data, result = built
+    mesh = result.mesh
+    assert result.warnings == []
+    pairs = mesh.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    directed, count = np.unique(pairs, axis=0, return_counts=True)
+    assert (count == 1).all()
+    assert {tuple(p) for p in directed.tolist()} == {tuple(p) for p in directed[:, ::-1].tolist()}
+    np.testing.assert_array_equal(mesh.vertices[: len(data.vertices)], data.vertices)
+    corners = mesh.vertices[mesh.triangles]
+    skin = mesh.material_index == 0
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    before = data.vertices[data.triangles]
+    old = np.linalg.norm(np.cross(before[:, 1] - before[:, 0], before[:, 2] - before[:, 0]), axis=1)
+    assert area[skin].min() > 0 and area[skin].sum() == pytest.approx(old.sum(), rel=2e-3)
+    np.testing.assert_allclose(mesh.corner_uvs[skin], corners[skin][:, :, [0, 2]], atol=WIDTH * 0.03)
+    np.testing.assert_allclose(mesh.weights.sum(1), 1, atol=1e-5)
+
+
+def test_the_mouth_is_shut_at_rest_and_opens_on_a_cavity_with_teeth(built):
+    _, result = built
+    mesh = result.mesh
+    pairs = lips(mesh)
+    assert len(pairs) >= 6 and np.ptp(mesh.vertices[pairs[:, 0], 0]) > 0.7 * WIDTH
+    opening = {name: (mesh.shape_keys[name][pairs[:, 0], 2] - mesh.shape_keys[name][pairs[:, 1], 2]).max() / WIDTH for name in NAMES}
+    assert opening["aa"] >= 0.45 and opening["oh"] > 0.3 and all(opening[name] > 0.1 for name in VISEMES)
+    assert abs(opening["happy"]) < 0.01 and abs(opening["blinkLeft"]) < 1e-6
+    inner = np.concatenate([part(mesh, name) for name in ("Mouth", "Tongue", "Teeth")])
+    assert mesh.weights[np.setdiff1d(inner, part(mesh, "Skin")), 1].min() == 1
+    x, y, z = (mesh.vertices[inner] - [0, 0, 1.5]).T
+    assert ((x / 0.08) ** 2 + (y / 0.1) ** 2 + (z / 0.12) ** 2).max() < 1.001  # inside the head
+    teeth = mesh.vertices[part(mesh, "Teeth"), 2] - 1.455
+    up = mesh.shape_keys["aa"][pairs[:, 0], 2].max()
+    assert teeth.min() < 0 and teeth.max() > up  # they hang into the open mouth and reach above its lip
+
+
+def test_what_moves_where(built):
+    data, result = built
+    keys, at = result.mesh.shape_keys, result.mesh.vertices
+    assert list(keys) == NAMES
+    for name, key in keys.items():
+        amount = np.linalg.norm(key, axis=1)
+        moved = amount > 0
+        assert amount.max() > 0.002, name
+        assert at[moved, 1].max() < 0 and at[moved, 2].min() > 1.36, name
+        assert moved[: len(data.vertices)].mean() < 0.5
+    eyes = {"blinkLeft": FACE["leftEye"], "blinkRight": FACE["rightEye"]}
+    for name, eye in eyes.items():
+        moved = np.abs(keys[name]).max(1) > 0
+        assert (np.abs(at[moved, 0] - eye["center"][0]) < 1.3 * EYE[0]).all()
+    assert keys["lookLeft"][:, 0].max() > 0.003 > -keys["lookLeft"][:, 0].min() * 100
+    assert keys["lookUp"][:, 2].max() > 0.002 and keys["lookDown"][:, 2].min() < -0.002
+    corner = np.abs(at - [WIDTH / 2, 0, 1.455])[:, [0, 2]].max(1) < 0.15 * WIDTH
+    assert keys["happy"][corner, 2].max() > 0.004 and keys["sad"][corner, 2].min() < -0.004
+
+
+def test_a_blink_folds_the_whole_eye_into_a_line(built):
+    _, result = built
+    mesh = result.mesh
+    x, z = ((mesh.vertices[:, [0, 2]] - np.array(FACE["leftEye"]["center"])[[0, 2]]) / EYE).T
+    inside = (x**2 + z**2 < 0.9) & (mesh.vertices[:, 1] < 0) & (np.abs(mesh.shape_keys["blinkLeft"]).max(1) > 0)
+    after = z[inside] + mesh.shape_keys["blinkLeft"][inside, 2] / EYE[1]
+    assert inside.sum() > 20
+    assert np.abs(after + 0.5 * (1 - x[inside] ** 2).clip(0) ** 0.45).max() < 0.16
+
+
+def test_visemes_differ(built):
+    fields = [built[1].mesh.shape_keys[name].ravel().astype(float) for name in VISEMES]
+    for a, b in itertools.combinations(fields, 2):
+        assert a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) < 0.97
+
+
+def test_displaced_skin_stays_on_the_head(built):
+    _, result = built
+    mesh = result.mesh
+    skin = part(mesh, "Skin")
+    skin = skin[mesh.vertices[skin, 2] > 1.42]
+    for name in NAMES:
+        moved = skin[np.abs(mesh.shape_keys[name][skin]).max(1) > 0]
+        x, y, z = (mesh.vertices[moved] + mesh.shape_keys[name][moved] - [0, 0, 1.5]).T
+        radius = np.sqrt((x / 0.08) ** 2 + (y / 0.1) ** 2 + (z / 0.12) ** 2)
+        assert radius.min() > 0.85 and radius.max() < 1.08, name
+
+
+def test_it_is_the_same_every_time():
+    one, two = (build_face(head(30, 40), FACE, "head").mesh for _ in range(2))
+    assert one.vertices.tobytes() == two.vertices.tobytes() and one.triangles.tobytes() == two.triangles.tobytes()
+    assert all(one.shape_keys[name].tobytes() == two.shape_keys[name].tobytes() for name in NAMES)
+
+
+def test_mixed_up_eyes_and_missing_sizes_are_no_trouble():
+    bare = {name: {"center": FACE[name]["center"]} for name in ("leftEye", "rightEye", "mouth")}
+    bare["leftEye"], bare["rightEye"] = bare["rightEye"], bare["leftEye"]
+    result = build_face(head(30, 40), bare, "head")
+    moved = np.abs(result.mesh.shape_keys["blinkLeft"]).max(1) > 0
+    assert result.mesh.vertices[moved, 0].min() > 0
+    assert result.landmarks["leftEye"]["center"][0] > 0 and 0.02 < result.landmarks["mouth"]["width"] < 0.08
+
+
+def test_a_mouth_off_the_head_gives_no_visemes_and_says_so():
+    below = FACE | {"mouth": {"center": [0.0, 0.0, 1.3], "width": WIDTH}}
+    result = build_face(head(), below, "head")
+    assert [warning["code"] for warning in result.warnings] == ["no_mouth"]
+    assert not set(VISEMES) & set(result.mesh.shape_keys) and "blinkLeft" in result.mesh.shape_keys
+    assert result.mesh.materials == ["Skin"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mouth": {"center": [0.0, 3.0, -2.0]}},
+        {"mouth": {"center": [0.0, -0.1, 1.6]}},
+        {"leftEye": {"center": [0.3, 0.0, 1.53]}},
+        {"leftEye": {"center": FACE["rightEye"]["center"]}},
+        {"rightEye": {}},
+        {"mouth": {"center": [0.0, float("nan"), 1.45]}},
+    ],
+)
+def test_markers_that_make_no_face_are_refused_in_a_sentence(change):
+    with pytest.raises(AvatarError, match=r"^[A-Z].*\.$") as failure:
+        build_face(head(20, 24), FACE | change, "head")
+    assert failure.value.code == "face_markers"
