@@ -16,7 +16,7 @@ from .islands import make_rigid
 from .landmarks import find_joints, turn
 from .skeleton import MARKERS, Skeleton, build_skeleton, complete_markers
 from .territory import find_territory
-from .weights import bone_weights, strongest
+from .weights import bone_weights, soften_neck, strongest
 
 
 @dataclass
@@ -74,6 +74,7 @@ def rig_mesh(mesh: MeshArrays, joints: dict[str, list[float]] | None = None, pro
     territory = find_territory(grid, skeleton)
     progress("weights", 0.8, "Weighting the vertices")
     weights = bone_weights(vertices, skeleton, grid, territory)
+    soften_neck(weights, vertices, mesh.triangles, skeleton)
     make_rigid(weights, vertices, mesh.triangles, skeleton)
     weight_joint, weight = strongest(weights)
     if yaw:

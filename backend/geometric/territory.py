@@ -33,8 +33,8 @@ def find_territory(grid: VoxelGrid, skeleton: Skeleton) -> Territory:
     """Shares of the body's parts for every solid cell.
 
     A cell follows the part whose bones are near inside the body, never across a gap: the hand next to the thigh is far from it.
-    Parts that do not touch in a body (arm and leg, left and right arm) never share a cell. Left and right leg share one only where
-    cloth joins them (a robe, a skirt), and there the hips hold the middle.
+    Parts that do not touch in a body (arm and leg, left and right arm) share a cell only where the torso holds most of it, and so do left
+    and right leg where cloth joins them (a robe, a skirt).
     """
     cells = np.argwhere(grid.solid)
     node = np.full(grid.solid.shape, -1, np.int32)
@@ -60,7 +60,24 @@ def find_territory(grid: VoxelGrid, skeleton: Skeleton) -> Territory:
         share = average @ share
     share = np.where(allowed, share, 0.0)
     total = share.sum(1, keepdims=True)
-    return Territory(node, share / np.where(total > 0, total, 1))
+    return Territory(node, apart(share / np.where(total > 0, total, 1)))
+
+
+def apart(share: np.ndarray) -> np.ndarray:
+    """(N, 6) shares with which no limb pulls at another, nor at the head: beside the limb that holds a place most there is another one
+    only as far as the torso outweighs it, so that it is gone where the limb takes over. What goes is the torso's."""
+    limbs = np.delete(np.arange(len(PARTS)), TORSO)
+    rows = np.arange(len(share))
+    first = limbs[share[:, limbs].argmax(1)]
+    strongest = share[rows, first]
+    # Between the legs the torso is the hips alone; elsewhere several bones divide it, and the limb outweighs each of them sooner.
+    legs = np.isin(np.arange(len(PARTS)), (LEFT_LEG, RIGHT_LEG))
+    weigh = np.where(legs[None, :] & legs[first][:, None], 1.0, 0.5)
+    out = np.minimum(share, np.maximum(weigh * share[:, [TORSO]] - strongest[:, None], 0.0))
+    out[rows, first] = strongest
+    out[:, TORSO] = 0.0
+    out[:, TORSO] = 1 - out.sum(1)
+    return out
 
 
 def _neighbours(grid: VoxelGrid, node: np.ndarray) -> sparse.csr_matrix:
@@ -121,7 +138,36 @@ def _seeds(part, skeleton, centres, thickness, tree, cell) -> np.ndarray:
     if limb:
         radius = np.minimum(radius, 0.7 * np.median(thickness[nearest]))
     groups = tree.query_ball_point(centres[nearest], np.maximum(radius, 0.1 * cell))
-    return np.unique(np.concatenate([np.asarray(g, np.int64) for g in groups]))
+    seeds = [np.asarray(g, np.int64) for g in groups]
+    if part == "head":
+        seeds.append(_inside_head(skeleton, centres, cell))
+    return np.unique(np.concatenate(seeds))
+
+
+def _inside_head(skeleton: Skeleton, centres: np.ndarray, cell: float) -> np.ndarray:
+    """Cells of the head, slice by slice, within .7 of its extents: a wide chin may be as near to the chest as to the head's bone.
+
+    They begin as far above the head's joint as the skin needs to blend: a wide head that turns takes more of it along.
+    """
+    a, b = skeleton.segment("head")
+    found = []
+    level = np.round(centres[:, 1] / cell).astype(np.int64)
+    for k in np.unique(level[centres[:, 1] > a[1]]):
+        here = np.flatnonzero(level == k)
+        above = k * cell - a[1]
+        rise = np.clip(above / max(b[1] - a[1], cell), 0, 1)
+        x, z = (centres[here] - (a + rise * (b - a)))[:, [0, 2]].T
+        middle, across = z[np.abs(x) <= cell], x[np.abs(z) <= cell]
+        if not len(middle) or not len(across):
+            continue
+        front, back = max(middle.max(), cell), max(-middle.min(), cell)
+        if above < 0.2 * front:
+            continue
+        # Shoulders may rise beside the head, hats and ears stand off it: its depth bounds its width.
+        wide = min(max(min(across.max(), -across.min()), cell), 0.65 * (front + back))
+        deep = np.where(z > 0, z / front, z / back)
+        found.append(here[(x / wide) ** 2 + deep**2 < 0.7**2])
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _shares(distance: np.ndarray, straight: np.ndarray, cell: float) -> np.ndarray:

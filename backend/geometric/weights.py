@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from ..mesh.voxels import VoxelGrid
 from .skeleton import SIDES, Skeleton
-from .territory import LEFT_LEG, PARTS, RIGHT_LEG, TORSO, Territory
+from .territory import PARTS, TORSO, Territory, apart
 
 MAX_INFLUENCES = 4
+NECK_ROUNDS = 200
 
 
 def bone_weights(points: np.ndarray, skeleton: Skeleton, grid: VoxelGrid, territory: Territory) -> np.ndarray:
@@ -50,11 +52,8 @@ def part_shares(points: np.ndarray, grid: VoxelGrid, territory: Territory) -> np
         total += w[:, None] * there
         mass += w
     share = np.where(mass[:, None] > 1e-6, total / np.maximum(mass, 1e-6)[:, None], share)
-    # Interpolation may mix what no cell mixes: the legs' exclusion holds for vertices too.
-    legs = share[:, [LEFT_LEG, RIGHT_LEG]]
-    share[:, LEFT_LEG] = np.where(owner == RIGHT_LEG, np.minimum(legs[:, 0], territory.part[np.maximum(own, 0), LEFT_LEG]), legs[:, 0])
-    share[:, RIGHT_LEG] = np.where(owner == LEFT_LEG, np.minimum(legs[:, 1], territory.part[np.maximum(own, 0), RIGHT_LEG]), legs[:, 1])
-    return share / share.sum(1, keepdims=True)
+    # Interpolation may mix what no cell mixes.
+    return apart(share / share.sum(1, keepdims=True))
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
@@ -134,6 +133,36 @@ def _head(points, share, skeleton, column, weights) -> None:
     hold = below * (1 - smoothstep((aside - 1.3 * radius) / max(0.6 * radius, 1e-9)))
     weights[:, column["neck"]] += share * hold
     weights[:, column["head"]] += share * (1 - hold)
+
+
+def soften_neck(weights: np.ndarray, points: np.ndarray, triangles: np.ndarray, skeleton: Skeleton) -> None:
+    """Spreads the blend between head and trunk (in place) downwards over .6 of the throat's radius, evenly over the skin (harmonic).
+
+    Where a wide head sits on the shoulders there is hardly a neck to blend over, and a turn of the head takes the jaw far.
+    weights: (V, J), J in the order of skeleton.names; points: (V, 3); triangles: (T, 3).
+    """
+    column = {name: k for k, name in enumerate(skeleton.names)}
+    neck, head = skeleton.segment("neck")
+    own = weights[:, column["head"]] + weights[:, column["neck"]]
+    near = (np.abs(points[:, 1] - head[1]) < np.linalg.norm(head - neck)) & (own > 0.5)
+    if not near.any():
+        return
+    radius = float(np.median(np.linalg.norm((points - head)[near][:, [0, 2]], axis=1)))
+    drop = head[1] - points[:, 1]
+    limbs = weights[:, [column[f"{side}{bone}"] for side, _ in SIDES for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg")]].sum(1)
+    free = (drop > -0.25 * np.linalg.norm(head - neck)) & (drop < 0.6 * radius) & (limbs < 1e-3)
+    edges = np.unique(np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0)
+    edges = edges[free[edges].any(1)]
+    both = np.concatenate([edges, edges[:, ::-1]])
+    both = both[free[both[:, 0]]]
+    if not len(both):
+        return
+    rows, first = np.unique(both[:, 0], return_inverse=True)
+    used, second = np.unique(both[:, 1], return_inverse=True)
+    average = sparse.csr_matrix((np.ones(len(both)), (first, second)), (len(rows), len(used)))
+    average = sparse.diags(1 / np.asarray(average.sum(1)).ravel()) @ average
+    for _ in range(NECK_ROUNDS):
+        weights[rows] = average @ weights[used]
 
 
 def strongest(weights: np.ndarray, count: int = MAX_INFLUENCES) -> tuple[np.ndarray, np.ndarray]:

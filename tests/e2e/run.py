@@ -68,6 +68,8 @@ def main() -> int:
     pictures = [path for path in given if path.suffix != ".vrm"] or ([] if avatars else draw_pictures(out / "pictures"))
     made = 0
     if pictures:
+        # The batch goes on where it stopped: avatars of an earlier state of the code would be kept.
+        shutil.rmtree(out / "avatars", ignore_errors=True)
         made = call(arguments.blender, "avatar_addon/batch.py", "--", *pictures, "--out", out / "avatars")
         avatars += sorted((out / "avatars").glob("*.vrm"))
     bad_files = check_files(avatars)
