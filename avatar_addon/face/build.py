@@ -77,7 +77,7 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
         material_index=skin.material,
         materials=materials if mouth else list(data.materials),
         groups=list(data.groups),
-        weights=skin.weights,
+        weights=_limited(skin.weights, len(data.vertices)),
         shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
     )
     return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings)
@@ -101,6 +101,16 @@ def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
     if data.weights is None or head_group not in data.groups:
         raise AvatarError("No skin follows the head; rig the avatar first.", "no_rig")
     return data.weights
+
+
+def _limited(weights: np.ndarray, first: int) -> np.ndarray:
+    """The weights with at most four bones for each vertex from `first` on: a vertex between two others has the bones of both."""
+    if weights.shape[1] > 4:
+        new = weights[first:]
+        least = np.partition(new, -4, axis=1)[:, -4:].min(1, keepdims=True)
+        new = np.where(new >= least, new, 0)
+        weights[first:] = new / new.sum(1, keepdims=True)
+    return weights
 
 
 def _head_share(weight: np.ndarray) -> np.ndarray:
