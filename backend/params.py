@@ -98,6 +98,41 @@ def _object(name: str, value: Any) -> dict[str, Any]:
     return value
 
 
+def _texts(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ParamError(f"'{name}' must be an object of strings.")
+    return value
+
+
+def _word(name: str, value: Any) -> str:
+    """A string that may be empty, as preferences are."""
+    if not isinstance(value, str):
+        raise ParamError(f"'{name}' must be a string.")
+    return value
+
+
+def _numbers(name: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or any(type(number) not in (int, float) for number in value.values()):
+        raise ParamError(f"'{name}' must be an object of numbers.")
+    return value
+
+
+def _files(name: str, value: Any) -> dict[str, Path]:
+    return {key: _file(f"{name}.{key[:40]}", path) for key, path in _object(name, value).items()}
+
+
+def _file_list(name: str, value: Any) -> list[Path]:
+    if not isinstance(value, list) or not value:
+        raise ParamError(f"'{name}' must be a list of paths.")
+    return [_file(name, path) for path in value]
+
+
+def _notes(name: str, value: Any) -> list[dict[str, str]]:
+    if not isinstance(value, list):
+        raise ParamError(f"'{name}' must be a list of objects.")
+    return [_texts(name, note) for note in value]
+
+
 def _point(name: str, value: Any, size: int) -> list[float]:
     if not isinstance(value, list) or len(value) != size or any(type(number) not in (int, float) for number in value):
         raise ParamError(f"{name} must be {size} numbers.")
@@ -153,4 +188,43 @@ METHODS: dict[str, dict[str, Param]] = {
         "options": Param(_object),
     },
     "locate_face": {"mesh": Param(_file, required=True), "texture": Param(_file), "joints": Param(_joints)},
+    "record": {
+        "runs": Param(_path, required=True),
+        "run_id": Param(_text, required=True),
+        "name": Param(_text, required=True),
+        "picture": Param(_file, required=True),
+        "files": Param(_files, required=True),
+        "request": Param(_object),
+        "parameters": Param(_object),
+        "versions": Param(_texts),
+        "weights": Param(_texts),
+        "seconds": Param(_numbers),
+        "metrics": Param(_numbers),
+        "warnings": Param(_notes),
+        "report": Param(_object),
+        "tracking_uri": Param(_word, default=""),
+    },
+    "sync": {"runs": Param(_path, required=True), "tracking_uri": Param(_word, default="")},
+    "run_url": {"run_folder": Param(_path, required=True)},
+    "promote": {
+        "file": Param(_file, required=True),
+        "name": Param(_text, required=True),
+        "bucket": Param(_text, required=True),
+        "endpoint": Param(_word, default=""),
+        "prefix": Param(_word, default=""),
+        "profile": Param(_word, default=""),
+        "region": Param(_word, default=""),
+        "run_id": Param(_word, default=""),
+        "run_folder": Param(_path),
+        "report": Param(_object),
+        "override": Param(_word, default=""),
+        "urls": Param(_texts, default={}),
+        "tracking_uri": Param(_word, default=""),
+    },
+    "register": {
+        "model": Param(_text, required=True),
+        "files": Param(_file_list, required=True),
+        "variable": Param(_text, default="AllowedAvatarModels"),
+        "apply": Param(_flag, default=False),
+    },
 }

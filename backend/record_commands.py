@@ -39,8 +39,7 @@ def _explained(command: Command) -> Command:
 @_explained
 def promote(arguments: list[str]) -> int:
     """Puts a VRM file into a bucket; the last line on stdout is the index entry as JSON."""
-    from . import promotion, registration, runs
-    from .promotion_store import Target
+    from . import publishing, runs
 
     parser = argparse.ArgumentParser(prog="python -m backend promote", description=promote.__doc__)
     parser.add_argument("file", type=Path)
@@ -53,21 +52,20 @@ def promote(arguments: list[str]) -> int:
     parser.add_argument("--report", type=Path, help="the report card as JSON; without it that of the run folder the file lies in")
     parser.add_argument("--override", default="", metavar="REASON", help="promotes in spite of a FAIL; the reason is recorded")
     parser.add_argument("--run-id", default="", help="without it that of the run folder the file lies in")
-    parser.add_argument(
-        "--url", action="append", default=[], metavar="NAME=TEMPLATE", help="e.g. cdn=https://cdn.example/{key}; repeatable"
-    )
+    parser.add_argument("--url", action="append", default=[], metavar="NAME=TEMPLATE", help="such as cdn=https://cdn.example/{key}")
     options = parser.parse_args(arguments)
-    templates = dict(_pair(word) for word in options.url)
-    registration.public_urls(templates, options.bucket, "x")  # wrong ones are refused before anything is public
     folder = options.file.absolute().parent
     receipt = runs.read_receipt(folder / runs.RECEIPT) if (folder / runs.RECEIPT).exists() else {}
-    report = _read_json(options.report) if options.report else receipt.get("report")
-    run_id = options.run_id or receipt.get("run", "")
-    target = Target(options.bucket, options.endpoint, options.prefix, options.profile, options.region)
-    entry = promotion.promote(promotion.Promotion(options.file, target, options.name, run_id, report, options.override), _Lines())
-    entry["urls"] = registration.public_urls(templates, entry["bucket"], entry["key"])
-    if receipt:
-        runs.add_promotion(folder, entry)
+    params = {name: getattr(options, name) for name in ("name", "bucket", "endpoint", "prefix", "profile", "region", "override")}
+    params |= {
+        "file": options.file,
+        "run_id": options.run_id or receipt.get("run", ""),
+        "run_folder": folder if receipt else None,
+        "report": _read_json(options.report) if options.report else receipt.get("report"),
+        "urls": dict(_pair(word) for word in options.url),
+        "tracking_uri": "",
+    }
+    entry = publishing.promote(params, _Lines())
     print(json.dumps(entry, ensure_ascii=False))
     return 0
 
@@ -98,9 +96,7 @@ def sync(arguments: list[str]) -> int:
     from . import runs, tracking
 
     parser = argparse.ArgumentParser(prog="python -m backend sync", description=sync.__doc__)
-    parser.add_argument(
-        "--runs", type=Path, default=runs.default_root(), help=f"folder of the runs (default: {runs.VARIABLE} or %(default)s)"
-    )
+    parser.add_argument("--runs", type=Path, default=runs.default_root(), help=f"folder of the runs; {runs.VARIABLE}, else %(default)s")
     parser.add_argument("--all", action="store_true", help="also what another MLflow store has got already")
     parser.add_argument("--patient", action="store_true", help="tries again for some minutes")
     options = parser.parse_args(arguments)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BackendError
-from .runs import PROMOTIONS, RECEIPT, promotions, read_receipt, run_folders, write_json
+from .runs import PROMOTIONS, RECEIPT, ROOT, promotions, read_receipt, run_folders, write_json
 from .staging import hold
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def send_later(root: Path, uri: str = "") -> dict[str, Any]:
     store = choose_store(root, uri)
     # The address may hold a password, so it goes by the environment, which only this user can read.
     environment = {**os.environ, **QUIET, "MLFLOW_TRACKING_URI": uri or os.environ.get("MLFLOW_TRACKING_URI", "")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment.pop("AVATAR_FORGE_PARENT_PID", None)
     flags: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":

@@ -204,6 +204,31 @@ class Worker:
 
         return self._run(locate_face_on_mesh, params["mesh"], params["texture"], params["joints"])
 
+    def _record(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from . import publishing
+
+        return self._run(publishing.record, params)
+
+    def _sync(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from .tracking import send_later
+
+        return send_later(params["runs"], params["tracking_uri"])
+
+    def _run_url(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from .tracking import run_url
+
+        return {"url": run_url(params["run_folder"])}
+
+    def _promote(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from . import publishing
+
+        return self._run(publishing.promote, params, job.progress)
+
+    def _register(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from . import publishing
+
+        return publishing.register(params)
+
     def _produce(self, work: Callable[..., Any], make_request: type, job: Running, params: dict[str, Any], file_key: str) -> dict[str, Any]:
         """Runs an engine whose result is files; they reach `out_dir` complete, and only if the job has succeeded."""
         out_dir = params.pop("out_dir")
