@@ -134,7 +134,9 @@ def convert(source: Path, target: Path) -> None:
     for name, value in state.items():
         key = name.removeprefix(PREFIX)
         if not key.endswith(IGNORED) and key not in TIED:
-            kept[key] = value.detach().clone().contiguous()  # views into one storage would be refused
+            value = value.detach().contiguous()
+            alone = value.untyped_storage().nbytes() == value.nbytes
+            kept[key] = value if alone else value.clone()  # views into one storage would be refused
     part = target.with_name(target.name + ".part")
     try:
         save_file(kept, part, metadata={"source": source.name})

@@ -135,7 +135,8 @@ def _tokenizer(case: Case) -> list[Comparison]:
         breaks = [i for i, ranges in enumerate(allowed) if not any(a <= tokens[i] <= b for a, b in ranges)]
         out.append(exact(f"{c['label']}: allowed", allowed == c["allowed"] and breaks == c["violations"]))
         out.append(exact(f"{c['label']}: class token", vocabulary.class_token(c["cls"]) == tokens[1]))
-        out += _same_skeleton(case, tokens, vocabulary, c["decoded"])
+        if c["decoded"] is not None:
+            out += _same_skeleton(case, tokens, vocabulary, c["decoded"])
     return out
 
 
@@ -166,10 +167,12 @@ class _Recorded:
         name = f"{self.prefix}.step{step.index}"
         if self.case.has(f"{name}.ids"):
             want = self.case.array(f"{name}.ids")
-            # Beams that have not begun (score -1e9) hold arbitrary tokens; their rows are not compared.
+            # Beams that have not begun cannot be drawn; what the original keeps in their place is arbitrary.
+            alive = [True] * len(want)
+            if step.probabilities is not None and len(want) > 1:
+                alive = (step.probabilities.view(len(want), -1).sum(1) > 0).tolist()
             rows = [i for i, tokens in enumerate(step.tokens) if list(tokens) == want[i].tolist()]
-            live = step.probabilities is None or step.index == 0
-            self.out.append(exact(f"{name}.ids", len(rows) == len(want) if not live else 0 in rows))
+            self.out.append(exact(f"{name}.ids", all(i in rows for i, lives in enumerate(alive) if lives)))
             key = f"{name}.scores_before_grammar"
             self.out.append(self.case.compare(key, step.scores[rows], self.case.tensor(key).cpu()[rows]))
         if step.probabilities is not None and self.case.has(f"{name}.sample_probs"):
@@ -198,7 +201,7 @@ def _decoder(case: Case) -> list[Comparison]:
     state = grammar.walk(grammar.start(v, strict=False), start)
     for i, entry in enumerate(meta["generate"]):
         how = _decoding(entry["kwargs"])
-        recorded = _Recorded(case, f"gen{i}", entry["multinomial_choices"])
+        recorded = _Recorded(case, f"gen{i}", entry.get("multinomial_choices") or [])
         tokens = decode(model.session(latents[:1], start, how.beams), state, v.eos, how, recorded.draw, recorded.on_step)
         out += recorded.out
         out.append(exact(f"gen{i}.new_tokens", tokens == [t for t in entry["new_tokens"] if t != v.pad]))
@@ -211,9 +214,9 @@ def _generated(case: Case, i: int, entry: dict[str, Any], tokens: list[int], v: 
     try:
         skeleton = detokenise(tokens, v, shipped=True)
     except InvalidSequence as error:
-        return [exact(f"gen{i} ({error})", bool(entry["detokenize_error"]))]
-    if entry["detokenize_error"]:
-        return [exact(f"gen{i} although {entry['detokenize_error']}", len(skeleton.joints) == 1)]
+        return [exact(f"gen{i} ({error})", bool(entry.get("detokenize_error")))]
+    if error := entry.get("detokenize_error"):
+        return [exact(f"gen{i} although {error}", len(skeleton.joints) == 1)]
     return [
         case.compare(f"gen{i}.joints", skeleton.joints),
         case.compare(f"gen{i}.tails", skeleton.tails),

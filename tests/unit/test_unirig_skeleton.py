@@ -4,6 +4,7 @@ import json
 import pickle
 from collections import OrderedDict
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -84,6 +85,25 @@ def test_the_shared_cache_follows_every_beam_across_growth():
             whole = model(latents.expand(beams, -1, -1), torch.tensor([[BOS, ARTICULATION, *h] for h in histories]))[:, -1]
             torch.testing.assert_close(logits, whole, atol=2e-4, rtol=0)
     assert session.capacity == 512
+
+
+def test_capturing_a_step_leaves_no_trace(monkeypatch):
+    """Without a GPU: a graph whose replay runs the step. What warming up and recording write must not reach any later logits."""
+
+    class Graph:
+        def replay(self):
+            session._forward()
+
+    for name in ("Stream", "current_stream", "stream"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", MagicMock())
+    model, latents = tiny(), torch.randn(1, 8, 32)
+    session, plain = (model.session(latents, [BOS, ARTICULATION], 3, graphs) for graphs in (True, False))
+    rng = np.random.default_rng(0)
+    for _ in range(140):
+        tokens, parents = rng.integers(0, 256, 3).tolist(), rng.integers(0, 3, 3).tolist()
+        assert torch.equal(session.step(tokens, parents), plain.step(tokens, parents))
 
 
 def test_decoding_ends_where_positions_end():
