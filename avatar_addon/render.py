@@ -242,6 +242,9 @@ def _shoot(scene: bpy.types.Scene, path: Path, size: tuple[int, int], centre: Ve
     render.resolution_x, render.resolution_y, render.resolution_percentage = *size, 100
     render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
     render.filepath = str(path)
+    for stamp in render.bl_rna.properties:
+        if stamp.identifier.startswith("use_stamp_"):  # else the picture's metadata tell the time and the path of the file
+            setattr(render, stamp.identifier, False)
     if render.engine == "CYCLES":
         scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.seed = 8, False, 0
     else:

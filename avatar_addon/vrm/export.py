@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import struct
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +17,8 @@ from ..errors import AvatarError
 from .addon import extension, need_addon
 from .vrm_file import VrmFile, VrmFileError
 
-# A VRM with fewer bytes than this cannot hold a mesh and a texture.
-FREE_SPACE = 64 << 20
+RECORD = "avatar_forge"  # our properties on objects and scenes
+JSON_START, JSON_CHUNK = 20, 0x4E4F534A  # of a GLB file (glTF 2.0 specification, 4.4)
 
 
 def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path:
@@ -27,6 +29,7 @@ def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path
     part = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part.vrm")
     try:
         _run(armature, part)
+        _leave_out_records(part)
         VrmFile(part)
         part.replace(path)
     except VrmFileError as error:
@@ -50,6 +53,29 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
     if outcome != {"FINISHED"} or not path.exists():
         reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled"
         raise AvatarError(f"The VRM file could not be written: {reason}.", "export_failed")
+
+
+def _leave_out_records(path: Path) -> None:
+    """Takes our own properties out of the file: Blender before 5.0 counts an add-on's among the custom ones, which the glTF exporter
+    writes as extras, and ours name folders of this machine and the run."""
+    data = path.read_bytes()
+    if len(data) < JSON_START or data[:4] != b"glTF":
+        return  # whatever it is, it is refused as a VRM file next
+    (length,) = struct.unpack_from("<I", data, 12)
+    content, rest = json.loads(data[JSON_START : JSON_START + length]), data[JSON_START + length :]
+    found = False
+    for item in [*content.get("nodes", ()), *content.get("scenes", ())]:
+        if RECORD in item.get("extras", {}):
+            found = True
+            del item["extras"][RECORD]
+            if not item["extras"]:
+                del item["extras"]
+    if not found:
+        return
+    chunk = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    chunk += b" " * (-len(chunk) % 4)
+    header = struct.pack("<4sIIII", b"glTF", 2, JSON_START + len(chunk) + len(rest), len(chunk), JSON_CHUNK)
+    path.write_bytes(header + chunk + rest)
 
 
 def complaints(armature: bpy.types.Object) -> list[str]:

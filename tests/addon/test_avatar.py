@@ -34,6 +34,11 @@ def test_the_file_is_a_complete_vrm(made, addon):
     assert made.vrm.stat().st_size < 12e6
 
 
+def test_the_file_says_nothing_of_this_machine(made, addon, picture):
+    text = json.dumps(open_vrm(addon, made.vrm).json)
+    assert "run_folder" not in text and str(picture.parent) not in text and str(made.vrm.parent) not in text
+
+
 def test_the_body_stands_in_t_pose_and_every_vertex_has_weight(made, addon):
     vrm = open_vrm(addon, made.vrm)
     humanoid = vrm.humanoid()
