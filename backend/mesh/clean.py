@@ -68,7 +68,7 @@ def crumbs(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def hidden(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) bool: triangles that face a closed cavity. Leaks up to about four cells wide count as closed.
+    """(T,) bool: triangles that face a closed cavity. Openings narrower than about a twentieth of the longest side count as closed.
 
     Decided by patch, never by single triangle: what is removed is a whole piece or a connected part of one larger than a crumb.
     """
@@ -128,7 +128,7 @@ def _walk(centres: np.ndarray, normal: np.ndarray, surface: np.ndarray, label: n
         at = tuple(np.floor(centres[some] + normal[some] * step).astype(int).T)
         out[some] = kind[label[at]]
         # Behind a second surface lies another space than the one in front.
-        blocked = surface[at] & (left[some] | (step > 2))
+        blocked = surface[at] & left[some]
         left[some] |= ~surface[at]
         undecided[some] = (out[some] == 0) & ~blocked
     return out
