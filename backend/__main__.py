@@ -15,6 +15,7 @@ COMMANDS = {
     "sync": "backend.record_commands:sync",
     "rerun": "backend.record_commands:rerun",
     "models": "backend.commands:models",
+    "rig-eval": "backend.rig_metrics:rig_eval",
 }
 
 
