@@ -14,7 +14,7 @@ from ..errors import AvatarError
 
 # Shares of the distance between the eyes, for markers without a size, and limits for those that have one.
 EYE_HALF_WIDTH, EYE_HALF_WIDTH_RANGE = 0.23, (0.08, 0.4)
-EYE_HALF_HEIGHT_OF_WIDTH, EYE_HALF_HEIGHT_RANGE = 0.55, (0.3, 1.1)
+EYE_HALF_HEIGHT_OF_WIDTH, EYE_HALF_HEIGHT_RANGE = 0.55, (0.3, 1.5)
 EYE_HALF_HEIGHT_MOST = 0.3
 MOUTH_WIDTH, MOUTH_WIDTH_RANGE = 0.6, (0.2, 1.2)
 # From the mouth to the chin, as a share of the way from the eyes to the mouth; limits in mouth widths.

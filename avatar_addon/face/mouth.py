@@ -20,7 +20,8 @@ BACK_HEIGHT = 0.72  # where the pocket's back is in the open mouth: 0 with the u
 TONGUE_WIDTH = 0.72  # of the pocket's width
 LIP_THICKNESS = 0.035  # mouth widths between the skin and what is behind it
 TEETH_WIDTH, TEETH_COLUMNS = 0.74, 14
-TEETH_TOP, TEETH_BOTTOM, TEETH_THICKNESS = 0.2, -0.03, 0.05  # mouth widths
+TEETH_DEEPEST = 0.1  # mouth widths behind the lip
+TEETH_TOP, TEETH_BOTTOM, TEETH_THICKNESS = 0.17, -0.03, 0.05  # mouth widths
 
 
 @dataclass
@@ -139,11 +140,12 @@ def _add_teeth(skin, seen, w, middle, half, room, weights, slot) -> np.ndarray:
     """A closed strip behind the upper lip that follows the face's curve; its vertex numbers."""
     a = np.linspace(-1, 1, TEETH_COLUMNS)
     u = middle + TEETH_WIDTH * half * a
-    heights = np.linspace(TEETH_BOTTOM * w, TEETH_TOP * w, 7)
+    heights = np.linspace(TEETH_BOTTOM * w, 1.2 * TEETH_TOP * w, 9)
     grid = np.stack(np.meshgrid(u, heights, indexing="ij"), -1)
     skin_depth = seen.at(grid.reshape(-1, 2)).reshape(grid.shape[:2]).max(1)
     gap, thickness = min(1.6 * LIP_THICKNESS * w, 0.25 * room), min(TEETH_THICKNESS * w, 0.25 * room)
-    front = skin_depth + gap
+    lip = seen.at(np.column_stack([u, np.zeros_like(u)]))
+    front = np.minimum(skin_depth, lip + TEETH_DEEPEST * w) + gap  # a nose guard or a ridge above the mouth does not hide them
     top, bottom = np.full(len(a), TEETH_TOP * w), TEETH_BOTTOM * w * (1 - 0.7 * a**4)
     back = front + thickness
     ring = [np.column_stack([u, height, depth]) for height, depth in ((bottom, front), (top, front), (top, back), (bottom, back))]

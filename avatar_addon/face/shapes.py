@@ -89,19 +89,18 @@ def make_shapes(
     """
     at = np.flatnonzero(moving > 0)
     skin, below, amount = points[at], lower[at], moving[at, None]
-    shapes: dict[str, Callable[[], np.ndarray]] = {}
+    uv = skin[:, :2]
+    fields: dict[str, np.ndarray] = {}
     if slit:
-        shapes |= {name: lambda lips=lips: lip_field(skin[:, :2], below, face, slit, lips) for name, lips in VISEMES.items()}
-    for eye in face.eyes:
-        shapes["blink" + eye.side] = lambda eye=eye: lid_field(skin[:, :2], eye, Eyes(1.0))
+        fields |= {name: lip_field(uv, below, face, slit, lips) for name, lips in VISEMES.items()}
+    fields |= {"blink" + eye.side: lid_field(uv, eye, Eyes(1.0)) for eye in face.eyes}
     for name, (lips, eyes) in EMOTIONS.items():
-        shut = lips if slit else Lips(widen=lips.widen, corners=lips.corners)
-        shapes[name] = lambda lips=shut, eyes=eyes: lip_field(skin[:, :2], below, face, slit, lips) + eyes_field(skin[:, :2], face, eyes)
-    for name, direction in LOOKS.items():
-        shapes[name] = lambda direction=direction: gaze_field(skin[:, :2], face, direction)
+        possible = lips if slit else Lips(widen=lips.widen, corners=lips.corners)
+        fields[name] = lip_field(uv, below, face, slit, possible) + eyes_field(uv, face, eyes)
+    fields |= {name: gaze_field(uv, face, direction) for name, direction in LOOKS.items()}
     out = {}
-    for name, field in shapes.items():
-        moved = on_surface(skin, field(), seen) * amount
+    for name, field in fields.items():
+        moved = on_surface(skin, field, seen) * amount
         moved[np.abs(moved).max(1) < LEAST * face.width] = 0
         out[name] = np.zeros_like(points)
         out[name][at] = moved

@@ -109,6 +109,8 @@ def test_the_mouth_is_shut_at_rest_and_opens_on_a_cavity_with_teeth(built):
     assert ((x / 0.08) ** 2 + (y / 0.1) ** 2 + (z / 0.12) ** 2).max() < 1.001  # inside the head
     teeth = mesh.vertices[part(mesh, "Teeth"), 2] - 1.455
     up = mesh.shape_keys["aa"][pairs[:, 0], 2].max()
+    behind = mesh.vertices[part(mesh, "Teeth"), 1] - mesh.vertices[pairs, 1].min()
+    assert 0 < behind.min() < 0.2 * WIDTH
     assert teeth.min() < 0 and teeth.max() > up  # they hang into the open mouth and reach above its lip
 
 
