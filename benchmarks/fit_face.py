@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fits the weights of the face search: `python -m benchmarks.fit_face [--write]`; some ten minutes.
 
-Draws characters of all kinds (tools/characters), some without a face, disturbs them (blur, noise, texture, side light, a wrong neck, an
-erased mouth), and maximises the likelihood of the true candidates, or of "none of them", with a quadratic penalty. The signs of the weights
-are given. Characters of another seed measure what came out. `--write` replaces backend/image/face_weights.py.
+Draws characters of all kinds (tools/characters), some without a face, disturbs them (blur, noise, texture, side light, a wrong neck, a
+band around the neck, an erased mouth), and maximises the likelihood of the true candidates, or of "none of them", with a quadratic
+penalty. The signs of the weights are given. Characters of another seed measure what came out. `--write` replaces
+backend/image/face_weights.py.
 """
 
 from __future__ import annotations
@@ -143,6 +144,19 @@ def erase_mouth(view: HeadView, item: Drawn) -> None:
     view.lab[y0:y1, x0:x1] = view.lab[y0 - 1, x0:x1] * (1 - blend) + view.lab[y1, x0:x1] * blend
 
 
+def tie_band(view: HeadView, item: Drawn, r: np.random.Generator) -> None:
+    """A choker or the edge of a collar below the chin, as wide as the figure's skin there."""
+    assert item.face is not None
+    chin = _in_view(view, np.array([item.face["mouth"][0], item.joints["headTop"][1] + item.head]))
+    y0, x = round(chin[1] + r.uniform(0.03, 0.14) * HEIGHT), int(np.clip(round(chin[0]), 0, view.lab.shape[1] - 1))
+    y1 = y0 + int(r.integers(3, 9))
+    if y1 >= view.lab.shape[0] or y0 < 1:
+        return
+    like = np.linalg.norm(view.lab[y0] - view.lab[y0, x], axis=1) < 8
+    half = min(next((k for k in range(1, 60) if not like[min(x + k, len(like) - 1)] or not like[max(x - k, 0)]), 60), round(0.2 * HEIGHT))
+    view.lab[y0:y1, max(x - half, 0) : x + half + 1] = [r.uniform(5, 75), *r.uniform(-40, 40, 2)]
+
+
 def _in_view(view: HeadView, point: np.ndarray) -> np.ndarray:
     return (point + 0.5 - np.array(view.origin)) * view.scale - 0.5
 
@@ -181,7 +195,7 @@ def mouth_example(view: HeadView, item: Drawn, erased: bool, r: np.random.Genera
 
 def examples(seed: int, counts: tuple[int, int], rounds: int) -> dict[str, list[Example]]:
     """{"EYES": ..., "MOUTH": ...} of counts = (with, without) faces, each disturbed `rounds` times."""
-    r = np.random.default_rng(seed)
+    r, bands = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     out: dict[str, list[Example]] = {"EYES": [], "MOUTH": []}
     for faces, count in zip((True, False), counts, strict=True):
         for item in drawn(seed + 100 * (not faces), count, faces):
@@ -194,6 +208,8 @@ def examples(seed: int, counts: tuple[int, int], rounds: int) -> dict[str, list[
                     erased = bool(r.random() < 0.3)
                     if erased:
                         erase_mouth(view, item)
+                    if bands.random() < 0.35:
+                        tie_band(view, item, bands)
                     out["MOUTH"].append(mouth_example(view, item, erased, r))
     return out
 

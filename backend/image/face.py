@@ -22,6 +22,7 @@ from .mouth import eye_frame, mouth_candidates, usual_place
 
 SAME_PLACE = 0.04  # parts of the head's height within which two answers are one
 EYE_HEIGHT, EYE_SPACING = 0.63, 0.33  # of usual eyes, parts of the head's height
+BELOW_CHIN = 0.08  # how far below the head's joint a mouth may be, parts of the head's height: the joint is found to that
 WINDOW = np.linspace(-0.34, 0.34, 35)  # around an eye, in distances between the eyes
 
 
@@ -97,6 +98,9 @@ def _mouth(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, 
     d = float(np.hypot(*across))
     chin = (sampler.view.top + HEIGHT - middle[1]) / d
     places, features = mouth_candidates(sampler, a, b)
+    # What lies below the head's joint is a choker or a collar.
+    above = middle[1] + places[:, 0] * across[1] + places[:, 1] * down[1] < sampler.view.chin + BELOW_CHIN * HEIGHT
+    places, features = places[above], features[above]
     sure, u, v, width = 0.0, 0.0, usual_place(chin), 0.5
     if len(places):
         chance = _posterior(MOUTH.of(features, mouth_module.FEATURES), MOUTH.none)

@@ -20,13 +20,15 @@ ABOVE, BELOW, ASIDE = 0.04, 0.3, 0.9  # margins of the view in heights of the he
 class HeadView:
     """lab: (h, w, 3) float32 CIE Lab; inside: (h, w) float32 coverage by the figure. Working pixels.
 
-    top: row of the head's top, centre: column of the neck, both in working pixels; the neck is HEIGHT below the top.
+    top: row of the head's top, chin: row of the head's joint, centre: column of the neck, all in working pixels; the neck is HEIGHT
+    below the top.
     origin: (x, y) of the view's corner in the picture; scale: working pixels per pixel of the picture.
     """
 
     lab: np.ndarray
     inside: np.ndarray
     top: float
+    chin: float
     centre: float
     origin: tuple[float, float]
     scale: float
@@ -65,7 +67,9 @@ def view_of_head(rgba: np.ndarray, mask: np.ndarray, joints: Joints) -> HeadView
     cover = Image.fromarray(mask[y0:y1, x0:x1].astype(np.uint8) * 255)
     lab = rgb2lab(np.asarray(colours.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)) / np.float32(255))
     inside = np.asarray(cover.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR), np.float32) / 255
-    return HeadView(lab.astype(np.float32), inside, (top - y0) * scale, (neck_x - x0) * scale, (x0, y0), scale)
+    return HeadView(
+        lab.astype(np.float32), inside, (top - y0) * scale, (joints["head"][1] - y0) * scale, (neck_x - x0) * scale, (x0, y0), scale
+    )
 
 
 def _without_fringe(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def refusal(figure: Figure, found: SilhouetteJoints) -> BackendError | None:
         return _several()
     if _person_like(found):
         return _arms(found)
-    message = "No standing humanoid was found: the preview engine needs a front view with the arms away from the body."
+    message = "No upright figure with its arms away from the body, seen from the front, was recognised."
     return BackendError("not_humanoid", message, POSE_HINT)
 
 
