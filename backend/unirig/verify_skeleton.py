@@ -215,8 +215,8 @@ def _generated(case: Case, i: int, entry: dict[str, Any], tokens: list[int], v: 
         skeleton = detokenise(tokens, v, shipped=True)
     except InvalidSequence as error:
         return [exact(f"gen{i} ({error})", bool(entry.get("detokenize_error")))]
-    if error := entry.get("detokenize_error"):
-        return [exact(f"gen{i} although {error}", len(skeleton.joints) == 1)]
+    if message := entry.get("detokenize_error"):
+        return [exact(f"gen{i} although {message}", len(skeleton.joints) == 1)]
     return [
         case.compare(f"gen{i}.joints", skeleton.joints),
         case.compare(f"gen{i}.tails", skeleton.tails),
