@@ -2,14 +2,16 @@
 """The whole way with the mouse: picture, Make Avatar, progress in a living window, the avatar, undo, redo, saved and loaded."""
 
 import bpy
-from window import PICTURE, SHARED, Heartbeat, choose, finish, front, press, sidebar, state, what_exists
+from window import SHARED, Heartbeat, choose, finish, front, press, sidebar, state, what_exists
 
 
 def drive(g):
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield 0.5
+    blend = str(SHARED / "files/saved.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=blend)
     yield from sidebar(g)
-    yield from choose(PICTURE)
+    yield from choose("//companion.png")
     yield g.shot("picture")
     before = what_exists()
     heartbeat = Heartbeat()
@@ -36,8 +38,7 @@ def drive(g):
     if what_exists() != made:
         g.fail(f"redo brought {what_exists()} instead of {made}")
 
-    blend = str(SHARED / "files/saved.blend")
-    bpy.ops.wm.save_as_mainfile(filepath=blend)
+    bpy.ops.wm.save_mainfile()
     yield 0.3
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield 0.5
