@@ -33,7 +33,7 @@ def drive(g):
     yield 0.6
     yield from press(g, "avatar_forge.show_face_markers", across=0.3)
     g.move(500, 600)
-    g.key("KP_Decimal", "ctrl+KP_Subtract", "ctrl+KP_Subtract")  # looks at the mouth's marker, from not too near
+    g.key("KP_Decimal", *["KP_Subtract"] * 7)  # looks at the mouth's marker, then steps back
     yield 1.0
     yield g.shot("markers")
     yield from press(g, "avatar_forge.apply_face_markers", across=0.7)
