@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine-options", type=_json_object, default={}, metavar="JSON", help="such as '{\"texture_size\": 2048}'")
+    parser.add_argument("--rigger-options", type=_json_object, default={}, metavar="JSON")
     parser.add_argument("--name", help="name of the avatar and its files; with one picture only")
     parser.add_argument("--author", default="", help="written into the VRM's meta")
     parser.add_argument(
@@ -55,6 +58,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-sheet", action="store_true", help="no contact sheet")
     parser.add_argument("--again", action="store_true", help="make avatars again that are there already")
     return parser.parse_args(arguments)
+
+
+def _json_object(text: str) -> dict:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
 
 
 def find_pictures(given: list[Path]) -> list[Path]:

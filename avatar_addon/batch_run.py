@@ -64,6 +64,8 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 engine=options.engine,
                 rigger=options.rigger,
                 seed=options.seed,
+                engine_options=options.engine_options,
+                rigger_options=options.rigger_options,
                 markers=_markers(options.markers, picture),
                 author=options.author,
                 vrm_version=options.vrm,
@@ -100,6 +102,7 @@ def _receipt(request: workflow.Request, made: workflow.Made, task: Task, files: 
         "rigger_options": request.rigger_options,
         "markers": request.markers,
         "vrm": request.vrm_version,
+        "author": request.author,
     }
     return make_receipt(request.picture, files, parameters, versions, task.seconds, made.metrics, made.warnings)
 

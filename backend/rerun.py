@@ -27,7 +27,7 @@ def rerun_receipt(path: Path, blender: str | None = None, out: Path | None = Non
         receipt = read_receipt(path)
     except (OSError, ValueError) as error:
         raise BackendError("unreadable", f"{path.name} is no receipt of an avatar.", "Name a receipt.json.") from error
-    original = picture or _find_picture(path, receipt)
+    original = picture.absolute() if picture else _find_picture(path, receipt)
     if digest(original) != receipt["picture"]["sha256"]:
         raise BackendError("changed", f"{original.name} is not the picture that this avatar was made from.", "Name it with --picture.")
     with _folder(out) as folder:
@@ -47,6 +47,7 @@ def blender_command(given: str | None = None) -> list[str]:
         hint = f"Name one with --blender or {BLENDER}; a Python that has the bpy module will do."
         message = f"There is no Blender {chosen}." if chosen else "Making the avatar again needs Blender, which was not found."
         raise BackendError("no_blender", message, hint)
+    found = str(Path(found).absolute())  # not resolved: an environment's Python is a link
     return [found] if Path(found).name.lower().startswith("python") else [found, "--background", "--python"]
 
 
