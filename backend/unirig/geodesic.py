@@ -27,12 +27,13 @@ class GeodesicSettings:
     mode: Literal["square", "exp"] = "square"
 
 
+SHIPPED = GeodesicSettings()
 SLACK = 1.001  # how much farther than nominal a neighbour may lie
 NEAREST_JOINTS = 3  # of a vertex that no joint reaches
 
 
 def geodesic_weights(
-    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, joints: np.ndarray, settings: GeodesicSettings = GeodesicSettings()
+    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, joints: np.ndarray, settings: GeodesicSettings = SHIPPED
 ) -> np.ndarray:
     """vertices (v, 3), faces (f, 3), cells (m, 3) centres, joints (j, 3), all in the cube -> (v, j) f64, rows sum to 1."""
     vertices, cells, joints = (np.asarray(a, np.float64) for a in (vertices, cells, joints))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .geodesic import GeodesicSettings, geodesic_weights
+from .geodesic import SHIPPED, GeodesicSettings, geodesic_weights
 from .prepare import Affine, Prepared, normalisation
 from .resample import nearest_weights, smooth, strongest
 from .sampling import SKIN_SAMPLES, VERTEX_SAMPLES, Samples, normaliser_draws, sample
@@ -22,7 +22,7 @@ __all__ = ["SkinNetwork", "build", "geodesic_feature", "predict", "set_precision
 FEATURE, NETWORK, VERTICES = 0.0, 0.15, 0.9
 
 
-def geodesic_feature(mesh: Prepared, joints: np.ndarray, settings: GeodesicSettings = GeodesicSettings()) -> np.ndarray:
+def geodesic_feature(mesh: Prepared, joints: np.ndarray, settings: GeodesicSettings = SHIPPED) -> np.ndarray:
     """(V, J) f64 how near each joint is to each vertex of a mesh. It is measured in the cube of the vertices alone."""
     affine = normalisation(mesh.vertices)
     vertices = affine.apply(mesh.vertices)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from ..trellis.layers import MixedPrecision
 from .encoder import EncoderConfig, Linear, MeshEncoder, fourier
-from .ptv3 import PointTransformer, Points
+from .ptv3 import Points, PointTransformer
 from .submanifold import Rule
 
 BONE_FREQUENCIES = 6
@@ -34,7 +35,7 @@ class Norm(nn.LayerNorm):
 
 def normed(*widths: int) -> list[nn.Module]:
     """Linear, layer norm, GELU from each width to the next."""
-    return [layer for a, b in zip(widths, widths[1:]) for layer in (Linear(a, b), Norm(b), nn.GELU())]
+    return [layer for a, b in pairwise(widths) for layer in (Linear(a, b), Norm(b), nn.GELU())]
 
 
 class CrossAttention(nn.Module):
