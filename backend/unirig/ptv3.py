@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +110,7 @@ class Points:
 class SerialisedAttention(nn.Module):
     """Attention inside patches of one curve; q and k pass a layer norm without parameters per head."""
 
-    half = False  # round q, k, v and the result to float16
+    half_inputs = False  # round q, k, v and the result to float16
 
     def __init__(self, channels: int, heads: int, patch: int, qk_norm: bool) -> None:
         super().__init__()
@@ -122,7 +123,7 @@ class SerialisedAttention(nn.Module):
         if self.qk_norm:
             q, k = F.layer_norm(q, q.shape[-1:]), F.layer_norm(k, k.shape[-1:])
         qkv = torch.stack([q, k, v], 1)
-        if self.half:
+        if self.half_inputs:
             qkv = qkv.half() if x.is_cuda else qkv.half().float()  # only CUDA is faster in half precision; what is rounded is the same
         patches = points.patches(order, self.patch)
         done = []
@@ -130,7 +131,7 @@ class SerialisedAttention(nn.Module):
             q, k, v = qkv[rows].permute(2, 0, 3, 1, 4)
             done.append(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
         y = torch.cat(done)[patches.inverse].flatten(1)
-        return self.proj((y.half() if self.half else y).to(x.dtype))
+        return self.proj((y.half() if self.half_inputs else y).to(x.dtype))
 
 
 class Mlp(nn.Module):
@@ -214,7 +215,7 @@ class PointTransformer(nn.Module):
         """Whether q, k and v are rounded to float16 before they meet; the original always does."""
         for module in self.modules():
             if isinstance(module, SerialisedAttention):
-                module.half = half
+                module.half_inputs = half
 
     def points(
         self,
@@ -231,6 +232,6 @@ class PointTransformer(nn.Module):
     def forward(self, features: Tensor, points: Points) -> Tensor:
         x = self.embedding(features, points)
         for stage in self.enc.values():
-            for layer in stage.values():
+            for layer in cast(nn.ModuleDict, stage).values():
                 x = layer(x, points) if isinstance(layer, Block) else layer(x)
         return x

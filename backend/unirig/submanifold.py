@@ -85,7 +85,7 @@ def make_taps(coords: Tensor, kernel: int, rule: Rule) -> Taps:
 
     shared = count < n
     every, native = torch.arange(n, device=device), rule.pairs == "native"
-    pairs = []
+    pairs: list[tuple[Tensor, Tensor]] = []
     for taps, all_points in ((slice(0, centre), not native), (slice(centre + 1, None), native)):
         neighbour = table[taps, :count]
         if all_points:
@@ -94,9 +94,9 @@ def make_taps(coords: Tensor, kernel: int, rule: Rule) -> Taps:
         else:
             out = representative
             source = last if not native else n + torch.arange(count, device=device) if shared else representative
-        tap, column = torch.nonzero(neighbour < none, as_tuple=True)
-        rows = torch.bincount(tap, minlength=centre).tolist()
-        pairs += zip(out[column].split(rows), source[neighbour[tap, column]].split(rows), strict=True)
+        number, column = torch.nonzero(neighbour < none, as_tuple=True)
+        rows = torch.bincount(number, minlength=centre).tolist()
+        pairs += zip(out[column].split(rows), source[neighbour[number, column]].split(rows), strict=True)
     return Taps(kernel, pairs, cell if native and shared else None, count)
 
 

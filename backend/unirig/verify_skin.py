@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -115,7 +115,7 @@ def _point_transformer(case: Case) -> list[Comparison]:
     taps: dict[str, Tensor] = {}
     watched: dict[str, nn.Module] = {"tap.embedding": network.embedding}
     for stage, layers in network.enc.items():
-        for name, block in layers.items():
+        for name, block in cast(nn.ModuleDict, layers).items():
             if isinstance(block, Block):
                 watched |= {f"tap.{stage}.{name}": block, f"tap.{stage}.{name}.attn": block.attn, f"tap.{stage}.{name}.cpe": block.cpe[2]}
     _watch(watched, taps)
@@ -216,7 +216,8 @@ def _voxel_weights(case: Case) -> list[Comparison]:
         cell_weight=meta["grid_weight"],
         mode=meta["mode"],
     )
-    got = geodesic_weights(*(case.array(f"in.{name}") for name in ("vertices", "faces", "grid_coords", "joints")), settings)
+    vertices, faces, cells, joints = (case.array(f"in.{name}") for name in ("vertices", "faces", "grid_coords", "joints"))
+    got = geodesic_weights(vertices, faces, cells, joints, settings)
     return [case.compare("out.weights", got)]
 
 
