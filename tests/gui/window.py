@@ -111,14 +111,14 @@ def front(g):
     for _window, area in g.areas():
         if area.type == "VIEW_3D":
             area.spaces.active.shading.color_type = "TEXTURE"
-    g.move(500, 600)
+    g.move(90, 860)
     g.key("KP_1", "Home")
     yield 1.0
 
 
 def rest(g):
     """Takes the mouse off the button: Blender draws one under the mouse as it was when it was pressed."""
-    g.move(500, 600)
+    g.move(90, 860)
     yield 0.3
 
 

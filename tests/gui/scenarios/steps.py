@@ -32,7 +32,7 @@ def drive(g):
     g.click_at(x, y + 34)  # opens the panel below
     yield 0.6
     yield from press(g, "avatar_forge.show_face_markers", across=0.3)
-    g.move(500, 600)
+    g.move(90, 860)
     g.key("KP_Decimal", *["KP_Subtract"] * 7)  # looks at the mouth's marker, then steps back
     yield 1.0
     yield g.shot("markers")
