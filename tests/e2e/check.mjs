@@ -37,6 +37,7 @@ function serve() {
 async function khronos(file, fail) {
   const report = await validator.validateBytes(new Uint8Array(fs.readFileSync(file)), { maxIssues: 100 });
   for (const issue of report.issues.messages.filter((m) => m.severity === 0).slice(0, 5)) fail(`Khronos: ${issue.code} ${issue.pointer} ${issue.message}`);
+  if (report.issues.numErrors && !report.issues.messages.some((m) => m.severity === 0)) fail(`Khronos: ${report.issues.numErrors} errors`);
   return report.issues;
 }
 

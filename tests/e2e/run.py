@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("pictures", nargs="*", type=Path, help="pictures, or .vrm files to check as they are")
     parser.add_argument("--blender", required=True, help="the interpreter that has bpy, or a Blender binary's Python")
     parser.add_argument("--out", type=Path, default=ROOT / "build/e2e")
+    parser.add_argument("--sheets", action="store_true", help="contact sheets too, which take as long as the avatars")
     arguments = parser.parse_args()
     chromium = browser()
     if not chromium or not shutil.which("npm"):
@@ -70,7 +71,15 @@ def main() -> int:
     if pictures:
         # The batch goes on where it stopped: avatars of an earlier state of the code would be kept.
         shutil.rmtree(out / "avatars", ignore_errors=True)
-        made = call(arguments.blender, "avatar_addon/batch.py", "--", *pictures, "--out", out / "avatars")
+        made = call(
+            arguments.blender,
+            "avatar_addon/batch.py",
+            "--",
+            *pictures,
+            "--out",
+            out / "avatars",
+            *([] if arguments.sheets else ["--no-sheet"]),
+        )
         avatars += sorted((out / "avatars").glob("*.vrm"))
     bad_files = check_files(avatars)
     seen = call("node", HERE / "check.mjs", out, *avatars, env=os.environ | {"CHROMIUM": chromium}) if avatars else 1
