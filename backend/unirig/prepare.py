@@ -6,6 +6,7 @@ UniRig axes: z up, the character faces -y, its left is +x.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import fast_simplification
@@ -14,7 +15,11 @@ import trimesh
 
 from ..errors import BackendError
 
+log = logging.getLogger(__name__)
+
 MAX_FACES = 50_000
+BOUNDS_TOLERANCE = 0.01  # of the longest edge
+WELD_CELLS = 300
 REPAIR = "Delete loose points, merge by distance or re-import the mesh, then try again."
 
 
@@ -72,9 +77,7 @@ def prepare(vertices: np.ndarray, faces: np.ndarray, max_faces: int = MAX_FACES)
     """
     mesh = trimesh.Trimesh(vertices, faces, process=True)
     if len(mesh.faces) > max_faces:
-        # Single precision, as the original does: in double the same library collapses other edges.
-        points, triangles, *_ = fast_simplification.simplify(mesh.vertices.astype(np.float32), mesh.faces, target_count=max_faces)
-        mesh = trimesh.Trimesh(points, triangles, process=True)
+        mesh = _decimated(mesh, max_faces)
     if not len(mesh.faces):
         raise BackendError("bad_mesh", "The mesh has no faces, so there is no surface to rig.", REPAIR)
     return Prepared(
@@ -83,3 +86,39 @@ def prepare(vertices: np.ndarray, faces: np.ndarray, max_faces: int = MAX_FACES)
         np.asarray(mesh.vertex_normals, np.float32),
         np.asarray(mesh.face_normals, np.float32),
     )
+
+
+def _decimated(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
+    """At most about `max_faces` faces of the same shape, as the original does it: by quadric error.
+
+    That can tear meshes with very many slivers apart, which shows in their bounds. Such a mesh is first welded on a fine grid.
+    """
+    simple = _collapsed(mesh.vertices, mesh.faces, max_faces)
+    if not _same_bounds(mesh, simple):
+        log.warning("decimation tore the mesh apart; it is welded on a grid of %d cells a side first", WELD_CELLS)
+        simple = _collapsed(*_welded(mesh.vertices, mesh.faces), max_faces)
+    return simple
+
+
+def _collapsed(vertices: np.ndarray, faces: np.ndarray, max_faces: int) -> trimesh.Trimesh:
+    # Single precision, as the original does: in double the same library collapses other edges.
+    points, triangles, *_ = fast_simplification.simplify(vertices.astype(np.float32), faces, target_count=max_faces)
+    return trimesh.Trimesh(points, triangles, process=True)
+
+
+def _same_bounds(mesh: trimesh.Trimesh, simple: trimesh.Trimesh) -> bool:
+    if not len(simple.faces):
+        return False
+    return bool(np.abs(mesh.bounds - simple.bounds).max() <= BOUNDS_TOLERANCE * np.ptp(mesh.bounds, axis=0).max())
+
+
+def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of one grid cell become their mean; faces that then have no area, or are there twice, go."""
+    low, size = vertices.min(0), np.ptp(vertices, axis=0).max() / WELD_CELLS
+    cell = np.ravel_multi_index(np.floor((vertices - low) / size).astype(np.int64).T, (WELD_CELLS + 1,) * 3)
+    _, place, count = np.unique(cell, return_inverse=True, return_counts=True)
+    points = np.column_stack([np.bincount(place, vertices[:, axis]) / count for axis in range(3)])
+    triangles = np.sort(place[faces], axis=1)
+    _, first = np.unique(triangles, axis=0, return_index=True)
+    kept = np.sort(first[(triangles[first, 0] < triangles[first, 1]) & (triangles[first, 1] < triangles[first, 2])])
+    return points, place[faces][kept]
