@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +114,9 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
             options=request.engine_options,
             markers=request.markers,
         )
+        started = time.perf_counter()
         result = yield Wait(job, *span)
+        seconds = time.perf_counter() - started
     _object_mode()
     obj = scene.import_mesh(Path(result["mesh"]), request.avatar_name, context)
     avatar = Avatar(obj, None)
@@ -123,7 +126,7 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     if metrics is not None:
-        metrics |= result.get("metrics") or {}
+        metrics |= (result.get("metrics") or {}) | {"generate_time_s": seconds}
     return avatar
 
 
@@ -155,7 +158,9 @@ def rig(
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"}
         job = jobs.Job("rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {})
+        started = time.perf_counter()
         result = yield Wait(job, *span)
+        seconds = time.perf_counter() - started
     _need(avatar)
     _object_mode()
     avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
@@ -163,7 +168,7 @@ def rig(
     scene.add_warnings(avatar, result.get("warnings") or [])
     set_humanoid(avatar, result.get("humanoid") or {})
     if metrics is not None:
-        metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()}
+        metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()} | {"rig_time_s": seconds}
     return avatar
 
 

@@ -29,8 +29,8 @@ def run_page(receipt: dict[str, Any], pictures: list[str]) -> str:
 
 
 def _check(check: dict[str, Any]) -> str:
-    text = next((str(check[key]) for key in ("message", "sentence", "meaning", "detail") if check.get(key)), "")
-    return f"{check.get('id', '')}: {text}" if text else str(check.get("id", ""))
+    text = f"{check.get('title') or check.get('id', '')}: {check.get('figure', '')}".rstrip(": ")
+    return text if check.get("status") == "PASS" else " – ".join(filter(None, [text, check.get("meaning"), check.get("fix")]))
 
 
 def _table(title: str, rows: list[tuple[Any, Any]], coloured: bool = False) -> str:

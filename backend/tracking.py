@@ -37,7 +37,7 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUP
 WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a background sender
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
 VALUE_LIMIT, KEY = 500, re.compile(r"[^\w./ -]")
-STAGE_TIMES = {"generate": "trellis", "rig": "unirig"}
+MODEL_TIMES = {"trellis": "generate_time_s", "unirig": "rig_time_s"}
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 
@@ -264,10 +264,10 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
     """The receipt's figures, the times ({engine}_time_s where TRELLIS or UniRig was at work) and how the report card came out."""
     seconds, given = receipt["seconds"], receipt["parameters"]
     metrics = {KEY.sub("_", key)[:200]: float(value) for key, value in receipt["metrics"].items()}
-    metrics |= {f"{KEY.sub('_', stage)}_time_s": float(value) for stage, value in seconds.items()}
-    for stage, model in STAGE_TIMES.items():
-        if stage in seconds and model in (given.get("engine"), given.get("rigger")):
-            metrics[f"{model}_time_s"] = float(seconds[stage])
+    metrics |= {f"stage_{KEY.sub('_', stage)}_s": float(value) for stage, value in seconds.items()}
+    for model, time_of_job in MODEL_TIMES.items():
+        if time_of_job in metrics and model in (given.get("engine"), given.get("rigger")):
+            metrics[f"{model}_time_s"] = metrics[time_of_job]
     metrics["total_time_s"] = float(sum(seconds.values()))
     checks = (receipt.get("report") or {}).get("checks", [])
     if checks:
