@@ -12,13 +12,13 @@ from backend.mesh.files import MeshArrays, write_mesh
 from backend.unirig import pipeline as pipelines
 from backend.unirig import skin
 from backend.unirig.engine import VARIABLE, UniRigRigger, checked_options
-from backend.unirig.generate import Decoding
+from backend.unirig.generate import PRESETS, Decoding
 from backend.unirig.geodesic import GeodesicSettings
 from backend.unirig.pipeline import CHECKPOINTS, Settings, UniRigPipeline
 from backend.unirig.prepare import normalisation, prepare
 from backend.unirig.tokenizer import Vocabulary, quantise
 from tests.unit.test_worker import ENV, Client, is_one_sentence, left_in
-from tests.unit.tiny_unirig import make_checkpoint
+from tests.unit.tiny_unirig import GOLDEN, make_checkpoint
 
 V = Vocabulary.make()
 CPU = {"device": "cpu"}
@@ -291,8 +291,6 @@ def test_every_way_of_decoding_gives_a_skeleton_or_says_why_not(checkpoint, opti
     """On the tiny network's own tokens, skin aside."""
     import torch
 
-    from backend.unirig.generate import PRESETS
-
     pipeline = UniRigPipeline(checkpoint, torch.device("cpu"), torch.float32)
     decoding = PRESETS[options.get("preset", "quality")]
     settings = Settings(0, options.get("class", "articulationxl"), decoding, options.get("grammar") != "upstream", 2)
@@ -340,3 +338,21 @@ def test_the_defaults_are_the_originals():
     options = checked_options({})
     assert options["class"] == "articulationxl" and options["grammar"] == "strict" and options["max_tokens"] == 2048
     assert Settings().decoding == Decoding(15, True, 1.5, 5, 0.95, 3.0, 1.0, False, 2048)
+
+
+def test_the_benchmark_measures_every_stage(monkeypatch, tmp_path, checkpoint, rigger):
+    import torch
+
+    from backend.unirig import bench
+
+    pipeline = UniRigPipeline(checkpoint, torch.device("cpu"), torch.float32)
+    networks = iter([pipeline._load("skeleton"), pipeline._load("skin")])
+    monkeypatch.setattr(bench, "random_network", lambda *_: next(networks))
+    with torch.inference_mode():
+        rows = bench.run([GOLDEN / "example_bird.npz"], torch.device("cpu"), torch.float32, ["skeleton", "skin"], 24, PRESETS["fast"])
+    stages = [row.stage for row in rows]
+    assert stages[:5] == ["prepare", "sample", "encode", "prefill", "decode"] and f"skin: {bench.SKIN_NETWORK}" in stages
+    assert all(row.seconds > 0 and row.peak_gib > 0 for row in rows)
+    assert rows[4].note.startswith("24 tokens, 4 beams")
+    text = bench.table(rows, tflops=1.0, gbs=100.0)
+    assert len(text.splitlines()) == len(rows) + 1 and "%" in text
