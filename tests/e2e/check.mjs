@@ -65,10 +65,10 @@ async function look(page, url, save, fail) {
   for (const name of [...VISEMES, 'blink', 'blinkLeft', 'blinkRight', ...EMOTIONS, ...GAZE]) {
     if (!info.expressions.includes(name)) { fail(`no expression ${name}`); continue; }
     await picture(name, { framing: 'head', expressions: { [name]: 1 } });
-    change[name] = await call('difference', 'neutral', name, { row: frame.headRow + 0.03 });
+    change[name] = await call('difference', 'neutral', name, { row: frame.neckRow });
     const d = change[name];
     if (d.share < VISIBLE) fail(`${name} is not visible (${(100 * d.share).toFixed(3)} % of the head's picture changes)`);
-    if (d.below > 0.05) fail(`${name} moves the body (${(100 * d.below).toFixed(1)} % of its pixels are below the head)`);
+    if (d.below > 0.05) fail(`${name} moves the body (${(100 * d.below).toFixed(1)} % of its pixels are below the neck's joint)`);
   }
   await picture('speaking', { framing: 'head', expressions: { aa: 0.6, blink: 0.5, happy: 0.5 } });
   await picture('aa40', { framing: 'head', turn: 40, expressions: { aa: 1 } });
