@@ -1,11 +1,13 @@
 """The rigger "unirig" on tiny networks of the same architecture: through the worker, in every coordinate system, on every kind of mesh."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
+from backend import models
 from backend.engines import RigRequest
 from backend.errors import BackendError
 from backend.mesh.files import MeshArrays, write_mesh
@@ -356,3 +358,25 @@ def test_the_benchmark_measures_every_stage(monkeypatch, tmp_path, checkpoint, r
     assert rows[4].note.startswith("24 tokens, 4 beams")
     text = bench.table(rows, tflops=1.0, gbs=100.0)
     assert len(text.splitlines()) == len(rows) + 1 and "%" in text
+
+
+def test_a_downloaded_model_is_converted_once_and_the_pickle_may_go(monkeypatch, tmp_path):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("AVATAR_FORGE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(skin, "geodesic_feature", partial(skin.geodesic_feature, settings=GeodesicSettings(grid=40)))
+    folder = make_checkpoint(tmp_path / "models" / "unirig")
+    first = UniRigRigger()
+    assert first.unavailable_reason() == ""
+    _, arrays = rig(first, tmp_path / "a", FIGURE.vertices, FIGURE.faces)
+    converted = {Path(path).with_suffix(".safetensors").as_posix() for path in CHECKPOINTS.values()}
+    assert converted <= set(models.digests("unirig"))
+    for path in CHECKPOINTS.values():
+        (folder / path).unlink()
+    _, again = rig(UniRigRigger(), tmp_path / "b", FIGURE.vertices, FIGURE.faces)
+    assert all((again[name] == arrays[name]).all() for name in arrays)
+    with (folder / sorted(converted)[0]).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"!")
+    with pytest.raises(BackendError) as caught:
+        rig(UniRigRigger(), tmp_path / "c", FIGURE.vertices, FIGURE.faces)
+    assert caught.value.code == "bad_weights"
