@@ -6,7 +6,7 @@ BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records lint e2e gui extension clean env-backend env-bpy env-servers verify-unirig
+.PHONY: demo avatar test test-unit test-addon test-records verify-trellis lint e2e gui extension clean env-backend env-bpy env-servers verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo
@@ -26,6 +26,9 @@ test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blend
 
 test-records: env-backend env-servers  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
+
+verify-trellis: env-backend  ## make verify-trellis DIR=folder: the self-test of TRELLIS' networks on any folder of golden vectors
+	$(BACKEND) -m backend.trellis.verify $(DIR)
 
 lint: env-backend
 	$(BACKEND) -m ruff check .
