@@ -380,3 +380,9 @@ def test_a_downloaded_model_is_converted_once_and_the_pickle_may_go(monkeypatch,
     with pytest.raises(BackendError) as caught:
         rig(UniRigRigger(), tmp_path / "c", FIGURE.vertices, FIGURE.faces)
     assert caught.value.code == "bad_weights"
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_half_precision_runs_through_both_networks(rigger, tmp_path, dtype):
+    _, arrays = rig(rigger, tmp_path, FIGURE.vertices, FIGURE.faces, dtype=dtype, preset="fast")
+    check(arrays, FIGURE.vertices)

@@ -87,6 +87,24 @@ def test_the_shared_cache_follows_every_beam_across_growth():
     assert session.capacity == 512
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near_single(dtype):
+    model, points = tiny(), torch.randn(1, 300, 3)
+    normals = torch.nn.functional.normalize(points, dim=-1)
+
+    def run(model):
+        latents = model.encode(points, normals)
+        session = model.session(latents, [BOS, ARTICULATION], 3)
+        steps = [session.step([k, k + 1, k + 2], [0, 0, 2]).clone() for k in range(20)]
+        return latents, torch.stack(steps)
+
+    single = run(model)
+    model.set_dtype(dtype)
+    for half, whole in zip(run(model), single, strict=True):
+        assert half.dtype == torch.float32, "prefix and logits are single whatever computes them"
+        assert (half - whole).abs().max() < 0.03 * whole.abs().max()
+
+
 def test_capturing_a_step_leaves_no_trace(monkeypatch):
     """Without a GPU: a graph whose replay runs the step. What warming up and recording write must not reach any later logits."""
 
