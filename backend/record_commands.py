@@ -23,7 +23,7 @@ def _explained(command: Command) -> Command:
 
     @functools.wraps(command)
     def run(arguments: list[str]) -> int:
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
         try:
             return command(arguments)
         except (Exception, KeyboardInterrupt) as error:

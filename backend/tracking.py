@@ -37,6 +37,7 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUP
 WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a background sender
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
 VALUE_LIMIT, KEY = 500, re.compile(r"[^\w./ -]")
+FIGURES = ("vertex_count", "face_count", "texture_resolution", "bone_count", "skinning_weight_coverage", "generate_time_s", "rig_time_s")
 MODEL_TIMES = {"trellis": "generate_time_s", "unirig": "rig_time_s"}
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
@@ -261,19 +262,22 @@ def run_params(receipt: dict[str, Any]) -> dict[str, str]:
 
 
 def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
-    """The receipt's figures, the times ({engine}_time_s where TRELLIS or UniRig was at work) and how the report card came out."""
-    seconds, given = receipt["seconds"], receipt["parameters"]
-    metrics = {KEY.sub("_", key)[:200]: float(value) for key, value in receipt["metrics"].items()}
-    metrics |= {f"stage_{KEY.sub('_', stage)}_s": float(value) for stage, value in seconds.items()}
+    """The avatar's figures, how long it took, how its report card came out; then whatever the engines measured, and each stage's time.
+
+    `trellis_time_s` and `unirig_time_s` are there when these were at work; MLflow's page shows metrics in this order.
+    """
+    given, figures, seconds = receipt["parameters"], receipt["metrics"], receipt["seconds"]
+    metrics = {name: float(figures[name]) for name in FIGURES if name in figures}
     for model, time_of_job in MODEL_TIMES.items():
-        if time_of_job in metrics and model in (given.get("engine"), given.get("rigger")):
-            metrics[f"{model}_time_s"] = metrics[time_of_job]
+        if time_of_job in figures and model in (given.get("engine"), given.get("rigger")):
+            metrics[f"{model}_time_s"] = float(figures[time_of_job])
     metrics["total_time_s"] = float(sum(seconds.values()))
-    checks = (receipt.get("report") or {}).get("checks", [])
-    if checks:
+    if checks := (receipt.get("report") or {}).get("checks", []):
         metrics |= {f"report_{word.lower()}": float(sum(c.get("status") == word for c in checks)) for word in ("PASS", "WARN", "FAIL")}
     metrics["warning_count"] = float(len(receipt["warnings"]))
-    return metrics
+    measured = {KEY.sub("_", name)[:200]: float(value) for name, value in figures.items()}
+    measured |= {f"stage_{KEY.sub('_', stage)}_s": float(value) for stage, value in seconds.items()}
+    return metrics | {name: value for name, value in measured.items() if name not in metrics}
 
 
 def run_tags(receipt: dict[str, Any], folder: Path) -> dict[str, str]:
