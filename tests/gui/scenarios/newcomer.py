@@ -40,8 +40,6 @@ def drive(g):
 
     bpy.ops.wm.save_mainfile()
     yield 0.3
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
     bpy.ops.wm.open_mainfile(filepath=blend)
     yield 0.7
     yield from sidebar(g)
