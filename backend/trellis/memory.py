@@ -45,16 +45,19 @@ class Plan:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that the device has left, or None where nobody can tell."""
+    """Memory that the device has left, what torch keeps for reuse included, or None where nobody can tell."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return None
 
 
-def choose_plan(mode: str, device: torch.device) -> Plan:
-    """`auto` reads the free memory; `low` and `high` are the user's word. Raises BackendError for another mode."""
+def choose_plan(mode: str, device: torch.device, held: int = 0) -> Plan:
+    """`auto` reads the free memory; `low` and `high` are the user's word. Raises BackendError for another mode.
+
+    held: bytes of networks that are on the device from the last job. They count as free, or every second job would send them away.
+    """
     if mode == "low":
         return Plan(keep_all=False, batch_guidance=False, scratch=1 << 28)
     if mode == "high":
@@ -64,6 +67,7 @@ def choose_plan(mode: str, device: torch.device) -> Plan:
     free = free_bytes(device)
     if free is None:  # the processor's own memory: no launch cost to hide, so nothing is won by batching
         return Plan(keep_all=False, batch_guidance=False)
+    free += held
     return Plan(keep_all=free >= HIGH_NEEDS, batch_guidance=free >= BATCH_NEEDS)
 
 
@@ -105,6 +109,10 @@ class Residents:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for network in self._held.values() for tensor in network.state_dict().values())
 
 
 def with_ladder(plan: Plan, residents: Residents, device: torch.device, stage: Callable[[Plan], T]) -> tuple[T, Plan]:

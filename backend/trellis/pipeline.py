@@ -117,7 +117,7 @@ class TrellisPipeline:
 
         Raises BackendError (empty_structure, out_of_memory, missing_weights, bad_weights) and whatever `progress` raises to cancel.
         """
-        plan = choose_plan(settings.memory, self.device)
+        plan = choose_plan(settings.memory, self.device, self.residents.bytes)
 
         def ladder(stage: Callable[[Plan], T]) -> T:
             nonlocal plan

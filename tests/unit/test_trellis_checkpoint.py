@@ -216,6 +216,11 @@ def test_plans_follow_the_free_memory(monkeypatch):
         monkeypatch.setattr(memory, "free_bytes", lambda _, free=free: free * memory.GB)
         plan = choose_plan("auto", torch.device("cuda"))
         assert (plan.keep_all, plan.batch_guidance) == (keep, batch)
+    # Free memory is now 4 GB because the last job's networks take 5: they are not sent away for that.
+    assert choose_plan("auto", torch.device("cuda"), held=5 * memory.GB).keep_all
+    residents = Residents(lambda name: torch.nn.Linear(10, 10), CPU)
+    residents.get("one", Plan(True, True))
+    assert residents.bytes == 110 * 4
     rungs = [plan := Plan(True, True)]
     while plan := plan.smaller():
         rungs.append(plan)
