@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,20 +34,18 @@ NEAREST_JOINTS = 3  # of a vertex that no joint reaches
 
 
 def geodesic_weights(
-    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, joints: np.ndarray, settings: GeodesicSettings = SHIPPED
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    cells: np.ndarray,
+    joints: np.ndarray,
+    settings: GeodesicSettings = SHIPPED,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> np.ndarray:
     """vertices (v, 3), faces (f, 3), cells (m, 3) centres, joints (j, 3), all in the cube -> (v, j) f64, rows sum to 1."""
     vertices, cells, joints = (np.asarray(a, np.float64) for a in (vertices, cells, joints))
-    distance = geodesic_distances(vertices, faces, cells, joints, settings)
-    return weights_of(clean(distance, vertices, joints), settings)
-
-
-def geodesic_distances(
-    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, joints: np.ndarray, settings: GeodesicSettings
-) -> np.ndarray:
-    """(j, v) lengths of the shortest paths over mesh edges and cells; inf where there is none."""
     graph = make_graph(vertices, faces, cells, settings)
-    return shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints))
+    distance = shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints), progress)
+    return weights_of(clean(distance, vertices, joints), settings)
 
 
 def nearest_nodes(nodes: np.ndarray, joints: np.ndarray) -> np.ndarray:

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Shortest paths from joints over the surface of a mesh and through the cells inside it."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
+
+TOGETHER = 16  # sources between two calls of progress; bounds the memory, as scipy measures the way to every cell as well
 
 
 @dataclass
 class Graph:
     """Vertices of a mesh, and cells of a grid inside it.
 
-    surface (v, v): directed lengths, of which the smaller counts where both directions are present. neighbours (m, 6): rows of cells beside
-    each cell or -1, all `step` away. attached, vertex, length (a,): cells joined to a vertex.
+    surface (v, v): directed lengths, of which the smaller counts where both directions are present. neighbours (m, k): rows of cells beside
+    each cell or -1, all `step` away. attached, vertex, length (a,): cells joined to a vertex. All edges go both ways.
     """
 
     surface: csr_matrix
@@ -24,13 +29,37 @@ class Graph:
     length: np.ndarray
 
 
-def shortest_paths(graph: Graph, sources: np.ndarray) -> np.ndarray:
-    """(s, v) from sources, numbered vertices first, then cells."""
+def shortest_paths(graph: Graph, sources: np.ndarray, progress: Callable[[float], None] = lambda fraction: None) -> np.ndarray:
+    """(s, v) f64 lengths from sources, numbered vertices first, then cells, to all vertices; inf where there is no way."""
     count = graph.surface.shape[0]
-    cell, side = np.nonzero(graph.neighbours >= 0)
+    matrix = both_ways(graph)
+    out = np.empty((len(sources), count))
+    for start in range(0, len(sources), TOGETHER):
+        rows = slice(start, start + TOGETHER)
+        # Made symmetric here: asked for undirected paths, scipy looks at every edge twice.
+        out[rows] = dijkstra(matrix, directed=True, indices=sources[rows])[:, :count]
+        progress(min(1.0, rows.stop / len(sources)))
+    return out
+
+
+def both_ways(graph: Graph) -> csr_matrix:
+    """The whole graph as a symmetric matrix, vertices first. Edges of no length are kept."""
+    count = graph.surface.shape[0]
     surface = graph.surface.tocoo()
-    rows = np.concatenate([surface.row, cell + count, graph.attached + count])
-    columns = np.concatenate([surface.col, graph.neighbours[cell, side] + count, graph.vertex])
-    lengths = np.concatenate([surface.data, np.full(len(cell), graph.step), graph.length])
+    low, high = (choose(surface.row, surface.col).astype(np.int64) for choose in (np.minimum, np.maximum))
+    order = np.lexsort((surface.data, low * count + high))
+    low, high, length = low[order], high[order], surface.data[order]
+    shortest = np.ones(len(low), bool)
+    shortest[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    shortest &= low != high  # a triangle may pass a corner twice
+    low, high, length = low[shortest], high[shortest], length[shortest]
+    cell, side = np.nonzero(graph.neighbours >= 0)
+    beside = graph.neighbours[cell, side]
+    if graph.neighbours.shape[1] < 6:  # else every cell is its neighbours' neighbour
+        pair = np.unique(np.stack([np.minimum(cell, beside), np.maximum(cell, beside)], 1), axis=0)
+        cell, beside = np.concatenate([pair[:, 0], pair[:, 1]]), np.concatenate([pair[:, 1], pair[:, 0]])
+    start = np.concatenate([low, high, cell + count, graph.attached + count, graph.vertex])
+    end = np.concatenate([high, low, beside + count, graph.vertex, graph.attached + count])
+    lengths = np.concatenate([length, length, np.full(len(cell), graph.step), graph.length, graph.length])
     size = count + len(graph.neighbours)
-    return dijkstra(coo_matrix((lengths, (rows, columns)), shape=(size, size)).tocsr(), directed=False, indices=sources)[:, :count]
+    return csr_matrix((lengths, (start, end)), shape=(size, size))

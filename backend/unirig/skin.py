@@ -18,16 +18,18 @@ from .voxels import voxelise
 
 __all__ = ["SkinNetwork", "build", "geodesic_feature", "predict", "set_precision", "to_vertices"]
 
-# Shares of the stage, and what the user reads meanwhile.
+# Where in the stage its parts begin.
 FEATURE, NETWORK, VERTICES = 0.0, 0.15, 0.9
 
 
-def geodesic_feature(mesh: Prepared, joints: np.ndarray, settings: GeodesicSettings = SHIPPED) -> np.ndarray:
+def geodesic_feature(
+    mesh: Prepared, joints: np.ndarray, settings: GeodesicSettings = SHIPPED, progress: Callable[[float], None] = lambda fraction: None
+) -> np.ndarray:
     """(V, J) f64 how near each joint is to each vertex of a mesh. It is measured in the cube of the vertices alone."""
     affine = normalisation(mesh.vertices)
     vertices = affine.apply(mesh.vertices)
     cells = voxelise(vertices, mesh.faces, settings.grid)
-    return geodesic_weights(vertices, mesh.faces, cells, affine.apply(joints), settings)
+    return geodesic_weights(vertices, mesh.faces, cells, affine.apply(joints), settings, progress)
 
 
 def predict(
@@ -47,8 +49,12 @@ def predict(
     joints (J, 3), parents (J,) with -1 for a root and parents before children, all in the same coordinates. Rows are finite, sum to 1,
     strongest first, unused entries are 0. progress(fraction of this stage, message) may raise to stop.
     """
-    progress(FEATURE, "Measuring distances inside the body")
-    near = geodesic_feature(mesh, joints)
+
+    def on_feature(fraction: float) -> None:
+        progress(FEATURE + (NETWORK - FEATURE) * fraction, "Measuring distances inside the body")
+
+    on_feature(0.0)
+    near = geodesic_feature(mesh, joints, progress=on_feature)
     progress(NETWORK, "Computing skin weights")
     affine = normalisation(mesh.vertices, joints)
     rng = np.random.RandomState(seed)
