@@ -68,8 +68,16 @@ class Step:
 
 
 def seeded_draw(seed: int) -> Draw:
+    """Draws of a run. Entries that cannot come up are only given to fill the count."""
     generator = torch.Generator().manual_seed(seed)
-    return lambda probabilities, count: torch.multinomial(probabilities, count, generator=generator)
+
+    def draw(probabilities: Tensor, count: int) -> Tensor:
+        live = probabilities.nonzero()[:, 0]  # a few of thousands
+        chosen = live[torch.multinomial(probabilities[live], min(count, len(live)), generator=generator)]
+        missing = count - len(chosen)
+        return chosen if not missing else torch.cat([chosen, (probabilities == 0).nonzero()[:missing, 0]])
+
+    return draw
 
 
 def decode(

@@ -93,8 +93,9 @@ class Layer(nn.Module):
         values.index_copy_(1, slots, v)
         heads, beams, width = q.shape
         scores = torch.baddbmm(mask.expand(heads, -1, -1), q, keys.transpose(1, 2), alpha=width**-0.5)
-        share = scores.float().softmax(-1).to(values.dtype).view(heads, beams, SPLIT, -1).transpose(1, 2)
-        y = (share @ values.view(heads, SPLIT, -1, width)).float().sum(1)
+        share = scores.softmax(-1, dtype=torch.float32).view(heads, beams, SPLIT, -1).transpose(1, 2)
+        share = share.to(values.dtype, memory_format=torch.contiguous_format)
+        y = (share @ values.view(heads, SPLIT, -1, width)).sum(1, dtype=torch.float32)
         return self.feed_forward(x + self.self_attn.join(y[None])[0])
 
 
