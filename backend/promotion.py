@@ -183,6 +183,7 @@ class _Upload:
         self.multipart = size > self.part
         self.resumed = "key" in pending.data
         self.chosen = 0
+        self.committing = bool(pending.data.get("committed"))
 
     def run(self) -> dict[str, Any]:
         self.progress("check", SPANS["check"], "Asking the server what it can do")
@@ -229,6 +230,7 @@ class _Upload:
             elif found is not None:  # somebody else was faster
                 self._drop_upload()
                 self.pending.data.pop("key")
+            self.committing = found == self.pending.data["token"]
         return bool(self.pending.data.get("committed"))
 
     def _choose_version(self) -> None:
@@ -296,12 +298,13 @@ class _Upload:
     def _commit(self, conditional: bool) -> None:
         """The moment at which the object appears. When the name was taken meanwhile, `_committed` finds that out."""
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if conditional else {}
+        self._say_sent(self.size if self.multipart else 0)  # the last moment at which it can be cancelled
+        self.committing = True
         with contextlib.suppress(ExistsError):
             if not self.multipart:
                 body = self.promotion.file.read_bytes()
                 if hashlib.sha256(body).hexdigest() != self.sha256:
                     raise BackendError("changed", f"{self.promotion.file.name} changed during the promotion.", "Promote it again.")
-                self._say_sent(0)
                 self.store.put(self.key, body, **self._headers(), **condition)
                 return
             parts = [{"PartNumber": int(number), "ETag": tag} for number, tag in self.pending.data["parts"].items()]
@@ -357,11 +360,10 @@ class _Upload:
         self.pending.data.pop("parts", None)
 
     def _give_up(self) -> None:
-        """Cancelled: what was sent so far is thrown away, unless the object is public already."""
-        with contextlib.suppress(BackendError):  # no network: it stays for another time
-            if "key" not in self.pending.data or self.store.promotion_id(self.key) != self.pending.data["token"]:
-                self._drop_upload()
-                self.pending.forget()
+        """Cancelled: what was sent so far is thrown away. What is beyond recall is remembered, for when it is promoted again after all."""
+        upload = self.pending.data.get("upload")
+        if not self.committing and (not upload or self.store.abort(self.key, upload)):
+            self.pending.forget()
 
 
 def next_version(store: Store, name: str) -> int:

@@ -15,7 +15,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,20 +69,24 @@ class Store:
     def __init__(self, target: Target, read_timeout: float = READ_TIMEOUT) -> None:
         target.check()
         self.target = target
+        self.client = self._connect(CONNECT_TIMEOUT, read_timeout, ATTEMPTS)
+
+    def _connect(self, connect_timeout: float, read_timeout: float, attempts: int) -> Any:
         with self._explained():
             import boto3
             from botocore.config import Config
 
+            target = self.target
             session = boto3.session.Session(profile_name=target.profile or None, region_name=target.region or None)
-            self.client = session.client(
+            return session.client(
                 "s3",
                 endpoint_url=target.endpoint or None,
                 region_name=session.region_name or ("us-east-1" if target.endpoint else None),
                 config=Config(
                     signature_version="s3v4",
                     s3={"addressing_style": "path" if target.endpoint else "auto"},
-                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                    connect_timeout=CONNECT_TIMEOUT,
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=connect_timeout,
                     read_timeout=read_timeout,
                 ),
             )
@@ -171,10 +175,14 @@ class Store:
             self.abort(key, upload)
         return False
 
-    def abort(self, key: str, upload: str) -> None:
-        """Throws an unfinished upload away, if it is still there and we may."""
-        with suppress(BackendError, MissingError, ExistsError):
-            self.call("abort_multipart_upload", key, UploadId=upload)
+    def abort(self, key: str, upload: str) -> bool:
+        """Throws an unfinished upload away. At once or not at all: it is called when the user wants to stop."""
+        try:
+            with self._explained():
+                self._connect(1.0, 1.0, 1).abort_multipart_upload(Bucket=self.target.bucket, Key=key, UploadId=upload)
+        except (BackendError, MissingError, ExistsError):
+            return False
+        return True
 
     @contextmanager
     def turn(self, sleep: Callable[[float], None] = time.sleep) -> Iterator[Callable[[], None]]:

@@ -258,7 +258,7 @@ def run_params(receipt: dict[str, Any]) -> dict[str, str]:
     params |= {f"version.{key}": value for key, value in receipt["versions"].items()}
     params |= {f"weights.{key}": value for key, value in (receipt.get("weights") or {}).items()}
     params["markers"] = "given" if given.get("markers") else "found"
-    return {KEY.sub("_", key)[:200]: str(value)[:VALUE_LIMIT] for key, value in params.items()}
+    return {KEY.sub("_", key)[:200]: str(value)[:VALUE_LIMIT] for key, value in params.items() if value != ""}
 
 
 def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
