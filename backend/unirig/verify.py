@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from . import verify_skeleton as _skeleton_checks  # noqa: F401 (registers its checks)
+from . import verify_skeleton as _skeleton_checks  # noqa: F401 (importing it registers its checks)
 from . import verify_skin as _skin_checks  # noqa: F401
 from .verify_cases import Case, check_for
 
