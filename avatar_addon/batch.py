@@ -56,6 +56,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
     parser.add_argument("--no-sheet", action="store_true", help="no contact sheet")
+    parser.add_argument("--no-record", action="store_true", help="no run folder, nothing for MLflow")
     parser.add_argument("--again", action="store_true", help="make avatars again that are there already")
     return parser.parse_args(arguments)
 

@@ -71,6 +71,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 vrm_version=options.vrm,
                 vrm=vrm,
                 sheet=None if options.no_sheet else sheet,
+                record=not options.no_record,
             )
             receipt.unlink(missing_ok=True)
             task = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker)
@@ -88,23 +89,23 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         return Row(name, "failed", time.perf_counter() - started, sentence)
     for warning in made.warnings:
         print(f"{name}: note: {warning['message']}", flush=True)
-    return Row(name, "made", time.perf_counter() - started, vrm.name + ("" if not made.warnings else f", {len(made.warnings)} notes"))
+    for check in made.report.checks:
+        if check.status == "FAIL":
+            print(f"{name}: check failed: {check.title}, {check.figure}. {check.fix}", flush=True)
+    counts = made.report.counts
+    card = f", {counts['PASS']} checks passed" + "".join(
+        f", {counts[s]} {w}" for s, w in (("WARN", "to look at"), ("FAIL", "failed")) if counts[s]
+    )
+    return Row(
+        name, "made", time.perf_counter() - started, vrm.name + card + ("" if not made.warnings else f", {len(made.warnings)} notes")
+    )
 
 
 def _receipt(request: workflow.Request, made: workflow.Made, task: Task, files: dict[str, Path]) -> dict:
     hello = session.worker().hello or {}
     versions = {"blender": bpy.app.version_string, "backend_python": str(hello.get("python", ""))}
-    parameters = {
-        "engine": request.engine,
-        "rigger": request.rigger,
-        "seed": request.seed,
-        "engine_options": request.engine_options,
-        "rigger_options": request.rigger_options,
-        "markers": request.markers,
-        "vrm": request.vrm_version,
-        "author": request.author,
-    }
-    return make_receipt(request.picture, files, parameters, versions, task.seconds, made.metrics, made.warnings)
+    content = make_receipt(request.picture, files, request.parameters(), versions, task.seconds, made.metrics, made.warnings)
+    return content | {"weights": made.weights, "report": made.report.to_dict(), "run_folder": made.avatar.record.recorded}
 
 
 def _readable(picture: Path) -> Path:

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,7 @@ class Job:
 
     def __init__(self, method: str, *, stall_timeout: float = STALL_TIMEOUT, **params: Any) -> None:
         self.method = method
-        self.params = {
-            name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in params.items() if value is not None
-        }
+        self.params = {name: _plain(value) for name, value in params.items() if value is not None}
         self.stall_timeout = stall_timeout
 
     def __repr__(self) -> str:
@@ -336,6 +334,29 @@ def new_job_folder(base: Path) -> Path:
         reason = (error.strerror or str(error)).lower()
         raise AvatarError(f"The folder {base} cannot be written ({reason}); choose another folder.", "not_writable") from error
     return folder
+
+
+@contextlib.contextmanager
+def job_folder(base: Path, keep: bool = True) -> Iterator[Path]:
+    """A new folder below `base` that goes away when the job in it fails or is cancelled, or in any case without `keep`."""
+    folder = new_job_folder(base)
+    try:
+        yield folder
+    except BaseException:
+        keep = False
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(value: Any) -> Any:
+    """Paths as strings, at any depth."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def close_all() -> None:

@@ -37,6 +37,24 @@ class AvatarForgePreferences(AddonPreferences):
         name="Runs Folder", subtype="DIR_PATH", description="Where meshes and rigs of every run are kept; empty: in the extension's folder"
     )
     shown_plan: StringProperty(options={"SKIP_SAVE"})
+    bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
+    endpoint: StringProperty(name="Endpoint", description="Address of an S3-compatible server; empty: Amazon's")
+    prefix: StringProperty(name="Folder in It", description="Put in front of the model's name, such as avatars/")
+    profile_name: StringProperty(
+        name="Profile",
+        description="Of ~/.aws/credentials; empty: what the environment says. Keys are never kept in Blender",
+    )
+    region: StringProperty(name="Region", description="Empty: as the profile says")
+    lan_url: StringProperty(
+        name="LAN Address", description="Of a promoted model inside the house, with {bucket} and {key}: http://nas.local/{bucket}/{key}"
+    )
+    cdn_url: StringProperty(name="CDN Address", description="Of a promoted model in public: https://cdn.example.org/{key}")
+    go_list: StringProperty(name="Go File", subtype="FILE_PATH", description="With the list of models that the server allows")
+    js_list: StringProperty(name="JavaScript File", subtype="FILE_PATH", description="With the list of models that the page allows")
+    list_variable: StringProperty(name="List's Name", default="AllowedAvatarModels", description="Of the slice and the array")
+    tracking_uri: StringProperty(
+        name="MLflow Server", description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs"
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
         state, task = session.environment().state(), context.window_manager.avatar_forge
@@ -59,6 +77,24 @@ class AvatarForgePreferences(AddonPreferences):
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(self, "runs_folder")
+        column.prop(self, "tracking_uri", placeholder="a database beside the runs")
+        header, body = self.layout.panel("AVATARFORGE_publish", default_closed=True)
+        header.label(text="Publishing")
+        if body:
+            self._draw_publishing(body)
+
+    def _draw_publishing(self, layout: bpy.types.UILayout) -> None:
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for names in (
+            ("endpoint", "bucket", "prefix", "profile_name", "region"),
+            ("lan_url", "cdn_url"),
+            ("go_list", "js_list", "list_variable"),
+        ):
+            for name in names:
+                column.prop(self, name)
+            column.separator()
 
     def _draw_buttons(self, box: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
         if not bpy.app.online_access:

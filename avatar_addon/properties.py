@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import zlib
+from pathlib import Path
 
 import bpy
 from bpy.props import (
@@ -18,9 +21,11 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
+from . import session
+
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
-GENERATORS = {"preview": "Preview (silhouette inflation, no model)"}
-RIGGERS = {"geometric": "Geometric (no model)"}
+GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
+RIGGERS = {"geometric": "Geometric (no model)", "unirig": "UniRig (needs its weights)"}
 EYES = ("left_eye", "right_eye")
 
 
@@ -29,6 +34,18 @@ def learn_engines(hello: dict) -> None:
     for known, kind in ((GENERATORS, "generators"), (RIGGERS, "riggers")):
         for engine in hello.get(kind, []):
             known[engine["name"]] = engine["label"]
+
+
+def remember_engines(hello: dict, file: Path) -> None:
+    """Learns what the backend reports, and keeps it for the next start of Blender."""
+    learn_engines(hello)
+    with contextlib.suppress(OSError):
+        file.write_text(json.dumps({kind: hello.get(kind, []) for kind in ("generators", "riggers")}), encoding="utf-8")
+
+
+def recall_engines(file: Path) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        learn_engines(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _items(known: dict[str, str]):
@@ -63,12 +80,29 @@ class AvatarForgeWarning(PropertyGroup):
     message: StringProperty()
 
 
+class AvatarForgeCheck(PropertyGroup):
+    """A line of the report card (vrm/report_limits.Check); `name` is its id."""
+
+    title: StringProperty()
+    status: StringProperty()
+    figure: StringProperty()
+    meaning: StringProperty()
+    step: StringProperty()
+    fix: StringProperty()
+
+
 class AvatarForgeRecord(PropertyGroup):
     """What the VRM Add-on has no place for; on the avatar's mesh object."""
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    run_folder: StringProperty(name="Run Folder", subtype="DIR_PATH")
+    run_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
+    recorded: StringProperty(name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made")
+    story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
+    checks: CollectionProperty(type=AvatarForgeCheck)
+    shown_check: IntProperty(name="Check", description="The line of the report card that is explained below it")
+    promoted_key: StringProperty(name="Promoted As")
+    promoted_url: StringProperty(name="Public Address")
     picture: StringProperty(name="Picture", subtype="FILE_PATH")
     engine: StringProperty(name="Engine")
     rigger: StringProperty(name="Rigger")
@@ -109,6 +143,9 @@ class AvatarForgeSettings(PropertyGroup):
         items=[("1.0", "VRM 1.0", "For three-vrm and current applications"), ("0.0", "VRM 0.x", "For older applications")],
     )
     out_dir: StringProperty(name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written")
+    publish_name: StringProperty(name="Name", description="Of the model in the bucket, without the version; empty: the avatar's name")
+    override: StringProperty(name="Reason", description="Why the avatar is promoted although checks failed; it is recorded")
+    diff: StringProperty(options={"SKIP_SAVE"})
     export: BoolProperty(name="Export VRM", description="Also writes the VRM file at the end of Make Avatar")
 
 
@@ -124,12 +161,13 @@ class AvatarForgeState(PropertyGroup):
     cancel: BoolProperty()
 
 
-CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeRecord, AvatarForgeSettings, AvatarForgeState)
+CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeRecord, AvatarForgeSettings, AvatarForgeState)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    recall_engines(session.engines_file())
     bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
     bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
     bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})

@@ -42,6 +42,24 @@ class Avatar:
         return [obj for obj in (self.mesh, self.armature) if obj]
 
 
+def export_glb(avatar: Avatar, path: Path) -> Path:
+    """Mesh, skeleton and weights as a GLB without shape keys; the selection stays as it was. Raises AvatarError."""
+    layer = bpy.context.view_layer
+    active, selected = layer.objects.active, [obj for obj in layer.objects if obj.select_get()]
+    try:
+        for obj in layer.objects:
+            obj.select_set(obj in avatar.objects)
+        with contextlib.redirect_stdout(io.StringIO()):
+            bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True, export_morph=False, export_animations=False)
+    except RuntimeError as error:
+        raise AvatarError(f"The rigged mesh could not be written ({_last_line(error)}); free some space and try again.", "files") from error
+    finally:
+        for obj in layer.objects:
+            obj.select_set(obj in selected)
+        layer.objects.active = active
+    return path
+
+
 def find_avatar(context: bpy.types.Context) -> Avatar | None:
     """The avatar that the active object belongs to, else the scene's only one."""
     avatars = [Avatar(obj, obj.find_armature()) for obj in context.scene.objects if obj.type == "MESH" and obj.avatar_forge.is_avatar]

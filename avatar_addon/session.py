@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bpy
@@ -12,6 +13,8 @@ from .backend_env import Environment
 from .errors import AvatarError
 
 PACKAGE = __package__.rpartition(".")[0]  # the extension: bl_ext.<repository>.avatar_forge, or avatar_forge headless
+
+RUNS_VARIABLE = "AVATAR_FORGE_RUNS"
 
 _worker: jobs.Worker | None = None
 
@@ -30,8 +33,21 @@ def user_folder(name: str) -> Path:
 
 
 def runs_folder() -> Path:
+    """Where finished runs are kept: AVATAR_FORGE_RUNS, else as the preferences say, else in the extension's folder."""
+    if named := os.environ.get(RUNS_VARIABLE):
+        return Path(named).absolute()
     chosen = getattr(preferences(), "runs_folder", "")
     return Path(bpy.path.abspath(chosen)) if chosen else user_folder("runs")
+
+
+def jobs_folder() -> Path:
+    """Where meshes and rigs lie on their way between Blender and the backend."""
+    return runs_folder() / "jobs"
+
+
+def engines_file() -> Path:
+    """What the backend last reported of its engines."""
+    return user_folder("backend") / "engines.json"
 
 
 def environment() -> Environment:

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import jobs, mesh_data, render, scene, session
+from . import jobs, mesh_data, publish, render, scene, session
 from .errors import AvatarError
 from .face.build import build_face as synthesise_face
 from .humanoid import rest
@@ -26,6 +24,7 @@ from .tasks import Stage, Steps, Wait
 from .vrm import export as vrm_export
 from .vrm import setup
 from .vrm.addon import need_addon
+from .vrm.report import Report
 
 MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
 
@@ -46,21 +45,37 @@ class Request:
     vrm_version: str = "1.0"
     vrm: Path | None = None
     sheet: Path | None = None
+    record: bool = True  # keep a run folder, which MLflow is fed from
 
     @property
     def avatar_name(self) -> str:
         return self.name or self.picture.stem
 
+    def parameters(self) -> dict[str, Any]:
+        """What makes the avatar what it is, for receipts."""
+        return {
+            "engine": self.engine,
+            "rigger": self.rigger,
+            "seed": self.seed,
+            "engine_options": self.engine_options,
+            "rigger_options": self.rigger_options,
+            "markers": self.markers,
+            "vrm": self.vrm_version,
+            "author": self.author,
+        }
+
 
 @dataclass
 class Made:
-    """What `make_avatar` returns. metrics: the engines' and the file's; missing: expressions without a shape."""
+    """What `make_avatar` returns. metrics: the engines' and the file's; weights: {file: SHA-256} of the models at work."""
 
     avatar: Avatar
     metrics: dict[str, float]
     warnings: list[dict[str, str]]
     vrm: Path | None
     sheet: Path | None
+    report: Report
+    weights: dict[str, str]
 
 
 def read_markers(path: Path) -> dict[str, Any]:
@@ -78,33 +93,67 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the steps that succeeded."""
     render.start_probe()
     need_addon()
-    avatar, metrics = None, {}
+    avatar, metrics, clock = None, {}, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
+        clock.lap("generate")
         avatar = yield from rig(context, avatar, request.rigger, request.rigger_options, request.seed, metrics, (0.45, 0.6))
+        clock.lap("rig")
         yield Stage("pose", 0.6, "Straightening into the T-pose")
         pose(avatar)
+        clock.lap("pose")
         yield from face(avatar, (0.62, 0.7))
+        clock.lap("face")
         yield Stage("vrm", 0.72, "Setting up VRM")
         set_up_vrm(avatar, request.author)
-        if request.vrm:
-            yield Stage("export", 0.78, "Writing the VRM file")
-            export(avatar, request.vrm, request.vrm_version)
+        clock.lap("vrm")
+        yield Stage("export", 0.78, "Writing the VRM file")
+        vrm = request.vrm or Path(avatar.record.run_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
+        export(avatar, vrm, request.vrm_version)
+        yield Stage("report", 0.84, "Checking the avatar")
+        report = publish.keep_report(avatar, vrm)
+        clock.lap("export")
         if request.sheet:
-            yield Stage("sheet", 0.93, "Drawing the contact sheet")
+            yield Stage("sheet", 0.87, "Drawing the contact sheet")
             render.contact_sheet(avatar, request.sheet)
+            clock.lap("sheet")
+        weights = json.loads(avatar.record.story or "{}").get("weights", {})
+        _tell(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
+        if request.record:
+            files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
+            yield from publish.record(avatar, files, report, publish.Target.from_preferences(), (0.94, 1.0))
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
             shutil.rmtree(avatar.record.run_folder, ignore_errors=True)
             scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()))
         raise
     warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
-    return Made(avatar, metrics, warnings, request.vrm, request.sheet)
+    return Made(avatar, metrics, warnings, request.vrm, request.sheet, report, weights)
+
+
+class _Clock:
+    """Seconds per step, as the receipt of a run has them."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
+
+
+def _tell(avatar: Avatar, **parts: dict[str, Any]) -> None:
+    """Adds to what the avatar's record tells of how it was made."""
+    story = json.loads(avatar.record.story or "{}")
+    for name, part in parts.items():
+        story[name] = story.get(name, {}) | part
+    avatar.record.story = json.dumps(story, default=str)
 
 
 def generate(context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)) -> Steps:
     """Picture -> a mesh object in the scene with its record. Returns an Avatar without an armature."""
-    with _job_folder(session.runs_folder()) as folder:
+    with jobs.job_folder(session.jobs_folder()) as folder:
         job = jobs.Job(
             "generate",
             engine=request.engine,
@@ -123,6 +172,7 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     record = avatar.record
     record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
     record.picture, record.engine, record.seed, record.label = str(request.picture), request.engine, request.seed, result["label"]
+    _tell(avatar, parameters=request.parameters(), weights=result.get("weights") or {})
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     if metrics is not None:
@@ -130,21 +180,10 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     return avatar
 
 
-@contextlib.contextmanager
-def _job_folder(base: Path) -> Iterator[Path]:
-    """A new folder below `base` that goes away when the job in it fails or is cancelled."""
-    folder = jobs.new_job_folder(base)
-    try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _run_folder(avatar: Avatar) -> Path:
-    """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where runs are kept there."""
+def _job_home(avatar: Avatar) -> Path:
+    """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where jobs are kept there."""
     folder = Path(avatar.record.run_folder)
-    return folder if avatar.record.run_folder and folder.is_dir() else session.runs_folder()
+    return folder if avatar.record.run_folder and folder.is_dir() else session.jobs_folder()
 
 
 def rig(
@@ -154,17 +193,18 @@ def rig(
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
     _object_mode()
     restore_faceless(avatar)
-    with _job_folder(_run_folder(avatar)) as folder:
+    with jobs.job_folder(_job_home(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"}
         job = jobs.Job("rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {})
         started = time.perf_counter()
         result = yield Wait(job, *span)
         seconds = time.perf_counter() - started
-    _need(avatar)
-    _object_mode()
-    avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
+        _need(avatar)
+        _object_mode()
+        avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
+    _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}}, weights=result.get("weights") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     set_humanoid(avatar, result.get("humanoid") or {})
     if metrics is not None:
@@ -230,7 +270,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
 
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Searches the face markers on the mesh and stores them."""
-    with _job_folder(_run_folder(avatar)) as folder:
+    with jobs.job_folder(_job_home(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         texture = scene.write_texture(avatar, folder / "texture.png")
         result = yield Wait(jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span)

@@ -16,7 +16,7 @@ from .make_avatar import vrm_path
 from .task_operator import TaskOperator
 
 
-class _OnAvatar(TaskOperator):
+class OnAvatar(TaskOperator):
     needs_rig = True
 
     @classmethod
@@ -31,7 +31,7 @@ class _OnAvatar(TaskOperator):
         return True
 
 
-class AVATARFORGE_OT_rig(_OnAvatar):
+class AVATARFORGE_OT_rig(OnAvatar):
     bl_idname = "avatar_forge.rig"
     bl_label = "Rig"
     bl_description = "Makes skeleton, weights and humanoid bones; those it had are replaced"
@@ -43,7 +43,7 @@ class AVATARFORGE_OT_rig(_OnAvatar):
         return workflow.rig(context, scene.need_avatar(context), settings.rigger, seed=settings.seed)
 
 
-class AVATARFORGE_OT_pose(_OnAvatar):
+class AVATARFORGE_OT_pose(OnAvatar):
     bl_idname = "avatar_forge.pose"
     bl_label = "T-Pose"
     bl_description = "Straightens arms and legs and makes that the rest pose, feet on the ground"
@@ -53,7 +53,7 @@ class AVATARFORGE_OT_pose(_OnAvatar):
         workflow.pose(scene.need_avatar(context))
 
 
-class AVATARFORGE_OT_face(_OnAvatar):
+class AVATARFORGE_OT_face(OnAvatar):
     bl_idname = "avatar_forge.face"
     bl_label = "Face"
     bl_description = "Cuts the mouth at its marker and makes visemes, blinks, emotions and gaze; made again after markers were moved"
@@ -62,7 +62,7 @@ class AVATARFORGE_OT_face(_OnAvatar):
         return workflow.face(scene.need_avatar(context))
 
 
-class AVATARFORGE_OT_set_up_vrm(_OnAvatar):
+class AVATARFORGE_OT_set_up_vrm(OnAvatar):
     bl_idname = "avatar_forge.set_up_vrm"
     bl_label = "VRM"
     bl_description = "Binds the expressions, sets look-at, materials, meta and the thumbnail in the VRM Add-on"
@@ -72,7 +72,7 @@ class AVATARFORGE_OT_set_up_vrm(_OnAvatar):
         workflow.set_up_vrm(scene.need_avatar(context), context.scene.avatar_forge.author)
 
 
-class AVATARFORGE_OT_export(_OnAvatar):
+class AVATARFORGE_OT_export(OnAvatar):
     bl_idname = "avatar_forge.export"
     bl_label = "Export VRM"
     bl_description = "Writes the avatar as a .vrm file"

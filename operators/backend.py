@@ -54,7 +54,11 @@ class AVATARFORGE_OT_install_backend(TaskOperator):
         session.close()
         environment = session.environment()
         steps = environment.plan(chosen.profile, chosen.models, self.repair)
-        return InstallationTask(self.bl_label, environment.install(steps, bpy.app.online_access), properties.learn_engines)
+        return InstallationTask(
+            self.bl_label,
+            environment.install(steps, bpy.app.online_access),
+            lambda hello: properties.remember_engines(hello, session.engines_file()),
+        )
 
 
 CLASSES = (AVATARFORGE_OT_show_install_plan, AVATARFORGE_OT_install_backend)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar's tab "Avatar". Panels draw state and call operators."""
 
-from . import avatar, picture
+from . import avatar, picture, publish
 
-MODULES = (picture, avatar)
+MODULES = (picture, avatar, publish)
 
 
 def register() -> None:

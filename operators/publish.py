@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report card, promotion to the bucket, registration in the frontend, the run's page."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, IntProperty
+from bpy.types import Context, Operator
+
+from ..avatar_addon import publish, scene, viewport
+from .avatar_steps import OnAvatar
+
+# The operator that mends what a check of this step has found.
+MENDS = {
+    "generate": "avatar_forge.make_avatar",
+    "rig": "avatar_forge.rig",
+    "humanoid": "avatar_forge.rig",
+    "pose": "avatar_forge.pose",
+    "face": "avatar_forge.face",
+    "vrm": "avatar_forge.set_up_vrm",
+    "export": "avatar_forge.export",
+}
+
+
+class AVATARFORGE_OT_check(OnAvatar):
+    bl_idname = "avatar_forge.check"
+    bl_label = "Check Avatar"
+    bl_description = "Writes the avatar to a temporary VRM file and checks it: what is in it, and whether it talks, blinks and moves"
+
+    def steps(self, context: Context):
+        return publish.check(scene.need_avatar(context), context.scene.avatar_forge.vrm_version)
+
+
+class AVATARFORGE_OT_explain_check(Operator):
+    bl_idname = "avatar_forge.explain_check"
+    bl_label = "Explain"
+    bl_description = "Says what this check means and shows the place on the avatar"
+    bl_options = {"INTERNAL"}
+
+    index: IntProperty(options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return scene.find_avatar(context) is not None
+
+    def execute(self, context: Context) -> set[str]:
+        avatar = scene.need_avatar(context)
+        avatar.record.shown_check = self.index
+        if self.index < len(avatar.record.checks):
+            viewport.show_place(context, avatar, avatar.record.checks[self.index].name)
+        return {"FINISHED"}
+
+
+class _Online(OnAvatar):
+    needs_backend = True
+
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        target = publish.Target.from_preferences()
+        if not target.bucket:
+            cls.poll_message_set("No bucket is set; name it in the add-on's preferences")
+            return False
+        if not publish.may_reach(target):
+            cls.poll_message_set("Blender may not use the internet; allow it in Preferences > System > Network")
+            return False
+        return super().ready(context)
+
+
+class AVATARFORGE_OT_promote(_Online):
+    bl_idname = "avatar_forge.promote"
+    bl_label = "Promote"
+    bl_description = "Checks the avatar and puts it into the bucket under the next free version; what is there is never replaced"
+
+    def steps(self, context: Context):
+        settings = context.scene.avatar_forge
+        avatar = scene.need_avatar(context)
+        name = settings.publish_name.strip() or avatar.name
+        entry = yield from publish.promote(avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version)
+        settings.override = ""
+        context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
+        self.report({"INFO"}, f"Promoted as {entry['key']}; its address is on the clipboard")
+
+
+class AVATARFORGE_OT_register(OnAvatar):
+    bl_idname = "avatar_forge.register"
+    bl_label = "Register in the Frontend"
+    bl_description = "Adds the promoted model to the lists of models that server and page allow"
+    needs_backend = True
+
+    apply: BoolProperty(options={"HIDDEN"})
+
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        if not super().ready(context):
+            return False
+        if not scene.find_avatar(context).record.promoted_key:
+            cls.poll_message_set("Promote the avatar first")
+            return False
+        if not publish.Target.from_preferences().lists:
+            cls.poll_message_set("No frontend file is set; name them in the add-on's preferences")
+            return False
+        return True
+
+    def steps(self, context: Context):
+        result = yield from publish.register(scene.need_avatar(context), publish.Target.from_preferences(), self.apply)
+        context.scene.avatar_forge.diff = "" if self.apply else result["diff"]
+        listed = all(file["listed"] for file in result["files"])
+        if listed:
+            self.report({"INFO"}, "The model is in every list already")
+        elif self.apply:
+            self.report({"INFO"}, f"Wrote {len(result['applied'])} files")
+
+
+class AVATARFORGE_OT_copy_address(Operator):
+    bl_idname = "avatar_forge.copy_address"
+    bl_label = "Copy Address"
+    bl_description = "Copies the promoted model's public address"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if avatar is None or not avatar.record.promoted_url:
+            cls.poll_message_set("Promote the avatar first, with an address set in the preferences")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        context.window_manager.clipboard = scene.need_avatar(context).record.promoted_url
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_open_run(OnAvatar):
+    bl_idname = "avatar_forge.open_run"
+    bl_label = "Open Run"
+    bl_description = "Opens the page of the run that this avatar came from: on the MLflow server, else in the run's folder"
+    needs_backend = True
+
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        if not super().ready(context):
+            return False
+        if not scene.find_avatar(context).record.recorded:
+            cls.poll_message_set("This avatar has no recorded run yet")
+            return False
+        return True
+
+    def steps(self, context: Context):
+        address = yield from publish.run_address(scene.need_avatar(context))
+        bpy.ops.wm.url_open(url=address)
+
+
+CLASSES = (
+    AVATARFORGE_OT_check,
+    AVATARFORGE_OT_explain_check,
+    AVATARFORGE_OT_promote,
+    AVATARFORGE_OT_register,
+    AVATARFORGE_OT_copy_address,
+    AVATARFORGE_OT_open_run,
+)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last panel: what the checks say, the bucket, the frontend's lists, the run."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Panel, UILayout
+
+from ..avatar_addon import publish, scene, session
+from ..avatar_addon.sentences import sentence
+from ..operators.publish import MENDS
+from .picture import SidebarPanel
+
+ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
+WORDS = {"PASS": "passed", "WARN": "to look at", "FAIL": "failed"}
+
+
+class AVATARFORGE_PT_publish(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_publish"
+    bl_label = "Publish"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        return avatar is not None and avatar.armature is not None
+
+    def draw(self, context: Context) -> None:
+        avatar = scene.find_avatar(context)
+        record, settings = avatar.record, context.scene.avatar_forge
+        layout = self.layout
+        layout.operator("avatar_forge.check", icon="VIEWZOOM")
+        _draw_card(layout, context, record)
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "publish_name", placeholder=avatar.name)
+        if any(check.status == "FAIL" for check in record.checks):
+            column.prop(settings, "override", placeholder="needed because checks failed")
+        target = publish.Target.from_preferences()
+        row = layout.row(align=True)
+        row.scale_y = 1.3
+        row.operator("avatar_forge.promote", icon="EXPORT", text=f"Promote to {target.bucket}" if target.bucket else "Promote")
+        row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = session.PACKAGE
+        if record.promoted_key:
+            row = layout.row(align=True)
+            row.label(text=record.promoted_key, icon="CHECKMARK")
+            row.operator("avatar_forge.copy_address", text="", icon="COPYDOWN")
+        layout.operator("avatar_forge.open_run", icon="URL")
+
+
+class AVATARFORGE_PT_register(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_register"
+    bl_parent_id = "AVATARFORGE_PT_publish"
+    bl_label = "Frontend"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.avatar_forge
+        row = layout.row(align=True)
+        row.operator("avatar_forge.register", text="Show Changes", icon="TEXT").apply = False
+        row.operator("avatar_forge.register", text="Write Them", icon="GREASEPENCIL").apply = True
+        if settings.diff:
+            column = layout.box().column(align=True)
+            column.scale_y = 0.7
+            for line in settings.diff.splitlines():
+                column.label(text=line.replace("\t", "    "), translate=False)
+
+
+def _draw_card(layout: UILayout, context: Context, record) -> None:
+    """The counts, every check that is not in order, and the chosen one in words with the button that mends it."""
+    checks = record.checks
+    if not checks:
+        sentence(layout, context, "Not checked yet.", "INFO")
+        return
+    counts = {status: sum(check.status == status for check in checks) for status in ICONS}
+    row = layout.row()
+    for status, count in counts.items():
+        if count:
+            row.label(text=f"{count} {WORDS[status]}", icon=ICONS[status])
+    column = layout.column(align=True)
+    for index, check in enumerate(checks):
+        if check.status == "PASS":
+            continue
+        chosen = index == record.shown_check
+        row = column.row(align=True)
+        row.alert = check.status == "FAIL"
+        text = f"{check.title}: {check.figure}"
+        row.operator("avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen).index = index
+        if chosen:
+            box = column.box()
+            sentence(box, context, f"{check.meaning[:1].upper()}{check.meaning[1:]}. {check.fix}")
+            if check.step in MENDS:
+                box.operator(MENDS[check.step])
+
+
+CLASSES = (AVATARFORGE_PT_publish, AVATARFORGE_PT_register)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
