@@ -66,8 +66,8 @@ def make_graph(vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, setti
     surface = csr_matrix((length, (start, end)), shape=(len(vertices),) * 2)
     distance, nearest = tree.query(cells, range(1, settings.nearest + 1), distance_upper_bound=SLACK * size)
     near = (distance > 0) & (distance < SLACK * size)
-    neighbours = cell_neighbours(cells, settings)
-    return Graph(surface, neighbours, settings.cell_weight * size, np.nonzero(near)[0], nearest[near], distance[near])
+    neighbours, mutual = cell_neighbours(cells, settings)
+    return Graph(surface, neighbours, mutual, settings.cell_weight * size, np.nonzero(near)[0], nearest[near], distance[near])
 
 
 def mesh_edges(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,18 +84,19 @@ def linked_vertices(vertices: np.ndarray, tree: cKDTree, limit: float) -> tuple[
     return np.repeat(np.arange(len(vertices)), 3)[near.reshape(-1)], other[near], distance[near]
 
 
-def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> np.ndarray:
-    """(m, k) the cells beside each cell, -1 where there is none."""
+def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> tuple[np.ndarray, bool]:
+    """(m, k) the cells beside each cell, -1 where there is none; and whether every cell is its neighbours' neighbour."""
     grid = settings.grid
-    if settings.neighbours < 6:  # not all that lie beside a cell
-        distance, other = cKDTree(cells).query(cells, range(2, settings.neighbours + 2))
-        return np.where((distance > 0) & (distance < SLACK * 2 / grid), other, -1)
     at = np.rint((cells + 1) * (grid / 2) - 0.5).astype(np.int64) + 1
     place = np.full((grid + 2) ** 3, -1, np.int64)
     flat = (at[:, 0] * (grid + 2) + at[:, 1]) * (grid + 2) + at[:, 2]
     place[flat] = np.arange(len(cells))
-    steps = np.array([(grid + 2) ** 2, grid + 2, 1])
-    return np.stack([place[flat + step] for step in (*steps, *-steps)], 1)
+    if settings.neighbours >= 6 and (place[flat] == np.arange(len(cells))).all():
+        steps = np.array([(grid + 2) ** 2, grid + 2, 1])
+        return np.stack([place[flat + step] for step in (*steps, *-steps)], 1), True
+    # Fewer than lie beside a cell, or several cells in one place: who is among the nearest is then the search tree's answer.
+    distance, other = cKDTree(cells).query(cells, range(2, settings.neighbours + 2))
+    return np.where((distance > 0) & (distance < SLACK * 2 / grid), other, -1), False
 
 
 def clean(distance: np.ndarray, vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:

@@ -15,14 +15,16 @@ TOGETHER = 16  # sources between two calls of progress; bounds the memory, as sc
 
 @dataclass
 class Graph:
-    """Vertices of a mesh, and cells of a grid inside it.
+    """Vertices of a mesh, and cells of a grid inside it. All edges go both ways.
 
-    surface (v, v): directed lengths, of which the smaller counts where both directions are present. neighbours (m, k): rows of cells beside
-    each cell or -1, all `step` away. attached, vertex, length (a,): cells joined to a vertex. All edges go both ways.
+    surface (v, v): directed lengths, of which the smaller counts where both directions are present. neighbours (m, k): rows of cells
+    beside each cell or -1, all `step` away; mutual: whether each is also in the other's row. attached, vertex, length (a,): cells joined
+    to a vertex.
     """
 
     surface: csr_matrix
     neighbours: np.ndarray
+    mutual: bool
     step: float
     attached: np.ndarray
     vertex: np.ndarray
@@ -55,7 +57,7 @@ def both_ways(graph: Graph) -> csr_matrix:
     low, high, length = low[shortest], high[shortest], length[shortest]
     cell, side = np.nonzero(graph.neighbours >= 0)
     beside = graph.neighbours[cell, side]
-    if graph.neighbours.shape[1] < 6:  # else every cell is its neighbours' neighbour
+    if not graph.mutual:
         pair = np.unique(np.stack([np.minimum(cell, beside), np.maximum(cell, beside)], 1), axis=0)
         cell, beside = np.concatenate([pair[:, 0], pair[:, 1]]), np.concatenate([pair[:, 1], pair[:, 0]])
     start = np.concatenate([low, high, cell + count, graph.attached + count, graph.vertex])
