@@ -319,6 +319,8 @@ def _away(store: Store, error: Exception) -> str:
         return f"MLflow at {store.uri} refuses this run ({code}); it stays in the runs folder."
     if not store.is_server:
         return f"The records in {store.uri} cannot be written ({type(error).__name__}); check the disk and the permissions."
-    if code in ("PERMISSION_DENIED", "UNAUTHENTICATED") or "40" in str(getattr(error, "json", {}).get("error_code", "")):
+    if code in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
         return f"MLflow at {store.uri} does not let us in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or its token."
+    if code == "ENDPOINT_NOT_FOUND":
+        return f"There is no MLflow at {store.uri}; correct its address in the preferences."
     return f"MLflow at {store.uri} does not answer as it should; the runs are kept and sent later."

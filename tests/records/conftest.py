@@ -1,7 +1,9 @@
 """Real servers: SeaweedFS (S3), nanio (S3 without conditional writes) and MLflow's."""
 
+import http.server
 import json
 import os
+import threading
 import time
 import uuid
 
@@ -65,3 +67,33 @@ def bucket(seaweed):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    """A server in trouble: `answer` is a status, or None for no answer at all."""
+
+    answer: int | None = 500
+
+    def handle_any(self):
+        if self.answer is None:
+            self.server.ended.wait(30)
+            return
+        self.send_response(self.answer)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def broken():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Broken,), {}))
+    server.daemon_threads, server.ended = True, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.ended.set()
+    server.shutdown()
+    server.server_close()

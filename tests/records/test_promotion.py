@@ -1,13 +1,11 @@
 """Promotion against real S3 servers: names are given once, nothing is overwritten, nothing is lost, and every failure has its sentence."""
 
 import hashlib
-import http.server
 import json
 import logging
 import os
 import random
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -169,36 +167,6 @@ def test_only_what_was_checked_is_promoted(make, tmp_path, seaweed, bucket):
     kept = client(seaweed).head_object(Bucket=bucket, Key=entry["key"])["Metadata"]["override-reason"]
     assert kept == "Its mouth is a mask %E2%80%93 wanted"
     assert check_report(GOOD, "") == {"pass": 1, "warn": 1, "fail": 0}
-
-
-class Broken(http.server.BaseHTTPRequestHandler):
-    """A server in trouble: `answer` is a status, or None for no answer at all."""
-
-    answer: int | None = 500
-
-    def handle_any(self):
-        if self.answer is None:
-            self.server.ended.wait(30)
-            return
-        self.send_response(self.answer)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def broken():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Broken,), {}))
-    server.daemon_threads, server.ended = True, threading.Event()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.ended.set()
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.mark.parametrize("answer, code", [(500, "server_error"), (None, "server_silent"), (507, "disk_full"), (403, "no_permission")])

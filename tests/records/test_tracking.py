@@ -1,0 +1,210 @@
+"""Run folders reach a real MLflow server, or the local store, once, whatever happens on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from backend import tracking
+from backend.mesh.glb import write_glb
+from backend.runs import Run, add_promotion, read_receipt, write_run
+from tests.records.servers import BIN, ROOT, free_port, start, stop
+
+PASSWORD = "s3cret-of-the-server"
+
+
+@pytest.fixture(scope="session")
+def mlflow_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="session")
+def serve(mlflow_folder):
+    """Starts the MLflow server on a port that stays the same."""
+    port, running = free_port(), []
+
+    def serve():
+        command = [BIN / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{mlflow_folder}/server.db", "--artifacts-destination", str(mlflow_folder / "files")]
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        running.append(start(command, mlflow_folder, f"http://127.0.0.1:{port}/health", env={**os.environ, "PATH": path}))
+        return running[-1]
+
+    serve.url = f"http://127.0.0.1:{port}"
+    yield serve
+    for process in running:
+        stop(process)
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(run_id="20261124-120000-abc123", root=tmp_path / "runs", **changes):
+        picture = tmp_path / "Ada é.jpg"
+        Image.new("RGB", (40, 60), (200, 30, 40)).save(picture)
+        vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
+        triangles = np.array([[0, 1, 2]])
+        normals, uvs = np.tile(np.float32([0, 0, 1]), (3, 1)), np.zeros((1, 3, 2), np.float32)
+        mesh = write_glb(tmp_path / "mesh.glb", vertices, triangles, normals, uvs, np.full((64, 64, 3), 90, np.uint8))
+        (tmp_path / "ada.vrm").write_bytes(mesh.read_bytes())
+        sheet = tmp_path / "s.png"
+        Image.new("RGB", (8, 8)).save(sheet)
+        values = {
+            "files": {"raw": mesh, "vrm": tmp_path / "ada.vrm", "sheet": sheet},
+            "parameters": {
+                "engine": "trellis",
+                "rigger": "geometric",
+                "seed": 7,
+                "engine_options": {"structure_cfg": 7.5},
+                "markers": None,
+            },
+            "versions": {"blender": "4.5.15"},
+            "weights": {"ss_flow.safetensors": "96dc"},
+            "seconds": {"structure": 12.5, "rig": 2.0},
+            "metrics": {"generate_time_s": 12.25, "rig_time_s": 2.0, "broken": float("nan")},
+            "warnings": [{"code": "small", "message": "It is <small>."}],
+            "report": {"checks": [{"id": "humanoid", "status": "PASS"}, {"id": "size", "status": "WARN"}]},
+        }
+        return write_run(root, Run(run_id, "Ada é", picture, **{**values, **changes}))
+
+    return make
+
+
+def runs_at(uri, run_id):
+    client = tracking.connect(tracking.Store(uri))
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    return client, client.search_runs([experiment.experiment_id], f"tags.\"{tracking.RUN_ID}\" = '{run_id}'") if experiment else []
+
+
+def files_at(client, run, path=None):
+    for item in client.list_artifacts(run.info.run_id, path):
+        yield from files_at(client, run, item.path) if item.is_dir else [item.path]
+
+
+def check_complete(uri, run_id):
+    client, found = runs_at(uri, run_id)
+    [run] = found
+    assert run.info.status == "FINISHED" and run.info.run_name == "Ada é"
+    assert run.info.end_time - run.info.start_time == 14500
+    expected = {"engine": "trellis", "seed": "7", "skeleton_seed": "7", "structure_cfg": "7.5", "version.blender": "4.5.15"}
+    assert run.data.params.items() >= expected.items()
+    figures = {"vertex_count": 3, "face_count": 1, "texture_resolution": 64, "trellis_time_s": 12.25, "total_time_s": 14.5}
+    figures |= {"report_pass": 1, "report_warn": 1, "report_fail": 0}
+    assert run.data.metrics.items() >= figures.items() and "unirig_time_s" not in run.data.metrics
+    assert {"reference.png", "Ada_é_raw.glb", "Ada_é.vrm", "previews/Ada_é_sheet.png", "receipt.json"} <= set(files_at(client, run))
+    return run
+
+
+def test_a_run_folder_is_complete_or_not_there(make_run, tmp_path):
+    folder = make_run()
+    receipt = read_receipt(folder / "receipt.json")
+    assert Image.open(folder / "reference.png").size == (40, 60) and (folder / "picture.jpg").exists()
+    assert receipt["files"]["raw"]["path"] == "Ada_é_raw.glb" and receipt["weights"] == {"ss_flow.safetensors": "96dc"}
+    assert {"python", "numpy", "avatar_forge", "blender"} <= receipt["versions"].keys() and "broken" not in receipt["metrics"]
+    page = (folder / "run.html").read_text(encoding="utf-8")
+    assert "&lt;small&gt;" in page and "previews/Ada_é_sheet.png" in page
+    assert make_run() == folder
+    assert make_run(report=None).name == f"{folder.name}-2"
+    with pytest.raises(FileNotFoundError):
+        make_run("another", files={"vrm": tmp_path / "missing.vrm"})
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name, f"{folder.name}-2"]
+
+
+def test_the_local_store_needs_no_server_and_nobody_waits_for_it(make_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = make_run()
+    store = tracking.choose_store(folder.parent)
+    started = time.monotonic()
+    assert tracking.send_later(folder.parent) == {"state": "sending", "store": store.uri, "pending": 1}
+    assert time.monotonic() - started < 2
+    deadline = time.monotonic() + 60
+    while tracking.pending(folder.parent, store) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert tracking.sync(folder.parent) == {"state": "done", "sent": 0, "pending": 0, "message": ""}
+    check_complete(store.uri, folder.name)
+    assert tracking.run_url(folder).startswith("file://")
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    "answer, sentence",
+    [(500, "kept and sent later"), (None, "kept and sent later"), (403, "does not let us in"), (404, "There is no MLflow at")],
+)
+def test_a_server_in_trouble_costs_no_run(make_run, broken, monkeypatch, answer, sentence):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    broken.RequestHandlerClass.answer = answer
+    folder = make_run()
+    state = tracking.sync(folder.parent, f"http://127.0.0.1:{broken.server_port}")
+    assert (state["state"], state["pending"]) == ("waiting", 1) and sentence in state["message"]
+    assert tracking.run_url(folder).startswith("file://")
+
+
+class Killed(BaseException):
+    """As a kill: nothing of ours runs after it but `finally`, which only gives the lock back."""
+
+
+def test_what_is_recorded_while_the_server_is_away_arrives_once(make_run, serve, capfd, monkeypatch):
+    root = make_run().parent
+    url = serve.url.replace("//", f"//me:{PASSWORD}@")
+    away = tracking.sync(root, url)
+    assert (away["state"], away["pending"]) == ("waiting", 1) and "kept and sent later" in away["message"]
+    server = serve()
+    folders = [make_run("second"), root / "20261124-120000-abc123"]
+    # Two senders at once, and a third after them.
+    command = [sys.executable, "-m", "backend", "sync", "--runs", str(root), "--patient"]
+    env = {**os.environ, "MLFLOW_TRACKING_URI": url, "PYTHONPATH": str(ROOT)}
+    sender = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    tracking.sync(root, url, patient=True)
+    said = sender.communicate(timeout=60)[0]
+    assert sender.returncode == 0
+    assert tracking.sync(root, url)["sent"] == 0
+    for folder in folders:
+        run = check_complete(serve.url, folder.name)
+        assert tracking.run_url(folder) == f"{serve.url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    # The promotion is added to the same run.
+    entry = {"bucket": "avatars", "key": "ada-v3.vrm", "version": 3, "urls": {"cdn": "https://cdn.example/ada-v3.vrm"}}
+    add_promotion(folders[0], entry)
+    assert tracking.sync(root, url)["sent"] == 1
+    tags = check_complete(serve.url, "second").data.tags
+    assert tags["promoted_url"] == "https://cdn.example/ada-v3.vrm" and tags["version"] == "3"
+    # A sender that dies after any of its requests is followed by one that ends its work.
+    folder = make_run("killed")
+    for step in ("create_run", "log_batch", "log_artifact", "set_terminated"):
+        real = getattr(MlflowClient, step)
+
+        def die(*args, real=real, **kwargs):
+            real(*args, **kwargs)
+            raise Killed
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(MlflowClient, step, die)
+            tracking.sync(root, url)
+        assert tracking.pending(root, tracking.choose_store(root, url)) == [folder]
+    assert tracking.sync(root, url)["sent"] == 1
+    check_complete(serve.url, "killed")
+    # A second run, of a request that was given up but carried out, goes away.
+    client, [run] = runs_at(serve.url, "killed")
+    client.create_run(run.info.experiment_id, tags={tracking.RUN_ID: "killed"})
+    (folder / tracking.STATE).unlink()
+    assert tracking.sync(root, url)["sent"] == 1
+    assert len(runs_at(serve.url, "killed")[1]) == 1
+    # A server that accepts and never answers.
+    os.killpg(server.pid, signal.SIGSTOP)
+    try:
+        make_run("hanging")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        started = time.monotonic()
+        assert tracking.sync(root, url)["state"] == "waiting"
+        assert time.monotonic() - started < 20
+    finally:
+        os.killpg(server.pid, signal.SIGCONT)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    assert tracking.sync(root, url)["sent"] == 1
+    check_complete(serve.url, "hanging")
+    written = said + "".join(path.read_text(encoding="utf-8") for path in root.rglob("*.json")) + "".join(capfd.readouterr())
+    assert PASSWORD not in written
