@@ -121,7 +121,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         _tell(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
         if request.record:
             files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
-            yield from publish.record(avatar, files, report, publish.Target.from_preferences(), (0.94, 1.0))
+            yield from _record(avatar, files, report)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
             shutil.rmtree(avatar.record.run_folder, ignore_errors=True)
@@ -129,6 +129,17 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         raise
     warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
     return Made(avatar, metrics, warnings, request.vrm, request.sheet, report, weights)
+
+
+def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
+    """Keeps the run; an avatar that is finished is not lost because that fails."""
+    try:
+        yield from publish.record(avatar, files, report, publish.Target.from_preferences(), (0.94, 1.0))
+    except (AvatarError, OSError) as error:
+        if getattr(error, "code", "") == "cancelled":
+            raise
+        reason = str(error).rstrip(".")
+        scene.add_warnings(avatar, [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}])
 
 
 class _Clock:

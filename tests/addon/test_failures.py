@@ -16,9 +16,9 @@ BLENDER_STAGES = ("pose", "face", "vrm", "export", "sheet")
 def start(bpy, addon, picture, tmp_path):
     """start() -> a task that makes an avatar into tmp_path/out."""
 
-    def start(picture=picture):
+    def start(picture=picture, record=False):
         workflow = addon("workflow")
-        request = workflow.Request(picture, vrm=tmp_path / "out/a.vrm", sheet=tmp_path / "out/a.png")
+        request = workflow.Request(picture, vrm=tmp_path / "out/a.vrm", sheet=tmp_path / "out/a.png", record=record)
         return addon("tasks").Task("Make", workflow.make_avatar(bpy.context, request), addon("session").worker)
 
     return start
@@ -52,6 +52,18 @@ def test_the_backend_is_killed(stage, start, addon, tmp_path):
     finish(task)
     assert task.error.code == "backend_died" and is_sentence(str(task.error))
     assert files(tmp_path / "out") == []
+
+
+def test_a_run_that_cannot_be_recorded_costs_no_avatar(start, addon, monkeypatch, tmp_path):
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(addon("scene"), "export_glb", no_space)
+    task = start(record=True)
+    finish(task)
+    assert task.error is None and files(tmp_path / "out") == ["a.png", "a.vrm"]
+    (warning,) = [entry for entry in task.result.warnings if entry["code"] == "record"]
+    assert is_sentence(warning["message"]) and not task.result.avatar.record.recorded
 
 
 def test_after_a_death_the_next_run_works(start, addon, tmp_path):
