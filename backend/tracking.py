@@ -90,7 +90,7 @@ def send_later(root: Path, uri: str = "") -> dict[str, Any]:
 
 
 def pending(root: Path, store: Store, everything: bool = False) -> list[Path]:
-    """Run folders that `store` lacks. A run that another store has got is not sent again unless `everything`; what is new about it is."""
+    """Run folders that `store` lacks. One that another store has got is not sent again unless `everything`."""
     return [folder for folder in run_folders(root) if _is_pending(folder, store, everything)]
 
 
