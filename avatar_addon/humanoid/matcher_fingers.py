@@ -35,7 +35,8 @@ def read_hand(tree: Tree, lower: int, hand: int) -> Hand:
     if not chains:
         return Hand({})
     along = _unit(tree.heads[hand] - tree.heads[lower])
-    along = _unit(along + _unit(np.mean([tree.heads[c].mean(0) for c in chains], axis=0) - tree.heads[hand]))
+    if len(chains) > 1:
+        along = _unit(along + _unit(np.mean([tree.heads[c].mean(0) for c in chains], axis=0) - tree.heads[hand]))
     thumb = _thumb(tree, hand, chains, along)
     chains, palms = _without_metacarpals(tree, hand, chains, thumb)
     others = [chain for k, chain in enumerate(chains) if k != thumb]
@@ -89,7 +90,7 @@ def _apart(tree: Tree, hand: int, chains: list[list[int]], k: int, along: np.nda
     way = _unit(tree.heads[chain[-1]] - start)
     rest = [c for i, c in enumerate(chains) if i != k]
     if not rest:
-        return math.acos(float(np.clip(way @ along, -1, 1))) * 1.0
+        return math.acos(float(np.clip(way @ along, -1, 1)))
     ways = [_unit(tree.heads[c[-1]] - (tree.heads[c[0]] if len(c) > 1 else tree.heads[hand])) for c in rest]
     angle = math.acos(float(np.clip(way @ _unit(np.mean(ways, axis=0)), -1, 1)))
     tips = [float((tree.heads[c[-1]] - tree.heads[hand]) @ along) for c in rest]
