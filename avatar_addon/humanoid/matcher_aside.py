@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .matcher_tree import Tree, off_line
 from .names import Name
 
@@ -90,8 +92,7 @@ def _kind(tree: Tree, bone: int, on: str, assigned: Mapping[str, int]) -> str:
     if on.endswith(_LIMBS):
         return _on_limb(tree, bone, on, assigned, torso)
     if on == "hips":
-        alike = [k for k in tree.children[base] if k not in assigned.values() and tree.size[k] == tree.size[bone]]
-        if abs(x) < 0.12 * torso and ey > 0 and len(alike) < 3:
+        if abs(x) < 0.12 * torso and ey > 0 and not _in_ring(tree, base, bone, assigned, torso):
             return "tail"
         return "skirt" if ez < -0.1 * torso else "cloth"
     if on in ("spine", "chest", "upperChest"):
@@ -101,6 +102,19 @@ def _kind(tree: Tree, bone: int, on: str, assigned: Mapping[str, int]) -> str:
             return "wing"
         return "cloth" if tree.size[bone] > 1 else "helper"
     return "end"
+
+
+def _in_ring(tree: Tree, base: int, bone: int, assigned: Mapping[str, int], torso: float) -> bool:
+    """Whether at least two more chains hang from the same bone as far around and as far down: then it is part of a skirt."""
+
+    def shape(root: int) -> tuple[int, float, float]:
+        x, y, z = tree.heads[max(tree.below(root), key=lambda k: tree.distance(base, k))] - tree.heads[base]
+        return tree.size[root], float(np.hypot(x, y)), float(z)
+
+    size, around, down = shape(bone)
+    others = [shape(k) for k in tree.children[base] if k != bone and k not in assigned.values()]
+    near = 0.25 * torso
+    return sum(s == size and abs(a - around) < near and abs(d - down) < near for s, a, d in others) >= 2
 
 
 def _on_head(tree: Tree, bone: int, start: tuple, end: tuple, torso: float, on: str) -> str:

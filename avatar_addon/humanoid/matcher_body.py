@@ -97,20 +97,22 @@ def _heads(tree: Tree, chest: int, child: int, shoulders: float, torso: float) -
     """(cost, joints from above the chest to the head) for each joint on the way up that could be the head."""
     path = [child]
     while len(path) < MOST_HEAD_JOINTS:
-        up = [k for k in tree.children[path[-1]] if _rises(tree, path[-1], k)]
+        up = [k for k in tree.children[path[-1]] if _rises(tree, path[-1], k) or tree.distance(path[-1], k) < 0.3 * torso]
         if not up:
             break
         path.append(min(up, key=lambda k: abs(tree.at[k][0] - tree.at[chest][0]) - 0.3 * (tree.at[k][2] - tree.at[path[-1]][2])))
     found, forked = [], 0.0
     for k, bone in enumerate(path):
         height = (tree.at[bone][2] - shoulders) / torso
-        cost = log_cost(height, 0.24, 0.55) if height > 0.01 else 20.0
+        cost = log_cost(max(height, 0.03), 0.24, 0.55)
         (x, y, _), (x0, y0, _) = tree.at[bone], tree.at[chest]
         cost += over(math.hypot(x - x0, 0.5 * (y - y0)) / torso, 0.15, 0.12)
-        cost += sum(0.7 * (not _rises(tree, a, b)) for a, b in zip([chest, *path], path[: k + 1], strict=False))
-        if k + 1 < len(path):
+        steps = list(zip([chest, *path], path[: k + 1], strict=False))
+        cost += sum(1.0 * (not _rises(tree, a, b)) * min(1.0, tree.distance(a, b) / (0.25 * torso)) for a, b in steps)
+        if k + 1 < len(path) and tree.at[path[k + 1]][2] > tree.at[bone][2] - 0.15 * torso:
             crown = tree.distance(bone, path[k + 1]) / torso / max(height, 0.05)
             cost += 0.5 * (max(0.0, math.log(1.0 / max(crown, 1e-3))) / 0.45) ** 2
+            cost += 0.5 * (max(0.0, 0.33 - tree.distance(bone, path[k + 1]) / torso) / 0.08) ** 2
         cost += forked
         carried = len(tree.children[bone])
         if carried >= 3:

@@ -104,8 +104,8 @@ def arm_splits(tree: Tree, middle: float, path: list[int]) -> list[Limb]:
         choices = [(cost + LEFT_OUT * i, -1)]
         if i:
             inner = abs(tree.at[path[i - 1]][0] - middle) / aside
-            length_cost = log_cost(tree.distance(path[i - 1], upper) / first, 0.45, 0.5)
-            choices.append((cost + over(inner, 0.4, 0.15) + length_cost + 0.7 * (i - 1) - 0.2, path[i - 1]))
+            length_cost = log_cost(tree.distance(path[i - 1], upper) / first, 0.45, 0.6)
+            choices.append((cost + over(inner, 0.45, 0.18) + length_cost + 0.7 * (i - 1) - 0.2, path[i - 1]))
         found += [Limb(c, (upper, lower, hand), shoulder, tuple(path)) for c, shoulder in choices]
     return sorted(found, key=lambda limb: limb.cost)[:5]
 
