@@ -9,18 +9,23 @@ so that the backend which the first one installs in the window is there for the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from tests.records import servers
+
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "examples/companion.png"
 HERE = ROOT / "tests/gui"
-SCENARIOS = ("install", "newcomer", "cancel", "steps", "mistakes")
+SCENARIOS = ("install", "newcomer", "cancel", "steps", "mistakes", "publish")
+BUCKET = "avatars"
 SECONDS = 600  # for one scenario; an installation may have to download
 # What a package index needs; the window's root has neither the host's settings nor its certificates.
 PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -69,6 +74,19 @@ def prepare(shared: Path, fresh: bool) -> dict[str, str]:
     }
 
 
+@contextlib.contextmanager
+def bucket(folder: Path):
+    """A real S3 server with an empty bucket on this machine's loopback, which the window's is as well; what the window must know of it."""
+    folder.mkdir(exist_ok=True)
+    keys = {"AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": servers.SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+    with tempfile.TemporaryDirectory(dir=folder) as data, servers.seaweed(Path(data)) as endpoint:
+        access = {"aws_access_key_id": servers.KEY, "aws_secret_access_key": servers.SECRET}
+        servers.make_bucket(endpoint, BUCKET, **access)
+        yield keys | {"AVATAR_FORGE_BUCKET": BUCKET, "AVATAR_FORGE_ENDPOINT": endpoint}
+        listed = servers.client(endpoint, **access).list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        print("In the bucket:", ", ".join(f"{entry['Key']} ({entry['Size']:,} bytes)" for entry in listed))
+
+
 def run(tool: str, scenario: str, addon: Path, out: Path, shared: Path, env: dict[str, str]) -> int:
     command = [tool, "shot", "--addon", str(addon), "--script", str(HERE / "driver.py"), "--out", str(out / scenario)]
     command += ["--share", str(shared), "--timeout", str(SECONDS), "--size", "1600x1000"]
@@ -90,7 +108,11 @@ def main() -> int:
     out = options.out.resolve()
     shared = out / "shared"
     env = prepare(shared, "install" in wanted)
-    failed = [name for name in wanted if run(tool, name, newest_zip(), out, shared, env)]
+    failed = []
+    for name in wanted:
+        with bucket(out / "servers") if name == "publish" else contextlib.nullcontext({}) as more:
+            if run(tool, name, newest_zip(), out, shared, env | more):
+                failed.append(name)
     print(f"{len(wanted) - len(failed)} of {len(wanted)} scenarios passed; look at the screenshots in {out}")
     if failed:
         print("Failed:", ", ".join(failed))

@@ -16,6 +16,7 @@ SHARED = Path(os.environ["AVATAR_FORGE_GUI"])
 PICTURE = str(SHARED / "files/companion.png")
 MODULE = "bl_ext.user_default.avatar_forge"
 SCREEN_HEIGHT = 1000  # as run.py asks for
+HEADER = 26  # pixels of a closed panel
 STEP = 9  # pixels between two looks for a button; buttons are 20 high
 
 
@@ -69,10 +70,16 @@ def _under_mouse(area, region):
     return manager.clipboard
 
 
-def find(g, operator, kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None):
+def find(g, operator, having="", **where):
     """Moves the mouse down a region until it is on the button of `operator` ("avatar_forge.rig"); returns the place on the screen.
 
-    near: a place on the screen at which to begin."""
+    having: what else is in the button's Python command, such as "apply=True"; where: see `_look`."""
+    place = yield from _look(g, operator, having, **where)
+    return place or g.fail(f"there is no button {operator} on the screen")
+
+
+def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None):
+    """As `find`, or None. near: a place on the screen at which to begin."""
     area = next(x for x in g.areas() if x[1].type == area_type)
     region = next(r for r in area[1].regions if r.type == kind)
     window = area[0]
@@ -81,11 +88,38 @@ def find(g, operator, kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=N
     for y in range(near[1] - 30 if near else first, first + region.height - top, STEP):
         g.xdo("mousemove", x, y)
         yield 0.06
-        if _under_mouse(area, region).startswith(f"bpy.ops.{operator}("):
+        command = _under_mouse(area, region)
+        if command.startswith(f"bpy.ops.{operator}(") and having in command:
             g.xdo("mousemove", x, y + 4)
             yield 0.1
             return x, y + 4
-    g.fail(f"there is no button {operator} on the screen")
+    return None
+
+
+def open_panel(g, operator, below, alone=True):
+    """Opens the closed panel with a button of `operator`, one of the headers below the button of `below`; alone: and closes the others."""
+    x, y = yield from find(g, below)
+    for _ in range(4):
+        y += HEADER
+        g.move(x, y + HEADER // 3)
+        g.xdo("keydown", "ctrl") if alone else None
+        g.xdo("click", 1, "sleep", 0.2)
+        g.xdo("keyup", "ctrl") if alone else None
+        yield 1.2  # the panels slide
+        if (yield from _look(g, operator, top=0 if alone else 40)):
+            return
+    g.fail(f"there is no panel with {operator}")
+
+
+def open_blend(g, path):
+    """As the user does, with the file browser: a file that a script's timer loads leaves other add-ons' timers without a window."""
+    g.view3d(bpy.ops.wm.open_mainfile, "INVOKE_DEFAULT", filepath=path)
+    yield 1.0
+    loaded = []
+    bpy.app.handlers.load_post.append(lambda *_: loaded.append(path))
+    yield from press(g, "file.execute", kind="EXECUTE", area_type="FILE_BROWSER", across=0.85, top=5)
+    yield lambda: bool(loaded)
+    yield 0.7
 
 
 def press(g, operator, **where):

@@ -1,15 +1,14 @@
 """Real servers: SeaweedFS (S3), nanio (S3 without conditional writes) and MLflow's."""
 
 import http.server
-import json
 import os
 import threading
-import time
 import uuid
 
 import pytest
 
-from tests.records.servers import BIN, KEY, SECRET, client, free_port, start, stop
+from tests.records import servers
+from tests.records.servers import BIN, KEY, SECRET, free_port, make_bucket, start, stop
 
 CLEAN = ("AWS_", "MLFLOW_", "AVATAR_FORGE_")
 
@@ -29,18 +28,8 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("seaweed")
-    port = free_port(4)
-    reader = {"name": "reader", "credentials": [{"accessKey": "READER", "secretKey": "reader-secret"}], "actions": ["Read", "List"]}
-    admin = {"name": "avatar", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
-    admin["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
-    (folder / "s3.json").write_text(json.dumps({"identities": [admin, reader]}))
-    command = [BIN / "weed", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]
-    command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.port={port}", f"-master.port={port + 1}"]
-    command += [f"-volume.port={port + 2}", f"-filer.port={port + 3}", "-s3.config=s3.json", f"-s3.localSocket={folder}/s3.sock"]
-    process = start(command, folder, f"http://127.0.0.1:{port}/")
-    yield f"http://127.0.0.1:{port}"
-    stop(process)
+    with servers.seaweed(tmp_path_factory.mktemp("seaweed")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")
@@ -56,17 +45,7 @@ def nanio(tmp_path_factory):
 
 @pytest.fixture
 def bucket(seaweed):
-    name = f"avatars-{uuid.uuid4().hex[:8]}"
-    deadline = time.monotonic() + 30
-    while True:  # the server answers before its volumes are ready
-        try:
-            client(seaweed).create_bucket(Bucket=name)
-            client(seaweed).put_object(Bucket=name, Key="ready", Body=b"")
-            return name
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    return make_bucket(seaweed, f"avatars-{uuid.uuid4().hex[:8]}")
 
 
 class Broken(http.server.BaseHTTPRequestHandler):

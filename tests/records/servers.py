@@ -1,6 +1,7 @@
 """Starting and stopping the real servers of the tests, on free loopback ports."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -49,6 +50,38 @@ def start(command, folder, ready_url, **options):
         except OSError:
             assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()[-3000:]
             time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def seaweed(folder):
+    """A SeaweedFS server below `folder`; its address. KEY may do everything, READER with reader-secret only read."""
+    port = free_port(4)
+    reader = {"name": "reader", "credentials": [{"accessKey": "READER", "secretKey": "reader-secret"}], "actions": ["Read", "List"]}
+    admin = {"name": "avatar", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
+    admin["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
+    (folder / "s3.json").write_text(json.dumps({"identities": [admin, reader]}))
+    command = [BIN / "weed", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]
+    command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.port={port}", f"-master.port={port + 1}"]
+    command += [f"-volume.port={port + 2}", f"-filer.port={port + 3}", "-s3.config=s3.json", f"-s3.localSocket={folder}/s3.sock"]
+    process = start(command, folder, f"http://127.0.0.1:{port}/")
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(process)
+
+
+def make_bucket(endpoint, name, **options):
+    """Makes a bucket that takes objects; the server answers before its volumes are ready."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            client(endpoint, **options).create_bucket(Bucket=name)
+            client(endpoint, **options).put_object(Bucket=name, Key="ready", Body=b"")
+            return name
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def stop(process):

@@ -2,7 +2,7 @@
 """The whole way with the mouse: picture, Make Avatar, progress in a living window, the avatar, undo, redo, saved and loaded."""
 
 import bpy
-from window import SHARED, Heartbeat, choose, finish, front, press, sidebar, state, what_exists
+from window import SHARED, Heartbeat, choose, finish, front, open_blend, press, sidebar, state, what_exists
 
 
 def drive(g):
@@ -40,8 +40,7 @@ def drive(g):
 
     bpy.ops.wm.save_mainfile()
     yield 0.3
-    bpy.ops.wm.open_mainfile(filepath=blend)
-    yield 0.7
+    yield from open_blend(g, blend)
     yield from sidebar(g)
     yield g.shot("loaded")
     avatar = next(obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar)
