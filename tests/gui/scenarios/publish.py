@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the finished avatar to the bucket, with the mouse: the report card, a fault found and mended, two versions promoted, the lists, the run."""
+"""From the finished avatar to the bucket, by mouse: the card, a fault found and mended, two versions promoted, the lists, the run."""
 
 import os
 import webbrowser
