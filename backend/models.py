@@ -63,6 +63,11 @@ class Model:
     name: str
     label: str
     sources: tuple[Source, ...]
+    about: int = 0  # bytes of all files, roughly: not all sizes are known before the first download
+
+    @property
+    def licence(self) -> str:
+        return ", ".join(dict.fromkeys(source.licence for source in self.sources))
 
     def files(self) -> Iterator[tuple[Source, File, str]]:
         for source in self.sources:
@@ -104,6 +109,7 @@ TRELLIS = Model(
             into="dinov2",
         ),
     ),
+    about=4_050_000_000,
 )
 UNIRIG = Model(
     "unirig",
@@ -117,6 +123,7 @@ UNIRIG = Model(
             (File("skeleton/articulation-xl_quantization_256/model.ckpt"), File("skin/articulation-xl/model.ckpt")),
         ),
     ),
+    about=1_400_000_000,
 )
 MODELS = {model.name: model for model in (TRELLIS, UNIRIG)}
 

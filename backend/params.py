@@ -170,7 +170,13 @@ def _markers(name: str, value: Any) -> dict[str, Any]:
 
 METHODS: dict[str, dict[str, Param]] = {
     "hello": {"engines": Param(_flag, default=True)},
-    "analyse": {"picture": Param(_file, required=True), "markers": Param(_markers)},
+    "analyse": {
+        "picture": Param(_file, required=True),
+        "markers": Param(_markers),
+        "draft": Param(_flag, default=False),
+        "upright": Param(_path),
+    },
+    "visemes": {"sound": Param(_file, required=True)},
     "generate": {
         "engine": Param(_text, required=True),
         "picture": Param(_file, required=True),
@@ -188,6 +194,9 @@ METHODS: dict[str, dict[str, Param]] = {
         "options": Param(_object),
     },
     "locate_face": {"mesh": Param(_file, required=True), "texture": Param(_file), "joints": Param(_joints)},
+    "models": {},
+    "download_model": {"name": Param(_text, required=True)},
+    "remove_model": {"name": Param(_text, required=True)},
     "record": {
         "runs": Param(_path, required=True),
         "run_id": Param(_text, required=True),

@@ -187,9 +187,16 @@ class Worker:
         return hello(self._engines("generators"), self._engines("riggers")) if params["engines"] else greeting()
 
     def _analyse(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .image.analysis import analyse
+        from .image.analysis import analyse, write_upright
 
-        return self._run(analyse, params["picture"], params["markers"])
+        if params["upright"]:
+            self._run(write_upright, params["picture"], params["upright"])
+        return self._run(analyse, params["picture"], params["markers"], params["draft"]).to_result()
+
+    def _visemes(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from .speech import visemes
+
+        return self._run(visemes, params["sound"])
 
     def _generate(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engines("generators").get(params.pop("engine"))
@@ -203,6 +210,21 @@ class Worker:
         from .geometric.face import locate_face_on_mesh
 
         return self._run(locate_face_on_mesh, params["mesh"], params["texture"], params["joints"])
+
+    def _models(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from . import model_methods
+
+        return model_methods.listing()
+
+    def _download_model(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from . import model_methods
+
+        return self._run(model_methods.download, params["name"], job.progress)
+
+    def _remove_model(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from . import model_methods
+
+        return model_methods.remove(params["name"])
 
     def _record(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
         from . import publishing

@@ -65,7 +65,7 @@ class TrellisGenerator:
         folder = own_checkpoint()
         if folder is None:
             return models.unavailable_reason("trellis")
-        return "" if (folder / "pipeline.json").is_file() else f"There is no pipeline.json in {folder} ({VARIABLE})."
+        return folder_reason(folder)
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory, empty_structure, and those of
@@ -152,6 +152,11 @@ def _checked(name: str, value: Any) -> Any:
 
 def _wrong(name: str, wanted: str) -> BackendError:
     return BackendError("bad_params", f"The option {name!r} must be {wanted}.", "Correct it and try again.")
+
+
+def folder_reason(folder: Path) -> str:
+    """One sentence why a checkpoint folder of the user's own will not do, else ""."""
+    return "" if (folder / "pipeline.json").is_file() else f"There is no pipeline.json in {folder} ({VARIABLE})."
 
 
 def own_checkpoint() -> Path | None:

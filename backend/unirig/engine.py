@@ -50,7 +50,7 @@ class UniRigRigger:
             return "PyTorch is not installed in the backend's environment."
         if VARIABLE not in os.environ:
             return models.unavailable_reason("unirig")
-        return "" if Path(os.environ[VARIABLE]).is_dir() else f"There is no folder {os.environ[VARIABLE]} ({VARIABLE})."
+        return folder_reason(Path(os.environ[VARIABLE]))
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
         """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, no_skeleton, out_of_memory, missing_weights,
@@ -99,6 +99,14 @@ class UniRigRigger:
             self._pipeline = UniRigPipeline(folder, device, dtype, (lambda *_: None) if chosen else _record)
             self._made_from = made_from
         return self._pipeline
+
+
+def folder_reason(folder: Path) -> str:
+    """One sentence why a folder of the user's own will not do, else ""."""
+    if not folder.is_dir():
+        return f"There is no folder {folder} ({VARIABLE})."
+    absent = [part for part in ("skeleton", "skin") if not (folder / part).is_dir()]
+    return f"There is no folder {absent[0]} in {folder} ({VARIABLE})." if absent else ""
 
 
 def _record(path: Path, source: str) -> None:
