@@ -14,6 +14,7 @@ from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..mesh.voxels import solid_voxels
 from .islands import make_rigid
 from .landmarks import find_joints, turn
+from .relief import relieve
 from .skeleton import MARKERS, Skeleton, build_skeleton, complete_markers
 from .territory import find_territory
 from .weights import bone_weights, soften_neck, strongest
@@ -75,6 +76,7 @@ def rig_mesh(mesh: MeshArrays, joints: dict[str, list[float]] | None = None, pro
     progress("weights", 0.8, "Weighting the vertices")
     weights = bone_weights(vertices, skeleton, grid, territory)
     soften_neck(weights, vertices, mesh.triangles, skeleton)
+    relieve(weights, vertices, mesh.triangles, skeleton)
     make_rigid(weights, vertices, mesh.triangles, skeleton)
     weight_joint, weight = strongest(weights)
     if yaw:
