@@ -47,6 +47,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rigger-seed", type=int, help="of the rigger alone (default: as --seed)")
     parser.add_argument("--engine-options", type=_json_object, default={}, metavar="JSON", help="such as '{\"texture_size\": 2048}'")
     parser.add_argument("--rigger-options", type=_json_object, default={}, metavar="JSON")
     parser.add_argument("--name", help="name of the avatar and its files; with one picture only")

@@ -64,6 +64,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 engine=options.engine,
                 rigger=options.rigger,
                 seed=options.seed,
+                rigger_seed=options.rigger_seed,
                 engine_options=options.engine_options,
                 rigger_options=options.rigger_options,
                 markers=_markers(options.markers, picture),

@@ -130,6 +130,11 @@ class Worker:
         return self._child is not None and self._child.exit_status() is None
 
     @property
+    def idle(self) -> bool:
+        """No job is running or waiting."""
+        return self._current is None and not self._waiting
+
+    @property
     def pid(self) -> int | None:
         return self._child.process.pid if self._child else None
 

@@ -21,19 +21,21 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import session
+from . import engine_options, session
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
 RIGGERS = {"geometric": "Geometric (no model)", "unirig": "UniRig (needs its weights)"}
+UNAVAILABLE: dict[str, str] = {}  # "generators.trellis" -> one sentence why it cannot run here, as the backend last said
 EYES = ("left_eye", "right_eye")
 
 
 def learn_engines(hello: dict) -> None:
-    """Offers the engines that the backend reports; those that cannot run here say so when they are used."""
+    """Offers the engines that the backend reports; the panel says of the chosen one why it cannot run here."""
     for known, kind in ((GENERATORS, "generators"), (RIGGERS, "riggers")):
         for engine in hello.get(kind, []):
             known[engine["name"]] = engine["label"]
+            UNAVAILABLE[f"{kind}.{engine['name']}"] = "" if engine.get("available") else engine.get("reason", "")
 
 
 def remember_engines(hello: dict, file: Path) -> None:
@@ -61,6 +63,11 @@ def _items(known: dict[str, str]):
         return kept
 
     return items
+
+
+def unavailable(kind: str, name: str) -> str:
+    """Why an engine cannot run here, "" when it can or when nobody has asked. kind: "generators" or "riggers"."""
+    return UNAVAILABLE.get(f"{kind}.{name}", "")
 
 
 def _forget_error(_settings, context) -> None:
@@ -137,6 +144,9 @@ class AvatarForgeSettings(PropertyGroup):
         subtype="FILE_PATH",
         description="A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong",
     )
+    preview: PointerProperty(type=engine_options.AvatarForgePreviewOptions)
+    trellis: PointerProperty(type=engine_options.AvatarForgeTrellisOptions)
+    unirig: PointerProperty(type=engine_options.AvatarForgeUniRigOptions)
     author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
     vrm_version: EnumProperty(
         name="VRM Version",
@@ -165,6 +175,7 @@ CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeR
 
 
 def register() -> None:
+    engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
@@ -179,3 +190,4 @@ def unregister() -> None:
     del bpy.types.Object.avatar_forge
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    engine_options.unregister()

@@ -15,6 +15,8 @@ from .errors import AvatarError
 PACKAGE = __package__.rpartition(".")[0]  # the extension: bl_ext.<repository>.avatar_forge, or avatar_forge headless
 
 RUNS_VARIABLE = "AVATAR_FORGE_RUNS"
+MODELS_VARIABLE = "AVATAR_FORGE_MODELS"
+OWN_WEIGHTS = {"trellis": "AVATAR_FORGE_TRELLIS", "unirig": "AVATAR_FORGE_UNIRIG"}  # model -> variable with a folder of the user's own
 
 _worker: jobs.Worker | None = None
 
@@ -40,6 +42,21 @@ def runs_folder() -> Path:
     return Path(bpy.path.abspath(chosen)) if chosen else user_folder("runs")
 
 
+def models_folder() -> Path:
+    """Where weights are downloaded to: AVATAR_FORGE_MODELS, else as the preferences say, else in the extension's folder."""
+    if named := os.environ.get(MODELS_VARIABLE):
+        return Path(named).absolute()
+    chosen = getattr(preferences(), "models_folder", "")
+    return Path(bpy.path.abspath(chosen)).absolute() if chosen else user_folder("models")
+
+
+def _model_variables() -> dict[str, str]:
+    """What tells the worker where weights lie; a variable that is set already wins over the preferences."""
+    chosen = {name: getattr(preferences(), f"{name}_folder", "") for name in OWN_WEIGHTS}
+    own = {OWN_WEIGHTS[name]: str(Path(bpy.path.abspath(folder)).absolute()) for name, folder in chosen.items() if folder}
+    return own | {name: os.environ[name] for name in OWN_WEIGHTS.values() if name in os.environ} | {MODELS_VARIABLE: str(models_folder())}
+
+
 def jobs_folder() -> Path:
     """Where meshes and rigs lie on their way between Blender and the backend."""
     return runs_folder() / "jobs"
@@ -55,14 +72,21 @@ def environment() -> Environment:
 
 
 def worker() -> jobs.Worker:
-    """The worker; it starts with its first job. Raises AvatarError when the backend is not installed."""
+    """The worker; it starts with its first job, and again when the folders of models were changed and it has nothing to do.
+
+    Raises AvatarError when the backend is not installed.
+    """
     global _worker
     env = environment()
     state = env.state()
     if not state.ready:
         raise AvatarError(state.message, "backend_missing")
+    command, variables = env.worker_command()
+    variables |= _model_variables()
+    if _worker and _worker.idle and _worker.env != variables:
+        _worker.close()
+        _worker = None
     if _worker is None:
-        command, variables = env.worker_command()
         _worker = jobs.Worker(command, variables, log_path=user_folder("logs") / "backend.log")
     return _worker
 

@@ -38,6 +38,7 @@ class Request:
     engine: str = "preview"
     rigger: str = "geometric"
     seed: int = 0
+    rigger_seed: int | None = None  # None: as `seed`
     engine_options: dict[str, Any] = field(default_factory=dict)
     rigger_options: dict[str, Any] = field(default_factory=dict)
     markers: dict[str, Any] | None = None
@@ -51,12 +52,17 @@ class Request:
     def avatar_name(self) -> str:
         return self.name or self.picture.stem
 
+    @property
+    def skeleton_seed(self) -> int:
+        return self.seed if self.rigger_seed is None else self.rigger_seed
+
     def parameters(self) -> dict[str, Any]:
         """What makes the avatar what it is, for receipts."""
         return {
             "engine": self.engine,
             "rigger": self.rigger,
             "seed": self.seed,
+            "rigger_seed": self.skeleton_seed,
             "engine_options": self.engine_options,
             "rigger_options": self.rigger_options,
             "markers": self.markers,
@@ -97,7 +103,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
         clock.lap("generate")
-        avatar = yield from rig(context, avatar, request.rigger, request.rigger_options, request.seed, metrics, (0.45, 0.6))
+        avatar = yield from rig(context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6))
         clock.lap("rig")
         yield Stage("pose", 0.6, "Straightening into the T-pose")
         pose(avatar)
@@ -215,7 +221,7 @@ def rig(
         _object_mode()
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
-    _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}}, weights=result.get("weights") or {})
+    _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed}, weights=result.get("weights") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     set_humanoid(avatar, result.get("humanoid") or {})
     if metrics is not None:

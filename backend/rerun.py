@@ -83,7 +83,8 @@ def _find_picture(path: Path, receipt: dict[str, Any]) -> Path:
 def _make(receipt: dict[str, Any], picture: Path, command: list[str], out: Path) -> dict[str, Any]:
     given, name = receipt["parameters"], receipt.get("name") or Path(receipt["files"]["vrm"]["name"]).stem
     arguments = [str(picture), "--out", str(out), "--again", "--name", name]
-    for option, key in (("--engine", "engine"), ("--rigger", "rigger"), ("--seed", "seed"), ("--vrm", "vrm"), ("--author", "author")):
+    names = ("engine", "rigger", "seed", "rigger_seed", "vrm", "author")
+    for option, key in ((f"--{name.replace('_', '-')}", name) for name in names):
         if given.get(key) not in (None, ""):
             arguments += [option, str(given[key])]
     for option, key in (("--engine-options", "engine_options"), ("--rigger-options", "rigger_options")):

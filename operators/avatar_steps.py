@@ -9,7 +9,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Event
 
-from ..avatar_addon import scene, workflow
+from ..avatar_addon import engine_options, scene, workflow
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.tasks import Stage
 from .make_avatar import vrm_path
@@ -40,7 +40,8 @@ class AVATARFORGE_OT_rig(OnAvatar):
 
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
-        return workflow.rig(context, scene.need_avatar(context), settings.rigger, seed=settings.seed)
+        options, seed = engine_options.rigger_options(settings), engine_options.rigger_seed(settings)
+        return workflow.rig(context, scene.need_avatar(context), settings.rigger, options, seed)
 
 
 class AVATARFORGE_OT_pose(OnAvatar):

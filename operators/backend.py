@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import preferences, properties, session
+from ..avatar_addon import model_store, preferences, properties, session
 from ..avatar_addon.installation_task import InstallationTask
 from .task_operator import TaskOperator
 
@@ -52,6 +52,7 @@ class AVATARFORGE_OT_install_backend(TaskOperator):
         chosen = session.preferences()
         chosen.shown_plan = ""
         session.close()
+        model_store.forget()
         environment = session.environment()
         steps = environment.plan(chosen.profile, chosen.models, self.repair)
         return InstallationTask(

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import workflow
+from ..avatar_addon import engine_options, workflow
 from ..avatar_addon.errors import AvatarError
 from .task_operator import TaskOperator
 
@@ -23,6 +23,9 @@ def request(context: Context) -> workflow.Request:
         engine=settings.engine,
         rigger=settings.rigger,
         seed=settings.seed,
+        rigger_seed=engine_options.rigger_seed(settings),
+        engine_options=engine_options.engine_options(settings),
+        rigger_options=engine_options.rigger_options(settings),
         markers=workflow.read_markers(markers) if markers else None,
         author=settings.author,
         vrm_version=settings.vrm_version,

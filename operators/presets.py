@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Presets of the generation settings, kept by Blender like any other preset."""
+
+from __future__ import annotations
+
+import bpy
+from bl_operators.presets import AddPresetBase
+from bpy.types import Menu, Operator
+
+FOLDER = "avatar_forge/generation"
+
+
+class AVATARFORGE_MT_generation_presets(Menu):
+    bl_label = "Presets"
+    preset_subdir = FOLDER
+    preset_operator = "script.execute_preset"
+    draw = Menu.draw_preset
+
+
+class AVATARFORGE_OT_add_generation_preset(AddPresetBase, Operator):
+    bl_idname = "avatar_forge.add_generation_preset"
+    bl_label = "Add Preset"
+    bl_description = "Keeps the engines and their options under a name, or removes the chosen preset"
+    preset_menu = "AVATARFORGE_MT_generation_presets"
+    preset_subdir = FOLDER
+    preset_defines = ["settings = bpy.context.scene.avatar_forge"]
+    preset_values = ["settings.engine", "settings.rigger", "settings.seed", "settings.preview", "settings.trellis", "settings.unirig"]
+
+
+CLASSES = (AVATARFORGE_MT_generation_presets, AVATARFORGE_OT_add_generation_preset)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
