@@ -14,12 +14,18 @@ from .errors import AvatarError
 from .tasks import Steps, Task, Wait
 
 _rows: list[dict[str, Any]] | None = None  # as the worker's method `models`; None: not asked yet
+_last: list[dict[str, Any]] = []  # what was known before it was forgotten
 _busy = ""  # the model that is being downloaded
 _asking: Task | None = None
 
 
 def rows() -> list[dict[str, Any]] | None:
     return _rows
+
+
+def last() -> list[dict[str, Any]]:
+    """What was known of the models when they were last asked for."""
+    return _last
 
 
 def busy() -> str:
@@ -33,10 +39,10 @@ def row(name: str) -> dict[str, Any]:
 
 def refresh(span=(0.0, 1.0)) -> Steps:
     """Asks the backend which models and engines there are; the panels know then why one cannot run."""
-    global _rows
+    global _rows, _last
     answer = yield Wait(jobs.Job("models"), span[0], span[0])
     hello = yield Wait(jobs.Job("hello"), *span)
-    _rows = answer["models"]
+    _rows = _last = answer["models"]
     properties.remember_engines(hello, session.engines_file())
     return _rows
 

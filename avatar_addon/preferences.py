@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy.types import AddonPreferences
 
-from . import session
+from . import model_store, models_box, session
 from .backend_env import PROFILES, State, detect_profile
 from .errors import AvatarError
 from .sentences import progress, sentence
@@ -17,6 +17,10 @@ INSTALL = "Install Backend"  # the operator's and its task's name
 
 def _forget_plan(preferences: AvatarForgePreferences, _context) -> None:
     preferences.shown_plan = ""
+
+
+def _forget_models(_preferences: AvatarForgePreferences, _context) -> None:
+    model_store.forget()
 
 
 class AvatarForgePreferences(AddonPreferences):
@@ -36,6 +40,14 @@ class AvatarForgePreferences(AddonPreferences):
     runs_folder: StringProperty(
         name="Runs Folder", subtype="DIR_PATH", description="Where meshes and rigs of every run are kept; empty: in the extension's folder"
     )
+    models_folder: StringProperty(
+        name="Models Folder",
+        subtype="DIR_PATH",
+        description="Where the weights of the model engines are downloaded to; empty: in the extension's folder",
+        update=_forget_models,
+    )
+    trellis_folder: StringProperty(name="TRELLIS Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
+    unirig_folder: StringProperty(name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
     shown_plan: StringProperty(options={"SKIP_SAVE"})
     bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
     endpoint: StringProperty(name="Endpoint", description="Address of an S3-compatible server; empty: Amazon's")
@@ -73,9 +85,12 @@ class AvatarForgePreferences(AddonPreferences):
             self._draw_buttons(box, context, state)
         if task.error and task.title == INSTALL:
             sentence(box.box(), context, task.error, "ERROR")
+        if state.ready and not installing:
+            models_box.draw(self.layout.box(), context)
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
+        column.prop(self, "models_folder", placeholder="in the extension's folder")
         column.prop(self, "runs_folder")
         column.prop(self, "tracking_uri", placeholder="a database beside the runs")
         header, body = self.layout.panel("AVATARFORGE_publish", default_closed=True)
@@ -131,5 +146,6 @@ def register() -> None:
 
 
 def unregister() -> None:
+    model_store.unregister()
     session.close()
     bpy.utils.unregister_class(AvatarForgePreferences)

@@ -65,6 +65,11 @@ def _items(known: dict[str, str]):
     return items
 
 
+def label(kind: str, name: str) -> str:
+    """An engine's name in a word or two."""
+    return (GENERATORS if kind == "generators" else RIGGERS).get(name, name).partition(" (")[0]
+
+
 def unavailable(kind: str, name: str) -> str:
     """Why an engine cannot run here, "" when it can or when nobody has asked. kind: "generators" or "riggers"."""
     return UNAVAILABLE.get(f"{kind}.{name}", "")

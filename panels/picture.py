@@ -7,10 +7,12 @@ from pathlib import Path
 
 import bpy
 import bpy.utils.previews
-from bpy.types import Context, Panel
+from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import session
+from ..avatar_addon import properties, session
 from ..avatar_addon.sentences import progress, sentence
+
+KINDS = {"generators": "engine", "riggers": "rigger"}  # kind of engine -> the setting that chooses one
 
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -42,6 +44,7 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         column.prop(settings, "name", placeholder=Path(settings.picture).stem)
         column.prop(settings, "engine")
         column.prop(settings, "rigger")
+        draw_unavailable(column, context)
         column.prop(settings, "export")
         if settings.export:
             column.prop(settings, "out_dir")
@@ -69,20 +72,14 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
             sentence(layout.box(), context, state.error, "ERROR")
 
 
-class AVATARFORGE_PT_options(SidebarPanel, Panel):
-    bl_idname = "AVATARFORGE_PT_options"
-    bl_parent_id = "AVATARFORGE_PT_make"
-    bl_label = "Options"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: Context) -> None:
-        layout, settings = self.layout, context.scene.avatar_forge
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(settings, "seed")
-        layout.prop(settings, "markers")
-        layout.prop(settings, "vrm_version")
-        layout.prop(settings, "author")
+def draw_unavailable(layout: UILayout, context: Context) -> None:
+    """Why a chosen engine cannot run here, and the way to what it needs."""
+    settings = context.scene.avatar_forge
+    reasons = [properties.unavailable(kind, getattr(settings, setting)) for kind, setting in KINDS.items()]
+    for reason in filter(None, dict.fromkeys(reasons)):
+        box = layout.box()
+        sentence(box, context, reason, "ERROR")
+        box.operator("preferences.addon_show", text="Models in the Preferences", icon="PREFERENCES").module = session.PACKAGE
 
 
 def _thumbnail(picture: str) -> int:
@@ -99,7 +96,7 @@ def _thumbnail(picture: str) -> int:
     return _previews[key].icon_id if _previews[key].image_size[0] else 0
 
 
-CLASSES = (AVATARFORGE_PT_make, AVATARFORGE_PT_options)
+CLASSES = (AVATARFORGE_PT_make,)
 
 
 def register() -> None:
