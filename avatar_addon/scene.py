@@ -62,11 +62,15 @@ def export_glb(avatar: Avatar, path: Path) -> Path:
 
 def find_avatar(context: bpy.types.Context) -> Avatar | None:
     """The avatar that the active object belongs to, else the scene's only one."""
-    avatars = [Avatar(obj, obj.find_armature()) for obj in context.scene.objects if obj.type == "MESH" and obj.avatar_forge.is_avatar]
     active = context.view_layer.objects.active
-    for avatar in avatars:
-        if active in avatar.objects:
-            return avatar
+    if active and active.type == "MESH" and active.avatar_forge.is_avatar:  # panels ask at every redraw, in scenes of any size
+        return Avatar(active, active.find_armature())
+    avatars = []
+    for obj in context.scene.objects:
+        if obj.type == "MESH" and obj.avatar_forge.is_avatar:
+            avatars.append(Avatar(obj, obj.find_armature()))
+            if active and avatars[-1].armature == active:
+                return avatars[-1]
     return avatars[0] if len(avatars) == 1 else None
 
 
@@ -255,9 +259,10 @@ def add_warnings(avatar: Avatar, warnings: list[dict[str, str]]) -> None:
 def is_t_pose(avatar: Avatar, tolerance: float = 5.0) -> bool:
     """Whether both upper arms lie along X at rest, within `tolerance` degrees; by the bones' VRM names."""
     bones = avatar.armature.data.bones
-    humanoid = setup.get_humanoid(avatar.armature) if has_vrm(avatar) else {}
+    known = has_vrm(avatar)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        bone = bones.get(humanoid.get(f"{side}UpperArm", f"{side}UpperArm"))
+        name = f"{side}UpperArm"
+        bone = bones.get((known and setup.get_bone(avatar.armature, name)) or name)
         if bone is None or sign * (bone.tail_local - bone.head_local).normalized().x < np.cos(np.radians(tolerance)):
             return False
     return True
@@ -265,7 +270,7 @@ def is_t_pose(avatar: Avatar, tolerance: float = 5.0) -> bool:
 
 def has_vrm(avatar: Avatar) -> bool:
     """Whether the VRM Add-on is there and knows the avatar's hips."""
-    return vrm_addon.is_available() and bool(setup.get_humanoid(avatar.armature))
+    return vrm_addon.is_available() and bool(setup.get_bone(avatar.armature, "hips"))
 
 
 def is_set_up(avatar: Avatar) -> bool:

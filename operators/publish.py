@@ -39,12 +39,10 @@ class AVATARFORGE_OT_explain_check(Operator):
 
     index: IntProperty(options={"HIDDEN"})
 
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        return scene.find_avatar(context) is not None
-
     def execute(self, context: Context) -> set[str]:
-        avatar = scene.need_avatar(context)
+        avatar = scene.find_avatar(context)
+        if avatar is None:
+            return {"CANCELLED"}
         avatar.record.shown_check = self.index
         if self.index < len(avatar.record.checks):
             viewport.show_place(context, avatar, avatar.record.checks[self.index].name)

@@ -76,6 +76,11 @@ def get_humanoid(armature: bpy.types.Object) -> dict[str, str]:
     return {name: bone for name, bone in found.items() if bone}
 
 
+def get_bone(armature: bpy.types.Object, name: str) -> str:
+    """The bone that is assigned to one humanoid bone, or ""; for panels, which cannot wait for all of them."""
+    return str(getattr(extension(armature).vrm1.humanoid.human_bones, snake_case(name)).node.bone_name)
+
+
 def set_expressions(armature: bpy.types.Object, mesh: bpy.types.Object) -> list[str]:
     """Binds every preset to the mesh's shape keys of its name; the presets that found none are returned, and stay unbound."""
     need_addon()
