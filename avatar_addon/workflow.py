@@ -17,7 +17,7 @@ from . import jobs, mesh_data, publish, render, scene, session
 from .errors import AvatarError
 from .face.build import build_face as synthesise_face
 from .humanoid import rest
-from .humanoid.armature import Bones, move_bones, read_bones
+from .humanoid.armature import Bones, match_armature, move_bones, read_bones
 from .humanoid.table import BONES, humanoid_problems
 from .scene import Avatar
 from .tasks import Stage, Steps, Wait
@@ -223,10 +223,20 @@ def rig(
     avatar.record.rigger = rigger
     _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed}, weights=result.get("weights") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
-    set_humanoid(avatar, result.get("humanoid") or {})
+    set_humanoid(avatar, result.get("humanoid") or match_humanoid(avatar))
     if metrics is not None:
         metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()} | {"rig_time_s": seconds}
     return avatar
+
+
+def match_humanoid(avatar: Avatar) -> dict[str, str]:
+    """VRM bone -> bone name by the matcher; its doubts become the avatar's warnings. Raises AvatarError for what is no humanoid."""
+    found = match_armature(avatar.armature)
+    if not found.humanoid:
+        raise AvatarError(f"{found.reason} Assign the bones by hand in the VRM panel.", "humanoid")
+    scene.add_warnings(avatar, [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts])
+    bones = avatar.armature.data.bones
+    return {name: bones[index].name for name, index in found.mapping.items()}
 
 
 def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:

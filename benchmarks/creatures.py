@@ -23,7 +23,9 @@ def sample(kind: str, rng: np.random.Generator) -> Sample:
 def _quadruped(b: Builder, r: np.random.Generator, neck: float = 0.5) -> None:
     height, long = 1.0, r.uniform(1.0, 1.6)
     hips = b.add(-1, (0, long / 2, height))
-    spine = b.chain(hips, [(0, long / 2 - long * s, height + 0.05 * np.sin(3 * s)) for s in np.linspace(0.2, 1, int(r.integers(2, 6)))], ":")
+    spine = b.chain(
+        hips, [(0, long / 2 - long * s, height + 0.05 * np.sin(3 * s)) for s in np.linspace(0.2, 1, int(r.integers(2, 6)))], ":"
+    )
     way = np.array([0, -r.uniform(0.5, 1), neck + r.uniform(0, 0.8)])
     head = b.chain(spine, [b.points[spine] + way * s for s in np.linspace(0.2, 0.9, int(r.integers(2, 6)))], ":")
     b.add(head, b.points[head] + [0, -0.25, -0.05])
@@ -47,7 +49,9 @@ def _bird(b: Builder, r: np.random.Generator) -> None:
     span = r.uniform(0.5, 1.2)
     for sign in (1, -1):
         way = np.array([sign, r.uniform(-0.1, 0.4), r.uniform(-0.3, 0.5)])
-        tip = b.chain(chest, [b.points[chest] + [0.08 * sign, 0, 0] + way * span * s for s in np.linspace(0, 1, int(r.integers(3, 6)))], ":")
+        tip = b.chain(
+            chest, [b.points[chest] + [0.08 * sign, 0, 0] + way * span * s for s in np.linspace(0, 1, int(r.integers(3, 6)))], ":"
+        )
         for k in range(int(r.integers(0, 4))):
             b.add(tip, b.points[tip] + np.array([sign * 0.05 * k, 0.15, -0.05]))
         leg = [(0.08, 0.02, 0.4), (0.09, -0.1, 0.25), (0.09, 0.08, 0.1), (0.09, 0.03, 0.01)]
@@ -55,6 +59,37 @@ def _bird(b: Builder, r: np.random.Generator) -> None:
         for k in (-1, 0, 1):
             b.add(foot, b.points[foot] + [0.05 * k, -0.08, 0])
     b.chain(hips, [b.points[hips] - fore * s for s in (0.15, 0.3)], ":")
+
+
+def _penguin(b: Builder, r: np.random.Generator) -> None:
+    """An upright bird: short legs, no elbows to speak of."""
+    hips = b.add(-1, (0, 0, 0.25))
+    chest = b.chain(hips, [(0, -0.02 * k, 0.25 + 0.13 * k) for k in (1, 2)], ":")
+    b.chain(chest, [(0, -0.03, 0.65), (0, -0.05, 0.78), (0, -0.2, 0.78)], ":")
+    for sign in (1, -1):
+        b.chain(chest, [(sign * (0.14 + 0.05 * k), 0, 0.55 - 0.12 * k) for k in range(int(r.integers(2, 4)))], ":")
+        foot = b.chain(hips, [(sign * 0.08, 0, 0.18), (sign * 0.1, -0.04, 0.12), (sign * 0.1, 0.02, 0.02)], ":")
+        for k in (-1, 0, 1):
+            b.add(foot, b.points[foot] + [0.05 * k, -0.1, 0])
+    b.chain(hips, [(0, 0.1, 0.15), (0, 0.2, 0.08)], ":")
+
+
+def _theropod(b: Builder, r: np.random.Generator) -> None:
+    """A dinosaur on two legs: its trunk and tail lie level, its arms are short."""
+    tilt = r.uniform(0.0, 0.6)
+    fore = np.array([0, -np.cos(tilt), np.sin(tilt)])
+    hips = b.add(-1, (0, 0, 1))
+    chest = b.chain(hips, [b.points[hips] + fore * s for s in (0.2, 0.45, 0.7)], ":")
+    head = b.chain(chest, [b.points[chest] + (fore + [0, 0, 1]) * s for s in (0.15, 0.3, 0.4)], ":")
+    b.add(head, b.points[head] + [0, -0.4, 0])
+    for sign in (1, -1):
+        hand = b.chain(chest, [b.points[chest] + [0.12 * sign, y, z] for y, z in ((-0.02, -0.1), (0.02, -0.25), (-0.08, -0.35))], ":")
+        for k in (-1, 1):
+            b.chain(hand, [b.points[hand] + [0.03 * k, -0.05 * s, -0.03 * s] for s in (1, 2)], ":")
+        foot = b.chain(hips, [(0.17 * sign, y, z) for y, z in ((0.0, 0.95), (-0.2, 0.55), (0.15, 0.25), (0.0, 0.04))], ":")
+        for k in (-1, 0, 1):
+            b.add(foot, b.points[foot] + [0.08 * k, -0.15, -0.03])
+    b.chain(hips, [b.points[hips] - fore * s for s in (0.2, 0.5, 0.8, 1.1, 1.4)], ":")
 
 
 def _snake(b: Builder, r: np.random.Generator) -> None:
@@ -149,6 +184,8 @@ def _sword(b: Builder, r: np.random.Generator) -> None:
 KINDS = {
     "quadruped": _quadruped,
     "bird": _bird,
+    "penguin": _penguin,
+    "theropod": _theropod,
     "snake": _snake,
     "fish": _fish,
     "spider": _spider,

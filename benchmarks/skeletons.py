@@ -70,7 +70,7 @@ class Look:
     fingers: int = 5
     phalanges: int = 3
     ends: bool = False
-    twist_in: bool = False
+    twist_in: int = 0
     twist_side: bool = False
     hair: int = 0
     skirt: int = 0
@@ -78,6 +78,7 @@ class Look:
     skirt_joints: int = 3
     tail: int = 0
     wings: bool = False
+    bat: bool = False
     root: bool = False
     pelvis: bool = False
     metacarpals: bool = False
@@ -156,8 +157,8 @@ def _arm(b: Builder, rng: np.random.Generator, look: Look, chest: int, sign: flo
             gap = spots[k + 1][0] - x
             if look.twist_side:
                 b.add(parent, placed(np.array([x + 0.5 * gap, 0, 0])), ":twist")
-            if look.twist_in:
-                parent = b.add(parent, placed(np.array([x + 0.5 * gap, 0, 0])), ":twist")
+            for s in np.arange(1, look.twist_in + 1) / (look.twist_in + 1):
+                parent = b.add(parent, placed(np.array([x + s * gap, 0, 0])), ":twist")
     wrist, palm = upper + fore, 0.052 * h * look.arm / 0.31
     for finger in FINGERS[: look.fingers]:
         _finger(b, look, parent, side, finger, lambda p: placed(np.array([wrist, 0, 0]) + p * palm))
@@ -199,11 +200,11 @@ def _leg(b: Builder, look: Look, parent: int, hips_z: float, sign: float, side: 
     for k, (point, label) in enumerate(spots):
         parent = b.add(parent, point, side + label)
         if k < 2:
-            middle = (np.array(point) + spots[k + 1][0]) / 2
+            gap = np.array(spots[k + 1][0]) - point
             if look.twist_side:
-                b.add(parent, middle, ":twist")
-            if look.twist_in:
-                parent = b.add(parent, middle, ":twist")
+                b.add(parent, point + 0.5 * gap, ":twist")
+            for s in np.arange(1, look.twist_in + 1) / (look.twist_in + 1):
+                parent = b.add(parent, point + s * gap, ":twist")
     length = 0.28 * (top - ankle)
     if look.toes:
         parent = b.add(parent, (x * 1.05, 0.012 * h - 0.9 * length, 0.25 * ankle), side + "Toes")
@@ -243,6 +244,13 @@ def _extras(b: Builder, rng: np.random.Generator, look: Look, hips: int, chest: 
             tip = b.chain(chest, [base + way * s for s in np.linspace(0, 1, count)], ":wing")
             for k in range(3):
                 b.add(b.parents[tip], base + way * 0.8 + [sign * 0.05 * h * k, 0.05 * h, -0.12 * h * (k + 1)], ":wing")
+    if look.bat:
+        lift, span = rng.uniform(0.0, 0.8), rng.uniform(0.3, 0.6)
+        for sign in (1, -1):
+            base, way = b.points[chest] + [sign * 0.04 * h, 0.06 * h, 0.03 * h], np.array([sign, 0.3, lift]) * span * h
+            hand = b.chain(chest, [base + way * s for s in (0, 0.45, 0.8)], ":wing")
+            for k in range(4):
+                b.chain(hand, [b.points[hand] + np.array([sign * 0.05, 0.02, -0.04 * k]) * h * s for s in (1, 2, 3)], ":wing")
     if look.bust:
         for sign in (1, -1):
             b.chain(chest, [b.points[chest] + np.array([sign * 0.045, y, -0.01]) * h for y in (-0.05, -0.085)], ":bust")
@@ -303,7 +311,7 @@ KINDS: dict[str, Kind] = {
     "1 spine bone": lambda r: adult(r, spine=1),
     "4-7 spine bones": lambda r: adult(r, spine=int(r.integers(4, 8))),
     "neck variants": lambda r: adult(r, necks=int(r.choice([0, 2, 3]))),
-    "twist inside": lambda r: adult(r, twist_in=True),
+    "twist inside": lambda r: adult(r, twist_in=int(r.integers(1, 4))),
     "twist beside": lambda r: adult(r, twist_side=True),
     "hair": lambda r: adult(r, hair=int(r.integers(1, 15)), eyes=bool(r.random() < 0.5)),
     "bunches": lambda r: adult(r, hair=int(r.integers(0, 6)), bunches=True),
@@ -311,6 +319,7 @@ KINDS: dict[str, Kind] = {
     "robe": lambda r: adult(r, skirt=int(r.choice([6, 8, 12])), skirt_length=r.uniform(0.45, 0.54), skirt_joints=int(r.integers(3, 6))),
     "tail": lambda r: adult(r, tail=int(r.integers(2, 9))),
     "wings": lambda r: adult(r, wings=True, tail=int(r.choice([0, 4]))),
+    "bat wings": lambda r: adult(r, bat=True, tail=int(r.choice([0, 4]))),
     "T-pose": lambda r: adult(r, pose=r.uniform(-5, 5)),
     "A-pose": lambda r: adult(r, pose=r.uniform(35, 65)),
     "arms down": lambda r: adult(r, pose=r.uniform(70, 88)),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from .matcher import Match, match
+
 
 @dataclass
 class Bones:
@@ -43,6 +45,12 @@ def read_bones(obj: bpy.types.Object) -> Bones:
     points = np.array([[bone.head_local[:], bone.tail_local[:]] for bone in bones]).reshape(-1, 2, 3)
     points = points @ matrix[:3, :3].T + matrix[:3, 3]
     return Bones([bone.name for bone in bones], [index[b.parent.name] if b.parent else -1 for b in bones], points[:, 0], points[:, 1])
+
+
+def match_armature(obj: bpy.types.Object, faces: tuple[float, float] | None = (0.0, -1.0)) -> Match:
+    """The humanoid bones of any armature object in the rest pose; indices are places in `obj.data.bones`. See `matcher.match`."""
+    bones = read_bones(obj)
+    return match(bones.heads, bones.parents, bones.names, faces)
 
 
 def move_bones(obj: bpy.types.Object, bones: Bones) -> None:

@@ -241,7 +241,9 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
         draft.set("neck", (necks or above[-1:])[0], 0.95 if len(above) == 1 else 0.75, "Between the shoulders and the head.")
     rivals = [other.cost - body.cost for other in found.bodies if other.above[-1] != body.above[-1] and other.hips == body.hips]
     sure = 1.0 if not rivals else 1 - 0.5 * math.exp(-max(0.0, min(rivals)))
-    draft.set("head", head, sure * _certain(body.costs["no head stands above its shoulders"], 5), "The highest joint of the spine's way up.")
+    draft.set(
+        "head", head, sure * _certain(body.costs["no head stands above its shoulders"], 5), "The highest joint of the spine's way up."
+    )
 
 
 def _halfway(tree: Tree, spine: list[int]) -> int:
@@ -272,7 +274,9 @@ def _eyes(tree: Tree, body: Body, draft: _Draft) -> None:
     head = body.above[-1]
     torso = abs(tree.at[head][2] - tree.at[body.hips][2])
     x, y, z = tree.at[head]
-    front = [k for k in tree.children[head] if tree.size[k] == 1 and tree.at[k][1] < y - 0.03 * torso and abs(tree.at[k][2] - z) < 0.8 * torso]
+    front = [
+        k for k in tree.children[head] if tree.size[k] == 1 and tree.at[k][1] < y - 0.03 * torso and abs(tree.at[k][2] - z) < 0.8 * torso
+    ]
     pairs = []
     for a in front:
         for b in front:

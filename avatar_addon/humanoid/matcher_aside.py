@@ -17,7 +17,7 @@ _LIMBS = ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg", "Shoulder")
 
 @dataclass(frozen=True)
 class Chain:
-    """kind: hair, skirt, tail, wing, bust, ear, sleeve, cloth, twist, end, face, prop, metacarpal, spine, neck (joints between humanoid ones) or helper.
+    """kind: hair, skirt, tail, wing, bust, ear, sleeve, cloth, face, prop, end, twist, metacarpal, spine, neck or helper.
 
     bones: one unbranched chain, nearest the body first; on: the VRM bone that it hangs from, "" for none.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 from .matcher_limbs import Pair, arm_splits, leg_splits, pairs
 from .matcher_tree import Tree, log_cost, over
@@ -59,7 +60,7 @@ def search(tree: Tree) -> Search:
                     continue
                 if chest not in arms_at:
                     middle = tree.at[chest][0]
-                    arms_at[chest] = pairs(tree, tree.children[chest], lambda p, m=middle: arm_splits(tree, m, p), middle)
+                    arms_at[chest] = pairs(tree, tree.children[chest], partial(arm_splits, tree, middle), middle)
                 found.arms |= bool(arms_at[chest])
                 for arms in arms_at[chest]:
                     found.bodies += _bodies(tree, hips, pair, spine, arms)
@@ -73,7 +74,7 @@ def _legs(tree: Tree, hips: int) -> list[Pair]:
         if len(tree.children[child]) >= 2 and tree.distance(hips, child) < 0.25 * tree.reach[child]:
             roots += tree.children[child]
     roots = [root for root in roots if tree.lowest[root] < tree.at[hips][2] - 0.3 * tree.reach[root]]
-    return pairs(tree, roots, lambda path: leg_splits(tree, hips, path), tree.at[hips][0], 6)
+    return pairs(tree, roots, partial(leg_splits, tree, hips), tree.at[hips][0], 6)
 
 
 def _bodies(tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair) -> list[Body]:

@@ -68,7 +68,9 @@ def leg_splits(tree: Tree, hips: int, path: list[int]) -> list[Limb]:
         cost += over((tree.at[foot][2] - tree.lowest[foot]) / length, 0.25, 0.1)
         choices = [(cost + 1.5 * len(rest), -1)]
         if rest:
-            choices.append((cost + _toe(tree, foot, rest[0], length) + 0.15 * len(rest[1:]) + _after_toes(tree, foot, rest, length), rest[0]))
+            choices.append(
+                (cost + _toe(tree, foot, rest[0], length) + 0.15 * len(rest[1:]) + _after_toes(tree, foot, rest, length), rest[0])
+            )
         found += [Limb(c, (upper, lower, foot), toes, tuple(path)) for c, toes in choices]
     return sorted(found, key=lambda limb: limb.cost)[:4]
 

@@ -30,9 +30,9 @@ def with_names(tree: Tree, entries: dict[str, tuple[int, float, str]], read: Seq
             entries[name] = (bone, max(entries[name][1], 0.97), "Its place and its name agree.")
         else:
             _try(tree, entries, name, bone)
-    for name in [name for name, (bone, _, _) in entries.items() if read[bone].kind in ("twist", "hair", "skirt", "wing", "tail", "prop", "ik")]:
-        kind = read[entries[name][0]].kind
-        entries[name] = (entries[name][0], min(entries[name][1], 0.4), f"Its name says {kind}, its place says otherwise.")
+    for name, (bone, confidence, _) in entries.items():
+        if read[bone].kind not in ("", "end"):
+            entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, its place says otherwise.")
     return []
 
 
@@ -40,7 +40,11 @@ def _try(tree: Tree, entries: dict[str, tuple[int, float, str]], name: str, bone
     """Takes the name's word, if the bones above and below still hang from each other."""
     before = _problems(tree, {key: entry[0] for key, entry in entries.items()})
     trial = {key: entry for key, entry in entries.items() if entry[0] != bone}
-    trial[name] = (bone, 0.85, "Its name says so." if name not in entries else "Its name says so; by its place alone another bone was likelier.")
+    trial[name] = (
+        bone,
+        0.85,
+        "Its name says so." if name not in entries else "Its name says so; by its place alone another bone was likelier.",
+    )
     after = _problems(tree, {key: entry[0] for key, entry in trial.items()})
     if after <= before:
         entries.clear()

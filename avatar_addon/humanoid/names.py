@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PREFIX = re.compile(
-    r"^(?:.*[:|]|def[-_ ]|org[-_ ]|j_bip_|j_adj_|j_sec_|cc_base_|valvebiped\.|bip\d*[ _]|bip\d*$|mixamorig\d*_?|armature_|jnt_|jt_|sk_|b_)+", re.I
+    r"^(?:.*[:|]|def[-_ ]|org[-_ ]|j_(?:bip|adj|sec)_|cc_base_|valvebiped\.|bip\d*[ _]|bip\d*$|mixamorig\d*_?|armature_|jnt_|jt_|sk_|b_)+",
+    re.I,
 )
 _SIDES = {"l": "left", "left": "left", "lft": "left", "r": "right", "right": "right", "rgt": "right", "左": "left", "右": "right"}
 _FINGERS = {
