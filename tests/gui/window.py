@@ -16,7 +16,7 @@ SHARED = Path(os.environ["AVATAR_FORGE_GUI"])
 PICTURE = str(SHARED / "files/companion.png")
 MODULE = "bl_ext.user_default.avatar_forge"
 SCREEN_HEIGHT = 1000  # as run.py asks for
-HEADER = 26  # pixels of a closed panel
+HEADER = 28  # pixels of a closed panel
 STEP = 9  # pixels between two looks for a button; buttons are 20 high
 
 
@@ -78,14 +78,14 @@ def find(g, operator, having="", **where):
     return place or g.fail(f"there is no button {operator} on the screen")
 
 
-def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None):
-    """As `find`, or None. near: a place on the screen at which to begin."""
+def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0):
+    """As `find`, or None. near: a place on the screen at which to begin; depth: pixels to look at from there, 0: all."""
     area = next(x for x in g.areas() if x[1].type == area_type)
     region = next(r for r in area[1].regions if r.type == kind)
     window = area[0]
     x = int(window.x + region.x + region.width * across)
     first = SCREEN_HEIGHT - window.y - region.y - region.height + top  # Blender counts from the bottom, the screen from the top
-    for y in range(near[1] - 30 if near else first, first + region.height - top, STEP):
+    for y in range(near[1] - 30 if near else first, near[1] + depth if depth else first + region.height - top, STEP):
         g.xdo("mousemove", x, y)
         yield 0.06
         command = _under_mouse(area, region)
@@ -96,18 +96,22 @@ def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, to
     return None
 
 
-def open_panel(g, operator, below, alone=True):
-    """Opens the closed panel with a button of `operator`, one of the headers below the button of `below`; alone: and closes the others."""
-    x, y = yield from find(g, below)
-    for _ in range(4):
-        y += HEADER
-        g.move(x, y + HEADER // 3)
-        g.xdo("keydown", "ctrl") if alone else None
+def open_panel(g, operator):
+    """Opens the panel that begins with a button of `operator` and closes the others."""
+    window, area = next(x for x in g.areas() if x[1].type == "VIEW_3D")
+    region = next(r for r in area.regions if r.type == "UI")
+    x, top = int(region.x + region.width * 0.3), SCREEN_HEIGHT - window.y - region.y - region.height
+    for number in range(6):
+        y = top + HEADER // 2 + number * HEADER
+        g.move(x, y)
+        g.xdo("keydown", "ctrl")
         g.xdo("click", 1, "sleep", 0.2)
-        g.xdo("keyup", "ctrl") if alone else None
+        g.xdo("keyup", "ctrl")
         yield 1.2  # the panels slide
-        if (yield from _look(g, operator, top=0 if alone else 40)):
+        if (yield from _look(g, operator, near=(x, y), depth=3 * HEADER)):
             return
+        g.click_at(x, y)  # closes it again, so that the next header lies below
+        yield 1.0
     g.fail(f"there is no panel with {operator}")
 
 

@@ -10,6 +10,7 @@ from window import (
     PICTURE,
     SHARED,
     choose,
+    find,
     finish,
     front,
     open_blend,
@@ -64,7 +65,7 @@ def drive(g):
     yield from press(g, "avatar_forge.make_avatar")
     yield from finish(g, 200)
     yield from front(g)
-    yield from open_panel(g, "avatar_forge.check", below="avatar_forge.export")
+    yield from open_panel(g, "avatar_forge.check")
     yield from rest(g)
     yield g.shot("card")
     if not record().checks or any(entry.status == "FAIL" for entry in record().checks):
@@ -146,7 +147,9 @@ def promoted(g, preferences):
 
 def registered(g, preferences):
     """Shown first, written only then."""
-    yield from open_panel(g, "avatar_forge.register", below="avatar_forge.open_run", alone=False)
+    x, y = yield from find(g, "avatar_forge.open_run")
+    g.click_at(x, y + 30)  # opens the panel below
+    yield 1.0
     yield from tooltip(g, "avatar_forge.register", "no-lists")
     preferences.go_list, preferences.js_list = str(GO), str(JS)
     before = GO.read_text(), JS.read_text()
