@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..humanoid.table import REQUIRED
+from ..receipt import digest
 from .checks_behaviour import behaviour
 from .checks_structure import structure
 from .measured import Measured
@@ -28,9 +29,10 @@ MARKS = {PASS: "ok  ", WARN: "WARN", FAIL: "FAIL"}
 
 @dataclass
 class Report:
-    """All checks of one file. `promotable` without FAIL."""
+    """All checks of one file. `promotable` without FAIL. sha256: of the file, so that a report cannot pass for another file's."""
 
     name: str
+    sha256: str = ""
     checks: list[Check] = field(default_factory=list)
 
     @property
@@ -43,8 +45,8 @@ class Report:
         return bool(self.checks) and not self.counts[FAIL]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON: `{"report": 1, "file", "counts", "checks": [{id, title, status, figure, meaning, step, fix}]}`."""
-        return {"report": 1, "file": self.name, "counts": self.counts, "checks": [check.to_dict() for check in self.checks]}
+        """JSON: `{"report": 1, "file", "sha256", "counts", "checks": [{id, title, status, figure, meaning, step, fix}]}`."""
+        return {"report": 1, "file": self.name, "sha256": self.sha256, "counts": self.counts, "checks": [check.to_dict() for check in self.checks]}
 
     def text(self) -> str:
         """Lines for a terminal; what is not in order says what it means and how to mend it."""
@@ -61,7 +63,7 @@ class Report:
 
 def make_report(path: Path) -> Report:
     """Checks a file; whatever is in it, the answer is a report. Raises OSError when it cannot be read at all."""
-    report = Report(path.name)
+    report = Report(path.name, digest(path))
     try:
         file = VrmFile(path)
         measured = Measured(file)
