@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..errors import BackendError
 from .face import locate_face
@@ -20,6 +21,7 @@ from .silhouette import JOINTS, SilhouetteJoints, detect_joints
 MAX_HEIGHT = 1024  # of the figure, in pixels of PictureAnalysis.rgba
 MIN_HEIGHT = 256
 COARSE_SIDE = 512
+SHOWN_SIDE = 2048
 ARMS = ("leftArm", "rightArm")
 FACE_PARTS = ("leftEye", "rightEye", "mouth")
 FACE_WARNING = {"code": "face", "message": "Eyes or mouth were not recognised with confidence; check the three face markers."}
@@ -31,7 +33,7 @@ class PictureAnalysis:
 
     mask: (H, W) bool. scale: pixels of rgba per pixel of the upright original; size: (width, height) of that original.
     joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
-    The figure may touch the picture's border.
+    The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers; only in a draft.
     """
 
     rgba: np.ndarray
@@ -43,6 +45,7 @@ class PictureAnalysis:
     confidence: dict[str, float] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    refused: BackendError | None = None
 
     def to_result(self) -> dict[str, Any]:
         """The worker's answer to `analyse`: positions and lengths in pixels of the upright original."""
@@ -54,14 +57,15 @@ class PictureAnalysis:
             "confidence": {name: round(value, 4) for name, value in self.confidence.items()},
             "flags": list(self.flags),
             "warnings": [dict(warning) for warning in self.warnings],
-        }
+        } | ({"refused": {"code": self.refused.code, "message": self.refused.message}} if self.refused else {})
 
 
-def analyse(picture: Path, markers: dict[str, Any] | None = None) -> PictureAnalysis:
+def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = False) -> PictureAnalysis:
     """Finds the figure, its joints and its face in the file `picture`.
 
     `markers` (docs/architecture.md, pixels of the upright original) override single points. With all 15 joints given, a picture that
-    would be refused for its shape is taken, and the reason becomes a warning.
+    would be refused for its shape is taken, and the reason becomes a warning. A draft takes such a picture as well and says so in
+    `refused`: its joints are the best guess, for the user to correct.
     Raises BackendError: unreadable, too_large, too_small, background, cropped, several, not_humanoid, arms, bad_markers.
     """
     markers = markers or {}
@@ -76,7 +80,7 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None) -> PictureAnal
     figure, rgba, found = _with_joints(figure, rgba)
     refused = refusal(figure, found)
     by_hand = set(JOINTS) <= set(given)
-    if refused and not (by_hand and refused.code in COPED_WITH):
+    if refused and not ((by_hand or draft) and refused.code in COPED_WITH):
         raise refused
     warnings = remarks(figure, found, given)
     if refused:
@@ -95,9 +99,18 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None) -> PictureAnal
         confidence=dict(found.confidence),
         flags=list(found.flags),
         warnings=warnings,
+        refused=refused if draft and not by_hand else None,
     )
     analysis.face = _face(analysis, markers.get("face") or {})
     return analysis
+
+
+def write_upright(picture: Path, path: Path) -> None:
+    """The picture as `analyse` counts its pixels, turned as its EXIF orientation says, at most 2048 pixels on a side, as PNG."""
+    rgba = load_picture(Path(picture)).rgba
+    height, width = rgba.shape[:2]
+    factor = min(1.0, SHOWN_SIDE / max(height, width))
+    Image.fromarray(resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))).save(path, "PNG")
 
 
 def _figure_at_size(rgba: np.ndarray) -> tuple[Figure, np.ndarray]:

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from backend.protocol import MAX_LINE
+from tests.unit.people import Person
+from tests.unit.people import picture as person_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 THIRD_PARTY = ROOT / "tests" / "unit" / "third_party"
@@ -338,3 +341,19 @@ def test_a_line_without_end_is_refused(start):
 def test_unknown_command():
     ended = subprocess.run([sys.executable, "-P", "-m", "backend", "fly"], env=ENV, capture_output=True, text=True)
     assert ended.returncode == 2 and "hello" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_draft_of_a_refused_picture_has_every_joint_and_says_why(start, tmp_path):
+    """What Check Markers starts from: the pixels are those of the upright picture, which is written for it."""
+    drawn, _joints = person_picture(Person(arm=86.0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # on its side: to be turned by a quarter
+    drawn.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "side.png", exif=exif)
+    client, params = start(), {"picture": str(tmp_path / "side.png"), "upright": str(tmp_path / "up.png")}
+    assert client.call("analyse", **params)["error"]["code"] == "arms"
+    result = client.call("analyse", draft=True, **params)["result"]
+    assert result["refused"]["code"] == "arms" and result["refused"]["message"].endswith(".")
+    assert result["size"] == list(drawn.size) == list(Image.open(tmp_path / "up.png").size)
+    assert len(set(result["joints"]) - {"headTop"}) == 15 and {"leftEye", "rightEye", "mouth"} <= set(result["face"])
+    again = client.call("analyse", draft=True, markers={"joints": {k: v for k, v in result["joints"].items() if k != "headTop"}}, **params)
+    assert "refused" not in again["result"]
