@@ -21,7 +21,6 @@ from .matcher_tree import Tree
 from .names import Name, read_names
 from .table import BONES, FINGERS, REQUIRED
 
-LIMIT = 34.0  # the cost from which a reading is no humanoid; people with 2 % joint noise stay below 25, standing birds start at 43
 PLAIN = 8.0  # the cost below which no other direction than the expected is tried
 UNSURE = 0.5  # a confidence below this wants a person's look
 MOST_BONES = 2000
@@ -86,7 +85,7 @@ def match(
     if not found.bodies:
         return Match(False, _nothing(found))
     body = found.bodies[0]
-    if body.cost > LIMIT:
+    if body.cost > body.limit:
         return Match(False, f"Not a humanoid: {max(body.costs, key=lambda name: body.costs[name])}.")
     expected = 0.0 if faces is None else CONVENTION * float(np.dot(_turned_flat(faces, turn), (0, -1)))
     seen = facing(tree, body, _hands(tree, body), read, expected)

@@ -11,6 +11,7 @@ import numpy as np
 from .matcher_tree import Tree
 
 LONGEST = 1.25  # of the forearm, from the wrist to a finger's last joint; what reaches farther is held, not grown
+LISTED = 0.05  # of the palm: fingers nearer to each other are taken in the order of the file where that fits
 THUMB = 0.5  # how much a chain must stand apart to be a thumb (see `_apart`)
 
 
@@ -129,6 +130,11 @@ def _ordered(
     place = flat @ (across * (1.0 if towards >= 0 else -1.0))
     order = np.argsort(-place)
     gap = float(np.min(-np.diff(place[order]))) / palm
+    if gap < LISTED:  # too close to tell by place: riggers list the fingers in their order, from one side or the other
+        listed = np.arange(len(others))
+        trend = float(np.corrcoef(place, listed)[0, 1]) if np.ptp(place) > 0 else 0.0
+        if abs(trend) > 0.6:
+            order = listed if trend < 0 else listed[::-1]
     return [others[k] for k in order], min(1.0, 0.3 + gap / 0.12 * 0.7)
 
 

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from .matcher_tree import Tree, log_cost, off_line, over
 
-SKIPPED = 0.35  # a joint inside a segment: a twist bone
+SKIPPED, MORE_SKIPPED = 0.3, 0.08  # joints inside a segment: twist bones
 LEFT_OUT = 1.0  # a joint at the chain's root or end that nothing explains
 
 
@@ -32,11 +32,12 @@ class Limb:
 
 @dataclass(frozen=True)
 class Pair:
-    """The limb on +X and the limb on -X."""
+    """The limb on +X and the limb on -X. uneven: the part of the cost for what is not mirrored."""
 
     cost: float
     plus: Limb
     minus: Limb
+    uneven: float
 
     @property
     def limbs(self) -> tuple[Limb, Limb]:
@@ -44,7 +45,7 @@ class Pair:
 
 
 def _segment(tree: Tree, a: int, b: int, between: Sequence[int]) -> float:
-    return len(between) * SKIPPED + (over(off_line(tree, a, b, between), 0.08, 0.08) if between else 0.0)
+    return SKIPPED + MORE_SKIPPED * (len(between) - 1) + over(off_line(tree, a, b, between), 0.08, 0.08) if between else 0.0
 
 
 def leg_splits(tree: Tree, hips: int, path: list[int]) -> list[Limb]:
@@ -159,4 +160,6 @@ def _pair(tree: Tree, a: Limb, b: Limb, middle: float) -> Pair | None:
         cost += ((x + x1) / 2 - middle) ** 2 + ((y - y1) / 2) ** 2 + ((z - z1) / 2) ** 2
     uneven = 0.5 * cost / (0.05 * scale) ** 2 / 3
     different = 2.5 * ((a.extra < 0) != (b.extra < 0)) + 0.3 * abs(len(a.path) - len(b.path))
-    return Pair(a.cost + b.cost + uneven + different, a, b)
+    if len(a.path) == len(b.path):
+        different += 1.0 * ([a.path.index(j) for j in a.joints] != [b.path.index(j) for j in b.joints])
+    return Pair(a.cost + b.cost + uneven + different, a, b, uneven)
