@@ -113,6 +113,11 @@ def other_side(name: str) -> str | None:
     return "left" + name[5:] if name.startswith("right") else None
 
 
+def side_of(name: str) -> str:
+    """left, right, or "" in the middle."""
+    return name[: len(name) - len(name.removeprefix("left").removeprefix("right"))]
+
+
 def mirrored(points: Mapping[str, Any]) -> Points:
     """Where the right markers have to be to mirror the left ones about the body's axis; of points on the plane or in the picture."""
     twice = 2 * axis_of(points)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The markers on the picture: check, mirror, accept, discard; and the lines that join them in the viewport.
+
+Return accepts and Esc discards while the markers are shown: key map items whose operators poll, so that nothing has to stay modal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import bpy
+import gpu
+from bpy.types import Context, Operator
+from gpu_extras.batch import batch_for_shader
+
+from ..avatar_addon import picture_markers
+from ..avatar_addon.picture_plane import LINES, side_of
+from .make_avatar import FromPicture, picture_path, placed_markers
+
+COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
+WIDTH = 3.0  # pixels at scale 1
+
+_draw_handle: object | None = None
+_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+
+
+class AVATARFORGE_OT_check_markers(FromPicture):
+    bl_idname = "avatar_forge.check_markers"
+    bl_label = "Check Markers"
+    bl_description = "Shows the picture with the joints, eyes and mouth that were found in it, to be dragged where they are wrong"
+
+    def steps(self, context: Context):
+        return picture_markers.check(context, picture_path(context), placed_markers(context))
+
+
+class _OnMarkers(Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif picture_markers.root_of(context.scene) is None:
+            cls.poll_message_set("Press Check Markers first")
+        elif context.mode != "OBJECT":
+            cls.poll_message_set("Leave the edit mode first")
+        else:
+            return True
+        return False
+
+
+class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
+    bl_idname = "avatar_forge.accept_picture_markers"
+    bl_label = "Accept"
+    bl_description = "The next avatar of this picture is made with the markers as they are now (Enter)"
+
+    def execute(self, context: Context) -> set[str]:
+        picture_markers.accept(context)
+        self.report({"INFO"}, "The markers are used for the next avatar of this picture")
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_discard_picture_markers(_OnMarkers):
+    bl_idname = "avatar_forge.discard_picture_markers"
+    bl_label = "Discard"
+    bl_description = "Takes the picture and its markers away again; what was accepted before stays (Esc)"
+
+    def execute(self, context: Context) -> set[str]:
+        picture_markers.remove(context.scene)
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_mirror_picture_markers(_OnMarkers):
+    bl_idname = "avatar_forge.mirror_picture_markers"
+    bl_label = "Mirror Left to Right"
+    bl_description = "Puts the character's right markers where they mirror the left ones about the line through hips, neck and head"
+
+    def execute(self, context: Context) -> set[str]:
+        picture_markers.mirror(context.scene)
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_forget_picture_markers(Operator):
+    bl_idname = "avatar_forge.forget_picture_markers"
+    bl_label = "Use the Automatic Markers"
+    bl_description = "Forgets the accepted markers; the next avatar is made with what is found in the picture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if not context.scene.avatar_forge.checked_markers:
+            cls.poll_message_set("No markers were accepted")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        context.scene.avatar_forge.checked_markers = ""
+        return {"FINISHED"}
+
+
+def _draw_lines() -> None:
+    root = picture_markers.root_of(bpy.context.scene)
+    if root is None or not root.visible_get():
+        return
+    places = {name: empty.matrix_world.translation for name, empty in picture_markers.shown(root).items()}
+    shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+    shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
+    shader.uniform_float("lineWidth", WIDTH * bpy.context.preferences.system.ui_scale)
+    gpu.state.blend_set("ALPHA")
+    for side, colour in COLOURS.items():
+        lines = [line for line in LINES if side_of(line[1]) == side and places.keys() >= set(line)]
+        ends = [tuple(places[name]) for line in lines for name in line]
+        if ends:
+            shader.uniform_float("color", colour)
+            batch_for_shader(shader, "LINES", {"pos": ends}).draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+CLASSES = (
+    AVATARFORGE_OT_check_markers,
+    AVATARFORGE_OT_accept_picture_markers,
+    AVATARFORGE_OT_discard_picture_markers,
+    AVATARFORGE_OT_mirror_picture_markers,
+    AVATARFORGE_OT_forget_picture_markers,
+)
+
+
+def register() -> None:
+    global _draw_handle
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    picture_markers.register()
+    _draw_handle = None if bpy.app.background else bpy.types.SpaceView3D.draw_handler_add(_draw_lines, (), "WINDOW", "POST_VIEW")
+    config = bpy.context.window_manager.keyconfigs.addon
+    if config:  # not in the background
+        keymap = config.keymaps.new(name="Object Mode", space_type="EMPTY")
+        for cls, key in (
+            (AVATARFORGE_OT_accept_picture_markers, "RET"),
+            (AVATARFORGE_OT_accept_picture_markers, "NUMPAD_ENTER"),
+            (AVATARFORGE_OT_discard_picture_markers, "ESC"),
+        ):
+            _keys.append((keymap, keymap.keymap_items.new(cls.bl_idname, key, "PRESS")))
+
+
+def unregister() -> None:
+    for keymap, item in _keys:
+        with contextlib.suppress(ReferenceError, RuntimeError):  # the key configuration was reloaded
+            keymap.keymap_items.remove(item)
+    _keys.clear()
+    if _draw_handle:
+        bpy.types.SpaceView3D.draw_handler_remove(_draw_handle, "WINDOW")
+    picture_markers.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the first panel that is about the markers on the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.types import Context, UILayout
+
+from ..avatar_addon import picture_markers
+from ..avatar_addon.sentences import sentence
+
+
+def draw_picture_markers(layout: UILayout, context: Context) -> None:
+    """Check Markers; while they are shown what can be done with them, afterwards that they are used."""
+    settings = context.scene.avatar_forge
+    root = picture_markers.root_of(context.scene)
+    if root is None:
+        row = layout.row(align=True)
+        row.operator("avatar_forge.check_markers", icon="EMPTY_AXIS")
+        if settings.checked_markers:
+            row.operator("avatar_forge.forget_picture_markers", text="", icon="X")
+            picture = Path(bpy.path.abspath(settings.picture)).resolve() if settings.picture else Path()
+            if picture_markers.accepted(context.scene, picture):
+                layout.label(text="Made with your markers", icon="CHECKMARK")
+        return
+    box = layout.box()
+    if reason := picture_markers.note(root):
+        sentence(box, context, reason, "ERROR")
+        sentence(box, context, "With all markers in their places the avatar can be made all the same.")
+    else:
+        sentence(box, context, "Drag what is not in its place, then accept.", "INFO")
+    row = box.row(align=True)
+    row.prop(settings, "mirror_markers", toggle=True, icon="MOD_MIRROR")
+    row.operator("avatar_forge.mirror_picture_markers", text="Left to Right")
+    row = box.row(align=True)
+    row.scale_y = 1.3
+    row.operator("avatar_forge.accept_picture_markers", text="Accept (Enter)", icon="CHECKMARK")
+    row.operator("avatar_forge.discard_picture_markers", text="Discard (Esc)", icon="X")
