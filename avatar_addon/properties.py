@@ -112,7 +112,8 @@ class AvatarForgeRecord(PropertyGroup):
     recorded: StringProperty(name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made")
     story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
-    shown_check: IntProperty(name="Check", description="The line of the report card that is explained below it")
+    shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
+    card_outdated: BoolProperty(description="A step was done again since the report card was made")
     promoted_key: StringProperty(name="Promoted As")
     promoted_url: StringProperty(name="Public Address")
     picture: StringProperty(name="Picture", subtype="FILE_PATH")
@@ -158,7 +159,9 @@ class AvatarForgeSettings(PropertyGroup):
         items=[("1.0", "VRM 1.0", "For three-vrm and current applications"), ("0.0", "VRM 0.x", "For older applications")],
     )
     out_dir: StringProperty(name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written")
-    publish_name: StringProperty(name="Name", description="Of the model in the bucket, without the version; empty: the avatar's name")
+    publish_name: StringProperty(
+        name="Name", description="Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
+    )
     override: StringProperty(name="Reason", description="Why the avatar is promoted although checks failed; it is recorded")
     diff: StringProperty(options={"SKIP_SAVE"})
     export: BoolProperty(name="Export VRM", description="Also writes the VRM file at the end of Make Avatar")
