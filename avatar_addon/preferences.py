@@ -12,6 +12,18 @@ from .backend_env import PROFILES, State, detect_profile
 from .errors import AvatarError
 from .sentences import progress, sentence
 
+# What belongs together below Publishing: title -> property -> what an empty field shows.
+PUBLISHING = {
+    "Where models go": {
+        "endpoint": "Amazon S3",
+        "bucket": "",
+        "prefix": "none",
+        "profile_name": "as the environment says",
+        "region": "as the profile says",
+    },
+    "Where viewers find them": {"lan_url": "http://nas.local/{bucket}/{key}", "cdn_url": "https://cdn.example.org/{key}"},
+    "Which models server and page allow": {"go_list": "none", "js_list": "none", "list_variable": ""},
+}
 INSTALL = "Install Backend"  # the operator's and its task's name
 
 
@@ -50,10 +62,13 @@ class AvatarForgePreferences(AddonPreferences):
     unirig_folder: StringProperty(name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
     shown_plan: StringProperty(options={"SKIP_SAVE"})
     bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
-    endpoint: StringProperty(name="Endpoint", description="Address of an S3-compatible server; empty: Amazon's")
-    prefix: StringProperty(name="Folder in It", description="Put in front of the model's name, such as avatars/")
+    endpoint: StringProperty(
+        name="Server",
+        description="Address of an S3-compatible server (its endpoint), such as https://storage.example.org; empty: Amazon S3",
+    )
+    prefix: StringProperty(name="Folder in the Bucket", description="Put in front of the model's name, such as avatars/")
     profile_name: StringProperty(
-        name="Profile",
+        name="Credentials Profile",
         description="Of ~/.aws/credentials; empty: what the environment says. Keys are never kept in Blender",
     )
     region: StringProperty(name="Region", description="Empty: as the profile says")
@@ -63,7 +78,7 @@ class AvatarForgePreferences(AddonPreferences):
     cdn_url: StringProperty(name="CDN Address", description="Of a promoted model in public: https://cdn.example.org/{key}")
     go_list: StringProperty(name="Go File", subtype="FILE_PATH", description="With the list of models that the server allows")
     js_list: StringProperty(name="JavaScript File", subtype="FILE_PATH", description="With the list of models that the page allows")
-    list_variable: StringProperty(name="List's Name", default="AllowedAvatarModels", description="Of the slice and the array")
+    list_variable: StringProperty(name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array")
     tracking_uri: StringProperty(
         name="MLflow Server", description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs"
     )
@@ -102,13 +117,10 @@ class AvatarForgePreferences(AddonPreferences):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        for names in (
-            ("endpoint", "bucket", "prefix", "profile_name", "region"),
-            ("lan_url", "cdn_url"),
-            ("go_list", "js_list", "list_variable"),
-        ):
-            for name in names:
-                column.prop(self, name)
+        for title, properties in PUBLISHING.items():
+            column.label(text=title)
+            for name, placeholder in properties.items():
+                column.prop(self, name, placeholder=placeholder)
             column.separator()
 
     def _draw_buttons(self, box: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:

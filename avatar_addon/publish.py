@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -70,6 +72,7 @@ def keep_report(avatar: Avatar, path: Path) -> report_card.Report:
     report = report_card.make_report(path)
     checks = avatar.record.checks
     checks.clear()
+    avatar.record.card_outdated = False
     for check in report.checks:
         entry = checks.add()
         for name, value in check.to_dict().items():
@@ -128,6 +131,12 @@ def check(avatar: Avatar, version: str = "1.0") -> Steps:
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         _, report = yield from examine(avatar, folder, version, 0.1)
     return report
+
+
+def model_name(avatar: Avatar) -> str:
+    """The avatar's name as it can stand in a public address: small letters, digits, - and _, without accents."""
+    plain = unicodedata.normalize("NFKD", avatar.name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_") or "avatar"
 
 
 def promote(avatar: Avatar, name: str, target: Target, override: str = "", version: str = "1.0") -> Steps:

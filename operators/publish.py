@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 from bpy.props import BoolProperty, IntProperty
 from bpy.types import Context, Operator
@@ -10,15 +12,15 @@ from bpy.types import Context, Operator
 from ..avatar_addon import publish, scene, viewport
 from .avatar_steps import OnAvatar
 
-# The operator that mends what a check of this step has found.
+# The operator that mends what a check of this step has found, and what to write on its button.
 MENDS = {
-    "generate": "avatar_forge.make_avatar",
-    "rig": "avatar_forge.rig",
-    "humanoid": "avatar_forge.rig",
-    "pose": "avatar_forge.pose",
-    "face": "avatar_forge.face",
-    "vrm": "avatar_forge.set_up_vrm",
-    "export": "avatar_forge.export",
+    "generate": ("avatar_forge.make_avatar", "Make the Avatar Again"),
+    "rig": ("avatar_forge.rig", "Rig Again"),
+    "humanoid": ("avatar_forge.rig", "Rig Again"),
+    "pose": ("avatar_forge.pose", "Straighten into the T-Pose"),
+    "face": ("avatar_forge.face", "Make the Face Again"),
+    "vrm": ("avatar_forge.set_up_vrm", "Set Up VRM Again"),
+    "export": ("avatar_forge.export", "Export VRM"),
 }
 
 
@@ -34,7 +36,7 @@ class AVATARFORGE_OT_check(OnAvatar):
 class AVATARFORGE_OT_explain_check(Operator):
     bl_idname = "avatar_forge.explain_check"
     bl_label = "Explain"
-    bl_description = "Says what this check means and shows the place on the avatar"
+    bl_description = "Says what this check means, and turns the view to the place on the avatar"
     bl_options = {"INTERNAL"}
 
     index: IntProperty(options={"HIDDEN"})
@@ -43,8 +45,9 @@ class AVATARFORGE_OT_explain_check(Operator):
         avatar = scene.find_avatar(context)
         if avatar is None:
             return {"CANCELLED"}
-        avatar.record.shown_check = self.index
-        if self.index < len(avatar.record.checks):
+        again = avatar.record.shown_check == self.index
+        avatar.record.shown_check = -1 if again else self.index
+        if self.index < len(avatar.record.checks) and not again:
             viewport.show_place(context, avatar, avatar.record.checks[self.index].name)
         return {"FINISHED"}
 
@@ -56,7 +59,7 @@ class _Online(OnAvatar):
     def ready(cls, context: Context) -> bool:
         target = publish.Target.from_preferences()
         if not target.bucket:
-            cls.poll_message_set("No bucket is set; name it in the add-on's preferences")
+            cls.poll_message_set("No bucket is set; name one in the preferences (the gear beside this button)")
             return False
         if not publish.may_reach(target):
             cls.poll_message_set("Blender may not use the internet; allow it in Preferences > System > Network")
@@ -67,12 +70,12 @@ class _Online(OnAvatar):
 class AVATARFORGE_OT_promote(_Online):
     bl_idname = "avatar_forge.promote"
     bl_label = "Promote"
-    bl_description = "Checks the avatar and puts it into the bucket under the next free version; what is there is never replaced"
+    bl_description = "Checks the avatar and uploads it to the bucket as NAME-v1.vrm, NAME-v2.vrm and so on; nothing there is ever replaced"
 
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
         avatar = scene.need_avatar(context)
-        name = settings.publish_name.strip() or avatar.name
+        name = settings.publish_name.strip() or publish.model_name(avatar)
         entry = yield from publish.promote(avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version)
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
@@ -106,7 +109,7 @@ class AVATARFORGE_OT_register(OnAvatar):
         if listed:
             self.report({"INFO"}, "The model is in every list already")
         elif self.apply:
-            self.report({"INFO"}, f"Wrote {len(result['applied'])} files")
+            self.report({"INFO"}, "Changed " + " and ".join(Path(path).name for path in result["applied"]))
 
 
 class AVATARFORGE_OT_copy_address(Operator):

@@ -12,7 +12,7 @@ from ..operators.publish import MENDS
 from .picture import SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
-WORDS = {"PASS": "passed", "WARN": "to look at", "FAIL": "failed"}
+WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
 
 
 class AVATARFORGE_PT_publish(SidebarPanel, Panel):
@@ -25,26 +25,31 @@ class AVATARFORGE_PT_publish(SidebarPanel, Panel):
         avatar = scene.find_avatar(context)
         return avatar is not None and avatar.armature is not None
 
+    def draw_header(self, context: Context) -> None:
+        if _failed(scene.find_avatar(context).record):  # the panel is closed until it is wanted
+            self.layout.label(icon=ICONS["FAIL"])
+
     def draw(self, context: Context) -> None:
         avatar = scene.find_avatar(context)
         record, settings = avatar.record, context.scene.avatar_forge
         layout = self.layout
         layout.operator("avatar_forge.check", icon="VIEWZOOM")
         _draw_card(layout, context, record)
+        layout.separator()
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(settings, "publish_name", placeholder=avatar.name)
-        if any(check.status == "FAIL" for check in record.checks):
-            column.prop(settings, "override", placeholder="needed because checks failed")
+        column.prop(settings, "publish_name", placeholder=publish.model_name(avatar))
+        if _failed(record):
+            column.prop(settings, "override", placeholder="why promote it although checks failed")
         target = publish.Target.from_preferences()
         row = layout.row(align=True)
         row.scale_y = 1.3
-        row.operator("avatar_forge.promote", icon="EXPORT", text=f"Promote to {target.bucket}" if target.bucket else "Promote")
+        row.operator("avatar_forge.promote", icon="EXPORT", text=f"Promote to '{target.bucket}'" if target.bucket else "Promote")
         row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = session.PACKAGE
         if record.promoted_key:
             row = layout.row(align=True)
-            row.label(text=record.promoted_key, icon="CHECKMARK")
+            row.label(text=record.promoted_key, icon="CHECKMARK", translate=False)
             row.operator("avatar_forge.copy_address", text="", icon="COPYDOWN")
         layout.operator("avatar_forge.open_run", icon="URL")
 
@@ -52,19 +57,23 @@ class AVATARFORGE_PT_publish(SidebarPanel, Panel):
 class AVATARFORGE_PT_register(SidebarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_register"
     bl_parent_id = "AVATARFORGE_PT_publish"
-    bl_label = "Frontend"
+    bl_label = "Lists of Allowed Models"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
         layout, settings = self.layout, context.scene.avatar_forge
         row = layout.row(align=True)
-        row.operator("avatar_forge.register", text="Show Changes", icon="TEXT").apply = False
-        row.operator("avatar_forge.register", text="Write Them", icon="GREASEPENCIL").apply = True
+        row.operator("avatar_forge.register", text="Show Changes", icon="HIDE_OFF").apply = False
+        row.operator("avatar_forge.register", text="Write Them", icon="FILE_TICK").apply = True
         if settings.diff:
             column = layout.box().column(align=True)
             column.scale_y = 0.7
             for line in settings.diff.splitlines():
                 column.label(text=line.replace("\t", "    "), translate=False)
+
+
+def _failed(record) -> bool:
+    return any(check.status == "FAIL" for check in record.checks)
 
 
 def _draw_card(layout: UILayout, context: Context, record) -> None:
@@ -73,25 +82,25 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
     if not checks:
         sentence(layout, context, "Not checked yet.", "INFO")
         return
-    counts = {status: sum(check.status == status for check in checks) for status in ICONS}
-    row = layout.row()
-    for status, count in counts.items():
-        if count:
-            row.label(text=f"{count} {WORDS[status]}", icon=ICONS[status])
+    counts = {status: sum(check.status == status for check in checks) for status in WORDS}
+    text = ", ".join(f"{count} {WORDS[status]}" for status, count in counts.items() if count)
+    layout.label(text=text, icon=ICONS[next(status for status, count in counts.items() if count)])
+    if record.card_outdated:
+        sentence(layout, context, "The avatar has changed since; check it again.", "INFO")
     column = layout.column(align=True)
-    for index, check in enumerate(checks):
-        if check.status == "PASS":
-            continue
+    wrong = [(index, check) for status in ("FAIL", "WARN") for index, check in enumerate(checks) if check.status == status]
+    for index, check in wrong:
         chosen = index == record.shown_check
         row = column.row(align=True)
-        row.alert = check.status == "FAIL"
+        row.alert = check.status == "FAIL" and not chosen  # red and pressed would be neither
         text = f"{check.title}: {check.figure}"
         row.operator("avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen).index = index
         if chosen:
             box = column.box()
             sentence(box, context, f"{check.meaning[:1].upper()}{check.meaning[1:]}. {check.fix}")
             if check.step in MENDS:
-                box.operator(MENDS[check.step])
+                operator, text = MENDS[check.step]
+                box.operator(operator, text=text)
 
 
 CLASSES = (AVATARFORGE_PT_publish, AVATARFORGE_PT_register)

@@ -139,7 +139,7 @@ def promoted(g, preferences):
         if state().error:
             yield g.shot("refused")
             g.fail(state().error)
-        if bpy.context.window_manager.clipboard != f"https://cdn.example.org/Momo-v{version}.vrm":
+        if bpy.context.window_manager.clipboard != f"https://cdn.example.org/momo-v{version}.vrm":
             g.fail(f"on the clipboard is {bpy.context.window_manager.clipboard!r}")
     yield from rest(g)
     yield g.shot("promoted")
@@ -163,5 +163,5 @@ def registered(g, preferences):
     yield from finish(g, 30)
     yield from rest(g)
     yield g.shot("written")
-    if '\t"Old-v1.vrm",\n\t"Momo-v2.vrm",\n' not in GO.read_text() or "['Old-v1.vrm', 'Momo-v2.vrm']" not in JS.read_text():
+    if '\t"Old-v1.vrm",\n\t"momo-v2.vrm",\n' not in GO.read_text() or "['Old-v1.vrm', 'momo-v2.vrm']" not in JS.read_text():
         g.fail(f"the lists are now {GO.read_text()!r} and {JS.read_text()!r}")
