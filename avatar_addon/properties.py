@@ -21,7 +21,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, session
+from . import engine_options, picture_markers, session
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
@@ -77,6 +77,10 @@ def unavailable(kind: str, name: str) -> str:
 
 def _forget_error(_settings, context) -> None:
     context.window_manager.avatar_forge.error = ""
+
+
+def _mirror_markers(_settings, context) -> None:
+    picture_markers.set_mirror(context.scene)
 
 
 class AvatarForgeMarker(PropertyGroup):
@@ -153,6 +157,12 @@ class AvatarForgeSettings(PropertyGroup):
     preview: PointerProperty(type=engine_options.AvatarForgePreviewOptions)
     trellis: PointerProperty(type=engine_options.AvatarForgeTrellisOptions)
     unirig: PointerProperty(type=engine_options.AvatarForgeUniRigOptions)
+    checked_markers: StringProperty(description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"})
+    mirror_markers: BoolProperty(
+        name="Mirror",
+        description="The character's right markers follow the left ones as they are moved",
+        update=_mirror_markers,
+    )
     author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
     vrm_version: EnumProperty(
         name="VRM Version",

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import engine_options, workflow
+from ..avatar_addon import engine_options, picture_markers, workflow
 from ..avatar_addon.errors import AvatarError
 from .task_operator import TaskOperator
 
@@ -16,9 +17,11 @@ from .task_operator import TaskOperator
 def request(context: Context) -> workflow.Request:
     """The scene's settings as a request. Raises AvatarError."""
     settings = context.scene.avatar_forge
-    markers = Path(bpy.path.abspath(settings.markers)) if settings.markers else None
+    root = picture_markers.root_of(context.scene)
+    if root and picture_markers.picture_of(root) == str(picture_path(context)):
+        picture_markers.accept(context)  # what is on the screen is what is made
     made = workflow.Request(
-        picture=Path(bpy.path.abspath(settings.picture)).resolve(),
+        picture=picture_path(context),
         name=settings.name,
         engine=settings.engine,
         rigger=settings.rigger,
@@ -26,13 +29,26 @@ def request(context: Context) -> workflow.Request:
         rigger_seed=engine_options.rigger_seed(settings),
         engine_options=engine_options.engine_options(settings),
         rigger_options=engine_options.rigger_options(settings),
-        markers=workflow.read_markers(markers) if markers else None,
+        markers=placed_markers(context),
         author=settings.author,
         vrm_version=settings.vrm_version,
     )
     if settings.export:
         made.vrm = vrm_path(context, made.avatar_name)
     return made
+
+
+def picture_path(context: Context) -> Path:
+    return Path(bpy.path.abspath(context.scene.avatar_forge.picture)).resolve()
+
+
+def placed_markers(context: Context) -> dict[str, Any] | None:
+    """The markers accepted for the picture, else those of the markers file. Raises AvatarError."""
+    settings = context.scene.avatar_forge
+    checked = picture_markers.accepted(context.scene, picture_path(context))
+    if checked or not settings.markers:
+        return checked
+    return workflow.read_markers(Path(bpy.path.abspath(settings.markers)))
 
 
 def vrm_path(context: Context, name: str) -> Path:
@@ -43,7 +59,7 @@ def vrm_path(context: Context, name: str) -> Path:
     return Path(bpy.path.abspath(folder)).resolve() / f"{bpy.path.clean_name(name)}.vrm"
 
 
-class _FromPicture(TaskOperator):
+class FromPicture(TaskOperator):
     needs_backend = True
 
     @classmethod
@@ -58,7 +74,7 @@ class _FromPicture(TaskOperator):
         return True
 
 
-class AVATARFORGE_OT_make_avatar(_FromPicture):
+class AVATARFORGE_OT_make_avatar(FromPicture):
     bl_idname = "avatar_forge.make_avatar"
     bl_label = "Make Avatar"
     bl_description = "From the picture to a rigged avatar with a talking face; ESC cancels"
@@ -67,7 +83,7 @@ class AVATARFORGE_OT_make_avatar(_FromPicture):
         return workflow.make_avatar(context, request(context))
 
 
-class AVATARFORGE_OT_generate(_FromPicture):
+class AVATARFORGE_OT_generate(FromPicture):
     bl_idname = "avatar_forge.generate"
     bl_label = "Generate Mesh"
     bl_description = "From the picture to a textured mesh in the scene"
