@@ -11,6 +11,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import properties, session
 from ..avatar_addon.sentences import progress, sentence
+from .picture_markers import draw_picture_markers
 
 KINDS = {"generators": "engine", "riggers": "rigger"}  # kind of engine -> the setting that chooses one
 
@@ -48,6 +49,10 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         column.prop(settings, "export")
         if settings.export:
             column.prop(settings, "out_dir")
+        if settings.picture:
+            column = self.layout.column()
+            column.enabled = not context.window_manager.avatar_forge.running
+            draw_picture_markers(column, context)
         self._draw_task(context)
 
     def _draw_backend(self, context: Context) -> None:
