@@ -61,6 +61,7 @@ class AvatarForgePreferences(AddonPreferences):
     trellis_folder: StringProperty(name="TRELLIS Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
     unirig_folder: StringProperty(name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
     shown_plan: StringProperty(options={"SKIP_SAVE"})
+    show_publishing: BoolProperty(name="Publishing", options={"SKIP_SAVE"})
     bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
     endpoint: StringProperty(
         name="Server",
@@ -108,7 +109,7 @@ class AvatarForgePreferences(AddonPreferences):
         column.prop(self, "models_folder", placeholder="in the extension's folder")
         column.prop(self, "runs_folder")
         column.prop(self, "tracking_uri", placeholder="a database beside the runs")
-        header, body = self.layout.panel("AVATARFORGE_publish", default_closed=True)
+        header, body = self.layout.panel_prop(self, "show_publishing")
         header.label(text="Publishing")
         if body:
             self._draw_publishing(body)

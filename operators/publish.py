@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import publish, scene, viewport
+from ..avatar_addon import publish, scene, session, viewport
 from .avatar_steps import OnAvatar
 
 # The operator that mends what a check of this step has found, and what to write on its button.
@@ -80,6 +80,18 @@ class AVATARFORGE_OT_promote(_Online):
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
         self.report({"INFO"}, f"Promoted as {entry['key']}; its address is on the clipboard")
+
+
+class AVATARFORGE_OT_set_up_publishing(Operator):
+    bl_idname = "avatar_forge.set_up_publishing"
+    bl_label = "Publishing Preferences"
+    bl_description = "Opens the preferences: the bucket, the public addresses, the lists of allowed models"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: Context) -> set[str]:
+        if preferences := session.preferences():
+            preferences.show_publishing = True
+        return bpy.ops.preferences.addon_show(module=session.PACKAGE)
 
 
 class AVATARFORGE_OT_register(OnAvatar):
@@ -154,6 +166,7 @@ CLASSES = (
     AVATARFORGE_OT_check,
     AVATARFORGE_OT_explain_check,
     AVATARFORGE_OT_promote,
+    AVATARFORGE_OT_set_up_publishing,
     AVATARFORGE_OT_register,
     AVATARFORGE_OT_copy_address,
     AVATARFORGE_OT_open_run,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import publish, scene, session
+from ..avatar_addon import publish, scene
 from ..avatar_addon.sentences import sentence
 from ..operators.publish import MENDS
 from .picture import SidebarPanel
@@ -46,7 +46,7 @@ class AVATARFORGE_PT_publish(SidebarPanel, Panel):
         row = layout.row(align=True)
         row.scale_y = 1.3
         row.operator("avatar_forge.promote", icon="EXPORT", text=f"Promote to '{target.bucket}'" if target.bucket else "Promote")
-        row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = session.PACKAGE
+        row.operator("avatar_forge.set_up_publishing", text="", icon="PREFERENCES")
         if record.promoted_key:
             row = layout.row(align=True)
             row.label(text=record.promoted_key, icon="CHECKMARK", translate=False)

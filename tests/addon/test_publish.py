@@ -27,6 +27,21 @@ def test_the_card_is_kept_and_tells_of_what_was_spoilt(avatar, addon, run, tmp_p
     assert not list((tmp_path / "runs" / "jobs").iterdir())
 
 
+def test_a_step_done_again_outdates_the_card(avatar, addon, run, bpy):
+    run(addon("publish").check(avatar))
+    assert not avatar.record.card_outdated
+    for step in (bpy.ops.avatar_forge.face, bpy.ops.avatar_forge.set_up_vrm):
+        assert step() == {"FINISHED"} and avatar.record.card_outdated
+        run(addon("publish").check(avatar))
+        assert not avatar.record.card_outdated and statuses(avatar)["viseme_oh"] == "PASS"
+
+
+@pytest.mark.parametrize(("given", "name"), [("Momo", "momo"), ("Zoë B. (new)", "zoe-b-new"), ("桃", "avatar"), ("cat_2", "cat_2")])
+def test_a_name_fit_for_a_public_address(avatar, addon, given, name):
+    avatar.armature.name = given
+    assert addon("publish").model_name(avatar) == name
+
+
 def test_a_failed_check_is_not_promoted_without_a_reason(avatar, addon, run):
     publish, AvatarError = addon("publish"), addon("errors").AvatarError
     with pytest.raises(AvatarError, match="bucket"):
