@@ -93,7 +93,10 @@ class AvatarForgeUniRigOptions(PropertyGroup):
     )
     grammar: EnumProperty(
         name="Grammar",
-        items=[("strict", "Strict", "Every skeleton, and no broken one"), ("upstream", "As Shipped", "The original's, with its two defects")],
+        items=[
+            ("strict", "Strict", "Every skeleton, and no broken one"),
+            ("upstream", "As Shipped", "The original's, with its two defects"),
+        ],
     )
     skeleton_seed: IntProperty(name="Skeleton Seed", min=0, description="Another number gives another skeleton for the same mesh")
     attempts: IntProperty(name="Attempts", description="Seeds to try when one gives no valid skeleton", default=3, min=1, max=20)

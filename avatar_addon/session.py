@@ -17,6 +17,7 @@ PACKAGE = __package__.rpartition(".")[0]  # the extension: bl_ext.<repository>.a
 RUNS_VARIABLE = "AVATAR_FORGE_RUNS"
 MODELS_VARIABLE = "AVATAR_FORGE_MODELS"
 OWN_WEIGHTS = {"trellis": "AVATAR_FORGE_TRELLIS", "unirig": "AVATAR_FORGE_UNIRIG"}  # model -> variable with a folder of the user's own
+_MODEL_VARIABLES = {MODELS_VARIABLE, *OWN_WEIGHTS.values()}
 
 _worker: jobs.Worker | None = None
 
@@ -81,13 +82,13 @@ def worker() -> jobs.Worker:
     state = env.state()
     if not state.ready:
         raise AvatarError(state.message, "backend_missing")
-    command, variables = env.worker_command()
-    variables |= _model_variables()
-    if _worker and _worker.idle and _worker.env != variables:
+    models = _model_variables()
+    if _worker and _worker.idle and models != {name: value for name, value in _worker.env.items() if name in _MODEL_VARIABLES}:
         _worker.close()
         _worker = None
     if _worker is None:
-        _worker = jobs.Worker(command, variables, log_path=user_folder("logs") / "backend.log")
+        command, variables = env.worker_command()
+        _worker = jobs.Worker(command, variables | models, log_path=user_folder("logs") / "backend.log")
     return _worker
 
 

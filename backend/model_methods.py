@@ -38,7 +38,9 @@ def remove(name: str) -> dict[str, Any]:
     freed = models.remove(name)
     if not freed and models.status(name)["state"] != "missing":
         where = models.place(name)
-        raise BackendError("own_folder", f"The files in {where} were not downloaded here.", "Delete them yourself, or choose another folder.")
+        raise BackendError(
+            "own_folder", f"The files in {where} were not downloaded here.", "Delete them yourself, or choose another folder."
+        )
     return {"freed": freed, **_row(name)}
 
 

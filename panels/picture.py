@@ -9,7 +9,7 @@ import bpy
 import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import properties, session
+from ..avatar_addon import model_store, properties, session
 from ..avatar_addon.sentences import progress, sentence
 from .picture_markers import draw_picture_markers
 
@@ -80,6 +80,8 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
 def draw_unavailable(layout: UILayout, context: Context) -> None:
     """Why a chosen engine cannot run here, and the way to what it needs."""
     settings = context.scene.avatar_forge
+    if model_store.rows() is None and {settings.engine, settings.rigger} & session.OWN_WEIGHTS.keys():
+        model_store.refresh_soon()
     reasons = [properties.unavailable(kind, getattr(settings, setting)) for kind, setting in KINDS.items()]
     for reason in filter(None, dict.fromkeys(reasons)):
         box = layout.box()
