@@ -1,0 +1,211 @@
+"""Models and the engines' options in the window: preferences, operators, presets, what reaches the backend."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.addon.test_extension import Layout, Shown, draw, panels
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKEND = os.environ.get("AVATAR_FORGE_BACKEND_PYTHON", "")
+TINY = "from pathlib import Path; from tests.unit.tiny_trellis import make_checkpoint; make_checkpoint(Path({!r}))"
+
+
+@pytest.fixture
+def preferences(bpy, addon, extension, monkeypatch):
+    """The add-on's preferences, as they were afterwards."""
+    for name in ("AVATAR_FORGE_MODELS", "AVATAR_FORGE_TRELLIS", "AVATAR_FORGE_UNIRIG"):
+        monkeypatch.delenv(name, raising=False)
+    chosen = addon("session").preferences()
+    yield chosen
+    for name in ("models_folder", "trellis_folder", "unirig_folder"):
+        chosen.property_unset(name)
+    addon("model_store").forget()
+    addon("session").close()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A checkpoint folder of TRELLIS' layout, with tiny networks that make noise."""
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([BACKEND, "-c", TINY.format(str(folder))], cwd=ROOT, env=env, check=True)
+    return folder
+
+
+@pytest.fixture
+def settings(bpy):
+    return bpy.context.scene.avatar_forge
+
+
+def run(addon, steps):
+    return addon("tasks").Task("Test", steps, addon("session").worker).wait()
+
+
+def drawn(bpy, addon):
+    """What the preferences' box of models shows."""
+    layout = Layout()
+    addon("models_box").draw(layout, bpy.context)
+    return layout
+
+
+def option_panels(bpy):
+    return " ".join(
+        draw(bpy, panel).texts
+        for panel in panels(bpy)
+        if panel.__name__.endswith(("PT_options", "PT_advanced")) and (not hasattr(panel, "poll") or panel.poll(bpy.context))
+    )
+
+
+def test_the_box_shows_licence_size_and_what_can_be_done(bpy, addon, preferences):
+    run(addon, addon("model_store").refresh())
+    box = drawn(bpy, addon)
+    for words in ("TRELLIS", "UniRig", "4.0 GB, licence MIT, Apache-2.0", "1.4 GB, licence MIT", "Not downloaded."):
+        assert words in box.texts
+    assert "avatar_forge.download_model" in box.texts and "avatar_forge.use_model_folder" in box.texts
+    assert "avatar_forge.remove_model" not in box.texts
+
+
+def test_models_lie_in_the_extensions_folder_or_where_the_preferences_say(addon, preferences, tmp_path):
+    store, session = addon("model_store"), addon("session")
+    run(addon, store.refresh())
+    assert Path(store.row("trellis")["folder"]).is_relative_to(session.user_folder("models"))
+    before = session.worker().pid
+    preferences.models_folder = str(tmp_path)
+    assert store.rows() is None
+    run(addon, store.refresh())
+    assert store.row("unirig")["folder"] == str(tmp_path / "unirig") and session.worker().pid != before
+
+
+def test_a_download_waits_for_the_permission_to_go_online(bpy, preferences):
+    bpy.context.preferences.system.use_online_access = False
+    assert not bpy.ops.avatar_forge.download_model.poll()
+
+
+def test_a_download_that_fails_is_one_sentence(bpy, addon, preferences, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    addon("session").close()
+    bpy.context.preferences.system.use_online_access = True
+    try:
+        with pytest.raises(RuntimeError, match="hub cannot be reached"):
+            bpy.ops.avatar_forge.download_model(model="unirig")
+    finally:
+        bpy.context.preferences.system.use_online_access = False
+    assert "hub cannot be reached" in drawn(bpy, addon).texts and not addon("model_store").busy()
+
+
+def test_a_folder_of_ones_own(bpy, addon, preferences, tiny, tmp_path, settings):
+    store = addon("model_store")
+    settings.engine = "trellis"
+    run(addon, store.refresh())
+    make = next(panel for panel in panels(bpy) if panel.__name__ == "AVATARFORGE_PT_make")
+    texts = draw(bpy, make).texts
+    assert "weights" in texts and "preferences.addon_show" in texts
+    with pytest.raises(RuntimeError, match="no pipeline.json"):
+        bpy.ops.avatar_forge.use_model_folder(model="trellis", directory=str(tmp_path))
+    assert preferences.trellis_folder == ""
+    bpy.ops.avatar_forge.use_model_folder(model="trellis", directory=str(tiny))
+    assert store.row("trellis")["installed"] and "avatar_forge.forget_model_folder" in drawn(bpy, addon).texts
+    assert "weights" not in draw(bpy, make).texts
+    bpy.ops.avatar_forge.forget_model_folder(model="trellis")
+    assert not store.row("trellis")["installed"] and (tiny / "pipeline.json").exists()
+
+
+def test_a_model_is_removed(bpy, addon, preferences, tmp_path):
+    preferences.models_folder = str(tmp_path)
+    folder = tmp_path / "unirig" / "skin" / "articulation-xl"
+    folder.mkdir(parents=True)
+    (folder / "model.ckpt").write_bytes(b"x" * 1000)
+    run(addon, addon("model_store").refresh())
+    assert "Not complete" in drawn(bpy, addon).texts
+    assert bpy.ops.avatar_forge.remove_model(model="unirig") == {"FINISHED"}
+    assert not (tmp_path / "unirig").exists() and addon("model_store").row("unirig")["state"] == "missing"
+
+
+def test_options_are_drawn_for_the_chosen_engines_only(bpy, settings):
+    texts = option_panels(bpy)
+    assert "triangles" in texts and "memory" not in texts and "bone_class" not in texts
+    settings.engine, settings.rigger = "trellis", "unirig"
+    texts = option_panels(bpy)
+    assert "memory" in texts and "bone_class" in texts and "triangles" not in texts and "structure_steps" not in texts
+    settings.trellis.own_sampling = True
+    assert "structure_steps" in option_panels(bpy)
+
+
+def test_options_reach_the_backend_and_have_its_limits(bpy, addon, settings, picture):
+    """Every option at its lowest and highest value is one that the engine's own check takes."""
+    options = addon("engine_options")
+    given = []
+    for engine, rigger, group in (("preview", "geometric", "preview"), ("trellis", "unirig", "trellis"), ("trellis", "unirig", "unirig")):
+        settings.engine, settings.rigger = engine, rigger
+        settings.trellis.own_sampling = True
+        chosen = getattr(settings, group)
+        for name, prop in chosen.bl_rna.properties.items():
+            values = (
+                [item.identifier for item in prop.enum_items]
+                if prop.type == "ENUM"
+                else [getattr(prop, "hard_min", 0), getattr(prop, "hard_max", 0)]
+            )
+            if name in ("rna_type", "name", "own_sampling", "skeleton_seed"):
+                continue
+            for value in values:
+                chosen[name] = value if prop.type != "ENUM" else values.index(value)
+                given.append((engine, rigger, options.engine_options(settings), options.rigger_options(settings)))
+    code = (
+        "import json, sys; from backend.preview import engine as preview; from backend.trellis import engine as trellis;"
+        "from backend.unirig import engine as unirig; engines = {'preview': preview, 'trellis': trellis, 'unirig': unirig}\n"
+        "for e, r, eo, ro in json.load(sys.stdin):\n engines[e].checked_options(eo); r == 'unirig' and unirig.checked_options(ro)\n"
+        "print(json.dumps([sorted(trellis.OPTIONS), sorted(unirig.OPTIONS), trellis.checked_options({}), unirig.checked_options({})]))"
+    )
+    ended = subprocess.run([BACKEND, "-c", code], cwd=ROOT, input=json.dumps(given), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    trellis, unirig, trellis_defaults, unirig_defaults = json.loads(ended.stdout)
+    assert set(given[-1][2]) == set(trellis) - {"pictures", "multi_image"} and set(given[-1][3]) == set(unirig) - {"max_tokens"}
+    for group in ("trellis", "unirig", "preview"):
+        settings.property_unset(group)
+    settings.trellis.own_sampling = False
+    ours, theirs = options.engine_options(settings), trellis_defaults
+    assert {name: theirs[name] for name in ours} == ours
+    ours = options.rigger_options(settings)
+    assert {name: unirig_defaults[name] for name in ours} == ours
+
+
+def test_the_request_has_the_options(bpy, addon, settings, picture):
+    make = sys.modules[addon("workflow").__name__.replace("avatar_addon.workflow", "operators.make_avatar")]
+    settings.picture, settings.seed = str(picture), 7
+    settings.preview.texture_size = 512
+    request = make.request(bpy.context)
+    assert request.engine_options == {"height": 1.6, "triangles": 28000, "texture_size": 512}
+    assert request.rigger_options == {} and request.skeleton_seed == 7
+    settings.rigger, settings.unirig.skeleton_seed, settings.unirig.bone_class = "unirig", 3, "vroid"
+    request = make.request(bpy.context)
+    assert request.rigger_options["class"] == "vroid" and request.skeleton_seed == 3 and request.seed == 7
+    assert request.parameters()["rigger_seed"] == 3
+
+
+def test_a_preset_keeps_the_settings(bpy, settings):
+    menu = bpy.types.AVATARFORGE_MT_generation_presets
+    settings.engine, settings.rigger = "trellis", "unirig"
+    settings.trellis.faces, settings.unirig.grammar = 12345, "upstream"
+    assert bpy.ops.avatar_forge.add_generation_preset(name="Small game") == {"FINISHED"}
+    settings.engine, settings.rigger, settings.trellis.faces, settings.unirig.grammar = "preview", "geometric", 900, "strict"
+    path = bpy.utils.preset_find("Small_game", menu.preset_subdir)
+    try:
+        bpy.ops.script.execute_preset(filepath=path, menu_idname=menu.__name__)
+        assert (settings.engine, settings.rigger, settings.trellis.faces, settings.unirig.grammar) == (
+            "trellis",
+            "unirig",
+            12345,
+            "upstream",
+        )
+        assert menu.bl_label == "Small game"
+        bpy.ops.avatar_forge.add_generation_preset(remove_active=True)
+        assert not Path(path).exists()
+    finally:
+        menu.bl_label = "Presets"
+        shutil.rmtree(Path(path).parent, ignore_errors=True)
