@@ -21,9 +21,11 @@ from .matcher_tree import Tree
 from .names import Name, read_names
 from .table import BONES, FINGERS, REQUIRED
 
+NAMES_FORGIVE = 12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that
 PLAIN = 8.0  # the cost below which no other direction than the expected is tried
 UNSURE = 0.5  # a confidence below this wants a person's look
 MOST_BONES = 2000
+LEG, ARM = ("UpperLeg", "LowerLeg", "Foot"), ("UpperArm", "LowerArm", "Hand")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def match(
     if not found.bodies:
         return Match(False, _nothing(found))
     body = found.bodies[0]
-    if body.cost > body.limit:
+    if body.cost > body.limit + NAMES_FORGIVE * _names_agree(body, read):
         return Match(False, f"Not a humanoid: {max(body.costs, key=lambda name: body.costs[name])}.")
     expected = 0.0 if faces is None else CONVENTION * float(np.dot(_turned_flat(faces, turn), (0, -1)))
     seen = facing(tree, body, _hands(tree, body), read, expected)
@@ -157,6 +159,14 @@ def _nothing(found: Search) -> str:
     return "Not a humanoid: no head stands above its arms."
 
 
+def _names_agree(body: Body, read: Sequence[Name]) -> float:
+    """The share of the limbs' twelve bones whose names mean what the search took them for."""
+    if not read:
+        return 0.0
+    limbs = [(limb, roles) for pair, roles in ((body.legs, LEG), (body.arms, ARM)) for limb in pair.limbs]
+    return sum(read[bone].role == role for limb, roles in limbs for bone, role in zip(limb.joints, roles, strict=True)) / 12
+
+
 def _hands(tree: Tree, body: Body) -> list[Hand]:
     return [read_hand(tree, limb.joints[1], limb.joints[2]) for limb in body.arms.limbs]
 
@@ -176,12 +186,12 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
     _trunk(tree, body, found, draft)
     for side, leg, arm in (("left", body.legs.plus, body.arms.plus), ("right", body.legs.minus, body.arms.minus)):
         sure = _certain(leg.cost, 6)
-        for part, bone in zip(("UpperLeg", "LowerLeg", "Foot"), leg.joints, strict=True):
+        for part, bone in zip(LEG, leg.joints, strict=True):
             draft.set(side + part, bone, sure, "One of a pair of chains that hang from the hips to the ground.")
         if leg.extra >= 0 and len(tree.children[leg.joints[2]]) < 4:
             draft.set(side + "Toes", leg.extra, sure, "Lies in front of the foot, near the ground.")
         sure = _certain(arm.cost, 6)
-        for part, bone in zip(("UpperArm", "LowerArm", "Hand"), arm.joints, strict=True):
+        for part, bone in zip(ARM, arm.joints, strict=True):
             draft.set(side + part, bone, sure, "One of a pair of chains that start beside the chest.")
         if arm.extra >= 0:
             draft.set(side + "Shoulder", arm.extra, sure, "Lies between the chest and the upper arm.")

@@ -53,8 +53,8 @@ def set_aside(tree: Tree, assigned: Mapping[str, int], read: Sequence[Name]) -> 
             kinds[bone] = kinds[parent]
         else:
             kinds[bone] = _inside(tree, bone, on[bone], named) if inside else _kind(tree, bone, on[bone], assigned)
-        if read and read[bone].kind not in ("", "ik", "end"):
-            kinds[bone] = read[bone].kind
+        if read and read[bone].kind not in ("", "end"):
+            kinds[bone] = "helper" if read[bone].kind == "control" else read[bone].kind
         chain = open_chain.get(parent)
         if chain is not None and kinds[parent] == kinds[bone] and chain[-1] == parent and len(tree.children[parent]) == 1:
             chain.append(bone)

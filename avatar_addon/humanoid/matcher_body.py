@@ -11,9 +11,9 @@ from .matcher_limbs import Pair, arm_splits, leg_splits, pairs
 from .matcher_tree import Tree, log_cost, over
 
 MOST_HEAD_JOINTS = 8
-# Measured with benchmarks/skeletons.py: clean people of any build stay below 12, people whose joints are off by 2 % of the height on
-# every axis below 36; an upright bird, the nearest of what is none, starts at 17 and is even.
-SYMMETRIC_LIMIT, PER_UNEVENNESS, MOST_FORGIVEN = 15.0, 6.0, 22.0
+# Measured with benchmarks/skeletons.py: people of any build whose joints are where they should be stay below 8 (a game character two heads
+# high comes to 11); an upright bird, the nearest of what is none, starts at 13. Joints off by 2 % of the height cost people up to 36.
+SYMMETRIC_LIMIT, PER_UNEVENNESS, MOST_FORGIVEN = 11.5, 8.0, 25.0
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,15 @@ def _trunk_costs(tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair
         "its spine does not stand upright": over(1 - lean, 0.04, 0.05) + over(bow, 1.15, 0.1),
         "its spine is not in the middle": sum(over(abs(tree.at[k][0] - x0) / size, 0.04, 0.03) for k in spine) / len(spine)
         + over(abs(sum(p[0] for p in upper) / 2 - x0) / size, 0.03, 0.03),
-        "its legs are not between trunk and ground": log_cost(torso / leg, 0.72, 0.4)
-        + log_cost((thighs[0][0] - thighs[1][0]) / leg, 0.24, 0.45)
+        "its legs are not between trunk and ground": log_cost(torso / leg, 0.8, 0.5)
+        + log_cost((thighs[0][0] - thighs[1][0]) / leg, 0.26, 0.6)
         + over(depth / leg, 0.06, 0.05)
-        + over(abs(sum(p[2] for p in thighs) / 2 - z0) / leg, 0.25, 0.1),
+        + over(abs(sum(p[2] for p in thighs) / 2 - z0) / max(leg, torso), 0.25, 0.1),
         "its legs spread from the hips": over(
             abs(tree.at[legs.plus.joints[2]][0] - tree.at[legs.minus.joints[2]][0] - thighs[0][0] + thighs[1][0]) / leg, 0.15, 0.12
         ),
         "its arms have another length than a person's": log_cost(arm / torso, 1.05, 0.35)
-        + log_cost(arm / leg, 0.78, 0.35)
+        + log_cost(arm / leg, 0.8, 0.4)
         + log_cost((upper[0][0] - upper[1][0]) / torso, 0.72, 0.45),
         "its arms rest on the ground": 0.5 * (max(0.0, 0.22 - (hands - feet) / size) / 0.06) ** 2,
         "its arms start away from the chest": over(abs(shoulders - chest[2]) / torso, 0.4, 0.12)

@@ -31,6 +31,12 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name]) -> list[str]:
     if not _try(tree, entries, named):
         for name, bone in named.items():
             _try(tree, entries, {name: bone})
+    for side in ("left", "right"):
+        for finger in FINGERS:
+            chain = [name for name in entries if name.startswith(side + finger)]
+            if any(read[entries[name][0]].role not in ("", name.removeprefix(side)) for name in chain):
+                for name in chain:  # a bone that is called something else and is no finger
+                    del entries[name]
     for name, (bone, confidence, _) in entries.items():
         if read[bone].kind not in ("", "end"):
             entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, its place says otherwise.")

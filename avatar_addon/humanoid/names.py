@@ -41,8 +41,8 @@ _ROLES = {
 }
 _WORDS = {word: role for role, words in _ROLES.items() for word in words.split()}
 _KINDS = (
+    ("control", r"(?:^|[^a-z])ik(?:$|[^a-z])|(?-i:IK(?![a-z]))|pole|ctrl|control"),
     ("twist", r"twist|roll|捩|捻"),
-    ("ik", r"(?:^|[^a-z])ik(?:$|[^a-z])|pole|ctrl|ＩＫ"),
     ("hair", r"hair|bang|pony|tail_?hair|ahoge|髪|ツインテ|もみあげ"),
     ("skirt", r"skirt|dress|robe|cloth|coat|スカート|裾"),
     ("wing", r"wing|feather|翼|羽"),
