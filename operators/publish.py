@@ -171,4 +171,5 @@ CLASSES = (
     AVATARFORGE_OT_copy_address,
     AVATARFORGE_OT_open_run,
 )
+TASKS = {cls.bl_label for cls in CLASSES if issubclass(cls, OnAvatar)}  # titles of what runs for a while
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -7,8 +7,8 @@ import bpy
 from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import publish, scene
-from ..avatar_addon.sentences import sentence
-from ..operators.publish import MENDS
+from ..avatar_addon.sentences import progress, sentence
+from ..operators.publish import MENDS, TASKS
 from .picture import SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
@@ -33,7 +33,13 @@ class AVATARFORGE_PT_publish(SidebarPanel, Panel):
         avatar = scene.find_avatar(context)
         record, settings = avatar.record, context.scene.avatar_forge
         layout = self.layout
-        layout.operator("avatar_forge.check", icon="VIEWZOOM")
+        state = context.window_manager.avatar_forge
+        if state.title in TASKS and state.running:  # the first panel shows every task, but may be closed
+            progress(layout, state)
+        else:
+            layout.operator("avatar_forge.check", icon="VIEWZOOM")
+        if state.title in TASKS and state.error:
+            sentence(layout.box(), context, state.error, "ERROR")
         _draw_card(layout, context, record)
         layout.separator()
         column = layout.column()
@@ -41,7 +47,7 @@ class AVATARFORGE_PT_publish(SidebarPanel, Panel):
         column.use_property_decorate = False
         column.prop(settings, "publish_name", placeholder=publish.model_name(avatar))
         if _failed(record):
-            column.prop(settings, "override", placeholder="why promote it although checks failed")
+            column.prop(settings, "override", placeholder="needed to promote")
         target = publish.Target.from_preferences()
         row = layout.row(align=True)
         row.scale_y = 1.3
