@@ -11,10 +11,11 @@ import numpy as np
 
 from ..errors import AvatarError
 from ..mesh_arrays import SkinnedMesh
+from .lids import add_lids, move_lids
 from .markers import Face, read_face
 from .mouth import cut_mouth, follow_lips
-from .refine import Skin, refine, split_along
-from .shapes import LID_BAND, LID_BOTTOM, LID_SLICE, LID_TOP, LOWER_BAND, lid_lines, make_shapes
+from .refine import Skin, refine
+from .shapes import LID_WIDTH, WIDENED_FROM, WIDENED_TO, make_shapes
 from .surface import DepthMap, front_layer, front_map, smoothstep
 
 PARTS = ("Mouth", "Tongue", "Teeth")
@@ -62,6 +63,7 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
     if mouth is None:
         message = "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the face."
         warnings.append({"code": "no_mouth", "message": message})
+    lids = add_lids(skin, face, seen, head)
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
@@ -70,6 +72,7 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
     if mouth:
         for shape in shapes.values():
             follow_lips(skin, mouth, face, seen, shape)
+    move_lids(skin, lids, face, seen, shapes)
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
         triangles=skin.triangles,
@@ -84,13 +87,11 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
 
 
 def _refine_eyes(skin: Skin, face: Face) -> None:
-    """Edges fine enough to fold at the lids, and vertices along the rims of the eyes."""
+    """Edges fine enough for an iris to move within the eye."""
     for eye in face.eyes:
         centre, size = np.array([eye.u, eye.v]), np.array([eye.half_width, eye.half_height])
-        low, high = centre - size * [1.15, LID_BOTTOM + LOWER_BAND], centre + size * [1.15, LID_TOP + LID_BAND]
+        low, high = centre + size * [-LID_WIDTH, WIDENED_FROM], centre + size * [LID_WIDTH, WIDENED_TO]
         refine(skin, low, high, max(eye.half_height / EDGES_IN_EYE, eye.half_width / 12))
-        for line in lid_lines(eye):
-            split_along(skin, centre - size * [1.08, LID_BOTTOM + 0.1], centre + size * [1.08, LID_TOP + LID_SLICE + 0.1], line)
 
 
 def _with_mouth(materials: list[str]) -> list[str]:

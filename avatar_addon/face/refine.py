@@ -67,10 +67,12 @@ class Skin:
         self.front = np.concatenate([self.front, np.full(len(points), front)])
         return np.arange(first, len(self.points))
 
-    def append_triangles(self, triangles: np.ndarray, material: np.ndarray) -> None:
-        """Adds triangles without a place on the texture."""
+    def append_triangles(self, triangles: np.ndarray, material: np.ndarray, corner_uvs: np.ndarray | None = None) -> None:
+        """Adds triangles; without `corner_uvs` (T, 3, 2) they have no place on the texture."""
+        if corner_uvs is None:
+            corner_uvs = np.zeros((len(triangles), 3, 2))
         self.triangles = np.concatenate([self.triangles, triangles.astype(np.int32)])
-        self.corner_uvs = np.concatenate([self.corner_uvs, np.zeros((len(triangles), 3, 2), np.float32)])
+        self.corner_uvs = np.concatenate([self.corner_uvs, corner_uvs.astype(np.float32)])
         self.material = np.concatenate([self.material, material.astype(np.int32)])
 
     def split(self, edges: np.ndarray, share: np.ndarray) -> np.ndarray:

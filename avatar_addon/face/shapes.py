@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Visemes, blinks, emotions and gaze as displacements of the face's front, in the face frame (u, v, d).
 
-The texture rides on the vertices: an eyelid is the skin above the eye, stretched over it, as in Live2D puppets.
+The texture rides on the vertices, as in Live2D puppets. Blinks are the lids' alone (lids.py), and empty here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -66,14 +64,9 @@ LOOKS = {"lookUp": (0.0, 1.0), "lookDown": (0.0, -1.0), "lookLeft": (1.0, 0.0), 
 
 LOWER_REACH = 1.15  # of the way to the chin that follows the lower lip
 UPPER_REACH = 0.55  # mouth widths above the mouth that follow the upper lip
-# Of the eyes' marked size: lashes and liner, which are painted around the eye, close with it.
-LID_WIDTH, LID_TOP, LID_BOTTOM = 1.12, 1.4, 1.15
-LID_LINE = -0.5  # where the lids meet, in half heights from the middle of the eye
-LID_SLICE, LID_BAND = 0.3, 0.85  # half heights of skin above the eye: what becomes the lid, and what gives way to it
-LID_SLICE_SHARE = 0.75  # of the way down that the slice covers
-LOWER_BAND = 0.5  # half heights of skin below the eye that give way
-LID_THICKNESS, LASHES = 0.03, 0.12  # of the closed eye's line, in half heights: half of the eye's part, and that of the lashes
-LID_SHARPNESS = 3.0  # how suddenly a half closed lid folds what it covers
+# Of the eyes' marked size, what the lids cover: lashes and liner are painted around the eye.
+LID_WIDTH, LID_TOP, LID_BOTTOM = 1.12, 1.2, 1.15
+WIDENED_FROM, WIDENED_TO = -1.6, 2.2  # half heights from the middle of the eye: the skin that a wide open eye stretches
 GAZE = 0.42  # of the eye's half width and height
 STEEPEST = 0.85  # a fold of the skin is kept this far away
 LEAST = 0.0015  # mouth widths; smaller displacements are left out
@@ -93,7 +86,7 @@ def make_shapes(
     fields: dict[str, np.ndarray] = {}
     if slit:
         fields |= {name: lip_field(uv, below, face, slit, lips) for name, lips in VISEMES.items()}
-    fields |= {"blink" + eye.side: lid_field(uv, eye, Eyes(1.0)) for eye in face.eyes}
+    fields |= {"blink" + eye.side: np.zeros_like(skin) for eye in face.eyes}
     for name, (lips, eyes) in EMOTIONS.items():
         possible = lips if slit else Lips(widen=lips.widen, corners=lips.corners)
         fields[name] = lip_field(uv, below, face, slit, possible) + eyes_field(uv, face, eyes)
@@ -141,55 +134,24 @@ def lip_field(uv: np.ndarray, lower: np.ndarray, face: Face, slit: Slit | None, 
 
 
 def eyes_field(uv: np.ndarray, face: Face, eyes: Eyes) -> np.ndarray:
-    """(N, 3) lids and brows of both eyes."""
-    return sum((lid_field(uv, eye, eyes) + brow_field(uv, face, eye, eyes) for eye in face.eyes), np.zeros((len(uv), 3)))
+    """(N, 3) the skin around both eyes: brows, and eyes opened wide."""
+    return sum((wide_field(uv, eye, eyes) + brow_field(uv, face, eye, eyes) for eye in face.eyes), np.zeros((len(uv), 3)))
 
 
-def lid_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
-    """(N, 3) the lids: what is inside the eye is folded up below the lid's edge, and the skin above is stretched down to it."""
+def lid_amount(a: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
+    """How far the upper lid closes at the relative place `a` across it: 1 is shut, below 0 the eye is opened wider."""
+    return np.clip(eyes.close - 0.5 * eyes.slant * np.clip(-a * eye.inward, -1, 1), -0.6, 1)
+
+
+def wide_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
+    """(N, 3) an eye that is opened wider than it is painted: its upper half grows, and the skin above gives way."""
     a, b = (uv[:, 0] - eye.u) / (eye.half_width * LID_WIDTH), (uv[:, 1] - eye.v) / eye.half_height
     rim = lid_rim(a)
-    top, bottom, line = LID_TOP * rim, -LID_BOTTOM * rim, LID_LINE * rim
-    amount = np.clip(eyes.close - 0.5 * eyes.slant * np.clip(-a * eye.inward, -1, 1), -0.6, 1)
-    raised = eyes.squint * 0.5 * rim
-    shut = amount > 0.95
-    edge = np.where(shut, line + (LID_THICKNESS + LASHES) * rim, top - amount * (top - line))
-    floor = np.where(shut, line - LID_THICKNESS * rim, bottom + np.minimum(raised, 0.5 * (edge - bottom)))
-    inside = np.clip(b, bottom, top) - bottom
-    tall, left = np.maximum(top - bottom, 1e-9), np.maximum(edge - floor, 1e-9)
-    lashes = line + LID_THICKNESS * rim + (b - rim) / np.maximum(top - rim, 1e-9) * LASHES * rim
-    closed = np.where(b < rim, floor + (b - bottom) / np.maximum(rim - bottom, 1e-9) * 2 * LID_THICKNESS * rim, lashes)
-    widened = floor + inside / tall * left
-    height = inside / (1 + (inside / left) ** LID_SHARPNESS) ** (1 / LID_SHARPNESS)
-    folded = floor + height * left / (tall / (1 + (tall / left) ** LID_SHARPNESS) ** (1 / LID_SHARPNESS))
-    above = b - top
-    slice_end = edge + LID_SLICE + LID_SLICE_SHARE * (top - edge)
-    lid = np.where(
-        above < LID_SLICE,
-        edge + above / LID_SLICE * (slice_end - edge),
-        slice_end + (above - LID_SLICE) / (LID_BAND - LID_SLICE) * (top + LID_BAND - slice_end),
-    )
-    below = floor + (b - bottom) / LOWER_BAND * (floor - bottom + LOWER_BAND)
-    to = np.select(
-        [b >= top + LID_BAND, b >= top, b >= bottom, b >= bottom - LOWER_BAND],
-        [b, lid, np.where(shut, closed, np.where(amount < 0, widened, folded)), below],
-        b,
-    )
+    raised = -np.minimum(lid_amount(a, eye, eyes), 0) * rim
+    rise = np.where(b < rim, smoothstep((b - WIDENED_FROM) / (rim - WIDENED_FROM)), smoothstep((WIDENED_TO - b) / (WIDENED_TO - rim)))
     field = np.zeros((len(uv), 3))
-    field[:, 1] = np.where(rim > 0, to - b, 0) * eye.half_height
+    field[:, 1] = raised * rise * eye.half_height
     return field
-
-
-def lid_lines(eye: Eye) -> list[Callable[[np.ndarray], np.ndarray]]:
-    """Functions of (N, 2) points in the face plane, zero on the lines where the lids fold."""
-
-    def line(uv: np.ndarray, share: float, shift: float) -> np.ndarray:
-        a, b = (uv[:, 0] - eye.u) / (eye.half_width * LID_WIDTH), (uv[:, 1] - eye.v) / eye.half_height
-        return b - share * lid_rim(a) - shift
-
-    return [
-        partial(line, share=share, shift=shift) for share, shift in ((LID_TOP, 0.0), (1.0, 0.0), (-LID_BOTTOM, 0.0), (LID_TOP, LID_SLICE))
-    ]
 
 
 def lid_rim(a: np.ndarray) -> np.ndarray:
