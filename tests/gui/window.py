@@ -117,7 +117,9 @@ def open_panel(g, operator):
 
 def open_blend(g, path):
     """As the user does, with the file browser: a file that a script's timer loads leaves other add-ons' timers without a window."""
-    g.view3d(bpy.ops.wm.open_mainfile, "INVOKE_DEFAULT", filepath=path)
+    window, area = g.area()
+    with bpy.context.temp_override(window=window, area=area, region=g.region("WINDOW")):
+        bpy.ops.wm.open_mainfile("INVOKE_DEFAULT", filepath=path)
     yield 1.0
     loaded = []
     bpy.app.handlers.load_post.append(lambda *_: loaded.append(path))
