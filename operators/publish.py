@@ -96,8 +96,8 @@ class AVATARFORGE_OT_set_up_publishing(Operator):
 
 class AVATARFORGE_OT_register(OnAvatar):
     bl_idname = "avatar_forge.register"
-    bl_label = "Register in the Frontend"
-    bl_description = "Adds the promoted model to the lists of models that server and page allow"
+    bl_label = "List the Model"
+    bl_description = "Adds the promoted model to the lists of models that the server (Go) and the page (JavaScript) allow"
     needs_backend = True
 
     apply: BoolProperty(options={"HIDDEN"})
@@ -110,7 +110,7 @@ class AVATARFORGE_OT_register(OnAvatar):
             cls.poll_message_set("Promote the avatar first")
             return False
         if not publish.Target.from_preferences().lists:
-            cls.poll_message_set("No frontend file is set; name them in the add-on's preferences")
+            cls.poll_message_set("No list is set; name the Go and JavaScript files in the preferences, below Publishing")
             return False
         return True
 

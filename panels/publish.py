@@ -13,6 +13,7 @@ from .picture import SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
 WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
+SIGNS = {"+": "ADD", "-": "REMOVE"}
 
 
 class AVATARFORGE_PT_publish(SidebarPanel, Panel):
@@ -72,10 +73,17 @@ class AVATARFORGE_PT_register(SidebarPanel, Panel):
         row.operator("avatar_forge.register", text="Show Changes", icon="HIDE_OFF").apply = False
         row.operator("avatar_forge.register", text="Write Them", icon="FILE_TICK").apply = True
         if settings.diff:
-            column = layout.box().column(align=True)
-            column.scale_y = 0.7
-            for line in settings.diff.splitlines():
-                column.label(text=line.replace("\t", "    "), translate=False)
+            _draw_diff(layout.box(), context, settings.diff)
+
+
+def _draw_diff(layout: UILayout, context: Context, diff: str) -> None:
+    """The lines that come and go, below the name of their file; what stays is left out, and long lines are broken."""
+    column = layout.column(align=True)
+    for line in diff.splitlines():
+        if line.startswith("+++ "):
+            column.label(text=line.rpartition("/")[2], icon="FILE_TEXT", translate=False)
+        elif line[:1] in SIGNS and not line.startswith("--- "):
+            sentence(column, context, line[1:].strip(), SIGNS[line[0]])
 
 
 def _failed(record) -> bool:
