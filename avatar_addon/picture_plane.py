@@ -130,7 +130,7 @@ def mirrored(points: Mapping[str, Any]) -> Points:
 
 
 def to_markers(plane: Plane, points: Mapping[str, Any], scaled: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's markers (docs/architecture.md). points: on the plane; scaled: half width and height, metres, of those the user has sized.
+    """The request's markers (docs/architecture.md). points: on the plane; scaled: half sizes in metres of what the user has sized.
 
     Eyes whose names were exchanged by dragging get the right ones again.
     """

@@ -149,7 +149,8 @@ def _next_sound(word: str, at: int) -> tuple[str, list[str], float]:
     return part, ["ih"] if len(part) > 1 or part in "szcxt" else [], CONSONANT
 
 
-Keys = dict[str, list[tuple[float, float]]]
+Points = list[tuple[float, float]]
+Keys = dict[str, Points]
 
 
 def track(spoken: Sequence[Cue], start: float = 0.0) -> Keys:
@@ -201,6 +202,14 @@ def thinned(points: Sequence[tuple[float, float]], tolerance: float) -> list[tup
             keep.add(at)
             spans += [(a, at), (at, b)]
     return [points[k] for k in sorted(keep)]
+
+
+def value_at(points: Points, time: float) -> float:
+    """Between keys on the line between them; outside that of the nearest key."""
+    for (ta, a), (tb, b) in zip(points, points[1:]):
+        if ta <= time <= tb:
+            return a + (b - a) * ((time - ta) / (tb - ta) if tb > ta else 1.0)
+    return points[-1][1] if time > points[-1][0] else points[0][1]
 
 
 def length(keys: Keys) -> float:

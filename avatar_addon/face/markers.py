@@ -19,19 +19,26 @@ EYE_HALF_HEIGHT_MOST = 0.3
 MOUTH_WIDTH, MOUTH_WIDTH_RANGE = 0.6, (0.2, 1.2)
 # From the mouth to the chin, as a share of the way from the eyes to the mouth; limits in mouth widths.
 CHIN, CHIN_RANGE = 0.62, (0.72, 1.3)
+CHIN_MARKED_RANGE = (0.5, 2.0)  # of a jaw marker
+# The brow above the lid in eye distances, its limits, and where it is in the band of skin that moves with it (0 at the lid, 1 at its end).
+BROW, BROW_RANGE, BROW_AT = 0.217, (0.06, 0.6), 0.35
+LID = 1.05  # half heights of the eye from its middle to the lid that the brow is above
 ROLL_MOST = math.radians(25)
 SIDES = ("Left", "Right")
+OPTIONAL = ("leftBrow", "rightBrow", "jaw")
 
 
 @dataclass(frozen=True)
 class Eye:
-    """An upright ellipse in the face plane. side: Left or Right, the character's; inward: the sign of u towards the nose."""
+    """An upright ellipse in the face plane. side: Left or Right, the character's; brow: its height above the lid;
+    inward: the sign of u towards the nose."""
 
     side: str
     u: float
     v: float
     half_width: float
     half_height: float
+    brow: float
 
     @property
     def inward(self) -> float:
@@ -79,8 +86,33 @@ def read_face(landmarks: Mapping[str, Any]) -> Face:
         u, v, _ = turn @ (centre - mouth)
         half_width = _within(part.get("half_width") or EYE_HALF_WIDTH * spacing, EYE_HALF_WIDTH_RANGE, spacing)
         half_height = _within(part.get("half_height") or EYE_HALF_HEIGHT_OF_WIDTH * half_width, EYE_HALF_HEIGHT_RANGE, half_width)
-        eyes.append(Eye(side, float(u), float(v), half_width, min(half_height, EYE_HALF_HEIGHT_MOST * spacing)))
-    return Face(mouth, turn, width, spacing, _within(CHIN * height, CHIN_RANGE, width), (eyes[0], eyes[1]))
+        half_height = min(half_height, EYE_HALF_HEIGHT_MOST * spacing)
+        brow = _height(landmarks, side.lower() + "Brow", turn, mouth)
+        above = BROW * spacing if brow is None else _within(brow - v - LID * half_height, BROW_RANGE, spacing)
+        eyes.append(Eye(side, float(u), float(v), half_width, half_height, above))
+    jaw = _height(landmarks, "jaw", turn, mouth)
+    chin = _within(CHIN * height, CHIN_RANGE, width) if jaw is None else _within(-jaw, CHIN_MARKED_RANGE, width)
+    return Face(mouth, turn, width, spacing, chin, (eyes[0], eyes[1]))
+
+
+def usual_places(landmarks: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Where the optional markers are meant to be while they are not placed: leftBrow, rightBrow and jaw, in Blender's axes.
+
+    Raises AvatarError as read_face does.
+    """
+    face = read_face({name: part for name, part in landmarks.items() if name not in OPTIONAL})
+    places = {"jaw": face.to_blender(np.array([[0.0, -face.chin, 0.0]]))[0]}
+    for eye in face.eyes:
+        depth = face.to_face(np.array([landmarks[eye.side.lower() + "Eye"]["center"]]))[0, 2]
+        places[eye.side.lower() + "Brow"] = face.to_blender(np.array([[eye.u, eye.v + LID * eye.half_height + eye.brow, depth]]))[0]
+    return places
+
+
+def _height(landmarks: Mapping[str, Any], name: str, turn: np.ndarray, mouth: np.ndarray) -> float | None:
+    """v of an optional marker."""
+    if not landmarks.get(name):
+        return None
+    return float(turn[1] @ (np.array(_part(landmarks, name)["center"], np.float64) - mouth))
 
 
 def _part(landmarks: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ class Mouth:
 def cut_mouth(skin: Skin, face: Face, seen: DepthMap, head: int, materials: dict[str, int]) -> Mouth | None:
     """Cuts along v = 0, glues the pocket in and adds the teeth; None where the front has no line of vertices to open.
 
-    head: column of the head's weight; materials: slot of Mouth, Tongue and Teeth.
+    head: column of the head's weight; materials: slot of Mouth, and of Tongue and Teeth if the mouth has them.
     """
     w = face.width
     cut = split_along(skin, np.array([-0.5 * w, -w]), np.array([0.5 * w, w]), lambda uv: uv[:, 1])
@@ -57,7 +57,9 @@ def cut_mouth(skin: Skin, face: Face, seen: DepthMap, head: int, materials: dict
     weights[0, head] = 1
     room = _room(seen, middle, half, w)
     arcs = _add_pocket(skin, chain, lower, min(DEPTH * w, DEPTH_OF_ROOM * room), middle, half, weights, materials)
-    teeth = _add_teeth(skin, seen, w, middle, half, room, weights, materials["Teeth"])
+    teeth = np.zeros(0, np.int64)
+    if "Teeth" in materials:
+        teeth = _add_teeth(skin, seen, w, middle, half, room, weights, materials["Teeth"])
     return Mouth(upper, lower, arcs, teeth, Slit(middle, half))
 
 
@@ -119,7 +121,7 @@ def _add_pocket(skin, chain, lower, depth, middle, half, weights, materials) -> 
     strips = np.arange(quads.shape[1])
     place = np.abs((lips[1:, 0] + lips[:-1, 0]) / 2 - middle) / half
     tongue = (strips >= RINGS) & (strips < 2 * RINGS - 1) & (place < TONGUE_WIDTH)[:, None]
-    slot = np.where(tongue, materials["Tongue"], materials["Mouth"])
+    slot = np.where(tongue, materials.get("Tongue", materials["Mouth"]), materials["Mouth"])
     skin.append_triangles(quads.reshape(-1, 3), np.repeat(slot.ravel(), 2))
     first, last = rows[0], rows[-1]
     corners = [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .markers import Eye, Face
+from .markers import BROW_AT, LID, Eye, Face
 from .surface import DepthMap, smoothstep
 
 
@@ -163,9 +163,9 @@ def brow_field(uv: np.ndarray, face: Face, eye: Eye, eyes: Eyes) -> np.ndarray:
     """(N, 3) the brow, which is where brows are: above the eye's upper lid, which stays."""
     d = face.spacing
     across = (uv[:, 0] - eye.u) / (0.5 * d)
-    lid = eye.v + 1.05 * eye.half_height
-    height = (uv[:, 1] - lid) / (0.62 * d)
-    near = smoothstep(1 - np.abs(across)) * np.where(height < 0.35, smoothstep(height / 0.35), smoothstep((1 - height) / 0.65))
+    lid = eye.v + LID * eye.half_height
+    height = (uv[:, 1] - lid) / (eye.brow / BROW_AT)
+    near = smoothstep(1 - np.abs(across)) * np.where(height < BROW_AT, smoothstep(height / BROW_AT), smoothstep((1 - height) / (1 - BROW_AT)))
     field = np.zeros((len(uv), 3))
     field[:, 1] = d * near * (eyes.brow + eyes.brow_slant * np.clip(across * eye.inward, -1, 1))
     return field
