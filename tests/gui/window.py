@@ -122,9 +122,15 @@ def open_blend(g, path):
         bpy.ops.wm.open_mainfile("INVOKE_DEFAULT", filepath=path)
     yield 1.0
     loaded = []
-    bpy.app.handlers.load_post.append(lambda *_: loaded.append(path))
+
+    @bpy.app.handlers.persistent  # others are forgotten by the loading
+    def note(*_args):
+        loaded.append(path)
+
+    bpy.app.handlers.load_post.append(note)
     yield from press(g, "file.execute", kind="EXECUTE", area_type="FILE_BROWSER", across=0.85, top=5)
     yield lambda: bool(loaded)
+    bpy.app.handlers.load_post.remove(note)
     yield 0.7
 
 
