@@ -152,7 +152,7 @@ def write_texture(avatar: Avatar, path: Path) -> Path | None:
     """The base colour image of the avatar's first material as a PNG; None where it has none."""
     for slot in avatar.mesh.material_slots:
         image = setup.base_image(slot.material) if slot.material else None
-        if image and image.has_data:
+        if image and image.size[0]:  # asking for the size loads an image that nothing has drawn yet; has_data does not
             copy = image.copy()
             try:
                 copy.filepath_raw, copy.file_format = str(path), "PNG"
