@@ -76,6 +76,7 @@ class Look:
     skirt: int = 0
     skirt_length: float = 0.25
     skirt_joints: int = 3
+    flare: float = 1.0
     tail: int = 0
     wings: bool = False
     bat: bool = False
@@ -231,7 +232,11 @@ def _extras(b: Builder, rng: np.random.Generator, look: Look, hips: int, chest: 
         out = np.array([np.cos(angle), np.sin(angle), 0])
         waist, fall = b.points[hips] + [0, 0, -0.01 * h], look.skirt_length * h
         steps = np.linspace(0, 1, look.skirt_joints)
-        b.chain(hips, [waist + out * h * (0.075 + (0.05 + 0.2 * look.skirt_length) * s) - [0, 0, fall * s] for s in steps], ":skirt")
+        b.chain(
+            hips,
+            [waist + out * h * (0.075 + look.flare * (0.05 + 0.2 * look.skirt_length) * s) - [0, 0, fall * s] for s in steps],
+            ":skirt",
+        )
     if look.tail:
         rise = rng.uniform(-0.8, 0.7)
         base, step = b.points[hips] + [0, 0.05 * h, -0.02 * h], np.array([rng.uniform(-0.15, 0.15), 1.0, rise]) * 0.07 * h
@@ -316,7 +321,9 @@ KINDS: dict[str, Kind] = {
     "hair": lambda r: adult(r, hair=int(r.integers(1, 15)), eyes=bool(r.random() < 0.5)),
     "bunches": lambda r: adult(r, hair=int(r.integers(0, 6)), bunches=True),
     "skirt": lambda r: adult(r, skirt=int(r.choice([4, 6, 8, 12])), skirt_length=r.uniform(0.1, 0.35), skirt_joints=int(r.integers(2, 6))),
-    "robe": lambda r: adult(r, skirt=int(r.choice([6, 8, 12])), skirt_length=r.uniform(0.45, 0.54), skirt_joints=int(r.integers(3, 6))),
+    "robe": lambda r: adult(
+        r, skirt=int(r.choice([6, 8, 12])), skirt_length=r.uniform(0.45, 0.54), skirt_joints=int(r.integers(3, 6)), flare=r.uniform(0.1, 1)
+    ),
     "tail": lambda r: adult(r, tail=int(r.integers(2, 9))),
     "wings": lambda r: adult(r, wings=True, tail=int(r.choice([0, 4]))),
     "bat wings": lambda r: adult(r, bat=True, tail=int(r.choice([0, 4]))),
@@ -333,6 +340,7 @@ KINDS: dict[str, Kind] = {
     "any axes": lambda r: adult(r),
     "noise, body": lambda r: adult(r, fingers=0),
     "noise, hands": lambda r: adult(r, fingers=int(r.integers(1, 6))),
+    "noise, all": lambda r: adult(r, fingers=int(r.integers(1, 6))),
 }
 NOISE = 0.02
 
@@ -344,8 +352,8 @@ def sample(kind: str, rng: np.random.Generator) -> Sample:
     points = np.array(built.points)
     spread = 0.002 * look.height
     points = points + rng.normal(size=points.shape) * spread / np.sqrt(3)
-    if kind.startswith("noise"):  # each joint is off by 2 % of the height; finger joints, which lie that near, by 2 % of the forearm
-        hand = np.array([any(f in label for f in FINGERS) for label in built.labels])
+    if kind.startswith("noise"):  # each joint is off by 2 % of the height (root mean square); fingers lie nearer to each other than that
+        hand = np.array([kind == "noise, hands" and any(f in label for f in FINGERS) for label in built.labels])
         size = NOISE * look.height * np.where(hand, look.arm * 0.47, 1.0)
         points = points + rng.normal(size=points.shape) * size[:, None] / np.sqrt(3)
     return finish(built, points, rng, axes=kind in ("any axes", "all at once"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matcher_tree import Tree, off_line
+from .matcher_tree import Tree, twist_fit
 from .names import Name
 
 SPRUNG = frozenset({"hair", "skirt", "tail", "wing", "bust", "ear", "sleeve", "cloth"})
@@ -129,7 +129,7 @@ def _on_limb(tree: Tree, bone: int, on: str, assigned: Mapping[str, int], torso:
     side, part = (on[:4], on[4:]) if on.startswith("left") else (on[:5], on[5:])
     following = {"Shoulder": "UpperArm", "UpperArm": "LowerArm", "LowerArm": "Hand", "UpperLeg": "LowerLeg", "LowerLeg": "Foot"}
     after = assigned.get(side + following[part])
-    if after is not None and off_line(tree, assigned[on], after, tree.below(bone)) < 0.2:
+    if after is not None and twist_fit(tree, assigned[on], after, tree.below(bone))[0] < 0.2:
         return "twist"
     if tree.size[bone] == 1:
         return "helper"

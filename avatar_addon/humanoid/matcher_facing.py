@@ -14,20 +14,23 @@ from .matcher_tree import Tree
 from .names import Name
 
 CONVENTION = 4.0  # log odds that a character faces as the caller says it does
-SURE = 2.0
+SURE, AGAINST = 2.0, 1.0
 
 
 @dataclass(frozen=True)
 class Facing:
-    """odds: log odds that the body faces -Y; reasons: what was seen, strongest first, signed alike; named: what the names add to it."""
+    """odds: log odds that the body faces -Y; reasons: what was seen, strongest first, signed alike; expected, named: parts of the odds."""
 
     odds: float
     reasons: tuple[tuple[float, str], ...]
+    expected: float = 0.0
     named: float = 0.0
 
     @property
     def sure(self) -> bool:
-        return abs(self.odds) >= SURE
+        """Neither undecided nor held by the expectation alone against what is seen."""
+        seen = self.odds - self.expected
+        return abs(self.odds) >= SURE and seen * np.sign(self.odds) > -AGAINST
 
     @property
     def disputed(self) -> bool:
@@ -61,7 +64,7 @@ def facing(tree: Tree, body: Body, hands: Sequence[Hand], read: Sequence[Name], 
     named = _named(tree, body, read)
     add(named, 8.0, "the names say left and right")
     seen.sort(key=lambda entry: -abs(entry[0]))
-    return Facing(sum(size for size, _ in seen), tuple(seen), named)
+    return Facing(sum(size for size, _ in seen), tuple(seen), expected, named)
 
 
 def _bend(tree: Tree, joints: tuple[int, int, int]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from .matcher_tree import Tree
 
 LONGEST = 1.25  # of the forearm, from the wrist to a finger's last joint; what reaches farther is held, not grown
+USUAL = 0.15  # of the palm, as a spread of the fingers: how much their usual direction, front to back, counts against the measured
 LISTED = 0.05  # of the palm: fingers nearer to each other are taken in the order of the file where that fits
 THUMB = 0.5  # how much a chain must stand apart to be a thumb (see `_apart`)
 
@@ -123,7 +124,9 @@ def _ordered(
     middles = np.array([tree.heads[chain].mean(0) for chain in others])
     flat = middles - middles.mean(0)
     flat = flat - np.outer(flat @ along, along)
-    across = np.linalg.svd(flat)[2][0]
+    front = np.array([0.0, -1.0, 0.0]) - along * -along[1]
+    usual = np.outer(front, front) * len(others) * (USUAL * palm) ** 2  # palms face down or inwards more often than forwards
+    across = np.linalg.eigh(flat.T @ flat + usual)[1][:, -1]
     towards = -across[1]  # without a thumb: the palms face down or inwards, and the index finger is in front
     if thumb is not None:
         towards += 3.0 * float((tree.heads[thumb].mean(0) - middles.mean(0)) @ across) / palm

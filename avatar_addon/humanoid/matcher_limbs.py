@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from .matcher_tree import Tree, log_cost, off_line, over
+from .matcher_tree import Tree, log_cost, over, twist_fit
 
 SKIPPED, MORE_SKIPPED = 0.3, 0.08  # joints inside a segment: twist bones
 LEFT_OUT = 1.0  # a joint at the chain's root or end that nothing explains
@@ -45,7 +45,10 @@ class Pair:
 
 
 def _segment(tree: Tree, a: int, b: int, between: Sequence[int]) -> float:
-    return SKIPPED + MORE_SKIPPED * (len(between) - 1) + over(off_line(tree, a, b, between), 0.08, 0.08) if between else 0.0
+    if not between:
+        return 0.0
+    off, uneven = twist_fit(tree, a, b, between)
+    return SKIPPED + MORE_SKIPPED * (len(between) - 1) + over(off, 0.08, 0.08) + over(uneven, 0.15, 0.12)
 
 
 def leg_splits(tree: Tree, hips: int, path: list[int]) -> list[Limb]:

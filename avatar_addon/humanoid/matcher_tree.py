@@ -71,15 +71,15 @@ class Tree:
         return [self.path(top, bone)[:11] for bone in ends[:most]]
 
 
-def off_line(tree: Tree, a: int, b: int, between: Sequence[int]) -> float:
-    """How far the joints between a and b lie from the straight segment, over its length: twist bones lie on it."""
-    if not between:
-        return 0.0
+def twist_fit(tree: Tree, a: int, b: int, between: Sequence[int]) -> tuple[float, float]:
+    """How far the joints between a and b are off the straight segment, and off parting it evenly, over its length: twist bones are not."""
     start, way = tree.heads[a], tree.heads[b] - tree.heads[a]
     length = max(float(np.linalg.norm(way)), 1e-9)
     rel = tree.heads[list(between)] - start
-    along = np.clip(rel @ way / length**2, 0, 1)
-    return float(np.linalg.norm(rel - along[:, None] * way, axis=1).max()) / length
+    along = rel @ way / length**2
+    even = np.arange(1, len(between) + 1) / (len(between) + 1)
+    off = np.linalg.norm(rel - np.clip(along, 0, 1)[:, None] * way, axis=1).max() / length
+    return float(off), float(np.abs(along - even).max())
 
 
 def log_cost(value: float, usual: float, spread: float) -> float:
