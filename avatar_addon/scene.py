@@ -163,6 +163,18 @@ def write_texture(avatar: Avatar, path: Path) -> Path | None:
     return None
 
 
+def texture_pixels(avatar: Avatar) -> np.ndarray | None:
+    """(H, W, 4) float32, top row first, of the only base colour image on the avatar; None where it has none, or several."""
+    images = {image for slot in avatar.mesh.material_slots if slot.material and (image := setup.base_image(slot.material))}
+    image = images.pop() if len(images) == 1 else None
+    if image is None or not len(image.pixels):
+        return None
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(height, width, 4)[::-1]
+
+
 def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
     """Puts the armature and the weights of a rig.npz on the avatar's mesh; an armature it had is replaced. Raises AvatarError."""
     with np.load(path, allow_pickle=False) as rig:

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import jobs, mesh_data, publish, render, scene, session
 from .errors import AvatarError
+from .face.build import PARTS
 from .face.build import build_face as synthesise_face
 from .humanoid import rest
 from .humanoid.armature import Bones, match_armature, move_bones, read_bones
@@ -27,6 +28,7 @@ from .vrm.addon import need_addon
 from .vrm.report import Report
 
 MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
+MOUTH_PARTS = {name: part for part, name in PARTS.items()}
 
 
 @dataclass
@@ -108,7 +110,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         yield Stage("pose", 0.6, "Straightening into the T-pose")
         pose(avatar)
         clock.lap("pose")
-        yield from face(avatar, (0.62, 0.7))
+        yield from _face_if_possible(avatar, (0.62, 0.7))
         clock.lap("face")
         yield Stage("vrm", 0.72, "Setting up VRM")
         set_up_vrm(avatar, request.author)
@@ -286,13 +288,25 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         yield from locate_face(avatar, span)
     data = mesh_data.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
-    result = synthesise_face(data, scene.read_face(avatar), head)
+    result = synthesise_face(data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar))
     avatar.record.faceless = _set_aside(avatar.mesh)
-    result.mesh.materials = [_mouth_material(avatar, name) if name in MOUTH_COLOURS else name for name in result.mesh.materials]
+    result.mesh.materials = [
+        _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
+    ]
     mesh_data.set_mesh(avatar.mesh, result.mesh)
     scene.store_face(avatar, result.landmarks)
     scene.add_warnings(avatar, result.warnings)
     return avatar
+
+
+def _face_if_possible(avatar: Avatar, span) -> Steps:
+    """`face`, but markers that are on no face cost the expressions only, with a warning: nobody has looked at them yet."""
+    try:
+        yield from face(avatar, span)
+    except AvatarError as error:
+        if error.code != "face_markers":
+            raise
+        scene.add_warnings(avatar, [{"code": "no_face", "message": f"The avatar has no visemes or blinks yet. {error}"}])
 
 
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:

@@ -16,27 +16,37 @@ from .markers import Face, read_face
 from .mouth import cut_mouth, follow_lips
 from .refine import Skin, refine
 from .shapes import LID_WIDTH, WIDENED_FROM, WIDENED_TO, make_shapes
+from .style import Reshape, Style
 from .surface import DepthMap, front_layer, front_map, smoothstep
 
-PARTS = ("Mouth", "Tongue", "Teeth")
+# Slots of the mouth, named as no material of the user's own is.
+PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height
+AS_USUAL = Style()
 HEAD_WEIGHT = (0.25, 0.75)  # from nothing moves to everything does
 
 
 @dataclass
 class BuiltFace:
-    """mesh: with shape keys; landmarks: the face dict, its markers on the surface; warnings: [{code, message}]."""
+    """mesh: with shape keys; landmarks: the face dict, its markers on the surface; warnings: [{code, message}].
+
+    reshape: makes a viseme again; None without a mouth.
+    """
 
     mesh: SkinnedMesh
     landmarks: dict[str, Any]
     warnings: list[dict[str, str]] = field(default_factory=list)
+    reshape: Reshape | None = None
 
 
-def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str) -> BuiltFace:
+def build_face(
+    data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str, *, texture: np.ndarray | None = None, style: Style = AS_USUAL
+) -> BuiltFace:
     """Mouth and shape keys at the markers of a face dict (docs/architecture.md, Blender's axes).
 
-    head_group: the vertex group that follows the head; nothing else moves. Raises AvatarError where there is no face to work on.
+    head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
+    the eyelids are coloured better with it. Raises AvatarError where there is no face to work on.
     """
     face = read_face(landmarks)
     points = face.to_face(data.vertices)
@@ -53,25 +63,28 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
         front_layer(points, data.triangles, seen, face),
     )
     head = data.groups.index(head_group)
-    materials = _with_mouth(data.materials)
+    materials = _with_mouth(data.materials, style.interior)
     _refine_eyes(skin, face)
     mouth, warnings = None, []
     at_mouth = skin.front & (np.hypot(skin.points[:, 0], skin.points[:, 1]) < 0.5 * face.width)
     if at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5:
         refine(skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH)
-        mouth = cut_mouth(skin, face, seen, head, {name: materials.index(name) for name in PARTS})
+        mouth = cut_mouth(skin, face, seen, head, {part: materials.index(name) for part, name in PARTS.items() if name in materials})
     if mouth is None:
         message = "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the face."
         warnings.append({"code": "no_mouth", "message": message})
-    lids = add_lids(skin, face, seen, head)
+    lids = add_lids(skin, face, seen, head, texture)
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
     moving = skin.front * _head_share(skin.weights[:, head])
     shapes = make_shapes(skin.points, lower, moving, seen, face, mouth.slit if mouth else None)
+    reshape = None
     if mouth:
         for shape in shapes.values():
             follow_lips(skin, mouth, face, seen, shape)
+        reshape = Reshape(skin, mouth, face, seen, lower, moving)
+        shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
     move_lids(skin, lids, face, seen, shapes)
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
@@ -83,7 +96,7 @@ def build_face(data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str)
         weights=_limited(skin.weights, len(data.vertices)),
         shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
     )
-    return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings)
+    return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings, reshape)
 
 
 def _refine_eyes(skin: Skin, face: Face) -> None:
@@ -94,8 +107,9 @@ def _refine_eyes(skin: Skin, face: Face) -> None:
         refine(skin, low, high, max(eye.half_height / EDGES_IN_EYE, eye.half_width / 12))
 
 
-def _with_mouth(materials: list[str]) -> list[str]:
-    return [*materials, *(name for name in PARTS if name not in materials)]
+def _with_mouth(materials: list[str], interior: bool) -> list[str]:
+    names = PARTS.values() if interior else (PARTS["Mouth"],)
+    return [*materials, *(name for name in names if name not in materials)]
 
 
 def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:

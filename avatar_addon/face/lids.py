@@ -23,9 +23,12 @@ OVERLAP = 0.05  # half heights by which the closed upper lid reaches over the lo
 # Eye distances in front of the skin when shut, behind it at rest.
 UPPER_AHEAD, LOWER_AHEAD, BEHIND = 0.016, 0.012, 0.006
 ROLLED = 0.08  # half heights that a lid takes at rest
-# What the lids are coloured after: eye distances below the eye, and the share of its width.
-SKIN_FROM, SKIN_SPAN, SKIN_WIDTH = 0.09, 0.06, 0.75
-LASH_FROM, LASH_TO, LASH_WIDTH = 1.25, 0.85, 0.85  # of the eye's upper rim, which is somewhere there, and of its width
+# What the lids are coloured after: eye distances below the eye and the share of its width; places tried in the texture.
+SKIN_FROM, SKIN_SPAN, SKIN_WIDTH = 0.09, 0.05, 0.75
+SKIN_TRIED = (0.03, 0.06, 0.09, 0.12, 0.16, 0.2)
+# And their dark edges, as shares of the eye's upper rim and of its width.
+LASHES_AT, LASH_SPAN, LASH_WIDTH = 1.05, 0.12, 0.85
+LASHES_TRIED = (1.2, 1.1, 1.0, 0.9, 0.8, 0.7, 0.55, 0.4)
 SEAM = 4.0  # times the usual size on the texture: a triangle that crosses from one chart into another
 
 
@@ -38,13 +41,16 @@ class Lid:
     vertices: np.ndarray
 
 
-def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int) -> list[Lid]:
-    """Adds both lids of both eyes, closed sheets that follow the head alone; head: column of its weight."""
+def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int, texture: np.ndarray | None) -> list[Lid]:
+    """Adds both lids of both eyes, closed sheets that follow the head alone.
+
+    head: column of its weight; texture: (H, W, 3 or 4), top row first.
+    """
     weights = np.zeros((COLUMNS * (ROWS + 2), skin.weights.shape[1]), np.float32)
     weights[:, head] = 1
     lids = []
     for eye in face.eyes:
-        skin_uv, lash_uv, material = _colours(skin, eye, face.spacing)
+        skin_uv, lash_uv, material = _colours(skin, eye, face.spacing, texture)
         for side in LASHES:
             points = np.concatenate([_uv(eye, side, _rolled(side)), np.zeros((COLUMNS, ROWS + 2, 1))], 2)
             bulge = 1 - 0.3 * np.sin(np.linspace(0, np.pi, ROWS + 2))  # a sheet without any thickness would have triangles without area
@@ -76,16 +82,44 @@ def _uv(eye: Eye, side: int, height: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(u[:, None], eye.v + height * eye.half_height), -1)
 
 
-def _colours(skin: Skin, eye: Eye, spacing: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """UVs of the lid's skin (COLUMNS, ROWS + 1, 2) and of its lashes (COLUMNS, 2, 2), upper row first, and the material they are on."""
-    a = _across()
-    below = -LID_BOTTOM * eye.half_height - (SKIN_FROM + SKIN_SPAN * np.linspace(0, 1, ROWS + 1)) * spacing
-    cheek = np.stack(np.broadcast_arrays(SKIN_WIDTH * a[:, None] * eye.half_width, below), -1).reshape(-1, 2)
-    rim = lid_rim(LASH_WIDTH * a)[:, None] * [LASH_FROM, LASH_TO] * eye.half_height
-    lashes = np.stack(np.broadcast_arrays(LASH_WIDTH * a[:, None] * eye.half_width, rim), -1).reshape(-1, 2)
-    uv, material = _texture_at(skin, np.concatenate([cheek, lashes]) + [eye.u, eye.v])
+def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:
+    """UVs of the lid's skin (COLUMNS, ROWS + 1, 2) and of its lashes (COLUMNS, 2, 2), upper row first, and the material they are on.
+
+    With the texture, the skin is where it is plainest and most usual below the eye, and the lashes are as the darkest
+    spot of the eye's upper half.
+    """
+    start = SKIN_FROM
+    if texture is not None:
+        colours = np.array([_looked_up(texture, _texture_at(skin, _cheek(eye, spacing, share))[0]) for share in SKIN_TRIED])
+        start = SKIN_TRIED[int(np.abs(colours - np.median(colours, axis=(0, 1))).mean((1, 2)).argmin())]
+    cheek = _cheek(eye, spacing, start)
+    uv, material = _texture_at(skin, np.concatenate([cheek, _lashes(eye, LASHES_AT)]))
     count = len(cheek)
+    if texture is not None:
+        tried = np.concatenate([_texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
+        uv[count:] = tried[int(_looked_up(texture, tried).mean(1).argmin())]
     return uv[:count].reshape(COLUMNS, ROWS + 1, 2), uv[count:].reshape(COLUMNS, 2, 2), int(np.bincount(material).argmax())
+
+
+def _cheek(eye: Eye, spacing: float, start: float) -> np.ndarray:
+    """(COLUMNS * (ROWS + 1), 2) places below the eye, from `start` eye distances below it."""
+    below = -LID_BOTTOM * eye.half_height - (start + SKIN_SPAN * np.linspace(0, 1, ROWS + 1)) * spacing
+    across = SKIN_WIDTH * _across()[:, None] * eye.half_width
+    return np.stack(np.broadcast_arrays(across, below), -1).reshape(-1, 2) + [eye.u, eye.v]
+
+
+def _lashes(eye: Eye, share: float) -> np.ndarray:
+    """(COLUMNS * 2, 2) places around a line at a share of the eye's upper rim."""
+    a = LASH_WIDTH * _across()[:, None]
+    height = lid_rim(a) * (share + np.array([LASH_SPAN, -LASH_SPAN]))
+    return np.stack(np.broadcast_arrays(a * eye.half_width, height * eye.half_height), -1).reshape(-1, 2) + [eye.u, eye.v]
+
+
+def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """(N, 3) the texture's pixels at UVs, whose origin is at the bottom left; they repeat."""
+    height, width = texture.shape[:2]
+    column, row = np.floor(uv.astype(np.float64) % 1 * [width, height]).astype(np.int64).T
+    return texture[height - 1 - np.minimum(row, height - 1), np.minimum(column, width - 1), :3].astype(np.float64)
 
 
 def _texture_at(skin: Skin, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.errors import AvatarError
-from avatar_addon.face.build import build_face
+from avatar_addon.face.build import PARTS, build_face
 from avatar_addon.face.shapes import EMOTIONS, LOOKS, VISEMES
 from avatar_addon.mesh_arrays import SkinnedMesh
 
@@ -63,7 +63,7 @@ def built(request):
 
 def part(mesh: SkinnedMesh, name: str) -> np.ndarray:
     """Vertex numbers of a material."""
-    return np.unique(mesh.triangles[mesh.material_index == mesh.materials.index(name)])
+    return np.unique(mesh.triangles[mesh.material_index == mesh.materials.index(PARTS.get(name, name))])
 
 
 def lids(mesh: SkinnedMesh) -> np.ndarray:
@@ -166,6 +166,28 @@ def test_a_blink_covers_the_whole_eye_with_skin_from_below_it_and_a_line_of_lash
     assert ((rest / [0.08, 0.1, 0.12]) ** 2).sum(1).max() < 1  # and behind it at rest
     dark = uvs[(uvs[:, :, 1] > centre[1]).all(1)]
     assert len(dark)
+
+
+def test_a_material_of_the_users_own_is_not_taken_for_the_mouth():
+    data = head(30, 40)
+    data.materials = ["Mouth", "Teeth"]
+    mesh = build_face(data, FACE, "head").mesh
+    assert mesh.materials[:2] == ["Mouth", "Teeth"] and set(mesh.materials[2:]) == set(PARTS.values())
+    assert (np.bincount(mesh.material_index, minlength=5)[2:] > 0).all()
+
+
+def test_the_lids_take_their_colours_from_plain_skin_and_the_darkest_line_of_the_eye():
+    """A texture over x and z: skin, a dark ring of glasses below the eye, and lashes inside the eye's upper half."""
+    texture = np.full((1000, 100, 3), 200, np.uint8)
+    row = 1000 - 1 - ((np.array([1.5125, 1.515]) % 1) * 1000).astype(int)
+    texture[row[1] : row[0]] = 40
+    lash = 1000 - 1 - int((1.53 + 0.7 * EYE[1]) % 1 * 1000)
+    texture[lash - 1 : lash + 2] = 0
+    mesh = build_face(head(), FACE, "head", texture=texture).mesh
+    v = np.unique(np.round(mesh.corner_uvs[np.isin(mesh.triangles, lids(mesh)).any(1)][:, :, 1], 5))
+    below = v[v < 1.53]
+    assert below.min() > 1.515 or below.max() < 1.5125
+    assert v[v > 1.53].max() < 1.53 + 0.95 * EYE[1]
 
 
 def test_visemes_differ(built):
