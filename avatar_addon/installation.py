@@ -169,9 +169,10 @@ class Installation:
 
     def _reason(self) -> str:
         """The most telling line of the output."""
-        for engine in [engine for kind in ("generators", "riggers") for engine in self._hello().get(kind, ())]:
-            if not engine["available"]:
-                return engine["reason"].rstrip(".")
+        for kind in ("generators", "riggers"):
+            engines = self._hello().get(kind, [])
+            if engines and not any(engine["available"] for engine in engines):  # our own comes first
+                return engines[0]["reason"].rstrip(".")
         errors = [line for line in self._tail if "error" in line.lower()]
         line = (errors or list(self._tail) or ["no output"])[-1]
         return line[:MESSAGE_LIMIT].strip().rstrip(".")
