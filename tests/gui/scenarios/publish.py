@@ -72,7 +72,7 @@ def drive(g):
         g.fail(f"the sample's card is {[(entry.title, entry.figure) for entry in record().checks if entry.status != 'PASS']}")
     yield from tooltip(g, "avatar_forge.promote", "no-bucket")
 
-    yield from press(g, "avatar_forge.set_up_publishing", across=0.88)
+    yield from press(g, "avatar_forge.set_up_publishing", across=0.83)
     yield 1.0
     yield g.shot("preferences")
     for window in bpy.context.window_manager.windows[1:]:
