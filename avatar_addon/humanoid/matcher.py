@@ -283,9 +283,9 @@ def _eyes(tree: Tree, body: Body, draft: _Draft) -> None:
     head = body.above[-1]
     torso = abs(tree.at[head][2] - tree.at[body.hips][2])
     x, y, z = tree.at[head]
-    front = [
-        k for k in tree.children[head] if tree.size[k] == 1 and tree.at[k][1] < y - 0.03 * torso and abs(tree.at[k][2] - z) < 0.8 * torso
-    ]
+    roots = list(tree.children[head])
+    roots += [k for child in roots if tree.distance(head, child) < 0.03 * torso for k in tree.children[child]]  # the head's joint once more
+    front = [k for k in roots if tree.size[k] == 1 and tree.at[k][1] < y - 0.03 * torso and abs(tree.at[k][2] - z) < 0.8 * torso]
     pairs = []
     for a in front:
         for b in front:

@@ -118,14 +118,17 @@ def _heads(tree: Tree, chest: int, child: int, shoulders: float, torso: float) -
         cost += over(math.hypot(x - x0, 0.5 * (y - y0)) / torso, 0.15, 0.12)
         steps = list(zip([chest, *path], path[: k + 1], strict=False))
         cost += sum(1.0 * (not _rises(tree, a, b)) * min(1.0, tree.distance(a, b) / (0.25 * torso)) for a, b in steps)
-        if k + 1 < len(path) and tree.at[path[k + 1]][2] > tree.at[bone][2] - 0.15 * torso:
+        doubled = k + 1 < len(path) and tree.distance(bone, path[k + 1]) < 0.03 * torso  # the head's own joint once more, for its face
+        if k and tree.distance(path[k - 1], bone) < 0.03 * torso:
+            cost += 1.5
+        if k + 1 < len(path) and not doubled and tree.at[path[k + 1]][2] > tree.at[bone][2] - 0.15 * torso:
             crown = tree.distance(bone, path[k + 1]) / torso / max(height, 0.05)
             cost += 0.5 * (max(0.0, math.log(1.0 / max(crown, 1e-3))) / 0.45) ** 2
             cost += 0.5 * (max(0.0, 0.33 - tree.distance(bone, path[k + 1]) / torso) / 0.08) ** 2
         cost += forked
-        carried = len(tree.children[bone])
+        carried = len(tree.children[path[k + 1] if doubled else bone])
         if carried >= 3:
-            forked += 2.0
+            forked += 0.0 if doubled else 2.0
             cost -= 0.5
         elif carried == 2:
             forked += 0.5

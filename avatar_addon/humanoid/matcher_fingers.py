@@ -106,7 +106,8 @@ def _without_metacarpals(tree: Tree, hand: int, chains: list[list[int]], thumb: 
     """A bone that fills the palm starts near the wrist and is long; the thumb's own metacarpal stays."""
 
     def fills(chain: list[int]) -> bool:
-        return len(chain) >= 3 and tree.distance(hand, chain[0]) < 0.6 * tree.distance(chain[0], chain[1])
+        share = 0.8 if len(chain) > 3 else 0.6  # three joints are a whole finger more often
+        return len(chain) >= 3 and tree.distance(hand, chain[0]) < share * tree.distance(chain[0], chain[1])
 
     others = [k for k in range(len(chains)) if k != thumb]
     if not others or sum(fills(chains[k]) for k in others) < 0.75 * len(others):

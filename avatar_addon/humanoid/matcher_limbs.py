@@ -60,7 +60,7 @@ def leg_splits(tree: Tree, hips: int, path: list[int]) -> list[Limb]:
         upper, lower, foot = path[i], path[j], path[k]
         thigh, shin = tree.distance(upper, lower), tree.distance(lower, foot)
         length = thigh + shin
-        if length <= 0:
+        if thigh <= 0 or shin <= 0:
             continue
         fall = tree.at[upper][2] - tree.at[foot][2]
         if fall < 0.6 * length:
@@ -100,7 +100,7 @@ def arm_splits(tree: Tree, middle: float, path: list[int]) -> list[Limb]:
         first, second = tree.distance(upper, lower), tree.distance(lower, hand)
         length = first + second
         aside = abs(tree.at[upper][0] - middle)
-        if length <= 0 or aside <= 0:
+        if first <= 0 or second <= 0 or aside <= 0:
             continue
         cost = log_cost(first / max(second, 1e-9), 1.1, 0.22) + log_cost(aside / length, 0.34, 0.4)
         cost += over(1 - tree.distance(upper, hand) / length, 0.12, 0.1)

@@ -44,6 +44,7 @@ _KINDS = (
     ("control", r"(?:^|[^a-z])ik(?:$|[^a-z])|(?-i:IK(?![a-z]))|pole|ctrl|control"),
     ("twist", r"twist|roll|捩|捻"),
     ("hair", r"hair|bang|pony|tail_?hair|ahoge|髪|ツインテ|もみあげ"),
+    ("face", r"nose|(?:^|[^a-z])(?:lip|lid|eyelid)s?(?:$|[^a-z])|chin|brow|forehead|temple|cheek|teeth|tooth|tongue|舌|眉"),
     ("skirt", r"skirt|dress|robe|cloth|coat|スカート|裾"),
     ("wing", r"wing|feather|翼|羽"),
     ("tail", r"tail|しっぽ|尻尾"),
