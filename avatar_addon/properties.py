@@ -21,7 +21,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, picture_markers, session
+from . import engine_options, face_live, picture_markers, session
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
@@ -129,6 +129,15 @@ class AvatarForgeRecord(PropertyGroup):
     left_eye: PointerProperty(type=AvatarForgeMarker)
     right_eye: PointerProperty(type=AvatarForgeMarker)
     mouth: PointerProperty(type=AvatarForgeMarker)
+    left_brow: PointerProperty(type=AvatarForgeMarker)
+    right_brow: PointerProperty(type=AvatarForgeMarker)
+    jaw: PointerProperty(type=AvatarForgeMarker)
+    has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
+    has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
+    visemes: PointerProperty(type=face_live.AvatarForgeVisemes)
+    mouth_interior: BoolProperty(
+        name="Teeth and Tongue", description="Inside the mouth; without them the opened mouth is plainly dark", default=True
+    )
     eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
@@ -163,6 +172,7 @@ class AvatarForgeSettings(PropertyGroup):
         description="The character's right markers follow the left ones as they are moved",
         update=_mirror_markers,
     )
+    sentence: StringProperty(name="Sentence", description="What the avatar says: English, or Japanese in kana")
     author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
     vrm_version: EnumProperty(
         name="VRM Version",
@@ -193,6 +203,7 @@ CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeR
 
 
 def register() -> None:
+    face_live.register()
     engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
@@ -209,3 +220,4 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     engine_options.unregister()
+    face_live.unregister()

@@ -20,6 +20,7 @@ from .vrm import addon as vrm_addon
 from .vrm import setup
 
 PARTS = {"leftEye": "left_eye", "rightEye": "right_eye"}
+OPTIONAL = {"leftBrow": "left_brow", "rightBrow": "right_brow", "jaw": "jaw"}  # face dict -> record
 
 
 @dataclass
@@ -248,6 +249,9 @@ def read_face(avatar: Avatar) -> dict[str, Any]:
     face["mouth"] = {"center": list(record.mouth.center)}
     if record.mouth.half_width > 0:
         face["mouth"]["width"] = 2 * record.mouth.half_width
+    for name, attribute in OPTIONAL.items():
+        if record.has_jaw if name == "jaw" else record.has_brows:
+            face[name] = {"center": list(getattr(record, attribute).center)}
     return face
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import jobs, mesh_data, publish, render, scene, session
+from . import face_live, jobs, mesh_data, publish, render, scene, session
 from .errors import AvatarError
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
@@ -274,7 +274,8 @@ def pose(avatar: Avatar) -> None:
 
 
 def _move_face(avatar: Avatar, shift: np.ndarray) -> None:
-    for marker in (avatar.record.left_eye, avatar.record.right_eye, avatar.record.mouth):
+    record = avatar.record
+    for marker in (record.left_eye, record.right_eye, record.mouth, record.left_brow, record.right_brow, record.jaw):
         marker.center = np.array(marker.center) + shift
 
 
@@ -288,7 +289,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         yield from locate_face(avatar, span)
     data = mesh_data.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
-    result = synthesise_face(data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar))
+    result = synthesise_face(data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar))
     avatar.record.faceless = _set_aside(avatar.mesh)
     result.mesh.materials = [
         _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials

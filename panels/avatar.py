@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar's panels: its steps one by one, the face markers, what to look at."""
+"""The avatar's panels: its steps one by one, what to look at."""
 
 from __future__ import annotations
 
 import bpy
 from bpy.types import Context, Panel
 
-from ..avatar_addon import markers, scene
+from ..avatar_addon import scene
 from ..avatar_addon.sentences import sentence
-from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, VISEMES
 from .picture import SidebarPanel
 
 DONE, TO_DO = "CHECKMARK", "RADIOBUT_OFF"
-EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}
 
 
 class AVATARFORGE_PT_steps(SidebarPanel, Panel):
@@ -41,38 +39,6 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
         layout.operator("avatar_forge.export", icon="EXPORT")
 
 
-class AVATARFORGE_PT_face(SidebarPanel, Panel):
-    bl_idname = "AVATARFORGE_PT_face"
-    bl_label = "Face"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.armature is not None
-
-    def draw_header(self, context: Context) -> None:
-        record = scene.find_avatar(context).record
-        if record.has_face and min(record.eyes_confidence, record.mouth_confidence) < 0.5:  # the notes say it in words
-            self.layout.label(icon="ERROR")
-
-    def draw(self, context: Context) -> None:
-        layout = self.layout
-        avatar = scene.find_avatar(context)
-        row = layout.row(align=True)
-        row.operator("avatar_forge.show_face_markers")
-        row.operator("avatar_forge.apply_face_markers")
-        if markers.shown(avatar):
-            sentence(layout, context, "Move and scale the three ellipses onto the eyes and the mouth, then apply.", "INFO")
-        keys = avatar.mesh.data.shape_keys
-        for title, names in EXPRESSIONS.items() if keys else ():
-            column = layout.column(align=True)
-            column.label(text=title)
-            for name in names:
-                if name in keys.key_blocks:
-                    column.prop(keys.key_blocks[name], "value", text=name, slider=True)
-
-
 class AVATARFORGE_PT_notes(SidebarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_notes"
     bl_label = "Notes"
@@ -87,5 +53,5 @@ class AVATARFORGE_PT_notes(SidebarPanel, Panel):
             sentence(self.layout, context, warning.message, "ERROR" if warning.code == "face" else "INFO")
 
 
-CLASSES = (AVATARFORGE_PT_steps, AVATARFORGE_PT_face, AVATARFORGE_PT_notes)
+CLASSES = (AVATARFORGE_PT_steps, AVATARFORGE_PT_notes)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

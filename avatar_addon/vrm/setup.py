@@ -6,13 +6,16 @@ Sources: specifications VRMC_vrm-1.0 (humanoid, expressions, lookAt, meta), VRMC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import bpy
 
+from ..face.names import recognise
 from ..humanoid.table import BONES, name_in_vrm0, snake_case
 from .addon import extension, need_addon
+
+Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
 
 VISEMES = ("aa", "ih", "ou", "ee", "oh")
 EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
@@ -82,37 +85,39 @@ def get_bone(armature: bpy.types.Object, name: str) -> str:
 
 
 def set_expressions(armature: bpy.types.Object, mesh: bpy.types.Object) -> list[str]:
-    """Binds every preset to the mesh's shape keys of its name; the presets that found none are returned, and stay unbound."""
+    """Binds every preset to the mesh's shape keys, ours or others of a known name; presets that found none are returned."""
+    keys = mesh.data.shape_keys.key_blocks.keys()[1:] if mesh.data.shape_keys else []
+    found = recognise(keys).binds
+    return bind_expressions(armature, {name: [(mesh.name, key, weight) for key, weight in bound] for name, bound in found.items()})
+
+
+def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bind]]) -> list[str]:
+    """binds: preset -> (mesh object's name, shape key, weight). Presets without are unbound, and returned."""
     need_addon()
     ext = extension(armature)
-    keys = mesh.data.shape_keys.key_blocks.keys() if mesh.data.shape_keys else []
     groups = ext.vrm0.blend_shape_master.blend_shape_groups
     groups.clear()
-    missing = []
-    for preset, wanted in PRESETS.items():
-        bound = [key for key in wanted if key in keys]
-        if not bound:
-            missing.append(preset)
+    for preset in PRESETS:
         expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
         expression.morph_target_binds.clear()
-        for key in bound:
+        for mesh, key, weight in binds.get(preset, ()):
             bind = expression.morph_target_binds.add()
-            bind.node.mesh_object_name, bind.index, bind.weight = mesh.name, key, 1.0
+            bind.node.mesh_object_name, bind.index, bind.weight = mesh, key, weight
         if preset in OVERRIDES:
             expression.override_blink = expression.override_mouth = OVERRIDES[preset]
-        if bound:
-            _add_group(groups, preset, mesh, bound)
-    return missing
+        if binds.get(preset):
+            _add_group(groups, preset, binds[preset])
+    return [preset for preset in PRESETS if not binds.get(preset)]
 
 
-def _add_group(groups, preset: str, mesh: bpy.types.Object, keys: list[str]) -> None:
+def _add_group(groups, preset: str, binds: Sequence[Bind]) -> None:
     group = groups.add()
     group.name = preset
     if preset in IN_VRM0:  # 0.x has no preset for surprised; it is found by its name
         group.preset_name = IN_VRM0[preset]
-    for key in keys:
+    for mesh, key, weight in binds:
         bind = group.binds.add()
-        bind.mesh.mesh_object_name, bind.index, bind.weight = mesh.name, key, 1.0
+        bind.mesh.mesh_object_name, bind.index, bind.weight = mesh, key, weight
 
 
 def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) -> None:

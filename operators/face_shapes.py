@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face's shape keys: back to rest, visemes as usual again, and those that came with the mesh bound to the VRM expressions."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Operator
+
+from ..avatar_addon import existing_shapes, face_live, scene
+from ..avatar_addon.speech import VISEMES
+
+
+class _OnFace(Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif avatar is None or avatar.armature is None:
+            cls.poll_message_set("Select a rigged avatar first")
+        else:
+            return cls.ready(context, avatar)
+        return False
+
+    @classmethod
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not avatar.mesh.data.shape_keys:
+            cls.poll_message_set("The avatar has no shape keys; make its face first")
+            return False
+        return True
+
+
+class AVATARFORGE_OT_rest_face(_OnFace):
+    bl_idname = "avatar_forge.rest_face"
+    bl_label = "Neutral Face"
+    bl_description = "Sets every expression to 0"
+
+    def execute(self, context: Context) -> set[str]:
+        face_live.show_alone(scene.need_avatar(context).mesh)
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_reset_visemes(_OnFace):
+    bl_idname = "avatar_forge.reset_visemes"
+    bl_label = "As Usual"
+    bl_description = "Strength, width and corners of every viseme as they are without your settings"
+
+    def execute(self, context: Context) -> set[str]:
+        avatar = scene.need_avatar(context)
+        for name in VISEMES:
+            viseme = getattr(avatar.record.visemes, name)
+            if viseme.as_style() != face_live.Viseme():
+                for setting in ("strength", "width", "corners"):
+                    viseme.property_unset(setting)
+                face_live.preview(avatar.mesh, name)
+        face_live.show_alone(avatar.mesh)
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_bind_shape_keys(_OnFace):
+    bl_idname = "avatar_forge.bind_shape_keys"
+    bl_label = "Bind Existing Shape Keys"
+    bl_description = "Recognises shape keys by their names (VRM, VRoid, VRChat, ARKit, MMD) and binds them to the VRM expressions"
+
+    @classmethod
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not any(obj.data.shape_keys for obj in existing_shapes.meshes(avatar)):
+            cls.poll_message_set("No mesh of the avatar has shape keys")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        bound, said = existing_shapes.bind(scene.need_avatar(context))
+        self.report({"INFO"} if bound else {"WARNING"}, said)
+        return {"FINISHED"} if bound else {"CANCELLED"}
+
+
+CLASSES = (AVATARFORGE_OT_rest_face, AVATARFORGE_OT_reset_visemes, AVATARFORGE_OT_bind_shape_keys)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face: markers, every expression, the visemes' settings, shape keys that came with the mesh, and Speak."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Panel
+
+from ..avatar_addon import face_live, markers, scene, speak
+from ..avatar_addon.face.names import recognise
+from ..avatar_addon.sentences import sentence
+from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
+from .picture import SidebarPanel
+
+EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}
+
+
+class AVATARFORGE_PT_face(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_face"
+    bl_label = "Face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        return avatar is not None and avatar.armature is not None
+
+    def draw_header(self, context: Context) -> None:
+        record = scene.find_avatar(context).record
+        if record.has_face and min(record.eyes_confidence, record.mouth_confidence) < 0.5:  # the notes say it in words
+            self.layout.label(icon="ERROR")
+
+    def draw(self, context: Context) -> None:
+        layout = self.layout
+        avatar = scene.find_avatar(context)
+        row = layout.row(align=True)
+        row.operator("avatar_forge.show_face_markers")
+        row.operator("avatar_forge.apply_face_markers")
+        if markers.shown(avatar):
+            text = "Move and scale the ellipses onto the eyes and the mouth, brows and jaw where they are wrong, then apply."
+            sentence(layout, context, text, "INFO")
+        keys = avatar.mesh.data.shape_keys
+        if not keys:
+            return
+        layout.operator("avatar_forge.rest_face")
+        for title, names in EXPRESSIONS.items():
+            column = layout.column(align=True)
+            shown = [name for name in names if name in keys.key_blocks]
+            if shown:
+                column.label(text=title)
+            for name in shown:
+                column.prop(keys.key_blocks[name], "value", text=name, slider=True)
+
+
+class _OfFace(SidebarPanel):
+    bl_parent_id = "AVATARFORGE_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+
+class AVATARFORGE_PT_visemes(_OfFace, Panel):
+    bl_idname = "AVATARFORGE_PT_visemes"
+    bl_label = "Mouth"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        return avatar is not None and avatar.record.faceless is not None
+
+    def draw(self, context: Context) -> None:
+        layout, avatar = self.layout, scene.find_avatar(context)
+        record = avatar.record
+        grid = layout.column(align=True)
+        row = grid.row(align=True)
+        for text in ("", "Strength", "Width", "Corners"):
+            row.label(text=text)
+        for name in VISEMES:
+            viseme = getattr(record.visemes, name)
+            row = grid.row(align=True)
+            row.label(text=name)
+            for setting in ("strength", "width", "corners"):
+                row.prop(viseme, setting, text="", slider=True)
+        layout.operator("avatar_forge.reset_visemes", icon="LOOP_BACK")
+        layout.prop(record, "mouth_interior")
+        interior = face_live.has_interior(avatar)
+        if interior is not None and interior != record.mouth_interior:
+            sentence(layout, context, "Regenerate the face to see it.", "INFO")
+        layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")
+
+
+class AVATARFORGE_PT_speak(_OfFace, Panel):
+    bl_idname = "AVATARFORGE_PT_speak"
+    bl_label = "Speak"
+
+    def draw(self, context: Context) -> None:
+        layout, avatar = self.layout, scene.find_avatar(context)
+        column = layout.column()
+        column.enabled = not context.window_manager.avatar_forge.running
+        column.prop(context.scene.avatar_forge, "sentence", text="", placeholder="A sentence, English or かな")
+        row = column.row(align=True)
+        row.operator("avatar_forge.speak", icon="PLAY")
+        row.operator("avatar_forge.speak_sound", text="WAV", icon="FILE_SOUND")
+        if speak.is_speaking(avatar):
+            row = layout.row()
+            row.scale_y = 1.3
+            row.operator("avatar_forge.stop_speaking", icon="PAUSE")
+
+
+class AVATARFORGE_PT_shape_keys(_OfFace, Panel):
+    bl_idname = "AVATARFORGE_PT_shape_keys"
+    bl_label = "Existing Shape Keys"
+
+    def draw(self, context: Context) -> None:
+        layout, avatar = self.layout, scene.find_avatar(context)
+        layout.operator("avatar_forge.bind_shape_keys", icon="SHAPEKEY_DATA")
+        keys = avatar.mesh.data.shape_keys
+        others = [block for block in keys.key_blocks[1:] if block.name not in SHAPE_KEYS] if keys else []
+        if not others:
+            sentence(layout, context, "The mesh has none but those of the face step.", "INFO")
+            return
+        known = {key for bound in recognise(block.name for block in others).binds.values() for key, _ in bound}
+        column = layout.column(align=True)
+        for block in others:
+            column.prop(block, "value", text=block.name, slider=True, icon="CHECKMARK" if block.name in known else "NONE")
+
+
+CLASSES = (AVATARFORGE_PT_face, AVATARFORGE_PT_speak, AVATARFORGE_PT_visemes, AVATARFORGE_PT_shape_keys)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
