@@ -22,15 +22,18 @@ MOST = 2000  # letters that are spoken
 
 # The longest that fits comes first. A value is visemes in turn; "" is silent.
 VOWELS = {
-    "eigh": "ee ih", "augh": "oh", "ough": "oh", "igh": "aa ih", "eau": "oh", "oor": "oh", "our": "oh", "air": "ee", "ear": "ih", "eer": "ih",
+    "eigh": "ee ih", "augh": "oh", "ough": "oh", "igh": "aa ih", "eau": "oh", "oor": "oh", "our": "oh", "air": "ee",
+    "ear": "ih", "eer": "ih",
     "ai": "ee ih", "ay": "ee ih", "ea": "ih", "ee": "ih", "ei": "ih", "ey": "ih", "ie": "ih", "oa": "oh", "oo": "ou", "ou": "aa ou",
     "ow": "oh ou", "oi": "oh ih", "oy": "oh ih", "au": "oh", "aw": "oh", "ew": "ou", "ue": "ou", "ui": "ou", "eu": "ou",
-    "ar": "aa", "er": "ee", "ir": "ee", "or": "oh", "ur": "ee", "al": "oh", "a": "aa", "e": "ee", "i": "ih", "o": "oh", "u": "aa", "y": "ih",
+    "ar": "aa", "er": "ee", "ir": "ee", "or": "oh", "ur": "ee", "al": "oh", "a": "aa", "e": "ee", "i": "ih", "o": "oh", "u": "aa",
+    "y": "ih",
 }  # fmt: skip
 MAGIC_E = {"a": "ee ih", "e": "ih", "i": "aa ih", "o": "oh ou", "u": "ou", "y": "aa ih"}  # cake, theme, time, home, cute, type
 WORDS = {
     "the": "ee", "a": "aa", "i": "aa ih", "you": "ou", "to": "ou", "do": "ou", "who": "ou", "two": "ou", "one": "shut aa", "of": "oh shut",
-    "are": "aa", "was": "ou oh", "what": "ou oh", "they": "ee ih", "me": "shut ih", "be": "shut ih", "he": "ih", "she": "ou ih", "we": "ou ih",
+    "are": "aa", "was": "ou oh", "what": "ou oh", "they": "ee ih", "me": "shut ih", "be": "shut ih", "he": "ih", "she": "ou ih",
+    "we": "ou ih",
     "my": "shut aa ih", "by": "shut aa ih", "hello": "ee oh ou", "have": "aa shut", "some": "aa shut", "come": "aa shut", "love": "aa shut",
     "there": "ee", "where": "ou ee", "were": "ou ee", "people": "shut ih shut oh", "your": "oh", "four": "shut oh", "eye": "aa ih",
     "know": "oh ou", "no": "oh ou", "go": "oh ou", "so": "oh ou", "now": "aa ou", "how": "aa ou", "said": "ee", "again": "aa ee",
@@ -206,7 +209,7 @@ def thinned(points: Sequence[tuple[float, float]], tolerance: float) -> list[tup
 
 def value_at(points: Points, time: float) -> float:
     """Between keys on the line between them; outside that of the nearest key."""
-    for (ta, a), (tb, b) in zip(points, points[1:]):
+    for (ta, a), (tb, b) in zip(points, points[1:], strict=False):
         if ta <= time <= tb:
             return a + (b - a) * ((time - ta) / (tb - ta) if tb > ta else 1.0)
     return points[-1][1] if time > points[-1][0] else points[0][1]

@@ -165,7 +165,8 @@ def brow_field(uv: np.ndarray, face: Face, eye: Eye, eyes: Eyes) -> np.ndarray:
     across = (uv[:, 0] - eye.u) / (0.5 * d)
     lid = eye.v + LID * eye.half_height
     height = (uv[:, 1] - lid) / (eye.brow / BROW_AT)
-    near = smoothstep(1 - np.abs(across)) * np.where(height < BROW_AT, smoothstep(height / BROW_AT), smoothstep((1 - height) / (1 - BROW_AT)))
+    band = np.where(height < BROW_AT, smoothstep(height / BROW_AT), smoothstep((1 - height) / (1 - BROW_AT)))
+    near = smoothstep(1 - np.abs(across)) * band
     field = np.zeros((len(uv), 3))
     field[:, 1] = d * near * (eyes.brow + eyes.brow_slant * np.clip(across * eye.inward, -1, 1))
     return field
