@@ -61,6 +61,7 @@ class AvatarForgePreferences(AddonPreferences):
     trellis_folder: StringProperty(name="TRELLIS Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
     unirig_folder: StringProperty(name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
     shown_plan: StringProperty(options={"SKIP_SAVE"})
+    show_backend: BoolProperty(name="Backend and Models", default=True, options={"SKIP_SAVE"})
     show_publishing: BoolProperty(name="Publishing", options={"SKIP_SAVE"})
     bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
     endpoint: StringProperty(
@@ -85,9 +86,21 @@ class AvatarForgePreferences(AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        state, task = session.environment().state(), context.window_manager.avatar_forge
+        state, layout = session.environment().state(), self.layout
+        if state.ready:  # until then it is what one came for
+            header, layout = self.layout.panel_prop(self, "show_backend")
+            header.label(text="Backend and Models")
+        if layout:
+            self._draw_backend(layout, context, state)
+        header, body = self.layout.panel_prop(self, "show_publishing")
+        header.label(text="Publishing")
+        if body:
+            self._draw_publishing(body)
+
+    def _draw_backend(self, layout: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
+        task = context.window_manager.avatar_forge
         installing = task.running and task.title == INSTALL
-        box = self.layout.box()
+        box = layout.box()
         sentence(box, context, task.stage if installing else state.message, "CHECKMARK" if state.ready else "INFO")
         column = box.column()
         column.enabled = not task.running
@@ -102,17 +115,13 @@ class AvatarForgePreferences(AddonPreferences):
         if task.error and task.title == INSTALL:
             sentence(box.box(), context, task.error, "ERROR")
         if state.ready and not installing:
-            models_box.draw(self.layout.box(), context)
-        column = self.layout.column()
+            models_box.draw(layout.box(), context)
+        column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(self, "models_folder", placeholder="in the extension's folder")
         column.prop(self, "runs_folder")
         column.prop(self, "tracking_uri", placeholder="a database beside the runs")
-        header, body = self.layout.panel_prop(self, "show_publishing")
-        header.label(text="Publishing")
-        if body:
-            self._draw_publishing(body)
 
     def _draw_publishing(self, layout: bpy.types.UILayout) -> None:
         column = layout.column()

@@ -90,7 +90,7 @@ class AVATARFORGE_OT_set_up_publishing(Operator):
 
     def execute(self, _context: Context) -> set[str]:
         if preferences := session.preferences():
-            preferences.show_publishing = True
+            preferences.show_publishing, preferences.show_backend = True, False  # all of it on one screen
         return bpy.ops.preferences.addon_show(module=session.PACKAGE)
 
 

@@ -75,6 +75,10 @@ def drive(g):
     yield from press(g, "avatar_forge.set_up_publishing", across=0.83)
     yield 1.0
     yield g.shot("preferences")
+    for _ in range(12):
+        g.xdo("click", 5)  # the wheel
+    yield 0.5
+    yield g.shot("preferences-below")
     for window in bpy.context.window_manager.windows[1:]:
         with bpy.context.temp_override(window=window):
             bpy.ops.wm.window_close()
