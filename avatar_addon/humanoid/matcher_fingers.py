@@ -12,7 +12,8 @@ from .matcher_tree import Tree
 
 LONGEST = 1.25  # of the forearm, from the wrist to a finger's last joint; what reaches farther is held, not grown
 USUAL = 0.15  # of the palm, as a spread of the fingers: how much their usual direction, front to back, counts against the measured
-LISTED = 0.05  # of the palm: fingers nearer to each other are taken in the order of the file where that fits
+# Fingers nearer to each other than this share of the mean gap are taken in the file's order, if it correlates so well with theirs.
+LISTED, TREND = 0.4, 0.75
 THUMB = 0.5  # how much a chain must stand apart to be a thumb (see `_apart`)
 
 
@@ -133,11 +134,12 @@ def _ordered(
         towards += 3.0 * float((tree.heads[thumb].mean(0) - middles.mean(0)) @ across) / palm
     place = flat @ (across * (1.0 if towards >= 0 else -1.0))
     order = np.argsort(-place)
-    gap = float(np.min(-np.diff(place[order]))) / palm
-    if gap < LISTED:  # too close to tell by place: riggers list the fingers in their order, from one side or the other
+    gaps = -np.diff(place[order]) / palm
+    gap = float(gaps.min())
+    if gap < LISTED * gaps.mean():  # uneven, so misplaced: riggers list the fingers in their order, from one side or the other
         listed = np.arange(len(others))
         trend = float(np.corrcoef(place, listed)[0, 1]) if np.ptp(place) > 0 else 0.0
-        if abs(trend) > 0.6:
+        if abs(trend) > TREND:
             order = listed if trend < 0 else listed[::-1]
     return [others[k] for k in order], min(1.0, 0.3 + gap / 0.12 * 0.7)
 
