@@ -37,6 +37,8 @@ class Layout:
     def panel(self, *_args, **_options):
         return self, self
 
+    panel_prop = panel
+
     def operator(self, name, **_options):
         group, _, which = name.partition(".")
         getattr(getattr(self._ops, group), which).poll()
