@@ -101,7 +101,7 @@ def open_panel(g, operator):
     window, area = next(x for x in g.areas() if x[1].type == "VIEW_3D")
     region = next(r for r in area.regions if r.type == "UI")
     x, top = int(region.x + region.width * 0.3), SCREEN_HEIGHT - window.y - region.y - region.height
-    for number in range(6):
+    for number in range(12):
         y = top + HEADER // 2 + number * HEADER
         g.move(x, y)
         g.xdo("keydown", "ctrl")
