@@ -30,9 +30,8 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict[str, Any]) -> None:
     name, task = entry["name"], context.window_manager.avatar_forge
-    row = box.row()
-    row.label(text=entry["label"], icon="CHECKMARK" if entry["installed"] else "RADIOBUT_OFF")
-    row.label(text=f"{entry['size'] / 1e9:.1f} GB, licence {entry['licence']}")
+    box.label(text=entry["label"], icon="CHECKMARK" if entry["installed"] else "RADIOBUT_OFF")
+    box.label(text=f"{entry['size'] / 1e9:.1f} GB, licence {entry['licence']}", icon="BLANK1")
     state, icon = state_of(entry)
     sentence(box, context, state, icon)
     if task.running and model_store.busy() == name:

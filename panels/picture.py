@@ -82,11 +82,21 @@ def draw_unavailable(layout: UILayout, context: Context) -> None:
     settings = context.scene.avatar_forge
     if model_store.rows() is None and {settings.engine, settings.rigger} & session.OWN_WEIGHTS.keys():
         model_store.refresh_soon()
-    reasons = [properties.unavailable(kind, getattr(settings, setting)) for kind, setting in KINDS.items()]
-    for reason in filter(None, dict.fromkeys(reasons)):
-        box = layout.box()
+    reasons = [reason for kind, setting in KINDS.items() if (reason := _reason(kind, getattr(settings, setting)))]
+    if not reasons:
+        return
+    box = layout.box()
+    for reason in dict.fromkeys(reasons):
         sentence(box, context, reason, "ERROR")
-        box.operator("preferences.addon_show", text="Models in the Preferences", icon="PREFERENCES").module = session.PACKAGE
+    box.operator("preferences.addon_show", text="Models in the Preferences", icon="PREFERENCES").module = session.PACKAGE
+
+
+def _reason(kind: str, name: str) -> str:
+    """Without the long path of a folder that is not there yet, which the preferences show."""
+    reason, model = properties.unavailable(kind, name), model_store.row(name)
+    if reason and model.get("state") == "missing" and reason == model["reason"] and not model["own"]:
+        return f"The weights of {properties.label(kind, name)} are not downloaded ({model['size'] / 1e9:.1f} GB)."
+    return reason
 
 
 def _thumbnail(picture: str) -> int:

@@ -105,7 +105,7 @@ def test_a_folder_of_ones_own(bpy, addon, preferences, tiny, tmp_path, settings)
     run(addon, store.refresh())
     make = next(panel for panel in panels(bpy) if panel.__name__ == "AVATARFORGE_PT_make")
     texts = draw(bpy, make).texts
-    assert "weights" in texts and "preferences.addon_show" in texts
+    assert "The weights of TRELLIS" in texts and "preferences.addon_show" in texts
     with pytest.raises(RuntimeError, match="no pipeline"):
         bpy.ops.avatar_forge.use_model_folder(model="trellis", directory=str(tmp_path))
     assert preferences.trellis_folder == ""
