@@ -98,6 +98,7 @@ class AVATARFORGE_OT_register(OnAvatar):
     bl_idname = "avatar_forge.register"
     bl_label = "List the Model"
     bl_description = "Adds the promoted model to the lists of models that the server (Go) and the page (JavaScript) allow"
+    bl_options = {"REGISTER"}  # nothing that undo could take back
     needs_backend = True
 
     apply: BoolProperty(options={"HIDDEN"})
@@ -146,6 +147,7 @@ class AVATARFORGE_OT_open_run(OnAvatar):
     bl_idname = "avatar_forge.open_run"
     bl_label = "Open Run"
     bl_description = "Opens the page of the run that this avatar came from: on the MLflow server, else in the run's folder"
+    bl_options = {"REGISTER"}
     needs_backend = True
 
     @classmethod

@@ -90,7 +90,7 @@ class TaskOperator(Operator):
         if task.error is None:
             return self._leave(context, {"FINISHED"})
         outcome = _fail(self, context, task.error)
-        if task.error.code != "cancelled":
+        if task.error.code != "cancelled" and "UNDO" in self.bl_options:
             bpy.ops.ed.undo_push(message=f"{self.bl_label} (not finished)")  # the steps that succeeded stay
         return self._leave(context, outcome)
 

@@ -117,6 +117,8 @@ def open_panel(g, operator):
 
 def open_blend(g, path):
     """As the user does, with the file browser: a file that a script's timer loads leaves other add-ons' timers without a window."""
+    if bpy.data.is_dirty:
+        g.fail("the file has changes that are not saved, which Blender would ask about")
     window, area = g.area()
     with bpy.context.temp_override(window=window, area=area, region=g.region("WINDOW")):
         bpy.ops.wm.open_mainfile("INVOKE_DEFAULT", filepath=path)
