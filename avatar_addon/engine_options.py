@@ -42,7 +42,7 @@ class AvatarForgePreviewOptions(PropertyGroup):
 
 class AvatarForgeTrellisOptions(PropertyGroup):
     preset: EnumProperty(
-        name="Preset",
+        name="Sampling",
         items=[
             ("fast", "Fast", "12 + 12 sampling steps"),
             ("quality", "Quality", "25 + 25 sampling steps, guidance as the checkpoint says: twice the time"),

@@ -27,20 +27,19 @@ class AVATARFORGE_PT_options(SidebarPanel, Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "seed")
-        for kind, setting in KINDS.items():
-            _draw_engine(layout, settings, kind, getattr(settings, setting))
+        for setting in KINDS.values():
+            _draw_engine(layout, settings, getattr(settings, setting))
         column = layout.column()
         column.prop(settings, "markers")
         column.prop(settings, "vrm_version")
         column.prop(settings, "author")
 
 
-def _draw_engine(layout: UILayout, settings, kind: str, name: str) -> None:
+def _draw_engine(layout: UILayout, settings: bpy.types.PropertyGroup, name: str) -> None:
     names = DRAWN.get(name, ((), ()))[0]
-    if names:
-        column = layout.column(heading=properties.label(kind, name))
-        for option in names:
-            column.prop(getattr(settings, name), option)
+    column = layout.column()
+    for option in names:
+        column.prop(getattr(settings, name), option)
 
 
 class AVATARFORGE_PT_advanced(SidebarPanel, Panel):

@@ -94,9 +94,10 @@ def draw_unavailable(layout: UILayout, context: Context) -> None:
 def _reason(kind: str, name: str) -> str:
     """Without the long path of a folder that is not there yet, which the preferences show."""
     reason, model = properties.unavailable(kind, name), model_store.row(name)
-    if reason and model.get("state") == "missing" and reason == model["reason"] and not model["own"]:
-        return f"The weights of {properties.label(kind, name)} are not downloaded ({model['size'] / 1e9:.1f} GB)."
-    return reason
+    if not reason or reason != model.get("reason") or model["own"]:
+        return reason
+    state = {"missing": "are not downloaded", "incomplete": "are not complete"}.get(model["state"])
+    return f"The weights of {properties.label(kind, name)} {state} ({model['size'] / 1e9:.1f} GB)." if state else reason
 
 
 def _thumbnail(picture: str) -> int:
