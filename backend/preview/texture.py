@@ -18,6 +18,9 @@ RIM_BODY, RIM_HEAD = 0.42, 0.04  # how far back at the very rim, in local radii
 # How deep inside the outline, in radii, what only the back shows begins and has taken over: the sides show what the front shows there.
 FADE_TORSO, FADE_HEAD = (0.08, 0.45), (0.10, 0.32)
 TRUNK_FLANKS, HEAD_FLANKS = (0.06, 0.26), (0.12, 0.34)  # of a row's width, on either side: what the back is coloured after
+# A cape: what of a row's width is its edge and its middle, and the share of the lower rows that must show it.
+CAPE_EDGES, CAPE_MIDDLE, CAPE_SHARE = (0.02, 0.12), (0.36, 0.5), 0.5
+CAPE_APART, CAPE_EVEN = 25.0, 12.0  # of 255: difference of a channel between edge and middle, and mean difference along the edge
 SAME_COLOUR = 36.0  # largest difference of a channel, of 255
 
 
@@ -76,6 +79,9 @@ def _back(
     eyes = [face[name] for name in ("leftEye", "rightEye") if name in face]
     brow = min((eye["center"][1] - corner[1] - 2.2 * eye.get("half_height", 0) for eye in eyes), default=None)
     back = _blend(front.astype(np.float32), _plain_trunk(front, torso & solid), torso, inside, FADE_TORSO)
+    cape = _cape(front, torso & solid, mask & solid & np.isin(parts, [PARTS.index("leftLeg"), PARTS.index("rightLeg")]))
+    if cape is not None:
+        back = _blend(back, np.broadcast_to(cape[0], back.shape), cape[1], inside, FADE_TORSO)
     return _blend(back, _back_of_head(front, head, brow, nape), head, inside, FADE_HEAD).round().astype(np.uint8)
 
 
@@ -93,7 +99,7 @@ def _row_colours(front: np.ndarray, part: np.ndarray, band: tuple[float, float],
 
     A median along the rows keeps the edges of garments, which a mean would wash out.
     """
-    rows = np.array([r for r in np.flatnonzero(part.any(1)) if part[r].sum() >= 8], int)
+    rows = np.array([r for r in np.flatnonzero(part.any(1)) if part[r].sum() >= 24], int)
     colours = np.zeros((len(rows), 3), np.float32)
     for k, r in enumerate(rows):
         run = np.flatnonzero(part[r])
@@ -110,6 +116,33 @@ def _plain_trunk(front: np.ndarray, part: np.ndarray) -> np.ndarray:
     if len(rows):
         out[rows] = ndimage.uniform_filter1d(colours, 5, axis=0, mode="nearest")[:, None]
     return out
+
+
+def _cape(front: np.ndarray, torso: np.ndarray, legs: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """(colour, where) of what hangs down the back, if one colour shows on both sides of trunk and legs, and not between; else None."""
+    body = torso | legs
+    rows, edges = _row_colours(front, body, CAPE_EDGES, 20)
+    _, middle = _row_colours(front, body, CAPE_MIDDLE, 20)
+    trunk = np.flatnonzero(torso.any(1))
+    if not len(rows) or not len(trunk):
+        return None
+    low = rows > np.quantile(trunk, 0.4)
+    if not low.any():
+        return None
+    colour = np.median(edges[low], axis=0)
+    shows = np.abs(edges - colour).max(1) < SAME_COLOUR
+    if (shows & (np.abs(middle - colour).max(1) > CAPE_APART))[low].mean() < CAPE_SHARE:
+        return None
+    if np.abs(edges[shows & low] - colour).mean() > CAPE_EVEN:
+        return None
+    # It ends where it stops showing, but for what a hand or a buckle hides.
+    gap = len(rows) // 20 + 1
+    held = ndimage.binary_closing(np.pad(shows & low, gap), iterations=gap)[gap:-gap]
+    pieces, _ = ndimage.label(held)
+    longest = int(np.bincount(pieces[pieces > 0]).argmax())
+    where = body.copy()
+    where[rows[pieces == longest][-1] + 1 :] = False
+    return colour, where
 
 
 def _back_of_head(front: np.ndarray, head: np.ndarray, brow: float | None, nape: float) -> np.ndarray:
