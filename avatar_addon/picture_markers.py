@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The markers on the picture as objects in the viewport: shown, mirrored, taken over into the scene's settings.
 
-The picture is an image empty, seen from the front; the markers are its children, so that their location is a point of picture_plane.
+The picture is an image empty, seen from the front, in a collection of its own with the markers; a marker's x and z are picture_plane's
+x and y. They have no parent: Blender would draw a line from each marker to it.
 All that is needed to go on lies in the file: saved, loaded and undone, the markers stay what they were.
 """
 
@@ -24,6 +25,7 @@ from .tasks import Steps, Wait
 from .viewport import FRONT
 
 ROOT_KEY, PART_KEY, SIZE_KEY = "avatar_forge_picture", "avatar_forge_picture_marker", "avatar_forge_marker_size"
+SHELF_KEY = "avatar_forge_picture_shelf"  # on the collection
 IN_FRONT = 0.02  # metres of a marker before the picture
 AWAY = -1.5  # y of the picture: before whatever stands in the middle of the scene
 JOINT_SIZE = 0.02
@@ -37,7 +39,7 @@ def root_of(scene: bpy.types.Scene) -> bpy.types.Object | None:
 
 def shown(root: bpy.types.Object) -> dict[str, bpy.types.Object]:
     """Marker name -> empty, of those that are there."""
-    return {child[PART_KEY]: child for child in root.children if PART_KEY in child}
+    return {obj[PART_KEY]: obj for obj in root.users_collection[0].objects if PART_KEY in obj}
 
 
 def note(root: bpy.types.Object) -> str:
@@ -72,7 +74,10 @@ def _show(context: bpy.types.Context, picture: Path, image: bpy.types.Image, res
     points = picture_plane.pre_filled(result)
     plane = Plane(tuple(result["size"]), picture_plane.axis_of(points))
     root = bpy.data.objects.new("Picture Markers", None)
-    context.collection.objects.link(root)
+    collection = bpy.data.collections.new("Picture Markers")
+    collection[SHELF_KEY] = True
+    context.scene.collection.children.link(collection)
+    collection.objects.link(root)
     width, height = plane.size
     root.empty_display_type, root.data = "IMAGE", image
     root.empty_display_size = picture_plane.HEIGHT * max(1.0, width / height)
@@ -86,36 +91,37 @@ def _show(context: bpy.types.Context, picture: Path, image: bpy.types.Image, res
     root[ROOT_KEY] = json.dumps(kept)
     halves = picture_plane.sizes(result, points)
     for name in (*JOINTS, *FACE):
-        _add_marker(context, root, name, at[name], halves[name] * plane.pixel if name in halves else None)
-    root.matrix_world = root.matrix_basis
+        _add_marker(collection, name, at[name], halves[name] * plane.pixel if name in halves else None)
     set_mirror(context.scene)
     weakest = min(FACE, key=lambda name: result.get("face", {}).get("confidence", {}).get("mouth" if name == "mouth" else "eyes", 0.0))
     select(context, shown(root)[weakest])
     return root
 
 
-def _add_marker(context, root: bpy.types.Object, name: str, at: list[float], half: np.ndarray | None) -> None:
+def _add_marker(collection: bpy.types.Collection, name: str, at: list[float], half: np.ndarray | None) -> None:
     empty = bpy.data.objects.new(LABELS[name], None)
-    context.collection.objects.link(empty)
-    empty.parent = root
+    collection.objects.link(empty)
     empty[PART_KEY] = name
-    empty.location = (*at, IN_FRONT)
-    empty.lock_location[2] = True
+    empty.location = _place(at)
+    empty.lock_location[1] = True
     empty.show_in_front = True
-    empty.show_name = True
     if half is None:
         empty.empty_display_type, empty.empty_display_size = "SPHERE", JOINT_SIZE
         return
     empty.empty_display_type, empty.empty_display_size = "SPHERE", 1.0
-    empty.scale = (half[0], half[1], 0.1 * half[0])
+    empty.scale = (half[0], 0.1 * half[0], half[1])
     empty[SIZE_KEY] = [float(value) for value in half]
+
+
+def _place(point: Any) -> tuple[float, float, float]:
+    return float(point[0]), AWAY - IN_FRONT, float(point[1])
 
 
 def points_of(root: bpy.types.Object) -> dict[str, np.ndarray]:
     """Every marker's place on the plane; one that was deleted is where it was at first."""
     points = {name: np.array(point) for name, point in _kept(root)["points"].items()}
     for name, empty in shown(root).items():
-        points[name] = np.array(empty.location)[:2]
+        points[name] = np.array(empty.location)[[0, 2]]
     return points
 
 
@@ -125,7 +131,7 @@ def markers_of(root: bpy.types.Object) -> dict[str, Any]:
     scaled = {}
     for name, empty in shown(root).items():
         if SIZE_KEY in empty:
-            half = np.abs(np.array(empty.scale)[:2])
+            half = np.abs(np.array(empty.scale)[[0, 2]])
             if np.abs(half / np.array(empty[SIZE_KEY]) - 1).max() > 0.01:
                 scaled[name] = half
     return picture_plane.to_markers(Plane(tuple(kept["size"]), kept["axis"]), points_of(root), scaled)
@@ -150,8 +156,10 @@ def remove(scene: bpy.types.Scene) -> None:
     root = root_of(scene)
     if root is None:
         return
-    image = root.data
+    image, collection = root.data, root.users_collection[0]
     bpy.data.batch_remove([*shown(root).values(), root])
+    if SHELF_KEY in collection and not collection.all_objects:
+        bpy.data.collections.remove(collection)
     if image and not image.users:
         bpy.data.images.remove(image)
 
@@ -169,8 +177,8 @@ def mirror(scene: bpy.types.Scene) -> None:
         empty, left = empties.get(name), empties.get("left" + name[5:])
         if empty is None:
             continue
-        if np.abs(np.array(empty.location)[:2] - point).max() > MOVED:
-            empty.location = (*point, IN_FRONT)
+        if np.abs(np.array(empty.location)[[0, 2]] - point).max() > MOVED:
+            empty.location = _place(point)
         if left and SIZE_KEY in empty and (left.scale - empty.scale).length > MOVED:
             empty.scale = left.scale
 

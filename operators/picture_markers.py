@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import contextlib
 
+import blf
 import bpy
 import gpu
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Operator
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
+from mathutils import Vector
 
 from ..avatar_addon import picture_markers
-from ..avatar_addon.picture_plane import LINES, side_of
+from ..avatar_addon.picture_plane import JOINTS, LABELS, LINES, side_of
 from .make_avatar import FromPicture, picture_path, placed_markers
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
-WIDTH = 3.0  # pixels at scale 1
+WIDTH, POINT, LETTERS, BESIDE = 3.0, 9.0, 11.0, 12.0  # pixels at scale 1
 
-_draw_handle: object | None = None
+_draw_handles: list[object] = []
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
@@ -113,7 +117,41 @@ def _draw_lines() -> None:
         if ends:
             shader.uniform_float("color", colour)
             batch_for_shader(shader, "LINES", {"pos": ends}).draw(shader)
+    _draw_points(places)
     gpu.state.blend_set("NONE")
+
+
+def _draw_points(places: dict[str, Vector]) -> None:
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    for size, colours in ((POINT + 3, dict.fromkeys(COLOURS, (0.0, 0.0, 0.0, 0.7))), (POINT, COLOURS)):
+        gpu.state.point_size_set(size * bpy.context.preferences.system.ui_scale)
+        for side, colour in colours.items():
+            points = [tuple(place) for name, place in places.items() if side_of(name) == side and name in JOINTS]
+            if points:
+                shader.uniform_float("color", colour)
+                batch_for_shader(shader, "POINTS", {"pos": points}).draw(shader)
+
+
+def _draw_names() -> None:
+    """Beside the markers, on the side of the body they belong to: Blender's own names of objects are black and lie on each other."""
+    root, region, view = picture_markers.root_of(bpy.context.scene), bpy.context.region, bpy.context.region_data
+    if root is None or not root.visible_get() or view is None:
+        return
+    scale = bpy.context.preferences.system.ui_scale
+    blf.size(0, LETTERS * scale)
+    blf.enable(0, blf.SHADOW)
+    blf.shadow(0, 5, 0.0, 0.0, 0.0, 0.9)
+    for name, empty in picture_markers.shown(root).items():
+        at = location_3d_to_region_2d(region, view, empty.matrix_world.translation)
+        if at is None:
+            continue
+        text = iface_(LABELS[name])
+        wide, tall = blf.dimensions(0, text)
+        beside = BESIDE * scale
+        blf.color(0, *(COLOURS[side_of(name)] if empty.select_get() else (1.0, 1.0, 1.0, 1.0)))
+        blf.position(0, at.x - beside - wide if side_of(name) == "right" else at.x + beside, at.y - tall / 2, 0)
+        blf.draw(0, text)
+    blf.disable(0, blf.SHADOW)
 
 
 CLASSES = (
@@ -126,11 +164,12 @@ CLASSES = (
 
 
 def register() -> None:
-    global _draw_handle
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     picture_markers.register()
-    _draw_handle = None if bpy.app.background else bpy.types.SpaceView3D.draw_handler_add(_draw_lines, (), "WINDOW", "POST_VIEW")
+    if not bpy.app.background:
+        for draw, stage in ((_draw_lines, "POST_VIEW"), (_draw_names, "POST_PIXEL")):
+            _draw_handles.append(bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", stage))
     config = bpy.context.window_manager.keyconfigs.addon
     if config:  # not in the background
         keymap = config.keymaps.new(name="Object Mode", space_type="EMPTY")
@@ -147,8 +186,8 @@ def unregister() -> None:
         with contextlib.suppress(ReferenceError, RuntimeError):  # the key configuration was reloaded
             keymap.keymap_items.remove(item)
     _keys.clear()
-    if _draw_handle:
-        bpy.types.SpaceView3D.draw_handler_remove(_draw_handle, "WINDOW")
+    while _draw_handles:
+        bpy.types.SpaceView3D.draw_handler_remove(_draw_handles.pop(), "WINDOW")
     picture_markers.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -70,11 +70,11 @@ def test_the_picture_is_shown_with_what_was_found_on_it(bpy, addon, ready):
 
 def test_a_dragged_marker_is_the_requests(bpy, addon, extension, ready):
     before = request(extension, bpy)  # what is on the screen is what is made
-    assert not bpy.context.scene.objects and not bpy.data.images
+    assert not bpy.context.scene.objects and not bpy.data.images and not bpy.data.collections
     bpy.ops.avatar_forge.check_markers()
-    markers(addon, bpy)["mouth"].location.y -= 0.05
+    markers(addon, bpy)["mouth"].location.z -= 0.05
     assert bpy.ops.avatar_forge.accept_picture_markers() == {"FINISHED"}
-    assert not bpy.context.scene.objects and not bpy.data.images
+    assert not bpy.context.scene.objects and not bpy.data.images and not bpy.data.collections
     after = request(extension, bpy).markers
     assert len(after["joints"]) == 15
     assert after["face"]["mouth"][1] - before.markers["face"]["mouth"][1] == pytest.approx(0.05 * 1536 / 1.8, abs=0.1)
@@ -84,7 +84,7 @@ def test_a_dragged_marker_is_the_requests(bpy, addon, extension, ready):
 
 def test_discarding_leaves_nothing_and_another_picture_has_its_own(bpy, addon, extension, ready, picture, tmp_path):
     bpy.ops.avatar_forge.discard_picture_markers()
-    assert not bpy.data.objects and not bpy.data.images and request(extension, bpy).markers is None
+    assert not bpy.data.objects and not bpy.data.images and not bpy.data.collections and request(extension, bpy).markers is None
     bpy.ops.avatar_forge.check_markers()
     bpy.ops.avatar_forge.accept_picture_markers()
     ready.picture = str(tmp_path / "another.png")
