@@ -138,12 +138,13 @@ def _mouth_opens(m: Measured, aa: np.ndarray) -> Check:
 
 
 def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
-    middle = m.heads["head"][0]
     for name, side in (("blinkLeft", 1.0), ("blinkRight", -1.0)):
         status, figure = _amount(m, name, fields[name], "blink_amount")
         centre = _centre(m, fields[name])
-        if centre is not None and side * (centre[0] - middle) <= 0.02 * m.head_height:
-            status, figure = FAIL, "moves the other eye" if side * (centre[0] - middle) < 0 else "moves both eyes"
+        if centre is not None:
+            ours, theirs = (length.max(initial=0) for length in _by_side(m, fields[name], side))
+            if theirs > LIMITS["other_eye"].good * ours:
+                status, figure = FAIL, "moves the other eye" if theirs > ours else "moves both eyes"
         yield line(
             name,
             "Left eye blinks" if side > 0 else "Right eye blinks",
@@ -154,13 +155,18 @@ def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
             "Check the eyes' markers and make the face again.",
         )
     status, figure = _amount(m, "blink", fields["blink"], "blink_amount")
-    length = _length(fields["blink"])
-    if np.isfinite(length).all():
-        for side, what in ((1.0, "left"), (-1.0, "right")):
-            here = length[side * (m.rest[:, 0] - middle) > 0].max(initial=0)
-            if here < LIMITS["blink_amount"].bad * m.head_height:
+    if np.isfinite(fields["blink"]).all():
+        for what, length in zip(("left", "right"), _by_side(m, fields["blink"], 1.0), strict=True):
+            if length.max(initial=0) < LIMITS["blink_amount"].bad * m.head_height:
                 status, figure = FAIL, f"the {what} eye does not close"
     yield line("blink", "Both eyes blink", status, figure, "the avatar stares", "face", "Check the eyes' markers and make the face again.")
+
+
+def _by_side(m: Measured, field: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of a movement on the character's given side (1 left, -1 right) of the head, and on the other one."""
+    there = side * (m.rest[:, 0] - m.heads["head"][0]) > 0
+    length = _length(field)
+    return length[there], length[~there]
 
 
 def _emotions(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:

@@ -46,7 +46,13 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON: `{"report": 1, "file", "sha256", "counts", "checks": [{id, title, status, figure, meaning, step, fix}]}`."""
-        return {"report": 1, "file": self.name, "sha256": self.sha256, "counts": self.counts, "checks": [check.to_dict() for check in self.checks]}
+        return {
+            "report": 1,
+            "file": self.name,
+            "sha256": self.sha256,
+            "counts": self.counts,
+            "checks": [check.to_dict() for check in self.checks],
+        }
 
     def text(self) -> str:
         """Lines for a terminal; what is not in order says what it means and how to mend it."""

@@ -52,6 +52,7 @@ LIMITS = {
     "viseme_cosine": Limit(0.97, 0.985, "", "cosine of two visemes' displacements; at 1 they are the same"),
     "emotion_cosine": Limit(0.97, 0.985, "", "as for visemes"),
     "blink_amount": Limit(0.008, 0.003, "", "as for visemes", least=True),
+    "other_eye": Limit(0.3, 0.3, "", "movement of the other eye in a wink, of the winking one's"),
     "emotion_amount": Limit(0.005, 0.002, "", "as for visemes", least=True),
     "look_amount": Limit(0.002, 0.0005, "", "the iris moves a few millimetres", least=True),
     "spill": Limit(0.0, 0.02, "", "share of what an expression moves (over 2 mm) outside of the head"),
