@@ -22,6 +22,7 @@ from ..avatar_addon.picture_plane import JOINTS, LABELS, LINES, side_of
 from .make_avatar import FromPicture, picture_path, placed_markers
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
+WHITE, CHOSEN = (1.0, 1.0, 1.0, 1.0), (1.0, 0.85, 0.3, 1.0)
 WIDTH, POINT, LETTERS, BESIDE = 3.0, 9.0, 11.0, 12.0  # pixels at scale 1
 
 _draw_handles: list[object] = []
@@ -139,8 +140,6 @@ def _draw_names() -> None:
         return
     scale = bpy.context.preferences.system.ui_scale
     blf.size(0, LETTERS * scale)
-    blf.enable(0, blf.SHADOW)
-    blf.shadow(0, 5, 0.0, 0.0, 0.0, 0.9)
     for name, empty in picture_markers.shown(root).items():
         at = location_3d_to_region_2d(region, view, empty.matrix_world.translation)
         if at is None:
@@ -148,10 +147,11 @@ def _draw_names() -> None:
         text = iface_(LABELS[name])
         wide, tall = blf.dimensions(0, text)
         beside = BESIDE * scale
-        blf.color(0, *(COLOURS[side_of(name)] if empty.select_get() else (1.0, 1.0, 1.0, 1.0)))
-        blf.position(0, at.x - beside - wide if side_of(name) == "right" else at.x + beside, at.y - tall / 2, 0)
-        blf.draw(0, text)
-    blf.disable(0, blf.SHADOW)
+        x, y = at.x - beside - wide if side_of(name) == "right" else at.x + beside, at.y - tall / 2
+        for right, up in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):  # an outline, then the letters
+            blf.color(0, *((0.0, 0.0, 0.0, 0.8) if right or up else CHOSEN if empty.select_get() else WHITE))
+            blf.position(0, x + right * scale, y + up * scale, 0)
+            blf.draw(0, text)
 
 
 CLASSES = (
