@@ -34,7 +34,7 @@ def main() -> None:
         answers.append({"bones": {name: int(bone[5:]) for name, bone in found.items() if bone}, "seconds": seconds})
         print(f"{len(answers)}: {len(answers[-1]['bones'])} bones, {seconds:.1f} s", flush=True)
         bpy.data.objects.remove(armature)
-    Path(sys.argv[2]).write_text(json.dumps(answers))
+        Path(sys.argv[2]).write_text(json.dumps(answers))
 
 
 try:

@@ -24,7 +24,7 @@ from .table import BONES, FINGERS, REQUIRED
 NAMES_FORGIVE = 12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that
 PLAIN = 8.0  # the cost below which no other direction than the expected is tried
 UNSURE = 0.5  # a confidence below this wants a person's look
-MOST_BONES = 2000
+MOST_BONES = 1000  # a random tree of so many takes seconds
 LEG, ARM = ("UpperLeg", "LowerLeg", "Foot"), ("UpperArm", "LowerArm", "Hand")
 
 
@@ -81,8 +81,10 @@ def match(
     """
     heads, parent_list = _checked(heads, parents)
     read = read_names(names) if names is not None else []
-    if not 14 <= len(heads) <= MOST_BONES:
-        return Match(False, f"Not a humanoid: {len(heads)} bones are too {'few' if len(heads) < 14 else 'many'}.")
+    if len(heads) < len(REQUIRED):
+        return Match(False, f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, and a humanoid needs {len(REQUIRED)}.")
+    if len(heads) > MOST_BONES:
+        return Match(False, f"Not a humanoid: it has {len(heads)} bones, more than the matcher looks through ({MOST_BONES}).")
     turn, tree, found = _best_turn(heads, parent_list, faces)
     if not found.bodies:
         return Match(False, _nothing(found))

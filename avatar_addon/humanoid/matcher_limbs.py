@@ -13,6 +13,7 @@ from itertools import combinations
 from .matcher_tree import Tree, log_cost, over, twist_fit
 
 SKIPPED, MORE_SKIPPED = 0.3, 0.08  # joints inside a segment: twist bones
+DOUBLED = 0.1  # the segment's own joint once more
 LEFT_OUT = 1.0  # a joint at the chain's root or end that nothing explains
 
 
@@ -47,6 +48,10 @@ class Pair:
 def _segment(tree: Tree, a: int, b: int, between: Sequence[int]) -> float:
     if not between:
         return 0.0
+    apart = [k for k in between if tree.distance(a, k) > 0.05 * tree.distance(a, b)]
+    if not apart:
+        return DOUBLED * len(between)
+    between = apart
     off, uneven = twist_fit(tree, a, b, between)
     return SKIPPED + MORE_SKIPPED * (len(between) - 1) + over(off, 0.08, 0.08) + over(uneven, 0.15, 0.12)
 
