@@ -14,6 +14,7 @@ from .scene import Avatar, read_face, select
 PARTS = {"left_eye": "Left Eye", "right_eye": "Right Eye", "mouth": "Mouth"}
 BROWS = ("left_brow", "right_brow")
 OPTIONAL = {"left_brow": "Left Brow", "right_brow": "Right Brow", "jaw": "Jaw"}
+LABELS = PARTS | OPTIONAL
 PART_KEY = "avatar_forge_marker"
 USUAL_KEY = "avatar_forge_usual"  # where an optional marker is meant to be, while it is not placed
 MOVED = 5e-4  # metres
@@ -32,7 +33,7 @@ def show(avatar: Avatar, context: bpy.types.Context) -> None:
         marker = getattr(avatar.record, part)
         half = marker.half_width or 0.02
         empty.empty_display_type, empty.empty_display_size = "SPHERE", 1.0
-        empty.show_in_front = empty.show_name = True
+        empty.show_in_front = True
         empty.location = marker.center
         empty.scale = (half, half * 0.2, marker.half_height if part != "mouth" and marker.half_height else half * MOUTH_FLATNESS)
     _show_optional(avatar)
@@ -59,7 +60,7 @@ def _show_optional(avatar: Avatar) -> None:
     for name, part in IN_RECORD.items():
         empty = _empty(avatar, part, OPTIONAL[part])
         empty.empty_display_type, empty.empty_display_size = "PLAIN_AXES", size
-        empty.show_in_front = empty.show_name = True
+        empty.show_in_front = True
         placed = avatar.record.has_jaw if part == "jaw" else avatar.record.has_brows
         empty.location = getattr(avatar.record, part).center if placed else usual[name]
         empty[USUAL_KEY] = [] if placed else list(empty.location)

@@ -27,7 +27,7 @@ class _OnRiggedAvatar(Operator):
 class AVATARFORGE_OT_show_face_markers(_OnRiggedAvatar):
     bl_idname = "avatar_forge.show_face_markers"
     bl_label = "Edit Markers"
-    bl_description = "Shows both eyes and the mouth as ellipses in front of the face: move and scale them, then press Apply Markers"
+    bl_description = "Shows eyes and mouth as ellipses, brows and jaw as crosses: move and scale what is wrong, then press Apply Markers"
 
     def execute(self, context: Context) -> set[str]:
         markers.show(scene.need_avatar(context), context)

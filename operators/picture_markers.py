@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The markers on the picture: check, mirror, accept, discard; and the lines that join them in the viewport.
+"""The markers on the picture: check, mirror, accept, discard; and the lines that join them in the viewport, with every marker's name.
 
 Return accepts and Esc discards while the markers are shown: key map items whose operators poll, so that nothing has to stay modal.
 """
@@ -7,6 +7,7 @@ Return accepts and Esc discards while the markers are shown: key map items whose
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import blf
 import bpy
@@ -17,7 +18,8 @@ from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
 from mathutils import Vector
 
-from ..avatar_addon import picture_markers
+from ..avatar_addon import markers as face_markers
+from ..avatar_addon import picture_markers, scene
 from ..avatar_addon.picture_plane import JOINTS, LABELS, LINES, side_of
 from .make_avatar import FromPicture, picture_path, placed_markers
 
@@ -133,21 +135,32 @@ def _draw_points(places: dict[str, Vector]) -> None:
                 batch_for_shader(shader, "POINTS", {"pos": points}).draw(shader)
 
 
+def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
+    """Text, side and empty of every marker that can be seen: those on the picture, and those on the avatar's face."""
+    root = picture_markers.root_of(context.scene)
+    if root and root.visible_get():
+        for name, empty in picture_markers.shown(root).items():
+            yield iface_(LABELS[name]), side_of(name), empty
+    avatar = scene.find_avatar(context)
+    for part, empty in face_markers.shown(avatar).items() if avatar else ():
+        yield iface_(face_markers.LABELS[part]), side_of(part), empty
+
+
 def _draw_names() -> None:
     """Beside the markers, on the side of the body they belong to: Blender's own names of objects are black and lie on each other."""
-    root, region, view = picture_markers.root_of(bpy.context.scene), bpy.context.region, bpy.context.region_data
-    if root is None or not root.visible_get() or view is None:
+    region, view = bpy.context.region, bpy.context.region_data
+    labels = list(_labels(bpy.context)) if view else []
+    if not labels:
         return
     scale = bpy.context.preferences.system.ui_scale
     blf.size(0, LETTERS * scale)
-    for name, empty in picture_markers.shown(root).items():
+    for text, side, empty in labels:
         at = location_3d_to_region_2d(region, view, empty.matrix_world.translation)
         if at is None:
             continue
-        text = iface_(LABELS[name])
         wide, tall = blf.dimensions(0, text)
         beside = BESIDE * scale
-        x, y = at.x - beside - wide if side_of(name) == "right" else at.x + beside, at.y - tall / 2
+        x, y = at.x - beside - wide if side == "right" else at.x + beside, at.y - tall / 2
         for right, up in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):  # an outline, then the letters
             blf.color(0, *((0.0, 0.0, 0.0, 0.8) if right or up else CHOSEN if empty.select_get() else WHITE))
             blf.position(0, x + right * scale, y + up * scale, 0)

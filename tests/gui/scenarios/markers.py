@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture's markers: checked, a wrong mouth corrected in three actions (G, drag, Enter), mirrored, accepted by key; then an avatar of them."""
+"""The picture's markers: checked, a wrong mouth corrected in three actions, mirrored, accepted by key."""
 
 import bpy
 from window import PICTURE, choose, find, finish, press, rest, settings, sidebar
