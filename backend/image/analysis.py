@@ -16,7 +16,8 @@ from .face import locate_face
 from .load import load_picture, resize_rgba
 from .mask import Figure, find_figure, joined
 from .refusals import COPED_WITH, refusal, remarks
-from .silhouette import JOINTS, SilhouetteJoints, detect_joints
+from .silhouette import JOINTS, SilhouetteJoints
+from .tilt import detect_upright
 
 MAX_HEIGHT = 1024  # of the figure, in pixels of PictureAnalysis.rgba
 MIN_HEIGHT = 256
@@ -133,11 +134,11 @@ def _tall(figure: Figure) -> int:
 
 def _with_joints(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray, SilhouetteJoints]:
     """The figure and its joints; loose parts are joined to it where that makes a better person."""
-    found = detect_joints(figure.mask)
+    found = detect_upright(figure.mask)
     if figure.loose is None:
         return figure, rgba, found
     whole, painted = joined(figure, rgba)
-    better = detect_joints(whole.mask)
+    better = detect_upright(whole.mask)
     if better.humanoid and (not found.humanoid or min(better.confidence[arm] - found.confidence[arm] for arm in ARMS) >= -0.1):
         return whole, painted, better
     return figure, rgba, found

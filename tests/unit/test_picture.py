@@ -66,6 +66,17 @@ def test_a_picture_turned_by_its_exif_orientation(tmp_path):
     assert mean_error(analysis, joints, ADULT) <= 3
 
 
+@pytest.mark.parametrize("degrees", [-7, 6])
+@pytest.mark.parametrize("person", [T_POSE, CHIBI], ids=["T-pose", "chibi"])
+def test_a_figure_that_leans_is_read_as_it_stands(tmp_path, person, degrees):
+    image, (joints,) = picture(person)
+    turned = image.rotate(degrees, Image.Resampling.BICUBIC)
+    angle, middle = np.radians(-degrees), (np.array(image.size) - 1) / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = {name: turn @ (np.array(point) - middle) + middle for name, point in joints.items()}
+    assert mean_error(analyse(save(tmp_path, turned)), moved, person) <= 3.5
+
+
 def test_positions_are_those_of_a_large_original(tmp_path):
     person = replace(ADULT, height=1900)
     image, (joints,) = picture(person, size=(2200, 2000))
