@@ -138,11 +138,12 @@ def _mouth_opens(m: Measured, aa: np.ndarray) -> Check:
 
 
 def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
+    middle = _between_eyes(m, fields)
     for name, side in (("blinkLeft", 1.0), ("blinkRight", -1.0)):
         status, figure = _amount(m, name, fields[name], "blink_amount")
         centre = _centre(m, fields[name])
         if centre is not None:
-            ours, theirs = (length.max(initial=0) for length in _by_side(m, fields[name], side))
+            ours, theirs = (length.max(initial=0) for length in _by_side(m, fields[name], middle, side))
             if theirs > LIMITS["other_eye"].good * ours:
                 status, figure = FAIL, "moves the other eye" if theirs > ours else "moves both eyes"
         yield line(
@@ -156,15 +157,23 @@ def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         )
     status, figure = _amount(m, "blink", fields["blink"], "blink_amount")
     if np.isfinite(fields["blink"]).all():
-        for what, length in zip(("left", "right"), _by_side(m, fields["blink"], 1.0), strict=True):
+        for what, length in zip(("left", "right"), _by_side(m, fields["blink"], middle, 1.0), strict=True):
             if length.max(initial=0) < LIMITS["blink_amount"].bad * m.head_height:
                 status, figure = FAIL, f"the {what} eye does not close"
     yield line("blink", "Both eyes blink", status, figure, "the avatar stares", "face", "Check the eyes' markers and make the face again.")
 
 
-def _by_side(m: Measured, field: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths of a movement on the character's given side (1 left, -1 right) of the head, and on the other one."""
-    there = side * (m.rest[:, 0] - m.heads["head"][0]) > 0
+def _between_eyes(m: Measured, fields: dict[str, np.ndarray]) -> float:
+    """x between what the two winks move, which is beside the head's middle in a face seen at an angle; else the head's."""
+    left, right = (_centre(m, fields[name]) for name in ("blinkLeft", "blinkRight"))
+    if left is None or right is None or abs(left[0] - right[0]) < 0.05 * m.head_height:
+        return float(m.heads["head"][0])
+    return float(left[0] + right[0]) / 2
+
+
+def _by_side(m: Measured, field: np.ndarray, middle: float, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of a movement on the character's given side (1 left, -1 right) of `middle`, and on the other one."""
+    there = side * (m.rest[:, 0] - middle) > 0
     length = _length(field)
     return length[there], length[~there]
 
