@@ -61,7 +61,7 @@ class AvatarForgeTrellisOptions(PropertyGroup):
             ("high", "High", "All networks stay on the GPU, also between avatars"),
         ],
     )
-    own_sampling: BoolProperty(name="Own Steps and Guidance", description="Instead of the preset's")
+    own_sampling: BoolProperty(name="Own Steps", description="Steps and guidance of your own instead of the preset's")
     structure_steps: IntProperty(name="Structure Steps", description="Of the sampler for the shape", default=12, min=1, max=200)
     structure_cfg: FloatProperty(
         name="Guidance", description="How closely the shape follows the picture", default=7.5, min=0.0, max=30.0, precision=1

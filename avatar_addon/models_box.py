@@ -43,7 +43,7 @@ def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict
     elif entry["installed"]:
         buttons.operator("avatar_forge.remove_model", text="Remove", icon="TRASH").model = name
     else:
-        text = "Continue the Download" if entry["state"] == "incomplete" else "Download"
+        text = "Continue" if entry["state"] == "incomplete" else "Download"
         buttons.operator("avatar_forge.download_model", text=text, icon="IMPORT").model = name
         if entry["state"] == "incomplete":
             buttons.operator("avatar_forge.remove_model", text="Remove", icon="TRASH").model = name

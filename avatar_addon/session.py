@@ -55,7 +55,10 @@ def _model_variables() -> dict[str, str]:
     """What tells the worker where weights lie; a variable that is set already wins over the preferences."""
     chosen = {name: getattr(preferences(), f"{name}_folder", "") for name in OWN_WEIGHTS}
     own = {OWN_WEIGHTS[name]: str(Path(bpy.path.abspath(folder)).absolute()) for name, folder in chosen.items() if folder}
-    return own | {name: os.environ[name] for name in OWN_WEIGHTS.values() if name in os.environ} | {MODELS_VARIABLE: str(models_folder())}
+    given = {name: os.environ[name] for name in _MODEL_VARIABLES if name in os.environ}
+    # A checkout that is no extension shares the backend's own folder with `python -m backend models`.
+    root = {} if preferences() is None else {MODELS_VARIABLE: str(models_folder())}
+    return root | own | given
 
 
 def jobs_folder() -> Path:
