@@ -17,7 +17,7 @@ from .face.style import Reshape, Style, Viseme
 from .scene import Avatar
 from .vrm import setup
 
-_kept: tuple[tuple, Reshape] | None = None  # of the avatar whose sliders were moved last
+_kept: tuple[tuple, Reshape] | None = None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's
 
 
 def _changed(viseme: PropertyGroup, _context) -> None:
@@ -99,7 +99,8 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     faceless = avatar.record.faceless
     if faceless is None or avatar.armature is None:
         return None
-    key = (avatar.mesh.data.as_pointer(), len(avatar.mesh.data.vertices), avatar.record.mouth_interior, repr(scene.read_face(avatar)))
+    mesh = avatar.mesh.data
+    key = (mesh.name, mesh.as_pointer(), len(mesh.vertices), avatar.record.mouth_interior, repr(scene.read_face(avatar)))
     if _kept and _kept[0] == key:
         return _kept[1]
     slots = [SimpleNamespace(material=material) for material in faceless.materials]
@@ -117,25 +118,13 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     return built.reshape
 
 
-def forget() -> None:
-    """What is kept of an avatar; another file may have other data in the same place."""
-    global _kept
-    _kept = None
-
-
-@bpy.app.handlers.persistent
-def _on_load(*_args) -> None:
-    forget()
-
-
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.app.handlers.load_pre.append(_on_load)
 
 
 def unregister() -> None:
-    forget()
-    bpy.app.handlers.load_pre.remove(_on_load)
+    global _kept
+    _kept = None
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

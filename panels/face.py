@@ -56,6 +56,10 @@ class _OfFace(SidebarPanel):
     bl_parent_id = "AVATARFORGE_PT_face"
     bl_options = {"DEFAULT_CLOSED"}
 
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return scene.find_avatar(context) is not None
+
 
 class AVATARFORGE_PT_visemes(_OfFace, Panel):
     bl_idname = "AVATARFORGE_PT_visemes"
