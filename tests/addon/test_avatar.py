@@ -135,6 +135,14 @@ def test_a_mouth_marker_off_the_face_costs_nothing(avatar, addon, bpy):
     assert len(avatar.mesh.data.vertices) <= count and avatar.armature.name in bpy.data.objects
 
 
+def test_a_run_of_its_own_goes_on_without_a_face_where_the_mouth_is_marked_beside_it(bpy, addon, picture, tmp_path):
+    workflow = addon("workflow")
+    request = workflow.Request(picture, vrm=tmp_path / "faceless.vrm", markers={"face": {"mouth": [5, 900]}})
+    made = run(addon, workflow.make_avatar(bpy.context, request))
+    assert made.vrm.exists() and made.avatar.mesh.data.shape_keys is None
+    assert next(w["message"] for w in made.warnings if w["code"] == "no_face").endswith(".")
+
+
 def test_the_sheet_shows_every_state(made, bpy):
     image = bpy.data.images.load(str(made.sheet))
     width, height = image.size
