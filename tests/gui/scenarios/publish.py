@@ -95,6 +95,7 @@ def drive(g):
 
     blend = str(SHARED / "files/published.blend")
     bpy.ops.wm.save_as_mainfile(filepath=blend)
+    yield 0.5  # Blender notes a moment later that nothing is unsaved
     card = [(entry.name, entry.status, entry.figure) for entry in record().checks]
     yield from open_blend(g, blend)
     yield from sidebar(g)
