@@ -10,7 +10,7 @@ from ..rig_checks import POSES, Rigged, pose, rotation, t_pose
 from .skeleton import CHAINS, Skeleton
 from .territory import LEFT_LEG, PARTS, RIGHT_LEG, TORSO, apart
 
-TAUT = 2.6  # times its rest length, an edge that needs relief
+TAUT, TORN = 2.6, 4.0  # times its rest length, an edge that needs relief, and one that looks torn
 ROUNDS, RINGS, STEPS = 5, 5, 12  # of relief; of neighbours that give way; of averaging in each round
 
 
@@ -28,10 +28,13 @@ def relieve(weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, sk
     members = _members(skeleton.names)
     mixed = weights.copy()  # what averaging makes of the weights, legs not yet apart
     eased = np.zeros(len(vertices), bool)
-    for _ in range(ROUNDS):
-        taut = _taut(weights, vertices, triangles, edges, skeleton)
-        if not taut.any():
-            return
+    best, least = weights.copy(), None
+    for round_ in range(ROUNDS + 1):
+        taut, torn = _taut(weights, vertices, triangles, edges, skeleton)
+        if least is None or torn < least:  # averaging may also bring what tears elsewhere: the best state counts
+            best, least = weights.copy(), torn
+        if round_ == ROUNDS or not taut.any():
+            break
         for _ in range(RINGS):
             taut = taut | (near @ taut > 0)
         rows = np.flatnonzero(taut)
@@ -41,22 +44,28 @@ def relieve(weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, sk
         mixed[rows] = _with_shares(mixed[rows], _limbs_apart(mixed[rows] @ members.T), members)
         eased |= taut
         weights[eased] = _with_shares(mixed[eased], _legs_apart(mixed[eased] @ members.T), members)
+    weights[:] = best
 
 
-def _taut(weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, edges: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(V,) ends of edges that some usual pose stretches too much."""
+def _taut(
+    weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, edges: np.ndarray, skeleton: Skeleton
+) -> tuple[np.ndarray, int]:
+    """(V,) ends of edges that some usual pose stretches too much, and how many the worst pose tears."""
     heads, tails = (np.array(list(points.values())) for points in (skeleton.heads, skeleton.tails))
     rig = t_pose(Rigged(vertices, triangles, heads, tails, skeleton.parent_indices(), skeleton.names, weights))
 
     def lengths(points: np.ndarray) -> np.ndarray:
         return np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
 
-    before = np.maximum(lengths(rig.vertices), 0.3 * np.median(lengths(rig.vertices)))
-    found = np.zeros(len(vertices), bool)
+    rest = lengths(rig.vertices)
+    before = np.maximum(rest, 0.3 * np.median(rest))
+    found, torn = np.zeros(len(vertices), bool), 0
     for turns in POSES.values():
         posed, _, _ = pose(rig, {bone: rotation(degrees) for bone, degrees in turns.items()})
-        found[edges[lengths(posed) > TAUT * before]] = True
-    return found
+        after = lengths(posed)
+        found[edges[after > TAUT * before]] = True
+        torn = max(torn, int((after > TORN * np.maximum(rest, 1e-5)).sum()))
+    return found, torn
 
 
 def _members(names: list[str]) -> np.ndarray:
