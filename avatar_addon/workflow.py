@@ -291,9 +291,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar))
     avatar.record.faceless = _set_aside(avatar.mesh)
-    result.mesh.materials = [
-        _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
-    ]
+    result.mesh.materials = [_mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials]
     mesh_data.set_mesh(avatar.mesh, result.mesh)
     scene.store_face(avatar, result.landmarks)
     scene.add_warnings(avatar, result.warnings)

@@ -48,7 +48,9 @@ class Engines:
         engine = self._load(name)
         if reason := _reason(engine):
             raise BackendError(
-                "engine_unavailable", f"The engine {name!r} cannot run: {reason}", "Choose another engine, or get what it needs in the preferences."
+                "engine_unavailable",
+                f"The engine {name!r} cannot run: {reason}",
+                "Choose another engine, or get what it needs in the preferences.",
             )
         return engine
 
