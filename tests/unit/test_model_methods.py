@@ -109,6 +109,7 @@ def test_a_network_that_hangs_can_be_interrupted(tiny, hub, tmp_path):
     request = tiny.send("download_model", name="tiny")
     until_half(tmp_path)
     tiny.send("cancel", request)
+    tiny.wait_until_read(request)  # an interrupt that nobody has asked for is ignored
     begun = time.monotonic()
     tiny.process.send_signal(signal.SIGINT)  # as the add-on does to a job that does not hear
     assert tiny.answer(request)[0]["error"]["code"] == "cancelled"
