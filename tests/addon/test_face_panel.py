@@ -162,7 +162,8 @@ def test_a_wav_file_is_spoken_along(avatar, bpy, tmp_path):
     loud, quiet = what_moves(avatar, bpy, [scene.frame_start + 0.8 * rate, scene.frame_start + 1.9 * rate])
     assert loud.sum() > 0.4 and quiet.sum() < 0.05
     editor = scene.sequence_editor
-    assert len(editor.sequences_all if hasattr(editor, "sequences_all") else editor.strips_all) == 1
+    strips = editor.sequences_all if hasattr(editor, "sequences_all") else editor.strips_all
+    assert len(strips) == bpy.app.build_options.audaspace  # without a sound system the lips move silently
     bpy.ops.avatar_forge.stop_speaking()
     assert not bpy.data.sounds and not bpy.data.actions
     (tmp_path / "b.wav").write_text("no sound")
