@@ -9,7 +9,7 @@ export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 .PHONY: demo avatar test test-unit test-addon test-records verify-trellis lint e2e gui extension clean env-backend env-bpy env-servers verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
-	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo
+	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
 	@echo
 	@echo "Look at build/demo/companion.sheet.png; the avatar is build/demo/companion.vrm."
 

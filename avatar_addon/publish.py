@@ -85,6 +85,8 @@ def record(avatar: Avatar, files: dict[str, Path], report: report_card.Report, t
     yield Stage("record", span[0], "Keeping a record of the run")
     made = avatar.record
     story = json.loads(made.story or "{}")
+    parameters = story.get("parameters", {})
+    parameters["engine_options"] = {**story.get("settings", {}), **parameters.get("engine_options", {})}
     picture, raw = Path(made.picture), _raw_mesh(avatar)
     if not picture.is_file():
         raise AvatarError(
@@ -104,7 +106,8 @@ def record(avatar: Avatar, files: dict[str, Path], report: report_card.Report, t
             tracking_uri=target.tracking_uri,
             warnings=[{"code": warning.code, "message": warning.message} for warning in made.warnings],
             versions=versions(),
-            **{key: story.get(key, {}) for key in ("parameters", "weights", "seconds", "metrics")},
+            parameters=parameters,
+            **{key: story.get(key, {}) for key in ("weights", "seconds", "metrics")},
         )
         result = yield Wait(job, *span)
     made.recorded = str(result["run_folder"])

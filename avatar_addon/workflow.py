@@ -191,7 +191,7 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     record = avatar.record
     record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
     record.picture, record.engine, record.seed, record.label = str(request.picture), request.engine, request.seed, result["label"]
-    _tell(avatar, parameters=request.parameters(), weights=result.get("weights") or {})
+    _tell(avatar, parameters=request.parameters(), weights=result.get("weights") or {}, settings=result.get("settings") or {})
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     if metrics is not None:

@@ -29,6 +29,7 @@ class GeneratedMesh:
 
     landmarks: {"joints": {vrm bone: [x, y, z]}, "face": see backend.image.face} in the GLB's coordinates, or {} if unknown.
     warnings: [{"code": str, "message": one sentence}]. weights: {file: SHA-256} of the model it was made with, {} without one.
+    settings: the engine's options as they were used, those that nobody gave included, so that a receipt tells all.
     """
 
     mesh: Path
@@ -37,6 +38,7 @@ class GeneratedMesh:
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,13 +54,17 @@ class RigRequest:
 
 @dataclass
 class Rig:
-    """A rig.npz (see docs/architecture.md), and `humanoid`: VRM bone name -> joint name where the rigger knows it."""
+    """A rig.npz (see docs/architecture.md), and `humanoid`: VRM bone name -> joint name where the rigger knows it.
+
+    weights: {file: SHA-256} of the model, {} without one.
+    """
 
     rig: Path
     label: str
     humanoid: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)
 
 
 class Generator(Protocol):

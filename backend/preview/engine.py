@@ -58,7 +58,7 @@ class PreviewGenerator:
             "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
         }
         clock.lap("write_s")
-        return GeneratedMesh(path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings)
+        return GeneratedMesh(path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings, settings=options)
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:

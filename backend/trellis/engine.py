@@ -18,7 +18,7 @@ from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..errors import BackendError
 
 if TYPE_CHECKING:
-    from .pipeline import Result, TrellisPipeline
+    from .pipeline import Result, Settings, TrellisPipeline
 
 # A checkpoint folder of the published layout (pipeline.json, ckpts/) to use instead of the downloaded model.
 VARIABLE = "AVATAR_FORGE_TRELLIS"
@@ -79,7 +79,7 @@ class TrellisGenerator:
         pictures = [prepare(path) for path in [request.picture, *options["pictures"]]]
         settings = pipeline.settings(request.seed, {name: value for name, value in options.items() if value is not None})
         result = pipeline.run(pictures, settings, clock.part(*NETWORKS))
-        return self._finish(result, options, request.out_dir, clock)
+        return self._finish(result, options, settings, request.out_dir, clock)
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> TrellisPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
@@ -98,7 +98,7 @@ class TrellisGenerator:
             self._made_from, self._digests = made_from, digests
         return self._pipeline
 
-    def _finish(self, result: Result, options: dict[str, Any], out_dir: Path, clock: StageClock) -> GeneratedMesh:
+    def _finish(self, result: Result, options: dict[str, Any], settings: Settings, out_dir: Path, clock: StageClock) -> GeneratedMesh:
         from ..mesh.bake import GaussianCloud
         from ..mesh.glb import write_glb
         from .finish import finish
@@ -114,7 +114,13 @@ class TrellisGenerator:
         path = write_glb(out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture)
         metrics |= {"vertex_count": len(made.vertices), "face_count": len(made.triangles), "texture_resolution": options["texture_size"]}
         all_metrics = {name: float(value) for name, value in metrics.items()} | clock.seconds()
-        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._digests)
+        used = {name: options[name] for name in ("preset", "faces", "texture_size", "height")} | {
+            "structure_steps": settings.structure.steps,
+            "structure_cfg": settings.structure.cfg_strength,
+            "latent_steps": settings.latent.steps,
+            "latent_cfg": settings.latent.cfg_strength,
+        }
+        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._digests, settings=used)
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:

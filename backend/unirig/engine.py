@@ -78,6 +78,7 @@ class UniRigRigger:
             result.humanoid,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
             _warnings(result, options["class"]),
+            {} if os.environ.get(VARIABLE) else models.digests("unirig"),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:

@@ -61,7 +61,8 @@ def test_a_run_folder_has_everything(avatar, addon, run, tmp_path, made):
     receipt = json.loads((folder / "receipt.json").read_text())
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert {"reference.png", "companion.vrm", "companion_rigged.glb", "previews/companion_sheet.png", "request.json"} <= there
-    assert receipt["parameters"]["engine"] == "preview" and receipt["report"]["counts"]["FAIL"] == 0
+    assert receipt["parameters"]["engine"] == "preview" and receipt["parameters"]["engine_options"]["texture_size"] == 1024
+    assert receipt["report"]["counts"]["FAIL"] == 0
     assert {"generate", "rig", "export"} <= receipt["seconds"].keys() and receipt["versions"]["blender"]
     assert run(publish.run_address(avatar)).startswith("file:")
 
