@@ -24,7 +24,7 @@ test-unit: env-backend
 test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blender
 	$(BLENDER) -m pytest tests/addon
 
-test-records: env-backend env-servers  ## Records and promotion against a real MLflow and real S3 servers
+test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
 
 verify-trellis: env-backend  ## make verify-trellis DIR=folder: the self-test of TRELLIS' networks on any folder of golden vectors

@@ -58,6 +58,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
     parser.add_argument("--no-sheet", action="store_true", help="no contact sheet")
     parser.add_argument("--no-record", action="store_true", help="no run folder, nothing for MLflow")
+    bucket = parser.add_argument_group(
+        "promotion", "Puts every avatar without a failed check into a bucket; keys come from the environment."
+    )
+    bucket.add_argument("--bucket", default="", help="S3 bucket, as NAME-v1.vrm and so on")
+    bucket.add_argument("--endpoint", default="", help="address of an S3-compatible server; empty: Amazon's")
+    bucket.add_argument("--prefix", default="", help="put in front of the model's name")
+    bucket.add_argument("--profile", default="", help="of ~/.aws/credentials")
+    bucket.add_argument("--region", default="")
     parser.add_argument("--again", action="store_true", help="make avatars again that are there already")
     return parser.parse_args(arguments)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import bpy
 
-from . import session, workflow
+from . import publish, session, workflow
 from .errors import AvatarError
 from .locks import hold
 from .receipt import make_receipt, write_json
@@ -79,6 +79,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
             made = task.wait(_Printer(name))
             files = {"vrm": vrm} | ({"sheet": sheet} if made.sheet else {})
             write_json(receipt, _receipt(request, made, task, files))
+            promoted = _promoted(options, made, name) if options.bucket else ""
     except AvatarError as error:
         print(f"{name}: {error}", file=sys.stderr, flush=True)
         return Row(name, "failed", time.perf_counter() - started, str(error))
@@ -98,8 +99,21 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         f", {counts[s]} {w}" for s, w in (("WARN", "to look at"), ("FAIL", "failed")) if counts[s]
     )
     return Row(
-        name, "made", time.perf_counter() - started, vrm.name + card + ("" if not made.warnings else f", {len(made.warnings)} notes")
+        name,
+        "made",
+        time.perf_counter() - started,
+        vrm.name + promoted + card + ("" if not made.warnings else f", {len(made.warnings)} notes"),
     )
+
+
+def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> str:
+    """Promotes an avatar that was just made; what the summary says of it. Raises AvatarError."""
+    target = publish.Target(options.bucket, options.endpoint, options.prefix, options.profile, options.region)
+    if not publish.may_reach(target):
+        raise AvatarError("Blender may not use the internet, so nothing was promoted; start it with --online-mode.", "offline")
+    steps = publish.promote(made.avatar, publish.model_name(made.avatar), target, version=options.vrm)
+    entry = Task(f"Promote {name}", steps, session.worker).wait(_Printer(name))
+    return f", promoted as {entry['key']}"
 
 
 def _receipt(request: workflow.Request, made: workflow.Made, task: Task, files: dict[str, Path]) -> dict:

@@ -132,3 +132,17 @@ def test_a_killed_upload_leaves_no_object_and_goes_on(env, seaweed, bucket, tmp_
     assert wrong.returncode == 1 and wrong.stderr.count("\n") <= 12 and "access key" in wrong.stderr and "Traceback" not in wrong.stderr
     said += [wrong.stderr, *(path.read_text() for path in (tmp_path / "data").rglob("*.json"))]
     assert not any(secret in text for text in said for secret in (SECRET, KEY, "another-secret"))
+
+
+def test_a_batch_promotes_what_it_makes(seaweed, bucket, tmp_path):
+    """The whole way in one command: picture, avatar, report, run folder, bucket."""
+    blender = ROOT / ".venv" / "bpy-4.5.15" / "bin" / "python"
+    if not blender.exists():
+        pytest.skip("needs the environment with bpy: make env-bpy")
+    command = [blender, ROOT / "avatar_addon/batch.py", "--", ROOT / "examples/companion.png", "--out", tmp_path / "out", "--no-sheet"]
+    command += ["--bucket", bucket, "--endpoint", seaweed, "--name", "Ada Two"]
+    environment = os.environ | {"AVATAR_FORGE_RUNS": str(tmp_path / "runs"), "AVATAR_FORGE_BACKEND_PYTHON": sys.executable}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0 and "promoted as ada-two-v1.vrm" in ended.stdout, ended.stdout + ended.stderr
+    assert {entry["Key"] for entry in client(seaweed).list_objects_v2(Bucket=bucket)["Contents"]} >= {"ada-two-v1.vrm", "index.json"}
+    assert SECRET not in ended.stdout + ended.stderr
