@@ -2,9 +2,9 @@
 """Registers the layers bottom up, and unregisters them top down."""
 
 from . import operators, panels
-from .avatar_addon import preferences, properties
+from .avatar_addon import preferences, properties, translation
 
-MODULES = (preferences, properties, operators, panels)
+MODULES = (translation, preferences, properties, operators, panels)
 
 
 def register() -> None:

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A table of translations whose texts may have gaps for values: "Wrote {}" fits "Wrote hero.vrm". No bpy."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+FEW = 3  # letters; a pattern with no more of its own fits what it does not mean
+
+
+class Phrases:
+    """table: English text -> translation; a value is {} in both, or {0}, {1} where the other language needs another order."""
+
+    def __init__(self, table: dict[str, str]) -> None:
+        self.table = {text: other for text, other in table.items() if other}
+
+    def translate(self, text: str) -> str:
+        """The translation; a text of several sentences is translated sentence by sentence, and stays where nothing fits."""
+        if (whole := self._one(text)) is not None:
+            return whole
+        sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", text)  # an error is what went wrong and what to do next, each with its own pattern
+        parts = [self._one(sentence) for sentence in sentences]
+        return "".join(part or sentence for part, sentence in zip(parts, sentences, strict=True)) if any(parts) else text
+
+    def _one(self, text: str) -> str | None:
+        if text in self.table:
+            return self.table[text]
+        for pattern, other in self._patterns:
+            if values := pattern.fullmatch(text):
+                return _fill(other, [self.table.get(value) or value for value in values.groups()])
+        return None
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
+        """Those with the most words of their own first."""
+        gaps = [text for text in self.table if "{}" in text and len(text.replace("{}", "").strip()) > FEW]
+        gaps.sort(key=lambda text: -len(text.replace("{}", "")))
+        return [(re.compile("(.*?)".join(map(re.escape, text.split("{}"))), re.DOTALL), self.table[text]) for text in gaps]
+
+
+def _fill(template: str, values: list[str]) -> str:
+    following = iter(values)
+    return re.sub(r"\{(\d?)\}", lambda gap: values[int(gap[1])] if gap[1] else next(following), template)

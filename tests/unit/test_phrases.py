@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences with values in them are translated as well, in the other language's order."""
+
+import pytest
+
+from avatar_addon.phrases import Phrases
+
+TABLE = {
+    "Wrote {}": "{}を書き出しました",
+    "The {} of {} is missing.": "{1}の{0}がありません。",
+    "The {} of {} is missing from {}.": "{2}に{1}の{0}がありません。",
+    "mouth": "口",
+    "Choose another.": "別のものを選んでください。",
+    "{}: {}": "{}：{}",
+    "Not done": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "translated"),
+    [
+        ("Wrote hero.vrm", "hero.vrmを書き出しました"),
+        ("The mouth of Ann is missing.", "Annの口がありません。"),
+        ("The mouth of Ann is missing from it.", "itにAnnの口がありません。"),
+        ("The mouth of Ann is missing. Choose another.", "Annの口がありません。別のものを選んでください。"),
+        ("Nobody knows. Choose another.", "Nobody knows.別のものを選んでください。"),
+        ("hips: bone", "hips: bone"),  # two words with a colon are too little to go by
+        ("Not done", "Not done"),
+    ],
+)
+def test_translation(text, translated):
+    assert Phrases(TABLE).translate(text) == translated

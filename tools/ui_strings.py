@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts that a user may read, as the sources have them, against the translations in avatar_addon/translations/.
+
+    python tools/ui_strings.py            what is missing, stale or has other gaps than the English text; exit status 1 if anything is
+    python tools/ui_strings.py --update   adds what is missing with an empty translation, drops what is stale
+
+An f-string counts as its text with {} for each value: "Wrote {path}" is "Wrote {}".
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = ROOT / "avatar_addon/translations"
+FOLDERS = ("panels", "operators", "avatar_addon", "backend")
+# The console's, and what programs read instead of people.
+SILENT = (
+    "avatar_addon/batch.py",
+    "avatar_addon/batch_run.py",
+    "avatar_addon/remote/",
+    "avatar_addon/face/names.py",
+    "avatar_addon/humanoid/names.py",
+)
+ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
+TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
+SPOKEN = {"text", "name", "description", "title", "heading", "placeholder", "message"}  # keyword arguments that a user reads
+SINGLE = re.compile(r"[A-Z][a-z]+")  # a word that may be an identifier as well
+PHRASE = re.compile(r"[A-Z{'][^\n]* [^\n]*")
+
+
+def text_of(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return None
+
+
+def _positions(tree: ast.Module) -> tuple[set[int], set[int]]:
+    """ids of nodes that are no texts (docstrings, parts of f-strings), and of those that surely are."""
+    silent, spoken = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body and isinstance(node.body[0], ast.Expr):
+            silent.add(id(node.body[0].value))
+        elif isinstance(node, ast.JoinedStr):
+            silent |= {id(part) for part in node.values}
+        elif isinstance(node, ast.keyword) and node.arg in SPOKEN:
+            spoken |= {id(inner) for inner in ast.walk(node.value)}
+        elif isinstance(node, ast.keyword) and node.arg == "items":
+            entries = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else []
+            spoken |= {id(part) for entry in entries if isinstance(entry, ast.Tuple) for part in entry.elts[1:3]}
+        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in ("bl_label", "bl_description") for t in node.targets):
+            spoken.add(id(node.value))
+    return silent, spoken
+
+
+def texts_in(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    silent, spoken = _positions(tree)
+    for node in ast.walk(tree):
+        text = text_of(node) if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in silent else None
+        if not text or not re.search("[a-z]{2}", text) or re.fullmatch(r"(\{\}|\W)*", text):
+            continue
+        if id(node) in spoken or PHRASE.fullmatch(text) or (path.parent.name == "panels" and SINGLE.fullmatch(text)):
+            yield text
+
+
+def told_in(path: Path) -> Iterator[str]:
+    """What an engine tells the user: arguments of BackendError, of progress callbacks, messages and hints of warnings."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        told: list[ast.expr] = []
+        if isinstance(node, ast.Call) and TELLING.search(ast.unparse(node.func)):
+            told = node.args + [keyword.value for keyword in node.keywords]
+        elif isinstance(node, ast.Dict):
+            told = [
+                v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant) and k.value in ("message", "hint")
+            ]
+        for value in told:
+            text = text_of(value)
+            if text and PHRASE.fullmatch(text):
+                yield text
+
+
+def all_texts() -> set[str]:
+    texts: set[str] = set()
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(SILENT):
+                texts |= set(told_in(path) if name.startswith(ENGINES) else texts_in(path))
+    return texts
+
+
+def problems(table: dict[str, str], texts: set[str]) -> list[str]:
+    return (
+        [f"not translated: {text}" for text in sorted(texts) if not table.get(text)]
+        + [f"no longer there: {text}" for text in sorted(table.keys() - texts)]
+        + [f"other gaps: {text}" for text, other in table.items() if other and text.count("{}") != len(re.findall(r"\{\d?\}", other))]
+    )
+
+
+def main() -> int:
+    texts, found = all_texts(), 0
+    for path in sorted(TABLES.glob("*.json")):
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if "--update" in sys.argv:
+            table = {text: table.get(text, "") for text in sorted(texts)}
+            path.write_text(json.dumps(table, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        lines = [f"{path.stem}: {line}" for line in problems(table, texts)]
+        print("\n".join(lines) if lines else f"{path.stem}: {len(table)} texts, all translated")
+        found += len(lines)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
