@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import AvatarError
 
+LONGEST_REQUEST = 4 << 20  # bytes
 LONGEST_REPLY = 1_000_000  # bytes; the servers parse a reply again at every 8 KiB of it
 TOO_LONG = "The answer is {size} bytes long and the socket carries {limit}; ask for less: filter, print or list only a part of it."
 
@@ -37,20 +38,27 @@ class Command:
     name: str
     run: Callable[..., Any]
     mutates: bool  # changes the file: one undo step
+    longest: int  # bytes of a request
     signature: inspect.Signature
 
 
 COMMANDS: dict[str, Command] = {}
 
 
-def command(name: str, *, mutates: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def command(name: str, *, mutates: bool = False, longest: int = LONGEST_REQUEST) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares a handler. It takes keyword parameters, each of which may be None, and returns what JSON can carry."""
 
     def declare(run: Callable[..., Any]) -> Callable[..., Any]:
-        COMMANDS[name] = Command(name, run, mutates, inspect.signature(run))
+        COMMANDS[name] = Command(name, run, mutates, longest, inspect.signature(run))
         return run
 
     return declare
+
+
+def longest_request(name: str) -> int:
+    """Bytes that a request may have; name: "" while it is not known."""
+    known = COMMANDS.get(name)
+    return known.longest if known else LONGEST_REQUEST
 
 
 def success(result: Any) -> dict:
