@@ -88,6 +88,7 @@ class Client:
     last: str = ""  # the command it sent last
     asked: int = 0
     closed: bool = False
+    queued: bool = False  # among those whose turn comes
     waiting: deque[Request] = field(default_factory=deque)
     running: Request | None = None
     outbox: bytearray = field(default_factory=bytearray)
@@ -110,6 +111,7 @@ class Server:
         self._token = token
         self._clients: list[Client] = []
         self._ready: deque[Client] = deque()  # with a request that may run
+        self._dead: list[Client] = []  # for the thread to close
         self._change = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -153,7 +155,8 @@ class Server:
             while True:
                 while self._ready:
                     client = self._ready.popleft()
-                    if client.waiting and not client.closed:
+                    client.queued = False
+                    if client.waiting and client.running is None:
                         request = client.running = client.waiting.popleft()
                         self._current = request.name, time.monotonic()
                         return request
@@ -174,7 +177,7 @@ class Server:
             client.running = None
             self._send(client, payload)
             self._settle(client)
-            more = client.events != self._wanted(client) or client.closed
+            more = client.closed or client.events != self._wanted(client)
         if more:
             self._wake()
 
@@ -193,13 +196,15 @@ class Server:
                         self._serve(key.data, mask)
                 with self._change:
                     self._look_at_clocks()
-                    for client in list(self._clients):
+                    for client in self._clients:
                         self._watch(client)
+                    self._bury()
                     self._watch_listener()
         finally:
             with self._change:
                 for client in list(self._clients):
                     self._close(client)
+                self._bury()
             for sock in (self._listener, self._wake_in, self._wake_out):
                 sock.close()
             self._selector.close()
@@ -227,9 +232,15 @@ class Server:
             self._clients.append(client)
             self.changes += 1
             if len(self._clients) > MOST_CLIENTS:
-                self._turn_away(client, f"{MOST_CLIENTS} clients are connected already; close one of them.")
+                silent = next((other for other in self._clients[:-1] if not other.asked), None)
+                if silent:
+                    self._close(silent)
+                else:
+                    self._turn_away(client, f"{MOST_CLIENTS} clients are connected already; close one of them.")
 
     def _serve(self, client: Client, mask: int) -> None:
+        if client.closed:
+            return
         if mask & selectors.EVENT_WRITE:
             with self._change:
                 self._send(client, b"")
@@ -244,12 +255,12 @@ class Server:
             with self._change:
                 self._close(client)
             return
-        if client.closing:
-            return  # read, so that its refusal arrives before the connection's end
         if not data:
             with self._change:
                 self._has_ended(client)
             return
+        if client.closing:
+            return  # read, so that its refusal arrives before the connection's end
         try:
             messages = client.decoder.feed(data)
         except framing.Malformed as problem:
@@ -284,9 +295,10 @@ class Server:
         """It closed its sending side. What it asked just before is still answered: that is how one-shot clients do it (`nc -N`)."""
         client.ended = True
         newest = client.waiting[-1] if client.waiting else client.running
+        if newest is None and client.outbox and not client.closing:
+            return
         if newest is None or time.monotonic() - newest.since > GIVEN_UP:
             self._close(client)
-        client.closing = client.closing or not (client.waiting or client.running)
 
     def _turn_away(self, client: Client, sentence: str, kind: str = "") -> None:
         """One sentence in the peer's own language, then the end; what it had asked before is dropped."""
@@ -313,10 +325,11 @@ class Server:
             return
         if client.outbox:
             client.deadline = client.deadline or time.monotonic() + MESSAGE_SECONDS
-        elif client.waiting and client.running is None:
+        elif client.running is None and client.waiting and not client.queued:
+            client.queued = True
             self._ready.append(client)
             self._change.notify_all()
-        elif client.ended and client.running is None:
+        elif client.ended and client.running is None and not client.waiting:
             self._close(client)
 
     def _send(self, client: Client, payload: bytes) -> None:
@@ -340,8 +353,8 @@ class Server:
         return events
 
     def _watch(self, client: Client) -> None:
-        wanted = 0 if client.closed else self._wanted(client)
-        if wanted == client.events or client.closed:
+        wanted = self._wanted(client)
+        if wanted == client.events:
             return
         if not wanted:
             self._selector.unregister(client.sock)
@@ -382,13 +395,17 @@ class Server:
         client.closed = True
         client.waiting.clear()
         client.outbox.clear()
-        if client.events:
-            with contextlib.suppress(KeyError, ValueError, OSError):
-                self._selector.unregister(client.sock)
-            client.events = 0
-        client.sock.close()
         self._clients.remove(client)
+        self._dead.append(client)
         self.changes += 1
+
+    def _bury(self) -> None:
+        """On the thread alone: a selector does not like sockets that vanish while it waits."""
+        for client in self._dead:
+            if client.events:
+                self._selector.unregister(client.sock)
+            client.sock.close()
+        self._dead.clear()
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
