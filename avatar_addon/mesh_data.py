@@ -30,7 +30,7 @@ def read_mesh(obj: bpy.types.Object, shape_keys: bool = False) -> SkinnedMesh:
         groups=[group.name for group in obj.vertex_groups],
     )
     if data.groups:
-        data.weights = _read_weights(mesh, len(data.groups))
+        data.weights = read_weights(mesh, len(data.groups))
     if shape_keys and mesh.shape_keys:
         basis = _coordinates(mesh.shape_keys.reference_key.data, obj)
         keys = [key for key in mesh.shape_keys.key_blocks if key != mesh.shape_keys.reference_key]
@@ -112,7 +112,8 @@ def _write_weights(mesh: bpy.types.Mesh, weights: np.ndarray) -> None:
     bm.free()
 
 
-def _read_weights(mesh: bpy.types.Mesh, groups: int) -> np.ndarray:
+def read_weights(mesh: bpy.types.Mesh, groups: int) -> np.ndarray:
+    """(V, groups) float32, as they are painted."""
     weights = np.zeros((len(mesh.vertices), groups), np.float32)
     entries = [(v.index, g.group, g.weight) for v in mesh.vertices for g in v.groups]
     if entries:

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import mesh_data
 from .errors import AvatarError
+from .humanoid import rest
 from .humanoid.armature import Bones, make_armature, read_bones
 from .vrm import addon as vrm_addon
 from .vrm import setup
@@ -53,7 +54,7 @@ def export_glb(avatar: Avatar, path: Path) -> Path:
         with contextlib.redirect_stdout(io.StringIO()):
             bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True, export_morph=False, export_animations=False)
     except RuntimeError as error:
-        raise AvatarError(f"The rigged mesh could not be written ({_last_line(error)}); free some space and try again.", "files") from error
+        raise AvatarError(f"The rigged mesh could not be written ({last_line(error)}); free some space and try again.", "files") from error
     finally:
         for obj in layer.objects:
             obj.select_set(obj in selected)
@@ -90,7 +91,7 @@ def import_mesh(path: Path, name: str, context: bpy.types.Context) -> bpy.types.
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except (RuntimeError, AttributeError) as error:
         raise AvatarError(
-            f"The mesh {path.name} cannot be imported ({_last_line(error)}); check that Blender's glTF add-on is on.", "import"
+            f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on is on.", "import"
         ) from error
     new = [obj for obj in bpy.data.objects if obj not in before]
     parts = [mesh_data.read_mesh(obj) for obj in new if obj.type == "MESH"]
@@ -184,7 +185,7 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
     if len(arrays["weight"]) != len(mesh.vertices):
         raise AvatarError("The rig does not fit the mesh, which was changed meanwhile; rig it again.", "rig_mismatch")
     bones = Bones(arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"]))
-    data = mesh_data.read_mesh(avatar.mesh)
+    data = mesh_data.read_mesh(avatar.mesh, shape_keys=True)
     data.groups = bones.names
     data.weights = np.zeros((len(data.vertices), len(bones.names)), np.float32)
     np.add.at(data.weights, (np.arange(len(data.vertices))[:, None], arrays["weight_joint"]), arrays["weight"])
@@ -272,16 +273,17 @@ def add_warnings(avatar: Avatar, warnings: list[dict[str, str]]) -> None:
             entry.code, entry.message = warning["code"], warning["message"]
 
 
-def is_t_pose(avatar: Avatar, tolerance: float = 5.0) -> bool:
-    """Whether both upper arms lie along X at rest, within `tolerance` degrees; by the bones' VRM names."""
-    bones = avatar.armature.data.bones
-    known = has_vrm(avatar)
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        name = f"{side}UpperArm"
+def is_t_pose(avatar: Avatar, tolerance: float = 2.0) -> bool:
+    """Whether arms and legs lie as the T-pose has them at rest, within `tolerance` degrees; by the bones' VRM names."""
+    bones, known = avatar.armature.data.bones, has_vrm(avatar)
+    joints = {}
+    for name in (*rest.LIMB_BONES, "hips", "head"):
         bone = bones.get((known and setup.get_bone(avatar.armature, name)) or name)
-        if bone is None or sign * (bone.tail_local - bone.head_local).normalized().x < np.cos(np.radians(tolerance)):
-            return False
-    return True
+        if bone:
+            joints[name] = np.array(bone.head_local)
+    names, points = list(joints), np.array(list(joints.values())).reshape(-1, 3)
+    off = rest.off_t_pose(points @ rest.body_frame(points, names).T, names)
+    return {"leftUpperArm", "rightUpperArm"} <= off.keys() and max(off.values()) <= tolerance
 
 
 def has_vrm(avatar: Avatar) -> bool:
@@ -294,6 +296,13 @@ def is_set_up(avatar: Avatar) -> bool:
     return has_vrm(avatar) and vrm_addon.extension(avatar.armature).vrm1.meta.thumbnail_image is not None
 
 
-def _last_line(error: BaseException) -> str:
+def object_mode() -> None:
+    active = bpy.context.view_layer.objects.active
+    if active and active.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def last_line(error: BaseException) -> str:
+    """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__

@@ -13,12 +13,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import face_live, jobs, mesh_data, publish, render, scene, session
+from . import face_live, jobs, mesh_data, pose_bake, publish, render, scene, session
 from .errors import AvatarError
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
-from .humanoid import rest
-from .humanoid.armature import Bones, match_armature, move_bones, read_bones
+from .humanoid.armature import match_armature
 from .humanoid.table import BONES, humanoid_problems
 from .scene import Avatar
 from .tasks import Stage, Steps, Wait
@@ -249,34 +248,15 @@ def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:
     setup.set_humanoid(avatar.armature, assigned)
 
 
-def pose(avatar: Avatar) -> None:
-    """Bakes the T-pose into mesh and rest pose: arms along X, legs straight, feet on the ground. Raises AvatarError."""
+def pose(avatar: Avatar) -> list[str]:
+    """Makes the T-pose the rest pose: arms along X, legs straight, feet on the ground; the face and all shape keys come along.
+
+    Returns sentences on what the user should know. Raises AvatarError.
+    """
     _need_rig(avatar)
     _object_mode()
-    restore_faceless(avatar)
-    humanoid = {bone: name for name, bone in setup.get_humanoid(avatar.armature).items()}
-    bones, data = read_bones(avatar.armature), mesh_data.read_mesh(avatar.mesh)
-    columns = [data.groups.index(name) if name in data.groups else -1 for name in bones.names]
-    weights = np.zeros((len(data.vertices), len(columns)), np.float32)
-    for k, column in enumerate(columns):
-        if column >= 0:
-            weights[:, k] = data.weights[:, column]
-    names = [humanoid.get(name, name) for name in bones.names]
-    vertices, heads, tails = rest.bake_pose(
-        data.vertices, data.triangles, weights, bones.heads, bones.tails, np.array(bones.parents), names
-    )
-    if "head" in names:
-        k = names.index("head")
-        _move_face(avatar, heads[k] - bones.heads[k])
-    data.vertices = vertices
-    move_bones(avatar.armature, Bones(bones.names, bones.parents, heads, tails))
-    mesh_data.set_mesh(avatar.mesh, data)
-
-
-def _move_face(avatar: Avatar, shift: np.ndarray) -> None:
-    record = avatar.record
-    for marker in (record.left_eye, record.right_eye, record.mouth, record.left_brow, record.right_brow, record.jaw):
-        marker.center = np.array(marker.center) + shift
+    skeleton = pose_bake.read_skeleton(avatar.armature)
+    return pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
 
 
 def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from .matcher import Match, match
 
@@ -53,15 +54,26 @@ def match_armature(obj: bpy.types.Object, faces: tuple[float, float] | None = (0
     return match(bones.heads, bones.parents, bones.names, faces)
 
 
-def move_bones(obj: bpy.types.Object, bones: Bones) -> None:
-    """Writes a new rest pose for bones that exist; the pose is cleared."""
-    for pose_bone in obj.pose.bones:
-        pose_bone.matrix_basis.identity()
-    with editing(obj):
-        for name, head, tail in zip(bones.names, bones.heads, bones.tails, strict=True):
-            bone = obj.data.edit_bones[name]
-            bone.use_connect = False
-            bone.head, bone.tail, bone.roll = head, tail, 0.0
+def transform_bones(obj: bpy.types.Object, moves: np.ndarray) -> None:
+    """Moves the rest pose of each bone rigidly, roll included; what is connected stays so. moves: (J, 4, 4) in the armature's space,
+    in the order of `obj.data.bones`."""
+    moved = {bone.name: Matrix(move) for bone, move in zip(obj.data.bones, moves, strict=True)}
+    mirror, obj.data.use_mirror_x = obj.data.use_mirror_x, False
+    try:
+        with editing(obj):
+            bones = obj.data.edit_bones
+            connected = [bone for bone in bones if bone.use_connect]
+            for bone in connected:
+                bone.use_connect = False
+            for bone in bones:
+                move = moved[bone.name]
+                head, tail, up = move @ bone.head, move @ bone.tail, move.to_3x3() @ bone.z_axis
+                bone.head, bone.tail = head, tail
+                bone.align_roll(up)
+            for bone in connected:
+                bone.use_connect = True
+    finally:
+        obj.data.use_mirror_x = mirror
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.humanoid import rest
-from avatar_addon.humanoid.rest import bake_pose, between, relax
+from avatar_addon.humanoid.rest import between, relax
 from backend.geometric.rigger import rig_mesh
 from backend.rig_checks import dense_weights, stretch
 from benchmarks.figures import Figure, make, true_joints
@@ -23,6 +23,15 @@ def bent():
     weights = dense_weights(rig.weight_joint, rig.weight, len(bones.names))
     points = (mesh.vertices @ TO_BLENDER + [0, 0, 0.3], heads @ TO_BLENDER + [0, 0, 0.3], tails @ TO_BLENDER + [0, 0, 0.3])
     return points[0], mesh.triangles, weights, points[1], points[2], bones.parent_indices(), bones.names
+
+
+def bake_pose(vertices, triangles, weights, joints, tails, parents, names):
+    """Vertices, joints and tails in the T-pose, on the ground."""
+    moves = rest.moves_of(rest.t_pose_turns(joints, parents, names), joints, parents)
+    posed, _ = rest.move_skin(vertices, triangles, weights, moves, parents, names)
+    ground = [0, 0, rest.ground_of(posed, weights, names)]
+    joints, tails = (np.einsum("kij,kj->ki", moves[:, :, :3], points) + moves[:, :, 3] - ground for points in (joints, tails))
+    return posed - ground, joints, tails
 
 
 def direction(joints, names, first, second):
