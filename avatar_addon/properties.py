@@ -197,6 +197,7 @@ class AvatarForgeState(PropertyGroup):
     message: StringProperty()
     error: StringProperty()
     cancel: BoolProperty()
+    remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
 
 CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeRecord, AvatarForgeSettings, AvatarForgeState)
