@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import face_live, jobs, mesh_data, pose_bake, publish, render, scene, session
+from . import carried_shapes, face_live, jobs, mesh_data, pose_bake, publish, render, scene, session, step_states
 from .errors import AvatarError
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
@@ -184,7 +184,7 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
         started = time.perf_counter()
         result = yield Wait(job, *span)
         seconds = time.perf_counter() - started
-    _object_mode()
+    scene.object_mode()
     obj = scene.import_mesh(Path(result["mesh"]), request.avatar_name, context)
     avatar = Avatar(obj, None)
     record = avatar.record
@@ -193,6 +193,7 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     _tell(avatar, parameters=request.parameters(), weights=result.get("weights") or {}, settings=result.get("settings") or {})
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
+    step_states.done(avatar, "mesh")
     if metrics is not None:
         metrics |= (result.get("metrics") or {}) | {"generate_time_s": seconds}
     return avatar
@@ -209,7 +210,7 @@ def rig(
 ) -> Steps:
     """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature."""
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
-    _object_mode()
+    scene.object_mode()
     restore_faceless(avatar)
     with jobs.job_folder(_job_home(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
@@ -219,11 +220,12 @@ def rig(
         result = yield Wait(job, *span)
         seconds = time.perf_counter() - started
         _need(avatar)
-        _object_mode()
+        scene.object_mode()
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
     _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed}, weights=result.get("weights") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
+    step_states.done(avatar, "rig")
     set_humanoid(avatar, result.get("humanoid") or match_humanoid(avatar))
     if metrics is not None:
         metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()} | {"rig_time_s": seconds}
@@ -254,27 +256,33 @@ def pose(avatar: Avatar) -> list[str]:
     Returns sentences on what the user should know. Raises AvatarError.
     """
     _need_rig(avatar)
-    _object_mode()
+    scene.object_mode()
     skeleton = pose_bake.read_skeleton(avatar.armature)
-    return pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
+    notes = pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
+    step_states.done(avatar, "pose")
+    return notes
 
 
 def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for when there are none."""
     _need_rig(avatar)
     yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
-    _object_mode()
+    scene.object_mode()
     restore_faceless(avatar)
     if not avatar.record.has_face:
         yield from locate_face(avatar, span)
+    own = carried_shapes.read(avatar.mesh)
     data = mesh_data.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar))
     avatar.record.faceless = _set_aside(avatar.mesh)
     result.mesh.materials = [_mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials]
+    result.mesh.shape_keys = own.carried(data, result.mesh.vertices, result.mesh.shape_keys) | result.mesh.shape_keys
     mesh_data.set_mesh(avatar.mesh, result.mesh)
+    own.settle(avatar.mesh)
     scene.store_face(avatar, result.landmarks)
-    scene.add_warnings(avatar, result.warnings)
+    scene.add_warnings(avatar, [*result.warnings, *own.notes()])
+    step_states.done(avatar, "face")
     return avatar
 
 
@@ -356,13 +364,16 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     setup.set_meta(avatar.armature, setup.Meta(avatar.name, author or "unknown", made_with=made_with, thumbnail=image))
     if old and old.users == 0:
         bpy.data.images.remove(old)
+    step_states.done(avatar, "vrm")
 
 
 def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     """Writes the VRM file. Raises AvatarError."""
     _need_rig(avatar)
-    _object_mode()
-    return vrm_export.export(avatar.armature, path, version)
+    scene.object_mode()
+    written = vrm_export.export(avatar.armature, path, version)
+    step_states.done(avatar, "export")
+    return written
 
 
 def _need_rig(avatar: Avatar) -> None:
@@ -379,9 +390,3 @@ def _need(avatar: Avatar) -> None:
         alive = False
     if not alive:
         raise AvatarError("The avatar was deleted meanwhile; start again.", "deleted")
-
-
-def _object_mode() -> None:
-    active = bpy.context.view_layer.objects.active
-    if active and active.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")

@@ -1,9 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One file per step; each operator polls and makes one call into avatar_addon."""
 
-from . import avatar_steps, backend, face_markers, face_shapes, make_avatar, models, picture_markers, presets, publish, speak, task_operator
+from . import (
+    avatar_steps,
+    backend,
+    bring_in,
+    face_markers,
+    face_shapes,
+    make_avatar,
+    models,
+    picture_markers,
+    presets,
+    publish,
+    speak,
+    task_operator,
+)
 
-MODULES = (task_operator, make_avatar, picture_markers, presets, avatar_steps, face_markers, face_shapes, speak, publish, models, backend)
+MODULES = (
+    task_operator,
+    make_avatar,
+    bring_in,
+    picture_markers,
+    presets,
+    avatar_steps,
+    face_markers,
+    face_shapes,
+    speak,
+    publish,
+    models,
+    backend,
+)
 
 
 def register() -> None:

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What came from elsewhere: a file or the selection becomes an avatar; dropped files; a wrong side is turned to the front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
+from bpy.types import Context, Event, FileHandler, Operator
+from bpy_extras.io_utils import ImportHelper, poll_file_object_drop
+
+from ..avatar_addon import entry, scene, workflow
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.sentences import sentence
+from ..avatar_addon.tasks import Stage
+from ..avatar_addon.vrm import existing
+from .task_operator import TaskOperator
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+
+def _height() -> FloatProperty:
+    return FloatProperty(
+        name="Height",
+        description="How tall the avatar is to be; 0: as it is, if a human can be so tall",
+        min=0.0,
+        soft_max=2.5,
+        unit="LENGTH",
+    )
+
+
+class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
+    bl_idname = "avatar_forge.bring_in"
+    bl_label = "Bring In as Avatar"
+    bl_description = "Makes an avatar of a model's file: a mesh is rigged next, a rigged model or a VRM goes on with its pose and face"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in entry.MODELS), options={"HIDDEN"})
+    height: _height()
+    _asked = False
+
+    licensed: BoolProperty(
+        name="Its Licence Permits Changes",
+        description="You have read the licence of this VRM, and it lets you do what you are going to do with it",
+        options={"SKIP_SAVE"},
+    )
+
+    def invoke(self, context: Context, event: Event) -> set[str]:
+        if not self.filepath:
+            return ImportHelper.invoke(self, context, event)
+        return self.execute(context)  # it was dropped
+
+    def execute(self, context: Context) -> set[str]:
+        if not bpy.app.background and not self.licensed and not self._asked and self._doubts():
+            self._asked = True
+            return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=420, confirm_text="Bring In")
+        return super().execute(context)
+
+    def draw(self, context: Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        if doubts := self._doubts():
+            for doubt in doubts:
+                sentence(layout, context, doubt, "INFO")
+            layout.prop(self, "licensed")
+        layout.prop(self, "height")
+
+    def _doubts(self) -> list[str]:
+        """What the VRM Add-on would ask about the chosen file's licence, read once a file."""
+        path = Path(self.filepath)
+        if path.suffix.lower() != ".vrm" or not path.is_file():
+            return []
+        key = (str(path), path.stat().st_mtime_ns)
+        if key not in _doubts:
+            _doubts.clear()
+            try:
+                _doubts[key] = existing.licence_questions(path)
+            except AvatarError:  # it is said when it is brought in
+                _doubts[key] = []
+        return _doubts[key]
+
+    def steps(self, context: Context):
+        if not self.filepath:
+            raise AvatarError("No file was chosen; choose the model that is to be the avatar.", "no_file")
+        return entry.bring_in(context, Path(bpy.path.abspath(self.filepath)), self.height, self.licensed)
+
+
+_doubts: dict[tuple[str, int], list[str]] = {}
+
+
+class AVATARFORGE_OT_use_selected(TaskOperator):
+    bl_idname = "avatar_forge.use_selected"
+    bl_label = "Use Selected as Avatar"
+    bl_description = "Makes an avatar of the selected meshes, or of the selected armature with its meshes"
+
+    height: _height()
+
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        chosen = [obj for obj in context.selected_objects if obj.type in ("MESH", "ARMATURE")]
+        if not chosen:
+            cls.poll_message_set("Select a mesh or an armature in the viewport first")
+            return False
+        avatar = scene.find_avatar(context)
+        if avatar and any(obj in avatar.objects for obj in chosen):
+            cls.poll_message_set("The selection is an avatar already")
+            return False
+        return True
+
+    def steps(self, context: Context):
+        return entry.use_selected(context, self.height)
+
+
+class AVATARFORGE_OT_turn(TaskOperator):
+    bl_idname = "avatar_forge.turn"
+    bl_label = "Turn 90°"
+    bl_description = "Turns the avatar by a quarter, feet on the ground; for a model that lies or looks to another side"
+
+    axis: EnumProperty(name="Way", items=[("Z", "To the Side", "Another side looks to the front"), ("X", "Up", "Stands it up")])
+
+    @classmethod
+    def description(cls, _context: Context, properties) -> str:
+        return "Stands up an avatar that lies: by a quarter" if properties.axis == "X" else "Turns another side to the front: by a quarter"
+
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        if scene.find_avatar(context) is None:
+            cls.poll_message_set("Select an avatar, or bring one in first")
+            return False
+        return True
+
+    def steps(self, context: Context):
+        yield Stage("turn", 0.1, "Turning the avatar")
+        avatar = scene.need_avatar(context)
+        workflow.restore_faceless(avatar)
+        entry.turn(context, avatar, self.axis)
+        avatar.record.card_outdated = True
+
+
+class AVATARFORGE_OT_drop_picture(Operator):
+    bl_idname = "avatar_forge.drop_picture"
+    bl_label = "Avatar from Picture"
+    bl_description = "Takes a picture for the next avatar, and makes it if you like"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    make: EnumProperty(
+        name="What",
+        items=[
+            ("MAKE", "Make Avatar", "All steps, with the settings in the sidebar"),
+            ("SET", "Only Set the Picture", "To check markers and options first"),
+        ],
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+            return False
+        return True
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=300)
+
+    def draw(self, _context: Context) -> None:
+        self.layout.label(text=Path(self.filepath).name, icon="IMAGE_DATA", translate=False)
+        self.layout.prop(self, "make", expand=True)
+
+    def execute(self, context: Context) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        if path.suffix.lower() not in PICTURES or not path.is_file():
+            self.report({"ERROR"}, f"{path.name or 'This'} is no picture that can be read; use {', '.join(PICTURES)}.")
+            return {"CANCELLED"}
+        context.scene.avatar_forge.picture = str(path)
+        if self.make == "MAKE":
+            if not bpy.ops.avatar_forge.make_avatar.poll():  # its reason is on the button in the sidebar
+                self.report({"WARNING"}, "The picture is set; the sidebar says what is missing to make the avatar.")
+                return {"FINISHED"}
+            if bpy.app.background:
+                return bpy.ops.avatar_forge.make_avatar()
+            bpy.ops.avatar_forge.make_avatar("INVOKE_DEFAULT")
+        return {"FINISHED"}
+
+
+class AVATARFORGE_FH_picture(FileHandler):
+    """A menu of Blender's lets the user choose between this and an image empty."""
+
+    bl_idname = "AVATARFORGE_FH_picture"
+    bl_label = "Avatar from Picture"
+    bl_import_operator = AVATARFORGE_OT_drop_picture.bl_idname
+    bl_file_extensions = ";".join(PICTURES)
+
+    @classmethod
+    def poll_drop(cls, context: Context) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+class AVATARFORGE_FH_model(FileHandler):
+    """Beside Blender's importers for the same files; several answer with a menu."""
+
+    bl_idname = "AVATARFORGE_FH_model"
+    bl_label = "Bring In as Avatar"
+    bl_import_operator = AVATARFORGE_OT_bring_in.bl_idname
+    bl_file_extensions = ";".join(entry.MODELS)
+
+    @classmethod
+    def poll_drop(cls, context: Context) -> bool:
+        return bool(poll_file_object_drop(context))
+
+
+CLASSES = (
+    AVATARFORGE_OT_bring_in,
+    AVATARFORGE_OT_use_selected,
+    AVATARFORGE_OT_turn,
+    AVATARFORGE_OT_drop_picture,
+    AVATARFORGE_FH_picture,
+    AVATARFORGE_FH_model,
+)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
