@@ -21,7 +21,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, face_live, picture_markers, session
+from . import engine_options, face_live, picture_markers, session, step_states
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
@@ -143,6 +143,7 @@ class AvatarForgeRecord(PropertyGroup):
     has_face: BoolProperty(description="The face markers are set")
     faceless: PointerProperty(type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from")
     warnings: CollectionProperty(type=AvatarForgeWarning)
+    steps: PointerProperty(type=step_states.AvatarForgeSteps)
 
 
 class AvatarForgeSettings(PropertyGroup):
@@ -205,6 +206,7 @@ CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeR
 
 def register() -> None:
     face_live.register()
+    step_states.register()
     engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
@@ -221,4 +223,5 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     engine_options.unregister()
+    step_states.unregister()
     face_live.unregister()
