@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import time
-
 import bpy
 from bpy.types import Context, Event, Operator
 
-from ..avatar_addon import session
+from ..avatar_addon import session, task_slot
 from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.remote.work import TABLE
 from ..avatar_addon.tasks import Steps, Task
 
 INTERVAL = 0.05  # seconds between looks at the task
-
-_task: Task | None = None
 
 
 class TaskOperator(Operator):
@@ -24,6 +21,7 @@ class TaskOperator(Operator):
     needs_backend = False
 
     _timer = None
+    _task: Task | None = None
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -47,22 +45,17 @@ class TaskOperator(Operator):
         return Task(self.bl_label, self.steps(context), session.worker)
 
     def execute(self, context: Context) -> set[str]:
-        global _task
         state = context.window_manager.avatar_forge
         state.error, state.title = "", self.bl_label
         try:
-            _task = self.task(context)
+            task = self.task(context)
+            if bpy.app.background:
+                task.wait()
+                return {"FINISHED"}
+            task_slot.begin(task)
         except AvatarError as error:
             return _fail(self, context, error)
-        if bpy.app.background:
-            task, _task = _task, None
-            try:
-                task.wait()
-            except AvatarError as error:
-                return _fail(self, context, error)
-            return {"FINISHED"}
-        state.running, state.cancel = True, False
-        state.stage, state.message, state.fraction = "", "Starting", 0.0
+        self._task = task
         window = context.window.parent or context.window  # the preferences may be closed while they install
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=window)
         with context.temp_override(window=window):
@@ -70,22 +63,12 @@ class TaskOperator(Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: Event) -> set[str]:
-        state = context.window_manager.avatar_forge
-        task = _task
-        if task is None:  # another file was loaded
+        task = self._task
+        if task is not task_slot.current():  # another file was loaded
             return self._leave(context, {"CANCELLED"})
-        if (event.type == "ESC" and event.value == "PRESS") or state.cancel:
-            state.cancel, state.message = False, "Cancelling"
-            task.cancel()
-            _redraw(context)
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        done = task.poll()
-        before = state.stage, state.fraction, state.message
-        state.stage, state.fraction, state.message = task.stage, min(task.fraction, 1.0), task.message
-        if before != (state.stage, state.fraction, state.message):
-            _redraw(context)
-        if not done:
+        if event.type == "ESC" and event.value == "PRESS":
+            task_slot.cancel(task)
+        if event.type != "TIMER" or not task_slot.poll(task):
             return {"PASS_THROUGH"}
         if task.error is None:
             return self._leave(context, {"FINISHED"})
@@ -97,15 +80,14 @@ class TaskOperator(Operator):
     def cancel(self, context: Context) -> None:
         """The window was closed, or a dialogue before the task."""
         if self._timer:
-            _end_task()
+            if self._task is task_slot.current():
+                task_slot.stop()
             self._leave(context, {"CANCELLED"})
 
     def _leave(self, context: Context, outcome: set[str]) -> set[str]:
-        global _task
-        _task = None
+        self._task = None
         context.window_manager.event_timer_remove(self._timer)
-        context.window_manager.avatar_forge.running = False
-        _redraw(context)
+        task_slot.redraw()
         return outcome
 
 
@@ -113,16 +95,6 @@ def _fail(operator: Operator, context: Context, error: AvatarError) -> set[str]:
     context.window_manager.avatar_forge.error = "" if error.code == "cancelled" else str(error)
     operator.report({"INFO"} if error.code == "cancelled" else {"ERROR"}, str(error))
     return {"CANCELLED"}
-
-
-def _redraw(context: Context) -> None:
-    """The regions that show the task; the 3D view itself may be expensive."""
-    shown = {("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW")}
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            for region in area.regions:
-                if (area.type, region.type) in shown:
-                    region.tag_redraw()
 
 
 class AVATARFORGE_OT_cancel(Operator):
@@ -142,21 +114,11 @@ class AVATARFORGE_OT_cancel(Operator):
         return {"FINISHED"}
 
 
-def _end_task() -> None:
-    global _task
-    if _task:
-        _task.cancel()
-        while not _task.poll():
-            time.sleep(0.005)
-    _task = None
-
-
 @bpy.app.handlers.persistent
 def _stop(*_args) -> None:
     """Before another file takes this one's place."""
-    _end_task()
-    for manager in bpy.data.window_managers:
-        manager.avatar_forge.running = False
+    TABLE.stop()
+    task_slot.stop()
 
 
 def register() -> None:

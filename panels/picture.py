@@ -68,7 +68,7 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
     def _draw_task(self, context: Context) -> None:
         layout, state = self.layout, context.window_manager.avatar_forge
         if state.running:
-            progress(layout, state)
+            progress(layout, state, "Cancel" if state.remote else "Cancel (Esc)")
         else:
             row = layout.row()
             row.scale_y = 1.5

@@ -74,7 +74,9 @@ class Table:
         """As `state`. Raises Refusal."""
         state = self.state(job) if job else None
         if state is None:
-            raise Refusal(f"There is no job {str(job)[:40]!r}; Blender forgets its jobs when it is closed. avatar_jobs lists those there are.")
+            raise Refusal(
+                f"There is no job {str(job)[:40]!r}; Blender forgets its jobs when it is closed. avatar_jobs lists those there are."
+            )
         return state
 
     def states(self) -> list[dict[str, Any]]:
