@@ -33,6 +33,7 @@ PATIENCE = 40.0  # seconds after which a request that could not begin is answere
 GIVEN_UP = 1.0  # a client that closes this long after its request no longer waits for the answer
 ACCEPTED = (100.0, 200.0)  # connections a second, and at once
 ASKED = (2000.0, 2000.0)  # requests a second of one client, and at once
+ABANDONED = 10.0  # seconds that a command whose client has gone may still run
 CLOSING_SECONDS = 2.0  # for a refusal to be read
 HTTP_REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # Blender leaves SIGPIPE at its default: a client that has gone would end it
@@ -101,14 +102,25 @@ class Client:
 
 
 class Server:
-    """`start`, then `take` requests and `reply` to each, from one thread. longest: command name -> most bytes of its requests."""
+    """`start`, then `take` requests and `reply` to each, from one thread.
 
-    def __init__(self, port: int, longest: Callable[[str], int] = registry.longest_request, token: str = "") -> None:
+    longest: command name -> most bytes of its requests. interrupt: called, on the server's thread, while a command runs for which
+    nobody waits any more.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        longest: Callable[[str], int] = registry.longest_request,
+        token: str = "",
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
         self.port = port
         self.refused = ""  # the last peer that was turned away, as a sentence
         self.changes = 0  # grows with whatever a panel shows
         self._longest = longest
         self._token = token
+        self._interrupt = interrupt
         self._clients: list[Client] = []
         self._ready: deque[Client] = deque()  # with a request that may run
         self._dead: list[Client] = []  # for the thread to close
@@ -117,7 +129,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._accepted = Rate(*ACCEPTED)
         self._number = 0
-        self._current: tuple[str, float] | None = None  # what the main thread does, and since when
+        self._current: tuple[Request, float] | None = None  # what the main thread does, and since when
 
     def start(self) -> None:
         """Raises AvatarError where the port cannot be had. Port 0 is any free one."""
@@ -158,7 +170,7 @@ class Server:
                     client.queued = False
                     if client.waiting and client.running is None:
                         request = client.running = client.waiting.popleft()
-                        self._current = request.name, time.monotonic()
+                        self._current = request, time.monotonic()
                         return request
                 left = deadline - time.monotonic()
                 if left <= 0 or self._stopping:
@@ -306,7 +318,8 @@ class Server:
         client.waiting.clear()
         client.running = None
         client.closing = True
-        client.deadline = time.monotonic() + CLOSING_SECONDS
+        client.deadline = time.monotonic() + ABANDONED = 10.0  # seconds that a command whose client has gone may still run
+CLOSING_SECONDS
         if kind == "http":
             text = b"This is Avatar Forge's socket for MCP servers; it does not speak HTTP.\n"
             self._send(client, HTTP_REFUSAL % (len(text), text))
@@ -381,13 +394,19 @@ class Server:
         for client in list(self._clients):
             if client.deadline and now > client.deadline:
                 self._close(client)
-        if self._current and now - self._current[1] > PATIENCE:
-            name, since = self._current
-            for client in self._clients:
-                if client.running is None and client.waiting and now - client.waiting[0].since > PATIENCE:
-                    client.waiting.popleft()
-                    text = f"Blender has been busy with {name} for {now - since:.0f} s and could not begin this; ask again later."
-                    self._send(client, registry.encode(registry.failure(text)))
+        if current := self._current:  # the main thread may end it meanwhile
+            self._look_at_running(*current, now)
+
+    def _look_at_running(self, running: Request, since: float, now: float) -> None:
+        if running.gone and now - since > ABANDONED:
+            self._interrupt()
+        if now - since <= PATIENCE:
+            return
+        for client in self._clients:
+            if client.running is None and client.waiting and now - client.waiting[0].since > PATIENCE:
+                client.waiting.popleft()
+                text = f"Blender has been busy with {running.name} for {now - since:.0f} s and could not begin this; ask again later."
+                self._send(client, registry.encode(registry.failure(text)))
 
     def _close(self, client: Client) -> None:
         if client.closed:

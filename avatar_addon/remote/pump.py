@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the socket's commands on Blender's main thread: from a timer in the window, from a loop headless.
+
+A tick takes several commands, one after the other and clients by turns, for a time that leaves the window usable. After a reply it stays a
+moment, because a client's next command mostly comes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import bpy
+
+from ..errors import AvatarError
+from . import changes, code, registry, scene_commands, viewport_commands, work
+from .registry import Later, Refusal
+from .server import Request, Server
+
+TICK = 0.012  # seconds of one tick, the last command's excess aside
+LINGER = 0.004  # seconds that a tick waits for the next command
+AT_ONCE = 0.1  # seconds after a command during which its client's next one is waited for
+LIVELY = 2.0  # seconds after a command during which ticks follow one another closely
+PAUSES = {"lively": 0.0, "clients": 0.005, "nobody": 0.05}  # seconds between ticks; Blender itself sleeps 5 ms when nothing happens
+JOB_PAUSE = 0.02  # seconds between looks at the running job
+SHOWN_PAUSE = 0.3  # seconds between redraws of the panel
+HOLD_SECONDS = 30.0  # that a command waits for the end of what the user is doing
+# Tools that the mouse is moving: changing the file below them ends Blender.
+HELD_BY = ("TRANSFORM_OT_", "MESH_OT_", "SCULPT_OT_", "PAINT_OT_", "GREASE_PENCIL_OT_", "CURVE_OT_", "ARMATURE_OT_", "OBJECT_OT_")
+
+COMMAND_MODULES = (scene_commands, viewport_commands, code)  # importing them declares their commands
+
+
+@dataclass
+class _Waiting:
+    request: Request
+    later: Later
+
+
+class Pump:
+    """The server's main-thread side."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.last = ""  # the command that ran last
+        self.slowest = 0.0  # seconds of the longest command
+        self._waiting: list[_Waiting] = []
+        self._last_command = 0.0
+        self._jobs_at = self._shown_at = 0.0
+        self._shown: tuple | None = None
+
+    def tick(self, linger: float = 0.0, jobs: bool = True) -> float:
+        """One turn; returns the seconds until the next one. linger: seconds to wait for a first command."""
+        began = time.monotonic()
+        if self._waiting:
+            self._look_at_waiting()
+        if jobs and began - self._jobs_at >= JOB_PAUSE:
+            self._jobs_at = began
+            work.TABLE.tick()
+        if began - self._last_command < AT_ONCE:
+            linger = max(linger, LINGER)
+        while request := self.server.take(linger):
+            self._begin(request)
+            self.server.rest()
+            self._last_command = now = time.monotonic()
+            linger = min(LINGER, began + TICK - now)
+            if linger <= 0.0:
+                break
+        if began - self._last_command < LIVELY:
+            return PAUSES["lively"]
+        return PAUSES["clients" if self.server.clients or work.TABLE.active else "nobody"]
+
+    def stop(self) -> None:
+        for waiting in self._waiting:
+            waiting.later.abandon()
+        self._waiting.clear()
+        self.server.stop()
+
+    def show(self, redraw: Callable[[], None]) -> None:
+        """Calls `redraw` when the panel has something else to show, but not all the time."""
+        now = time.monotonic()
+        if now - self._shown_at < SHOWN_PAUSE:
+            return
+        shown = self.server.changes, self.last, len(code.asking), code.recovery
+        if shown != self._shown:
+            self._shown, self._shown_at = shown, now
+            redraw()
+
+    def _begin(self, request: Request) -> None:
+        if request.gone:
+            return
+        if _mutates(request) and (tool := _tool_in_use()):
+            until = time.monotonic() + HOLD_SECONDS
+            self._waiting.append(_Waiting(request, Later(lambda: self._held(request, until, tool))))
+            return
+        self._run(request, lambda: registry.answer(request.message))
+
+    def _held(self, request: Request, until: float, tool: str) -> dict | Later | None:
+        if _tool_in_use() is None:
+            return registry.answer(request.message)
+        if time.monotonic() < until:
+            return None
+        return registry.failure(f"The user is in the middle of something in Blender ({tool}); ask again when that is done.")
+
+    def _look_at_waiting(self) -> None:
+        for waiting in list(self._waiting):
+            self._waiting.remove(waiting)
+            if waiting.request.gone:
+                waiting.later.abandon()
+            else:
+                self._run(waiting.request, waiting.later.poll, waiting)
+
+    def _run(self, request: Request, act: Callable[[], dict | Later | None], waiting: _Waiting | None = None) -> None:
+        """act: gives the envelope, a `Later`, or None when `waiting` goes on."""
+        mutates = _mutates(request)
+        began = time.perf_counter()
+        with _in_window():
+            before = changes.count() if mutates else 0
+            envelope = _safely(act)
+            if envelope is None and waiting:
+                self._waiting.append(waiting)
+                return
+            if isinstance(envelope, Later):
+                self._waiting.append(_Waiting(request, envelope))
+                return
+            self.server.reply(request, registry.encode(envelope))
+            if mutates and not bpy.app.background and changes.count() != before:
+                with contextlib.suppress(RuntimeError):
+                    bpy.ops.ed.undo_push(message=f"MCP: {request.name}")
+        self.last = request.name
+        self.slowest = max(self.slowest, time.perf_counter() - began)
+
+
+def _safely(act: Callable[[], dict | Later | None]) -> dict | Later | None:
+    try:
+        return act()
+    except (Refusal, AvatarError) as problem:
+        return registry.failure(str(problem))
+    except (Exception, SystemExit) as problem:
+        traceback.print_exc()
+        return registry.failure(f"Something unexpected happened ({type(problem).__name__}: {problem}); Blender's console has more.")
+
+
+def _mutates(request: Request) -> bool:
+    known = registry.COMMANDS.get(request.name)
+    return known is not None and known.mutates
+
+
+def _tool_in_use() -> str | None:
+    """The tool that the user is using with the mouse just now."""
+    if bpy.app.background:
+        return None
+    for window in bpy.context.window_manager.windows:
+        for operator in window.modal_operators:
+            if operator.bl_idname.startswith(HELD_BY):
+                return operator.name
+    return None
+
+
+def _in_window():
+    """What a user's script would have around it: a window and its largest 3D viewport. Timers have neither."""
+    found = viewport_commands.find_viewport()
+    if found is None:
+        return contextlib.nullcontext()
+    window, area, region = found
+    return bpy.context.temp_override(window=window, area=area, region=region)
+
+
+_pump: Pump | None = None
+
+
+def current() -> Pump | None:
+    """The running one."""
+    return _pump
+
+
+def start(port: int, mode: str, token: str = "") -> Pump:
+    """Listens on 127.0.0.1. Raises AvatarError where the port cannot be had. In a window the timer runs it; headless call `tick`."""
+    global _pump
+    stop()
+    server = Server(port, token=token, interrupt=code.interrupt)
+    server.start()
+    code.start(mode)
+    changes.watch()
+    _pump = Pump(server)
+    if not bpy.app.background:
+        bpy.app.timers.register(_tick, first_interval=0.0, persistent=True)
+    return _pump
+
+
+def stop() -> None:
+    global _pump
+    if _pump:
+        pump, _pump = _pump, None
+        pump.stop()
+        changes.unwatch()
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+
+
+def _tick() -> float | None:
+    pump = _pump
+    if pump is None:
+        return None
+    pause = pump.tick()
+    if _pump is not pump:  # a command has stopped it
+        return None if _pump is None else 0.0
+    pump.show(redraw)
+    return pause
+
+
+def redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
+
+
+def unregister() -> None:
+    """Stops everything; may be called twice."""
+    stop()
+    work.TABLE.stop()
