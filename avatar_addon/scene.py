@@ -190,8 +190,10 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
     data.weights = np.zeros((len(data.vertices), len(bones.names)), np.float32)
     np.add.at(data.weights, (np.arange(len(data.vertices))[:, None], arrays["weight_joint"]), arrays["weight"])
     name = avatar.mesh.name.removesuffix(" Mesh")
+    meta = {}
     if avatar.armature:
         old = avatar.armature.data
+        meta = setup.read_meta(avatar.armature) if vrm_addon.is_available() else {}
         bpy.data.objects.remove(avatar.armature)
         bpy.data.armatures.remove(old)
     mesh_data.set_mesh(avatar.mesh, data)
@@ -201,6 +203,7 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
     for modifier in [m for m in avatar.mesh.modifiers if m.type == "ARMATURE"]:
         avatar.mesh.modifiers.remove(modifier)
     avatar.mesh.modifiers.new("Armature", "ARMATURE").object = armature
+    setup.write_meta(armature, meta)
     select(context, armature)
     return Avatar(avatar.mesh, armature)
 

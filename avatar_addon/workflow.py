@@ -356,12 +356,12 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
         head = setup.get_humanoid(avatar.armature)["head"]
         setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
     for slot in avatar.mesh.material_slots:
-        if slot.material:
+        if slot.material and not slot.material.vrm_addon_extension.mtoon1.enabled:  # a VRM that was brought in has its own
             setup.make_toon(slot.material)
     old = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
     image = render.thumbnail(avatar)
-    made_with = f"Made with Avatar Forge: {avatar.record.label}" if avatar.record.label else "Made with Avatar Forge"
-    setup.set_meta(avatar.armature, setup.Meta(avatar.name, author or "unknown", made_with=made_with, thumbnail=image))
+    made_with = f"{setup.MADE_WITH}: {avatar.record.label}" if avatar.record.label else setup.MADE_WITH
+    setup.set_meta(avatar.armature, setup.Meta(avatar.name, author, made_with=made_with, thumbnail=image))
     if old and old.users == 0:
         bpy.data.images.remove(old)
     step_states.done(avatar, "vrm")

@@ -33,6 +33,8 @@ IN_VRM0 = {
 }  # fmt: skip
 # An emotion that closes or widens the eyes, or moves the mouth, must not add to a blink or a viseme.
 OVERRIDES = {"happy": "blend", "angry": "blend", "sad": "blend", "relaxed": "blend", "surprised": "blend"}
+UNKNOWN = "unknown"  # an author; VRM requires one
+MADE_WITH = "Made with Avatar Forge"
 LOOK_RANGE = 60.0  # degrees of gaze at which the look expressions are complete
 
 
@@ -173,17 +175,49 @@ def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) 
 
 
 def set_meta(armature: bpy.types.Object, meta: Meta) -> None:
-    """Name, author, thumbnail; the permissions stay as strict as the VRM Add-on's defaults until the user changes them."""
+    """Thumbnail, and name, author and version where nobody has set them; the permissions are the user's (or the add-on's strict ones)."""
     ext = extension(armature)
-    new = ext.vrm1.meta
-    new.vrm_name, new.version = meta.name, meta.version
+    new, old = ext.vrm1.meta, ext.vrm0.meta
+    new.vrm_name, new.version = new.vrm_name or meta.name, new.version or meta.version
     if not new.authors:
         new.authors.add()
-    new.authors[0].value = meta.author
-    new.third_party_licenses = meta.made_with
-    new.thumbnail_image = meta.thumbnail
-    old = ext.vrm0.meta
-    old.title, old.version, old.author, old.texture = meta.name, meta.version, meta.author, meta.thumbnail
+    author = meta.author or new.authors[0].value or UNKNOWN
+    new.authors[0].value = author
+    if not new.third_party_licenses or new.third_party_licenses.startswith(MADE_WITH):
+        new.third_party_licenses = meta.made_with
+    new.thumbnail_image = old.texture = meta.thumbnail
+    old.title, old.version = old.title or new.vrm_name, old.version or new.version
+    old.author = author if meta.author or not old.author else old.author
+
+
+def read_meta(armature: bpy.types.Object) -> dict[str, dict]:
+    """Everything that meta says but the thumbnail, for `write_meta`."""
+    ext = extension(armature)
+    return {version: _values(getattr(ext, version).meta) for version in ("vrm1", "vrm0")}
+
+
+def write_meta(armature: bpy.types.Object, values: Mapping[str, Mapping]) -> None:
+    """What `read_meta` has read, onto another armature."""
+    for version, known in values.items():
+        meta = getattr(extension(armature), version).meta
+        for name, value in known.items():
+            if isinstance(value, list):
+                items = getattr(meta, name)
+                items.clear()
+                for text in value:
+                    items.add().value = text
+            else:
+                setattr(meta, name, value)
+
+
+def _values(meta: bpy.types.PropertyGroup) -> dict:
+    found = {}
+    for name, kind in meta.bl_rna.properties.items():
+        if kind.type == "COLLECTION":
+            found[name] = [entry.value for entry in getattr(meta, name)]
+        elif kind.type != "POINTER" and not kind.is_readonly and name != "name" and meta.is_property_set(name):
+            found[name] = getattr(meta, name)
+    return found
 
 
 def make_toon(material: bpy.types.Material) -> None:
