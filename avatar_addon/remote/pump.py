@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import bpy
 
 from ..errors import AvatarError
-from . import changes, code, registry, scene_commands, viewport_commands, work
+from . import api_commands, changes, code, registry, scene_commands, viewport_commands, work
 from .registry import Later, Refusal
 from .server import Request, Server
 
@@ -31,7 +31,7 @@ HOLD_SECONDS = 30.0  # that a command waits for the end of what the user is doin
 # Tools that the mouse is moving: changing the file below them ends Blender.
 HELD_BY = ("TRANSFORM_OT_", "MESH_OT_", "SCULPT_OT_", "PAINT_OT_", "GREASE_PENCIL_OT_", "CURVE_OT_", "ARMATURE_OT_", "OBJECT_OT_")
 
-COMMAND_MODULES = (scene_commands, viewport_commands, code)  # importing them declares their commands
+COMMAND_MODULES = (api_commands, scene_commands, viewport_commands, code)  # importing them declares their commands
 
 
 @dataclass

@@ -318,8 +318,7 @@ class Server:
         client.waiting.clear()
         client.running = None
         client.closing = True
-        client.deadline = time.monotonic() + ABANDONED = 10.0  # seconds that a command whose client has gone may still run
-CLOSING_SECONDS
+        client.deadline = time.monotonic() + CLOSING_SECONDS
         if kind == "http":
             text = b"This is Avatar Forge's socket for MCP servers; it does not speak HTTP.\n"
             self._send(client, HTTP_REFUSAL % (len(text), text))

@@ -165,7 +165,9 @@ def pick_viewport_object(
     obj = beside or (obj.original if hit else None)
     if obj is None:
         return {"object": None}
-    return {"object": about_object(obj) | {"location": [round(value, 4) for value in (place if hit and obj is not beside else obj.location)]}}
+    return {
+        "object": about_object(obj) | {"location": [round(value, 4) for value in (place if hit and obj is not beside else obj.location)]}
+    }
 
 
 def _through(back: Matrix, point: Vector, depth: float) -> Vector:
