@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def start_probe() -> None:
     command = [blender, "--background", "--factory-startup", "--python-expr", script] if blender else [sys.executable, "-c", script]
     with contextlib.suppress(OSError):
         _probe = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def probed() -> bool:
+    """Whether `engine` would answer at once."""
+    return not bpy.app.background or _engine is not None or _probe is None or _probe.poll() is not None
 
 
 def engine() -> str:
@@ -99,6 +105,17 @@ def contact_sheet(avatar: Avatar, path: Path) -> Path:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+    return path
+
+
+def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], path: Path, size: int) -> Path:
+    """Meshes (Blender's axes) from the front, a square PNG. frame: lowest and highest corner of what is to be seen."""
+    middle, span = (frame[0] + frame[1]) / 2, float(max(frame[1][0] - frame[0][0], frame[1][2] - frame[0][2], 1e-3)) * 1.08
+    with _studio() as scene:
+        for part in parts:
+            shown = SkinnedMesh(part.vertices, part.triangles, part.corner_uvs, part.material_index, part.materials)
+            scene.collection.objects.link(bpy.data.objects.new("still", mesh_data.make_mesh("still", shown)))
+        _shoot(scene, path, (size, size), Vector(middle), span)
     return path
 
 

@@ -57,21 +57,22 @@ def engine(settings: Any) -> tuple[str, str]:
     if wanted == "preview":
         return wanted, ""
     if "generators." + wanted not in properties.UNAVAILABLE:
-        return wanted, ""  # nobody has asked the backend yet; `_prepare` does
+        return wanted, ""  # nobody has asked the backend yet; `prepare` does
     reason = properties.unavailable("generators", wanted)
     return ("preview", reason) if reason else (wanted, "")
 
 
-def _prepare(request: workflow.Request, quality: str | None) -> Steps:
-    """Chooses the engine, once the backend has told what can run here, and its options."""
+def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
+    """Chooses the request's engine, once the backend has told what can run here, and adds the sidebar's options to those given."""
     settings = bpy.context.scene.avatar_forge
     if "generators.trellis" not in properties.UNAVAILABLE:
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
         properties.remember_engines(hello, session.engines_file())
     request.engine, _ = engine(settings)
-    request.engine_options = engine_options.engine_options(settings) if settings.engine == request.engine else {}
+    usual = engine_options.engine_options(settings) if settings.engine == request.engine else {}
     if request.engine == "trellis" and quality in QUALITY:
-        request.engine_options = request.engine_options | {"preset": QUALITY[quality]}
+        usual["preset"] = QUALITY[quality]
+    request.engine_options = usual | request.engine_options
 
 
 def _status(name: str, mode: str) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def _create(picture: Path, text: str | None, quality: str | None = None, pose: s
     parcel = Parcel(request, pose)
 
     def steps() -> Steps:
-        yield from _prepare(request, quality)
+        yield from prepare(request, quality)
         parcel.steps = workflow.generate(bpy.context, request)
         wait = next(parcel.steps)
         assert isinstance(wait, Wait)

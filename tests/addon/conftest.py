@@ -4,6 +4,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -74,6 +75,40 @@ def avatar(bpy, made, addon):
     """The made avatar in a fresh session, from its .blend alone."""
     bpy.ops.wm.open_mainfile(filepath=str(made.blend))
     return addon("scene").find_avatar(bpy.context)
+
+
+@pytest.fixture
+def remote(addon):
+    """`remote(command, **params)` is a command's result once it is there."""
+    registry, work = addon("remote.registry"), addon("remote.work")
+    for name in ("generation", "avatar_commands", "avatar_jobs"):
+        addon(f"remote.{name}")
+
+    def ask(command, **params):
+        reply = registry.answer({"type": command, "params": params})
+        while isinstance(reply, registry.Later):
+            work.TABLE.tick()
+            reply = reply.poll() or reply
+        assert reply["status"] == "success", reply
+        registry.encode(reply)  # JSON can carry it
+        return reply["result"]
+
+    yield ask
+    work.TABLE.stop()
+
+
+@pytest.fixture
+def ends(addon):
+    """Runs the job table as the pump does until nothing is left to do."""
+    table = addon("remote.work").TABLE
+
+    def run():
+        until = time.monotonic() + 60
+        while table.tick():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
+    return run
 
 
 def pytest_sessionfinish(session, exitstatus):

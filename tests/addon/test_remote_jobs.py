@@ -6,41 +6,10 @@ import time
 import pytest
 
 
-@pytest.fixture
-def remote(addon):
-    """`remote(command, **params)` is a command's result once it is there."""
-    registry, work = addon("remote.registry"), addon("remote.work")
-    addon("remote.generation")
-
-    def ask(command, **params):
-        reply = registry.answer({"type": command, "params": params})
-        while isinstance(reply, registry.Later):
-            work.TABLE.tick()
-            reply = None or reply.poll() or reply
-        assert reply["status"] == "success", reply
-        registry.encode(reply)  # JSON can carry it
-        return reply["result"]
-
-    yield ask
-    work.TABLE.stop()
-
-
-@pytest.fixture
-def ends(addon):
-    """Runs the job table as the pump does until nothing is left to do."""
-    table = addon("remote.work").TABLE
-
-    def run():
-        until = time.monotonic() + 60
-        while table.tick():
-            assert time.monotonic() < until
-            time.sleep(0.005)
-
-    return run
-
-
 def rodin(remote, picture):
-    made = remote("create_rodin_job", text_prompt=None, bbox_condition=None, images=[[".png", base64.b64encode(picture.read_bytes()).decode()]])
+    made = remote(
+        "create_rodin_job", text_prompt=None, bbox_condition=None, images=[[".png", base64.b64encode(picture.read_bytes()).decode()]]
+    )
     return made["jobs"]["subscription_key"], made["uuid"]
 
 

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatar commands that take long: each answers with a job at once (work.py) and runs the panel's own steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import engine_options, properties, publish, session, workflow
+from ..scene import Avatar
+from ..tasks import Stage, Steps
+from ..vrm.report import Report
+from . import pictures
+from .avatar_commands import checked, the_avatar
+from .generation import prepare
+from .registry import Refusal, command
+from .work import TABLE
+
+VERSIONS = ("1.0", "0.0")
+
+
+def _started(title: str, steps: Steps, undo: bool = True) -> dict[str, Any]:
+    job = TABLE.start(title, steps, undo)
+    state = TABLE.need(job)
+    return {"job": job, "status": state["status"], "title": title}
+
+
+def _need_backend() -> None:
+    backend = session.environment().state()
+    if not backend.ready:
+        raise Refusal(backend.message)
+
+
+# From a picture
+
+
+@command("avatar_make")
+def avatar_make(
+    picture=None,
+    picture_data=None,
+    name=None,
+    path=None,
+    engine=None,
+    rigger=None,
+    seed=None,
+    author=None,
+    engine_options=None,
+    rigger_options=None,
+    markers=None,
+    vrm_version=None,
+) -> dict[str, Any]:
+    """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to write as well.
+    What is not given is as the sidebar's settings say."""
+    request = _request(picture, picture_data, name, engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
+    request.vrm = _vrm_path(path, request.avatar_name) if path else None
+
+    def steps() -> Steps:
+        if engine is None:
+            yield from prepare(request)
+        made = yield from workflow.make_avatar(bpy.context, request)
+        written = request.vrm or next(iter(sorted(Path(made.avatar.record.recorded or ".").glob("*.vrm"))), None)
+        return _told(made.avatar) | {"vrm": str(written) if written else None, "report": _short(made.report)}
+
+    return _started(f"Make {request.avatar_name}", steps())
+
+
+@command("avatar_generate")
+def avatar_generate(
+    picture=None, picture_data=None, name=None, engine=None, seed=None, engine_options=None, markers=None
+) -> dict[str, Any]:
+    """As avatar_make, the first step alone: a textured mesh in the scene."""
+    request = _request(picture, picture_data, name, engine, None, seed, None, engine_options, None, markers, None)
+
+    def steps() -> Steps:
+        if engine is None:
+            yield from prepare(request)
+        return _told((yield from workflow.generate(bpy.context, request)))
+
+    return _started(f"Generate {request.avatar_name}", steps())
+
+
+def _request(picture, data, name, engine, rigger, seed, author, options, rigger_options, markers, version) -> workflow.Request:
+    _need_backend()
+    checked(picture, str, "picture")
+    if checked(data, str, "picture_data"):
+        file = pictures.from_base64(data)
+    elif picture:
+        file = pictures.from_reference(picture)
+    else:
+        raise Refusal(pictures.NO_PICTURE)
+    settings = bpy.context.scene.avatar_forge
+    rigger = _one_of(rigger, properties.RIGGERS, "rigger") or settings.rigger
+    request = workflow.Request(
+        picture=file,
+        name=checked(name, str, "name") or "",
+        engine=_one_of(engine, properties.GENERATORS, "engine") or settings.engine,
+        rigger=rigger,
+        seed=_seed(seed, settings.seed),
+        author=settings.author if checked(author, str, "author") is None else author,
+        markers=checked(markers, dict, "markers"),
+        vrm_version=_one_of(version, VERSIONS, "vrm_version") or settings.vrm_version,
+    )
+    given = checked(options, dict, "engine_options") or {}
+    request.engine_options = given if engine is None else _panel_options("engine", request.engine) | given  # `prepare` adds the others
+    request.rigger_options = _panel_options("rigger", rigger) | (checked(rigger_options, dict, "rigger_options") or {})
+    if seed is None and rigger == settings.rigger:
+        request.rigger_seed = engine_options.rigger_seed(settings)
+    return request
+
+
+def _panel_options(kind: str, name: str) -> dict[str, Any]:
+    """The options in the sidebar, where they are this engine's."""
+    settings = bpy.context.scene.avatar_forge
+    if getattr(settings, kind) != name:
+        return {}
+    return engine_options.engine_options(settings) if kind == "engine" else engine_options.rigger_options(settings)
+
+
+def _seed(value: Any, usual: int) -> int:
+    if checked(value, int, "seed") is None:
+        return usual
+    if not 0 <= value < 2**31:
+        raise Refusal("seed must be a whole number from 0 to 2147483647.")
+    return int(value)
+
+
+def _one_of(value: Any, known, what: str) -> str | None:
+    if checked(value, str, what) is not None and value not in known:
+        raise Refusal(f"{what} must be one of {', '.join(known)}.")
+    return value
+
+
+# Steps on an avatar
+
+
+@command("avatar_rig")
+def avatar_rig(avatar=None, rigger=None, options=None, seed=None, t_pose=None) -> dict[str, Any]:
+    """A skeleton and weights in place of those it had; then, unless t_pose is false, the T-pose as the rest pose."""
+    _need_backend()
+    found, settings = the_avatar(avatar), bpy.context.scene.avatar_forge
+    rigger = _one_of(rigger, properties.RIGGERS, "rigger") or settings.rigger
+    chosen = _panel_options("rigger", rigger) | (checked(options, dict, "options") or {})
+    number = _seed(seed, engine_options.rigger_seed(settings) if rigger == settings.rigger else settings.seed)
+    straight = checked(t_pose, bool, "t_pose") is not False
+
+    def steps(on: Avatar) -> Steps:
+        rigged = yield from workflow.rig(bpy.context, on, rigger, chosen, number, span=(0.0, 0.9))
+        if straight:
+            yield Stage("pose", 0.9, "Straightening into the T-pose")
+            workflow.pose(rigged)
+        return rigged
+
+    return _step("Rig", found, steps)
+
+
+@command("avatar_face")
+def avatar_face(avatar=None) -> dict[str, Any]:
+    """Mouth, eyelids, visemes and expressions at the landmarks; made again after these were moved."""
+    found = the_avatar(avatar, rigged=True)
+    if not found.record.has_face:
+        _need_backend()
+    return _step("Face", found, workflow.face)
+
+
+@command("avatar_set_up_vrm")
+def avatar_set_up_vrm(avatar=None, author=None) -> dict[str, Any]:
+    """Expressions, look-at, materials, meta and thumbnail in the VRM Add-on."""
+    found = the_avatar(avatar, rigged=True)
+    by = bpy.context.scene.avatar_forge.author if checked(author, str, "author") is None else author
+
+    def steps(on: Avatar) -> Steps:
+        yield Stage("vrm", 0.1, "Setting up VRM")
+        workflow.set_up_vrm(on, by)
+        return on
+
+    return _step("VRM", found, steps)
+
+
+def _step(title: str, avatar: Avatar, steps: Callable[[Avatar], Steps]) -> dict[str, Any]:
+    """A step that changes the avatar; it is looked up again when its turn comes."""
+    name = avatar.mesh.name
+
+    def run() -> Steps:
+        changed = yield from steps(the_avatar(name))
+        changed.record.card_outdated = True
+        return _told(changed)
+
+    return _started(f"{title} {avatar.name}", run())
+
+
+# Out of Blender
+
+
+@command("avatar_validate")
+def avatar_validate(avatar=None, vrm_version=None) -> dict[str, Any]:
+    """The report card of the avatar as a VRM file."""
+    found, version = the_avatar(avatar, rigged=True), _version(vrm_version)
+    name = found.mesh.name
+
+    def steps() -> Steps:
+        report = yield from publish.check(the_avatar(name, rigged=True), version)
+        return report.to_dict() | {"promotable": report.promotable}
+
+    return _started(f"Check {found.name}", steps())
+
+
+@command("avatar_export")
+def avatar_export(avatar=None, path=None, vrm_version=None) -> dict[str, Any]:
+    """Writes a VRM file. path: absolute; in a folder it is NAME.vrm."""
+    found, version = the_avatar(avatar, rigged=True), _version(vrm_version)
+    if not checked(path, str, "path"):
+        raise Refusal("Give the absolute path of the .vrm file to write.")
+    file, name = _vrm_path(path, found.name), found.mesh.name
+
+    def steps() -> Steps:
+        yield Stage("export", 0.1, "Writing the VRM file")
+        written = workflow.export(the_avatar(name, rigged=True), file, version)
+        return {"avatar": found.name, "vrm": str(written), "bytes": written.stat().st_size}
+
+    return _started(f"Export {found.name}", steps(), undo=False)
+
+
+@command("avatar_promote")
+def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
+    """Checks and uploads the avatar to the bucket of the add-on's preferences as NAME-vN.vrm. override: the reason to promote one with
+    failed checks."""
+    _need_backend()
+    found, target = the_avatar(avatar, rigged=True), publish.Target.from_preferences()
+    if not target.bucket:
+        raise Refusal("No bucket is set; the user names it in the add-on's preferences, below Publishing.")
+    if not publish.may_reach(target):
+        raise Refusal("Blender may not use the internet; the user allows it in Preferences > System > Network.")
+    model = checked(name, str, "name") or publish.model_name(found)
+    reason, mesh = checked(override, str, "override") or "", found.mesh.name
+    version = bpy.context.scene.avatar_forge.vrm_version
+
+    def steps() -> Steps:
+        entry = yield from publish.promote(the_avatar(mesh, rigged=True), model, target, reason, version)
+        return {name: entry.get(name) for name in ("key", "urls", "version", "bucket", "resumed")}
+
+    return _started(f"Promote {found.name}", steps())
+
+
+def _version(value: Any) -> str:
+    return _one_of(value, VERSIONS, "vrm_version") or bpy.context.scene.avatar_forge.vrm_version
+
+
+def _vrm_path(given: Any, name: str) -> Path:
+    path = Path(checked(given, str, "path")).expanduser()
+    if not path.is_absolute():
+        raise Refusal(f"{given[:200]} is not an absolute path; give the whole path of the .vrm file.")
+    if path.is_dir():
+        return path / f"{bpy.path.clean_name(name)}.vrm"
+    if not path.parent.is_dir():
+        raise Refusal(f"There is no folder {str(path.parent)[:300]}; make it or choose another one.")
+    return path if path.suffix.lower() == ".vrm" else path.with_name(path.name + ".vrm")
+
+
+def _told(avatar: Avatar) -> dict[str, Any]:
+    record = avatar.record
+    return {
+        "avatar": avatar.name,
+        "made_with": record.label,
+        "warnings": [warning.message for warning in record.warnings],
+        "run_folder": record.recorded,
+        "size": [round(length, 3) for length in avatar.mesh.dimensions],
+        "triangles": len(avatar.mesh.data.polygons),
+    }
+
+
+def _short(report: Report) -> dict[str, Any]:
+    """Counts, and what is not in order."""
+    wrong = [check.to_dict() for check in report.checks if check.status != "PASS"]
+    return {"counts": report.counts, "promotable": report.promotable, "to_mend": wrong}

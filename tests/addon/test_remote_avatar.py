@@ -1,0 +1,120 @@
+"""The socket's avatar commands, on an avatar that is made through them."""
+
+import base64
+
+import pytest
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def refused(addon):
+    """`refused(command, **params)` is the error's text."""
+    registry = addon("remote.registry")
+
+    def ask(command, **params):
+        reply = registry.answer({"type": command, "params": params})
+        assert isinstance(reply, dict) and reply["status"] == "error", reply
+        return reply["message"]
+
+    return ask
+
+
+def finished(remote, ends, command, **params):
+    """The result of the job that a command starts."""
+    started = remote(command, **params)
+    assert started["status"] in ("waiting", "running") and started["job"].isalnum()
+    ends()
+    state = remote("avatar_job", job=started["job"])
+    assert state["status"] == "done", state
+    return state["result"]
+
+
+def test_from_a_picture_that_is_sent_to_a_vrm_file(bpy, remote, ends, picture, tmp_path):
+    data = base64.b64encode(picture.read_bytes()).decode()
+    made = finished(remote, ends, "avatar_make", picture_data=data, name="Mia", path=str(tmp_path), author="Tester", engine="preview")
+    assert made["avatar"] == "Mia" and made["report"]["promotable"] and not made["report"]["counts"]["FAIL"]
+    assert (tmp_path / "Mia.vrm").stat().st_size > 100_000 and made["vrm"] == str(tmp_path / "Mia.vrm")
+    status = remote("avatar_status")
+    assert [avatar["name"] for avatar in status["avatars"]] == ["Mia"] and all(status["avatars"][0]["steps"].values())
+    runs = remote("avatar_runs", limit=3)["runs"]
+    assert runs[0]["name"] == "Mia" and runs[0]["vrm"].endswith("Mia.vrm")
+
+
+def test_the_steps_one_by_one(bpy, remote, ends, picture, tmp_path):
+    assert finished(remote, ends, "avatar_generate", picture=str(picture), name="Mia")["triangles"] > 1000
+    rigged = finished(remote, ends, "avatar_rig", avatar="Mia")
+    assert rigged["avatar"] == "Mia"
+    finished(remote, ends, "avatar_face")
+    finished(remote, ends, "avatar_set_up_vrm", author="Tester")
+    report = finished(remote, ends, "avatar_validate")
+    assert report["promotable"] and len(report["checks"]) > 5
+    assert finished(remote, ends, "avatar_export", path=str(tmp_path / "mia"))["vrm"] == str(tmp_path / "mia.vrm")
+    assert (tmp_path / "mia.vrm").is_file()
+
+
+def test_humanoid_bones_are_listed_and_assigned(remote, refused, avatar):
+    listed = remote("avatar_bones")
+    assert listed["humanoid"]["head"] and not listed["problems"] and not listed["required_but_unassigned"]
+    head, neck = listed["humanoid"]["head"], listed["humanoid"]["neck"]
+    without = remote("avatar_set_bones", bones={"neck": None})
+    assert "neck" in without["unassigned"] and without["humanoid"]["head"] == head
+    assert "required" in refused("avatar_set_bones", bones={"head": None})
+    assert remote("avatar_bones")["humanoid"]["head"] == head
+    assert remote("avatar_set_bones", automatic=True)["humanoid"]["neck"] == neck
+    assert "no humanoid bone" in refused("avatar_set_bones", bones={"tail": head})
+
+
+def test_face_landmarks_are_listed_and_moved(bpy, addon, remote, refused, ends, avatar):
+    before = remote("avatar_landmarks")
+    x, y, z = before["face"]["mouth"]["center"]
+    moved = remote("avatar_set_landmarks", face={"mouth": [x, y, z + 0.01], "jaw": {"center": [x, y, z - 0.05]}})
+    assert moved["face"]["mouth"]["center"][2] == pytest.approx(z + 0.01, abs=1e-5)
+    assert moved["face"]["mouth"]["width"] == pytest.approx(before["face"]["mouth"]["width"])  # sizes that are not given stay
+    assert moved["face"]["jaw"] and moved["confidence"] == {"eyes": 1.0, "mouth": 1.0}
+    finished(remote, ends, "avatar_face")
+    assert addon("scene").find_avatar(bpy.context).mesh.data.shape_keys
+    settled = remote("avatar_landmarks")["face"]  # the face step has put them on the surface
+    for wrong in (
+        {"mouth": [1, 2]},
+        {"mouth": [1, 2, float("nan")]},
+        {"nose": [1, 2, 3]},
+        {"mouth": {"center": [0, 0, 1], "width": -1}},
+        {},
+    ):
+        assert refused("avatar_set_landmarks", face=wrong).endswith(".")
+    assert remote("avatar_landmarks")["face"] == settled
+
+
+def test_an_expression_is_seen(bpy, remote, avatar):
+    assert {"rest", "aa", "blink", "happy"} <= set(remote("avatar_expressions")["expressions"])
+    keys = {block.name: block.value for block in avatar.mesh.data.shape_keys.key_blocks}
+    objects = len(bpy.data.objects)
+    seen = {}
+    for worn in ("rest", "aa", {"aa": 0.4, "blink": 1.0}):
+        shown = remote("avatar_preview_expression", expression=worn, size=128)
+        content = base64.b64decode(shown["image"])
+        assert content.startswith(PNG) and shown["width"] == 128
+        seen[str(worn)] = content
+    assert len(set(seen.values())) == 3
+    assert keys == {block.name: block.value for block in avatar.mesh.data.shape_keys.key_blocks} and len(bpy.data.objects) == objects
+
+
+def test_what_cannot_be_done_is_said(bpy, remote, refused, tmp_path):
+    assert "no avatar" in refused("avatar_bones").lower()
+    assert "picture" in refused("avatar_make")
+    assert "no file" in refused("avatar_make", picture=str(tmp_path / "none.png"))
+    assert "no job" in refused("avatar_job", job="gone") and "no job" in refused("avatar_cancel", job="gone")
+    assert "wrong type" in refused("avatar_runs", limit="many") and "wrong type" in refused("avatar_job", job=7)
+    assert remote("avatar_cancel") == {"cancelled": []} and remote("avatar_jobs")["jobs"] is not None
+
+
+def test_what_fails_in_a_job_is_its_error(remote, refused, ends, avatar, tmp_path):
+    assert "bucket" in refused("avatar_promote")
+    assert "no folder" in refused("avatar_export", path=str(tmp_path / "none/mia.vrm"))
+    wrong = tmp_path / "wrong.png"
+    wrong.write_bytes(b"this is no picture")
+    job = remote("avatar_make", picture=str(wrong))["job"]
+    ends()
+    state = remote("avatar_job", job=job)
+    assert state["status"] == "failed" and state["error"].endswith(".") and "Traceback" not in state["error"]
