@@ -71,6 +71,16 @@ def engines_file() -> Path:
     return user_folder("backend") / "engines.json"
 
 
+def log_file() -> Path:
+    """What the worker writes to its stderr."""
+    return user_folder("logs") / "backend.log"
+
+
+def hello() -> dict:
+    """What the living worker said of itself; {} where none runs."""
+    return dict(_worker.hello or {}) if _worker else {}
+
+
 def environment() -> Environment:
     return Environment(user_folder("backend"))
 
@@ -91,7 +101,7 @@ def worker() -> jobs.Worker:
         _worker = None
     if _worker is None:
         command, variables = env.worker_command()
-        _worker = jobs.Worker(command, variables | models, log_path=user_folder("logs") / "backend.log")
+        _worker = jobs.Worker(command, variables | models, log_path=log_file())
     return _worker
 
 

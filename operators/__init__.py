@@ -5,9 +5,11 @@ from . import (
     avatar_steps,
     backend,
     bring_in,
+    diagnostic,
     face_markers,
     face_shapes,
     make_avatar,
+    meta,
     models,
     picture_markers,
     presets,
@@ -21,6 +23,7 @@ MODULES = (
     make_avatar,
     bring_in,
     picture_markers,
+    meta,
     presets,
     avatar_steps,
     face_markers,
@@ -29,6 +32,7 @@ MODULES = (
     publish,
     models,
     backend,
+    diagnostic,
 )
 
 

@@ -13,7 +13,7 @@ FOLDER = "avatar_forge/generation"
 class AVATARFORGE_MT_generation_presets(Menu):
     bl_label = "Presets"
     preset_subdir = FOLDER
-    preset_operator = "script.execute_preset"
+    preset_operator = "avatar_forge.apply_preset"  # as Blender's own, but an undo step
     draw = Menu.draw_preset
 
 

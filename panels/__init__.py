@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar's tab "Avatar". Panels draw state and call operators."""
 
-from . import avatar, face, options, picture, publish
+from . import avatar, face, meta, options, picture, publish
 
-MODULES = (picture, options, avatar, face, publish)
+MODULES = (picture, options, avatar, face, meta, publish)
 
 
 def register() -> None:

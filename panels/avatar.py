@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar's panels: its steps one by one, what to look at."""
+"""The avatar's panels: its steps one by one with their states, what to look at."""
 
 from __future__ import annotations
 
 import bpy
-from bpy.types import Context, Panel
+from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import scene
+from ..avatar_addon import scene, step_states
 from ..avatar_addon.sentences import sentence
 from .picture import SidebarPanel
 
-DONE, TO_DO = "CHECKMARK", "RADIOBUT_OFF"
+ICONS = {step_states.DONE: "CHECKMARK", step_states.OUTDATED: "FILE_REFRESH", step_states.NEXT: "PLAY", step_states.TO_DO: "RADIOBUT_OFF"}
+BUTTONS = {
+    "mesh": ("avatar_forge.generate", "Generate Mesh"),
+    "rig": ("avatar_forge.rig", "Rig"),
+    "pose": ("avatar_forge.pose", "T-Pose"),
+    "face": ("avatar_forge.face", "Face"),
+    "vrm": ("avatar_forge.set_up_vrm", "VRM Settings"),
+    "export": ("avatar_forge.export", "Export VRM"),
+}
 
 
 class AVATARFORGE_PT_steps(SidebarPanel, Panel):
@@ -21,37 +29,65 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
         layout = self.layout
         avatar = scene.find_avatar(context)
         if avatar:
-            row = layout.row()
-            row.label(text=avatar.name, icon="USER")
+            layout.label(text=avatar.name, icon="USER", translate=False)
             if avatar.record.label:
                 sentence(layout, context, avatar.record.label)
-        rigged = bool(avatar and avatar.armature)
-        faced = bool(avatar and avatar.mesh.data.shape_keys)
+        states = step_states.states(avatar)
         column = layout.column(align=True)
-        for done, operator, text in (
-            (bool(avatar), "avatar_forge.generate", "Generate Mesh"),
-            (rigged, "avatar_forge.rig", "Rig"),
-            (rigged and scene.is_t_pose(avatar), "avatar_forge.pose", "T-Pose"),
-            (faced, "avatar_forge.face", "Face"),
-            (faced and scene.is_set_up(avatar), "avatar_forge.set_up_vrm", "VRM Settings"),
-        ):
-            column.operator(operator, text=text, icon=DONE if done else TO_DO)
-        layout.operator("avatar_forge.export", icon="EXPORT")
+        for step, entry in states.items():
+            _draw_step(column, step, entry.state)
+        since = dict.fromkeys(entry.since for entry in states.values() if entry.since)
+        if since:
+            outdated = [step_states.STEPS[step] for step, entry in states.items() if entry.since]
+            was = "was" if len(outdated) == 1 else "were"
+            sentence(layout, context, f"{_listed(outdated)} {was} made before {_listed(list(since))}; do it again.", "INFO")
+
+
+def _draw_step(column: UILayout, step: str, state: str) -> None:
+    """Its button, and its state in an icon and a word."""
+    operator, text = BUTTONS[step]
+    row = column.split(factor=0.64, align=True)
+    button = row.row(align=True)
+    button.active_default = state == step_states.NEXT  # as the button that Enter presses in a dialogue
+    button.operator(operator, text=text, icon=ICONS[state])
+    word = row.row()
+    word.active = state != step_states.DONE
+    word.label(text=f"  {state}" if state else "")
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+class AVATARFORGE_PT_bring_in(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_bring_in"
+    bl_label = "Bring In"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        layout = self.layout
+        sentence(layout, context, "A model from elsewhere goes on at its step: a mesh at Rig, a rigged model at T-Pose, a VRM at any.")
+        column = layout.column(align=True)
+        column.operator("avatar_forge.bring_in", text="Model File", icon="FILE_3D")
+        column.operator("avatar_forge.use_selected", icon="RESTRICT_SELECT_OFF")
+        if scene.find_avatar(context):
+            row = layout.row(align=True)
+            row.operator("avatar_forge.turn", text="Turn 90°", icon="FILE_REFRESH").axis = "Z"
+            row.operator("avatar_forge.turn", text="Stand Up 90°", icon="TRIA_UP").axis = "X"
 
 
 class AVATARFORGE_PT_notes(SidebarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_notes"
     bl_label = "Notes"
 
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and len(avatar.record.warnings) > 0
-
     def draw(self, context: Context) -> None:
-        for warning in scene.find_avatar(context).record.warnings:
+        avatar = scene.find_avatar(context)
+        for warning in avatar.record.warnings if avatar else ():
             sentence(self.layout, context, warning.message, "ERROR" if warning.code == "face" else "INFO")
+        if avatar is None or not avatar.record.warnings:
+            sentence(self.layout, context, "Nothing to look at.", "CHECKMARK")
+        self.layout.operator("avatar_forge.copy_diagnostic", icon="COPYDOWN")
 
 
-CLASSES = (AVATARFORGE_PT_steps, AVATARFORGE_PT_notes)
+CLASSES = (AVATARFORGE_PT_bring_in, AVATARFORGE_PT_steps, AVATARFORGE_PT_notes)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

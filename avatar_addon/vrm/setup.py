@@ -180,7 +180,7 @@ def set_meta(armature: bpy.types.Object, meta: Meta) -> None:
     new, old = ext.vrm1.meta, ext.vrm0.meta
     new.vrm_name, new.version = new.vrm_name or meta.name, new.version or meta.version
     if not new.authors:
-        new.authors.add()
+        new.authors.add().value = ""  # one that was never set reads "None"
     author = meta.author or new.authors[0].value or UNKNOWN
     new.authors[0].value = author
     if not new.third_party_licenses or new.third_party_licenses.startswith(MADE_WITH):

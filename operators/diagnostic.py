@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copy Diagnostic: everything a helper asks for, without secrets."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Operator
+
+from ..avatar_addon import diagnostic
+
+
+class AVATARFORGE_OT_copy_diagnostic(Operator):
+    bl_idname = "avatar_forge.copy_diagnostic"
+    bl_label = "Copy Diagnostic"
+    bl_description = (
+        "Copies versions, machine, backend, last error with its log and the avatar's state as text, to report a problem with; "
+        "keys, tokens and your user name are left out"
+    )
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Context) -> set[str]:
+        text = diagnostic.text(context)
+        context.window_manager.clipboard = text
+        self.report({"INFO"}, f"Copied {len(text.splitlines())} lines; read them before you pass them on.")
+        return {"FINISHED"}
+
+
+CLASSES = (AVATARFORGE_OT_copy_diagnostic,)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
