@@ -37,7 +37,7 @@ def _need_backend() -> None:
 # From a picture
 
 
-@command("avatar_make")
+@command("avatar_make", longest=pictures.LONGEST_REQUEST)
 def avatar_make(
     picture=None,
     picture_data=None,
@@ -67,7 +67,7 @@ def avatar_make(
     return _started(f"Make {request.avatar_name}", steps())
 
 
-@command("avatar_generate")
+@command("avatar_generate", longest=pictures.LONGEST_REQUEST)
 def avatar_generate(
     picture=None, picture_data=None, name=None, engine=None, seed=None, engine_options=None, markers=None
 ) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def _said(text: str | None, others: int = 0) -> str:
     return " ".join(parts)
 
 
-@command("create_rodin_job")
+@command("create_rodin_job", longest=pictures.LONGEST_REQUEST)
 def create_rodin_job(text_prompt=None, images=None, bbox_condition=None) -> dict[str, Any]:
     """images: [[suffix, base64], ...] or [path, ...]. bbox_condition: not used; a character has its own proportions."""
     try:
@@ -184,7 +184,7 @@ def _rodin_picture(images: Any) -> Path:
     return pictures.from_base64(first[1])
 
 
-@command("create_hunyuan_job")
+@command("create_hunyuan_job", longest=pictures.LONGEST_REQUEST)
 def create_hunyuan_job(text_prompt=None, image=None, quality=None) -> dict[str, Any]:
     """image: a path. quality: standard or high, for TRELLIS."""
     try:
@@ -194,7 +194,7 @@ def create_hunyuan_job(text_prompt=None, image=None, quality=None) -> dict[str, 
     return {"Response": {"JobId": job, "Message": _said(text_prompt)}}
 
 
-@command("create_meshy_job")
+@command("create_meshy_job", longest=pictures.LONGEST_REQUEST)
 def create_meshy_job(text_prompt=None, image=None, pose_mode=None) -> dict[str, Any]:
     """pose_mode: a-pose or t-pose; the model is then also rigged when it is imported, and stands so."""
     try:

@@ -13,6 +13,7 @@ from .. import session
 from .registry import Refusal
 
 LARGEST = 24_000_000  # bytes of a picture file
+LONGEST_REQUEST = LARGEST * 4 // 3 + 100_000  # of a command that carries one
 # What a file of each kind begins with; the backend looks at the rest.
 KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"BM": ".bmp", b"II*\x00": ".tif", b"MM\x00*": ".tif"}
 
