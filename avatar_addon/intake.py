@@ -94,7 +94,7 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     turn, said = np.eye(3), []
     extent = np.ptp(vertices, axis=0)
     if extent[1] > CLEAR * extent[2]:  # on its back or its belly
-        quarter = _about_x(1) if _feet_at_end(vertices, 1) == 1 else _about_x(-1)
+        quarter = _about_x(1 if _feet_at_end(vertices, 1) < 0 else -1)
         turn = quarter @ turn
         said.append("lay")
     elif _feet_at_end(vertices, 2) == 1:

@@ -1,0 +1,106 @@
+"""What a mesh of unknown origin needs: which side is out, which end is up, how tall it is."""
+
+import numpy as np
+import pytest
+
+from avatar_addon import intake
+
+BOX = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+SIDES = np.array(
+    [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]
+)
+
+
+def grid_box(centre, size, steps=6):
+    """Points all over a box: what a figure of boxes is seen by."""
+    line = np.linspace(-0.5, 0.5, steps)
+    points = np.stack(np.meshgrid(line, line, line), -1).reshape(-1, 3)
+    return points * size + centre
+
+
+@pytest.fixture
+def figure():
+    """A person of boxes, 1.7 m, facing -Y: legs apart, toes in front, arms out, a head."""
+    parts = [((0, 0, 1.1), (0.35, 0.2, 0.6)), ((0, 0, 1.57), (0.2, 0.2, 0.26))]
+    for side in (-1, 1):
+        parts += [((side * 0.12, 0, 0.4), (0.12, 0.12, 0.8)), ((side * 0.12, -0.06, 0.03), (0.1, 0.26, 0.06))]
+        parts += [((side * 0.5, 0, 1.35), (0.65, 0.09, 0.09))]
+    return np.concatenate([grid_box(np.array(centre), np.array(size), 12) for centre, size in parts])
+
+
+def boxes(*placed):
+    """(vertices, triangles) of boxes given as (centre, size, looks outwards)."""
+    vertices, triangles = [], []
+    for k, (centre, size, outwards) in enumerate(placed):
+        vertices.append(BOX * size + centre)
+        triangles.append((SIDES if outwards else SIDES[:, ::-1]) + 8 * k)
+    return np.concatenate(vertices), np.concatenate(triangles)
+
+
+@pytest.mark.parametrize(
+    "placed, wrong",
+    [
+        ([((0, 0, 0), 1, True)], [False]),
+        ([((0, 0, 0), 1, False)], [True]),
+        ([((0, 0, 0), 1, True), ((5, 0, 0), 1, False)], [False, True]),
+        ([((0, 0, 0), 1, True), ((0, 0, 0), 0.5, False)], [False, False]),  # a cavity looks inwards rightly
+        ([((0, 0, 0), 1, False), ((0, 0, 0), 0.5, True)], [True, True]),
+    ],
+)
+def test_islands_that_look_inwards(placed, wrong):
+    vertices, triangles = boxes(*placed)
+    np.testing.assert_array_equal(intake.inside_out(vertices, triangles), np.repeat(wrong, len(SIDES)))
+
+
+def test_a_sheet_has_no_inside(figure):
+    sheet = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], float)
+    assert not intake.inside_out(sheet, np.array([[0, 2, 1], [0, 3, 2]])).any()
+
+
+def test_islands_of_a_long_strip():
+    strip = np.column_stack([np.arange(4000), np.arange(4000) + 1, np.arange(4000) + 2])
+    labels = intake.island_of(np.concatenate([strip, strip + 5000]), 10_000)
+    assert set(labels[:4002]) == {0} and set(labels[5000:9002]) == {5000} and labels[4500] == 4500
+
+
+@pytest.mark.parametrize("height, result", [(170.0, 1.7), (1700.0, 1.7), (66.9, 1.7), (0.016, 1.6), (1.2, 1.2), (40.0, 1.016), (7.0, 1.6)])
+def test_scaled_to_a_human(height, result):
+    factor, said = intake.scale_to_human(height)
+    assert height * factor == pytest.approx(result, rel=0.01)
+    assert bool(said) == (factor != 1) and (not said or said.endswith("."))
+
+
+def test_a_wished_height_is_kept():
+    assert intake.scale_to_human(1.7, 1.0)[0] == pytest.approx(1 / 1.7)
+
+
+def around(axis, quarters):
+    return intake.quarter_turn(axis, quarters)
+
+
+@pytest.mark.parametrize(
+    "turn, word",
+    [
+        (np.eye(3), ""),
+        (around("Z", 2), "backwards"),
+        (around("Z", 1), "sideways"),
+        (around("Z", 3), "sideways"),
+        (around("X", 1), "lay"),
+        (around("X", 3), "lay"),
+        (around("X", 2), "head"),
+        (around("Z", 2) @ around("X", 1), "lay"),
+    ],
+)
+def test_a_figure_stands_and_looks_to_the_front(figure, turn, word):
+    found, said = intake.upright(figure @ turn.T)
+    np.testing.assert_allclose(found @ turn, np.eye(3), atol=1e-12)
+    assert (word in said) if word else said == ""
+
+
+def test_a_ball_stays_as_it_is():
+    rng = np.random.default_rng(1)
+    ball = rng.normal(size=(5000, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    turn, said = intake.upright(ball)
+    np.testing.assert_array_equal(turn, np.eye(3))
+    assert said == ""
