@@ -21,7 +21,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, face_live, picture_markers, session, step_states
+from . import engine_options, face_live, humanoid_bones, picture_markers, session, step_states
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
@@ -198,6 +198,7 @@ class AvatarForgeState(PropertyGroup):
     message: StringProperty()
     error: StringProperty()
     cancel: BoolProperty()
+    bones: PointerProperty(type=humanoid_bones.AvatarForgeBonesView)
     remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
 
@@ -207,6 +208,7 @@ CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeR
 def register() -> None:
     face_live.register()
     step_states.register()
+    humanoid_bones.register()
     engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
@@ -223,5 +225,6 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     engine_options.unregister()
+    humanoid_bones.unregister()
     step_states.unregister()
     face_live.unregister()

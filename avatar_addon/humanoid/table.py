@@ -77,12 +77,13 @@ def humanoid_problems(assigned: Mapping[str, str], parents: Mapping[str, str | N
     ]
     for name, bone in assigned.items():
         parent = assigned_parent(name, assigned)
-        if parent and bone in parents and assigned[parent] not in _ancestors(bone, parents) and assigned[parent] != bone:
+        if parent and bone in parents and assigned[parent] not in ancestors(bone, parents) and assigned[parent] != bone:
             problems.append(f"{name} ({bone!r}) does not hang from {parent} ({assigned[parent]!r}).")
     return problems
 
 
-def _ancestors(bone: str, parents: Mapping[str, str | None]) -> list[str]:
+def ancestors(bone: str, parents: Mapping[str, str | None]) -> list[str]:
+    """The bones above a bone, nearest first."""
     found: list[str] = []
     above = parents.get(bone)
     while above is not None and above not in found:

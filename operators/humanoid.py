@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The humanoid bones: found by the matcher, picked in the viewport, confirmed, mirrored. Each is one undo step."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+from bpy.types import Context, Event, Operator, OperatorProperties
+
+from ..avatar_addon import bone_overlay, humanoid_bones
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.humanoid.assignment import label
+from ..avatar_addon.humanoid.table import BONES
+from ..avatar_addon.translation import tr
+
+# What a person turns the view with while picking.
+NAVIGATION = ("MIDDLEMOUSE", "WHEEL", "TRACKPAD", "MOUSEROTATE", "MOUSESMARTZOOM", "NUMPAD", "NDOF", "TIMER", "ACCENT_GRAVE", "HOME")
+
+
+class _OnBones(Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        armature = humanoid_bones.find_armature(context)
+        if armature is None:
+            cls.poll_message_set("Select an armature first")
+        elif armature.mode == "EDIT":
+            cls.poll_message_set("Leave the edit mode first")
+        elif armature.data.library:
+            cls.poll_message_set("The armature comes from another file; make it local first")
+        elif context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        else:
+            return True
+        return False
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            return self.act(context, humanoid_bones.find_armature(context))
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+
+    def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
+        raise NotImplementedError
+
+
+class AVATARFORGE_OT_find_bones(_OnBones):
+    bl_idname = "avatar_forge.find_bones"
+    bl_label = "Find Bones"
+    bl_description = (
+        "Finds the humanoid bones of any armature by its shape and names and assigns them; those that were assigned are replaced"
+    )
+
+    def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
+        match = humanoid_bones.find_bones(context, armature)
+        context.window_manager.avatar_forge.bones.overlay |= match.humanoid
+        self.report({"INFO"} if match.humanoid else {"WARNING"}, match.reason)
+        return {"FINISHED"}
+
+
+class _OnBone(_OnBones):
+    name: StringProperty(name="Humanoid Bone", description="As VRM calls it, such as leftHand", options={"SKIP_SAVE"})
+
+
+class AVATARFORGE_OT_assign_bone(_OnBone):
+    bl_idname = "avatar_forge.assign_bone"
+    bl_label = "Use This Bone"
+    bl_description = "Assigns the bone that the matcher had found"
+
+    bone: StringProperty(name="Bone", description="Of the armature; empty: none", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: OperatorProperties) -> str:
+        if not properties.bone:
+            return tr(f"Leaves {tr(label(properties.name))} without a bone")
+        return tr(f"Assigns '{properties.bone}', which the matcher had found, to {tr(label(properties.name))}")
+
+    def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
+        if self.name not in BONES or (self.bone and self.bone not in armature.data.bones):
+            raise AvatarError(
+                f"There is no humanoid bone '{self.name}' or no bone '{self.bone}'; choose one that the armature has.", "bone"
+            )
+        humanoid_bones.change(armature, {self.name: self.bone})
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_pick_bone(_OnBone):
+    bl_idname = "avatar_forge.pick_bone"
+    bl_label = "Pick Bone"
+
+    bone: StringProperty(name="Bone", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: OperatorProperties) -> str:
+        return tr(f"Click on the bone in the viewport that is {tr(label(properties.name))}")
+
+    act = AVATARFORGE_OT_assign_bone.act
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        self._armature = humanoid_bones.find_armature(context)
+        self._area = context.area
+        bone_overlay.start_picking(self._armature)
+        self._tell(context, "")
+        context.window.cursor_modal_set("EYEDROPPER")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Context, event: Event) -> set[str]:
+        if bone_overlay.picking_now is None:  # the add-on was disabled
+            return self._leave(context, {"CANCELLED"})
+        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
+            return self._leave(context, {"CANCELLED"})
+        if event.type.startswith(NAVIGATION):
+            return {"PASS_THROUGH"}
+        if event.type not in ("MOUSEMOVE", "LEFTMOUSE"):
+            return {"RUNNING_MODAL"}
+        found = _view_under(context, event)
+        scale = context.preferences.system.ui_scale
+        bone = bone_overlay.hover(*found, scale) if found else ""
+        self._tell(context, bone)
+        if event.type == "LEFTMOUSE" and event.value == "PRESS":
+            if not found:  # another button: it shall be pressed
+                return self._leave(context, {"CANCELLED", "PASS_THROUGH"})
+            if bone:
+                self.bone = bone
+                return self._leave(context, self.execute(context))
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: Context) -> None:
+        self._leave(context, {"CANCELLED"})
+
+    def _tell(self, context: Context, bone: str) -> None:
+        name = tr(label(self.name))
+        text = f"Click to make '{bone}' the {name}" if bone else f"Click on the bone that is the {name}"
+        self._area.header_text_set(tr(text) + tr(".  Esc or right click: cancel"))
+
+    def _leave(self, context: Context, outcome: set[str]) -> set[str]:
+        bone_overlay.stop_picking()
+        self._area.header_text_set(None)
+        context.window.cursor_modal_restore()
+        return outcome
+
+
+def _view_under(context: Context, event: Event):
+    """Region, view and place in the region of the mouse, None where it is on no 3D view or on a panel that lies over it."""
+    x, y = event.mouse_x, event.mouse_y
+    for area in context.window.screen.areas:
+        if area.type != "VIEW_3D":
+            continue
+        under = [r for r in area.regions if r.x <= x < r.x + r.width and r.y <= y < r.y + r.height and r.width > 1 and r.height > 1]
+        if any(region.type not in ("WINDOW", "XR", "TEMPORARY") for region in under):
+            continue
+        views = [region for region in under if region.type == "WINDOW"]
+        if views and views[0].data:
+            return views[0], views[0].data, (x - views[0].x, y - views[0].y)
+    return None
+
+
+class AVATARFORGE_OT_confirm_bones(_OnBone):
+    bl_idname = "avatar_forge.confirm_bones"
+    bl_label = "Looks Right"
+    bl_description = "The bone is right as it is; it is not called unsure any more"
+
+    def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
+        states = humanoid_bones.snapshot(armature).states
+        names = [self.name] if self.name else [name for name, state in states.items() if state.kind == "unsure"]
+        humanoid_bones.confirm(armature, names)
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_mirror_bones(_OnBones):
+    bl_idname = "avatar_forge.mirror_bones"
+    bl_label = "Mirror Left to Right"
+
+    side: EnumProperty(
+        name="From",
+        items=[("left", "Left", "The left side stays as it is"), ("right", "Right", "The right side stays as it is")],
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def description(cls, _context: Context, properties: OperatorProperties) -> str:
+        if properties.side == "right":
+            return tr("Assigns the left side's bones as the right side's are, by their names and places")
+        return tr("Assigns the right side's bones as the left side's are, by their names and places")
+
+    def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
+        if not any(name.startswith(self.side) for name in humanoid_bones.assigned_bones(armature)):
+            raise AvatarError(f"No bone of the {self.side} side is assigned; assign its bones first.", "bone")
+        changed, alone = humanoid_bones.mirror(armature, self.side)
+        text = f"{changed} bones changed" if changed else "Both sides were the same already"
+        if alone:
+            text += f"; no counterpart found for {', '.join(label(name) for name in alone[:4])}"
+        self.report({"WARNING"} if alone else {"INFO"}, text)
+        return {"FINISHED"} if changed else {"CANCELLED"}
+
+
+class AVATARFORGE_OT_select_bone(_OnBone):
+    bl_idname = "avatar_forge.select_bone"
+    bl_label = "Select Bone"
+
+    @classmethod
+    def description(cls, context: Context, properties: OperatorProperties) -> str:
+        armature = humanoid_bones.find_armature(context)
+        state = humanoid_bones.snapshot(armature).states[properties.name]
+        said = f"{tr(state.reason)} " if state.reason else ""
+        return f"{tr(label(properties.name))}. {said}{tr('Selects the bone in the viewport') if state.bone else ''}".strip()
+
+    def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
+        state = humanoid_bones.snapshot(armature).states[self.name]
+        if state.bone not in armature.data.bones:
+            raise AvatarError(f"{label(self.name)} has no bone yet; choose one, or pick it in the viewport.", "bone")
+        humanoid_bones.select(armature, state.bone)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    AVATARFORGE_OT_find_bones,
+    AVATARFORGE_OT_assign_bone,
+    AVATARFORGE_OT_pick_bone,
+    AVATARFORGE_OT_confirm_bones,
+    AVATARFORGE_OT_mirror_bones,
+    AVATARFORGE_OT_select_bone,
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bone_overlay.register()
+
+
+def unregister() -> None:
+    bone_overlay.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The humanoid bones of the selected armature: what was found, each bone with its state, and what corrects it."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Object, Panel, UILayout
+
+from ..avatar_addon import humanoid_bones
+from ..avatar_addon.humanoid.assignment import GROUPS, BoneState, Finding, label, part_label, side_of
+from ..avatar_addon.sentences import sentence
+from ..avatar_addon.translation import tr
+from ..avatar_addon.vrm.addon import is_available
+from .picture import SidebarPanel
+
+ICONS = {
+    "": "CHECKMARK",
+    "assigned": "CHECKMARK",
+    "unsure": "QUESTION",
+    "missing": "ERROR",
+    "optional": "RADIOBUT_OFF",
+    "order": "SORT_DESC",
+    "twice": "DUPLICATE",
+    "gone": "CANCEL",
+}
+WRONG = ("missing", "order", "twice", "gone")
+NAMES = 0.4  # of the width
+
+
+class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_humanoid"
+    bl_label = "Humanoid Bones"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return humanoid_bones.find_armature(context) is not None
+
+    def draw_header(self, context: Context) -> None:
+        _, worst = humanoid_bones.snapshot(humanoid_bones.find_armature(context)).summary
+        if worst:
+            self.layout.label(icon=ICONS[worst])
+
+    def draw(self, context: Context) -> None:
+        layout, armature = self.layout, humanoid_bones.find_armature(context)
+        view = context.window_manager.avatar_forge.bones
+        row = layout.row(align=True)
+        row.operator("avatar_forge.find_bones", icon="VIEWZOOM")
+        row.prop(view, "overlay", text="", icon="HIDE_OFF" if view.overlay else "HIDE_ON")
+        shown = humanoid_bones.snapshot(armature)
+        if shown.finding:
+            _draw_finding(layout, context, shown.finding)
+        if not is_available():
+            sentence(layout, context, "Find Bones turns the VRM Add-on on, which keeps the bones.", "INFO")
+            return
+        text, worst = shown.summary
+        sentence(layout, context, text, ICONS[worst])
+        if shown.unsure > 1:
+            layout.operator("avatar_forge.confirm_bones", text=tr(f"All {shown.unsure} Unsure Look Right"), icon="CHECKMARK").name = ""
+        active = armature.data.bones.active
+        chosen = active.name if active else None
+        column = layout.column()
+        column.enabled = armature.mode != "EDIT"
+        for group, names in GROUPS.items():
+            assigned, worst = shown.groups[group]
+            header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
+            header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=ICONS[worst], translate=False)
+            if body:
+                _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
+        row = layout.row(align=True)
+        row.operator("avatar_forge.mirror_bones", text="Mirror Left to Right", icon="MOD_MIRROR").side = "left"
+        row.operator("avatar_forge.mirror_bones", text="", icon="LOOP_BACK").side = "right"
+
+
+def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
+    """What the matcher said: how sure, why, and what to look at."""
+    if not finding.humanoid:
+        box = layout.box()
+        sentence(box, context, finding.reason, "ERROR")
+        sentence(box, context, "The bones can still be assigned by hand below.")
+        return
+    sentence(layout, context, f"{finding.reason} {finding.confidence:.0%} sure.", "INFO")
+    for doubt in finding.doubts:
+        sentence(layout, context, doubt, "QUESTION")
+
+
+def _draw_rows(column: UILayout, context: Context, armature: Object, states: list[BoneState], chosen: str | None) -> None:
+    sided = len({side_of(state.name) for state in states}) == 2 and len(states) > 2  # both sides, and nothing else
+    side = ""
+    for state in states:
+        if sided and side_of(state.name) != side:
+            side = side_of(state.name)
+            column.label(text=side.title())
+        text = part_label(state.name) if sided or "Fingers" in humanoid_bones.GROUP_OF[state.name] else label(state.name)
+        _draw_row(column, armature, state, text)
+        if state.word and state.kind != "optional":
+            _draw_word(column, state)
+        if state.bone and state.bone == chosen and state.reason:
+            sentence(column.box(), context, state.reason)
+
+
+def _draw_row(column: UILayout, armature: Object, state: BoneState, text: str) -> None:
+    """State and name, which select the bone; the field; the eyedropper."""
+    split = column.split(factor=NAMES, align=True)
+    name = split.row(align=True)
+    name.alignment = "LEFT"
+    name.active = state.kind != "optional"
+    name.operator("avatar_forge.select_bone", text=text, icon=ICONS[state.kind], emboss=False).name = state.name
+    field = split.row(align=True)
+    field.alert = state.kind in WRONG
+    field.prop_search(armature.data.avatar_forge, humanoid_bones.ATTRIBUTES[state.name], armature.data, "bones", text="", icon="NONE")
+    field.operator("avatar_forge.pick_bone", text="", icon="EYEDROPPER").name = state.name
+
+
+def _draw_word(column: UILayout, state: BoneState) -> None:
+    """The state in a word or two, and the button that settles it."""
+    split = column.split(factor=NAMES, align=True)
+    split.label(text="")
+    row = split.row(align=True)
+    row.label(text=tr(state.word), translate=False)
+    if state.kind == "unsure":
+        row.operator("avatar_forge.confirm_bones").name = state.name
+    elif state.suggestion:
+        button = row.operator("avatar_forge.assign_bone", text=state.suggestion, icon="LOOP_BACK", translate=False)
+        button.name, button.bone = state.name, state.suggestion
+
+
+CLASSES = (AVATARFORGE_PT_humanoid,)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
