@@ -120,7 +120,9 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
             _write(obj.data, part, posed[start:end], turns[start:end], _to_body(obj, armature, skeleton))
         if aside:
             place = _to_body(avatar.mesh, armature, skeleton)
-            _write(kept, aside, *rest.move_skin(aside.vertices, aside.triangles, aside.weights, moves, skeleton.parents, skeleton.names), place)
+            _write(
+                kept, aside, *rest.move_skin(aside.vertices, aside.triangles, aside.weights, moves, skeleton.parents, skeleton.names), place
+            )
     if "head" in skeleton.names:
         world = np.array(armature.matrix_world)
         _move_face(avatar, world @ in_armature[skeleton.names.index("head")] @ np.linalg.inv(world))
@@ -188,7 +190,10 @@ def _as_object(mesh: bpy.types.Mesh, obj: bpy.types.Object) -> SimpleNamespace:
 
 
 def _write(mesh: bpy.types.Mesh, part: _Part, posed: np.ndarray, turns: np.ndarray, to_body: np.ndarray) -> None:
-    """Base, shape keys and custom normals of one mesh. posed: (V, 3), turns: (V, 3, 3) in body space; to_body: (4, 4), of the mesh as it is now."""
+    """Base, shape keys and custom normals of one mesh.
+
+    posed: (V, 3), turns: (V, 3, 3) in body space; to_body: (4, 4) from the space that the mesh has now.
+    """
     from_body = np.linalg.inv(to_body)
     turns = from_body[:3, :3] @ turns @ part.to_body[:3, :3]  # in the mesh's own space
     normals = _custom_normals(mesh, turns)

@@ -1,0 +1,144 @@
+"""Test poses and animations from the joints of any humanoid, in Blender's axes."""
+
+import numpy as np
+import pytest
+
+from avatar_addon.humanoid import motions, rest
+from avatar_addon.humanoid.table import FINGERS
+
+FRAMES = 24
+
+
+def person(legs=0.9, arms=0.5, root=False, fingers=True):
+    """A T-posed skeleton with toes, a shoulder on each side and, above the hips, a bone of no meaning."""
+    at = {
+        "hips": (0, 0, legs),
+        "spine": (0, 0, legs + 0.1),
+        "chest": (0, 0, legs + 0.25),
+        "neck": (0, 0, legs + 0.5),
+        "head": (0, 0, legs + 0.6),
+    }
+    above = {"hips": None, "spine": "hips", "chest": "spine", "neck": "chest", "head": "neck"}
+    for side, sign in (("left", 1), ("right", -1)):
+        chains = {
+            "chest": {"Shoulder": (0.04, 0, legs + 0.45), "UpperArm": (0.15, 0, legs + 0.45), "LowerArm": (0.15 + arms / 2, 0, legs + 0.45),
+                      "Hand": (0.15 + arms, 0, legs + 0.45)},
+            "hips": {"UpperLeg": (0.1, 0, legs - 0.02), "LowerLeg": (0.1, 0, legs / 2), "Foot": (0.1, 0.02, 0.08), "Toes": (0.1, -0.1, 0.02)},
+        }  # fmt: skip
+        for parent, chain in chains.items():
+            for name, (x, y, z) in chain.items():
+                at[side + name], above[side + name], parent = (sign * x, y, z), parent, side + name
+        for k, finger in enumerate(FINGERS[1:] if fingers else ()):
+            parent = f"{side}Hand"
+            for step, part in enumerate(("Proximal", "Intermediate", "Distal")):
+                name = side + finger + part
+                at[name], above[name], parent = (sign * (0.2 + arms + 0.03 * step), 0.02 * k - 0.03, legs + 0.45), parent, name
+    if root:
+        at, above = {"anything": (0, 0, 0), **at}, {"anything": None, **above, "hips": "anything"}
+    names = list(at)
+    joints = np.array(list(at.values()), float)
+    parents = np.array([names.index(above[name]) if above[name] else -1 for name in names])
+    tails = joints + [0, 0, 0.05]
+    for side in ("left", "right"):
+        k = names.index(f"{side}Toes")
+        tails[k] = joints[k] + [0, -0.06, -0.01]
+    return motions.Body(joints, tails, parents, names)
+
+
+def placed(body, moves):
+    """name -> (..., 3) the joints after the moves."""
+    joints = np.einsum("...kij,kj->...ki", moves[..., :3, :3], body.joints) + moves[..., :3, 3]
+    return {name: joints[..., k, :] for k, name in enumerate(body.names)}
+
+
+BODIES = {"adult": person(), "child": person(legs=0.35, arms=0.3), "root bone": person(root=True), "no fingers": person(fingers=False)}
+
+
+@pytest.fixture(params=BODIES)
+def body(request):
+    return BODIES[request.param]
+
+
+@pytest.mark.parametrize("name", motions.MOTIONS)
+def test_motions_loop_and_keep_the_feet_on_the_ground(body, name):
+    make, _ = motions.MOTIONS[name]
+    moves = make(body, FRAMES)
+    assert moves.shape == (FRAMES, len(body.names), 4, 4) and np.isfinite(moves).all()
+    at = placed(body, moves)
+    for side in ("left", "right"):  # bones keep their lengths
+        shin = at[f"{side}Foot"] - at[f"{side}LowerLeg"]
+        np.testing.assert_allclose(np.linalg.norm(shin, axis=1), np.linalg.norm(shin[0]), atol=1e-9)
+    ankles = np.stack([at["leftFoot"][:, 2], at["rightFoot"][:, 2]])
+    assert ankles.min() > 0.03 and ankles.min(0).max() < 0.08 + 0.1 * body.height  # one foot always stands
+    steps = np.abs(np.diff(np.concatenate([moves, moves[:1]]), axis=0)).max((1, 2, 3))
+    assert steps[-1] < 1.5 * steps.max() + 1e-9 and steps[-1] <= steps[:-1].max() * 1.2  # no jump where it begins again
+
+
+def test_the_walk_takes_steps_with_arms_against_the_legs(body):
+    at = placed(body, motions.walk(body, FRAMES))
+    ahead = {side: -at[f"{side}Foot"][:, 1] for side in ("left", "right")}
+    assert ahead["left"].argmax() != ahead["right"].argmax()
+    assert abs(ahead["left"].argmax() - ahead["right"].argmax()) == pytest.approx(FRAMES / 2, abs=2)
+    assert np.ptp(ahead["left"]) > 0.25 * at["hips"][:, 2].mean()
+    for side in ("left", "right"):
+        hand = -at[f"{side}Hand"][:, 1]
+        assert np.corrcoef(hand, ahead[side])[0, 1] < -0.5
+        assert (at[f"{side}Hand"][:, 2] < at[f"{side}UpperArm"][:, 2]).all()
+        lifted = at[f"{side}Foot"][:, 2]
+        assert np.ptp(lifted) > 0.05 * at["hips"][:, 2].mean()
+        back = ahead[side] - np.roll(ahead[side], 1) < 0  # the foot goes back while it stands, and comes forward through the air
+        assert lifted[back].mean() < lifted[~back].mean()
+
+
+def test_the_wave_raises_the_right_hand_and_the_turn_goes_around_once(body):
+    at = placed(body, motions.wave(body, FRAMES))
+    assert (at["rightHand"][:, 2] > at["rightUpperArm"][:, 2]).all() and (at["leftHand"][:, 2] < at["leftUpperArm"][:, 2]).all()
+    assert np.ptp(at["rightHand"][:, 0]) > 0.05
+    moves = motions.turn(body, FRAMES)
+    facing = moves[:, body.names.index("hips"), :2, 1]
+    angle = np.unwrap(np.arctan2(facing[:, 1], facing[:, 0]))
+    assert np.degrees(angle[-1] - angle[0]) == pytest.approx(360 * (FRAMES - 1) / FRAMES)
+
+
+def test_test_poses_are_what_they_say(body):
+    names = motions.pose_names(body)
+    assert ("Fists" in names) == any("Index" in name for name in body.names)
+    at = {name: placed(body, motions.pose(body, name)) for name in names}
+    for side, sign in (("left", 1), ("right", -1)):
+
+        def arm(name, side=side):
+            return at[name][f"{side}Hand"] - at[name][f"{side}UpperArm"]
+
+        assert arm("Arms Up")[2] > 0 > arm("Arms Down")[2]
+        assert -arm("Arms Forward")[1] > 0.9 * np.linalg.norm(arm("Arms Forward"))
+        knee, hip, foot = (at["Sit"][side + bone] for bone in ("LowerLeg", "UpperLeg", "Foot"))
+        assert hip[1] - knee[1] > 3 * abs(hip[2] - knee[2]) and knee[2] - foot[2] > 3 * abs(foot[1] - knee[1])
+        assert at["Sit"][f"{side}Foot"][2] == pytest.approx(0.08, abs=0.01)
+        assert at["Squat"]["hips"][2] < 0.7 * at["Arms Down"]["hips"][2]
+        assert sign * at["Squat"][f"{side}LowerLeg"][0] > 0.1
+        if "Fists" in names:
+            tip, palm = at["Fists"][f"{side}MiddleDistal"], at["Fists"][f"{side}Hand"]
+            assert tip[2] < palm[2] and np.linalg.norm(tip - palm) < 0.08
+
+
+def test_limbs_without_bones_stay_and_a_body_without_feet_is_no_error():
+    whole = person(fingers=False)
+    keep = [k for k, name in enumerate(whole.names) if not name.endswith(("Foot", "Toes", "LowerArm", "Hand"))]
+    place = {k: n for n, k in enumerate(keep)}
+    body = motions.Body(
+        whole.joints[keep], whole.tails[keep], np.array([place.get(p, -1) for p in whole.parents[keep]]), [whole.names[k] for k in keep]
+    )
+    for make, _ in motions.MOTIONS.values():
+        assert np.isfinite(make(body, 8)).all()
+
+
+def test_an_armature_with_other_axes_is_turned_to_the_usual_ones():
+    body = person()
+    for turn in (
+        np.eye(3),
+        motions.about(motions.X, -90),
+        motions.about(motions.Z, 90),
+        motions.about(motions.X, 90) @ motions.about(motions.Z, 180),
+    ):
+        frame = rest.body_frame(100 * body.joints @ turn.T, body.names)
+        np.testing.assert_allclose(frame @ turn, np.eye(3), atol=1e-9)
