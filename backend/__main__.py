@@ -15,6 +15,7 @@ COMMANDS = {
     "sync": "backend.record_commands:sync",
     "rerun": "backend.record_commands:rerun",
     "models": "backend.commands:models",
+    "mcp": "backend.mcp_server:main",
     "rig-eval": "backend.rig_metrics:rig_eval",
 }
 
