@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 from bpy.types import AddonPreferences
 
 from . import model_store, models_box, session
 from .backend_env import PROFILES, State, detect_profile
 from .errors import AvatarError
+from .remote import settings as remote_settings
 from .sentences import progress, sentence
 
 # What belongs together below Publishing: title -> property -> what an empty field shows.
@@ -84,6 +85,8 @@ class AvatarForgePreferences(AddonPreferences):
     tracking_uri: StringProperty(
         name="MLflow Server", description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs"
     )
+
+    remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
 
     def draw(self, context: bpy.types.Context) -> None:
         state, layout = session.environment().state(), self.layout
@@ -161,6 +164,7 @@ def plan_lines(preferences: AvatarForgePreferences, repair: bool = False) -> lis
 
 
 def register() -> None:
+    remote_settings.register()
     bpy.utils.register_class(AvatarForgePreferences)
     preferences = session.preferences()
     if preferences and not preferences.is_property_set("profile"):
@@ -171,3 +175,4 @@ def unregister() -> None:
     model_store.unregister()
     session.close()
     bpy.utils.unregister_class(AvatarForgePreferences)
+    remote_settings.unregister()

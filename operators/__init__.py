@@ -8,12 +8,14 @@ from . import (
     diagnostic,
     face_markers,
     face_shapes,
+    humanoid,
     make_avatar,
     meta,
     models,
     picture_markers,
     presets,
     publish,
+    remote,
     speak,
     task_operator,
 )
@@ -26,6 +28,7 @@ MODULES = (
     meta,
     presets,
     avatar_steps,
+    humanoid,
     face_markers,
     face_shapes,
     speak,
@@ -33,6 +36,7 @@ MODULES = (
     models,
     backend,
     diagnostic,
+    remote,
 )
 
 

@@ -16,7 +16,18 @@ from dataclasses import dataclass
 import bpy
 
 from ..errors import AvatarError
-from . import api_commands, changes, code, registry, scene_commands, viewport_commands, work
+from . import (
+    api_commands,
+    avatar_commands,
+    avatar_jobs,
+    changes,
+    generation,
+    python_code,
+    registry,
+    scene_commands,
+    viewport_commands,
+    work,
+)
 from .registry import Later, Refusal
 from .server import Request, Server
 
@@ -31,7 +42,15 @@ HOLD_SECONDS = 30.0  # that a command waits for the end of what the user is doin
 # Tools that the mouse is moving: changing the file below them ends Blender.
 HELD_BY = ("TRANSFORM_OT_", "MESH_OT_", "SCULPT_OT_", "PAINT_OT_", "GREASE_PENCIL_OT_", "CURVE_OT_", "ARMATURE_OT_", "OBJECT_OT_")
 
-COMMAND_MODULES = (api_commands, scene_commands, viewport_commands, code)  # importing them declares their commands
+COMMAND_MODULES = (
+    api_commands,
+    scene_commands,
+    viewport_commands,
+    python_code,
+    generation,
+    avatar_commands,
+    avatar_jobs,
+)  # importing them declares their commands
 
 
 @dataclass
@@ -84,7 +103,7 @@ class Pump:
         now = time.monotonic()
         if now - self._shown_at < SHOWN_PAUSE:
             return
-        shown = self.server.changes, self.last, len(code.asking), code.recovery
+        shown = self.server.changes, self.last, len(python_code.asking), python_code.recovery
         if shown != self._shown:
             self._shown, self._shown_at = shown, now
             redraw()
@@ -181,9 +200,9 @@ def start(port: int, mode: str, token: str = "") -> Pump:
     """Listens on 127.0.0.1. Raises AvatarError where the port cannot be had. In a window the timer runs it; headless call `tick`."""
     global _pump
     stop()
-    server = Server(port, token=token, interrupt=code.interrupt)
+    server = Server(port, token=token, interrupt=python_code.interrupt)
     server.start()
-    code.start(mode)
+    python_code.start(mode)
     changes.watch()
     _pump = Pump(server)
     if not bpy.app.background:
@@ -225,3 +244,4 @@ def unregister() -> None:
     """Stops everything; may be called twice."""
     stop()
     work.TABLE.stop()
+    generation.forget_all()

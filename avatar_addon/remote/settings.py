@@ -7,13 +7,13 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 from bpy.types import PropertyGroup
 
-from . import code
+from . import python_code
 
 PORT = 9876  # where BlenderMCP's servers look
 
 
 def _mode_changed(settings: AvatarForgeRemote, _context) -> None:
-    code.set_mode(settings.code)
+    python_code.set_mode(settings.code)
 
 
 class AvatarForgeRemote(PropertyGroup):
@@ -22,7 +22,7 @@ class AvatarForgeRemote(PropertyGroup):
     )
     code: EnumProperty(
         name="Code",
-        items=[(name, name.capitalize(), text) for name, text in code.MODES.items()],
+        items=[(name, name.capitalize(), text) for name, text in python_code.MODES.items()],
         default="ask",
         description="Whether clients may run Python in Blender",
         update=_mode_changed,

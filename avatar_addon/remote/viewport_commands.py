@@ -154,9 +154,9 @@ def pick_viewport_object(
         view, projection = Matrix(view_matrix), Matrix(window_matrix)
         point = Vector((2.0 * float(x) - 1.0, 1.0 - 2.0 * float(y)))
         back = (projection @ view).inverted()
-    except (TypeError, ValueError):
+        begin, end = (_through(back, point, depth) for depth in (-1.0, 1.0))
+    except (TypeError, ValueError, ZeroDivisionError):
         raise Refusal("pick_viewport_object needs x, y, view_matrix and window_matrix, as the screenshot's view has them.") from None
-    begin, end = (_through(back, point, depth) for depth in (-1.0, 1.0))
     way = end - begin
     graph = bpy.context.evaluated_depsgraph_get()
     hit, place, _normal, _index, obj, _matrix = here.ray_cast(graph, begin, way.normalized(), distance=way.length)

@@ -219,14 +219,14 @@ class Abandoned(BaseException):
     """Raised in code whose client has gone; no `except Exception` of the code's own catches it."""
 
     def __str__(self) -> str:
-        return "The client that sent this code has gone, and the code was stopped."
+        return "The code was stopped: its client has gone, or Blender ends."
 
 
 @dataclass
 class _Interruptible:
     """While entered, `interrupt` raises Abandoned in the code, at its next line of Python."""
 
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: Any = field(default_factory=threading.RLock)  # a signal may come while it is held
     _thread: int | None = None
     _raised: bool = False
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The socket for MCP clients: start, stop, and the question whether a client's code may run."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+
+import bpy
+from bpy.props import IntProperty
+from bpy.types import Context, Event, Operator
+
+from ..avatar_addon import session
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.remote import pump, python_code
+
+DIALOG_WIDTH = 640  # pixels
+LINE_LETTERS = 92  # that fit into it
+PAGE_LINES = 28
+TOO_SOON = 0.6  # seconds after it appears in which a press cannot have been meant for the popup
+
+
+class AVATARFORGE_OT_start_remote(Operator):
+    bl_idname = "avatar_forge.start_remote"
+    bl_label = "Start"
+    bl_description = (
+        "Lets MCP clients on this computer, such as VS Code and Claude, work in this Blender through BlenderMCP's server or ours"
+    )
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        if pump.current():
+            cls.poll_message_set("It is running already")
+            return False
+        return True
+
+    def execute(self, _context: Context) -> set[str]:
+        settings = session.preferences().remote
+        try:
+            pump.start(settings.port, settings.code, settings.token)
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        pump.redraw()
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_stop_remote(Operator):
+    bl_idname = "avatar_forge.stop_remote"
+    bl_label = "Stop"
+    bl_description = "Closes the connections to all clients; a running job goes on"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        if not pump.current():
+            cls.poll_message_set("It is not running")
+            return False
+        return True
+
+    def execute(self, _context: Context) -> set[str]:
+        pump.stop()
+        pump.redraw()
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_answer_code(Operator):
+    """As a popup it shows the code of a client that waits; confirming runs it, everything else refuses."""
+
+    bl_idname = "avatar_forge.answer_code"
+    bl_label = "Run Code from a Client"
+    bl_description = "Shows the code that a client wants to run in Blender"
+    bl_options = {"INTERNAL"}
+
+    page: IntProperty(name="Page", default=1, min=1, options={"SKIP_SAVE"})
+
+    _asked = None
+    _shown = 0.0
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return bool(python_code.asking)
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        self._asked, self._shown = python_code.asking[0], time.monotonic()
+        return context.window_manager.invoke_props_dialog(
+            self, width=DIALOG_WIDTH, title="A client wants to run this code", confirm_text="Run", cancel_default=True
+        )
+
+    def draw(self, _context: Context) -> None:
+        layout = self.layout
+        lines = _lines(self._asked.code)
+        pages = max(1, -(-len(lines) // PAGE_LINES))
+        page = min(self.page, pages)
+        column = layout.box().column(align=True)
+        column.scale_y = 0.75
+        for line in lines[(page - 1) * PAGE_LINES : page * PAGE_LINES]:
+            column.label(text=line, translate=False)
+        if pages > 1:
+            row = layout.row()
+            row.label(text=f"Page {page} of {pages}, {len(lines)} lines; look at all of them", icon="ERROR")
+            row.prop(self, "page")
+        layout.label(text="It can do whatever you can do on this computer. Cancel refuses it.", icon="INFO")
+
+    def execute(self, _context: Context) -> set[str]:
+        asked = self._asked
+        if asked not in python_code.asking:
+            self.report({"WARNING"}, "Too late: the client was told that nobody answered, and the code was not run.")
+            return {"CANCELLED"}
+        if time.monotonic() - self._shown < TOO_SOON:
+            asked.shown = 0.0  # shown again: the press was meant for something else
+            return {"CANCELLED"}
+        asked.verdict = True
+        return {"FINISHED"}
+
+    def cancel(self, _context: Context) -> None:
+        if self._asked in python_code.asking:
+            self._asked.verdict = False
+
+
+class AVATARFORGE_OT_refuse_code(Operator):
+    bl_idname = "avatar_forge.refuse_code"
+    bl_label = "Refuse Code"
+    bl_description = "The client is told that you have refused its code"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return bool(python_code.asking)
+
+    def execute(self, _context: Context) -> set[str]:
+        python_code.asking[0].verdict = False
+        return {"FINISHED"}
+
+
+def _lines(code: str) -> list[str]:
+    return [part for line in code.expandtabs(4).splitlines() for part in _wrapped(line)]
+
+
+def _wrapped(line: str) -> list[str]:
+    parts = textwrap.wrap(line, LINE_LETTERS, drop_whitespace=False, replace_whitespace=False, subsequent_indent="    ")
+    return parts or [" "]
+
+
+CLASSES = (AVATARFORGE_OT_start_remote, AVATARFORGE_OT_stop_remote, AVATARFORGE_OT_answer_code, AVATARFORGE_OT_refuse_code)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    pump.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The socket for MCP clients: its settings, who is connected, what was asked, the jobs."""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+from bpy.types import Context, Panel, UILayout
+
+from ..avatar_addon import session
+from ..avatar_addon.remote import pump, python_code
+from ..avatar_addon.remote.work import TABLE
+from ..avatar_addon.sentences import sentence
+from ..avatar_addon.translation import tr
+from .picture import SidebarPanel
+
+MOST_SHOWN = 5  # clients and jobs
+
+
+class AVATARFORGE_PT_remote(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_remote"
+    bl_label = "MCP Server"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return session.preferences() is not None
+
+    def draw_header(self, _context: Context) -> None:
+        if pump.current():
+            self.layout.label(icon="LINKED")
+
+    def draw(self, context: Context) -> None:
+        layout, settings, running = self.layout, session.preferences().remote, pump.current()
+        for asked in list(python_code.asking)[:1]:
+            _draw_question(layout.box(), context, asked)
+        row = layout.row()
+        row.scale_y = 1.3
+        if running:
+            row.operator("avatar_forge.stop_remote", icon="PAUSE")
+            sentence(layout, context, f"Clients on this computer reach it at port {running.server.port}.", "LINKED")
+        else:
+            row.operator("avatar_forge.start_remote", icon="PLAY")
+            sentence(layout, context, "Off. Started, it lets VS Code and other MCP clients on this computer work in this Blender.", "INFO")
+            column = layout.column()
+            column.use_property_split = True
+            column.use_property_decorate = False
+            column.prop(settings, "port")
+            column.prop(settings, "token", placeholder="none")
+        column = layout.column(align=True)
+        column.label(text="Python Code from Clients")
+        column.row(align=True).prop(settings, "code", expand=True)
+        sentence(column, context, python_code.MODES[settings.code] + ".", "ERROR" if settings.code == "on" else "NONE")
+        if running:
+            _draw_running(layout, context, running)
+        if "write_mcp_json" in dir(bpy.ops.avatar_forge):
+            layout.operator("avatar_forge.write_mcp_json", icon="FILE_TICK")
+
+
+def _draw_question(layout: UILayout, context: Context, asked: python_code.Asked) -> None:
+    left = max(0, round(asked.until - time.monotonic()))
+    lines = asked.code.count("\n") + 1
+    sentence(layout, context, f"A client wants to run code ({lines} lines); {left} seconds are left to answer.", "QUESTION")
+    row = layout.row(align=True)
+    row.operator("avatar_forge.answer_code", text="Look at It", icon="HIDE_OFF")
+    row.operator("avatar_forge.refuse_code", text="Refuse", icon="CANCEL")
+
+
+def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> None:
+    clients = running.server.clients
+    column = layout.column(align=True)
+    column.label(text="Clients" if clients else "No client is connected", icon="USER")
+    for client in clients[:MOST_SHOWN]:
+        since = time.strftime("%H:%M", time.localtime(client.since))
+        text = f"Since {since}: {client.asked} commands, last {client.last}" if client.asked else f"Since {since}: nothing asked yet"
+        sentence(column, context, text, "DOT")
+    if len(clients) > MOST_SHOWN:
+        sentence(column, context, f"and {len(clients) - MOST_SHOWN} more", "DOT")
+    if running.last:
+        row = layout.row()
+        row.label(text="Last Command", icon="TIME")
+        row.label(text=running.last, translate=False)
+    jobs = TABLE.active
+    column = layout.column(align=True)
+    for job in jobs[:MOST_SHOWN]:
+        column.label(text=tr(job["title"]), icon="SORTTIME", translate=False)
+        column.progress(factor=job["fraction"], text=tr(job.get("message", "")))
+    if running.server.refused:
+        sentence(layout.box(), context, f"Last refused: {running.server.refused}", "CANCEL")
+    if python_code.recovery:
+        sentence(layout.box(), context, f"Before the first code the file was saved as {python_code.recovery.name}.", "RECOVER_LAST")
+        layout.operator("wm.path_open", text="Show the Folder", icon="FILE_FOLDER").filepath = str(python_code.recovery.parent)
+
+
+register, unregister = bpy.utils.register_classes_factory((AVATARFORGE_PT_remote,))
