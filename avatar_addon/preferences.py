@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 from bpy.types import AddonPreferences
 
-from . import model_store, models_box, session
+from . import model_store, models_box, render, session
 from .backend_env import PROFILES, State, detect_profile
 from .errors import AvatarError
 from .remote import settings as remote_settings
@@ -174,5 +174,6 @@ def register() -> None:
 def unregister() -> None:
     model_store.unregister()
     session.close()
+    render.close()
     bpy.utils.unregister_class(AvatarForgePreferences)
     remote_settings.unregister()

@@ -71,6 +71,15 @@ def engine() -> str:
     return _engine
 
 
+def close() -> None:
+    """Ends a probe that nobody has waited for; for unregister."""
+    global _probe
+    if _probe:
+        _probe.kill()
+        _probe.wait()
+    _probe = None
+
+
 def thumbnail(avatar: Avatar) -> bpy.types.Image:
     """Head and shoulders from the front, a square, packed."""
     head = _head_box(avatar)
