@@ -8,6 +8,7 @@ import io
 import json
 import struct
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,8 +43,10 @@ def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path
 def _run(armature: bpy.types.Object, path: Path) -> None:
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
-            outcome = bpy.ops.export_scene.vrm(filepath=str(path), armature_object_name=armature.name, ignore_warning=True)
+        with contextlib.redirect_stdout(said), _selected(armature):
+            outcome = bpy.ops.export_scene.vrm(
+                filepath=str(path), armature_object_name=armature.name, export_only_selections=True, ignore_warning=True
+            )
     except OSError:
         raise
     except Exception as error:  # the add-on raises what it likes; the user gets its last words, not its traceback
@@ -53,6 +56,22 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
     if outcome != {"FINISHED"} or not path.exists():
         reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled"
         raise AvatarError(f"The VRM file could not be written: {reason}.", "export_failed")
+
+
+@contextlib.contextmanager
+def _selected(armature: bpy.types.Object) -> Iterator[None]:
+    """What belongs to the armature: the add-on would write everything in the scene, the startup file's cube and other avatars too."""
+    layer = bpy.context.view_layer
+    layer.update()
+    parts = {armature, *armature.children_recursive} | {obj for obj in layer.objects if obj.find_armature() == armature}
+    before = {obj: obj.select_get() for obj in layer.objects}
+    try:
+        for obj in before:
+            obj.select_set(obj in parts)
+        yield
+    finally:
+        for obj, selected in before.items():
+            obj.select_set(selected)
 
 
 def _leave_out_records(path: Path) -> None:

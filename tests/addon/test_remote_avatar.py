@@ -53,6 +53,14 @@ def test_the_steps_one_by_one(bpy, remote, ends, picture, tmp_path):
     assert (tmp_path / "mia.vrm").is_file()
 
 
+def test_only_the_avatar_is_in_its_file(bpy, remote, ends, avatar, tmp_path):
+    bpy.ops.mesh.primitive_cube_add(location=(0, 0, -1))
+    cube = bpy.context.object
+    report = finished(remote, ends, "avatar_validate", avatar="companion")
+    assert report["promotable"], [check for check in report["checks"] if check["status"] == "FAIL"]
+    assert cube.select_get() and bpy.context.object == cube  # the user's selection stays
+
+
 def test_humanoid_bones_are_listed_and_assigned(remote, refused, avatar):
     listed = remote("avatar_bones")
     assert listed["humanoid"]["head"] and not listed["problems"] and not listed["required_but_unassigned"]
