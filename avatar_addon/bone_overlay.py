@@ -261,17 +261,29 @@ def _write(drawn: list[_Drawn], scale: float, picks: bool) -> None:
         least = NAMED_FROM["finger" if "Fingers" in GROUP_OF[bone.state.name] else "body"] * scale
         if not (bone.chosen or (bone.fine and np.linalg.norm(bone.end - bone.start) >= least) or (not bone.fine and not picks)):
             continue
-        wide, tall = blf.dimensions(0, bone.text)
-        x, y = (bone.start + bone.end) / 2
-        x = x - wide - 8 * scale if side_of(bone.state.name) == "right" else x + 8 * scale
-        _text(bone.text, x, y - tall / 2, bone.colour, scale, taken)
+        for x, y in _beside(bone, *blf.dimensions(0, bone.text), 8 * scale):
+            if _text(bone.text, x, y, bone.colour, scale, taken):
+                break
 
 
-def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: list, larger: float = 1.0) -> None:
+def _beside(bone: _Drawn, wide: float, tall: float, away: float) -> Iterator[tuple[float, float]]:
+    """Where a bone's name may be written, the best place first: on its side of the body, or above and below a bone that lies."""
+    (x, y), along = (bone.start + bone.end) / 2, bone.end - bone.start
+    if abs(along[0]) > abs(along[1]):
+        yield x - wide / 2, y + away
+        yield x - wide / 2, y - away - tall
+        return
+    right, left = (x + away, y - tall / 2), (x - away - wide, y - tall / 2)
+    yield from (left, right) if side_of(bone.state.name) == "right" else (right, left)
+
+
+def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: list, larger: float = 1.0) -> bool:
+    """Whether there was room for it."""
     blf.size(0, LETTERS * larger * scale)
     wide, tall = blf.dimensions(0, text)
     box = (x, y, x + wide, y + tall)
-    if not any(box[0] < right and left < box[2] and box[1] < top and bottom < box[3] for left, bottom, right, top in taken):
+    free = not any(box[0] < right and left < box[2] and box[1] < top and bottom < box[3] for left, bottom, right, top in taken)
+    if free:
         taken.append(box)
         blf.enable(0, blf.SHADOW)
         blf.shadow(0, 3, 0.0, 0.0, 0.0, 1.0)
@@ -282,6 +294,7 @@ def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: li
         blf.draw(0, text)  # twice: the shadow becomes dark enough to read on any picture
         blf.disable(0, blf.SHADOW)
     blf.size(0, LETTERS * scale)
+    return free
 
 
 def _paint_hovered(pick: Picking, armature: Object, view: bpy.types.RegionView3D, size: tuple[float, float], scale: float) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The humanoid bones of an armature as a person corrects them. They live in the VRM Add-on's properties; every change here is a change there.
+"""The humanoid bones of an armature as a person corrects them. They live in the VRM Add-on's properties: every change is one there.
 
 What the matcher said of them is kept with the armature. Nothing of it is trusted by itself: a note speaks of one bone, so that it means
 nothing any more once another is assigned, by whatever panel.

@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Context, Object, Panel, UILayout
 
 from ..avatar_addon import humanoid_bones
-from ..avatar_addon.humanoid.assignment import GROUPS, BoneState, Finding, label, part_label, side_of
+from ..avatar_addon.humanoid.assignment import GROUP_OF, GROUPS, BoneState, Finding, label, part_label, side_of
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm.addon import is_available
@@ -64,7 +64,9 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         for group, names in GROUPS.items():
             assigned, worst = shown.groups[group]
             header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
-            header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=ICONS[worst], translate=False)
+            header.label(
+                text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=ICONS[worst if assigned or worst else "optional"], translate=False
+            )
             if body:
                 _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
         row = layout.row(align=True)
@@ -91,7 +93,7 @@ def _draw_rows(column: UILayout, context: Context, armature: Object, states: lis
         if sided and side_of(state.name) != side:
             side = side_of(state.name)
             column.label(text=side.title())
-        text = part_label(state.name) if sided or "Fingers" in humanoid_bones.GROUP_OF[state.name] else label(state.name)
+        text = part_label(state.name) if sided or "Fingers" in GROUP_OF[state.name] else label(state.name)
         _draw_row(column, armature, state, text)
         if state.word and state.kind != "optional":
             _draw_word(column, state)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .matcher import UNSURE as UNSURE_BELOW
 from .matcher import Match
-from .table import BONES, FINGERS, PARENTS, REQUIRED, ancestors, assigned_parent
+from .table import BONES, FINGERS, PARENTS, REQUIRED, ancestors
 
 ASSIGNED, UNSURE, MISSING, OPTIONAL, ORDER, TWICE, GONE = "assigned", "unsure", "missing", "optional", "order", "twice", "gone"
 WORST_FIRST = (GONE, TWICE, ORDER, MISSING, UNSURE)  # what a person has to look at
@@ -194,10 +194,9 @@ def _wrong_order(
     """
     above = {name: set(ancestors(bone, parents)) for name, bone in assigned.items()}
     pairs = []
-    for name, bone in assigned.items():
-        upper = assigned_parent(name, assigned)
-        if upper and assigned[upper] != bone and assigned[upper] not in above[name]:
-            pairs.append((upper, name))
+    for name in (name for name in BONES if name in assigned):
+        uppers = [upper for upper in ancestors(name, PARENTS) if upper in assigned]  # all of them, so that the one to blame stands out
+        pairs += [(upper, name) for upper in uppers if assigned[upper] != assigned[name] and assigned[upper] not in above[name]]
     found = {name for name, note in notes.items() if note.bone == assigned.get(name) and not note.unsure}
     blamed = {}
     while pairs:
