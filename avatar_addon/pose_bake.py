@@ -93,7 +93,7 @@ def shown_moves(armature: bpy.types.Object, skeleton: Skeleton) -> np.ndarray:
 
 
 def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
-    """Makes the pose that `moves` (J, 3, 4; body space) lead to the rest pose, and shows it. Returns sentences on what the user should know.
+    """Makes the pose that `moves` (J, 3, 4; body space) lead to the rest pose, and shows it. Returns sentences for the user.
 
     Shape keys keep their names, order, values, ranges, drivers and relative keys; bones keep roll, connection and all properties.
     Raises AvatarError.
@@ -113,7 +113,7 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
         vertices, weights = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "weights"))
         posed, turns = rest.move_skin(vertices, triangles, weights, moves, skeleton.parents, skeleton.names)
     notes += _leave_pose(armature)
-    in_armature = skeleton.frame.T @ _square(moves) @ skeleton.frame
+    in_armature = skeleton.frame.T @ square(moves) @ skeleton.frame
     transform_bones(armature, in_armature)
     with _at_rest(armature):
         for obj, part, start, end in zip(meshes, parts, offsets, offsets[1:], strict=False):
@@ -230,7 +230,8 @@ def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def _square(moves: np.ndarray) -> np.ndarray:
+def square(moves: np.ndarray) -> np.ndarray:
+    """(J, 3, 4) matrices as (J, 4, 4)."""
     square = np.tile(np.eye(4), (len(moves), 1, 1))
     square[:, :3] = moves
     return square

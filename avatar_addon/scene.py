@@ -276,8 +276,8 @@ def add_warnings(avatar: Avatar, warnings: list[dict[str, str]]) -> None:
             entry.code, entry.message = warning["code"], warning["message"]
 
 
-def is_t_pose(avatar: Avatar, tolerance: float = 2.0) -> bool:
-    """Whether arms and legs lie as the T-pose has them at rest, within `tolerance` degrees; by the bones' VRM names."""
+def off_t_pose(avatar: Avatar) -> dict[str, float]:
+    """VRM bone -> degrees it is off the T-pose at rest (rest.off_t_pose); cheap enough to draw."""
     bones, known = avatar.armature.data.bones, has_vrm(avatar)
     joints = {}
     for name in (*rest.LIMB_BONES, "hips", "head"):
@@ -285,7 +285,12 @@ def is_t_pose(avatar: Avatar, tolerance: float = 2.0) -> bool:
         if bone:
             joints[name] = np.array(bone.head_local)
     names, points = list(joints), np.array(list(joints.values())).reshape(-1, 3)
-    off = rest.off_t_pose(points @ rest.body_frame(points, names).T, names)
+    return rest.off_t_pose(points @ rest.body_frame(points, names).T, names)
+
+
+def is_t_pose(avatar: Avatar, tolerance: float = 2.0) -> bool:
+    """Whether arms and legs lie as the T-pose has them at rest, within `tolerance` degrees."""
+    off = off_t_pose(avatar)
     return {"leftUpperArm", "rightUpperArm"} <= off.keys() and max(off.values()) <= tolerance
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import carried_shapes, face_live, jobs, mesh_data, pose_bake, publish, render, scene, session, step_states
+from . import carried_shapes, face_live, jobs, mesh_data, pose_bake, pose_live, publish, render, scene, session, step_states
 from .errors import AvatarError
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
@@ -221,6 +221,7 @@ def rig(
         seconds = time.perf_counter() - started
         _need(avatar)
         scene.object_mode()
+        pose_live.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
     _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed}, weights=result.get("weights") or {})
@@ -257,8 +258,21 @@ def pose(avatar: Avatar) -> list[str]:
     """
     _need_rig(avatar)
     scene.object_mode()
+    pose_live.back(bpy.context, avatar)
+    posed = pose_bake.is_posed(avatar.armature)
     skeleton = pose_bake.read_skeleton(avatar.armature)
     notes = pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
+    if posed:
+        notes.append("The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back.")
+    step_states.done(avatar, "pose")
+    return notes
+
+
+def pose_to_rest(avatar: Avatar) -> list[str]:
+    """Makes the pose that is shown the rest pose, as `pose` does the T-pose."""
+    _need_rig(avatar)
+    scene.object_mode()
+    notes = pose_live.apply_shown_pose(bpy.context, avatar)
     step_states.done(avatar, "pose")
     return notes
 
@@ -346,6 +360,7 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
     _need_rig(avatar)
+    pose_live.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
         sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."

@@ -60,8 +60,10 @@ class AVATARFORGE_OT_pose(OnAvatar):
     def steps(self, context: Context):
         yield Stage("pose", 0.1, "Straightening into the T-pose")
         avatar = scene.need_avatar(context)
-        workflow.pose(avatar)
+        notes = workflow.pose(avatar)
         avatar.record.card_outdated = True
+        if notes:
+            self.report({"INFO"}, " ".join(notes))
 
 
 class AVATARFORGE_OT_face(OnAvatar):

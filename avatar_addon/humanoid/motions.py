@@ -46,11 +46,9 @@ class Body:
         return float(np.ptp(np.concatenate([self.joints[:, 2], self.tails[:, 2], [self.ground]])))
 
 
-def pose_names(body: Body) -> list[str]:
-    """The test poses that the body has bones for."""
-    known = set(body.names)
-    shown = [name for name, pose in TEST_POSES.items() if known & pose.keys()]
-    return shown + ([FISTS] if any(f"leftIndex{part}" in known or f"rightIndex{part}" in known for part in CURL) else [])
+def pose_names(fingers: bool) -> list[str]:
+    """The test poses; for hands with fingers also fists."""
+    return [*TEST_POSES, FISTS] if fingers else list(TEST_POSES)
 
 
 def pose(body: Body, name: str) -> np.ndarray:

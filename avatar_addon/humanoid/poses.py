@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses to look at an avatar in: VRM bone -> degrees about the world's x, y, z (Blender's axes), from the T-pose, before its parents turn."""
+"""Poses to look at an avatar in: VRM bone -> degrees about the world's x, y, z, from the T-pose, before its parents turn."""
 
 from __future__ import annotations
 

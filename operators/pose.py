@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The T-pose previewed, a pose made the rest pose, test poses and test animations, and back.
+
+Esc goes back while one of them is shown: a key map item whose operator polls, so that nothing has to stay modal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import bpy
+from bpy.props import StringProperty
+from bpy.types import Context, OperatorProperties
+
+from ..avatar_addon import pose_live, scene, workflow
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.translation import tr
+
+_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+
+
+class _OnPose(bpy.types.Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif avatar is None or avatar.armature is None:
+            cls.poll_message_set("Select a rigged avatar first")
+        elif context.mode not in ("OBJECT", "POSE"):
+            cls.poll_message_set("Leave the edit mode first")
+        elif not scene.has_vrm(avatar):
+            cls.poll_message_set("Assign the humanoid bones first")
+        else:
+            return cls.ready(avatar)
+        return False
+
+    @classmethod
+    def ready(cls, _avatar: scene.Avatar) -> bool:
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            self.act(context, scene.need_avatar(context))
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        raise NotImplementedError
+
+
+class AVATARFORGE_OT_preview_t_pose(_OnPose):
+    bl_idname = "avatar_forge.preview_t_pose"
+    bl_label = "Preview T-Pose"
+    bl_description = "Poses the avatar in the T-pose and changes nothing else; Apply makes it the rest pose, Back takes it away"
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        pose_live.preview_t_pose(context, avatar)
+
+
+class AVATARFORGE_OT_pose_to_rest(_OnPose):
+    bl_idname = "avatar_forge.pose_to_rest"
+    bl_label = "Apply as Rest Pose"
+    bl_description = "Makes the pose that is shown the rest pose: meshes, normals, shape keys and face markers come along"
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        posing = context.mode == "POSE"
+        notes = workflow.pose_to_rest(avatar)
+        avatar.record.card_outdated = True
+        if notes:
+            self.report({"INFO"}, " ".join(notes))
+        if posing:
+            context.view_layer.objects.active = avatar.armature
+            bpy.ops.object.mode_set(mode="POSE")
+
+
+class AVATARFORGE_OT_show_pose(_OnPose):
+    bl_idname = "avatar_forge.show_pose"
+    bl_label = "Test Pose"
+
+    name: StringProperty(name="Pose", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: OperatorProperties) -> str:
+        return tr(f"Shows the avatar in the pose {properties.name}; Back takes it away")
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        pose_live.show_pose(context, avatar, self.name)
+
+
+class AVATARFORGE_OT_show_motion(_OnPose):
+    bl_idname = "avatar_forge.show_motion"
+    bl_label = "Test Animation"
+
+    name: StringProperty(name="Animation", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: OperatorProperties) -> str:
+        return tr(f"Plays the looping animation {properties.name} in the preview range; Back takes it away")
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        pose_live.show_motion(context, avatar, self.name)
+        pose_live.play(context)
+
+
+class AVATARFORGE_OT_pose_back(_OnPose):
+    bl_idname = "avatar_forge.pose_back"
+    bl_label = "Back"
+    bl_description = "Takes away what is shown; pose, action and frame range are as they were before (Esc)"
+
+    @classmethod
+    def ready(cls, avatar: scene.Avatar) -> bool:
+        if not pose_live.shown(avatar.armature):
+            cls.poll_message_set("No preview, test pose or animation is shown")
+            return False
+        return True
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        pose_live.back(context, avatar)
+
+
+CLASSES = (
+    AVATARFORGE_OT_preview_t_pose,
+    AVATARFORGE_OT_pose_to_rest,
+    AVATARFORGE_OT_show_pose,
+    AVATARFORGE_OT_show_motion,
+    AVATARFORGE_OT_pose_back,
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    config = bpy.context.window_manager.keyconfigs.addon
+    if config:  # not in the background
+        for name in ("Object Mode", "Pose"):
+            keymap = config.keymaps.new(name=name, space_type="EMPTY")
+            _keys.append((keymap, keymap.keymap_items.new(AVATARFORGE_OT_pose_back.bl_idname, "ESC", "PRESS")))
+
+
+def unregister() -> None:
+    for keymap, item in _keys:
+        with contextlib.suppress(ReferenceError, RuntimeError):  # the key configuration was reloaded
+            keymap.keymap_items.remove(item)
+    _keys.clear()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
