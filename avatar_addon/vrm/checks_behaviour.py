@@ -8,15 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .measured import LIMB_TURN, LIMBS, POSES, Measured
-from .report_limits import FAIL, LIMITS, PASS, WARN, Check, line, worst
+from .measured import Measured
+from .report_limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS, WARN, Check, line, worst
+from .skin_measures import MOVED, following, head_turn, leaks, strays, tearing
 
 VISEMES = ("aa", "ih", "ou", "ee", "oh")
 BLINKS = ("blink", "blinkLeft", "blinkRight")
 EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
 LOOKS = {"lookUp": (1, 1.0), "lookDown": (1, -1.0), "lookLeft": (0, 1.0), "lookRight": (0, -1.0)}  # axis and direction of the iris
-MOVED = 0.002  # metres that count as moving
-CLOSE = 1e-5  # metres within which two vertices are one point of the skin
 
 
 def behaviour(m: Measured) -> Iterator[Check]:
@@ -243,47 +242,42 @@ def _gaze(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
 
 
 def _limbs(m: Measured) -> Iterator[Check]:
-    held = {limb: m.held_by(bones[0]) for limb, bones in LIMBS.items()}
-    leaks: list[tuple[float, str]] = []
-    follows: list[tuple[float, str]] = []
-    for limb, turn in LIMB_TURN.items():
-        shift = np.linalg.norm(m.posed({LIMBS[limb][0]: turn}) - m.rest, axis=1)
-        for other, mine in held.items():
-            if other != limb and mine.any():
-                leaks.append((float((shift[mine] > MOVED).mean()), f"{limb} moves {other}"))
-        far = _far_part(m, limb)
-        follows.append((float((shift[far] > MOVED).mean()) if far.any() else 0.0, limb))
-    value, where = max(leaks, default=(0.0, ""))
+    leak = max(leaks(m), key=lambda found: found.value, default=None)
+    value = leak.value if leak else 0.0
     yield line(
         "leaks",
         "Limbs are apart",
         LIMITS["leak"].judge(value),
-        f"{100 * value:.1f} %" + (f" ({where})" if value > 0 else ""),
+        f"{100 * value:.1f} %" + (f" ({leak.first} moves {leak.second})" if leak and value > 0 else ""),
         "one limb drags skin of another one along",
         "rig",
         "Rig again, or weight the limb again.",
     )
-    yield _strays(m, held)
-    value, where = min(follows, default=(0.0, ""))
+    stray = max(strays(m), key=lambda found: found.value)
+    yield line(
+        "strays",
+        "Skin on its own limb",
+        LIMITS["stray"].judge(stray.value),
+        f"{100 * stray.value:.1f} %" + (f" ({stray.first})" if stray.value > 0 else ""),
+        "pieces of one limb fly away with another one",
+        "rig",
+        "Weight the limb again, or rig again.",
+    )
+    least = min(following(m), key=lambda found: found.value)
     yield line(
         "follow",
         "Limbs follow their bones",
-        LIMITS["follow"].judge(value),
-        f"{100 * value:.0f} % ({where})",
+        LIMITS["follow"].judge(least.value),
+        f"{100 * least.value:.0f} % ({least.first})",
         "the limb stays behind when its bone turns",
         "rig",
         "Check the weights of the limb, or rig again.",
     )
-    shift = np.linalg.norm(m.posed({"head": (0, 40, 0)}) - m.rest, axis=1)
-    top = float(m.rest[:, 1].max())
-    above = m.rest[:, 1] > m.heads["head"][1] + 0.1 * (top - m.heads["head"][1])
-    moves = float((shift[above] > MOVED).mean()) if above.any() else 0.0
-    limbs = np.any(list(held.values()), axis=0)
-    drags = float((shift[limbs] > MOVED).mean()) if limbs.any() else 0.0
+    moves, drags = (found.value for found in head_turn(m))
     yield line(
         "head_turns",
         "Head turns alone",
-        FAIL if moves < 0.5 else LIMITS["leak"].judge(drags),
+        FAIL if moves < HEAD_FOLLOWS else LIMITS["leak"].judge(drags),
         f"{100 * moves:.0f} % of the head moves, {100 * drags:.1f} % of the limbs",
         "the face stays, or the arms move with the head",
         "rig",
@@ -291,87 +285,25 @@ def _limbs(m: Measured) -> Iterator[Check]:
     )
 
 
-def _far_part(m: Measured, limb: str) -> np.ndarray:
-    """(V,) what lies close around a limb beyond its elbow or knee, whatever it is weighted to."""
-    height = float(np.ptp(m.rest[:, 1]))
-    _, lower, end = (m.heads[bone] for bone in LIMBS[limb])
-    beyond = (m.rest - lower) @ (end - lower) > 0
-    return np.asarray(beyond & (_distance(m.rest, [lower, end]) < 0.05 * height))
-
-
-def _strays(m: Measured, held: dict[str, np.ndarray]) -> Check:
-    """Skin that follows one limb and lies at another one; how much of a limb that is, at most."""
-    height = float(np.ptp(m.rest[:, 1]))
-    distances = {limb: _distance(m.rest, [m.heads[bone] for bone in bones]) for limb, bones in LIMBS.items()}
-    found: list[tuple[float, str]] = []
-    for limb, mine in held.items():
-        others = np.min([distance[mine] for other, distance in distances.items() if other != limb], axis=0)
-        own = distances[limb][mine]
-        stray = (own > 0.1 * height) & (others < 0.5 * own)
-        found.append((float(stray.mean()) if len(stray) else 0.0, limb))
-    value, where = max(found)
-    return line(
-        "strays",
-        "Skin on its own limb",
-        LIMITS["stray"].judge(value),
-        f"{100 * value:.1f} %" + (f" ({where})" if value > 0 else ""),
-        "pieces of one limb fly away with another one",
-        "rig",
-        "Weight the limb again, or rig again.",
-    )
-
-
-def _distance(points: np.ndarray, chain: list[np.ndarray]) -> np.ndarray:
-    """(V,) distance to a chain of joints, which goes on a little beyond its last one."""
-    ends = [*chain, chain[-1] + 0.6 * (chain[-1] - chain[-2])]
-    nearest = np.full(len(points), np.inf)
-    for a, b in itertools.pairwise(ends):
-        along = b - a
-        t = np.clip((points - a) @ along / max(float(along @ along), 1e-12), 0, 1)
-        nearest = np.minimum(nearest, np.linalg.norm(points - a - t[:, None] * along, axis=1))
-    return nearest
-
-
 def _tearing(m: Measured) -> Iterator[Check]:
-    edges = np.stack([m.triangles, np.roll(m.triangles, -1, axis=1)], -1)
-    at_rest = np.linalg.norm(m.rest[edges[..., 0]] - m.rest[edges[..., 1]], axis=-1)
-    usable = at_rest.min(1, initial=np.inf) > CLOSE
-    pairs = _coincident(m.rest)
-    stretched: list[tuple[float, str]] = []
-    gaps: list[tuple[float, str]] = []
-    for name, pose in POSES.items():
-        points = m.posed(pose)
-        length = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1)
-        ratio = (length / np.maximum(at_rest, 1e-9)).max(1, initial=0)[usable]
-        stretched.append((float((ratio > 4).mean()) if len(ratio) else 0.0, name))
-        gaps.append((float(np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1).max(initial=0)), name))
-    value, where = max(stretched)
+    stretched, gaps = zip(*tearing(m), strict=True)
+    stretch = max(stretched, key=lambda found: (found.value, found.first))
     yield line(
         "stretch",
         "No stretched skin",
-        LIMITS["stretch"].judge(value),
-        f"{100 * value:.2f} %" + (f" ({where})" if value > 0 else ""),
+        LIMITS["stretch"].judge(stretch.value),
+        f"{100 * stretch.value:.2f} %" + (f" ({stretch.first})" if stretch.value > 0 else ""),
         "spikes and webs of skin between body parts",
         "rig",
         "Rig again, or smooth the weights there.",
     )
-    value, where = max(gaps)
+    gap = max(gaps, key=lambda found: (found.value, found.first))
     yield line(
         "seams",
         "No cracks",
-        LIMITS["seam"].judge(value),
-        f"{1000 * value:.1f} mm" + (f" ({where})" if value > 0 else ""),
+        LIMITS["seam"].judge(gap.value),
+        f"{1000 * gap.value:.1f} mm" + (f" ({gap.first})" if gap.value > 0 else ""),
         "the skin opens along a seam",
         "rig",
         "Give vertices at the same place the same weights (merge by distance, then rig again).",
     )
-
-
-def _coincident(points: np.ndarray) -> np.ndarray:
-    """(P, 2) neighbouring pairs among vertices that lie at the same place."""
-    if not len(points):
-        return np.zeros((0, 2), np.int64)
-    keys = np.round(np.nan_to_num(points) / CLOSE).astype(np.int64)
-    order = np.lexsort(keys.T)
-    same = (keys[order[1:]] == keys[order[:-1]]).all(1)
-    return np.column_stack([order[:-1][same], order[1:][same]])

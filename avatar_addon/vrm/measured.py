@@ -45,16 +45,56 @@ def rotation(degrees: Degrees) -> np.ndarray:
     return np.asarray(rz @ ry @ rx)
 
 
-class Measured:
-    """Arrays over all vertices of all primitives, in scene metres, Y up, facing +Z (VRM 0.x is turned around).
+class Body:
+    """A skinned humanoid that can be posed: in a file (Measured) or in Blender's scene (weights.skin.Skin).
 
-    bones: VRM 1.0 name -> node; heads: name -> (3,) position; rest: (V, 3); triangles: (T, 3);
-    owner: (V,) node that holds most of a vertex.
+    Metres, Y up, facing +Z. bones: VRM 1.0 name -> node; parents: parent of each node, -1 for a root; heads: name -> (3,) position;
+    rest: (V, 3); triangles: (T, 3); owner: (V,) node that holds most of a vertex, -1 for none.
     """
+
+    bones: dict[str, int]
+    parents: list[int]
+    heads: dict[str, np.ndarray]
+
+    @cached_property
+    def rest(self) -> np.ndarray:
+        raise NotImplementedError
+
+    @cached_property
+    def triangles(self) -> np.ndarray:
+        raise NotImplementedError
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        raise NotImplementedError
+
+    def posed(self, pose: dict[str, Degrees]) -> np.ndarray:
+        """(V, 3) in a pose of humanoid bones; bones that the avatar lacks are left out."""
+        raise NotImplementedError
+
+    @cached_property
+    def below(self) -> dict[int, set[int]]:
+        """node -> itself and everything that hangs from it."""
+        found: dict[int, set[int]] = {node: {node} for node in range(len(self.parents))}
+        for node in range(len(self.parents)):
+            above = self.parents[node]
+            while above >= 0:
+                found[above].add(node)
+                above = self.parents[above]
+        return found
+
+    def held_by(self, bone: str) -> np.ndarray:
+        """(V,) whether a vertex belongs to a humanoid bone or to what hangs from it."""
+        return np.isin(self.owner, list(self.below[self.bones[bone]]))
+
+
+class Measured(Body):
+    """Arrays over all vertices of all primitives, in scene metres; VRM 0.x is turned around."""
 
     def __init__(self, file: VrmFile) -> None:
         self.file = file
         self.parts = file.primitives()
+        self.parents = list(file.parents)
         self.front = np.diag([-1.0, 1.0, -1.0]) if file.version == "0.0" else np.eye(3)
         self.bones = {name: node for name, node in file.humanoid().items() if name in BONES and 0 <= node < len(file.parents)}
         self.heads = {name: self.front @ file.world[node, :3, 3] for name, node in self.bones.items()}
@@ -81,21 +121,6 @@ class Measured:
         return np.concatenate(owners)
 
     @cached_property
-    def below(self) -> dict[int, set[int]]:
-        """node -> itself and everything that hangs from it."""
-        found: dict[int, set[int]] = {node: {node} for node in range(len(self.file.parents))}
-        for node in range(len(self.file.parents)):
-            above = self.file.parents[node]
-            while above >= 0:
-                found[above].add(node)
-                above = self.file.parents[above]
-        return found
-
-    def held_by(self, bone: str) -> np.ndarray:
-        """(V,) whether a vertex belongs to a humanoid bone or to what hangs from it."""
-        return np.isin(self.owner, list(self.below[self.bones[bone]]))
-
-    @cached_property
     def in_head(self) -> np.ndarray:
         return self.held_by("head") if "head" in self.bones else np.zeros(len(self.rest), bool)
 
@@ -110,7 +135,6 @@ class Measured:
         return self._joined([self.file.expression_field(part, name) for part in self.parts])
 
     def posed(self, pose: dict[str, Degrees]) -> np.ndarray:
-        """(V, 3) in a pose of humanoid bones; bones that the avatar lacks are left out."""
         turns = {self.bones[name]: self.front.T @ rotation(degrees) @ self.front for name, degrees in pose.items() if name in self.bones}
         world = self.file.posed(turns)
         return self._joined([self.file.skinned(part, world=world) for part in self.parts])

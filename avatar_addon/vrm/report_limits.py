@@ -58,6 +58,7 @@ LIMITS = {
     "spill": Limit(0.0, 0.02, "", "share of what an expression moves (over 2 mm) outside of the head"),
     "slivers": Limit(0.02, 0.1, "", "share of triangles without area"),
 }
+HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn with it
 
 
 @dataclass(frozen=True)
