@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar's panels: its steps one by one with their states, what to look at."""
+"""The avatar's panels: a model that is brought in, and its steps one by one with their states."""
 
 from __future__ import annotations
 
@@ -76,18 +76,5 @@ class AVATARFORGE_PT_bring_in(SidebarPanel, Panel):
             row.operator("avatar_forge.turn", text="Stand Up 90°", icon="TRIA_UP").axis = "X"
 
 
-class AVATARFORGE_PT_notes(SidebarPanel, Panel):
-    bl_idname = "AVATARFORGE_PT_notes"
-    bl_label = "Notes"
-
-    def draw(self, context: Context) -> None:
-        avatar = scene.find_avatar(context)
-        for warning in avatar.record.warnings if avatar else ():
-            sentence(self.layout, context, warning.message, "ERROR" if warning.code == "face" else "INFO")
-        if avatar is None or not avatar.record.warnings:
-            sentence(self.layout, context, "Nothing to look at.", "CHECKMARK")
-        self.layout.operator("avatar_forge.copy_diagnostic", icon="COPYDOWN")
-
-
-CLASSES = (AVATARFORGE_PT_bring_in, AVATARFORGE_PT_steps, AVATARFORGE_PT_notes)
+CLASSES = (AVATARFORGE_PT_bring_in, AVATARFORGE_PT_steps)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

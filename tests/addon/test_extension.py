@@ -1,6 +1,12 @@
 """Registration, panels, what operators say when they cannot run."""
 
 import functools
+import inspect
+import os
+import sys
+import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +23,8 @@ class Layout:
     def __getattr__(self, name):
         def call(*args, **kwargs):
             self.said.append((name, *(args[1:] if name == "prop" else args), kwargs.get("text", "")))
+            if name in ("panel", "panel_prop"):
+                return Layout(self.said), Layout(self.said)
             return SimpleNamespace() if name == "operator" else Layout(self.said)
 
         return call
@@ -48,14 +56,74 @@ def draw(bpy, panel, **attributes):
     return shown.layout
 
 
-def test_enabled_disabled_and_enabled_again(bpy, extension):
-    for _ in range(3):
+def children():
+    """Command and state of the processes that this one has started."""
+    numbers = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    command = {number: Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode() for number in numbers}
+    return [f"{command[number]} {Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0]}" for number in numbers]
+
+
+def ours(extension, bpy):
+    """What of the extension is alive in this process: handlers by list, threads, child processes, classes, keymap items."""
+    handlers = {
+        name: len([entry for entry in values if getattr(entry, "__module__", "").startswith(extension.__name__)])
+        for name, values in ((name, getattr(bpy.app.handlers, name)) for name in dir(bpy.app.handlers))
+        if isinstance(values, list)
+    }
+    keymaps = bpy.context.window_manager.keyconfigs.addon
+    return {
+        "handlers": {name: count for name, count in handlers.items() if count},
+        "threads": [thread.name for thread in threading.enumerate() if thread.name.startswith("avatar-forge")],
+        "children": children(),
+        "classes": [name for name in dir(bpy.types) if name.lower().startswith(("avatarforge", "avatar_forge"))],
+        "keys": [
+            item.idname for keymap in (keymaps.keymaps if keymaps else ()) for item in keymap.keymap_items if "avatar_forge" in item.idname
+        ],
+        "timers": [
+            f"{name}.{timer.__name__}"
+            for name, module in list(sys.modules.items())
+            if name.startswith(extension.__name__)
+            for timer in vars(module).values()
+            if inspect.isfunction(timer) and bpy.app.timers.is_registered(timer)
+        ],
+    }
+
+
+def begin_a_job(addon, bpy, picture):
+    """A task in the slot, as an operator's, whose job the worker is busy with. Returns the task."""
+    workflow, task_slot = addon("workflow"), addon("task_slot")
+    request = workflow.Request(picture, record=False)
+    task = addon("tasks").Task("Make Avatar", workflow.make_avatar(bpy.context, request), addon("session").worker)
+    task_slot.begin(task)
+    deadline = time.monotonic() + 60
+    while not task.stage:
+        assert not task_slot.poll(task), task.error
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return task
+
+
+def test_disabled_enabled_and_loaded_with_jobs_running(bpy, extension, addon, picture, tmp_path):
+    blend = str(tmp_path / "empty.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=blend)
+    addon("session").close()
+    usual = ours(extension, bpy)
+    assert usual["classes"] and not usual["children"]
+    for number in range(10):
+        task = begin_a_job(addon, bpy, picture)
+        assert ours(extension, bpy)["children"] and bpy.context.window_manager.avatar_forge.running
+        if number in (3, 7):  # another file takes this one's place
+            bpy.ops.wm.open_mainfile(filepath=blend)
+            assert task.done and task.error.code == "cancelled"
+            assert not bpy.context.window_manager.avatar_forge.running and not bpy.context.scene.objects
+            task = begin_a_job(addon, bpy, picture)
         assert bpy.ops.preferences.addon_disable(module=extension.__name__) == {"FINISHED"}
+        assert task.done and task.error.code == "cancelled" and not bpy.context.scene.objects
+        assert not any(ours(extension, bpy).values()), ours(extension, bpy)
         assert not hasattr(bpy.types.Scene, "avatar_forge")
-        assert not any(hasattr(bpy.types, f"AVATAR_FORGE_OT_{name}") for name in OPERATORS)
         assert bpy.ops.preferences.addon_enable(module=extension.__name__) == {"FINISHED"}
+        assert ours(extension, bpy) == usual
     assert all(hasattr(bpy.types, f"AVATAR_FORGE_OT_{name}") for name in OPERATORS)
-    assert len([handler for handler in bpy.app.handlers.load_pre if handler.__module__.startswith(extension.__name__)]) == 1
 
 
 def test_every_panel_draws_in_an_empty_file(bpy):

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A model from elsewhere: brought in, rigged, each step undone and done again, saved, loaded, gone on with; and the diagnostic.
+
+The window's driver cannot drop a file, so the operators are called as Blender's file handlers call them.
+"""
+
+import shutil
+
+import bpy
+from window import PICTURE, SHARED, choose, find, finish, front, open_blend, open_panel, press, rest, run_folders, sidebar, state, what_exists
+
+BLEND = str(SHARED / "files/brought-in.blend")
+MODEL = SHARED / "files/elsewhere.glb"
+BY_MOUSE = ("rig", "pose", "face")
+
+
+def avatar():
+    return next((obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar), None)
+
+
+def drop(g, operator, path):
+    """What Blender does when a file of a handler is dropped on the viewport."""
+    window, area = next(x for x in g.areas() if x[1].type == "VIEW_3D")
+    region = next(r for r in area.regions if r.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        group, name = operator.split(".")
+        getattr(getattr(bpy.ops, group), name)("INVOKE_DEFAULT", filepath=str(path))
+
+
+def drive(g):
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+    yield from choose(PICTURE)
+    known = run_folders()
+    yield from press(g, "avatar_forge.generate")
+    yield from finish(g, 60)
+    made = next(iter(run_folders() - known)) if run_folders() - known else None
+    meshes = sorted((made or SHARED / "user").rglob("mesh.glb"), key=lambda path: path.stat().st_mtime)
+    shutil.copy(meshes[-1], MODEL)
+
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+    yield from open_panel(g, "avatar_forge.bring_in")
+    yield g.shot("bring-in-panel")
+    before = what_exists()
+    drop(g, "avatar_forge.bring_in", MODEL)
+    yield from finish(g, 60)
+    yield from front(g)
+    yield g.shot("brought-in")
+    if avatar() is None:
+        g.fail("the dropped model is no avatar")
+    g.key("ctrl+z")
+    yield 1.0
+    if left := {kind: names for kind, names in what_exists().items() if set(names) - set(before[kind])}:
+        g.fail(f"undoing left {left}")
+    g.key("ctrl+shift+z")
+    yield 1.0
+    if avatar() is None:
+        g.fail("redo has not brought the model back")
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+    drop(g, "avatar_forge.bring_in", MODEL)
+    yield from finish(g, 60)
+
+    for step in BY_MOUSE:
+        earlier = what_exists()
+        number = getattr(avatar().avatar_forge.steps, step)
+        yield from press(g, f"avatar_forge.{step}")
+        yield from finish(g, 60)
+        later = what_exists()
+        g.move(90, 860)
+        g.key("ctrl+z")
+        yield 1.2
+        if avatar() is None or getattr(avatar().avatar_forge.steps, step) != number:
+            g.fail(f"undo has not taken {step} back")
+        if what_exists() != earlier:
+            g.fail(f"undoing {step} left {what_exists()} instead of {earlier}")
+        g.key("ctrl+shift+z")
+        yield 1.2
+        if what_exists() != later or getattr(avatar().avatar_forge.steps, step) == number:
+            g.fail(f"redo has not brought {step} back")
+        yield from rest(g)
+        yield g.shot(f"after-{step}")
+
+    bpy.ops.wm.save_as_mainfile(filepath=BLEND)
+    yield 0.5
+    yield from open_blend(g, BLEND)
+    yield from sidebar(g)
+    yield from press(g, "avatar_forge.set_up_vrm")
+    yield from finish(g, 60)
+    yield from press(g, "avatar_forge.rig")  # what comes after it is outdated now
+    yield from finish(g, 60)
+    yield from rest(g)
+    yield g.shot("outdated")
+    yield from press(g, "avatar_forge.pose")
+    yield from finish(g, 60)
+    yield from press(g, "avatar_forge.face")
+    yield from finish(g, 60)
+    yield from press(g, "avatar_forge.set_up_vrm")
+    yield from finish(g, 60)
+    if state().error:
+        g.fail(state().error)
+    yield from open_panel(g, "avatar_forge.copy_diagnostic")
+    yield from press(g, "avatar_forge.copy_diagnostic")
+    yield 0.3
+    text = bpy.context.window_manager.clipboard
+    if "## Backend" not in text or "Steps: Mesh done" not in text:
+        g.fail(f"the clipboard has {text[:200]!r}")
+    yield g.shot("diagnostic")
+    drop(g, "avatar_forge.drop_picture", PICTURE)
+    yield 1.0
+    yield g.shot("dropped-picture")
+    g.key("Escape")
+    yield 0.5
+    yield from open_panel(g, "avatar_forge.add_meta_preset")
+    yield from rest(g)
+    yield g.shot("licence")
+    yield from find(g, "avatar_forge.edit_meta_list")
