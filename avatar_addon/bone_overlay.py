@@ -209,7 +209,8 @@ def _on_screen(armature: Object, view: bpy.types.RegionView3D, size: tuple[float
     if not places:
         return
     starts = heads[list(places.values())]
-    follow = [next((places[other] for other in FOLLOWERS.get(name, ()) if other in places), -1) for name in places]
+    lead = {name for name in places if shown.states[name].kind in (ASSIGNED, UNSURE)}  # a line to a wrong bone would lie across the body
+    follow = [next((places[other] for other in FOLLOWERS.get(name, ()) if other in lead), -1) for name in places]
     ends = np.array([tails[k] if after < 0 else heads[after] for k, after in zip(places.values(), follow, strict=True)])
     flat, _ = picking.to_screen(np.concatenate([starts, ends]), np.array(view.perspective_matrix), size)
     active = armature.data.bones.active

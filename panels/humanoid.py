@@ -14,7 +14,6 @@ from ..avatar_addon.vrm.addon import is_available
 from .picture import SidebarPanel
 
 ICONS = {
-    "": "CHECKMARK",
     "assigned": "CHECKMARK",
     "unsure": "QUESTION",
     "missing": "ERROR",
@@ -23,8 +22,8 @@ ICONS = {
     "twice": "DUPLICATE",
     "gone": "CANCEL",
 }
-WRONG = ("missing", "order", "twice", "gone")
-NAMES = 0.4  # of the width
+LOOK = {"": "CHECKMARK", "unsure": "QUESTION"}  # of several bones together; all else is wrong
+NAMES = {False: 0.44, True: 0.36}  # of the width, for names with their side and without
 
 
 class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
@@ -39,7 +38,7 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
     def draw_header(self, context: Context) -> None:
         _, worst = humanoid_bones.snapshot(humanoid_bones.find_armature(context)).summary
         if worst:
-            self.layout.label(icon=ICONS[worst])
+            self.layout.label(icon=LOOK.get(worst, "ERROR"))
 
     def draw(self, context: Context) -> None:
         layout, armature = self.layout, humanoid_bones.find_armature(context)
@@ -54,7 +53,7 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
             sentence(layout, context, "Find Bones turns the VRM Add-on on, which keeps the bones.", "INFO")
             return
         text, worst = shown.summary
-        sentence(layout, context, text, ICONS[worst])
+        sentence(layout, context, text, LOOK.get(worst, "ERROR"))
         if shown.unsure > 1:
             layout.operator("avatar_forge.confirm_bones", text=tr(f"All {shown.unsure} Unsure Look Right"), icon="CHECKMARK").name = ""
         active = armature.data.bones.active
@@ -93,37 +92,41 @@ def _draw_rows(column: UILayout, context: Context, armature: Object, states: lis
         if sided and side_of(state.name) != side:
             side = side_of(state.name)
             column.label(text=side.title())
-        text = part_label(state.name) if sided or "Fingers" in GROUP_OF[state.name] else label(state.name)
-        _draw_row(column, armature, state, text)
+        short = sided or "Fingers" in GROUP_OF[state.name]
+        _draw_row(column, armature, state, part_label(state.name) if short else label(state.name), NAMES[short])
         if state.word and state.kind != "optional":
-            _draw_word(column, state)
+            _draw_word(column, state, NAMES[short])
         if state.bone and state.bone == chosen and state.reason:
             sentence(column.box(), context, state.reason)
 
 
-def _draw_row(column: UILayout, armature: Object, state: BoneState, text: str) -> None:
+def _draw_row(column: UILayout, armature: Object, state: BoneState, text: str, factor: float) -> None:
     """State and name, which select the bone; the field; the eyedropper."""
-    split = column.split(factor=NAMES, align=True)
+    split = column.split(factor=factor, align=True)
     name = split.row(align=True)
     name.alignment = "LEFT"
     name.active = state.kind != "optional"
     name.operator("avatar_forge.select_bone", text=text, icon=ICONS[state.kind], emboss=False).name = state.name
     field = split.row(align=True)
-    field.alert = state.kind in WRONG
-    field.prop_search(armature.data.avatar_forge, humanoid_bones.ATTRIBUTES[state.name], armature.data, "bones", text="", icon="NONE")
+    field.prop_search(armature.data.avatar_forge, humanoid_bones.ATTRIBUTES[state.name], armature.data, "bones", text="")
     field.operator("avatar_forge.pick_bone", text="", icon="EYEDROPPER").name = state.name
 
 
-def _draw_word(column: UILayout, state: BoneState) -> None:
+def _draw_word(column: UILayout, state: BoneState, factor: float) -> None:
     """The state in a word or two, and the button that settles it."""
-    split = column.split(factor=NAMES, align=True)
-    split.label(text="")
-    row = split.row(align=True)
-    row.label(text=tr(state.word), translate=False)
+    split = column.split(factor=factor, align=True)
     if state.kind == "unsure":
-        row.operator("avatar_forge.confirm_bones").name = state.name
-    elif state.suggestion:
-        button = row.operator("avatar_forge.assign_bone", text=state.suggestion, icon="LOOP_BACK", translate=False)
+        split.label(text=tr(state.word), icon="BLANK1", translate=False)
+        split.operator("avatar_forge.confirm_bones").name = state.name
+        return
+    split.label(text="")
+    word = split.column(align=True)
+    word.alert = True
+    word.label(text=tr(state.word), translate=False)
+    if state.suggestion:
+        split = column.split(factor=factor, align=True)
+        split.label(text="")
+        button = split.operator("avatar_forge.assign_bone", text=tr(f"Use {state.suggestion}"), translate=False)
         button.name, button.bone = state.name, state.suggestion
 
 

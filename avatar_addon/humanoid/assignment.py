@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .matcher import UNSURE as UNSURE_BELOW
 from .matcher import Match
-from .table import BONES, FINGERS, PARENTS, REQUIRED, ancestors
+from .table import BONES, FINGERS, PARENTS, REQUIRED, ancestors, assigned_parent
 
 ASSIGNED, UNSURE, MISSING, OPTIONAL, ORDER, TWICE, GONE = "assigned", "unsure", "missing", "optional", "order", "twice", "gone"
 WORST_FIRST = (GONE, TWICE, ORDER, MISSING, UNSURE)  # what a person has to look at
@@ -190,24 +190,25 @@ def _wrong_order(
 ) -> dict[str, tuple[str, str, str]]:
     """The humanoid bones to blame for every pair whose lower bone does not hang from the upper one: kind, word and reason of each.
 
-    A bone that is in several such pairs is to blame for them. Of two alike it is the one that the matcher had not found, or the lower.
+    A bone that is in several such pairs is to blame for them. Of a single pair it is the upper one where the lower hangs from what is
+    above both, else the lower one; unless the matcher had found it where it is.
     """
     above = {name: set(ancestors(bone, parents)) for name, bone in assigned.items()}
-    pairs = []
+    pairs, misfits = [], Counter[str]()
     for name in (name for name in BONES if name in assigned):
-        uppers = [upper for upper in ancestors(name, PARENTS) if upper in assigned]  # all of them, so that the one to blame stands out
-        pairs += [(upper, name) for upper in uppers if assigned[upper] != assigned[name] and assigned[upper] not in above[name]]
+        upper = assigned_parent(name, assigned)
+        if upper is None or assigned[upper] == assigned[name] or assigned[upper] in above[name]:
+            continue
+        pairs.append((upper, name))
+        next_up = assigned_parent(upper, assigned)
+        misfits[upper if next_up and assigned[next_up] in above[name] else name] += 1
     found = {name for name, note in notes.items() if note.bone == assigned.get(name) and not note.unsure}
     blamed = {}
     while pairs:
         counts = Counter(name for pair in pairs for name in pair)
-        lower = {pair[1] for pair in pairs}
-        worst = max(counts, key=lambda name: (counts[name], name not in found, name in lower))
+        worst = max(counts, key=lambda name: (counts[name], name not in found, misfits[name]))
         upper, name = next(pair for pair in pairs if worst in pair)
-        if worst == name:
-            word = f"below {label(upper)}?"
-        else:
-            word = f"above {label(name)}?"
+        word = f"below {label(upper)}?" if worst == name else f"above {label(name)}?"
         reason = f"{label(upper)} must lie above {label(name)}, but '{assigned[name]}' does not hang from '{assigned[upper]}'."
         blamed[worst] = ORDER, word, reason
         pairs = [pair for pair in pairs if worst not in pair]

@@ -55,6 +55,13 @@ def test_the_bone_that_was_set_wrong_is_blamed_for_all_that_hangs_from_it(whole,
     assert label(name) in states[name].reason and "hair1" in states[name].reason
 
 
+def test_a_limb_that_hangs_elsewhere_is_blamed_at_its_first_bone(whole):
+    assigned, parents = whole
+    parents["b_leftHand"] = None
+    assert kinds(bone_states(assigned, parents)) == {"leftHand": "order"}
+    assert bone_states(assigned, parents)["leftHand"].word == "below Left Lower Arm?"
+
+
 def test_of_two_exchanged_bones_those_are_blamed_that_the_matcher_had_otherwise(whole):
     assigned, parents = whole
     notes = {name: Note(bone, 0.9, "Seen.") for name, bone in assigned.items()}
