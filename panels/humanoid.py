@@ -63,9 +63,8 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         for group, names in GROUPS.items():
             assigned, worst = shown.groups[group]
             header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
-            header.label(
-                text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=ICONS[worst if assigned or worst else "optional"], translate=False
-            )
+            icon = LOOK.get(worst, "ERROR") if assigned or worst else ICONS["optional"]
+            header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=icon, translate=False)
             if body:
                 _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
         row = layout.row(align=True)
