@@ -112,9 +112,10 @@ class Environment:
             return State("broken", "The Python that the backend was made with is gone; press Repair Backend.")
         if "check" not in done:
             return State("incomplete", "The backend's installation has not ended; press Install Backend to go on.")
-        if done.get("packages") != self._digest("base.txt") or (
-            "torch" in done and done["torch"] != self._torch_digest(self.profile() or "")
-        ):
+        wanted = {"packages": self._digest("base.txt")}
+        if "torch" in done:
+            wanted |= {"engines": self._digest("engines.txt"), "torch": self._torch_digest(self.profile() or "")}
+        if any(done.get(key) != digest for key, digest in wanted.items()):
             return State("outdated", "The backend's packages are from another version of this add-on; press Install Backend.")
         return State("ready", "The backend is installed.")
 
@@ -150,6 +151,9 @@ class Environment:
         if done.get("packages") != (digest := self._digest("base.txt")):
             command = self._pip(uv, "-r", str(self._requirements("base.txt")))
             steps.append(Step("packages", "Installing the packages", command, digest, network=True))
+        if models and done.get("engines") != (digest := self._digest("engines.txt")):
+            command = self._pip(uv, "-r", str(self._requirements("engines.txt")))
+            steps.append(Step("engines", "Installing the model engines' packages", command, digest, network=True))
         if models and done.get("torch") != (digest := self._torch_digest(profile)):
             steps.append(
                 Step("torch", f"Installing PyTorch for {PROFILES[profile]}", self._torch_command(uv, profile), digest, True, profile)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import sys
 import time
@@ -28,11 +29,14 @@ from .opt import OptConfig, SkeletonModel
 from .pipeline import BASE_SEED, choose_dtype
 from .prepare import Prepared, normalisation, prepare
 from .sampling import SKELETON_SAMPLES, VERTEX_SAMPLES, normaliser_draws, sample
+from .shortest_paths import Search, quickest_search, scipy_search
 from .tokenizer import Vocabulary
 
 T = TypeVar("T")
 # What the released skin network computes and reads at least (specification, section 13): a fixed part, and one that grows with the joints.
 SKIN_TFLOP, SKIN_TFLOP_PER_JOINT, SKIN_GB = 12.5, 0.0633, 0.92
+FEATURE_RUNS = 4
+CPU = torch.device("cpu")
 SKIN_NETWORK = "Computing skin weights"
 EXAMPLES = Path(__file__).resolve().parents[2] / "tests" / "golden" / "unirig"
 GIB = 1 << 30
@@ -164,6 +168,23 @@ def bench_skin(
     return rows
 
 
+def bench_feature(name: str, mesh: Prepared, joints: np.ndarray) -> list[Row]:
+    """Processor seconds of the geodesic feature, the best of some runs, with each search for shortest paths in turn."""
+    best: dict[Search, float] = {quickest_search(): math.inf, scipy_search: math.inf}
+    results = []
+    for _ in range(FEATURE_RUNS):
+        for search in best:
+            begin = time.process_time()
+            results.append(skin.geodesic_feature(mesh, joints, search=search))
+            best[search] = min(best[search], time.process_time() - begin)
+    same = all(np.array_equal(result, results[0]) for result in results)
+    note = f"{len(mesh.vertices)} vertices, {len(joints)} joints" + ("" if same else ", RESULTS DIFFER")
+    rows = []
+    for search, seconds in best.items():
+        rows.append(Row(name, f"feature: {'scipy' if search is scipy_search else 'numba'}", seconds, _peak(CPU), note=note))
+    return rows
+
+
 def table(rows: list[Row], tflops: float, gbs: float) -> str:
     """The rows as text; shares of peak where the card's peaks are given."""
     lines = [f"{'mesh':<14} {'stage':<42} {'seconds':>9} {'GiB':>7} {'TFLOP/s':>8} {'GB/s':>7} {'peak':>6}  note"]
@@ -183,7 +204,7 @@ def main() -> int:
     parser.add_argument("--dtype", default="auto", choices=("auto", "fp16", "bf16", "fp32"))
     parser.add_argument("--preset", default="quality", choices=tuple(PRESETS))
     parser.add_argument("--tokens", type=int, default=400)
-    parser.add_argument("--stages", default="skeleton,skin", help="comma-separated: skeleton, skin")
+    parser.add_argument("--stages", default="skeleton,skin", help="comma-separated: skeleton, skin, feature (the processor's part of skin)")
     parser.add_argument("--tflops", type=float, default=0.0, help="the card's peak in the precision used, e.g. 800 for an H100 in bf16")
     parser.add_argument("--gbs", type=float, default=0.0, help="the card's memory bandwidth in GB/s, e.g. 3000 for an H100")
     parser.add_argument("--json", type=Path, default=Path("build") / "unirig_bench.json")
@@ -225,6 +246,9 @@ def run(files: list[Path], device: torch.device, dtype: torch.dtype, stages: lis
         for name, a in arrays.items():
             mesh = meshes.get(name) or prepare(a["vertices"], a["faces"])
             rows += bench_skin(name, network, mesh, a["joints"], a["parents"], a["vertices"], a["faces"], device)
+    if "feature" in stages:
+        for name, a in arrays.items():
+            rows += bench_feature(name, meshes.get(name) or prepare(a["vertices"], a["faces"]), a["joints"])
     return rows
 
 

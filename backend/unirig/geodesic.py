@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from .shortest_paths import Graph, shortest_paths
+from .shortest_paths import Graph, Search, shortest_paths
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ def geodesic_weights(
     joints: np.ndarray,
     settings: GeodesicSettings = SHIPPED,
     progress: Callable[[float], None] = lambda fraction: None,
+    search: Search | None = None,
 ) -> np.ndarray:
     """vertices (v, 3), faces (f, 3), cells (m, 3) centres, joints (j, 3), all in the cube -> (v, j) f64, rows sum to 1."""
     vertices, cells, joints = (np.asarray(a, np.float64) for a in (vertices, cells, joints))
     graph = make_graph(vertices, faces, cells, settings)
-    distance = shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints), progress)
+    distance = shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints), progress, search)
     return weights_of(clean(distance, vertices, joints), settings)
 
 

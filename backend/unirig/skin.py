@@ -13,6 +13,7 @@ from .geodesic import SHIPPED, GeodesicSettings, geodesic_weights
 from .prepare import Affine, Prepared, normalisation
 from .resample import nearest_weights, smooth, strongest
 from .sampling import SKIN_SAMPLES, VERTEX_SAMPLES, Samples, normaliser_draws, sample
+from .shortest_paths import Search
 from .skin_network import SkinNetwork, build, set_precision
 from .voxels import voxelise
 
@@ -23,13 +24,17 @@ FEATURE, NETWORK, VERTICES = 0.0, 0.15, 0.9
 
 
 def geodesic_feature(
-    mesh: Prepared, joints: np.ndarray, settings: GeodesicSettings = SHIPPED, progress: Callable[[float], None] = lambda fraction: None
+    mesh: Prepared,
+    joints: np.ndarray,
+    settings: GeodesicSettings = SHIPPED,
+    progress: Callable[[float], None] = lambda fraction: None,
+    search: Search | None = None,
 ) -> np.ndarray:
     """(V, J) f64 how near each joint is to each vertex of a mesh. It is measured in the cube of the vertices alone."""
     affine = normalisation(mesh.vertices)
     vertices = affine.apply(mesh.vertices)
     cells = voxelise(vertices, mesh.faces, settings.grid)
-    return geodesic_weights(vertices, mesh.faces, cells, affine.apply(joints), settings, progress)
+    return geodesic_weights(vertices, mesh.faces, cells, affine.apply(joints), settings, progress, search)
 
 
 def predict(

@@ -63,6 +63,7 @@ def environment(tmp_path, wheels):
     (root / "backend" / "__main__.py").write_text(BACKEND)
     (root / "backend" / "requirements" / "base.txt").write_text("tiny==1.0\n")
     (root / "backend" / "requirements" / "torch.txt").write_text("torch==2.13.0\n")
+    (root / "backend" / "requirements" / "engines.txt").write_text("tiny==1.0\n")
     return Environment(tmp_path / "a folder with spaces", root)
 
 
@@ -155,14 +156,19 @@ def test_another_version_of_the_add_on_updates_the_packages(environment, wheels)
 
 def test_torch_is_a_second_set(environment, no_uv):
     steps = environment.plan("cpu", models=True)
-    assert keys(steps) == ["environment", "packages", "torch", "torch_check", "check"]
+    assert keys(steps) == ["environment", "packages", "engines", "torch", "torch_check", "check"]
     if sys.platform == "linux":
-        assert "--index-url https://download.pytorch.org/whl/cpu" in steps[2].shown()
+        assert "--index-url https://download.pytorch.org/whl/cpu" in steps[3].shown()
+        assert "--index-url" not in steps[2].shown(), "only torch comes from there"
     assert install(environment, profile="cpu", models=True).error is None
     assert environment.profile() == "cpu" and environment.state().ready
     assert keys(environment.plan("cpu")) == ["check"]
     assert keys(environment.plan("cuda", models=True)) == ["torch", "torch_check", "check"]
-    assert keys(environment.plan(repair=True)) == ["environment", "packages", "torch", "torch_check", "check"], "a repair keeps torch"
+    assert keys(environment.plan(repair=True)) == keys(steps), "a repair keeps torch"
+    (environment.root / "backend" / "requirements" / "engines.txt").write_text("tiny==1.0 # changed\n")
+    assert environment.state().code == "outdated"
+    assert keys(environment.plan()) == ["engines", "check"]
+    assert install(environment).error is None and environment.state().ready
     error = install(environment, profile="cuda", models=True).error
     assert error.code == "no_device" and "choose another profile" in str(error)
     assert environment.state().code == "incomplete"

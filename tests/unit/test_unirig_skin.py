@@ -2,22 +2,24 @@
 """UniRig's skin half: the released keys, what the specification states in words, and meshes that are hard to skin."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from scipy.sparse import csr_matrix
 from torch.nn import functional as F
 
 from backend.errors import Cancelled
-from backend.unirig import geodesic, skin, skin_network, verify
+from backend.unirig import bucket_queue, geodesic, skin, skin_network, verify
 from backend.unirig.geodesic import GeodesicSettings, geodesic_weights
 from backend.unirig.prepare import prepare
 from backend.unirig.ptv3 import PointTransformer, cut
 from backend.unirig.resample import smooth, strongest
 from backend.unirig.serialisation import hilbert, interleave
-from backend.unirig.shortest_paths import Graph, shortest_paths
+from backend.unirig.shortest_paths import Graph, quickest_search, scipy_search, shortest_paths
 from backend.unirig.submanifold import CPU_RULE, GPU_RULE, GPU_STEM_RULE, convolve, make_taps
 from backend.unirig.voxels import voxelise
 
@@ -245,13 +247,43 @@ def bellman_ford(graph: Graph, sources):
     return np.array(out)
 
 
+@pytest.mark.parametrize("search", [scipy_search, bucket_queue.distances])
 @pytest.mark.parametrize("seed", range(12))
-def test_shortest_paths_are_the_shortest(seed):
+def test_shortest_paths_are_the_shortest(seed, search):
     faces, filled = [(90, 0.6), (12, 0.3), (0, 0.9), (200, 0.0)][seed % 4]
     at, triangles, cells, rng = random_case(seed, faces=faces, filled=filled)
     graph = geodesic.make_graph(at, triangles, cells, GeodesicSettings(grid=8))
     sources = rng.integers(len(at) + len(cells), size=5)
-    np.testing.assert_allclose(shortest_paths(graph, sources), bellman_ford(graph, sources), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(shortest_paths(graph, sources, search=search), bellman_ford(graph, sources), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("lengths", ["of all sizes", "some zero", "all zero", "one for all", "one huge"])
+def test_the_compiled_search_gives_scipys_very_numbers(lengths):
+    rng = np.random.default_rng(5)
+    size, edges = 400, 900
+    length = {
+        "of all sizes": 10.0 ** rng.uniform(-9, 3, edges),
+        "some zero": rng.random(edges) * (rng.random(edges) < 0.6),
+        "all zero": np.zeros(edges),
+        "one for all": np.full(edges, 0.1),
+        "one huge": np.append(rng.random(edges - 1), 1e9),
+    }[lengths]
+    end = rng.integers(size - 20, size=(2, edges))  # the last nodes hang on nothing
+    end[:, 0] = 0, size - 21
+    matrix = csr_matrix((np.tile(length, 2), (np.concatenate(end), np.concatenate(end[::-1]))), shape=(size, size))
+    sources = rng.integers(size, size=30)
+    ours, theirs = (search(matrix, sources, 390) for search in (bucket_queue.distances, scipy_search))
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.isinf(ours).any() and np.isfinite(ours).any()
+    assert bucket_queue.distances(matrix, sources[:0], 390).shape == (0, 390)
+
+
+def test_without_numba_scipy_searches(monkeypatch):
+    assert quickest_search() is bucket_queue.distances
+    quickest_search.cache_clear()
+    monkeypatch.setitem(sys.modules, "backend.unirig.bucket_queue", None)
+    assert quickest_search() is scipy_search
+    quickest_search.cache_clear()
 
 
 def test_directions_of_an_edge_add_up_and_the_smaller_counts():
