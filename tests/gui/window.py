@@ -96,8 +96,8 @@ def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, to
     return None
 
 
-def open_panel(g, operator):
-    """Opens the panel that begins with a button of `operator` and closes the others."""
+def open_panel(g, operator, **where):
+    """Opens the panel that begins with a button of `operator` and closes the others. where: see `_look`."""
     window, area = next(x for x in g.areas() if x[1].type == "VIEW_3D")
     region = next(r for r in area.regions if r.type == "UI")
     x, top = int(region.x + region.width * 0.3), SCREEN_HEIGHT - window.y - region.y - region.height
@@ -108,7 +108,7 @@ def open_panel(g, operator):
         g.xdo("click", 1, "sleep", 0.2)
         g.xdo("keyup", "ctrl")
         yield 1.2  # the panels slide
-        if (yield from _look(g, operator, near=(x, y), depth=3 * HEADER)):
+        if (yield from _look(g, operator, near=(x, y), depth=3 * HEADER, **where)):
             return
         g.click_at(x, y)  # closes it again, so that the next header lies below
         yield 1.0
@@ -170,15 +170,18 @@ def rest(g):
     yield 0.3
 
 
-def when(stage, act):
-    """Calls `act` as soon as the task is in a stage; the tool itself looks too seldom. Returns a list that is true once it was."""
+def when(stages, act):
+    """Calls `act` as soon as the task is in one of the stages; the tool itself looks too seldom. Returns a list: the stage it was.
+
+    Name the later stages as well: on a busy machine a short one is over between two looks of the task's own timer.
+    """
     seen = []
 
     def look():
         if not state().running or seen:
             return None if seen else 0.005
-        if state().stage == stage:
-            seen.append(stage)
+        if state().stage in stages:
+            seen.append(state().stage)
             act()
         return 0.005
 
@@ -187,8 +190,14 @@ def when(stage, act):
 
 
 def escape():
-    """The Esc key, at once."""
+    """The Esc key, at once, and again after a second in which nothing has heard it."""
     subprocess.Popen(["xdotool", "key", "Escape"])
+
+    def again():
+        if state().running and state().message != "Cancelling":
+            escape()
+
+    bpy.app.timers.register(again, first_interval=1.0)
 
 
 def until_idle(g, seconds):

@@ -4,6 +4,8 @@
 import bpy
 from window import PICTURE, choose, escape, finish, press, rest, run_folders, sidebar, state, until_idle, what_exists, when
 
+STAGES = ("mask", "inflate", "write", "weights", "face", "vrm")
+
 
 def drive(g):
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -15,12 +17,12 @@ def drive(g):
     g.key("ctrl+z")
     yield 1.0
     before, folders = what_exists(), run_folders()
-    for stage in ("mask", "inflate", "write", "weights", "face", "vrm"):
-        cancelled = when(stage, escape)
+    for number, stage in enumerate(STAGES):
+        cancelled = when(STAGES[number:], escape)
         yield from press(g, "avatar_forge.make_avatar")
         yield from until_idle(g, 60)
         if not cancelled or bpy.context.scene.objects:
-            g.fail(f"Esc in {stage} did not stop it: {state().error}")
+            g.fail(f"Esc in {cancelled or f'{stage}, which was not seen,'} did not stop it: {state().stage} {state().error}")
         if state().error:
             g.fail(f"a cancelled task said {state().error!r}")
         if what_exists() != before:

@@ -7,7 +7,22 @@ The window's driver cannot drop a file, so the operators are called as Blender's
 import shutil
 
 import bpy
-from window import PICTURE, SHARED, choose, find, finish, front, open_blend, open_panel, press, rest, run_folders, sidebar, state, what_exists
+from window import (
+    PICTURE,
+    SHARED,
+    choose,
+    find,
+    finish,
+    front,
+    open_blend,
+    open_panel,
+    press,
+    rest,
+    run_folders,
+    sidebar,
+    state,
+    what_exists,
+)
 
 BLEND = str(SHARED / "files/brought-in.blend")
 MODEL = SHARED / "files/elsewhere.glb"
@@ -115,7 +130,7 @@ def drive(g):
     yield g.shot("dropped-picture")
     g.key("Escape")
     yield 0.5
-    yield from open_panel(g, "avatar_forge.add_meta_preset")
+    yield from open_panel(g, "avatar_forge.add_meta_preset", across=0.82)
     yield from rest(g)
     yield g.shot("licence")
     yield from find(g, "avatar_forge.edit_meta_list")
