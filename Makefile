@@ -6,7 +6,7 @@ BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records verify-trellis lint e2e gui extension clean env-backend env-bpy env-servers verify-unirig
+.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -16,7 +16,7 @@ demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
 	$(BLENDER) avatar_addon/batch.py -- $(PICTURES) --out $(OUT)
 
-test: lint test-unit test-addon test-records  ## Everything that needs no window and no browser
+test: lint test-unit test-addon test-records test-mcp  ## Everything that needs no window and no browser
 
 test-unit: env-backend
 	$(BACKEND) -m pytest tests/unit
@@ -26,6 +26,9 @@ test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blend
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
+
+test-mcp: env-backend env-bpy env-mcp  ## The socket through the real MCP servers, BlenderMCP's and ours, with the official client
+	AVATAR_FORGE_BPY=$(BLENDER) .venv/mcp/bin/python -m pytest tests/mcp
 
 verify-trellis: env-backend  ## make verify-trellis DIR=folder: the self-test of TRELLIS' networks on any folder of golden vectors
 	$(BACKEND) -m backend.trellis.verify $(DIR)
@@ -53,6 +56,10 @@ env-backend:
 
 env-servers:
 	@$(PYTHON) tools/make_env.py .venv/servers tests/requirements-servers.txt
+
+env-mcp:
+	@$(PYTHON) tools/make_env.py .venv/mcp tests/requirements-mcp.txt
+	@for release in 1.5.5 1.6.5 1.9.4 2.2.4; do $(PYTHON) tools/make_env.py .venv/mcp-$$release tests/requirements-mcp-$$release.txt || exit; done
 
 env-bpy:
 	@$(PYTHON) tools/make_env.py .venv/bpy-$(BPY) tests/requirements-bpy-$(BPY).txt

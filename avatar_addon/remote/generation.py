@@ -82,7 +82,7 @@ def _status(name: str, mode: str) -> dict[str, Any]:
         return {"enabled": False, "message": f"{name} is answered by Avatar Forge, which cannot run yet: {backend.message}", "mode": mode}
     chosen, reason = engine(bpy.context.scene.avatar_forge)
     label = properties.GENERATORS.get(chosen, chosen)
-    instead = f" {reason.rstrip('.')}, so it is not TRELLIS." if reason and chosen == "preview" else ""
+    instead = f" TRELLIS cannot run here: {reason}" if reason else ""
     message = (
         f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this computer by Avatar "
         f"Forge: {label}.{instead} It makes one character from one picture (a file on this computer); text alone is not enough."
@@ -314,7 +314,7 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
     if parcel.importing:
         return _refused("The model is just being imported.")
     if name in bpy.data.objects:
-        return _refused(f"There is an object named {name} already; give another name, such as {_free(name)}.")
+        return _refused(f'There is an object named {name} already; import the same job under another name, such as name="{_free(name)}"')
     if parcel.pose:
         parcel.importing = TABLE.start(f"Import {name}", _import_posed(parcel, name), after=lambda: setattr(parcel, "importing", ""))
         return TABLE.later(parcel.importing, lambda end: end["result"] if end["status"] == DONE else _refused(end["error"]))

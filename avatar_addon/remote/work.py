@@ -6,6 +6,7 @@ The pump calls `TABLE.tick()` on the main thread. A job waits while an operator'
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,8 +109,9 @@ class Table:
                 return True
             task_slot.begin(running.task, remote=True)
             running.status = RUNNING
-        if task_slot.poll(running.task):
-            _end(running)
+        with _in_window():
+            if task_slot.poll(running.task):
+                _end(running)
         return True
 
     def stop(self) -> None:
@@ -138,6 +140,12 @@ class Table:
 
     def _running(self) -> Work | None:
         return next((work for work in self._works.values() if work.status == RUNNING), None)
+
+
+def _in_window() -> contextlib.AbstractContextManager:
+    """Operators need a window around them; Blender takes it away from a loop that goes on after another file was opened."""
+    windows = bpy.context.window_manager.windows
+    return bpy.context.temp_override(window=windows[0]) if bpy.context.window is None and windows else contextlib.nullcontext()
 
 
 def _end(work: Work, undo: bool = True) -> None:
