@@ -282,7 +282,7 @@ def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: li
     """Whether there was room for it."""
     blf.size(0, LETTERS * larger * scale)
     wide, tall = blf.dimensions(0, text)
-    box = (x, y, x + wide, y + tall)
+    box = (x - 3 * scale, y, x + wide + 3 * scale, y + tall)
     free = not any(box[0] < right and left < box[2] and box[1] < top and bottom < box[3] for left, bottom, right, top in taken)
     if free:
         taken.append(box)

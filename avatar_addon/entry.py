@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import intake, mesh_data, scene, step_states
+from . import humanoid_bones, intake, mesh_data, scene, step_states
 from .errors import AvatarError
 from .humanoid.armature import match_armature
 from .humanoid.matcher import match
@@ -261,6 +261,7 @@ def _begin_record(avatar: Avatar, notes: list[tuple[str, str]]) -> None:
 def _assign_bones(avatar: Avatar) -> None:
     """The matcher's bones, if they make a humanoid; else a note, and the user assigns them."""
     found = match_armature(avatar.armature)
+    humanoid_bones.keep_finding(avatar.armature, found)
     bones = avatar.armature.data.bones
     assigned = {name: bones[index].name for name, index in found.mapping.items()}
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature)) if found.humanoid else [found.reason]

@@ -16,12 +16,12 @@ import numpy as np
 from bpy.props import BoolProperty, StringProperty
 from bpy.types import Armature, Context, Object, PropertyGroup
 
-from . import scene
+from . import scene, step_states
 from .humanoid.armature import match_armature, read_bones
 from .humanoid.assignment import GROUPS, WORST_FIRST, BoneState, Finding, bone_states, count, label, summary
 from .humanoid.matcher import Match
 from .humanoid.mirror import mirrored
-from .humanoid.table import BONES, name_in_vrm0, snake_case
+from .humanoid.table import BONES, REQUIRED, name_in_vrm0, snake_case
 from .vrm import addon as vrm_addon
 from .vrm import setup
 
@@ -144,11 +144,14 @@ def open_groups(context: Context, armature: Object) -> None:
 def change(armature: Object, bones: Mapping[str, str]) -> None:
     """Assigns a bone to each of these humanoid bones, "" for none; the others stay. Raises AvatarError without the VRM Add-on."""
     vrm_addon.need_addon()
-    setup.assign_bones(armature, assigned_bones(armature) | bones)
+    before = assigned_bones(armature)
+    setup.assign_bones(armature, before | bones)
     armature.data.update_tag()
     for obj in bpy.data.objects:
         if obj.type == "MESH" and obj.avatar_forge.is_avatar and obj.find_armature() == armature:
             obj.avatar_forge.card_outdated = True
+            if any(before.get(name, "") != bone for name, bone in bones.items() if name in REQUIRED):  # the next steps use these
+                step_states.done(scene.Avatar(obj, armature), "rig")
     redraw()
 
 
@@ -196,13 +199,14 @@ def redraw() -> None:
 
 
 def _field(name: str):
-    def get(group: PropertyGroup) -> str:
-        if not vrm_addon.is_available():
+    def get(group: PropertyGroup) -> str:  # Blender asks twice for each field at every redraw
+        ext = getattr(group.id_data, "vrm_addon_extension", None)
+        if ext is None:
             return ""
-        ext = group.id_data.vrm_addon_extension
-        node = getattr(ext.vrm1.humanoid.human_bones, ATTRIBUTES[name]).node
-        if not node.bone_uuid and str(ext.spec_version).startswith("0"):
-            node = _nodes(group.id_data).get(name)
+        bone = getattr(ext.vrm1.humanoid.human_bones, ATTRIBUTES[name]).node.bone_name
+        if bone or not str(ext.spec_version).startswith("0"):
+            return bone
+        node = _nodes(group.id_data).get(name)
         return node.bone_name if node else ""
 
     def assign(group: PropertyGroup, bone: str) -> None:

@@ -23,7 +23,7 @@ ICONS = {
     "gone": "CANCEL",
 }
 LOOK = {"": "CHECKMARK", "unsure": "QUESTION"}  # of several bones together; all else is wrong
-NAMES = {False: 0.44, True: 0.36}  # of the width, for names with their side and without
+NAMES = {False: 0.44, True: 0.37}  # of the width, for names with their side and without
 
 
 class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
@@ -56,6 +56,9 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         sentence(layout, context, text, LOOK.get(worst, "ERROR"))
         if shown.unsure > 1:
             layout.operator("avatar_forge.confirm_bones", text=tr(f"All {shown.unsure} Unsure Look Right"), icon="CHECKMARK").name = ""
+        row = layout.row(align=True)
+        row.operator("avatar_forge.mirror_bones", text="Mirror Left to Right", icon="MOD_MIRROR").side = "left"
+        row.operator("avatar_forge.mirror_bones", text="", icon="LOOP_BACK").side = "right"
         active = armature.data.bones.active
         chosen = active.name if active else None
         column = layout.column()
@@ -67,9 +70,6 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
             header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=icon, translate=False)
             if body:
                 _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
-        row = layout.row(align=True)
-        row.operator("avatar_forge.mirror_bones", text="Mirror Left to Right", icon="MOD_MIRROR").side = "left"
-        row.operator("avatar_forge.mirror_bones", text="", icon="LOOP_BACK").side = "right"
 
 
 def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
