@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import carried_shapes, face_live, jobs, mesh_data, pose_bake, pose_live, publish, render, scene, session, step_states
+from . import carried_shapes, face_live, humanoid_bones, jobs, mesh_data, pose_bake, pose_live, publish, render, scene, session, step_states
 from .errors import AvatarError
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
@@ -236,8 +236,9 @@ def rig(
 def match_humanoid(avatar: Avatar) -> dict[str, str]:
     """VRM bone -> bone name by the matcher; its doubts become the avatar's warnings. Raises AvatarError for what is no humanoid."""
     found = match_armature(avatar.armature)
+    humanoid_bones.keep_finding(avatar.armature, found)
     if not found.humanoid:
-        raise AvatarError(f"{found.reason} Assign the bones by hand in the VRM panel.", "humanoid")
+        raise AvatarError(f"{found.reason} Assign the bones by hand under Humanoid Bones.", "humanoid")
     scene.add_warnings(avatar, [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts])
     bones = avatar.armature.data.bones
     return {name: bones[index].name for name, index in found.mapping.items()}
@@ -247,7 +248,7 @@ def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:
     """Assigns the humanoid bones, where they make a valid humanoid. Raises AvatarError with the first thing that is wrong."""
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature))
     if problems:
-        raise AvatarError(f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand in the VRM panel.", "humanoid")
+        raise AvatarError(f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand under Humanoid Bones.", "humanoid")
     setup.set_humanoid(avatar.armature, assigned)
 
 
