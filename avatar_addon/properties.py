@@ -21,7 +21,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, face_live, humanoid_bones, picture_markers, session, step_states
+from . import engine_options, face_live, humanoid_bones, look_settings, picture_markers, session, step_states
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
@@ -135,6 +135,7 @@ class AvatarForgeRecord(PropertyGroup):
     has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
     has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
     visemes: PointerProperty(type=face_live.AvatarForgeVisemes)
+    look: PointerProperty(type=look_settings.AvatarForgeLook)
     mouth_interior: BoolProperty(
         name="Teeth and Tongue", description="Inside the mouth; without them the opened mouth is plainly dark", default=True
     )
@@ -207,6 +208,7 @@ CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeR
 
 def register() -> None:
     face_live.register()
+    look_settings.register()
     step_states.register()
     humanoid_bones.register()
     engine_options.register()
@@ -227,4 +229,5 @@ def unregister() -> None:
     engine_options.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
+    look_settings.unregister()
     face_live.unregister()

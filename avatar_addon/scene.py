@@ -19,6 +19,7 @@ from .humanoid import rest
 from .humanoid.armature import Bones, make_armature, read_bones
 from .vrm import addon as vrm_addon
 from .vrm import setup
+from .vrm.look import kept_styles
 
 PARTS = {"leftEye": "left_eye", "rightEye": "right_eye"}
 OPTIONAL = {"leftBrow": "left_brow", "rightBrow": "right_brow", "jaw": "jaw"}  # face dict -> record
@@ -120,15 +121,21 @@ def remove(avatar: Avatar) -> None:
     """Removes the avatar with all that only it uses; for a task that was cancelled."""
     meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.faceless) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
+    materials |= {kept for material in materials for kept in kept_styles(material)}
     images = {image for material in materials if (image := setup.base_image(material))}
     armature = avatar.armature.data if avatar.armature else None
     if armature and vrm_addon.is_available():
         images.add(vrm_addon.extension(avatar.armature).vrm1.meta.thumbnail_image)
-    for obj in avatar.objects:
+    for obj in (*empties(avatar.armature), *avatar.objects):
         bpy.data.objects.remove(obj)
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
     for items in (materials, images - {None}):
         bpy.data.batch_remove([item for item in items if not item.users])
+
+
+def empties(armature: bpy.types.Object | None) -> list[bpy.types.Object]:
+    """What hangs from an armature and holds nothing but its colliders, children first."""
+    return [obj for obj in reversed(armature.children_recursive) if obj.type == "EMPTY"] if armature else []
 
 
 # Axes: the files are glTF's, (x, y, z) = Blender's (x, z, -y)
@@ -194,7 +201,8 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
     if avatar.armature:
         old = avatar.armature.data
         meta = setup.read_meta(avatar.armature) if vrm_addon.is_available() else {}
-        bpy.data.objects.remove(avatar.armature)
+        for obj in (*empties(avatar.armature), avatar.armature):
+            bpy.data.objects.remove(obj)
         bpy.data.armatures.remove(old)
     mesh_data.set_mesh(avatar.mesh, data)
     avatar.mesh.name = f"{name} Mesh"  # first: the armature takes the avatar's name

@@ -13,7 +13,21 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import carried_shapes, face_live, humanoid_bones, jobs, mesh_data, pose_bake, pose_live, publish, render, scene, session, step_states
+from . import (
+    carried_shapes,
+    face_live,
+    humanoid_bones,
+    jobs,
+    look_settings,
+    mesh_data,
+    pose_bake,
+    pose_live,
+    publish,
+    render,
+    scene,
+    session,
+    step_states,
+)
 from .errors import AvatarError
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
@@ -22,7 +36,7 @@ from .humanoid.table import BONES, humanoid_problems
 from .scene import Avatar
 from .tasks import Stage, Steps, Wait
 from .vrm import export as vrm_export
-from .vrm import setup
+from .vrm import setup, spring_bones
 from .vrm.addon import need_addon
 from .vrm.report import Report
 
@@ -371,9 +385,8 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
         eyes = (np.array(markers["leftEye"]["center"]) + markers["rightEye"]["center"]) / 2
         head = setup.get_humanoid(avatar.armature)["head"]
         setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
-    for slot in avatar.mesh.material_slots:
-        if slot.material and not slot.material.vrm_addon_extension.mtoon1.enabled:  # a VRM that was brought in has its own
-            setup.make_toon(slot.material)
+    look_settings.set_defaults(avatar)
+    spring_bones.set_default(avatar)
     old = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
     image = render.thumbnail(avatar)
     made_with = f"{setup.MADE_WITH}: {avatar.record.label}" if avatar.record.label else setup.MADE_WITH

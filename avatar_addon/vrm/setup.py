@@ -157,17 +157,20 @@ def _add_group(groups, preset: str, binds: Sequence[Bind]) -> None:
 
 
 def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) -> None:
-    """The gaze moves shape keys. offset: from the head bone's head to between the eyes, Blender's axes, metres."""
+    """The gaze moves shape keys, unless it was set before. offset: from the head bone's head to between the eyes, Blender's axes, metres."""
     look = extension(armature).vrm1.look_at
-    look.type = "expression"
     x, y, z = offset
+    fresh = not any(look.offset_from_head_bone)
     look.offset_from_head_bone = (x, z, -y)  # the add-on writes it as it is: glTF's axes
-    for side in ("horizontal_inner", "horizontal_outer", "vertical_down", "vertical_up"):
-        part = getattr(look, "range_map_" + side)
-        part.input_max_value, part.output_scale = LOOK_RANGE, 1.0
     first = extension(armature).vrm0.first_person
     first.first_person_bone.bone_name = get_humanoid(armature).get("head", "")
     first.first_person_bone_offset = (x, -y, z)
+    if not fresh:
+        return
+    look.type = "expression"
+    for side in ("horizontal_inner", "horizontal_outer", "vertical_down", "vertical_up"):
+        part = getattr(look, "range_map_" + side)
+        part.input_max_value, part.output_scale = LOOK_RANGE, 1.0
     first.look_at_type_name = "BlendShape"
     for side in ("horizontal_inner", "horizontal_outer", "vertical_down", "vertical_up"):
         part = getattr(first, "look_at_" + side)
