@@ -78,7 +78,10 @@ class AVATARFORGE_OT_answer_code(Operator):
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
-        return bool(python_code.asking)
+        if not python_code.asking:
+            cls.poll_message_set("No client asks to run code")
+            return False
+        return True
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
         self._asked, self._shown = python_code.asking[0], time.monotonic()
@@ -125,7 +128,10 @@ class AVATARFORGE_OT_refuse_code(Operator):
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
-        return bool(python_code.asking)
+        if not python_code.asking:
+            cls.poll_message_set("No client asks to run code")
+            return False
+        return True
 
     def execute(self, _context: Context) -> set[str]:
         python_code.asking[0].verdict = False
