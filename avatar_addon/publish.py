@@ -88,11 +88,13 @@ def record(avatar: Avatar, files: dict[str, Path], report: report_card.Report, t
     parameters = story.get("parameters", {})
     parameters["engine_options"] = {**story.get("settings", {}), **parameters.get("engine_options", {})}
     picture, raw = Path(made.picture), _raw_mesh(avatar)
-    if not picture.is_file():
+    if made.picture and not picture.is_file():
         raise AvatarError(
             f"The picture {picture.name} that the avatar was made from is gone; put it back or choose it again.", "no_picture"
         )
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
+        if not made.picture:
+            picture = _portrait(avatar, folder / "portrait.png")
         rigged = scene.export_glb(avatar, folder / "rigged.glb")
         files = {**files, "rigged": rigged} | ({"raw": raw} if raw else {})
         job = jobs.Job(
@@ -115,6 +117,14 @@ def record(avatar: Avatar, files: dict[str, Path], report: report_card.Report, t
         shutil.rmtree(made.run_folder, ignore_errors=True)  # its mesh lies in the run now
         made.run_folder = ""
     return result
+
+
+def _portrait(avatar: Avatar, path: Path) -> Path:
+    """The thumbnail, in place of the picture that an avatar from elsewhere was never made from. Raises AvatarError."""
+    image = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
+    if image is None:
+        raise AvatarError("The avatar has no thumbnail yet; do the step VRM Settings first.", "no_picture")
+    return scene.write_image(image, path)
 
 
 def _raw_mesh(avatar: Avatar) -> Path | None:

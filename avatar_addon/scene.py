@@ -162,14 +162,19 @@ def write_texture(avatar: Avatar, path: Path) -> Path | None:
     for slot in avatar.mesh.material_slots:
         image = setup.base_image(slot.material) if slot.material else None
         if image and image.size[0]:  # asking for the size loads an image that nothing has drawn yet; has_data does not
-            copy = image.copy()
-            try:
-                copy.filepath_raw, copy.file_format = str(path), "PNG"
-                copy.save()
-            finally:
-                bpy.data.images.remove(copy)
-            return path
+            return write_image(image, path)
     return None
+
+
+def write_image(image: bpy.types.Image, path: Path) -> Path:
+    """A PNG of an image, which stays as it is."""
+    copy = image.copy()
+    try:
+        copy.filepath_raw, copy.file_format = str(path), "PNG"
+        copy.save()
+    finally:
+        bpy.data.images.remove(copy)
+    return path
 
 
 def texture_pixels(avatar: Avatar) -> np.ndarray | None:

@@ -95,7 +95,7 @@ def _has_visemes(avatar: Avatar) -> bool:
     if keys is None:
         return False
     names = keys.key_blocks.keys()[1:]
-    return all(name in names for name in VISEMES) or all(name in recognise(names).binds for name in VISEMES)
+    return set(VISEMES) <= set(names) or set(VISEMES) <= set(recognise(names).binds)
 
 
 def register() -> None:

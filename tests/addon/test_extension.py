@@ -144,6 +144,19 @@ def test_an_operator_that_cannot_run_is_greyed_out(bpy, name):
     assert not getattr(bpy.ops.avatar_forge, name).poll()
 
 
+def test_every_disabled_button_says_why(bpy):
+    silent = []
+    for name in dir(bpy.ops.avatar_forge):
+        operator = getattr(bpy.ops.avatar_forge, name)
+        if operator.poll():
+            continue
+        with pytest.raises(RuntimeError) as error:
+            operator()
+        if "context is incorrect" in str(error.value):  # what Blender says where the operator says nothing
+            silent.append(name)
+    assert silent == []
+
+
 def test_make_avatar_waits_for_a_picture(bpy, tmp_path, picture):
     settings = bpy.context.scene.avatar_forge
     settings.picture = str(tmp_path / "nothing.png")
