@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The socket's jobs: the panel's steps, begun by a command that answers at once, asked for by their id, one after the other.
 
-The pump calls `TABLE.tick()` on the main thread. A job waits while an operator's task or an earlier job has the slot (task_slot.py).
+`TABLE.tick()` runs them on the main thread: called by a timer in the window, also after the socket was stopped, by the pump headless.
+A job waits while an operator's task or an earlier job has the slot (task_slot.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .registry import Later, Refusal, failure, success
 
 KEPT = 200  # jobs that have ended
 MOST_WAITING = 32
+TICK = 0.03  # seconds
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 ENDED = {DONE, FAILED, CANCELLED}
@@ -62,6 +64,8 @@ class Table:
             raise Refusal(f"{MOST_WAITING} jobs are waiting already; wait for them or cancel some.")
         work = Work(secrets.token_hex(6), Task(title, steps, session.worker), undo, after=after)
         self._works[work.id] = work
+        if not bpy.app.background and not bpy.app.timers.is_registered(_drive):
+            bpy.app.timers.register(_drive, first_interval=0.0, persistent=True)
         for old in [known.id for known in self._works.values() if known.status in ENDED][:-KEPT]:
             del self._works[old]
         return work.id
@@ -123,6 +127,8 @@ class Table:
         if running:
             task_slot.stop()
             _end(running, undo=False)
+        if bpy.app.timers.is_registered(_drive):
+            bpy.app.timers.unregister(_drive)
 
     def later(self, job: str, of: Callable[[dict[str, Any]], dict[str, Any]]) -> Later:
         """The reply to a command that waits for its job. of: the job's last state -> the result to send."""
@@ -166,3 +172,7 @@ def _end_unbegun(work: Work) -> None:
 
 
 TABLE = Table()
+
+
+def _drive() -> float | None:
+    return TICK if TABLE.tick() else None

@@ -1,7 +1,9 @@
 """The socket's jobs and generators, asked as the server asks them, without a socket."""
 
 import base64
+import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,14 @@ def test_the_status_says_who_answers(remote, name):
     assert said["enabled"] is True and "Preview" in said["message"] and said["mode"] in said["message"]
     if name == "hyper3d":
         assert "Mode: MAIN_SITE" in said["message"]
+
+
+def test_the_file_for_vs_code_is_written_by_a_button(bpy, extension, tmp_path):
+    assert bpy.ops.avatar_forge.write_mcp_json(directory=str(tmp_path)) == {"FINISHED"}
+    written = json.loads((tmp_path / ".vscode/mcp.json").read_text())["servers"]
+    assert written["blender"]["args"] == ["mcp-for-blender==2.2.4"] and written["avatar-forge"]["env"]["BLENDER_PORT"] == "9876"
+    root = Path(written["avatar-forge"]["env"]["PYTHONPATH"])
+    assert (root / "backend/mcp_server.py").is_file() and Path(written["avatar-forge"]["args"][3]).is_file()
+    (tmp_path / ".vscode/mcp.json").write_text("{ not json")
+    with pytest.raises(RuntimeError, match="Nothing was changed"):
+        bpy.ops.avatar_forge.write_mcp_json(directory=str(tmp_path))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file that lets VS Code find Blender."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+from bpy.types import Context, Event, Operator
+
+from ..avatar_addon import session
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.remote import settings, vscode
+
+EXTENSION = Path(__file__).resolve().parents[1]
+
+
+class AVATARFORGE_OT_write_mcp_json(Operator):
+    bl_idname = "avatar_forge.write_mcp_json"
+    bl_label = "Set Up VS Code"
+    bl_description = (
+        "Writes .vscode/mcp.json into the folder that you open in VS Code, with BlenderMCP's server and Avatar Forge's; what is there stays"
+    )
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, _context: Context) -> set[str]:
+        preferences = session.preferences()
+        port, token = (preferences.remote.port, bool(preferences.remote.token)) if preferences else (settings.PORT, False)
+        try:
+            file, changed = vscode.write(Path(bpy.path.abspath(self.directory)), port, EXTENSION, token)
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except OSError as error:
+            self.report({"ERROR"}, f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Wrote {file}" if changed else f"Everything is in {file} already")
+        return {"FINISHED"}
+
+
+register, unregister = bpy.utils.register_classes_factory((AVATARFORGE_OT_write_mcp_json,))
