@@ -19,6 +19,7 @@ from . import (
     remote,
     speak,
     task_operator,
+    vscode,
 )
 
 MODULES = (
@@ -39,6 +40,7 @@ MODULES = (
     backend,
     diagnostic,
     remote,
+    vscode,
 )
 
 
