@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .matcher import UNSURE as UNSURE_BELOW
 from .matcher import Match
@@ -18,6 +18,7 @@ from .table import BONES, FINGERS, PARENTS, REQUIRED, ancestors, assigned_parent
 ASSIGNED, UNSURE, MISSING, OPTIONAL, ORDER, TWICE, GONE = "assigned", "unsure", "missing", "optional", "order", "twice", "gone"
 WORST_FIRST = (GONE, TWICE, ORDER, MISSING, UNSURE)  # what a person has to look at
 CONFIRMED = "You said that it is right."
+ROWS_SAY = ("The matcher is unsure of", "No bone was found for")  # doubts of single bones, whose states say it
 
 _LIMBS = {"Arms": ("Shoulder", "UpperArm", "LowerArm", "Hand"), "Legs": ("UpperLeg", "LowerLeg", "Foot"), "Toes": ("Toes",)}
 
@@ -90,14 +91,14 @@ class Finding:
     reason: str
     confidence: float = 0.0
     doubts: tuple[str, ...] = ()
-    facing: str = ""
     notes: dict[str, Note] = field(default_factory=dict)
 
     @classmethod
     def of(cls, match: Match, names: Sequence[str]) -> Finding:
         """names: of the bones whose indices are in the match."""
         notes = {name: Note(names[entry.bone], entry.confidence, entry.reason) for name, entry in match.bones.items()}
-        return cls(match.humanoid, match.reason, match.confidence, tuple(match.doubts), match.facing_reason, notes)
+        doubts = tuple(doubt for doubt in match.doubts if not doubt.startswith(ROWS_SAY))
+        return cls(match.humanoid, match.reason, match.confidence, doubts, notes)
 
     def to_json(self) -> str:
         notes = {name: [note.bone, note.confidence, note.reason] for name, note in self.notes.items()}
@@ -110,9 +111,12 @@ class Finding:
         return cls(**kept | {"notes": notes, "doubts": tuple(kept["doubts"])})
 
     def confirmed(self, names: Iterable[str], assigned: Mapping[str, str]) -> Finding:
-        """The same, where a person has said that these humanoid bones are right as they are assigned."""
-        sure = {name: Note(assigned[name], 1.0, CONFIRMED) for name in names if name in assigned}
-        return Finding(self.humanoid, self.reason, self.confidence, self.doubts, self.facing, self.notes | sure)
+        """The same, where a person has said that these humanoid bones are right as they are assigned. Without an unsure bone left there
+        is no doubt left of the whole."""
+        notes = self.notes | {name: Note(assigned[name], 1.0, CONFIRMED) for name in names if name in assigned}
+        if any(note.unsure and assigned.get(name) == note.bone for name, note in notes.items()):
+            return replace(self, notes=notes)
+        return replace(self, notes=notes, doubts=(), confidence=max(self.confidence, min(note.confidence for note in notes.values())))
 
 
 @dataclass(frozen=True)

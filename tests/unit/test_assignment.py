@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The humanoid panel's states: what is wrong with an assignment, who is to blame, and in which words; mirroring; picking."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,14 +84,28 @@ def test_assigned_twice_is_said_of_both_and_no_more(whole):
     assert bone_states(assigned, parents)["leftHand"].kind == "gone"
 
 
+def test_doubts_of_single_bones_are_their_rows(whole):
+    sample = skeletons.sample("5 fingers", np.random.default_rng(3))
+    names = [f"bone{k}" for k in range(len(sample.parents))]
+    found = match(sample.heads, sample.parents)
+    doubts = ["The matcher is unsure of hips: check it.", "No bone was found for head.", "The skeleton is an unusual humanoid: so."]
+    finding = Finding.of(replace(found, doubts=doubts), names)
+    assert finding.doubts == (doubts[2],) and {n: note.bone for n, note in finding.notes.items()} == {
+        n: names[k] for n, k in found.mapping.items()
+    }
+
+
 def test_a_note_speaks_of_its_bone_only(whole):
     assigned, parents = whole
-    finding = Finding(True, "A humanoid.", 0.4, ("Check.",), "Toes.", {"leftHand": Note("b_leftHand", 0.3, "It is so.")})
+    notes = {"leftHand": Note("b_leftHand", 0.3, "It is so."), "leftFoot": Note("b_leftFoot", 0.4, "So.")}
+    finding = Finding(True, "A humanoid.", 0.3, ("Check.",), notes)
     finding = Finding.from_json(finding.to_json())
     state = bone_states(assigned, parents, finding.notes)["leftHand"]
     assert (state.kind, state.word, state.reason) == ("unsure", "unsure", "It is so.")
     sure = finding.confirmed(["leftHand"], assigned)
     assert bone_states(assigned, parents, sure.notes)["leftHand"].kind == "assigned" and sure.doubts == finding.doubts
+    surer = sure.confirmed(["leftFoot"], assigned)
+    assert not surer.doubts and surer.confidence == 1 and surer.to_json() != sure.to_json()
     parents["other"] = "b_leftLowerArm"
     for finger in [name for name in assigned if name.startswith("left") and PARENTS[name] == "leftHand"]:
         parents[f"b_{finger}"] = "other"
