@@ -12,7 +12,7 @@ from ..avatar_addon.vrm.addon import extension, is_available
 from .picture import SidebarPanel
 
 PERMISSIONS = {
-    "avatar_permission": "Who May Be It",
+    "avatar_permission": "Who May Use It",
     "commercial_usage": "Commercial",
     "credit_notation": "Credit",
     "modification": "Changes",
@@ -21,7 +21,7 @@ PERMISSIONS = {
 ACTS = ("Violence", "Sexual Acts", "Politics, Religion", "Antisocial, Hate")
 IN_VRM0 = {"title": "Name", "version": "Version", "author": "Author", "contact_information": "Contact", "reference": "Reference"}
 PERMISSIONS_IN_VRM0 = {
-    "allowed_user_name": "Who May Be It",
+    "allowed_user_name": "Who May Use It",
     "violent_ussage_name": "Violence",
     "sexual_ussage_name": "Sexual Acts",
     "commercial_ussage_name": "Commercial",

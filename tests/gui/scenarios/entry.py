@@ -133,4 +133,12 @@ def drive(g):
     yield from open_panel(g, "avatar_forge.add_meta_preset", across=0.82)
     yield from rest(g)
     yield g.shot("licence")
-    yield from find(g, "avatar_forge.edit_meta_list")
+    meta = bpy.context.object.data.vrm_addon_extension.vrm1.meta
+    yield from press(g, "avatar_forge.edit_meta_list", having="references", across=0.75)
+    if len(meta.references) != 1:
+        g.fail("no reference was added")
+    g.move(90, 860)
+    g.key("ctrl+z")
+    yield 1.0
+    if len(bpy.context.object.data.vrm_addon_extension.vrm1.meta.references):
+        g.fail("undo has not taken the reference back")
