@@ -155,7 +155,7 @@ def with_details(skin: Skin, fresh: Mapping[str, np.ndarray]) -> np.ndarray:
     known = {skin.bones[name] for name in fresh if name in skin.bones}
     names = {k: name for name, k in skin.bones.items()}
     for bone in known:
-        family = [bone, *(k for k in skin.below[bone] if k != bone and _above(skin, k, known) == bone)]
+        family = [bone, *(k for k in skin.below[bone] if k not in known and _above(skin, k, known) == bone)]
         if len(family) == 1:
             continue
         rows = np.flatnonzero(out[:, bone] > 0)
