@@ -17,7 +17,7 @@ from ..avatar_addon.remote import pump, python_code
 DIALOG_WIDTH = 640  # pixels
 LINE_LETTERS = 92  # that fit into it
 PAGE_LINES = 28
-TOO_SOON = 0.6  # seconds after it appears in which a press cannot have been meant for the popup
+TOO_SOON = 1.0  # seconds after it appears in which a press cannot have been meant for the popup
 
 
 class AVATARFORGE_OT_start_remote(Operator):
@@ -73,8 +73,7 @@ class AVATARFORGE_OT_answer_code(Operator):
 
     page: IntProperty(name="Page", default=1, min=1, options={"SKIP_SAVE"})
 
-    _asked = None
-    _shown = 0.0
+    _asked: python_code.Asked | None = None
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
@@ -84,13 +83,14 @@ class AVATARFORGE_OT_answer_code(Operator):
         return True
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
-        self._asked, self._shown = python_code.asking[0], time.monotonic()
+        self._asked = python_code.asking[0]
         return context.window_manager.invoke_props_dialog(
             self, width=DIALOG_WIDTH, title="A client wants to run this code", confirm_text="Run", cancel_default=True
         )
 
     def draw(self, _context: Context) -> None:
         layout = self.layout
+        assert self._asked
         lines = _lines(self._asked.code)
         pages = max(1, -(-len(lines) // PAGE_LINES))
         page = min(self.page, pages)
@@ -109,8 +109,8 @@ class AVATARFORGE_OT_answer_code(Operator):
         if asked not in python_code.asking:
             self.report({"WARNING"}, "Too late: the client was told that nobody answered, and the code was not run.")
             return {"CANCELLED"}
-        if time.monotonic() - self._shown < TOO_SOON:
-            asked.shown = 0.0  # shown again: the press was meant for something else
+        if not asked.seen or time.monotonic() - asked.seen < TOO_SOON:
+            asked.opened, asked.seen = False, 0.0  # opened again: the press was meant for something else
             return {"CANCELLED"}
         asked.verdict = True
         return {"FINISHED"}

@@ -73,14 +73,12 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     column.label(text="Clients" if clients else "No client is connected", icon="USER")
     for client in clients[:MOST_SHOWN]:
         since = time.strftime("%H:%M", time.localtime(client.since))
-        text = f"Since {since}: {client.asked} commands, last {client.last}" if client.asked else f"Since {since}: nothing asked yet"
+        text = f"Since {since}, asked {client.asked} times, last {client.last}" if client.asked else f"Since {since}, nothing asked yet"
         sentence(column, context, text, "DOT")
     if len(clients) > MOST_SHOWN:
         sentence(column, context, f"and {len(clients) - MOST_SHOWN} more", "DOT")
     if running.last:
-        row = layout.row()
-        row.label(text="Last Command", icon="TIME")
-        row.label(text=running.last, translate=False)
+        sentence(layout, context, f"Last command: {running.last}", "TIME")
     jobs = TABLE.active
     column = layout.column(align=True)
     for job in jobs[:MOST_SHOWN]:

@@ -103,7 +103,8 @@ class Pump:
         now = time.monotonic()
         if now - self._shown_at < SHOWN_PAUSE:
             return
-        shown = self.server.changes, self.last, len(python_code.asking), python_code.recovery
+        left = [int(asked.until - now) for asked in python_code.asking]
+        shown = self.server.changes, self.last, left, python_code.recovery
         if shown != self._shown:
             self._shown, self._shown_at = shown, now
             redraw()

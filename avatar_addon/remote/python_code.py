@@ -56,7 +56,8 @@ class Asked:
     code: str
     until: float
     verdict: bool | None = None
-    shown: float = 0.0  # time.monotonic() when its popup opened
+    opened: bool = False
+    seen: float = 0.0  # time.monotonic() when its popup was on the screen
 
     def __hash__(self) -> int:
         return id(self)
@@ -101,8 +102,10 @@ def _look(asked: Asked) -> dict | None:
     if asked.verdict is None and mode != "ask":  # the setting was changed meanwhile
         asked.verdict = mode == "on"
     if asked.verdict is None and time.monotonic() < asked.until:
-        if asking[0] is asked and not asked.shown:
-            asked.shown = time.monotonic()
+        if asked.opened:
+            asked.seen = asked.seen or time.monotonic()
+        elif asking[0] is asked:
+            asked.opened = True
             bpy.ops.avatar_forge.answer_code("INVOKE_DEFAULT")
         return None
     _forget(asked)

@@ -288,9 +288,12 @@ class Server:
             client.deadline = 0.0
         elif messages or not client.deadline:
             client.deadline = now + MESSAGE_SECONDS
-        if sum(other.decoder.pending for other in self._clients) > MOST_BUFFERED:
-            self._turn_away(client, "Too many long messages come at once; send this one again later.")
-            return
+        unfinished = [other for other in self._clients if other.decoder.pending and not other.closing]
+        if sum(other.decoder.pending for other in unfinished) > MOST_BUFFERED:
+            longest = max(unfinished, key=lambda other: other.decoder.pending)
+            self._turn_away(longest, "Too many long messages come at once; send this one again later.")
+            if longest is client:
+                return
         if self._token and not all(_has_token(message, self._token) for message in messages):
             self._turn_away(client, "This Blender asks for a token, and the request has another one or none; see the add-on's preferences.")
             return
@@ -315,6 +318,7 @@ class Server:
     def _turn_away(self, client: Client, sentence: str, kind: str = "") -> None:
         """One sentence in the peer's own language, then the end; what it had asked before is dropped."""
         self.refused = sentence
+        client.decoder = framing.Decoder(self._longest)
         client.waiting.clear()
         client.running = None
         client.closing = True
