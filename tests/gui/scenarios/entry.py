@@ -11,7 +11,6 @@ from window import (
     PICTURE,
     SHARED,
     choose,
-    find,
     finish,
     front,
     open_blend,
