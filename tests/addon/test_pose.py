@@ -93,8 +93,7 @@ def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
 def test_a_turned_head_takes_its_shape_keys_and_markers_along(avatar, addon, bpy):
     keys = avatar.mesh.data.shape_keys.key_blocks
     keys["oh"].relative_key = keys["aa"]
-    before, head = shapes(avatar.mesh.data), in_head(avatar.mesh)
-    whole = np.array([sum(g.weight for g in v.groups if g.weight > 0.99) > 0.5 for v in avatar.mesh.data.vertices]) & head
+    before, whole = shapes(avatar.mesh.data), weight_of(avatar.mesh, "head") > 0.9999
     bend(avatar, {"head": (0, 0, 90)})
     mouth = np.array(avatar.record.mouth.center)
     joint = np.array(avatar.armature.data.bones["head"].head_local)

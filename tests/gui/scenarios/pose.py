@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pose panel: a preview and back, applied, a walk that plays, Esc, and undo after each."""
+
+import bpy
+import numpy as np
+from window import PICTURE, choose, finish, front, open_panel, press, rest, settings, sidebar
+
+
+def armature():
+    return next(obj for obj in bpy.context.scene.objects if obj.type == "ARMATURE")
+
+
+def hand():
+    """Where the left hand is shown."""
+    return np.array(armature().pose.bones["leftHand"].head)
+
+
+def rest_hand():
+    return np.array(armature().data.bones["leftHand"].head_local)
+
+
+def expect(g, good, text):
+    if not good:
+        g.fail(f"{text}: hand {hand()}, at rest {rest_hand()}, shown {armature().get('avatar_forge_pose')}")
+
+
+def undo(g):
+    g.move(500, 500)
+    g.key("ctrl+z")
+    yield 1.5
+
+
+def drive(g):
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+    yield from choose(PICTURE)
+    settings().export = False
+    yield from press(g, "avatar_forge.make_avatar")
+    yield from finish(g, 120)
+    yield from rest(g)
+    yield from front(g)
+    yield from open_panel(g, "avatar_forge.preview_t_pose")
+    yield 0.5
+    yield g.shot("panel")
+    at_t = rest_hand()
+
+    # A test pose becomes the rest pose
+    yield from press(g, "avatar_forge.show_pose", having="Elbows Bent", across=0.75)
+    yield 0.5
+    yield g.shot("test-pose")
+    bent = hand()
+    expect(g, np.linalg.norm(bent - at_t) > 0.1, "the test pose is not shown")
+    yield from press(g, "avatar_forge.pose_to_rest")
+    yield 1.0
+    yield g.shot("bent-rest")
+    expect(g, np.linalg.norm(rest_hand() - bent) < 1e-4, "the pose is not the rest pose")
+
+    # Preview, back, undo, apply, undo
+    yield from press(g, "avatar_forge.preview_t_pose")
+    yield 0.8
+    yield g.shot("preview")
+    previewed = hand()
+    expect(g, abs(previewed - at_t).max() < 0.02 and np.linalg.norm(rest_hand() - bent) < 1e-4, "the preview is not shown")
+    yield from press(g, "avatar_forge.pose_back", across=0.8)
+    yield 0.6
+    expect(g, np.linalg.norm(hand() - bent) < 1e-4, "Back has not brought the pose back")
+    yield from undo(g)
+    expect(g, np.linalg.norm(hand() - previewed) < 1e-4, "undo has not brought the preview back")
+    yield from press(g, "avatar_forge.pose", across=0.2)
+    yield from finish(g, 60)
+    yield 0.6
+    yield g.shot("applied")
+    expect(g, np.linalg.norm(rest_hand() - previewed) < 1e-4 and "avatar_forge_pose" not in armature(), "Apply has not applied")
+    yield from undo(g)
+    expect(g, np.linalg.norm(rest_hand() - bent) < 1e-4, "undo has not taken Apply back")
+    g.move(500, 500)
+    g.key("Escape")
+    yield 0.8
+    expect(g, "avatar_forge_pose" not in armature() and np.linalg.norm(hand() - bent) < 1e-4, "Esc has not ended the preview")
+
+    # A walk plays, and leaves nothing
+    frame, ranged = bpy.context.scene.frame_current, bpy.context.scene.use_preview_range
+    yield from press(g, "avatar_forge.show_motion", having="Walk", across=0.2)
+    yield 1.0
+    expect(g, bpy.context.screen.is_animation_playing, "the walk does not play")
+    seen = []
+    for _ in range(6):
+        seen.append(hand())
+        yield 0.25
+    expect(g, np.ptp(seen, axis=0).max() > 0.03, "nobody walks")
+    yield g.shot("walk")
+    yield from press(g, "avatar_forge.pose_back")
+    yield 0.8
+    yield g.shot("back")
+    expect(g, not bpy.context.screen.is_animation_playing and not bpy.data.actions, "the walk is still there")
+    expect(g, (bpy.context.scene.frame_current, bpy.context.scene.use_preview_range) == (frame, ranged), "the frames are others")
+    yield from undo(g)
+    expect(g, "avatar_forge_pose" in armature() and bpy.data.actions, "undo has not brought the walk back")
