@@ -22,6 +22,7 @@ from bpy.props import (
 from bpy.types import PropertyGroup
 
 from . import engine_options, face_live, humanoid_bones, look_settings, picture_markers, session, step_states
+from .weights import live as weights_live
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
@@ -136,6 +137,7 @@ class AvatarForgeRecord(PropertyGroup):
     has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
     visemes: PointerProperty(type=face_live.AvatarForgeVisemes)
     look: PointerProperty(type=look_settings.AvatarForgeLook)
+    weights: PointerProperty(type=weights_live.AvatarForgeWeights)
     mouth_interior: BoolProperty(
         name="Teeth and Tongue", description="Inside the mouth; without them the opened mouth is plainly dark", default=True
     )
@@ -209,6 +211,7 @@ CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeR
 def register() -> None:
     face_live.register()
     look_settings.register()
+    weights_live.register()
     step_states.register()
     humanoid_bones.register()
     engine_options.register()
@@ -229,5 +232,6 @@ def unregister() -> None:
     engine_options.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
+    weights_live.unregister()
     look_settings.unregister()
     face_live.unregister()

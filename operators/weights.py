@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Problem places of the weights: found, shown in the viewport, mended. Each is one undo step."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from bpy.props import IntProperty
+from bpy.types import Context, Operator
+
+from ..avatar_addon import scene, viewport
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.vrm.addon import is_available, need_addon
+from ..avatar_addon.weights import find, live, mend, overlay
+from .avatar_steps import OnAvatar
+
+
+class _OnWeights(Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif avatar is None or avatar.armature is None:
+            cls.poll_message_set("Select a rigged avatar first")
+        elif avatar.mesh.mode == "EDIT":
+            cls.poll_message_set("Leave the edit mode first")
+        elif not avatar.mesh.vertex_groups:
+            cls.poll_message_set("The avatar has no vertex groups; rig it first")
+        else:
+            return cls.ready(avatar)
+        return False
+
+    @classmethod
+    def ready(cls, _avatar: scene.Avatar) -> bool:
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            if not is_available():
+                need_addon()  # it knows the humanoid bones
+            return self.act(context, scene.need_avatar(context))
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+
+    def act(self, context: Context, avatar: scene.Avatar) -> set[str]:
+        raise NotImplementedError
+
+    def tell(self, avatar: scene.Avatar, changed: int) -> set[str]:
+        """What came of it, and how many places are left."""
+        left = len(avatar.record.weights.places)
+        if not changed:
+            self.report({"WARNING"}, "No weight has changed; look whether its vertex groups are locked")
+            return {"FINISHED"}
+        places = f"{left} problem places are left" if left > 1 else "One problem place is left" if left else "No problem place is left"
+        self.report({"INFO"}, f"{changed} vertices have new weights. {places}")
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_find_places(_OnWeights):
+    bl_idname = "avatar_forge.find_places"
+    bl_label = "Find Problem Places"
+    bl_description = (
+        "Looks for skin that follows no bone, the wrong one or several limbs, that tears or opens, in the poses of the report card"
+    )
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
+        count = live.find_places(avatar)
+        self.report(
+            {"INFO"},
+            f"{count} problem places were found" if count > 1 else "One problem place was found" if count else "No problem places found",
+        )
+        return {"FINISHED"}
+
+
+def _current(cls: type[Operator], avatar: scene.Avatar) -> bool:
+    if not avatar.record.weights.places:
+        cls.poll_message_set("No problem places were found")
+    elif not live.is_current(avatar):
+        cls.poll_message_set("The mesh has changed; find the problem places again")
+    else:
+        return True
+    return False
+
+
+def _shown(cls: type[Operator], avatar: scene.Avatar) -> bool:
+    if not _current(cls, avatar):
+        return False
+    if avatar.record.weights.place is None:
+        cls.poll_message_set("Choose a problem place in the list first")
+        return False
+    return True
+
+
+class _Looking(_OnWeights):
+    @classmethod
+    def ready(cls, avatar: scene.Avatar) -> bool:
+        return _current(cls, avatar)
+
+    def show(self, context: Context, avatar: scene.Avatar, index: int) -> set[str]:
+        weights = avatar.record.weights
+        weights.shown = index
+        if weights.place:
+            normals = np.empty(len(avatar.mesh.data.vertices) * 3, np.float32)
+            avatar.mesh.data.vertex_normals.foreach_get("vector", normals)
+            rows = live.vertices_of(weights.place.vertices)
+            viewport.show_points(context, live.points_of(avatar, weights.place), normals.reshape(-1, 3)[rows].mean(0))
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_show_weights_place(_Looking):
+    bl_idname = "avatar_forge.show_weights_place"
+    bl_label = "Show"
+    bl_description = "Turns the view to this place and marks its vertices; once more takes the marks away"
+
+    index: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def act(self, context: Context, avatar: scene.Avatar) -> set[str]:
+        weights = avatar.record.weights
+        if not 0 <= self.index < len(weights.places):
+            raise AvatarError("There is no such place any more; find the problem places again.", "place")
+        return self.show(context, avatar, -1 if weights.shown == self.index else self.index)
+
+
+class AVATARFORGE_OT_next_weights_place(_Looking):
+    bl_idname = "avatar_forge.next_weights_place"
+    bl_label = "Next Place"
+    bl_description = "Shows the next problem place, or the one before"
+
+    step: IntProperty(default=1, options={"HIDDEN", "SKIP_SAVE"})
+
+    def act(self, context: Context, avatar: scene.Avatar) -> set[str]:
+        weights = avatar.record.weights
+        start = weights.shown if weights.place or self.step > 0 else 0
+        return self.show(context, avatar, (start + self.step) % len(weights.places))
+
+
+class AVATARFORGE_OT_reweight_limb(OnAvatar):
+    bl_idname = "avatar_forge.reweight_limb"
+    bl_label = "Re-weight This Limb"
+    bl_description = "Weights the skin of this part of the body again from its bones, and blends it into what is around; locked groups stay"
+    needs_backend = True
+
+    @classmethod
+    def ready(cls, context: Context) -> bool:
+        if not super().ready(context):
+            return False
+        avatar = scene.find_avatar(context)
+        if avatar.mesh.mode == "EDIT":
+            cls.poll_message_set("Leave the edit mode first")
+            return False
+        if not scene.has_vrm(avatar):
+            cls.poll_message_set("The humanoid bones are not assigned yet; assign them first")
+            return False
+        return True
+
+    def steps(self, context: Context):
+        avatar = scene.need_avatar(context)
+        weights = avatar.record.weights
+        place = weights.place if live.is_current(avatar) else None
+        vertices = live.vertices_of(place.vertices) if place and place.limb == weights.limb else np.zeros(0, np.int64)
+        changed = yield from live.reweight(avatar, weights.limb, vertices)
+        _OnWeights.tell(self, avatar, changed)
+
+
+class _Mending(_OnWeights):
+    fix = ""
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
+        skin, weights = live.read_skin(avatar), avatar.record.weights
+        vertices = live.vertices_of(weights.place.vertices) if weights.place and live.is_current(avatar) else np.zeros(0, np.int64)
+        change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", mend.ROUNDS))
+        return self.tell(avatar, live.apply(avatar, skin, change))
+
+
+class _MendingPlace(_Mending):
+    @classmethod
+    def ready(cls, avatar: scene.Avatar) -> bool:
+        return _shown(cls, avatar)
+
+
+class AVATARFORGE_OT_bind_island(_MendingPlace):
+    bl_idname = f"avatar_forge.{find.BIND}"
+    bl_label = "Bind Island to Bone"
+    bl_description = "The whole loose part at this place follows the bone above, and no other"
+    fix = find.BIND
+
+    @classmethod
+    def ready(cls, avatar: scene.Avatar) -> bool:
+        if not super().ready(avatar):
+            return False
+        weights = avatar.record.weights
+        if not weights.place.loose:
+            cls.poll_message_set("This place is part of the body's skin and no loose part; weight its limb again or smooth it")
+            return False
+        bone = avatar.armature.data.bones.get(weights.bone)
+        if bone is None or not bone.use_deform:
+            cls.poll_message_set("Choose a bone that moves skin")
+            return False
+        return True
+
+
+class AVATARFORGE_OT_smooth_weights(_MendingPlace):
+    bl_idname = f"avatar_forge.{find.SMOOTH}"
+    bl_label = "Smooth Here"
+    bl_description = "Evens the weights out at this place and around it"
+    fix = find.SMOOTH
+
+    rounds: IntProperty(name="Rounds", description="How far the weights even out", default=mend.ROUNDS, min=1, max=500)
+
+
+class AVATARFORGE_OT_fill_weights(_MendingPlace):
+    bl_idname = f"avatar_forge.{find.FILL}"
+    bl_label = "Fill From Around"
+    bl_description = "The skin without weights at this place takes those of the skin around it"
+    fix = find.FILL
+
+    @classmethod
+    def ready(cls, avatar: scene.Avatar) -> bool:
+        if not super().ready(avatar):
+            return False
+        if avatar.record.weights.place.kind != "unweighted":
+            cls.poll_message_set("This place has weights, or nothing around it that has")
+            return False
+        return True
+
+
+class AVATARFORGE_OT_close_cracks(_Mending):
+    bl_idname = f"avatar_forge.{find.CLOSE}"
+    bl_label = "Close Cracks"
+    bl_description = "Vertices at the same place get the same weights, everywhere on the avatar"
+    fix = find.CLOSE
+
+
+class AVATARFORGE_OT_normalise_weights(_Mending):
+    bl_idname = f"avatar_forge.{find.NORMALISE}"
+    bl_label = "Normalise"
+    bl_description = "Every vertex follows at most four bones, with weights that sum to 1, everywhere on the avatar"
+    fix = find.NORMALISE
+
+
+class AVATARFORGE_OT_mend_safe_places(_OnWeights):
+    bl_idname = "avatar_forge.mend_safe_places"
+    bl_label = "Fix the Safe Ones"
+    bl_description = "Normalises, closes cracks and fills skin without weights from around: what needs no judgement"
+
+    @classmethod
+    def ready(cls, avatar: scene.Avatar) -> bool:
+        if not _current(cls, avatar):
+            return False
+        if not any(place.fix in find.SAFE for place in avatar.record.weights.places):
+            cls.poll_message_set("None of these places can be mended without looking at it")
+            return False
+        return True
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
+        return self.tell(avatar, live.mend_safe(avatar))
+
+
+CLASSES = (
+    AVATARFORGE_OT_find_places,
+    AVATARFORGE_OT_show_weights_place,
+    AVATARFORGE_OT_next_weights_place,
+    AVATARFORGE_OT_reweight_limb,
+    AVATARFORGE_OT_bind_island,
+    AVATARFORGE_OT_smooth_weights,
+    AVATARFORGE_OT_fill_weights,
+    AVATARFORGE_OT_close_cracks,
+    AVATARFORGE_OT_normalise_weights,
+    AVATARFORGE_OT_mend_safe_places,
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    overlay.register()
+
+
+def unregister() -> None:
+    overlay.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
