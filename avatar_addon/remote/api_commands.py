@@ -17,8 +17,8 @@ TREES = ("ShaderNodeTree", "GeometryNodeTree", "CompositorNodeTree", "TextureNod
 @command("describe_node_type")
 def describe_node_type(bl_idname: str | None = None, property_overrides: dict | None = None) -> dict[str, Any]:
     """The node's properties and sockets, as they are with the overrides; read from a node that is removed again."""
-    if not isinstance(bl_idname, str) or not isinstance(property_overrides, dict | None):
-        raise Refusal("describe_node_type needs bl_idname, as text, and property_overrides, an object or null.")
+    if not bl_idname:
+        raise Refusal("describe_node_type needs bl_idname, such as ShaderNodeMix.")
     for kind in TREES:
         tree = bpy.data.node_groups.new("Avatar Forge Probe", kind)
         try:
@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
 @command("bpy_api_lookup")
 def bpy_api_lookup(query: str | None = None) -> dict[str, Any]:
     """query: a type, Type.member, or an operator, with or without "bpy.types." or "bpy.ops." in front."""
-    if not isinstance(query, str) or not query.strip():
+    if not query or not query.strip():
         raise Refusal("bpy_api_lookup needs a query, such as Object.ray_cast or bpy.ops.mesh.primitive_cube_add.")
     sought = query.strip().removesuffix("()").removeprefix("bpy.")
     first, _, rest = sought.removeprefix("types.").removeprefix("ops.").partition(".")

@@ -78,7 +78,7 @@ def set_mode(setting: str) -> None:
 @command("execute_code", mutates=True)
 def execute_code(code: str | None = None) -> Any:
     """Runs Python. Result: executed, result (what it printed). A fault is a JSON object: exception_type, message, traceback."""
-    if not isinstance(code, str):
+    if code is None:
         raise Refusal("execute_code needs the code, as text.")
     if mode == "off":
         raise Refusal(OFF)

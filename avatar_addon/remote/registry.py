@@ -7,14 +7,24 @@ import inspect
 import json
 import math
 import traceback
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import AvatarError
 
 LONGEST_REQUEST = 4 << 20  # bytes
 LONGEST_REPLY = 1_000_000  # bytes; the servers parse a reply again at every 8 KiB of it
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    Sequence: "a list",
+    dict: "an object",
+}
 TOO_LONG = "The answer is {size} bytes long and the socket carries {limit}; ask for less: filter, print or list only a part of it."
 
 
@@ -40,19 +50,43 @@ class Command:
     mutates: bool  # changes the file: one undo step
     longest: int  # bytes of a request
     signature: inspect.Signature
+    kinds: dict[str, tuple[type, ...]]  # what each annotated parameter may be
 
 
 COMMANDS: dict[str, Command] = {}
 
 
 def command(name: str, *, mutates: bool = False, longest: int = LONGEST_REQUEST) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declares a handler. It takes keyword parameters, each of which may be None, and returns what JSON can carry."""
+    """Declares a handler. It takes keyword parameters, each of which may be None, and returns what JSON can carry.
+
+    A value that does not fit its parameter's annotation is refused before the handler is called.
+    """
 
     def declare(run: Callable[..., Any]) -> Callable[..., Any]:
-        COMMANDS[name] = Command(name, run, mutates, longest, inspect.signature(run))
+        kinds = {parameter: _kinds(hint) for parameter, hint in get_type_hints(run).items() if parameter != "return"}
+        COMMANDS[name] = Command(name, run, mutates, longest, inspect.signature(run), kinds)
         return run
 
     return declare
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The classes that an annotation allows; empty: anything."""
+    parts = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return () if Any in parts else tuple(get_origin(part) or part for part in parts)
+
+
+def _misfit(known: Command, params: dict[str, Any]) -> str:
+    """A sentence about the first parameter that cannot be what was sent, or ""."""
+    for name, kinds in known.kinds.items():
+        value = params.get(name)
+        if value is None or not kinds:
+            continue
+        number = not isinstance(value, bool) and isinstance(value, int) and float in kinds
+        if not number and not (bool in kinds if isinstance(value, bool) else isinstance(value, kinds)):
+            wanted = " or ".join(WORDS.get(kind, kind.__name__) for kind in kinds if kind is not types.NoneType)
+            return f"{known.name}: {name} must be {wanted}, not {str(value)[:60]!r}."
+    return ""
 
 
 def longest_request(name: str) -> int:
@@ -86,6 +120,8 @@ def answer(request: dict) -> dict | Later:
         known.signature.bind(**(params or {}))
     except TypeError as problem:
         return failure(f"{name}() {problem}")
+    if misfit := _misfit(known, params or {}):
+        return failure(misfit)
     try:
         result = known.run(**(params or {}))
     except (Refusal, AvatarError) as problem:

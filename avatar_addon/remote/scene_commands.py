@@ -91,7 +91,7 @@ def get_scene_info() -> dict[str, Any]:
 
 @command("get_object_info")
 def get_object_info(name: str | None = None) -> dict[str, Any]:
-    obj = bpy.data.objects.get(name) if isinstance(name, str) else None
+    obj = bpy.data.objects.get(name or "")
     if obj is None:
         raise Refusal(f"Object not found: {name}")
     bpy.context.view_layer.update()
@@ -137,8 +137,7 @@ def about_object(obj: bpy.types.Object) -> dict[str, Any]:
 @command("list_scene_items")
 def list_scene_items(query: str | None = None, limit: int | None = None) -> dict[str, Any]:
     """Objects of the scene, materials and collections whose name contains the query; those that begin with it come first."""
-    sought = (query or "").casefold() if isinstance(query, str | None) else ""
-    most = min(max(int(limit or 50), 1), MOST_ITEMS)
+    sought, most = (query or "").casefold(), min(max(limit or 50, 1), MOST_ITEMS)
     kinds = (("object", bpy.context.scene.objects), ("collection", bpy.data.collections), ("material", bpy.data.materials))
     found = [(kind, item) for kind, items in kinds for item in items if sought in item.name.casefold()]
     found.sort(key=lambda entry: not entry[1].name.casefold().startswith(sought))

@@ -44,7 +44,7 @@ def find_viewport() -> tuple[Any, Any, Any] | None:
 
 
 @command("get_viewport_screenshot")
-def get_viewport_screenshot(max_size: int | None = None, filepath: str | None = None, format: str | None = None) -> dict[str, Any]:
+def get_viewport_screenshot(max_size: float | None = None, filepath: str | None = None, format: str | None = None) -> dict[str, Any]:
     """Writes the largest 3D viewport to a PNG; a picture of what has not changed is not drawn again."""
     global _last
     if bpy.app.background:
@@ -89,10 +89,8 @@ def _picture_path(filepath: str | None) -> Path:
     return path
 
 
-def _fit(width: int, height: int, max_size: int | None) -> tuple[int, int]:
+def _fit(width: int, height: int, max_size: float | None) -> tuple[int, int]:
     """Pixels with the region's proportions, the longer side at most max_size."""
-    if isinstance(max_size, bool) or not isinstance(max_size, int | float | None):
-        raise Refusal("max_size is a number of pixels.")
     most = min(max(int(max_size or USUAL_PIXELS), 16), MOST_PIXELS)
     scale = min(1.0, most / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

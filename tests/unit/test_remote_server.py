@@ -63,7 +63,7 @@ class Peer:
         if send:
             self.sock.sendall(send)
 
-    def ask(self, name, **params):
+    def ask(self, name, /, **params):
         self.sock.sendall(json.dumps({"type": name, "params": params}).encode())
         return self.reply()
 
