@@ -7,6 +7,7 @@ region's pixels, so that dashes and letters keep their size.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ from .humanoid.table import BONES, FINGERS
 from .translation import tr
 
 Colour = tuple[float, float, float, float]
+Point = tuple[float, float]  # pixels
 
 COLOURS: dict[str, Colour] = {  # side or group -> colour; orange is left, as it is of the picture's markers
     "left": (1.0, 0.55, 0.1, 1.0),
@@ -72,31 +74,35 @@ class Picking:
 
 @dataclass
 class _Lines:
-    """What is drawn in one go. at: (x, y) pixels, two for each line."""
+    """What is drawn in one go. at: two points for each line."""
 
-    at: list[tuple[float, float]] = field(default_factory=list)
+    at: list[Point] = field(default_factory=list)
     colours: list[Colour] = field(default_factory=list)
 
-    def add(self, start: np.ndarray, end: np.ndarray, colour: Colour) -> None:
-        self.at += [(float(start[0]), float(start[1])), (float(end[0]), float(end[1]))]
-        self.colours += [colour, colour]
+    def add(self, start: Point, end: Point, colour: Colour) -> None:
+        self.at += (start, end)
+        self.colours += (colour, colour)
 
-    def add_dashed(self, start: np.ndarray, end: np.ndarray, colour: Colour, scale: float) -> None:
-        length = float(np.linalg.norm(end - start))
-        pieces = max(2, min(round((length + GAP * scale) / ((DASH + GAP) * scale)), 60))
-        step, gap = 1 / pieces, min(GAP * scale / max(length, 1e-6), 0.45 / pieces)
+    def add_dashed(self, bone: _Drawn, scale: float) -> None:
+        pieces = max(2, min(round((bone.length + GAP * scale) / ((DASH + GAP) * scale)), 60))
+        gap = min(GAP * scale / max(bone.length, 1e-6), 0.45 / pieces)
         for k in range(pieces):
-            self.add(start + (end - start) * k * step, start + (end - start) * ((k + 1) * step - gap), colour)
+            self.add(_along(bone, k / pieces), _along(bone, (k + 1) / pieces - gap), bone.colour)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """One humanoid bone on the screen. start, end: (2,) pixels."""
+    """One humanoid bone on the screen. start, end: (x, y) pixels; length: pixels."""
 
     state: BoneState
-    start: np.ndarray
-    end: np.ndarray
+    start: tuple[float, float]
+    end: tuple[float, float]
+    length: float
     chosen: bool
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.start[0] + self.end[0]) / 2, (self.start[1] + self.end[1]) / 2
 
     @property
     def fine(self) -> bool:
@@ -118,6 +124,7 @@ picking_now: Picking | None = None
 _handles: list[object] = []
 
 
+@functools.cache
 def colour_of(name: str) -> Colour:
     """By side and group."""
     side, group = side_of(name), GROUP_OF[name]
@@ -125,6 +132,11 @@ def colour_of(name: str) -> Colour:
     finger = next((finger for finger in FINGERS if finger in name), "")
     white = LIGHTER.get(finger or group, 0.0)
     return r + (1 - r) * white, g + (1 - g) * white, b + (1 - b) * white, a
+
+
+def _along(bone: _Drawn, part: float) -> Point:
+    (x, y), (u, v) = bone.start, bone.end
+    return x + (u - x) * part, y + (v - y) * part
 
 
 def start_picking(armature: Object) -> Picking:
@@ -189,7 +201,7 @@ def _draw() -> None:
             backs.add(bone.start, bone.end, DARK)
             solid.add(bone.start, bone.end, bone.colour)
         else:
-            solid.add_dashed(bone.start, bone.end, bone.colour, scale)
+            solid.add_dashed(bone, scale)
     gpu.state.blend_set("ALPHA")
     _paint(backs, (WIDTH + 2) * scale)
     _paint(solid, WIDTH * scale)
@@ -215,10 +227,14 @@ def _on_screen(armature: Object, view: bpy.types.RegionView3D, size: tuple[float
     flat, _ = picking.to_screen(np.concatenate([starts, ends]), np.array(view.perspective_matrix), size)
     active = armature.data.bones.active
     chosen = active.name if active else ""
+    first, last = flat[: len(places)], flat[len(places) :]
+    seen = np.isfinite(first).all(1) & np.isfinite(last).all(1)
+    lengths = np.linalg.norm(last - first, axis=1).tolist()
+    first, last = first.tolist(), last.tolist()
     bones = [
-        _Drawn(shown.states[name], flat[k], flat[len(places) + k], shown.states[name].bone == chosen)
+        _Drawn(shown.states[name], tuple(first[k]), tuple(last[k]), lengths[k], shown.states[name].bone == chosen)
         for k, name in enumerate(places)
-        if np.isfinite(flat[k]).all() and np.isfinite(flat[len(places) + k]).all()
+        if seen[k]
     ]
     yield from sorted(bones, key=lambda bone: (not bone.chosen, bone.fine, "Fingers" in GROUP_OF[bone.state.name]))
 
@@ -227,9 +243,9 @@ def _add_all(pick: Picking, lines: _Lines, view: bpy.types.RegionView3D, size: t
     matrix = np.array(view.perspective_matrix)
     starts, _ = picking.to_screen(pick.starts, matrix, size)
     ends, _ = picking.to_screen(pick.ends, matrix, size)
-    for start, end in zip(starts, ends, strict=True):
-        if np.isfinite(start).all() and np.isfinite(end).all():
-            lines.add(start, end, FAINT)
+    seen = np.isfinite(starts).all(1) & np.isfinite(ends).all(1)
+    for start, end in zip(starts[seen].tolist(), ends[seen].tolist(), strict=True):
+        lines.add(tuple(start), tuple(end), FAINT)
 
 
 def _paint(lines: _Lines, width: float) -> None:
@@ -238,14 +254,14 @@ def _paint(lines: _Lines, width: float) -> None:
     shader = gpu.shader.from_builtin("POLYLINE_SMOOTH_COLOR")
     shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
     shader.uniform_float("lineWidth", width)
-    batch_for_shader(shader, "LINES", {"pos": [(x, y, 0.0) for x, y in lines.at], "color": lines.colours}).draw(shader)
+    batch_for_shader(shader, "LINES", {"pos": [(*point, 0.0) for point in lines.at], "color": lines.colours}).draw(shader)
 
 
 def _paint_dots(drawn: list[_Drawn], scale: float) -> None:
     if not drawn:
         return
     shader = gpu.shader.from_builtin("FLAT_COLOR")
-    points = [(float(bone.start[0]), float(bone.start[1]), 0.0) for bone in drawn]
+    points = [(*bone.start, 0.0) for bone in drawn]
     for size, colours in ((DOT + 2, [DARK] * len(drawn)), (DOT, [bone.colour for bone in drawn])):
         gpu.state.point_size_set(size * scale)
         batch_for_shader(shader, "POINTS", {"pos": points, "color": colours}).draw(shader)
@@ -257,10 +273,11 @@ def _write(drawn: list[_Drawn], scale: float, picks: bool) -> None:
     taken: list[tuple[float, float, float, float]] = []
     for bone in drawn:
         if not bone.fine:
-            _text("?" if bone.state.kind == UNSURE else "!", *(bone.start + bone.end) / 2 + 4 * scale, bone.colour, scale, taken, 1.5)
+            x, y = bone.middle
+            _text("?" if bone.state.kind == UNSURE else "!", x + 4 * scale, y + 4 * scale, bone.colour, scale, taken, 1.5)
     for bone in drawn:
         least = NAMED_FROM["finger" if "Fingers" in GROUP_OF[bone.state.name] else "body"] * scale
-        if not (bone.chosen or (bone.fine and np.linalg.norm(bone.end - bone.start) >= least) or (not bone.fine and not picks)):
+        if not (bone.chosen or (bone.fine and bone.length >= least) or (not bone.fine and not picks)):
             continue
         for x, y in _beside(bone, *blf.dimensions(0, bone.text), 8 * scale):
             if _text(bone.text, x, y, bone.colour, scale, taken):
@@ -269,8 +286,8 @@ def _write(drawn: list[_Drawn], scale: float, picks: bool) -> None:
 
 def _beside(bone: _Drawn, wide: float, tall: float, away: float) -> Iterator[tuple[float, float]]:
     """Where a bone's name may be written, the best place first: on its side of the body, or above and below a bone that lies."""
-    (x, y), along = (bone.start + bone.end) / 2, bone.end - bone.start
-    if abs(along[0]) > abs(along[1]):
+    x, y = bone.middle
+    if abs(bone.end[0] - bone.start[0]) > abs(bone.end[1] - bone.start[1]):
         yield x - wide / 2, y + away
         yield x - wide / 2, y - away - tall
         return
@@ -287,12 +304,11 @@ def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: li
     if free:
         taken.append(box)
         blf.enable(0, blf.SHADOW)
-        blf.shadow(0, 3, 0.0, 0.0, 0.0, 1.0)
+        blf.shadow(0, 5, 0.0, 0.0, 0.0, 1.0)
         blf.shadow_offset(0, 0, 0)
         blf.position(0, x, y, 0)
         blf.color(0, *colour)
         blf.draw(0, text)
-        blf.draw(0, text)  # twice: the shadow becomes dark enough to read on any picture
         blf.disable(0, blf.SHADOW)
     blf.size(0, LETTERS * scale)
     return free
@@ -303,10 +319,11 @@ def _paint_hovered(pick: Picking, armature: Object, view: bpy.types.RegionView3D
     k = pick.hovered
     flat, _ = picking.to_screen(np.array([pick.starts[k], pick.ends[k]]), np.array(view.perspective_matrix), size)
     lines = _Lines()
-    lines.add(flat[0], flat[1], CHOSEN)
+    ends = tuple(flat[0].tolist()), tuple(flat[1].tolist())
+    lines.add(*ends, CHOSEN)
     gpu.state.blend_set("ALPHA")
     back = _Lines()
-    back.add(flat[0], flat[1], DARK)
+    back.add(*ends, DARK)
     _paint(back, (2 * WIDTH + 3) * scale)
     _paint(lines, 2 * WIDTH * scale)
     gpu.state.blend_set("NONE")

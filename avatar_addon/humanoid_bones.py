@@ -8,7 +8,7 @@ nothing any more once another is assigned, by whatever panel.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import bpy
@@ -43,6 +43,7 @@ class Snapshot:
 
 
 _kept: dict[tuple, Snapshot] = {}
+_drawn: tuple[int, Snapshot] | None = None  # while a panel draws: the pointer of the armature, and what it is drawn from
 
 
 def find_armature(context: Context) -> Object | None:
@@ -88,6 +89,17 @@ def snapshot(armature: Object) -> Snapshot:
             del _kept[next(iter(_kept))]
         kept = _kept[key] = _made(armature, {name: node.bone_name for name, node in nodes.items()})
     return kept
+
+
+@contextlib.contextmanager
+def drawing(armature: Object, shown: Snapshot) -> Iterator[None]:
+    """The panel's fields show this snapshot meanwhile: Blender asks each of them twice."""
+    global _drawn
+    _drawn = armature.data.as_pointer(), shown
+    try:
+        yield
+    finally:
+        _drawn = None
 
 
 def _made(armature: Object, names: Mapping[str, str]) -> Snapshot:
@@ -199,7 +211,9 @@ def redraw() -> None:
 
 
 def _field(name: str):
-    def get(group: PropertyGroup) -> str:  # Blender asks twice for each field at every redraw
+    def get(group: PropertyGroup) -> str:
+        if _drawn and _drawn[0] == group.id_data.as_pointer():
+            return _drawn[1].states[name].bone
         ext = getattr(group.id_data, "vrm_addon_extension", None)
         if ext is None:
             return ""

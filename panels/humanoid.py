@@ -63,13 +63,14 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         chosen = active.name if active else None
         column = layout.column()
         column.enabled = armature.mode != "EDIT"
-        for group, names in GROUPS.items():
-            assigned, worst = shown.groups[group]
-            header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
-            icon = LOOK.get(worst, "ERROR") if assigned or worst else ICONS["optional"]
-            header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=icon, translate=False)
-            if body:
-                _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
+        with humanoid_bones.drawing(armature, shown):
+            for group, names in GROUPS.items():
+                assigned, worst = shown.groups[group]
+                header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
+                icon = LOOK.get(worst, "ERROR") if assigned or worst else ICONS["optional"]
+                header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=icon, translate=False)
+                if body:
+                    _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
 
 
 def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
@@ -86,47 +87,55 @@ def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
 
 def _draw_rows(column: UILayout, context: Context, armature: Object, states: list[BoneState], chosen: str | None) -> None:
     sided = len({side_of(state.name) for state in states}) == 2 and len(states) > 2  # both sides, and nothing else
-    side = ""
+    short = sided or "Fingers" in GROUP_OF[states[0].name]
+    side, rows = "", None
     for state in states:
         if sided and side_of(state.name) != side:
             side = side_of(state.name)
             column.label(text=side.title())
-        short = sided or "Fingers" in GROUP_OF[state.name]
-        _draw_row(column, armature, state, part_label(state.name) if short else label(state.name), NAMES[short])
-        if state.word and state.kind != "optional":
-            _draw_word(column, state, NAMES[short])
+            rows = None
+        rows = rows or _Rows(column, armature, NAMES[short])
+        rows.draw(state, part_label(state.name) if short else label(state.name))
         if state.bone and state.bone == chosen and state.reason:
             sentence(column.box(), context, state.reason)
+            rows = None
 
 
-def _draw_row(column: UILayout, armature: Object, state: BoneState, text: str, factor: float) -> None:
-    """State and name, which select the bone; the field; the eyedropper."""
-    split = column.split(factor=factor, align=True)
-    name = split.row(align=True)
-    name.alignment = "LEFT"
-    name.active = state.kind != "optional"
-    name.operator("avatar_forge.select_bone", text=text, icon=ICONS[state.kind], emboss=False).name = state.name
-    field = split.row(align=True)
-    field.prop_search(armature.data.avatar_forge, humanoid_bones.ATTRIBUTES[state.name], armature.data, "bones", text="")
-    field.operator("avatar_forge.pick_bone", text="", icon="EYEDROPPER").name = state.name
+class _Rows:
+    """Two columns: states and names, fields and buttons. One split for all of them, since Blender draws the panel at every movement."""
 
-
-def _draw_word(column: UILayout, state: BoneState, factor: float) -> None:
-    """The state in a word or two, and the button that settles it."""
-    split = column.split(factor=factor, align=True)
-    if state.kind == "unsure":
-        split.label(text=tr(state.word), icon="BLANK1", translate=False)
-        split.operator("avatar_forge.confirm_bones").name = state.name
-        return
-    split.label(text="")
-    word = split.column(align=True)
-    word.alert = True
-    word.label(text=tr(state.word), translate=False)
-    if state.suggestion:
+    def __init__(self, column: UILayout, armature: Object, factor: float) -> None:
         split = column.split(factor=factor, align=True)
-        split.label(text="")
-        button = split.operator("avatar_forge.assign_bone", text=tr(f"Use {state.suggestion}"), translate=False)
-        button.name, button.bone = state.name, state.suggestion
+        self._left, self._right = split.column(align=True), split.column(align=True)
+        self._bones, self._data = armature.data.avatar_forge, armature.data
+
+    def draw(self, state: BoneState, text: str) -> None:
+        """State and name, which select the bone; the field; the eyedropper."""
+        name = self._left.row(align=True)
+        name.alignment = "LEFT"
+        if state.kind == "optional":
+            name.active = False
+        name.operator("avatar_forge.select_bone", text=text, icon=ICONS[state.kind], emboss=False).name = state.name
+        field = self._right.row(align=True)
+        field.prop_search(self._bones, humanoid_bones.ATTRIBUTES[state.name], self._data, "bones", text="")
+        field.operator("avatar_forge.pick_bone", text="", icon="EYEDROPPER").name = state.name
+        if state.word and state.kind != "optional":
+            self._draw_word(state)
+
+    def _draw_word(self, state: BoneState) -> None:
+        """The state in a word or two, and the button that settles it."""
+        if state.kind == "unsure":
+            self._left.label(text=tr(state.word), icon="BLANK1", translate=False)
+            self._right.operator("avatar_forge.confirm_bones").name = state.name
+            return
+        self._left.label(text="")
+        word = self._right.row()
+        word.alert = True
+        word.label(text=tr(state.word), translate=False)
+        if state.suggestion:
+            self._left.label(text="")
+            button = self._right.operator("avatar_forge.assign_bone", text=tr(f"Use {state.suggestion}"), translate=False)
+            button.name, button.bone = state.name, state.suggestion
 
 
 CLASSES = (AVATARFORGE_PT_humanoid,)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from .matcher import UNSURE as UNSURE_BELOW
 from .matcher import Match
@@ -50,7 +51,7 @@ PARTS = {
 
 
 def side_of(name: str) -> str:
-    return next((side for side in ("left", "right") if name.startswith(side)), "")
+    return "left" if name.startswith("left") else "right" if name.startswith("right") else ""
 
 
 def other_side(name: str) -> str:
@@ -59,11 +60,13 @@ def other_side(name: str) -> str:
     return ("right" if side == "left" else "left") + name[len(side) :] if side else name
 
 
+@cache
 def part_label(name: str) -> str:
     """What a person calls the bone, without its side. A finger's joints are counted from the hand."""
     return PARTS[name[len(side_of(name)) :]]
 
 
+@cache
 def label(name: str) -> str:
     side = side_of(name)
     part = part_label(name)
