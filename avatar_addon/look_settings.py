@@ -39,7 +39,7 @@ def materials(avatar: Avatar) -> list[bpy.types.Material]:
 
 def is_interior(avatar: Avatar, material: bpy.types.Material) -> bool:
     """Whether it is the mouth's, the teeth's or the tongue's: those are never outlined nor shaded."""
-    return material.name in {f"{avatar.name} {part}" for part in PARTS.values()}
+    return material.name in {f"{avatar.name} {part}" for part in PARTS}
 
 
 def style(avatar: Avatar) -> str:
@@ -107,8 +107,9 @@ def _own_changed(settings: PropertyGroup, context) -> None:
                 setattr(settings, name, getattr(avatar.record.look, name))
         return
     material = settings.id_data
-    if common := style(avatar):
-        material = look.set_style(material, common)
+    others = {look.style_of(other) for other in materials(avatar) if other != material and not other.avatar_forge_look.own}
+    if len(others) == 1:
+        material = look.set_style(material, others.pop())
     apply_shadow(avatar, material, avatar.record.look)
     apply_outline(avatar, material, avatar.record.look)
 
@@ -195,6 +196,14 @@ def _figure(name: str, label: str, description: str, **limits):
     return FloatProperty(name=label, description=description, min=0.0, get=get, set=put, **limits)
 
 
+def _is_on(chain: PropertyGroup) -> bool:
+    return spring_bones.spring_of(_of_chain(chain).armature, chain.name) is not None
+
+
+def _switch(chain: PropertyGroup, value: bool) -> None:
+    spring_bones.switch(_of_chain(chain), chain.name, value)
+
+
 class AvatarForgeChain(PropertyGroup):
     """A chain of bones that may swing; `name` is its first bone. Its figures are those of the VRM Add-on's spring."""
 
@@ -204,8 +213,8 @@ class AvatarForgeChain(PropertyGroup):
     on: BoolProperty(
         name="Swings",
         description="Whether the chain is a spring of the avatar; its figures are kept meanwhile",
-        get=lambda chain: spring_bones.spring_of(_of_chain(chain).armature, chain.name) is not None,
-        set=lambda chain, value: spring_bones.switch(_of_chain(chain), chain.name, value),
+        get=_is_on,
+        set=_switch,
     )
     stiffness: _figure("stiffness", "Stiffness", "How strongly it returns to its shape", soft_max=4.0)
     gravity: _figure("gravity_power", "Gravity", "How strongly it is pulled down", soft_max=2.0)
@@ -220,7 +229,14 @@ GAZE = (
     (gaze.EXPRESSION, "Expressions", "The eyes' shape keys are moved; for avatars whose eyes are painted on the skin", 0),
     (gaze.BONE, "Eye Bones", "The bones of the eyes turn; needs both eyes among the humanoid bones", 1),
 )
-KIND_NUMBERS = {gaze.EXPRESSION: 0, gaze.BONE: 1}
+
+
+def _get_gaze(settings: PropertyGroup) -> int:
+    return 1 if gaze.kind(_armature(settings)) == gaze.BONE else 0
+
+
+def _set_gaze(settings: PropertyGroup, value: int) -> None:
+    gaze.set_kind(_armature(settings), GAZE[value][0])
 
 
 def _get_range(side: str, index: int):
@@ -265,8 +281,8 @@ class AvatarForgeLook(PropertyGroup):
     gaze: EnumProperty(
         name="Eyes Move By",
         items=GAZE,
-        get=lambda settings: KIND_NUMBERS[gaze.kind(_armature(settings))],
-        set=lambda settings, value: gaze.set_kind(_armature(settings), GAZE[value][0]),
+        get=_get_gaze,
+        set=_set_gaze,
     )
     yaw: FloatProperty(
         name="Sideways",

@@ -22,6 +22,7 @@ def structure(m: Measured) -> Iterator[Check]:
     if all(name in m.bones for name in REQUIRED) and len(m.rest):
         yield from _stance(m)
     yield from _skin(m)
+    yield from _springs(m)
     yield from _meta(m)
     yield from _images(m)
     yield from _cost(m)
@@ -228,6 +229,34 @@ def _skin(m: Measured) -> Iterator[Check]:
         "the part is plain white",
         "vrm",
         "Assign a material to every face.",
+    )
+
+
+def _springs(m: Measured) -> Iterator[Check]:
+    """Only where there are any. Source: VRMC_springBone-1.0 (springs: joints descend, no joint twice)."""
+    springs = m.file.json.get("extensions", {}).get("VRMC_springBone", {}).get("springs", [])
+    if not springs:
+        return
+    chains = [[joint["node"] for joint in spring.get("joints", [])] for spring in springs]
+    users = Counter(node for chain in chains for node in set(chain))
+    wrong = []
+    for spring, chain in zip(springs, chains, strict=True):
+        name = spring.get("name") or "a spring"
+        if any(node not in m.below[above] - {above} for above, node in zip(chain, chain[1:], strict=False)):
+            wrong.append(f"{name} is out of order")
+        elif any(users[node] > 1 for node in chain):
+            wrong.append(f"{name} and another share a bone")
+        elif len(chain) < 2 or not all(joint.get("hitRadius", 0) > 0 for joint in spring["joints"]):
+            wrong.append(f"{name} has {'one bone only' if len(chain) < 2 else 'no thickness'}")
+    still = wrong and all(text.endswith(("only", "thickness")) for text in wrong)
+    yield line(
+        "springs",
+        "Spring bones",
+        WARN if still else not wrong,
+        "; ".join(wrong[:2]) if wrong else f"{len(springs)} chains",
+        "hair and skirt hang still, flutter, or pass through the body",
+        "vrm",
+        "Remove the chain in the Look panel and add it again.",
     )
 
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import bpy
 
 from ..errors import AvatarError
+from . import spring_bones
 from .addon import extension, need_addon
 from .vrm_file import VrmFile, VrmFileError
 
@@ -29,7 +30,8 @@ def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part.vrm")
     try:
-        _run(armature, part)
+        with spring_bones.also_as_vrm0(armature) if version == "0.0" else contextlib.nullcontext():
+            _run(armature, part)
         _leave_out_records(part)
         VrmFile(part)
         part.replace(path)

@@ -157,7 +157,7 @@ def _add_group(groups, preset: str, binds: Sequence[Bind]) -> None:
 
 
 def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) -> None:
-    """The gaze moves shape keys, unless it was set before. offset: from the head bone's head to between the eyes, Blender's axes, metres."""
+    """The gaze moves shape keys, unless it was set. offset: from the head bone's head to between the eyes, Blender's axes, metres."""
     look = extension(armature).vrm1.look_at
     x, y, z = offset
     fresh = not any(look.offset_from_head_bone)

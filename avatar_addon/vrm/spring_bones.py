@@ -344,7 +344,8 @@ class _Body:
 
 def _add_ends(avatar, chains: Sequence[Chain], body: _Body) -> None:
     """VRM 1.0 turns a joint only towards the next one, so a last bone that holds skin needs a bone behind it."""
-    wanted = [chain.bones[-1] for chain in chains if len(chain.bones) == 1 or len(body.held(chain.bones[-1]))]
+    last_bones = [chain.bones[-1] for chain in chains if len(chain.bones) == 1 or len(body.held(chain.bones[-1]))]
+    wanted = [name for name in last_bones if name + END not in body.index]
     if not wanted:
         return
     with editing(avatar.armature):

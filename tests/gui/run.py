@@ -24,7 +24,7 @@ from tests.records import servers
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "examples/companion.png"
 HERE = ROOT / "tests/gui"
-SCENARIOS = ("install", "newcomer", "markers", "entry", "humanoid", "pose", "publish", "cancel", "steps", "mistakes", "frames")
+SCENARIOS = ("install", "newcomer", "markers", "entry", "humanoid", "pose", "look", "weights", "publish", "cancel", "steps", "mistakes", "frames")
 BUCKET = "avatars"
 SECONDS = 600  # for one scenario; an installation may have to download
 # What a package index needs; the window's root has neither the host's settings nor its certificates.

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The look: style of the materials, gaze, chains of spring bones."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+from bpy.types import Context, Operator
+
+from ..avatar_addon import look_settings, scene, spring_preview
+from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.existing_shapes import meshes
+from ..avatar_addon.humanoid.motions import MOTIONS
+from ..avatar_addon.vrm import gaze, look, spring_bones
+from ..avatar_addon.vrm.spring_figures import KINDS
+
+
+class _OnAvatar(Operator):
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif avatar is None or avatar.armature is None:
+            cls.poll_message_set("Select a rigged avatar first")
+        elif not scene.has_vrm(avatar):
+            cls.poll_message_set("The avatar has no humanoid bones yet; assign them first")
+        else:
+            return cls.ready(context, avatar)
+        return False
+
+    @classmethod
+    def ready(cls, _context: Context, _avatar: scene.Avatar) -> bool:
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        avatar = scene.need_avatar(context)
+        try:
+            said = self.act(context, avatar)
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if said:
+            self.report({"INFO"}, said)
+        avatar.record.card_outdated = True
+        return {"FINISHED"}
+
+    def act(self, context: Context, avatar: scene.Avatar) -> str | None:
+        """What the button does; a sentence for the status bar, or None. Raises AvatarError."""
+        raise NotImplementedError
+
+
+class AVATARFORGE_OT_set_style(_OnAvatar):
+    bl_idname = "avatar_forge.set_style"
+    bl_label = "Style"
+    bl_description = "How the materials are lit; what another style had is kept and comes back with it"
+
+    style: EnumProperty(
+        name="Style",
+        items=[
+            (look.MTOON, "MToon", "Drawn: an edge between light and shade, and an outline where wanted"),
+            (look.UNLIT, "Unlit", "The texture as it is, whatever the light"),
+            (look.PBR, "PBR", "Lit like everything else in the scene"),
+        ],
+    )
+    material: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties) -> str:
+        items = cls.bl_rna.properties["style"].enum_items
+        return f"{items[properties.style].description}. What another style had is kept and comes back with it"
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> None:
+        look_settings.set_style(avatar, self.style, self.material)
+
+
+class AVATARFORGE_OT_show_materials(Operator):
+    bl_idname = "avatar_forge.show_materials"
+    bl_label = "Show"
+    bl_description = "Switches the 3D view to Material Preview, which shows the style, and back to Solid"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if not isinstance(context.space_data, bpy.types.SpaceView3D):
+            cls.poll_message_set("Works in a 3D view")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        shading = context.space_data.shading
+        shading.type = "SOLID" if shading.type in ("MATERIAL", "RENDERED") else "MATERIAL"
+        return {"FINISHED"}
+
+
+class AVATARFORGE_OT_follow_gaze(_OnAvatar):
+    bl_idname = "avatar_forge.follow_gaze"
+    bl_label = "Follow a Target"
+    bl_description = "Puts a target before the face that the eyes follow while you move it"
+
+    camera: bpy.props.BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties) -> str:
+        return "The eyes follow the scene's camera" if properties.camera else cls.bl_description
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        if self.camera and context.scene.camera is None:
+            raise AvatarError("The scene has no camera to look at; add one first.", "no_camera")
+        gaze.rest(avatar.armature, meshes(avatar))
+        target = gaze.follow(context, avatar.armature, context.scene.camera if self.camera else None)
+        if not self.camera:
+            scene.select(context, target)
+
+
+class AVATARFORGE_OT_rest_gaze(_OnAvatar):
+    bl_idname = "avatar_forge.rest_gaze"
+    bl_label = "Look Ahead"
+    bl_description = "Ends the try: the eyes look straight ahead again and the target is removed"
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        followed = gaze.is_following(avatar.armature)
+        gaze.rest(avatar.armature, meshes(avatar))
+        avatar.record.look.yaw = avatar.record.look.pitch = 0.0
+        if followed:
+            scene.select(context, avatar.armature)
+
+
+class AVATARFORGE_OT_find_chains(_OnAvatar):
+    bl_idname = "avatar_forge.find_chains"
+    bl_label = "Find"
+    bl_description = "Looks for hair, skirt, tail and the like among the bones that are no humanoid's, and lets them swing"
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> str:
+        known = spring_bones.adopt(avatar)
+        taken = set(spring_bones.used_bones(avatar.armature)) | {chain.name for chain in avatar.record.look.chains}
+        new = [chain for chain in spring_bones.find_chains(avatar.armature) if not taken.intersection(chain.bones)]
+        spring_bones.add(avatar, new)
+        if not new and not known:
+            return "No more chains were found; select a bone and press Add to make one by hand."
+        return f"{len(new) + known} chains were added."
+
+
+def _active_bone(context: Context, armature: bpy.types.Object) -> str:
+    """The bone that the user has selected last, in any mode."""
+    bones = armature.data.edit_bones if armature.mode == "EDIT" else armature.data.bones
+    return bones.active.name if bones.active else ""
+
+
+class AVATARFORGE_OT_add_chain(_OnAvatar):
+    bl_idname = "avatar_forge.add_chain"
+    bl_label = "Add"
+    bl_description = "Lets the selected bone and those behind it swing"
+
+    @classmethod
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if avatar.armature.mode == "EDIT":
+            cls.poll_message_set("Leave Edit Mode first")
+        elif not _active_bone(context, avatar.armature):
+            cls.poll_message_set("Select the first bone of the chain in Pose Mode first")
+        else:
+            return True
+        return False
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        spring_bones.adopt(avatar)
+        bone = _active_bone(context, avatar.armature)
+        mode = avatar.armature.mode
+        spring_bones.add(avatar, [spring_bones.chain_from(avatar.armature, bone)])
+        avatar.record.look.active_chain = avatar.record.look.chains.find(bone)
+        if mode == "POSE" and context.view_layer.objects.active == avatar.armature:
+            bpy.ops.object.mode_set(mode="POSE")
+
+
+class _OnChain(_OnAvatar):
+    @classmethod
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not 0 <= avatar.record.look.active_chain < len(avatar.record.look.chains):
+            cls.poll_message_set("Choose a chain in the list first")
+            return False
+        return True
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> None:
+        settings = avatar.record.look
+        self.on_chain(avatar, settings.chains[settings.active_chain].name)
+
+    def on_chain(self, avatar: scene.Avatar, root: str) -> None:
+        raise NotImplementedError
+
+
+class AVATARFORGE_OT_remove_chain(_OnChain):
+    bl_idname = "avatar_forge.remove_chain"
+    bl_label = "Remove"
+    bl_description = "Takes the chain out of the list; its bones stay and no longer swing"
+
+    def on_chain(self, avatar: scene.Avatar, root: str) -> None:
+        spring_bones.remove(avatar, root)
+        settings = avatar.record.look
+        settings.active_chain = max(0, min(settings.active_chain, len(settings.chains) - 1))
+
+
+class AVATARFORGE_OT_chain_kind(_OnChain):
+    bl_idname = "avatar_forge.chain_kind"
+    bl_label = "Kind"
+    bl_description = "What the chain is; gives it the usual figures and colliders of that kind"
+
+    kind: EnumProperty(name="Kind", items=[(name, kind.label, "") for name, kind in KINDS.items()])
+
+    def on_chain(self, avatar: scene.Avatar, root: str) -> None:
+        spring_bones.change_kind(avatar, root, self.kind)
+
+
+class AVATARFORGE_OT_show_colliders(_OnAvatar):
+    bl_idname = "avatar_forge.show_colliders"
+    bl_label = "Colliders"
+    bl_description = "Shows or hides the spheres that hair and skirt must not pass through; move and scale them as you like"
+
+    @classmethod
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not spring_bones.colliders(avatar.armature):
+            cls.poll_message_set("The avatar has no colliders; add a chain first")
+            return False
+        return True
+
+    def act(self, _context: Context, avatar: scene.Avatar) -> None:
+        empties = spring_bones.colliders(avatar.armature)
+        shown = any(obj.visible_get() for obj in empties)
+        for obj in empties:
+            obj.hide_set(shown)
+
+
+class AVATARFORGE_OT_play_springs(_OnAvatar):
+    bl_idname = "avatar_forge.play_springs"
+    bl_label = "Play"
+    bl_description = "Moves the avatar, so that what hangs on it swings"
+
+    motion: EnumProperty(name="Motion", items=[(name, name, "") for name in MOTIONS], default=spring_preview.MOTION)
+
+    @classmethod
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not any(chain.on for chain in avatar.record.look.chains):
+            cls.poll_message_set("No chain swings; add one or switch one on first")
+            return False
+        return True
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        spring_preview.play(context, avatar, self.motion)
+        spring_preview.start_playback(context)
+
+
+class AVATARFORGE_OT_stop_springs(_OnAvatar):
+    bl_idname = "avatar_forge.stop_springs"
+    bl_label = "Stop"
+    bl_description = "Ends the motion; the pose is as it was before"
+
+    @classmethod
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not spring_preview.is_playing(avatar.armature):
+            cls.poll_message_set("Nothing is played")
+            return False
+        return True
+
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        spring_preview.stop(context, avatar)
+
+
+CLASSES = (
+    AVATARFORGE_OT_set_style,
+    AVATARFORGE_OT_show_materials,
+    AVATARFORGE_OT_follow_gaze,
+    AVATARFORGE_OT_rest_gaze,
+    AVATARFORGE_OT_find_chains,
+    AVATARFORGE_OT_add_chain,
+    AVATARFORGE_OT_remove_chain,
+    AVATARFORGE_OT_chain_kind,
+    AVATARFORGE_OT_show_colliders,
+    AVATARFORGE_OT_play_springs,
+    AVATARFORGE_OT_stop_springs,
+)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
