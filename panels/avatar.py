@@ -39,8 +39,8 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
         since = dict.fromkeys(entry.since for entry in states.values() if entry.since)
         if since:
             outdated = [step_states.STEPS[step] for step, entry in states.items() if entry.since]
-            was = "was" if len(outdated) == 1 else "were"
-            sentence(layout, context, f"{_listed(outdated)} {was} made before {_listed(list(since))}; do it again.", "INFO")
+            text = f"Made before {', '.join(since)}: {', '.join(outdated)}. Do it again."
+            sentence(layout, context, text, "INFO")
 
 
 def _draw_step(column: UILayout, step: str, state: str) -> None:
@@ -52,11 +52,8 @@ def _draw_step(column: UILayout, step: str, state: str) -> None:
     button.operator(operator, text=text, icon=ICONS[state])
     word = row.row()
     word.active = state != step_states.DONE
-    word.label(text=f"  {state}" if state else "")
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    word.separator(factor=0.5)
+    word.label(text=state)
 
 
 class AVATARFORGE_PT_bring_in(SidebarPanel, Panel):
