@@ -20,7 +20,8 @@ from .humanoid import motions
 from .scene import Avatar
 from .vrm import setup
 
-KEY = "avatar_forge_pose"  # on the armature object: what is shown, and what was there before, as JSON
+KEY = "avatar_forge_pose"  # on the armature object: what was there before, as JSON
+SHOWN_KEY = "avatar_forge_pose_shown"  # what is shown, and for the T-pose how far bones turn, as JSON; apart, since panels ask often
 ACTION_KEY = "avatar_forge_pose_action"  # the action that was there; a reference, so that a saved file keeps it
 ACTION = "Avatar Forge: "
 T_POSE = "T-Pose"
@@ -29,11 +30,7 @@ CHANNELS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_
 
 def shown(armature: bpy.types.Object | None) -> str:
     """What is shown: "T-Pose", a test pose's or an animation's name; "" for the user's own pose."""
-    return json.loads(armature[KEY])["shown"] if armature and KEY in armature else ""
-
-
-def is_motion(name: str) -> bool:
-    return name in motions.MOTIONS
+    return json.loads(armature[SHOWN_KEY])["shown"] if armature and SHOWN_KEY in armature else ""
 
 
 def pose_names(avatar: Avatar) -> list[str]:
@@ -44,7 +41,7 @@ def pose_names(avatar: Avatar) -> list[str]:
 
 def bends(armature: bpy.types.Object) -> list[tuple[str, float]]:
     """(VRM bone, degrees) that the T-pose which is shown turns the limbs' bones, the most first."""
-    return [(name, angle) for name, angle in json.loads(armature[KEY]).get("bends", ())] if KEY in armature else []
+    return [(name, angle) for name, angle in json.loads(armature[SHOWN_KEY]).get("bends", ())] if SHOWN_KEY in armature else []
 
 
 def preview_t_pose(context: bpy.types.Context, avatar: Avatar) -> None:
@@ -97,12 +94,7 @@ def back(context: bpy.types.Context, avatar: Avatar) -> bool:
         return False
     speak.stop(context, avatar)  # it began later, and brings back what it found: the animation's range
     before = json.loads(armature[KEY])
-    _remove_motion(context, armature)
-    where = context.scene
-    where.use_preview_range, where.frame_preview_start, where.frame_preview_end = before["preview"]
-    where.sync_mode = before["sync"]
-    with contextlib.suppress(ValueError):
-        where.frame_set(before["frame"])
+    _remove_motion(context, armature, before)
     data = armature.animation_data
     if before["animated"] and data:
         data.use_nla = before["use_nla"]
@@ -117,9 +109,9 @@ def back(context: bpy.types.Context, avatar: Avatar) -> bool:
         for constraint in bone.constraints:
             if [bone.name, constraint.name] in before["live"]:
                 constraint.mute = False
-    del armature[KEY]
-    if ACTION_KEY in armature:
-        del armature[ACTION_KEY]
+    for key in (KEY, SHOWN_KEY, ACTION_KEY):
+        if key in armature:
+            del armature[key]
     context.view_layer.update()
     return True
 
@@ -147,7 +139,7 @@ def _begin(context: bpy.types.Context, avatar: Avatar, name: str, **more: Any) -
     armature, where = avatar.armature, context.scene
     if KEY in armature:
         before = json.loads(armature[KEY])
-        _remove_motion(context, armature)
+        _remove_motion(context, armature, before)
         for bone in armature.pose.bones:
             for constraint in bone.constraints:
                 if [bone.name, constraint.name] in before["live"]:
@@ -169,13 +161,14 @@ def _begin(context: bpy.types.Context, avatar: Avatar, name: str, **more: Any) -
             if data.action:
                 armature[ACTION_KEY] = data.action
             data.action, data.use_nla = None, False
-    before.pop("bends", None)
-    armature[KEY] = json.dumps(before | {"shown": name} | more)
+        armature[KEY] = json.dumps(before)
+    armature[SHOWN_KEY] = json.dumps({"shown": name} | more)
     for bone in armature.pose.bones:
         bone.matrix_basis = Matrix()
 
 
-def _remove_motion(context: bpy.types.Context, armature: bpy.types.Object) -> None:
+def _remove_motion(context: bpy.types.Context, armature: bpy.types.Object, before: dict[str, Any]) -> None:
+    """Takes a test animation away, if there is one, and brings the scene's frames back."""
     if context.screen and context.screen.is_animation_playing and not bpy.app.background:
         bpy.ops.screen.animation_cancel(restore_frame=False)
     data = armature.animation_data
@@ -184,6 +177,11 @@ def _remove_motion(context: bpy.types.Context, armature: bpy.types.Object) -> No
         data.action = None
         if not action.users:
             bpy.data.actions.remove(action)
+    where = context.scene
+    where.use_preview_range, where.frame_preview_start, where.frame_preview_end = before["preview"]
+    where.sync_mode = before["sync"]
+    with contextlib.suppress(ValueError):
+        where.frame_set(before["frame"])
 
 
 def _set_slot(data: bpy.types.AnimData, identifier: str) -> None:
