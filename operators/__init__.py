@@ -21,6 +21,7 @@ from . import (
     speak,
     task_operator,
     vscode,
+    weights,
 )
 
 MODULES = (
@@ -35,8 +36,9 @@ MODULES = (
     pose,
     face_markers,
     face_shapes,
-    speak,
     look,
+    speak,
+    weights,
     publish,
     models,
     backend,
