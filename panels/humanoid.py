@@ -23,6 +23,7 @@ ICONS = {
     "gone": "CANCEL",
 }
 LOOK = {"": "CHECKMARK", "unsure": "QUESTION"}  # of several bones together; all else is wrong
+SIDES = {"left": "Left", "right": "Right"}
 NAMES = {False: 0.44, True: 0.37}  # of the width, for names with their side and without
 
 
@@ -92,7 +93,7 @@ def _draw_rows(column: UILayout, context: Context, armature: Object, states: lis
     for state in states:
         if sided and side_of(state.name) != side:
             side = side_of(state.name)
-            column.label(text=side.title())
+            column.label(text=SIDES[side])
             rows = None
         rows = rows or _Rows(column, armature, NAMES[short])
         rows.draw(state, part_label(state.name) if short else label(state.name))
@@ -119,7 +120,7 @@ class _Rows:
         field = self._right.row(align=True)
         field.prop_search(self._bones, humanoid_bones.ATTRIBUTES[state.name], self._data, "bones", text="")
         field.operator("avatar_forge.pick_bone", text="", icon="EYEDROPPER").name = state.name
-        if state.word and state.kind != "optional":
+        if state.word:
             self._draw_word(state)
 
     def _draw_word(self, state: BoneState) -> None:

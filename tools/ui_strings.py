@@ -60,6 +60,11 @@ def _positions(tree: ast.Module) -> tuple[set[int], set[int]]:
     return silent, spoken
 
 
+def _has_words(path: Path) -> bool:
+    """Whether a single capitalised word in the file is one that a user reads."""
+    return path.parent.name == "panels" or path.stem == "assignment"
+
+
 def texts_in(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     silent, spoken = _positions(tree)
@@ -67,7 +72,7 @@ def texts_in(path: Path) -> Iterator[str]:
         text = text_of(node) if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in silent else None
         if not text or not re.search("[a-z]{2}", text) or re.fullmatch(r"(\{\}|\W)*", text):
             continue
-        if id(node) in spoken or PHRASE.fullmatch(text) or (path.parent.name == "panels" and SINGLE.fullmatch(text)):
+        if id(node) in spoken or PHRASE.fullmatch(text) or (_has_words(path) and SINGLE.fullmatch(text)):
             yield text
 
 

@@ -166,24 +166,24 @@ def _judged(name, assigned, parents, users, order, note) -> tuple[str, str, str]
     if not bone:
         return _not_assigned(name, assigned)
     if bone not in parents:
-        return GONE, "no such bone", f"The armature has no bone '{bone}'."
+        return GONE, "No such bone", f"The armature has no bone '{bone}'."
     others = [label(other) for other in users[bone] if other != name]
     if others:
-        return TWICE, f"also {others[0]}", f"'{bone}' is also assigned to {others[0]}; a bone can be one of them."
+        return TWICE, f"Also {others[0]}", f"'{bone}' is also assigned to {others[0]}; a bone can be one of them."
     if name in order:
         return order[name]
     if note and note.bone == bone:
-        return (UNSURE, "unsure", note.reason) if note.unsure else (ASSIGNED, "", note.reason)
+        return (UNSURE, "Unsure", note.reason) if note.unsure else (ASSIGNED, "", note.reason)
     return ASSIGNED, "", ""
 
 
 def _not_assigned(name: str, assigned: Mapping[str, str]) -> tuple[str, str, str]:
     if name in REQUIRED:
-        return MISSING, "missing", f"VRM requires a bone for {label(name)}."
+        return MISSING, "Missing", f"VRM requires a bone for {label(name)}."
     for other in assigned:
         if PARENTS[other] == name and _needs_parent(other):
-            return MISSING, "missing", f"{label(other)} is assigned, and then VRM requires {label(name)}."
-    return OPTIONAL, "optional", "Not assigned; an avatar can do without."
+            return MISSING, "Missing", f"{label(other)} is assigned, and then VRM requires {label(name)}."
+    return OPTIONAL, "", "Not assigned; an avatar can do without."
 
 
 def _needs_parent(name: str) -> bool:
@@ -215,7 +215,7 @@ def _wrong_order(
         counts = Counter(name for pair in pairs for name in pair)
         worst = max(counts, key=lambda name: (counts[name], name not in found, misfits[name]))
         upper, name = next(pair for pair in pairs if worst in pair)
-        word = f"below {label(upper)}?" if worst == name else f"above {label(name)}?"
+        word = f"Below {label(upper)}?" if worst == name else f"Above {label(name)}?"
         reason = f"{label(upper)} must lie above {label(name)}, but '{assigned[name]}' does not hang from '{assigned[upper]}'."
         blamed[worst] = ORDER, word, reason
         pairs = [pair for pair in pairs if worst not in pair]
@@ -236,8 +236,10 @@ def summary(states: Mapping[str, BoneState]) -> tuple[str, str]:
     if len(missing) == len(REQUIRED):
         return "No bones are assigned yet.", worst
     if missing:
-        names = ", ".join(missing[:3]) + (" and others" if len(missing) > 3 else "")
-        return f"{len(missing)} required {'bone is' if len(missing) == 1 else 'bones are'} missing: {names}.", worst
+        names = ", ".join(missing[:3])
+        if len(missing) == 1:
+            return f"1 required bone is missing: {names}.", worst
+        return f"{len(missing)} required bones are missing: {names}{', ...' if len(missing) > 3 else '.'}", worst
     if look:
         return f"All required bones are assigned; {look} to look at.", worst
     return "All required bones are assigned.", worst

@@ -52,7 +52,7 @@ def test_a_wrong_bone_is_blamed_and_put_right_by_the_suggestion(bpy, addon, fore
     truth = foreign[1]
     bpy.ops.avatar_forge.find_bones(*RUN)
     assert bpy.ops.avatar_forge.assign_bone(*RUN, name="leftHand", bone=truth["rightToes"]) == {"FINISHED"}
-    assert {name: state.kind for name, state in states(addon, bpy).items() if state.word and state.kind != "optional"} == {
+    assert {name: state.kind for name, state in states(addon, bpy).items() if state.word} == {
         "leftHand": "twice",
         "rightToes": "twice",
     }

@@ -53,7 +53,7 @@ def test_the_bone_that_was_set_wrong_is_blamed_for_all_that_hangs_from_it(whole,
     states = bone_states(assigned, parents)
     assert kinds(states) == {name: "order"}
     assert humanoid_problems(assigned, parents)
-    assert "above" in states[name].word or "below" in states[name].word
+    assert "Above" in states[name].word or "Below" in states[name].word
     assert label(name) in states[name].reason and "hair1" in states[name].reason
 
 
@@ -61,7 +61,7 @@ def test_a_limb_that_hangs_elsewhere_is_blamed_at_its_first_bone(whole):
     assigned, parents = whole
     parents["b_leftHand"] = None
     assert kinds(bone_states(assigned, parents)) == {"leftHand": "order"}
-    assert bone_states(assigned, parents)["leftHand"].word == "below Left Lower Arm?"
+    assert bone_states(assigned, parents)["leftHand"].word == "Below Left Lower Arm?"
 
 
 def test_of_two_exchanged_bones_those_are_blamed_that_the_matcher_had_otherwise(whole):
@@ -79,7 +79,7 @@ def test_assigned_twice_is_said_of_both_and_no_more(whole):
     assigned["leftHand"] = "b_leftLowerArm"
     states = bone_states(assigned, parents)
     assert states["leftHand"].kind == states["leftLowerArm"].kind == "twice"
-    assert states["leftHand"].word == "also Left Lower Arm" and states["leftLowerArm"].word == "also Left Hand"
+    assert states["leftHand"].word == "Also Left Lower Arm" and states["leftLowerArm"].word == "Also Left Hand"
     assigned["leftHand"] = "nowhere"
     assert bone_states(assigned, parents)["leftHand"].kind == "gone"
 
@@ -101,7 +101,7 @@ def test_a_note_speaks_of_its_bone_only(whole):
     finding = Finding(True, "A humanoid.", 0.3, ("Check.",), notes)
     finding = Finding.from_json(finding.to_json())
     state = bone_states(assigned, parents, finding.notes)["leftHand"]
-    assert (state.kind, state.word, state.reason) == ("unsure", "unsure", "It is so.")
+    assert (state.kind, state.word, state.reason) == ("unsure", "Unsure", "It is so.")
     sure = finding.confirmed(["leftHand"], assigned)
     assert bone_states(assigned, parents, sure.notes)["leftHand"].kind == "assigned" and sure.doubts == finding.doubts
     surer = sure.confirmed(["leftFoot"], assigned)
