@@ -21,7 +21,8 @@ from . import mesh_data
 from .humanoid.poses import SHEET_POSE
 from .mesh_arrays import SkinnedMesh
 from .scene import Avatar
-from .vrm.setup import BLINKS, EMOTIONS, LOOKS, VISEMES
+from .vrm import addon as vrm_addon
+from .vrm.setup import BLINKS, EMOTIONS, LOOKS, VISEMES, get_bone
 
 THUMBNAIL = 512  # pixels; VRM asks for a square of at most 1024
 BACKGROUND = (0.86, 0.87, 0.89)
@@ -190,19 +191,26 @@ def _ink() -> bpy.types.Material:
 def _head_box(avatar: Avatar) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest corner of what hangs on the head bone."""
     data = mesh_data.read_mesh(avatar.mesh)
-    inside = _on_head(data)
+    inside = _on_head(avatar, data)
     points = data.vertices[inside] if inside.any() else data.vertices
     return points.min(0), points.max(0)
 
 
-def _on_head(data: SkinnedMesh) -> np.ndarray:
-    if data.weights is None or "head" not in data.groups:
+def _on_head(avatar: Avatar, data: SkinnedMesh) -> np.ndarray:
+    head = _bone(avatar, "head")
+    if data.weights is None or head not in data.groups:
         return np.zeros(len(data.vertices), bool)
-    return data.weights[:, data.groups.index("head")] > 0.5
+    return data.weights[:, data.groups.index(head)] > 0.5
+
+
+def _bone(avatar: Avatar, name: str) -> str:
+    """The bone that is a humanoid bone of VRM: a model from elsewhere has names of its own."""
+    known = avatar.armature is not None and vrm_addon.is_available()
+    return (get_bone(avatar.armature, name) if known else "") or name
 
 
 def _head_part(avatar: Avatar, data: SkinnedMesh) -> SkinnedMesh:
-    inside = _on_head(data)
+    inside = _on_head(avatar, data)
     keep = inside[data.triangles].all(1) if inside.any() else np.ones(len(data.triangles), bool)
     return SkinnedMesh(data.vertices, data.triangles[keep], data.corner_uvs[keep], data.material_index[keep], data.materials)
 
@@ -216,7 +224,8 @@ def _posed(avatar: Avatar) -> np.ndarray:
     try:
         for bone in bones:
             bone.matrix_basis.identity()
-        for name, degrees in SHEET_POSE.items():
+        for humanoid, degrees in SHEET_POSE.items():
+            name = _bone(avatar, humanoid)
             if name in bones:
                 rest = bones[name].bone.matrix_local.to_3x3()
                 turn = Matrix.Rotation(math.radians(degrees[2]), 3, "Z") @ Matrix.Rotation(math.radians(degrees[1]), 3, "Y")
