@@ -24,7 +24,22 @@ from tests.records import servers
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "examples/companion.png"
 HERE = ROOT / "tests/gui"
-SCENARIOS = ("install", "newcomer", "markers", "entry", "humanoid", "pose", "look", "weights", "publish", "cancel", "steps", "mistakes", "frames")
+SCENARIOS = (
+    "install",
+    "newcomer",
+    "markers",
+    "entry",
+    "humanoid",
+    "pose",
+    "look",
+    "weights",
+    "publish",
+    "cancel",
+    "steps",
+    "mistakes",
+    "frames",
+    "vscode",
+)
 BUCKET = "avatars"
 SECONDS = 600  # for one scenario; an installation may have to download
 # What a package index needs; the window's root has neither the host's settings nor its certificates.
@@ -87,6 +102,23 @@ def bucket(folder: Path):
         print("In the bucket:", ", ".join(f"{entry['Key']} ({entry['Size']:,} bytes)" for entry in listed))
 
 
+@contextlib.contextmanager
+def conversation(folder: Path):
+    """The real MCP servers beside the window, and who speaks through them; they wait until it listens."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copy(PICTURE, folder)
+    command = [ROOT / ".venv/mcp/bin/python", "-m", "tests.mcp.record", "--folder", folder, "--picture", folder / PICTURE.name]
+    command += ["--port", "9888", "--linger", "60"]
+    speaker = subprocess.Popen([str(part) for part in command], cwd=ROOT)
+    try:
+        yield {}
+        print("The conversation:", "ended" if speaker.wait(30) == 0 else "FAILED", folder / "conversation.md")
+    finally:
+        if speaker.poll() is None:
+            speaker.kill()
+
+
 def run(tool: str, scenario: str, addon: Path, out: Path, shared: Path, env: dict[str, str]) -> int:
     command = [tool, "shot", "--addon", str(addon), "--script", str(HERE / "driver.py"), "--out", str(out / scenario)]
     command += ["--share", str(shared), "--timeout", str(SECONDS), "--size", "1600x1000"]
@@ -110,7 +142,8 @@ def main() -> int:
     env = prepare(shared, "install" in wanted)
     failed = []
     for name in wanted:
-        with bucket(out / "servers") if name == "publish" else contextlib.nullcontext({}) as more:
+        beside = {"publish": lambda: bucket(out / "servers"), "vscode": lambda: conversation(shared / "talk")}
+        with beside.get(name, lambda: contextlib.nullcontext({}))() as more:
             if run(tool, name, newest_zip(), out, shared, env | more):
                 failed.append(name)
     print(f"{len(wanted) - len(failed)} of {len(wanted)} scenarios passed; look at the screenshots in {out}")
