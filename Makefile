@@ -45,7 +45,7 @@ verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does Un
 e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and Khronos' validator
 	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e
 
-gui: env-backend env-servers extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
+gui: env-backend env-servers env-mcp extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
 	$(BACKEND) -m tests.gui.run --out build/gui $(if $(ONLY),--only $(ONLY))
 
 extension: env-bpy  ## The installable zip in dist/

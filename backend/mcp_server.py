@@ -305,8 +305,14 @@ def cancel_job(
 
 @_tool(_reads("Validate Avatar"))
 async def validate_avatar(avatar: Avatar = None, vrm_version: Version = None) -> dict[str, Any]:
-    """The report card of the avatar as a VRM file: each check with PASS, WARN or FAIL, its figure, what it means and how to mend it."""
-    return await _result("avatar_validate", avatar=avatar, vrm_version=vrm_version)
+    """The report card of the avatar as a VRM file: `to_mend` has every check that is WARN or FAIL with its figure, what it means and how
+    to mend it; `passed` the others."""
+    report = await _result("avatar_validate", avatar=avatar, vrm_version=vrm_version)
+    if "checks" not in report:
+        return report  # a job that goes on
+    checks = report.pop("checks")
+    passed = [f"{check['title']}: {check['figure']}" for check in checks if check["status"] == "PASS"]
+    return report | {"to_mend": [check for check in checks if check["status"] != "PASS"], "passed": passed}
 
 
 @_tool(_changes("Export VRM", destructive=True, idempotent=True))

@@ -16,7 +16,6 @@ import bpy
 from .. import expressions, properties, render, scene, session, task_slot, workflow
 from ..humanoid.table import BONES, REQUIRED, humanoid_problems
 from ..scene import Avatar
-from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from .generation import engine
 from .registry import Later, Refusal, command, success
@@ -75,7 +74,6 @@ def avatar_status() -> dict[str, Any]:
         "riggers": _engines("riggers", properties.RIGGERS),
         "default_generator": chosen,
         "default_generator_note": reason,
-        "vrm_addon": vrm_addon.is_available(),
         "online": bpy.app.online_access,
         "file": bpy.data.filepath,
         "avatars": [_described(avatar) for avatar in avatars()],
