@@ -125,6 +125,8 @@ def test_a_rigged_model_goes_on_with_its_pose(bpy, addon, written, name):
     found = states(addon, avatar)
     assert found["rig"] == found["face"] == "done" and found["vrm"] == "next"
     addon("workflow").pose(avatar)
+    low, high = addon("render")._head_box(avatar)
+    assert 0.1 < high[2] - low[2] < 0.5  # the thumbnail shows the head
     addon("workflow").set_up_vrm(avatar)
     assert addon("workflow").export(avatar, path.with_suffix(".vrm")).exists()
 
