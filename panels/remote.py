@@ -38,7 +38,7 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
         row = layout.row()
         row.scale_y = 1.3
         if running:
-            row.operator("avatar_forge.stop_remote", icon="PAUSE")
+            row.operator("avatar_forge.stop_remote", icon="CANCEL")
             sentence(layout, context, f"Clients on this computer reach it at port {running.server.port}.", "LINKED")
         else:
             row.operator("avatar_forge.start_remote", icon="PLAY")
@@ -54,8 +54,7 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
         sentence(column, context, python_code.MODES[settings.code] + ".", "ERROR" if settings.code == "on" else "NONE")
         if running:
             _draw_running(layout, context, running)
-        if "write_mcp_json" in dir(bpy.ops.avatar_forge):
-            layout.operator("avatar_forge.write_mcp_json", icon="FILE_TICK")
+        layout.operator("avatar_forge.write_mcp_json", icon="FILE_TICK")
 
 
 def _draw_question(layout: UILayout, context: Context, asked: python_code.Asked) -> None:

@@ -35,7 +35,7 @@ TICK = 0.012  # seconds of one tick, the last command's excess aside
 LINGER = 0.004  # seconds that a tick waits for the next command
 AT_ONCE = 0.1  # seconds after a command during which its client's next one is waited for
 LIVELY = 2.0  # seconds after a command during which ticks follow one another closely
-PAUSES = {"lively": 0.0, "clients": 0.005, "nobody": 0.05}  # seconds between ticks; Blender itself sleeps 5 ms when nothing happens
+PAUSES = {"lively": 0.0, "jobs": 0.005, "quiet": 0.02}  # seconds between ticks; Blender itself sleeps 5 ms when nothing happens
 JOB_PAUSE = 0.02  # seconds between looks at the running job
 SHOWN_PAUSE = 0.3  # seconds between redraws of the panel
 HOLD_SECONDS = 30.0  # that a command waits for the end of what the user is doing
@@ -69,16 +69,24 @@ class Pump:
         self._waiting: list[_Waiting] = []
         self._last_command = 0.0
         self._jobs_at = self._shown_at = 0.0
+        self._jobs = False  # one runs or waits
         self._shown: tuple | None = None
 
-    def tick(self, linger: float = 0.0, jobs: bool = True) -> float:
+    def tick(self, linger: float = 0.0) -> float:
         """One turn; returns the seconds until the next one. linger: seconds to wait for a first command."""
+        try:
+            return self._turn(linger)
+        except Exception:  # a fault of ours must not end the timer, and with it every answer
+            traceback.print_exc()
+            return PAUSES["quiet"]
+
+    def _turn(self, linger: float) -> float:
         began = time.monotonic()
         if self._waiting:
             self._look_at_waiting()
-        if jobs and began - self._jobs_at >= JOB_PAUSE:
+        if began - self._jobs_at >= JOB_PAUSE:
             self._jobs_at = began
-            work.TABLE.tick()
+            self._jobs = work.TABLE.tick()
         if began - self._last_command < AT_ONCE:
             linger = max(linger, LINGER)
         while request := self.server.take(linger):
@@ -90,7 +98,7 @@ class Pump:
                 break
         if began - self._last_command < LIVELY:
             return PAUSES["lively"]
-        return PAUSES["clients" if self.server.clients or work.TABLE.active else "nobody"]
+        return PAUSES["jobs" if self._jobs else "quiet"]
 
     def stop(self) -> None:
         for waiting in self._waiting:
@@ -237,7 +245,7 @@ def redraw() -> None:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 for region in area.regions:
-                    if region.type == "UI":
+                    if region.type == "UI" and region.width > 1 and region.active_panel_category == "Avatar":
                         region.tag_redraw()
 
 

@@ -162,6 +162,8 @@ class Server:
 
     def take(self, timeout: float = 0.0) -> Request | None:
         """The next request, or None when none comes in `timeout` seconds. Each must be answered with `reply`."""
+        if timeout <= 0.0 and not self._ready:  # the usual case, without the lock
+            return None
         deadline = time.monotonic() + timeout
         with self._change:
             while True:

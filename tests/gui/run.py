@@ -39,6 +39,7 @@ SCENARIOS = (
     "mistakes",
     "frames",
     "vscode",
+    "remote",
 )
 BUCKET = "avatars"
 SECONDS = 600  # for one scenario; an installation may have to download
