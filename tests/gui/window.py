@@ -75,11 +75,15 @@ def find(g, operator, having="", **where):
 
     having: what else is in the button's Python command, such as "apply=True"; where: see `_look`."""
     place = yield from _look(g, operator, having, **where)
+    if not place:  # a busy machine draws a button under the mouse later
+        place = yield from _look(g, operator, having, patience=0.25, **where)
     return place or g.fail(f"there is no button {operator} on the screen")
 
 
-def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0):
-    """As `find`, or None. near: a place on the screen at which to begin; depth: pixels to look at from there, 0: all."""
+def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0, patience=0.06):
+    """As `find`, or None. near: a place on the screen at which to begin; depth: pixels to look at from there, 0: all.
+
+    patience: seconds until a button under the mouse has noticed it."""
     area = next(x for x in g.areas() if x[1].type == area_type)
     region = next(r for r in area[1].regions if r.type == kind)
     window = area[0]
@@ -87,7 +91,7 @@ def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, to
     first = SCREEN_HEIGHT - window.y - region.y - region.height + top  # Blender counts from the bottom, the screen from the top
     for y in range(near[1] - 30 if near else first, near[1] + depth if depth else first + region.height - top, STEP):
         g.xdo("mousemove", x, y)
-        yield 0.06
+        yield patience
         command = _under_mouse(area, region)
         if command.startswith(f"bpy.ops.{operator}(") and having in command:
             g.xdo("mousemove", x, y + 4)

@@ -3,8 +3,8 @@
 
 Ticks: pauses between the rounds of Blender's event loop, which only draws what the add-on asks for; a pause is how long a click waits.
 Frames: the same with a redraw of the sidebar asked for in every round; without a GPU, drawing takes most of it, as "Nothing runs" shows.
-Ours: the longest call of the add-on's own code in that stage, a panel's draw or the look at the task. Stages of the backend must leave
-the window alone; stages that are Blender's own work block it, and the table says for how long.
+Ours: the longest look of the add-on's timer at the task in that stage, which includes what a step works in Blender. Stages of the backend
+must leave the window alone; those in Blender block it, and the table says for how long. For the panels see benchmarks/panels.py.
 """
 
 import importlib
@@ -24,29 +24,19 @@ class Life:
         self.pauses = {}  # stage -> milliseconds
         self.ours = {}  # stage -> the longest call, milliseconds
         self._last = None
-        self._patched = []
-        task_operator = importlib.import_module(f"{MODULE}.operators.task_operator")
-        self._time(task_operator.TaskOperator, "modal")
-        for panel in bpy.types.Panel.__subclasses__():
-            if panel.__name__.startswith("AVATARFORGE_PT_") and panel.__module__.startswith(MODULE):
-                self._time(panel, "draw")
+        self._slot = importlib.import_module(f"{MODULE}.avatar_addon.task_slot")
+        self._poll, self._slot.poll = self._slot.poll, self._timed
         self._timer = self._tick
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._drawn, (), "UI", "POST_PIXEL")
         bpy.app.timers.register(self._timer)
 
-    def _time(self, cls, name):
-        real = getattr(cls, name)
-
-        def timed(*args):
-            stage, start = self._stage(), time.perf_counter()
-            try:
-                return real(*args)
-            finally:
-                stage = stage if not state().running else self._stage()  # a step enters its stage before it works
-                self.ours[stage] = max(self.ours.get(stage, 0.0), 1000 * (time.perf_counter() - start))
-
-        setattr(cls, name, timed)
-        self._patched.append((cls, name, real))
+    def _timed(self, task):
+        start = time.perf_counter()
+        try:
+            return self._poll(task)
+        finally:
+            stage = self._stage()  # a step enters its stage before it works
+            self.ours[stage] = max(self.ours.get(stage, 0.0), 1000 * (time.perf_counter() - start))
 
     def _stage(self):
         return (state().stage or "starting") if state().running else "idle"
@@ -74,8 +64,7 @@ class Life:
     def stop(self, g, title):
         bpy.app.timers.unregister(self._timer)
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "UI")
-        for cls, name, real in self._patched:
-            setattr(cls, name, real)
+        self._slot.poll = self._poll
         g.log(f"{title}: {'frames' if self.redraw else 'ticks'}, milliseconds")
         g.log(f"| {'stage':9} | seconds | {'count':>6} | median |   95 % | longest | over {LIMIT:.0f} | ours, longest |")
         for stage, pauses in self.pauses.items():
