@@ -61,7 +61,7 @@ def _draw_rest_pose(layout: UILayout, context: Context, avatar: scene.Avatar) ->
     off = scene.off_t_pose(avatar)
     worst = sorted(((name, angle) for name, angle in off.items() if angle > TOLERANCE), key=lambda pair: -pair[1])
     if worst:
-        sentence(layout, context, "The rest pose is not the T-pose. Off by:", "ERROR")
+        sentence(layout, context, "The rest pose is not the T-pose:", "ERROR")
         _degrees(layout, worst)
     elif off:
         layout.label(text="The rest pose is the T-pose", icon="CHECKMARK")

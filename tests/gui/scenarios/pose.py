@@ -84,11 +84,8 @@ def drive(g):
     yield from press(g, "avatar_forge.show_motion", having="Walk", across=0.2)
     yield 1.0
     expect(g, bpy.context.screen.is_animation_playing, "the walk does not play")
-    seen = []
-    for _ in range(6):
-        seen.append(hand())
-        yield 0.25
-    expect(g, np.ptp(seen, axis=0).max() > 0.03, "nobody walks")
+    start = hand()
+    yield lambda: np.linalg.norm(hand() - start) > 0.03  # a busy machine drops frames
     yield g.shot("walk")
     yield from press(g, "avatar_forge.pose_back")
     yield 0.8
