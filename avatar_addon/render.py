@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -129,6 +130,46 @@ def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], pa
     return path
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A mesh (Blender's axes) and where its vertices are to be; turn: degrees about the vertical; frame: corners of what is to be seen."""
+
+    label: str
+    data: SkinnedMesh
+    vertices: np.ndarray
+    turn: float
+    frame: tuple[np.ndarray, np.ndarray]
+
+
+def face_tiles(avatar: Avatar, shapes: Sequence[str], turns: Sequence[float]) -> list[Tile]:
+    """The head in every shape (rest, blink, or a shape key's name), for each turn in sequence."""
+    data = mesh_data.read_mesh(avatar.mesh, shape_keys=True)
+    head, (low, high) = _head_part(avatar, data), _head_box(avatar)
+    tiles = []
+    for turn in turns:
+        c, s = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
+        more = np.array([((c - 1) * (high - low)[0] + s * (high - low)[1]) / 2, 0, 0])  # what the turned box needs across
+        for name in shapes:
+            moved = data.vertices + sum((data.shape_keys[key] for key in _keys(name)), np.zeros_like(data.vertices))
+            tiles.append(Tile(name, head, moved, turn, (low - more, high + more)))
+    return tiles
+
+
+def sheet_of(tiles: Sequence[Tile], columns: int, path: Path, size: tuple[int, int]) -> Path:
+    """Tiles in rows, as a PNG; `size` is one tile's, in pixels."""
+    with _studio() as scene:
+        for k, tile in enumerate(tiles):
+            corner = (k % columns * size[0], k // columns * size[1])
+            _tile(scene, tile.label, tile.data, tile.vertices, tile.turn, corner, size, frame=tile.frame)
+        width, height = columns * size[0], -(-len(tiles) // columns) * size[1]
+        _shoot(scene, path, (width, height), Vector((width / 2, 0.0, -height / 2)), float(max(width, height)))
+    return path
+
+
+def _keys(shape: str) -> tuple[str, ...]:
+    return {"rest": (), "blink": BLINKS}.get(shape, (shape,))
+
+
 def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], float]:
     """Puts the tiles into the scene, one unit a pixel, the first one's corner at the origin; returns the sheet's size and height."""
     data = mesh_data.read_mesh(avatar.mesh, shape_keys=True)
@@ -136,8 +177,7 @@ def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], f
     bodies = [("front", data, 0), ("35 degrees", data, 35), ("side", data, 90), ("back", data, 180), ("posed", posed, 20)]
     for column, (label, body, turn) in enumerate(bodies):
         _tile(scene, label, body, body.vertices, turn, (column * TILE[0], 0), TILE)
-    faces = [("rest", {}), *((name, {key: 1.0 for key in (BLINKS if name == "blink" else (name,))}) for name in FACES[1:])]
-    faces = [(name, keys) for name, keys in faces if all(key in data.shape_keys for key in keys)]
+    faces = [(name, _keys(name)) for name in FACES if all(key in data.shape_keys for key in _keys(name))]
     head = _head_part(avatar, data)
     width = len(bodies) * TILE[0]
     each = width / FACES_IN_ROW

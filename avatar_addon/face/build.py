@@ -24,7 +24,7 @@ PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth"
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
-HEAD_WEIGHT = (0.25, 0.75)  # from nothing moves to everything does
+HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that follows another bone more is no face's
 
 
 @dataclass

@@ -49,8 +49,11 @@ def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int, texture: np.ndar
     weights = np.zeros((COLUMNS * (ROWS + 2), skin.weights.shape[1]), np.float32)
     weights[:, head] = 1
     lids = []
-    for eye in face.eyes:
-        skin_uv, lash_uv, material = _colours(skin, eye, face.spacing, texture)
+    colours = [_colours(skin, eye, face.spacing, texture) for eye in face.eyes]
+    if texture is not None and colours[0][2] == colours[1][2]:  # both eyes' lashes are as the darker ones: a face is no patchwork
+        darkest = min((lash_uv for _, lash_uv, _ in colours), key=lambda uv: _looked_up(texture, uv.reshape(-1, 2)).mean())
+        colours = [(skin_uv, darkest, material) for skin_uv, _, material in colours]
+    for eye, (skin_uv, lash_uv, material) in zip(face.eyes, colours, strict=True):
         for side in LASHES:
             points = np.concatenate([_uv(eye, side, _rolled(side)), np.zeros((COLUMNS, ROWS + 2, 1))], 2)
             bulge = 1 - 0.3 * np.sin(np.linspace(0, np.pi, ROWS + 2))  # a sheet without any thickness would have triangles without area

@@ -51,11 +51,11 @@ VISEMES = {
     "ih": Lips(0.18, 0.07, 0.18, 0.0, 0.03),
     "ou": Lips(0.20, 0.06, -0.42, 0.06),
     "ee": Lips(0.16, 0.10, 0.26, 0.0, 0.07),
-    "oh": Lips(0.42, 0.09, -0.30, 0.05),
+    "oh": Lips(0.38, 0.09, -0.34, 0.06),
 }
 EMOTIONS = {
     "happy": (Lips(0.0, 0.0, 0.10, 0.0, 0.22), Eyes(0.30, 0.0, 0.03, 0.0, 0.45)),
-    "angry": (Lips(0.0, 0.0, -0.06, 0.0, -0.18), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
+    "angry": (Lips(0.07, 0.06, 0.05, 0.0, -0.13), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
     "sad": (Lips(0.0, 0.0, -0.08, 0.0, -0.24), Eyes(0.26, -0.50, 0.03, 0.15)),
     "relaxed": (Lips(0.0, 0.0, 0.06, 0.0, 0.11), Eyes(0.55, 0.0, 0.02)),
     "surprised": (Lips(0.34, 0.08, -0.20, 0.02), Eyes(-0.12, 0.0, 0.13)),
@@ -65,7 +65,7 @@ LOOKS = {"lookUp": (0.0, 1.0), "lookDown": (0.0, -1.0), "lookLeft": (1.0, 0.0), 
 LOWER_REACH = 1.15  # of the way to the chin that follows the lower lip
 UPPER_REACH = 0.55  # mouth widths above the mouth that follow the upper lip
 # Of the eyes' marked size, what the lids cover: lashes and liner are painted around the eye.
-LID_WIDTH, LID_TOP, LID_BOTTOM = 1.12, 1.2, 1.15
+LID_WIDTH, LID_TOP, LID_BOTTOM = 1.18, 1.25, 1.25
 WIDENED_FROM, WIDENED_TO = -1.6, 2.2  # half heights from the middle of the eye: the skin that a wide open eye stretches
 GAZE = 0.42  # of the eye's half width and height
 STEEPEST = 0.85  # a fold of the skin is kept this far away
