@@ -116,16 +116,15 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
             return {"PASS_THROUGH"}
         if event.type not in ("MOUSEMOVE", "LEFTMOUSE"):
             return {"RUNNING_MODAL"}
-        found = _view_under(context, event)
-        scale = context.preferences.system.ui_scale
-        bone = bone_overlay.hover(*found, scale) if found else ""
+        place = _view_under(context, event)
+        if place is None:  # another button lights up, and shall be pressed
+            pressed = event.type == "LEFTMOUSE" and event.value == "PRESS"
+            return self._leave(context, {"CANCELLED", "PASS_THROUGH"}) if pressed else {"PASS_THROUGH"}
+        bone = bone_overlay.hover(*place, context.preferences.system.ui_scale)
         self._tell(context, bone)
-        if event.type == "LEFTMOUSE" and event.value == "PRESS":
-            if not found:  # another button: it shall be pressed
-                return self._leave(context, {"CANCELLED", "PASS_THROUGH"})
-            if bone:
-                self.bone = bone
-                return self._leave(context, self.execute(context))
+        if bone and event.type == "LEFTMOUSE" and event.value == "PRESS":
+            self.bone = bone
+            return self._leave(context, self.execute(context))
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: Context) -> None:
@@ -139,7 +138,8 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
     def _leave(self, context: Context, outcome: set[str]) -> set[str]:
         bone_overlay.stop_picking()
         self._area.header_text_set(None)
-        context.window.cursor_modal_restore()
+        if context.window:
+            context.window.cursor_modal_restore()
         return outcome
 
 
