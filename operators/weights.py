@@ -69,10 +69,8 @@ class AVATARFORGE_OT_find_places(_OnWeights):
 
     def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
         count = live.find_places(avatar)
-        self.report(
-            {"INFO"},
-            f"{count} problem places were found" if count > 1 else "One problem place was found" if count else "No problem places found",
-        )
+        found = f"{count} problem places were found" if count > 1 else "One problem place was found"
+        self.report({"INFO"}, f"{found}; the Weights panel shows them" if count else "No problem places found")
         return {"FINISHED"}
 
 

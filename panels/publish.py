@@ -13,6 +13,7 @@ from .picture import SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
 WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
+ON_WEIGHTS = ("leaks", "strays", "follow", "head_turns", "stretch", "seams", "weights", "influences")  # the weights' panel shows where
 SIGNS = {"+": "ADD", "-": "REMOVE"}
 
 
@@ -112,6 +113,8 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
         if chosen:
             box = column.box()
             sentence(box, context, f"{check.meaning[:1].upper()}{check.meaning[1:]}. {check.fix}")
+            if check.name in ON_WEIGHTS:
+                box.operator("avatar_forge.find_places")
             if check.step in MENDS:
                 operator, text = MENDS[check.step]
                 box.operator(operator, text=text)

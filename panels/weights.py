@@ -25,6 +25,7 @@ MEANING = {
     "influences": "Browsers use the four strongest, and the skin jumps. Normalise the weights.",
     "sum": "Some programs shrink the skin there. Normalise the weights.",
 }
+COUNTED = ("influences", "sum")  # their sentences have the number of vertices in them
 
 
 class AVATARFORGE_PT_weights(SidebarPanel, Panel):
@@ -91,7 +92,7 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
 
 def _draw_place(box: UILayout, context: Context, weights: live.AvatarForgeWeights, place: live.AvatarForgePlace) -> None:
     """What it is in full, and every button that may mend it, the usual one first."""
-    sentence(box, context, f"{tr(place.name)} {tr(MEANING[place.kind])}")
+    sentence(box, context, f"{tr(place.name)} {tr(MEANING[place.kind])}" if place.kind in COUNTED else _in_full(place))
     if place.fix in (find.FILL, find.CLOSE, find.NORMALISE):
         box.operator(f"avatar_forge.{place.fix}")
         if place.fix == find.NORMALISE:
@@ -105,6 +106,10 @@ def _draw_place(box: UILayout, context: Context, weights: live.AvatarForgeWeight
     _draw_limb(box, weights)
     if place.fix != find.SMOOTH:
         box.operator("avatar_forge.smooth_weights")
+
+
+def _in_full(place: live.AvatarForgePlace) -> str:
+    return f"{tr(place.name)} {tr(f'{place.count} vertices.')} {tr(MEANING[place.kind])}"
 
 
 def _draw_limb(layout: UILayout, weights: live.AvatarForgeWeights) -> None:

@@ -89,10 +89,10 @@ def _unweighted(skin: Skin) -> Iterator[Place]:
     for rows in clusters[:MOST_OF_A_KIND]:
         island, bone = skin.island[rows[0]], nearest_bone(skin, rows)
         if empty[island] == size[island]:
-            sentence = f"A loose part at the {words(bone)} follows no bone ({len(rows)} vertices)."
+            sentence = f"Loose part without a bone: {words(bone)}."
             yield _place(skin, "island", FAIL, sentence, rows, part_of(bone), BIND, bone)
         else:
-            sentence = f"Skin at the {words(bone)} follows no bone ({len(rows)} vertices)."
+            sentence = f"Skin without a bone: {words(bone)}."
             yield _place(skin, "unweighted", FAIL, sentence, rows, part_of(bone), FILL, bone)
 
 
@@ -107,21 +107,21 @@ def _too_many(skin: Skin) -> Iterator[Place]:
     severity = LIMITS["weight_sum"].judge(float(off.max()))
     if severity != PASS:
         rows = np.flatnonzero(off > LIMITS["weight_sum"].good)
-        yield _place(skin, "sum", severity, f"The weights of {len(rows)} vertices do not sum to 1.", rows, "", NORMALISE)
+        yield _place(skin, "sum", severity, f"Weights of {len(rows)} vertices do not sum to 1.", rows, "", NORMALISE)
 
 
 def _leaks(skin: Skin) -> Iterator[Place]:
     for found in leaks(skin):
         severity = LIMITS["leak"].judge(found.value)
         if severity != PASS:
-            sentence = f"The {PARTS[found.first]} drags skin of the {PARTS[found.second]} along."
+            sentence = f"The {PARTS[found.first]} drags the {PARTS[found.second]} along."
             yield _place(skin, "leak", severity, sentence, np.flatnonzero(found.vertices), found.second, REWEIGHT)
     _, drags = head_turn(skin)
     severity = LIMITS["leak"].judge(drags.value)
     if severity != PASS:
         rows = np.flatnonzero(drags.vertices)
         bone = _most_common(skin, rows)
-        yield _place(skin, "leak", severity, f"The head drags skin of the {PARTS[part_of(bone)]} along.", rows, part_of(bone), REWEIGHT)
+        yield _place(skin, "leak", severity, f"The head drags the {PARTS[part_of(bone)]} along.", rows, part_of(bone), REWEIGHT)
 
 
 def _strays(skin: Skin) -> Iterator[Place]:
@@ -161,8 +161,8 @@ def _torn(skin: Skin, explained: np.ndarray) -> Iterator[Place]:
             marked = [int(found.vertices[rows].sum()) for found in findings]
             pose = findings[marked.index(max(marked))].first
             bone = _most_common(skin, rows)
-            what = "Skin is stretched" if kind == "stretch" else "The skin opens"
-            yield _place(skin, kind, severity, f"{what} at the {words(bone)}: {pose}.", rows, part_of(bone), fix)
+            what = "Stretched" if kind == "stretch" else "Crack"
+            yield _place(skin, kind, severity, f"{what}: {words(bone)}, {pose}.", rows, part_of(bone), fix)
 
 
 def _most_common(skin: Skin, rows: np.ndarray) -> str:
