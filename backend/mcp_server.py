@@ -174,7 +174,7 @@ def list_runs(limit: Annotated[int, Field(ge=1, le=200)] = 20) -> dict[str, Any]
 
 @_tool(_reads("Jobs"))
 def list_jobs() -> dict[str, Any]:
-    """The jobs since Blender was started, the newest first, with their states and results."""
+    """The jobs since Blender was started, the newest first, with their states. `wait_for_job` has their results."""
     return dict(_ask("avatar_jobs"))
 
 

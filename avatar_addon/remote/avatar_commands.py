@@ -135,7 +135,7 @@ def _run(path: Path) -> dict[str, Any]:
 
 @command("avatar_jobs")
 def avatar_jobs() -> dict[str, Any]:
-    return {"jobs": TABLE.states()[:50]}
+    return {"jobs": [{key: value for key, value in state.items() if key != "result"} for state in TABLE.states()[:100]]}
 
 
 @command("avatar_job")

@@ -56,16 +56,21 @@ def engine(settings: Any) -> tuple[str, str]:
     wanted = settings.engine if settings.is_property_set("engine") else "trellis"
     if wanted == "preview":
         return wanted, ""
-    if "generators." + wanted not in properties.UNAVAILABLE:
-        return wanted, ""  # nobody has asked the backend yet; `prepare` does
+    if not is_known(wanted):
+        return "", "The backend was not asked yet; it is TRELLIS where that can run, else the preview engine."
     reason = properties.unavailable("generators", wanted)
     return ("preview", reason) if reason else (wanted, "")
+
+
+def is_known(name: str) -> bool:
+    """Whether the backend has told if this generator can run; `prepare` asks it."""
+    return f"generators.{name}" in properties.UNAVAILABLE
 
 
 def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
     """Chooses the request's engine, once the backend has told what can run here, and adds the sidebar's options to those given."""
     settings = bpy.context.scene.avatar_forge
-    if "generators.trellis" not in properties.UNAVAILABLE:
+    if not is_known(settings.engine) or not is_known("trellis"):
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
         properties.remember_engines(hello, session.engines_file())
     request.engine, _ = engine(settings)
@@ -81,8 +86,8 @@ def _status(name: str, mode: str) -> dict[str, Any]:
     if not backend.ready:
         return {"enabled": False, "message": f"{name} is answered by Avatar Forge, which cannot run yet: {backend.message}", "mode": mode}
     chosen, reason = engine(bpy.context.scene.avatar_forge)
-    label = properties.GENERATORS.get(chosen, chosen)
-    instead = f" TRELLIS cannot run here: {reason}" if reason else ""
+    label = properties.GENERATORS.get(chosen, chosen) or "TRELLIS where it can run, else the preview engine, which is not TRELLIS"
+    instead = f" TRELLIS cannot run here: {reason}" if reason and chosen else ""
     message = (
         f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this computer by Avatar "
         f"Forge: {label}.{instead} It makes one character from one picture (a file on this computer); text alone is not enough."
@@ -296,7 +301,7 @@ def _job_of(url: Any) -> str:
 def _import(job: Any, name: Any) -> dict[str, Any] | Later:
     """Puts the mesh into the scene under exactly this name: a server asks for its size by it. A name that is taken is refused, so that
     neither another object's size is told nor an object of the user's gets a new name; the mesh can still be imported under another."""
-    parcel, state = _parcels.get(job), _state(job)
+    parcel, state = _parcels.get(job) if isinstance(job, str) else None, _state(job)
     if parcel is None or "error" in state:
         return _refused(state.get("error", LOST))
     if state["status"] not in ENDED:
@@ -310,7 +315,10 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
         known = bpy.data.objects.get(parcel.object)
         if known and parcel.object == name:
             return _placed(known)  # the client asks again, its answer was lost
-        return _refused(f"This model was imported already, as {parcel.object}; duplicate that object for another one.")
+        if known:
+            return _refused(f"This model was imported already, as {parcel.object}; duplicate that object for another one.")
+        if not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
+            return _refused("The model's file is gone, because its avatar was finished and then deleted; generate it again.")
     if parcel.importing:
         return _refused("The model is just being imported.")
     if name in bpy.data.objects:
@@ -326,8 +334,10 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
 
 def _take_in(parcel: Parcel, name: str) -> scene.Avatar:
     """The second half of workflow.generate."""
-    assert parcel.steps
     parcel.request.name = name
+    if parcel.steps is None:
+        parcel.steps = workflow.generate(bpy.context, parcel.request)
+        next(parcel.steps)
     steps, parcel.steps = parcel.steps, None
     try:
         steps.send(parcel.mesh)

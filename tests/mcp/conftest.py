@@ -1,5 +1,6 @@
 """A Blender without a window that serves the socket, and MCP servers in environments of their own (make env-mcp)."""
 
+import contextlib
 import json
 import os
 import re
@@ -52,14 +53,16 @@ class Blender:
         self.run("import bpy\nbpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)")
 
 
-@pytest.fixture(scope="session")
-def serving(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("blender")
-    environment = os.environ | {
+@contextlib.contextmanager
+def serve(folder, **more):
+    """A Blender without a window that listens. more: environment variables."""
+    environment = {
+        **os.environ,
         "BLENDER_USER_RESOURCES": str(folder / "user"),
         "AVATAR_FORGE_RUNS": str(folder / "runs"),
         "AVATAR_FORGE_BACKEND_PYTHON": str(VENVS / "backend/bin/python"),
         "OMP_NUM_THREADS": "1",
+        **more,
     }
     command = [BPY, ROOT / "avatar_addon/remote/serve.py", "--", "--port", "0", "--code", "on"]
     with (folder / "log").open("wb") as log:
@@ -73,6 +76,12 @@ def serving(tmp_path_factory):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("blender")) as blender:
+        yield blender
 
 
 def _port(process, log):
@@ -91,10 +100,10 @@ def blender(serving):
     return serving
 
 
-def start(name, serving, folder):
-    """BlenderMCP's server of a release, or "ours", against the serving Blender."""
+def start(name, serving, folder, **more):
+    """BlenderMCP's server of a release, or "ours", against the serving Blender. more: environment variables."""
     home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
-    env = home | {"BLENDER_HOST": "127.0.0.1", "BLENDER_PORT": str(serving.port), "DISABLE_TELEMETRY": "true"}
+    env = home | {"BLENDER_HOST": "127.0.0.1", "BLENDER_PORT": str(serving.port), "DISABLE_TELEMETRY": "true", **more}
     if name == "ours":
         return Talk([VENVS / "mcp/bin/python", "-m", "backend", "mcp"], env, folder / "errors", ROOT)
     return Talk([VENVS / f"mcp-{name}/bin" / SERVERS[name]], env, folder / "errors")

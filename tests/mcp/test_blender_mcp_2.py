@@ -72,7 +72,7 @@ def test_what_cannot_be_made_ends_definitely(server, blender, tmp_path):
     assert "Generation failed" in server.call("generate_3d", job="hyper3d:main:gone|gone", name="Gone").text
     assert "Generation failed" in server.call("generate_3d", job="meshy:i2m:gone", name="Gone").text
     wrong = tmp_path / "wrong.png"
-    wrong.write_bytes(b"this is no picture")
+    wrong.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     said = server.call("generate_3d", image=str(wrong)).text
     assert said.startswith("Error: Generation failed: ") and "Traceback" not in said
     again = server.call("generate_3d", image=str(wrong), provider="hyper3d").text

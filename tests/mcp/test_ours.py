@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from tests.mcp.conftest import Blender, serve, start
+
 PNG = b"\x89PNG\r\n\x1a\n"
 WRITES = {
     "make_avatar",
@@ -100,14 +102,21 @@ def test_a_job_is_cancelled(ours, blender, picture):
 
 
 def test_without_blender_it_says_what_to_do(serving, tmp_path):
-    from tests.mcp.conftest import Blender, start
-
     with_nobody = start("ours", Blender(1), tmp_path)
     try:
         said = with_nobody.call("avatar_status")
         assert said.error and "does not answer" in said.text and "Start" in said.text
     finally:
         with_nobody.close()
+
+
+def test_a_token_is_asked_for(tmp_path):
+    with serve(tmp_path, AVATAR_FORGE_TOKEN="right") as guarded:
+        for token, welcome in (("right", True), ("wrong", False), ("", False)):
+            talk = start("ours", guarded, tmp_path, AVATAR_FORGE_TOKEN=token)
+            said = talk.call("avatar_status")
+            talk.close()
+            assert said.error != welcome and ("token" in said.text) != welcome
 
 
 def test_every_tool_was_called(ours, request):
