@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import bmesh
 import bpy
 import numpy as np
 from mathutils import Matrix
@@ -238,6 +239,8 @@ def _adopt_rigged(context, armature: bpy.types.Object, objects: Objects, name: s
     if not is_vrm:
         _on_the_ground(armature, meshes)
     mesh = _join(context, armature, meshes, notes)
+    if not is_vrm:
+        _turn_out(mesh, notes)
     armature.name = name
     mesh.name = f"{armature.name} Mesh"
     armature.show_in_front = True
@@ -398,6 +401,28 @@ def _join(context, armature, meshes: Objects, notes: list) -> bpy.types.Object:
     if loose:
         notes.append(("unweighted", f"{len(loose)} vertices follow no bone; bind them or rig the avatar again."))
     return main
+
+
+def _turn_out(obj: bpy.types.Object, notes: list) -> None:
+    """Reverses the faces that look inwards; weights, UVs and shape keys stay."""
+    data = mesh_data.read_mesh(obj)
+    wrong = intake.inside_out(data.vertices, data.triangles)
+    if not wrong.any():
+        return
+    mesh = obj.data
+    if wrong.all():
+        mesh.flip_normals()
+    else:
+        face_of = np.empty(len(mesh.loop_triangles), np.int32)
+        mesh.loop_triangles.foreach_get("polygon_index", face_of)
+        bm = bmesh.new()
+        bm.from_mesh(mesh)
+        bm.faces.ensure_lookup_table()
+        bmesh.ops.reverse_faces(bm, faces=[bm.faces[number] for number in np.unique(face_of[wrong]).tolist()])
+        bm.to_mesh(mesh)
+        bm.free()
+        mesh.normals_split_custom_set([(0.0, 0.0, 0.0)] * len(mesh.loops))  # a file's normals were those of the old sides
+    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
 
 
 def _apply_modifiers(context: bpy.types.Context, obj: bpy.types.Object, notes: list) -> None:

@@ -105,17 +105,22 @@ def test_turned_by_hand(bpy, addon, written):
 
 @pytest.mark.parametrize("name", ["rigged.glb", "rigged.fbx"])
 def test_a_rigged_model_goes_on_with_its_pose(bpy, addon, written, name):
-    def rename(_mesh, armature):
+    def rename(mesh, armature):
         for number, bone in enumerate(armature.data.bones):
             bone.name = f"joint{number}"
         armature.rotation_mode = "XYZ"
         armature.rotation_euler = (0, 0, math.pi)
+        if name.endswith("glb"):
+            mesh.data.flip_normals()
 
     path = written(name, rename)
     avatar = run(addon, addon("entry").bring_in(bpy.context, path))
     assert {obj.type for obj in bpy.data.objects} == {"ARMATURE", "MESH"} and len(bpy.data.objects) == 2
     humanoid = addon("vrm.setup").get_humanoid(avatar.armature)
     assert {"hips", "head", "leftUpperArm", "rightFoot"} <= set(humanoid)
+    data = addon("mesh_data").read_mesh(avatar.mesh)
+    a, b, c = np.moveaxis(data.vertices[data.triangles], 1, 0)
+    assert np.einsum("ij,ij->", a, np.cross(b, c)) > 0
     bones = avatar.armature.data.bones
     assert bones[humanoid["leftUpperArm"]].head_local.x > 0.05 and bones[humanoid["head"]].head_local.z > 1
     assert np.array_equal(np.array(avatar.armature.matrix_world), np.eye(4)) and np.array_equal(

@@ -31,11 +31,12 @@ class Life:
         bpy.app.timers.register(self._timer)
 
     def _timed(self, task):
-        start = time.perf_counter()
+        stage, job, start = self._stage(), task._running, time.perf_counter()
         try:
             return self._poll(task)
         finally:
-            stage = self._stage()  # a step enters its stage before it works
+            if job and task._running is not job:  # with the job's result in hand, Blender works until the next stage
+                stage = f"after {stage}"
             self.ours[stage] = max(self.ours.get(stage, 0.0), 1000 * (time.perf_counter() - start))
 
     def _stage(self):
@@ -44,8 +45,9 @@ class Life:
     def _note(self):
         now = time.perf_counter()
         if self._last is not None:
-            self.pauses.setdefault(self._stage(), []).append(1000 * (now - self._last))
-        self._last = now
+            since, stage = self._last
+            self.pauses.setdefault(stage, []).append(1000 * (now - since))
+        self._last = now, self._stage()
 
     def _tick(self):
         if not self.redraw:
@@ -66,13 +68,16 @@ class Life:
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "UI")
         self._slot.poll = self._poll
         g.log(f"{title}: {'frames' if self.redraw else 'ticks'}, milliseconds")
-        g.log(f"| {'stage':9} | seconds | {'count':>6} | median |   95 % | longest | over {LIMIT:.0f} | ours, longest |")
+        g.log(f"| {'stage':15} | seconds | {'count':>6} | median |   95 % | longest | over {LIMIT:.0f} | ours, longest |")
         for stage, pauses in self.pauses.items():
             ordered = sorted(pauses)
             median, most = (ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.95))
             over, ours = sum(one > LIMIT for one in ordered), self.ours.get(stage, 0.0)
             figures = f"{median:6.1f} | {most:6.1f} | {ordered[-1]:7.1f} | {over:7} | {ours:13.1f} |"
-            g.log(f"| {stage:9} | {sum(pauses) / 1000:7.2f} | {len(pauses):6} | {figures}")
+            g.log(f"| {stage:15} | {sum(pauses) / 1000:7.2f} | {len(pauses):6} | {figures}")
+        for stage, longest in self.ours.items():
+            if stage not in self.pauses:
+                g.log(f"| {stage:15} | {'':7} | {'':6} | {'':6} | {'':6} | {'':7} | {'':7} | {longest:13.1f} |")
 
 
 def drive(g):
