@@ -24,6 +24,7 @@ PARTS = {
 }  # fmt: skip
 KINDS = ("island", "unweighted", "stray", "leak", "follow", "stretch", "crack", "influences", "sum")  # in this order, of equal severity
 MOST_OF_A_KIND = 8
+EXPLAINED = 0.9  # of what stays behind is at a place that says why
 SAMPLED = 24  # vertices of a loose part that look for the skin next to them
 LOOSE = 0.5  # of the mesh: a part that hangs together and is smaller
 
@@ -68,14 +69,22 @@ def find_places(skin: Skin) -> list[Place]:
         return []
     places = [*_unweighted(skin), *_too_many(skin)]
     if is_complete(skin):
-        moved = [*_strays(skin), *_leaks(skin), *_behind(skin)]
-        known = np.zeros(len(skin.rest), bool)
-        for place in [*moved, *(place for place in places if place.kind in ("island", "unweighted"))]:
-            known[place.vertices] = True
-        places += [*moved, *_torn(skin, skin.grown(known, 2))]
+        for find in (_strays, _leaks, _behind):  # each after what explains it
+            known = _marked(skin, places)
+            places += [place for place in find(skin) if place.kind != "follow" or known[place.vertices].mean() < EXPLAINED]
+        places += _torn(skin, skin.grown(_marked(skin, places), 2))
     for place in places:
         place.loose = _is_loose(skin, place.vertices)
     return sorted(places, key=lambda place: (place.severity != FAIL, KINDS.index(place.kind), -len(place.vertices)))
+
+
+def _marked(skin: Skin, places: list[Place]) -> np.ndarray:
+    """(V,) bool: what is in the places found so far, but for those that are not about where the skin goes."""
+    known = np.zeros(len(skin.rest), bool)
+    for place in places:
+        if place.fix != NORMALISE:
+            known[place.vertices] = True
+    return known
 
 
 def _place(skin: Skin, kind: str, severity: str, sentence: str, rows: np.ndarray, limb: str, fix: str, bone: str = "") -> Place:
