@@ -293,6 +293,8 @@ class _Body:
 
     def __init__(self, avatar) -> None:
         self.armature, self.data = avatar.armature, mesh_data.read_mesh(avatar.mesh)
+        others = [obj for obj in avatar.armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh and obj.vertex_groups]
+        self.parts = [self.data, *map(mesh_data.read_mesh, others)]
         self.read()
         low, high = (
             (self.data.vertices.min(0), self.data.vertices.max(0)) if len(self.data.vertices) else (self.heads.min(0), self.heads.max(0))
@@ -312,9 +314,8 @@ class _Body:
 
     def held(self, bone: str) -> np.ndarray:
         """(N, 3) the vertices that mostly follow one bone."""
-        if self.data.weights is None or bone not in self.data.groups:
-            return np.zeros((0, 3))
-        return np.asarray(self.data.vertices[self.data.weights[:, self.data.groups.index(bone)] > HELD])
+        parts = [part for part in self.parts if part.weights is not None and bone in part.groups]
+        return np.concatenate([np.zeros((0, 3)), *(part.vertices[part.weights[:, part.groups.index(bone)] > HELD] for part in parts)])
 
     def points(self, chain: Chain) -> np.ndarray:
         """(J + 1, 3) a chain's heads and its last tail."""

@@ -64,6 +64,15 @@ def add_pony_tail():
     mesh.from_pydata([tuple(v) for v in vertices], [], faces)
     mesh.shade_smooth()
     mesh.materials.append(avatar().material_slots[0].material)
+    body = avatar().data
+    crown = max(
+        range(len(body.loops)),
+        key=lambda k: body.vertices[body.loops[k].vertex_index].co.z - abs(body.vertices[body.loops[k].vertex_index].co.x),
+    )
+    colour = body.uv_layers.active.uv[crown].vector
+    mesh.uv_layers.new(name=body.uv_layers.active.name)
+    for corner in mesh.uv_layers.active.uv:
+        corner.vector = colour
     obj = bpy.data.objects.new("Pony Tail", mesh)
     bpy.context.scene.collection.objects.link(obj)
     obj.parent = rig
@@ -85,14 +94,18 @@ def undo(g):
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
-    yield from choose(PICTURE)
-    settings().export = False
-    yield from press(g, "avatar_forge.make_avatar")
-    yield from finish(g, 240)
-    yield from rest(g)
+    if any(obj.avatar_forge.is_avatar for obj in bpy.context.scene.objects):  # the tool's --blend, to try the panel alone
+        bpy.ops.preferences.addon_enable(module="io_scene_vrm")
+        yield from sidebar(g)
+    else:
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        yield 0.5
+        yield from sidebar(g)
+        yield from choose(PICTURE)
+        settings().export = False
+        yield from press(g, "avatar_forge.make_avatar")
+        yield from finish(g, 240)
+        yield from rest(g)
     yield from front(g)
     add_pony_tail()
     yield from open_panel(g, "avatar_forge.set_style")
@@ -121,3 +134,57 @@ def drive(g):
     yield g.shot("shaded")
     if not any(modifier.type == "NODES" for modifier in avatar().modifiers):
         g.fail("there is no outline")
+
+    # Gaze
+    yield from open_panel(g, "avatar_forge.follow_gaze")
+    look().yaw, look().pitch = 40.0, 15.0
+    bpy.ops.ed.undo_push(message="Gaze")
+    yield 0.6
+    yield g.shot("gaze")
+    if not key("lookLeft") > 0.3:
+        g.fail(f"the eyes have not moved: {key('lookLeft')}")
+    yield from press(g, "avatar_forge.rest_gaze", across=0.92)
+    if key("lookLeft") or look().yaw:
+        g.fail("the eyes have not come back")
+    yield from press(g, "avatar_forge.follow_gaze", across=0.3)
+    target = bpy.context.view_layer.objects.active
+    target.location.x += 0.8
+    yield lambda: key("lookLeft") > 0.4  # the VRM Add-on's timer
+    yield g.shot("following")
+    yield from press(g, "avatar_forge.rest_gaze", across=0.92)
+    if key("lookLeft") or any(obj.name.startswith("Gaze") for obj in bpy.data.objects):
+        g.fail("the target has stayed")
+
+    # Spring bones
+    yield from open_panel(g, "avatar_forge.add_chain")
+    yield from press(g, "avatar_forge.find_chains", across=0.92)
+    yield 0.6
+    if [(chain.kind, chain.name) for chain in look().chains] != [("hair", "hair_1")]:
+        g.fail(f"found {[(chain.kind, chain.name) for chain in look().chains]}")
+    yield from rest(g)
+    yield g.shot("springs")
+    g.move(90, 860)
+    g.key("KP_3")
+    yield 0.6
+    yield from press(g, "avatar_forge.play_springs", having="Turn", across=0.25)
+    turned = []
+
+    def swinging():
+        turned.append(armature().pose.bones["hair_1"].matrix_basis.to_quaternion().angle)
+        return max(turned) > math.radians(4)
+
+    yield swinging
+    yield 1.0
+    yield g.shot("swinging")
+    yield from press(g, "avatar_forge.stop_springs")
+    yield 0.6
+    if armature().pose.bones["hair_1"].matrix_basis.to_quaternion().angle > 1e-4 or bpy.context.screen.is_animation_playing:
+        g.fail("the hair has not come back")
+    yield from undo(g)
+    yield from undo(g)
+    yield from undo(g)
+    if len(look().chains):
+        g.fail("three undos have not taken the chains away")
+    if any(obj.type == "EMPTY" for obj in bpy.context.scene.objects):
+        g.fail("undo has left colliders")
+    yield g.shot("undone")
