@@ -102,6 +102,8 @@ class AVATARFORGE_OT_answer_code(Operator):
             row = layout.row()
             row.label(text=f"Page {page} of {pages}, {len(lines)} lines; look at all of them", icon="ERROR")
             row.prop(self, "page")
+        if python_code.is_observation(self._asked.code):
+            layout.label(text="A script that looks at the scene. Once run, the very same one is not asked for again.", icon="HIDE_OFF")
         layout.label(text="It can do whatever you can do on this computer. Cancel refuses it.", icon="INFO")
 
     def execute(self, _context: Context) -> set[str]:

@@ -47,6 +47,7 @@ HEADLESS = "Code that must be asked for is refused in a Blender without a window
 mode = "off"
 recovery: Path | None = None  # the copy that was saved before the first code
 asking: deque[Asked] = deque()  # the first one is shown
+allowed: set[str] = set()  # observations that the user has run: mcp-for-blender looks with the same script again and again
 
 
 @dataclass
@@ -68,6 +69,7 @@ def start(setting: str) -> None:
     global mode, recovery
     mode, recovery = setting, None
     asking.clear()
+    allowed.clear()
 
 
 def set_mode(setting: str) -> None:
@@ -82,7 +84,7 @@ def execute_code(code: str | None = None) -> Any:
         raise Refusal("execute_code needs the code, as text.")
     if mode == "off":
         raise Refusal(OFF)
-    if mode == "on":
+    if mode == "on" or code in allowed:
         return _as_result(run(code))
     if bpy.app.background:
         raise Refusal(HEADLESS)
@@ -111,7 +113,13 @@ def _look(asked: Asked) -> dict | None:
     _forget(asked)
     if asked.verdict is None:
         return failure(UNANSWERED)
+    if asked.verdict and is_observation(asked.code):
+        allowed.add(asked.code)
     return run(asked.code) if asked.verdict else failure(REFUSED)
+
+
+def is_observation(code: str) -> bool:
+    return OBSERVATION in code
 
 
 def _forget(asked: Asked) -> None:
@@ -171,7 +179,7 @@ def run(code: str) -> dict:
 
 def _may_write_silently(code: str) -> bool:
     """Custom properties are set without Blender telling of it; they are set by subscript. Expects code that compiles."""
-    if OBSERVATION in code:
+    if is_observation(code):
         return False
     return any(isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) for node in ast.walk(ast.parse(code)))
 

@@ -144,6 +144,19 @@ def test_code_is_refused_unless_it_is_allowed(bpy, serve, mode, words):
     assert not bpy.data.objects
 
 
+def test_an_observation_that_was_allowed_is_not_asked_for_again(serve, part):
+    """The user's answer is given here; the popup itself is in the window's scenario."""
+    peer, code = serve("ask"), part("python_code")
+    look, other = "print('__MCP_RESULT__{}')", "print('done')"
+    for text in (look, other):
+        code.asking.append(code.Asked(text, time.monotonic() + 9, verdict=True, opened=True))
+        assert code._look(code.asking[0])["result"]["executed"]
+    assert peer.result("execute_code", code=look)["result"] == "__MCP_RESULT__{}\n"
+    assert peer.refusal("execute_code", code=other) == peer.refusal("execute_code", code=look + " ") == code.HEADLESS
+    part("pump").stop()
+    assert serve("ask").refusal("execute_code", code=look) == code.HEADLESS  # for one session
+
+
 def test_code_runs_and_what_it_prints_comes_back(bpy, serve, part, capsys):
     peer = serve("on")
     chatter = "import threading\nt = threading.Thread(target=print, args=('elsewhere',))\nt.start()\nt.join()\n"
