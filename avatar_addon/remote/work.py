@@ -159,7 +159,8 @@ def _end(work: Work, undo: bool = True) -> None:
     work.status = DONE if error is None else CANCELLED if error.code == "cancelled" else FAILED
     if undo and work.undo and work.status != CANCELLED and not bpy.app.background:
         suffix = "" if work.status == DONE else " (not finished)"
-        bpy.ops.ed.undo_push(message=work.task.title + suffix)  # of one that failed, the steps that succeeded stay
+        with contextlib.suppress(RuntimeError):  # no undo in this mode
+            bpy.ops.ed.undo_push(message=work.task.title + suffix)  # of one that failed, the steps that succeeded stay
     if work.after:
         work.after()
 
