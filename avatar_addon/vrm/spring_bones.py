@@ -442,6 +442,9 @@ def _make_colliders(armature: bpy.types.Object, shapes: dict[str, Shape], wanted
     for obj, shape in made:
         _place(armature, obj, shape)
     bpy.context.view_layer.update()
+    for obj, _ in made:
+        for one in (obj, *obj.children):
+            one.hide_set(True)  # until the user wants to see them; they follow their bones all the same
 
 
 def _place(armature: bpy.types.Object, obj: bpy.types.Object, shape: Shape) -> None:
