@@ -143,6 +143,14 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
         return outcome
 
 
+def _restore_windows() -> None:
+    for window in bpy.context.window_manager.windows:
+        window.cursor_modal_restore()
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.header_text_set(None)
+
+
 def _view_under(context: Context, event: Event):
     """Region, view and place in the region of the mouse, None where it is on no 3D view or on a panel that lies over it."""
     x, y = event.mouse_x, event.mouse_y
@@ -233,6 +241,8 @@ def register() -> None:
 
 
 def unregister() -> None:
+    if bone_overlay.picking_now:  # Blender drops a modal operator whose class goes, without a word to it
+        _restore_windows()
     bone_overlay.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
