@@ -71,7 +71,7 @@ class AVATARFORGE_OT_set_style(_OnAvatar):
 
     @classmethod
     def description(cls, _context: Context, properties) -> str:
-        items = cls.bl_rna.properties["style"].enum_items
+        items = properties.bl_rna.properties["style"].enum_items
         return f"{items[properties.style].description}. What another style had is kept and comes back with it"
 
     def act(self, _context: Context, avatar: scene.Avatar) -> None:

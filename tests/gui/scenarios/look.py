@@ -5,7 +5,10 @@ import math
 
 import bpy
 import numpy as np
-from window import PICTURE, choose, finish, front, open_panel, press, rest, settings, sidebar
+from window import PICTURE, choose, find, finish, front, open_panel, press, rest, settings, sidebar
+
+
+GAZE, SPRINGS = 162, 188  # pixels from the styles' buttons down to the headers of closed panels
 
 
 def avatar():
@@ -108,6 +111,8 @@ def drive(g):
         yield from rest(g)
     yield from front(g)
     add_pony_tail()
+    yield 1.0
+    yield from front(g)
     yield from open_panel(g, "avatar_forge.set_style")
     yield 0.5
     yield g.shot("panel")
@@ -136,7 +141,9 @@ def drive(g):
         g.fail("there is no outline")
 
     # Gaze
-    yield from open_panel(g, "avatar_forge.follow_gaze")
+    x, y = yield from find(g, "avatar_forge.set_style", having="MTOON", across=0.15)
+    g.click_at(x, y + GAZE)
+    yield 1.0
     look().yaw, look().pitch = 40.0, 15.0
     bpy.ops.ed.undo_push(message="Gaze")
     yield 0.6
@@ -156,7 +163,10 @@ def drive(g):
         g.fail("the target has stayed")
 
     # Spring bones
-    yield from open_panel(g, "avatar_forge.add_chain")
+    g.click_at(x, y + GAZE)
+    yield 1.0
+    g.click_at(x, y + SPRINGS)
+    yield 1.0
     yield from press(g, "avatar_forge.find_chains", across=0.92)
     yield 0.6
     if [(chain.kind, chain.name) for chain in look().chains] != [("hair", "hair_1")]:
