@@ -76,7 +76,6 @@ def drive(g):
     if kinds()[:2] != ["island", "stray"]:
         g.fail(f"found are {kinds()}")
     before = view()
-    yield from press(g, "avatar_forge.next_weights_place", across=0.9)
     yield from press(g, "avatar_forge.show_weights_place", having="index=1")
     yield from rest(g)
     yield g.shot("stray")
