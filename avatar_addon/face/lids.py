@@ -51,7 +51,7 @@ def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int, texture: np.ndar
     lids = []
     colours = [_colours(skin, eye, face.spacing, texture) for eye in face.eyes]
     if texture is not None and colours[0][2] == colours[1][2]:  # both eyes' lashes are as the darker ones: a face is no patchwork
-        darkest = min((lash_uv for _, lash_uv, _ in colours), key=lambda uv: _looked_up(texture, uv.reshape(-1, 2)).mean())
+        darkest = min((lash_uv for _, lash_uv, _ in colours), key=lambda uv: _brightness(texture, uv[0, 0, None])[0])
         colours = [(skin_uv, darkest, material) for skin_uv, _, material in colours]
     for eye, (skin_uv, lash_uv, material) in zip(face.eyes, colours, strict=True):
         for side in LASHES:
@@ -100,7 +100,7 @@ def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -
     count = len(cheek)
     if texture is not None:
         tried = np.concatenate([_texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
-        uv[count:] = tried[int(_looked_up(texture, tried).mean(1).argmin())]
+        uv[count:] = tried[int(_brightness(texture, tried).argmin())]
     return uv[:count].reshape(COLUMNS, ROWS + 1, 2), uv[count:].reshape(COLUMNS, 2, 2), int(np.bincount(material).argmax())
 
 
@@ -123,6 +123,13 @@ def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     height, width = texture.shape[:2]
     column, row = np.floor(uv.astype(np.float64) % 1 * [width, height]).astype(np.int64).T
     return texture[height - 1 - np.minimum(row, height - 1), np.minimum(column, width - 1), :3].astype(np.float64)
+
+
+def _brightness(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """(N,) how bright the texture is at UVs and a pixel around them: at the edge of a dark spot its neighbours shine through."""
+    pixel = 1 / np.array(texture.shape[1::-1])
+    around = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * pixel
+    return np.mean([_looked_up(texture, uv + step).mean(1) for step in around], axis=0)
 
 
 def _texture_at(skin: Skin, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
