@@ -16,6 +16,11 @@ def count() -> int:
     return _count
 
 
+def sizes() -> tuple[int, ...]:
+    """How many datablocks of each kind there are."""
+    return tuple(len(getattr(bpy.data, prop.identifier)) for prop in bpy.data.bl_rna.properties if prop.type == "COLLECTION")
+
+
 def drawn() -> int:
     """Grows whenever a 3D viewport is drawn: whatever changes what it shows makes Blender draw it again."""
     return _drawn

@@ -147,6 +147,7 @@ class Pump:
         began = time.perf_counter()
         with _in_window():
             before = changes.count() if mutates else 0
+            sizes = changes.sizes() if _looks(request) else ()
             envelope = _safely(act)
             if envelope is None and waiting:
                 self._waiting.append(waiting)
@@ -155,7 +156,8 @@ class Pump:
                 self._waiting.append(_Waiting(request, envelope))
                 return
             self.server.reply(request, registry.encode(envelope))
-            if mutates and not bpy.app.background and changes.count() != before:
+            changed = mutates and changes.count() != before and not (sizes and sizes == changes.sizes())
+            if changed and not bpy.app.background:
                 with contextlib.suppress(RuntimeError):
                     bpy.ops.ed.undo_push(message=f"MCP: {request.name}")
         self.last = request.name
@@ -175,6 +177,13 @@ def _safely(act: Callable[[], dict | Later | None]) -> dict | Later | None:
 def _mutates(request: Request) -> bool:
     known = registry.COMMANDS.get(request.name)
     return known is not None and known.mutates
+
+
+def _looks(request: Request) -> bool:
+    """A server's own observation: it turns things over to look at them, and puts them back."""
+    params = request.message.get("params")
+    code = params.get("code") if request.name == "execute_code" and isinstance(params, dict) else None
+    return isinstance(code, str) and python_code.is_observation(code)
 
 
 def _tool_in_use() -> str | None:

@@ -235,7 +235,7 @@ def test_any_parameter_may_be_null_or_nonsense(serve, part):
         for values in itertools.chain([None], (3, -1.5, "x", [], ["a"], {}, True)):
             reply = peer.ask(name, **dict.fromkeys(names, values))
             assert reply["status"] in {"success", "error"} and "did not work" not in reply.get("message", ""), (name, values, reply)
-    for broken in ({}, {"type": 3}, {"type": "ping", "params": []}, {"params": {}}):
+    for broken in ({}, {"type": 3}, {"type": "execute_code", "params": []}, {"params": {}}):
         assert peer.send(json.dumps(broken).encode())["status"] == "error"
     assert peer.send(b'{"type": "ping"}') == peer.send(b'{"type": "ping", "params": null}')
 

@@ -10,6 +10,12 @@ import bpy
 from window import MODULE, open_panel, press, rest, sidebar
 
 PORT = 9876
+# As mcp-for-blender's `look` does it.
+LOOK = """
+image = bpy.data.images.new("look", 8, 8)
+bpy.data.images.remove(image)
+print(f"__MCP_RESULT__{len(bpy.data.objects)}")
+"""
 SECOND_PORT = 9877
 
 
@@ -83,8 +89,9 @@ def drive(g):
     yield from expect(g, client.ask("execute_code", code="bpy.ops.mesh.primitive_cone_add(location=(3, 0, 0))"), "success")
     yield lambda: "Cone" in bpy.data.objects
     yield from expect(g, client.ask("execute_code", code="print(len(bpy.data.objects))"), "success", "4")
+    yield from expect(g, client.ask("execute_code", code=LOOK), "success", "__MCP_RESULT__4")
     g.move(500, 400)
-    g.key("ctrl+z")  # one step: the mere look has left none
+    g.key("ctrl+z")  # one step: the mere looks have left none
     yield lambda: "Cone" not in bpy.data.objects
     yield from wait_for_the_mouse(g, client)
     yield from expect(g, client.ask("execute_code", code="import sys\nsys.exit('enough')"), "error", "SystemExit")
