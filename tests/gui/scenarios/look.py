@@ -7,7 +7,6 @@ import bpy
 import numpy as np
 from window import PICTURE, choose, find, finish, front, open_panel, press, rest, settings, sidebar
 
-
 GAZE, SPRINGS = 162, 188  # pixels from the styles' buttons down to the headers of closed panels
 
 
@@ -150,7 +149,7 @@ def drive(g):
     yield g.shot("gaze")
     if not key("lookLeft") > 0.3:
         g.fail(f"the eyes have not moved: {key('lookLeft')}")
-    yield from press(g, "avatar_forge.rest_gaze", across=0.92)
+    yield from press(g, "avatar_forge.rest_gaze", across=0.83)
     if key("lookLeft") or look().yaw:
         g.fail("the eyes have not come back")
     yield from press(g, "avatar_forge.follow_gaze", across=0.3)
@@ -158,7 +157,7 @@ def drive(g):
     target.location.x += 0.8
     yield lambda: key("lookLeft") > 0.4  # the VRM Add-on's timer
     yield g.shot("following")
-    yield from press(g, "avatar_forge.rest_gaze", across=0.92)
+    yield from press(g, "avatar_forge.rest_gaze", across=0.83)
     if key("lookLeft") or any(obj.name.startswith("Gaze") for obj in bpy.data.objects):
         g.fail("the target has stayed")
 
@@ -167,7 +166,7 @@ def drive(g):
     yield 1.0
     g.click_at(x, y + SPRINGS)
     yield 1.0
-    yield from press(g, "avatar_forge.find_chains", across=0.92)
+    yield from press(g, "avatar_forge.find_chains", across=0.83)
     yield 0.6
     if [(chain.kind, chain.name) for chain in look().chains] != [("hair", "hair_1")]:
         g.fail(f"found {[(chain.kind, chain.name) for chain in look().chains]}")
