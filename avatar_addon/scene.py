@@ -130,7 +130,9 @@ def remove(avatar: Avatar) -> None:
         bpy.data.objects.remove(obj)
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
     for items in (materials, images - {None}):
-        bpy.data.batch_remove([item for item in items if not item.users])
+        while unused := [item for item in items if not item.users]:  # a material that waits aside is used by the one that is worn
+            items = [item for item in items if item.users]
+            bpy.data.batch_remove(unused)
 
 
 def empties(armature: bpy.types.Object | None) -> list[bpy.types.Object]:
