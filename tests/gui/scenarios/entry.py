@@ -73,6 +73,26 @@ def drive(g):
     yield 1.0
     if avatar() is None:
         g.fail("redo has not brought the model back")
+
+    # The same with the file browser; before the VRM Add-on is on, whose timer does not bear that a script loads a file
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+    yield from open_panel(g, "avatar_forge.bring_in")
+    yield from press(g, "avatar_forge.bring_in")
+    yield 1.5
+    area = next(area for _window, area in g.areas() if area.type == "FILE_BROWSER")
+    area.spaces.active.params.directory = str(MODEL.parent).encode()
+    yield 0.8
+    area.spaces.active.params.filename = MODEL.name
+    yield 0.5
+    yield g.shot("file-browser")
+    yield from press(g, "file.execute", kind="EXECUTE", area_type="FILE_BROWSER", across=0.85, top=5)
+    yield lambda: state().title == "Bring In as Avatar"
+    yield from finish(g, 60)
+    if avatar() is None:
+        g.fail("the chosen file is no avatar")
+
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield 0.5
     yield from sidebar(g)
@@ -141,22 +161,3 @@ def drive(g):
     yield 1.0
     if len(bpy.context.object.data.vrm_addon_extension.vrm1.meta.references):
         g.fail("undo has not taken the reference back")
-
-    # The same with the file browser, and a model that is rigged already
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
-    yield from open_panel(g, "avatar_forge.bring_in")
-    yield from press(g, "avatar_forge.bring_in")
-    yield 1.5
-    area = next(area for _window, area in g.areas() if area.type == "FILE_BROWSER")
-    area.spaces.active.params.directory = str(MODEL.parent).encode()
-    yield 0.8
-    area.spaces.active.params.filename = MODEL.name
-    yield 0.5
-    yield g.shot("file-browser")
-    yield from press(g, "file.execute", kind="EXECUTE", area_type="FILE_BROWSER", across=0.85, top=5)
-    yield lambda: state().title == "Bring In as Avatar"
-    yield from finish(g, 60)
-    if avatar() is None:
-        g.fail("the chosen file is no avatar")
