@@ -38,6 +38,7 @@ lint: env-backend
 	$(BACKEND) -m ruff format --check .
 	$(BACKEND) -m mypy
 	$(BACKEND) tools/check_layers.py
+	$(BACKEND) tools/ui_strings.py
 
 verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does UniRig compute here what it should?
 	$(BACKEND) -m backend.unirig.verify $(DIR)

@@ -9,6 +9,7 @@ import bpy
 
 from . import model_store, properties
 from .sentences import progress, sentence
+from .translation import tr
 
 OPERATIONS = ("Download Model", "Remove Model", "Use a Local Folder", "Stop Using This Folder", "Look Again")  # titles of tasks
 ENGINES = {"trellis": "generators", "unirig": "riggers"}  # model -> kind of the engine of its name
@@ -31,7 +32,7 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict[str, Any]) -> None:
     name, task = entry["name"], context.window_manager.avatar_forge
     box.label(text=entry["label"], icon="CHECKMARK" if entry["installed"] else "RADIOBUT_OFF")
-    box.label(text=f"{entry['size'] / 1e9:.1f} GB, licence {entry['licence']}", icon="BLANK1")
+    box.label(text=tr(f"{entry['size'] / 1e9:.1f} GB, licence {entry['licence']}"), icon="BLANK1")
     state, icon = state_of(entry)
     sentence(box, context, state, icon)
     if task.running and model_store.busy() == name:

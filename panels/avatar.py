@@ -8,6 +8,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import scene, step_states
 from ..avatar_addon.sentences import sentence
+from ..avatar_addon.translation import tr
 from .picture import SidebarPanel
 
 ICONS = {step_states.DONE: "CHECKMARK", step_states.OUTDATED: "FILE_REFRESH", step_states.NEXT: "PLAY", step_states.TO_DO: "RADIOBUT_OFF"}
@@ -39,7 +40,7 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
         since = dict.fromkeys(entry.since for entry in states.values() if entry.since)
         if since:
             outdated = [step_states.STEPS[step] for step, entry in states.items() if entry.since]
-            text = f"Made before {', '.join(since)}: {', '.join(outdated)}. Do it again."
+            text = f"Made before {', '.join(map(tr, since))}: {', '.join(map(tr, outdated))}. Do it again."
             sentence(layout, context, text, "INFO")
 
 

@@ -7,6 +7,7 @@ import bpy
 from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import scene
+from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm import licences
 from ..avatar_addon.vrm.addon import extension, is_available
 from .picture import SidebarPanel
@@ -93,7 +94,7 @@ def _draw_list(layout: UILayout, values, which: str, text: str) -> None:
         edit.which, edit.index = which, index
     row = column.row(align=True)
     row.alignment = "RIGHT"
-    edit = row.operator("avatar_forge.edit_meta_list", text=f"Add {text}", icon="ADD", emboss=False)
+    edit = row.operator("avatar_forge.edit_meta_list", text=tr(f"Add {text}"), icon="ADD", emboss=False)
     edit.which, edit.index = which, -1
 
 

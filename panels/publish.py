@@ -8,6 +8,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import publish, scene
 from ..avatar_addon.sentences import progress, sentence
+from ..avatar_addon.translation import tr
 from ..operators.publish import MENDS, TASKS
 from .picture import SidebarPanel
 
@@ -53,7 +54,7 @@ class AVATARFORGE_PT_publish(SidebarPanel, Panel):
         target = publish.Target.from_preferences()
         row = layout.row(align=True)
         row.scale_y = 1.3
-        row.operator("avatar_forge.promote", icon="EXPORT", text=f"Promote to '{target.bucket}'" if target.bucket else "Promote")
+        row.operator("avatar_forge.promote", icon="EXPORT", text=tr(f"Promote to '{target.bucket}'" if target.bucket else "Promote"))
         row.operator("avatar_forge.set_up_publishing", text="", icon="PREFERENCES")
         if record.promoted_key:
             row = layout.row(align=True)
@@ -98,8 +99,8 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
         sentence(layout, context, "Not checked yet.", "INFO")
         return
     counts = {status: sum(check.status == status for check in checks) for status in WORDS}
-    text = ", ".join(f"{count} {WORDS[status]}" for status, count in counts.items() if count)
-    layout.label(text=text, icon=ICONS[next(status for status, count in counts.items() if count)])
+    text = ", ".join(f"{count} {tr(WORDS[status])}" for status, count in counts.items() if count)
+    layout.label(text=text, icon=ICONS[next(status for status, count in counts.items() if count)], translate=False)
     if record.card_outdated:
         sentence(layout, context, "The avatar has changed since; check it again.", "INFO")
     column = layout.column(align=True)
@@ -108,11 +109,11 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
         chosen = index == record.shown_check
         row = column.row(align=True)
         row.alert = check.status == "FAIL" and not chosen  # red and pressed would be neither
-        text = f"{check.title}: {check.figure}"
-        row.operator("avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen).index = index
+        text = f"{tr(check.title)}: {tr(check.figure)}"
+        row.operator("avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen, translate=False).index = index
         if chosen:
             box = column.box()
-            sentence(box, context, f"{check.meaning[:1].upper()}{check.meaning[1:]}. {check.fix}")
+            sentence(box, context, f"{tr(check.meaning[:1].upper() + check.meaning[1:] + '.')} {tr(check.fix)}")
             if check.name in ON_WEIGHTS:
                 box.operator("avatar_forge.find_places")
             if check.step in MENDS:

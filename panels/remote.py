@@ -83,6 +83,8 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     for job in jobs[:MOST_SHOWN]:
         column.label(text=tr(job["title"]), icon="SORTTIME", translate=False)
         column.progress(factor=job["fraction"], text=tr(job.get("message", "")))
+    if jobs:
+        column.operator("avatar_forge.cancel", icon="CANCEL")
     if running.server.refused:
         sentence(layout.box(), context, f"Last refused: {running.server.refused}", "CANCEL")
     if python_code.recovery:

@@ -29,6 +29,9 @@ SILENT = (
 )
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
+# Words that are filled into a text, or stand beside a button.
+FRAGMENTS = {"done", "next", "outdated", "failed", "to look at", "passed", "are not downloaded", "are not complete", "it", "them"}
+CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {"text", "name", "description", "title", "heading", "placeholder", "message"}  # keyword arguments that a user reads
 SINGLE = re.compile(r"[A-Z][a-z]+")  # a word that may be an identifier as well
 PHRASE = re.compile(r"[A-Z{'][^\n]* [^\n]*")
@@ -72,7 +75,9 @@ def texts_in(path: Path) -> Iterator[str]:
         text = text_of(node) if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in silent else None
         if not text or not re.search("[a-z]{2}", text) or re.fullmatch(r"(\{\}|\W)*", text):
             continue
-        if id(node) in spoken or PHRASE.fullmatch(text) or (_has_words(path) and SINGLE.fullmatch(text)):
+        if path.stem.startswith("checks_") and CLAUSE.fullmatch(text):
+            yield f"{text[0].upper()}{text[1:]}."
+        elif id(node) in spoken or PHRASE.fullmatch(text) or (_has_words(path) and SINGLE.fullmatch(text)):
             yield text
 
 
@@ -93,7 +98,7 @@ def told_in(path: Path) -> Iterator[str]:
 
 
 def all_texts() -> set[str]:
-    texts: set[str] = set()
+    texts = set(FRAGMENTS)
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
@@ -106,8 +111,14 @@ def problems(table: dict[str, str], texts: set[str]) -> list[str]:
     return (
         [f"not translated: {text}" for text in sorted(texts) if not table.get(text)]
         + [f"no longer there: {text}" for text in sorted(table.keys() - texts)]
-        + [f"other gaps: {text}" for text, other in table.items() if other and text.count("{}") != len(re.findall(r"\{\d?\}", other))]
+        + [f"other gaps: {text}" for text, other in table.items() if other and not _gaps_fit(text, other)]
     )
+
+
+def _gaps_fit(text: str, other: str) -> bool:
+    """{} as often; with numbers a value may be left out, such as the s of a plural."""
+    count, numbers = text.count("{}"), [int(number) for number in re.findall(r"\{(\d)\}", other)]
+    return max(numbers) < count and "{}" not in other if numbers else other.count("{}") == count
 
 
 def main() -> int:
