@@ -15,6 +15,7 @@ from .errors import AvatarError
 from .face.build import build_face
 from .face.style import Reshape, Style, Viseme
 from .scene import Avatar
+from .translation import OURS
 from .vrm import setup
 
 _kept: tuple[tuple, Reshape] | None = None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's
@@ -34,7 +35,13 @@ class AvatarForgeViseme(PropertyGroup):
         name="Width", description="How much wider the mouth becomes, in mouth widths", min=-0.6, max=0.6, step=1, update=_changed
     )
     corners: FloatProperty(
-        name="Corners", description="How far the corners of the mouth rise, in mouth widths", min=-0.4, max=0.4, step=1, update=_changed
+        name="Corners",
+        translation_context=OURS,
+        description="How far the corners of the mouth rise, in mouth widths",
+        min=-0.4,
+        max=0.4,
+        step=1,
+        update=_changed,
     )
 
     def as_style(self) -> Viseme:

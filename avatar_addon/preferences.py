@@ -12,6 +12,7 @@ from .backend_env import PROFILES, State, detect_profile
 from .errors import AvatarError
 from .remote import settings as remote_settings
 from .sentences import progress, sentence
+from .translation import OURS
 
 # What belongs together below Publishing: title -> property -> what an empty field shows.
 PUBLISHING = {
@@ -74,7 +75,7 @@ class AvatarForgePreferences(AddonPreferences):
         name="Credentials Profile",
         description="Of ~/.aws/credentials; empty: what the environment says. Keys are never kept in Blender",
     )
-    region: StringProperty(name="Region", description="Empty: as the profile says")
+    region: StringProperty(name="Region", translation_context=OURS, description="Empty: as the profile says")
     lan_url: StringProperty(
         name="LAN Address", description="Of a promoted model inside the house, with {bucket} and {key}: http://nas.local/{bucket}/{key}"
     )

@@ -12,6 +12,7 @@ from bpy.types import Context, Event
 from ..avatar_addon import engine_options, scene, workflow
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.tasks import Stage, Steps
+from ..avatar_addon.translation import OURS
 from .make_avatar import vrm_path
 from .task_operator import TaskOperator
 
@@ -69,6 +70,7 @@ class AVATARFORGE_OT_pose(OnAvatar):
 class AVATARFORGE_OT_face(OnAvatar):
     bl_idname = "avatar_forge.face"
     bl_label = "Face"
+    bl_translation_context = OURS
     bl_description = "Cuts the mouth at its marker and makes visemes, blinks, emotions and gaze; made again after markers were moved"
 
     def steps(self, context: Context):

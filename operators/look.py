@@ -13,6 +13,7 @@ from ..avatar_addon import look_settings, scene, spring_preview
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.existing_shapes import meshes
 from ..avatar_addon.humanoid.motions import MOTIONS
+from ..avatar_addon.translation import OURS
 from ..avatar_addon.vrm import gaze, look, spring_bones
 from ..avatar_addon.vrm.spring_figures import KINDS
 
@@ -119,6 +120,7 @@ class AVATARFORGE_OT_follow_gaze(_OnAvatar):
 class AVATARFORGE_OT_rest_gaze(_OnAvatar):
     bl_idname = "avatar_forge.rest_gaze"
     bl_label = "Look Ahead"
+    bl_translation_context = OURS
     bl_description = "Ends the try: the eyes look straight ahead again and the target is removed"
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
@@ -153,6 +155,7 @@ def _active_bone(context: Context, armature: bpy.types.Object) -> str:
 class AVATARFORGE_OT_add_chain(_OnAvatar):
     bl_idname = "avatar_forge.add_chain"
     bl_label = "Add"
+    bl_translation_context = OURS
     bl_description = "Lets the selected bone and those behind it swing"
 
     @classmethod

@@ -21,6 +21,7 @@ from mathutils import Vector
 from ..avatar_addon import markers as face_markers
 from ..avatar_addon import picture_markers, scene
 from ..avatar_addon.picture_plane import JOINTS, LABELS, LINES, side_of
+from ..avatar_addon.translation import OURS
 from .make_avatar import FromPicture, picture_path, placed_markers
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
@@ -59,6 +60,7 @@ class _OnMarkers(Operator):
 class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
     bl_idname = "avatar_forge.accept_picture_markers"
     bl_label = "Accept"
+    bl_translation_context = OURS
     bl_description = "The next avatar of this picture is made with the markers as they are now (Enter)"
 
     def execute(self, context: Context) -> set[str]:

@@ -14,7 +14,7 @@ from bpy.types import Context, OperatorProperties
 
 from ..avatar_addon import pose_live, scene, workflow
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.translation import tr
+from ..avatar_addon.translation import OURS, tr
 
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
@@ -110,6 +110,7 @@ class AVATARFORGE_OT_show_motion(_OnPose):
 class AVATARFORGE_OT_pose_back(_OnPose):
     bl_idname = "avatar_forge.pose_back"
     bl_label = "Back"
+    bl_translation_context = OURS
     bl_description = "Takes away what is shown; pose, action and frame range are as they were before (Esc)"
 
     @classmethod

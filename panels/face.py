@@ -9,6 +9,7 @@ from bpy.types import Context, Panel
 from ..avatar_addon import face_live, markers, scene, speak
 from ..avatar_addon.face.names import recognise
 from ..avatar_addon.sentences import sentence
+from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
 from .picture import SidebarPanel
 
@@ -76,7 +77,7 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
         grid = layout.column(align=True)
         row = grid.row(align=True)
         for text in ("", "Strength", "Width", "Corners"):
-            row.label(text=text)
+            row.label(text=tr(text), translate=False)
         for name in VISEMES:
             viseme = getattr(record.visemes, name)
             row = grid.row(align=True)

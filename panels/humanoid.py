@@ -69,7 +69,7 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
                 assigned, worst = shown.groups[group]
                 header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
                 icon = LOOK.get(worst, "ERROR") if assigned or worst else ICONS["optional"]
-                header.label(text=tr(f"{tr(group)}  {assigned} of {len(names)}"), icon=icon, translate=False)
+                header.label(text=f"{tr(group)}  {assigned}/{len(names)}", icon=icon, translate=False)
                 if body:
                     _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
 
