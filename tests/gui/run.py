@@ -34,6 +34,7 @@ SCENARIOS = (
     "look",
     "weights",
     "publish",
+    "japanese",
     "cancel",
     "steps",
     "mistakes",

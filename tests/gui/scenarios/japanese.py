@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar in Japanese: Blender is switched over, an avatar is made, the panels are looked at one after the other, and an error is read."""
+
+import bpy
+from window import PICTURE, SHARED, choose, finish, front, open_panel, press, rest, settings, sidebar, state, until_idle
+
+PANELS = {
+    "steps": "avatar_forge.generate",
+    "bones": "avatar_forge.find_bones",
+    "pose": "avatar_forge.preview_t_pose",
+    "weights": "avatar_forge.find_places",
+    "face": "avatar_forge.show_face_markers",
+    "publish": "avatar_forge.check",
+}
+
+
+def drive(g):
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    view = bpy.context.preferences.view
+    view.language = "ja_JP"
+    view.use_translate_interface = view.use_translate_tooltips = True
+    yield 0.5
+    if bpy.app.translations.pgettext_iface("Make Avatar") == "Make Avatar":
+        g.fail("the extension's texts stay English")
+    yield from sidebar(g)
+    yield from choose(str(SHARED / "files/letter.png"))
+    yield from press(g, "avatar_forge.make_avatar")
+    yield from until_idle(g, 60)
+    if not state().error:
+        g.fail("a letter became an avatar")
+    yield from rest(g)
+    yield g.shot("error")
+    yield from choose(PICTURE)
+    settings().export = False
+    yield from press(g, "avatar_forge.make_avatar")
+    yield from finish(g, 120)
+    yield from front(g)
+    yield g.shot("made")
+    for name, operator in PANELS.items():
+        yield from open_panel(g, operator)
+        if name == "publish":
+            yield from press(g, operator)
+            yield from finish(g, 60)
+        yield from rest(g)
+        yield g.shot(name)
