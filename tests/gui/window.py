@@ -92,12 +92,18 @@ def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, to
     for y in range(near[1] - 30 if near else first, near[1] + depth if depth else first + region.height - top, STEP):
         g.xdo("mousemove", x, y)
         yield patience
-        command = _under_mouse(area, region)
-        if command.startswith(f"bpy.ops.{operator}(") and having in command:
-            g.xdo("mousemove", x, y + 4)
-            yield 0.1
+        if not _is_under_mouse(area, region, operator, having):
+            continue
+        g.xdo("mousemove", x, y + 4)
+        yield 2 * patience
+        if _is_under_mouse(area, region, operator, having):  # else Blender still believed the mouse on the button where it was before
             return x, y + 4
     return None
+
+
+def _is_under_mouse(area, region, operator, having):
+    command = _under_mouse(area, region)
+    return command.startswith(f"bpy.ops.{operator}(") and having in command
 
 
 def open_panel(g, operator, **where):
