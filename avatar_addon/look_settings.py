@@ -114,6 +114,12 @@ def _own_changed(settings: PropertyGroup, context) -> None:
     apply_outline(avatar, material, avatar.record.look)
 
 
+def _colour(description: str, default: tuple[float, float, float], update):
+    return FloatVectorProperty(
+        name="Colour", description=description, size=3, subtype="COLOR", default=default, min=0.0, max=1.0, update=update
+    )
+
+
 SHADOW = FloatProperty(
     name="Shadow",
     description="How dark MToon's shade is: 0 shows the texture as it was drawn",
@@ -123,16 +129,7 @@ SHADOW = FloatProperty(
     subtype="FACTOR",
     update=_shadow_changed,
 )
-SHADE = FloatVectorProperty(
-    name="Colour",
-    description="What the texture is multiplied by in the shade",
-    size=3,
-    subtype="COLOR",
-    default=SHADOW_COLOUR,
-    min=0.0,
-    max=1.0,
-    update=_shadow_changed,
-)
+SHADE = _colour(description="What the texture is multiplied by in the shade", default=SHADOW_COLOUR, update=_shadow_changed)
 SOFTNESS = FloatProperty(
     name="Softness",
     description="Of the shade's edge: 0 is drawn with a line, 1 runs around the whole body",
@@ -154,16 +151,7 @@ OUTLINE_WIDTH = FloatProperty(
     unit="LENGTH",
     update=_outline_changed,
 )
-OUTLINE_INK = FloatVectorProperty(
-    name="Colour",
-    description="Of the outline, whatever the light",
-    size=3,
-    subtype="COLOR",
-    default=OUTLINE_COLOUR,
-    min=0.0,
-    max=1.0,
-    update=_outline_changed,
-)
+OUTLINE_INK = _colour(description="Of the outline, whatever the light", default=OUTLINE_COLOUR, update=_outline_changed)
 
 
 class AvatarForgeMaterialLook(PropertyGroup):

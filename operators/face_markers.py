@@ -4,46 +4,29 @@
 from __future__ import annotations
 
 import bpy
-from bpy.types import Context, Operator
+from bpy.types import Context
 
 from ..avatar_addon import markers, scene
+from .on_avatar import OnRiggedAvatar
 
 
-class _OnRiggedAvatar(Operator):
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or avatar.armature is None:
-            cls.poll_message_set("Select a rigged avatar first")
-        else:
-            return True
-        return False
-
-
-class AVATARFORGE_OT_show_face_markers(_OnRiggedAvatar):
+class AVATARFORGE_OT_show_face_markers(OnRiggedAvatar):
     bl_idname = "avatar_forge.show_face_markers"
     bl_label = "Edit Markers"
     bl_description = "Shows eyes and mouth as ellipses, brows and jaw as crosses: move and scale what is wrong, then press Apply Markers"
 
-    def execute(self, context: Context) -> set[str]:
-        markers.show(scene.need_avatar(context), context)
-        return {"FINISHED"}
+    def act(self, context: Context, avatar: scene.Avatar) -> None:
+        markers.show(avatar, context)
 
 
-class AVATARFORGE_OT_apply_face_markers(_OnRiggedAvatar):
+class AVATARFORGE_OT_apply_face_markers(OnRiggedAvatar):
     bl_idname = "avatar_forge.apply_face_markers"
     bl_label = "Apply Markers"
     bl_description = "Takes over where the markers are now and makes the face again"
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        if not super().poll(context):
-            return False
-        if not markers.shown(scene.find_avatar(context)):
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not markers.shown(avatar):
             cls.poll_message_set("Press Edit Markers first")
             return False
         return True

@@ -4,26 +4,14 @@
 from __future__ import annotations
 
 import bpy
-from bpy.types import Context, Operator
+from bpy.types import Context
 
 from ..avatar_addon import existing_shapes, face_live, scene
 from ..avatar_addon.speech import VISEMES
+from .on_avatar import OnRiggedAvatar
 
 
-class _OnFace(Operator):
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or avatar.armature is None:
-            cls.poll_message_set("Select a rigged avatar first")
-        else:
-            return cls.ready(context, avatar)
-        return False
-
+class _OnShapeKeys(OnRiggedAvatar):
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
         if not avatar.mesh.data.shape_keys:
@@ -32,23 +20,21 @@ class _OnFace(Operator):
         return True
 
 
-class AVATARFORGE_OT_rest_face(_OnFace):
+class AVATARFORGE_OT_rest_face(_OnShapeKeys):
     bl_idname = "avatar_forge.rest_face"
     bl_label = "Neutral Face"
     bl_description = "Sets every expression to 0"
 
-    def execute(self, context: Context) -> set[str]:
-        face_live.show_alone(scene.need_avatar(context).mesh)
-        return {"FINISHED"}
+    def act(self, _context: Context, avatar: scene.Avatar) -> None:
+        face_live.show_alone(avatar.mesh)
 
 
-class AVATARFORGE_OT_reset_visemes(_OnFace):
+class AVATARFORGE_OT_reset_visemes(_OnShapeKeys):
     bl_idname = "avatar_forge.reset_visemes"
     bl_label = "As Usual"
     bl_description = "Strength, width and corners of every viseme as they are without your settings"
 
-    def execute(self, context: Context) -> set[str]:
-        avatar = scene.need_avatar(context)
+    def act(self, _context: Context, avatar: scene.Avatar) -> None:
         for name in VISEMES:
             viseme = getattr(avatar.record.visemes, name)
             if viseme.as_style() != face_live.Viseme():
@@ -56,10 +42,9 @@ class AVATARFORGE_OT_reset_visemes(_OnFace):
                     viseme.property_unset(setting)
                 face_live.preview(avatar.mesh, name)
         face_live.show_alone(avatar.mesh)
-        return {"FINISHED"}
 
 
-class AVATARFORGE_OT_bind_shape_keys(_OnFace):
+class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
     bl_idname = "avatar_forge.bind_shape_keys"
     bl_label = "Bind Existing Shape Keys"
     bl_description = "Recognises shape keys by their names (VRM, VRoid, VRChat, ARKit, MMD) and binds them to the VRM expressions"

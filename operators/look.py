@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Operator
@@ -16,46 +14,21 @@ from ..avatar_addon.humanoid.motions import MOTIONS
 from ..avatar_addon.translation import OURS
 from ..avatar_addon.vrm import gaze, look, spring_bones
 from ..avatar_addon.vrm.spring_figures import KINDS
+from .on_avatar import OnRiggedAvatar
 
 
-class _OnAvatar(Operator):
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+class _OnLook(OnRiggedAvatar):
+    outdates_card = True
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or avatar.armature is None:
-            cls.poll_message_set("Select a rigged avatar first")
-        elif not scene.has_vrm(avatar):
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if not scene.has_vrm(avatar):
             cls.poll_message_set("The avatar has no humanoid bones yet; assign them first")
-        else:
-            return cls.ready(context, avatar)
-        return False
-
-    @classmethod
-    def ready(cls, _context: Context, _avatar: scene.Avatar) -> bool:
+            return False
         return True
 
-    def execute(self, context: Context) -> set[str]:
-        avatar = scene.need_avatar(context)
-        try:
-            said = self.act(context, avatar)
-        except AvatarError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if said:
-            self.report({"INFO"}, said)
-        avatar.record.card_outdated = True
-        return {"FINISHED"}
 
-    def act(self, context: Context, avatar: scene.Avatar) -> str | None:
-        """What the button does; a sentence for the status bar, or None. Raises AvatarError."""
-        raise NotImplementedError
-
-
-class AVATARFORGE_OT_set_style(_OnAvatar):
+class AVATARFORGE_OT_set_style(_OnLook):
     bl_idname = "avatar_forge.set_style"
     bl_label = "Style"
     bl_description = "How the materials are lit; what another style had is kept and comes back with it"
@@ -97,7 +70,7 @@ class AVATARFORGE_OT_show_materials(Operator):
         return {"FINISHED"}
 
 
-class AVATARFORGE_OT_follow_gaze(_OnAvatar):
+class AVATARFORGE_OT_follow_gaze(_OnLook):
     bl_idname = "avatar_forge.follow_gaze"
     bl_label = "Follow a Target"
     bl_description = "Puts a target before the face that the eyes follow while you move it"
@@ -117,7 +90,7 @@ class AVATARFORGE_OT_follow_gaze(_OnAvatar):
             scene.select(context, target)
 
 
-class AVATARFORGE_OT_rest_gaze(_OnAvatar):
+class AVATARFORGE_OT_rest_gaze(_OnLook):
     bl_idname = "avatar_forge.rest_gaze"
     bl_label = "Look Ahead"
     bl_translation_context = OURS
@@ -131,7 +104,7 @@ class AVATARFORGE_OT_rest_gaze(_OnAvatar):
             scene.select(context, avatar.armature)
 
 
-class AVATARFORGE_OT_find_chains(_OnAvatar):
+class AVATARFORGE_OT_find_chains(_OnLook):
     bl_idname = "avatar_forge.find_chains"
     bl_label = "Find"
     bl_description = "Looks for hair, skirt, tail and the like among the bones that are no humanoid's, and lets them swing"
@@ -152,7 +125,7 @@ def _active_bone(context: Context, armature: bpy.types.Object) -> str:
     return bones.active.name if bones.active else ""
 
 
-class AVATARFORGE_OT_add_chain(_OnAvatar):
+class AVATARFORGE_OT_add_chain(_OnLook):
     bl_idname = "avatar_forge.add_chain"
     bl_label = "Add"
     bl_translation_context = OURS
@@ -160,6 +133,8 @@ class AVATARFORGE_OT_add_chain(_OnAvatar):
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
+            return False
         if avatar.armature.mode == "EDIT":
             cls.poll_message_set("Leave Edit Mode first")
         elif not _active_bone(context, avatar.armature):
@@ -178,9 +153,11 @@ class AVATARFORGE_OT_add_chain(_OnAvatar):
             bpy.ops.object.mode_set(mode="POSE")
 
 
-class _OnChain(_OnAvatar):
+class _OnChain(_OnLook):
     @classmethod
-    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
+            return False
         if not 0 <= avatar.record.look.active_chain < len(avatar.record.look.chains):
             cls.poll_message_set("Choose a chain in the list first")
             return False
@@ -216,13 +193,15 @@ class AVATARFORGE_OT_chain_kind(_OnChain):
         spring_bones.change_kind(avatar, root, self.kind)
 
 
-class AVATARFORGE_OT_show_colliders(_OnAvatar):
+class AVATARFORGE_OT_show_colliders(_OnLook):
     bl_idname = "avatar_forge.show_colliders"
     bl_label = "Colliders"
     bl_description = "Shows or hides the spheres that hair and skirt must not pass through; move and scale them as you like"
 
     @classmethod
-    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
+            return False
         if not spring_bones.colliders(avatar.armature):
             cls.poll_message_set("The avatar has no colliders; add a chain first")
             return False
@@ -235,7 +214,7 @@ class AVATARFORGE_OT_show_colliders(_OnAvatar):
             obj.hide_set(shown)
 
 
-class AVATARFORGE_OT_play_springs(_OnAvatar):
+class AVATARFORGE_OT_play_springs(_OnLook):
     bl_idname = "avatar_forge.play_springs"
     bl_label = "Play"
     bl_description = "Moves the avatar, so that what hangs on it swings"
@@ -243,7 +222,9 @@ class AVATARFORGE_OT_play_springs(_OnAvatar):
     motion: EnumProperty(name="Motion", items=[(name, name, "") for name in MOTIONS], default=spring_preview.MOTION)
 
     @classmethod
-    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
+            return False
         if not any(chain.on for chain in avatar.record.look.chains):
             cls.poll_message_set("No chain swings; add one or switch one on first")
             return False
@@ -254,13 +235,15 @@ class AVATARFORGE_OT_play_springs(_OnAvatar):
         spring_preview.start_playback(context)
 
 
-class AVATARFORGE_OT_stop_springs(_OnAvatar):
+class AVATARFORGE_OT_stop_springs(_OnLook):
     bl_idname = "avatar_forge.stop_springs"
     bl_label = "Stop"
     bl_description = "Ends the motion; the pose is as it was before"
 
     @classmethod
-    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
+            return False
         if not spring_preview.is_playing(avatar.armature):
             cls.poll_message_set("Nothing is played")
             return False

@@ -13,44 +13,22 @@ from bpy.props import StringProperty
 from bpy.types import Context, OperatorProperties
 
 from ..avatar_addon import pose_live, scene, workflow
-from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.translation import OURS, tr
+from .on_avatar import OnRiggedAvatar
 
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
-class _OnPose(bpy.types.Operator):
-    bl_options = {"REGISTER", "UNDO"}
-
+class _OnPose(OnRiggedAvatar):
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or avatar.armature is None:
-            cls.poll_message_set("Select a rigged avatar first")
-        elif context.mode not in ("OBJECT", "POSE"):
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if context.mode not in ("OBJECT", "POSE"):
             cls.poll_message_set("Leave the edit mode first")
         elif not scene.has_vrm(avatar):
             cls.poll_message_set("Assign the humanoid bones first")
         else:
-            return cls.ready(avatar)
+            return True
         return False
-
-    @classmethod
-    def ready(cls, _avatar: scene.Avatar) -> bool:
-        return True
-
-    def execute(self, context: Context) -> set[str]:
-        try:
-            self.act(context, scene.need_avatar(context))
-        except AvatarError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-    def act(self, context: Context, avatar: scene.Avatar) -> None:
-        raise NotImplementedError
 
 
 class AVATARFORGE_OT_preview_t_pose(_OnPose):
@@ -66,16 +44,15 @@ class AVATARFORGE_OT_pose_to_rest(_OnPose):
     bl_idname = "avatar_forge.pose_to_rest"
     bl_label = "Apply as Rest Pose"
     bl_description = "Makes the pose that is shown the rest pose: meshes, normals, shape keys and face markers come along"
+    outdates_card = True
 
-    def act(self, context: Context, avatar: scene.Avatar) -> None:
+    def act(self, context: Context, avatar: scene.Avatar) -> str:
         posing = context.mode == "POSE"
         notes = workflow.pose_to_rest(avatar)
-        avatar.record.card_outdated = True
-        if notes:
-            self.report({"INFO"}, " ".join(notes))
         if posing:
             context.view_layer.objects.active = avatar.armature
             bpy.ops.object.mode_set(mode="POSE")
+        return " ".join(notes)
 
 
 class AVATARFORGE_OT_show_pose(_OnPose):
@@ -114,7 +91,9 @@ class AVATARFORGE_OT_pose_back(_OnPose):
     bl_description = "Takes away what is shown; pose, action and frame range are as they were before (Esc)"
 
     @classmethod
-    def ready(cls, avatar: scene.Avatar) -> bool:
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
+            return False
         if not pose_live.shown(avatar.armature):
             cls.poll_message_set("No preview, test pose or animation is shown")
             return False

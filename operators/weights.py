@@ -13,51 +13,38 @@ from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.vrm.addon import is_available, need_addon
 from ..avatar_addon.weights import find, live, mend, overlay
 from .avatar_steps import OnAvatar
+from .on_avatar import OnRiggedAvatar
 
 
-class _OnWeights(Operator):
-    bl_options = {"REGISTER", "UNDO"}
-
+class _OnWeights(OnRiggedAvatar):
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or avatar.armature is None:
-            cls.poll_message_set("Select a rigged avatar first")
-        elif avatar.mesh.mode == "EDIT":
+    def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
+        if avatar.mesh.mode == "EDIT":
             cls.poll_message_set("Leave the edit mode first")
         elif not avatar.mesh.vertex_groups:
             cls.poll_message_set("The avatar has no vertex groups; rig it first")
         else:
-            return cls.ready(avatar)
+            return True
         return False
 
-    @classmethod
-    def ready(cls, _avatar: scene.Avatar) -> bool:
-        return True
+    def act(self, context: Context, avatar: scene.Avatar) -> str | None:
+        if not is_available():
+            need_addon()  # it knows the humanoid bones
+        return self.on_weights(context, avatar)
 
-    def execute(self, context: Context) -> set[str]:
-        try:
-            if not is_available():
-                need_addon()  # it knows the humanoid bones
-            return self.act(context, scene.need_avatar(context))
-        except AvatarError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-
-    def act(self, context: Context, avatar: scene.Avatar) -> set[str]:
+    def on_weights(self, context: Context, avatar: scene.Avatar) -> str | None:
+        """As `act`."""
         raise NotImplementedError
 
-    def tell(self, avatar: scene.Avatar, changed: int) -> set[str]:
-        """What came of it, and how many places are left."""
-        left = len(avatar.record.weights.places)
-        if not changed:
-            self.report({"WARNING"}, "No weight has changed; look whether its vertex groups are locked")
-            return {"FINISHED"}
-        places = f"{left} problem places are left" if left > 1 else "One problem place is left" if left else "No problem place is left"
-        self.report({"INFO"}, f"{changed} vertices have new weights. {places}")
-        return {"FINISHED"}
+
+def _tell(operator: Operator, avatar: scene.Avatar, changed: int) -> None:
+    """What came of it, and how many places are left."""
+    left = len(avatar.record.weights.places)
+    if not changed:
+        operator.report({"WARNING"}, "No weight has changed; look whether its vertex groups are locked")
+        return
+    places = f"{left} problem places are left" if left > 1 else "One problem place is left" if left else "No problem place is left"
+    operator.report({"INFO"}, f"{changed} vertices have new weights. {places}")
 
 
 class AVATARFORGE_OT_find_places(_OnWeights):
@@ -67,11 +54,10 @@ class AVATARFORGE_OT_find_places(_OnWeights):
         "Looks for skin that follows no bone, the wrong one or several limbs, that tears or opens, in the poses of the report card"
     )
 
-    def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
+    def on_weights(self, _context: Context, avatar: scene.Avatar) -> str:
         count = live.find_places(avatar)
         found = f"{count} problem places were found" if count > 1 else "One problem place was found"
-        self.report({"INFO"}, f"{found}; the Weights panel shows them" if count else "No problem places found")
-        return {"FINISHED"}
+        return f"{found}; the Weights panel shows them" if count else "No problem places found"
 
 
 def _current(cls: type[Operator], avatar: scene.Avatar) -> bool:
@@ -95,10 +81,10 @@ def _shown(cls: type[Operator], avatar: scene.Avatar) -> bool:
 
 class _Looking(_OnWeights):
     @classmethod
-    def ready(cls, avatar: scene.Avatar) -> bool:
-        return _current(cls, avatar)
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        return super().ready(context, avatar) and _current(cls, avatar)
 
-    def show(self, context: Context, avatar: scene.Avatar, index: int) -> set[str]:
+    def show(self, context: Context, avatar: scene.Avatar, index: int) -> None:
         weights = avatar.record.weights
         weights.shown = index
         if weights.place:
@@ -106,7 +92,6 @@ class _Looking(_OnWeights):
             avatar.mesh.data.vertex_normals.foreach_get("vector", normals)
             rows = live.vertices_of(weights.place.vertices)
             viewport.show_points(context, live.points_of(avatar, weights.place), normals.reshape(-1, 3)[rows].mean(0))
-        return {"FINISHED"}
 
 
 class AVATARFORGE_OT_show_weights_place(_Looking):
@@ -116,11 +101,11 @@ class AVATARFORGE_OT_show_weights_place(_Looking):
 
     index: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
 
-    def act(self, context: Context, avatar: scene.Avatar) -> set[str]:
+    def on_weights(self, context: Context, avatar: scene.Avatar) -> None:
         weights = avatar.record.weights
         if not 0 <= self.index < len(weights.places):
             raise AvatarError("There is no such place any more; find the problem places again.", "place")
-        return self.show(context, avatar, -1 if weights.shown == self.index else self.index)
+        self.show(context, avatar, -1 if weights.shown == self.index else self.index)
 
 
 class AVATARFORGE_OT_next_weights_place(_Looking):
@@ -130,10 +115,10 @@ class AVATARFORGE_OT_next_weights_place(_Looking):
 
     step: IntProperty(default=1, options={"HIDDEN", "SKIP_SAVE"})
 
-    def act(self, context: Context, avatar: scene.Avatar) -> set[str]:
+    def on_weights(self, context: Context, avatar: scene.Avatar) -> None:
         weights = avatar.record.weights
         start = weights.shown if weights.place or self.step > 0 else 0
-        return self.show(context, avatar, (start + self.step) % len(weights.places))
+        self.show(context, avatar, (start + self.step) % len(weights.places))
 
 
 class AVATARFORGE_OT_reweight_limb(OnAvatar):
@@ -161,23 +146,23 @@ class AVATARFORGE_OT_reweight_limb(OnAvatar):
         place = weights.place if live.is_current(avatar) else None
         vertices = live.vertices_of(place.vertices) if place and place.limb == weights.limb else np.zeros(0, np.int64)
         changed = yield from live.reweight(avatar, weights.limb, vertices)
-        _OnWeights.tell(self, avatar, changed)
+        _tell(self, avatar, changed)
 
 
 class _Mending(_OnWeights):
     fix = ""
 
-    def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
+    def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
         skin, weights = live.read_skin(avatar), avatar.record.weights
         vertices = live.vertices_of(weights.place.vertices) if weights.place and live.is_current(avatar) else np.zeros(0, np.int64)
         change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", mend.ROUNDS))
-        return self.tell(avatar, live.apply(avatar, skin, change))
+        _tell(self, avatar, live.apply(avatar, skin, change))
 
 
 class _MendingPlace(_Mending):
     @classmethod
-    def ready(cls, avatar: scene.Avatar) -> bool:
-        return _shown(cls, avatar)
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        return super().ready(context, avatar) and _shown(cls, avatar)
 
 
 class AVATARFORGE_OT_bind_island(_MendingPlace):
@@ -187,8 +172,8 @@ class AVATARFORGE_OT_bind_island(_MendingPlace):
     fix = find.BIND
 
     @classmethod
-    def ready(cls, avatar: scene.Avatar) -> bool:
-        if not super().ready(avatar):
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
             return False
         weights = avatar.record.weights
         if not weights.place.loose:
@@ -217,8 +202,8 @@ class AVATARFORGE_OT_fill_weights(_MendingPlace):
     fix = find.FILL
 
     @classmethod
-    def ready(cls, avatar: scene.Avatar) -> bool:
-        if not super().ready(avatar):
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not super().ready(context, avatar):
             return False
         if avatar.record.weights.place.kind != "unweighted":
             cls.poll_message_set("This place has weights, or nothing around it that has")
@@ -246,16 +231,16 @@ class AVATARFORGE_OT_mend_safe_places(_OnWeights):
     bl_description = "Normalises, closes cracks and fills skin without weights from around: what needs no judgement"
 
     @classmethod
-    def ready(cls, avatar: scene.Avatar) -> bool:
-        if not _current(cls, avatar):
+    def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
+        if not (super().ready(context, avatar) and _current(cls, avatar)):
             return False
         if not any(place.fix in find.SAFE for place in avatar.record.weights.places):
             cls.poll_message_set("None of these places can be mended without looking at it")
             return False
         return True
 
-    def act(self, _context: Context, avatar: scene.Avatar) -> set[str]:
-        return self.tell(avatar, live.mend_safe(avatar))
+    def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
+        _tell(self, avatar, live.mend_safe(avatar))
 
 
 CLASSES = (

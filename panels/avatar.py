@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout
 from ..avatar_addon import scene, step_states
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
-from .picture import SidebarPanel
+from .sidebar import SidebarPanel
 
 ICONS = {step_states.DONE: "CHECKMARK", step_states.OUTDATED: "FILE_REFRESH", step_states.NEXT: "PLAY", step_states.TO_DO: "RADIOBUT_OFF"}
 BUTTONS = {

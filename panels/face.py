@@ -11,20 +11,14 @@ from ..avatar_addon.face.names import recognise
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
-from .picture import SidebarPanel
+from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}
 
 
-class AVATARFORGE_PT_face(SidebarPanel, Panel):
+class AVATARFORGE_PT_face(RiggedAvatarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_face"
     bl_label = "Face"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.armature is not None
 
     def draw_header(self, context: Context) -> None:
         record = scene.find_avatar(context).record

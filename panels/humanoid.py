@@ -11,7 +11,7 @@ from ..avatar_addon.humanoid.assignment import GROUP_OF, GROUPS, BoneState, Find
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm.addon import is_available
-from .picture import SidebarPanel
+from .sidebar import SidebarPanel
 
 ICONS = {
     "assigned": "CHECKMARK",

@@ -9,21 +9,13 @@ from bpy.types import Context, Panel, UILayout, UIList
 from ..avatar_addon import look_settings, scene, spring_preview
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.vrm import gaze, look, spring_bones
-from .picture import SidebarPanel
+from .sidebar import RiggedAvatarPanel
 
 
-def _avatar(context: Context) -> scene.Avatar | None:
-    """The avatar, where the VRM Add-on knows it."""
-    avatar = scene.find_avatar(context)
-    return avatar if avatar and avatar.armature and scene.has_vrm(avatar) else None
-
-
-class _Look(SidebarPanel):
-    bl_options = {"DEFAULT_CLOSED"}
-
+class _Look(RiggedAvatarPanel):
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        return _avatar(context) is not None
+    def applies(cls, avatar: scene.Avatar) -> bool:
+        return scene.has_vrm(avatar)
 
 
 class AVATARFORGE_PT_look(_Look, Panel):
@@ -31,7 +23,7 @@ class AVATARFORGE_PT_look(_Look, Panel):
     bl_label = "Look"
 
     def draw(self, context: Context) -> None:
-        layout, avatar = self.layout, _avatar(context)
+        layout, avatar = self.layout, scene.find_avatar(context)
         style = look_settings.style(avatar)
         _draw_styles(layout, style)
         layout.operator("avatar_forge.show_materials", text="Show in the Viewport", icon="SHADING_TEXTURE", depress=_is_shown(context))
@@ -73,7 +65,7 @@ class AVATARFORGE_PT_materials(_OfLook, Panel):
     bl_label = "Materials"
 
     def draw(self, context: Context) -> None:
-        layout, avatar = self.layout, _avatar(context)
+        layout, avatar = self.layout, scene.find_avatar(context)
         for material in look_settings.materials(avatar):
             own = material.avatar_forge_look
             style = look.style_of(material)
@@ -94,7 +86,7 @@ class AVATARFORGE_PT_gaze(_OfLook, Panel):
     bl_label = "Gaze"
 
     def draw(self, context: Context) -> None:
-        layout, avatar = self.layout, _avatar(context)
+        layout, avatar = self.layout, scene.find_avatar(context)
         settings, by_bones = avatar.record.look, gaze.kind(avatar.armature) == gaze.BONE
         layout.row().prop(settings, "gaze", expand=True)
         if by_bones and not gaze.eye_bones(avatar.armature):
@@ -136,7 +128,7 @@ class AVATARFORGE_PT_springs(_OfLook, Panel):
     bl_label = "Spring Bones"
 
     def draw(self, context: Context) -> None:
-        layout, avatar = self.layout, _avatar(context)
+        layout, avatar = self.layout, scene.find_avatar(context)
         settings = avatar.record.look
         if not len(settings.chains):
             sentence(layout, context, "Hair, skirt, tail and ears swing where they have bones.", "INFO")

@@ -10,7 +10,7 @@ from ..avatar_addon import scene
 from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm import licences
 from ..avatar_addon.vrm.addon import extension, is_available
-from .picture import SidebarPanel
+from .sidebar import RiggedAvatarPanel
 
 PERMISSIONS = {
     "avatar_permission": "Who May Use It",
@@ -31,15 +31,13 @@ PERMISSIONS_IN_VRM0 = {
 }
 
 
-class AVATARFORGE_PT_meta(SidebarPanel, Panel):
+class AVATARFORGE_PT_meta(RiggedAvatarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_meta"
     bl_label = "Author and Licence"
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.armature is not None and is_available()
+    def applies(cls, _avatar: scene.Avatar) -> bool:
+        return is_available()
 
     def draw(self, context: Context) -> None:
         layout = self.layout

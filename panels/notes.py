@@ -8,7 +8,7 @@ from bpy.types import Context, Panel
 
 from ..avatar_addon import scene
 from ..avatar_addon.sentences import sentence
-from .picture import SidebarPanel
+from .sidebar import SidebarPanel
 
 
 class AVATARFORGE_PT_notes(SidebarPanel, Panel):

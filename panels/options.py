@@ -8,7 +8,8 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import properties
 from ..avatar_addon.engine_options import DRAWN, SAMPLING
-from .picture import KINDS, SidebarPanel
+from .picture import KINDS
+from .sidebar import SidebarPanel
 
 
 class AVATARFORGE_PT_options(SidebarPanel, Panel):

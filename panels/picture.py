@@ -11,19 +11,12 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import model_store, properties, session
 from ..avatar_addon.sentences import progress, sentence
-from ..avatar_addon.translation import OURS
 from .picture_markers import draw_picture_markers
+from .sidebar import SidebarPanel
 
 KINDS = {"generators": "engine", "riggers": "rigger"}  # kind of engine -> the setting that chooses one
 
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
-
-
-class SidebarPanel:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Avatar"
-    bl_translation_context = OURS
 
 
 class AVATARFORGE_PT_make(SidebarPanel, Panel):

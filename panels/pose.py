@@ -11,21 +11,15 @@ from ..avatar_addon.humanoid.assignment import label
 from ..avatar_addon.humanoid.motions import MOTIONS
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
-from .picture import SidebarPanel
+from .sidebar import RiggedAvatarPanel
 
 WORST = 4  # bones that are listed
 TOLERANCE = 2.0  # degrees, as scene.is_t_pose
 
 
-class AVATARFORGE_PT_pose(SidebarPanel, Panel):
+class AVATARFORGE_PT_pose(RiggedAvatarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_pose"
     bl_label = "Pose"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.armature is not None
 
     def draw(self, context: Context) -> None:
         layout, avatar = self.layout, scene.find_avatar(context)

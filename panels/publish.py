@@ -10,7 +10,7 @@ from ..avatar_addon import publish, scene
 from ..avatar_addon.sentences import progress, sentence
 from ..avatar_addon.translation import tr
 from ..operators.publish import MENDS, TASKS
-from .picture import SidebarPanel
+from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
 WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
@@ -18,15 +18,9 @@ ON_WEIGHTS = ("leaks", "strays", "follow", "head_turns", "stretch", "seams", "we
 SIGNS = {"+": "ADD", "-": "REMOVE"}
 
 
-class AVATARFORGE_PT_publish(SidebarPanel, Panel):
+class AVATARFORGE_PT_publish(RiggedAvatarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_publish"
     bl_label = "Publish"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.armature is not None
 
     def draw_header(self, context: Context) -> None:
         if _failed(scene.find_avatar(context).record):  # the panel is closed until it is wanted

@@ -13,7 +13,7 @@ from ..avatar_addon.remote import pump, python_code
 from ..avatar_addon.remote.work import TABLE
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
-from .picture import SidebarPanel
+from .sidebar import SidebarPanel
 
 MOST_SHOWN = 5  # clients and jobs
 

@@ -11,7 +11,7 @@ from ..avatar_addon.sentences import progress, sentence
 from ..avatar_addon.translation import tr
 from ..avatar_addon.weights import find, live
 from ..operators.weights import AVATARFORGE_OT_reweight_limb
-from .picture import SidebarPanel
+from .sidebar import RiggedAvatarPanel
 
 ICONS = {"WARN": "ERROR", "FAIL": "CANCEL"}
 MEANING = {
@@ -28,15 +28,9 @@ MEANING = {
 COUNTED = ("influences", "sum")  # their sentences have the number of vertices in them
 
 
-class AVATARFORGE_PT_weights(SidebarPanel, Panel):
+class AVATARFORGE_PT_weights(RiggedAvatarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_weights"
     bl_label = "Weights"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.armature is not None
 
     def draw_header(self, context: Context) -> None:
         avatar = scene.find_avatar(context)

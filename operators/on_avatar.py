@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operators share that change a rigged avatar at once: when they may be pressed, and how they say what went wrong."""
+
+from __future__ import annotations
+
+from bpy.types import Context, Operator
+
+from ..avatar_addon import scene
+from ..avatar_addon.errors import AvatarError
+
+
+class OnRiggedAvatar(Operator):
+    """Subclasses give `act`, and `ready` where they need more than a skeleton. What runs for a while is a TaskOperator instead."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    outdates_card = False  # whether the report card has to be made again afterwards
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        if context.window_manager.avatar_forge.running:
+            cls.poll_message_set("A task is running; wait for it or cancel it first")
+        elif avatar is None or avatar.armature is None:
+            cls.poll_message_set("Select a rigged avatar first")
+        else:
+            return cls.ready(context, avatar)
+        return False
+
+    @classmethod
+    def ready(cls, _context: Context, _avatar: scene.Avatar) -> bool:
+        """As `poll`, for the subclass; the avatar has an armature."""
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            avatar = scene.need_avatar(context)
+            said = self.act(context, avatar)
+        except AvatarError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if said:
+            self.report({"INFO"}, said)
+        if self.outdates_card:
+            avatar.record.card_outdated = True
+        return {"FINISHED"}
+
+    def act(self, context: Context, avatar: scene.Avatar) -> str | None:
+        """What the button does; a sentence for the status bar, or None. Raises AvatarError."""
+        raise NotImplementedError
