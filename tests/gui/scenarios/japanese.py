@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar in Japanese: Blender is switched over, an avatar is made, the panels are looked at one after the other, and an error is read."""
+"""The sidebar in Japanese: an error is read, an avatar made, and the panels are looked at one after the other."""
 
 import bpy
 from window import PICTURE, SHARED, choose, finish, front, open_panel, press, rest, settings, sidebar, state, until_idle
