@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,16 @@ class DepthMap:
         top = grid[row, column] * (1 - x) + grid[row, column + 1] * x
         return top * (1 - y) + (grid[row + 1, column] * (1 - x) + grid[row + 1, column + 1] * x) * y
 
+    def nearest(self, uv: np.ndarray) -> np.ndarray:
+        """(N,) the least depth of the four cells around each place, which misses no ridge that a cell has seen."""
+        column, row = np.clip(np.floor((uv - self.origin) / self.cell), 0, np.array(self.depth.shape[::-1]) - 2).astype(np.int64).T
+        return np.min([self.depth[row + i, column + j] for i in (0, 1) for j in (0, 1)], axis=0)
+
+    def covered(self, points: np.ndarray, triangles: np.ndarray) -> DepthMap:
+        """This map with a sheet before it. points: (V, 3) as (u, v, d)."""
+        sheet = _nearest(points[triangles], self.origin, self.cell, self.depth.shape)
+        return replace(self, depth=np.minimum(self.depth, sheet))
+
     def is_seen(self, uv: np.ndarray) -> np.ndarray:
         place = np.rint((uv - self.origin) / self.cell).astype(np.int64)
         inside = ((place >= 0) & (place < np.array(self.seen.shape[::-1]))).all(1)
@@ -57,6 +67,11 @@ def front_map(points: np.ndarray, triangles: np.ndarray, face: Face) -> DepthMap
     """What an orthographic camera before the face sees. points: (V, 3) as (u, v, d)."""
     low, high = window(face)
     cell = max(face.width / CELLS_IN_MOUTH, float((high - low).max()) / MOST_CELLS)
+    return depth_map(points, triangles, low, high, cell, SMOOTHING * face.width)
+
+
+def depth_map(points: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray, cell: float, smoothing: float) -> DepthMap:
+    """The front between `low` and `high` (u, v), in cells of that size; smoothing in metres."""
     shape = tuple(np.ceil((high - low) / cell).astype(int)[::-1] + 1)
     corners = points[triangles]
     near = ((corners[:, :, :2].max(1) >= low) & (corners[:, :, :2].min(1) <= high)).all(1)
@@ -67,7 +82,7 @@ def front_map(points: np.ndarray, triangles: np.ndarray, face: Face) -> DepthMap
     leaves = _nearest(corners[area < 0], low, cell, shape, behind=front)
     seen = np.isfinite(front)
     depth = _continued(front)
-    smooth = _blurred(depth, max(1, round(SMOOTHING * face.width / cell)))
+    smooth = _blurred(depth, max(1, round(smoothing / cell)))
     return DepthMap(low, cell, depth, smooth, seen, leaves)
 
 
@@ -86,6 +101,7 @@ def _nearest(corners: np.ndarray, low: np.ndarray, cell: float, shape: tuple[int
     u, v = low[0] + column * cell - a[:, 0], low[1] + row * cell - a[:, 1]
     (bu, bv, bd), (cu, cv, cd) = (b - a).T, (c - a).T
     area = bu * cv - bv * cu
+    area[area == 0] = np.nan  # seen edge-on: nothing is inside
     s, t = (u * cv - v * cu) / area, (v * bu - u * bv) / area
     inside = (s >= -1e-9) & (t >= -1e-9) & (s + t <= 1 + 1e-9)
     depth = a[:, 2] + s * bd + t * cd

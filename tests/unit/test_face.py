@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The face step on heads made by formula: an ellipsoid on a neck, closed, and the same with a shell inside."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -166,6 +167,57 @@ def test_a_blink_covers_the_whole_eye_with_skin_from_below_it_and_a_line_of_lash
     assert ((rest / [0.08, 0.1, 0.12]) ** 2).sum(1).max() < 1  # and behind it at rest
     dark = uvs[(uvs[:, :, 1] > centre[1]).all(1)]
     assert len(dark)
+
+
+def front_at(corners: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of triangles (T, 3, 3) seen from the front: y of the foremost at places (N, 2) of x and z, and which; infinite where none is."""
+    flat = corners[:, :, [0, 2]]
+    near = np.flatnonzero(((flat.min(1) <= places.max(0)) & (flat.max(1) >= places.min(0))).all(1))
+    corners, (a, b, c) = corners[near], flat[near].transpose(1, 0, 2)
+    (bx, bz), (cx, cz) = (b - a).T, (c - a).T
+    x, z = np.moveaxis(places[:, None] - a, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s, t = (x * cz - z * cx) / (bx * cz - bz * cx), (z * bx - x * bz) / (bx * cz - bz * cx)
+        y = corners[:, 0, 1] + s * (corners[:, 1, 1] - corners[:, 0, 1]) + t * (corners[:, 2, 1] - corners[:, 0, 1])
+        y = np.where((s >= 0) & (t >= 0) & (s + t <= 1), y, np.inf)
+    return y.min(1), near[y.argmin(1)]
+
+
+def shut_eyes(data: SkinnedMesh) -> tuple[SkinnedMesh, np.ndarray, np.ndarray]:
+    """The mesh with its face, its triangles' corners with both eyes shut, and which of these are the lids'."""
+    mesh = build_face(data, FACE, "head").mesh
+    shut = mesh.vertices + mesh.shape_keys["blinkLeft"] + mesh.shape_keys["blinkRight"]
+    return mesh, shut[mesh.triangles], np.isin(mesh.triangles, lids(mesh)).any(1)
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_shut_lids_lie_before_a_ridge_within_the_eye(across):
+    """Finer than the lids' quads, and higher than lids usually lie before the skin (1 mm)."""
+    data = head(160, 240)
+    x, _, z = np.abs(np.abs(data.vertices - [0, 0, FACE["leftEye"]["center"][2]]) - [FACE["leftEye"]["center"][0], 0, 0]).T
+    ridge = (z if across else x) < 0.0014
+    data.vertices[ridge & (data.vertices[:, 1] < 0), 1] -= 0.003
+    _, corners, lid = shut_eyes(data)
+    a, b = (x.ravel() for x in np.meshgrid(np.linspace(-1, 1, 41), np.linspace(-1, 1, 41)))
+    for side in (1, -1):
+        centre = np.array([side * 0.033, 1.53])
+        places = centre + (np.column_stack([a, b]) * EYE)[np.hypot(a, b) < 0.97]
+        assert (np.ptp(front_at(corners[~lid], places)[0])) > 0.003
+        ahead = front_at(corners[~lid], places)[0] - front_at(corners[lid], places)[0]
+        assert ahead.min() > 0 and ahead.max() < 0.012  # and does not stand out like a goggle
+
+
+def test_lashes_are_the_foremost_of_shut_eyes_on_a_flat_face_too(built):
+    data, _ = built
+    data = dataclasses.replace(data, vertices=np.maximum(data.vertices, [-np.inf, -0.07, -np.inf]))
+    mesh, corners, _ = shut_eyes(data)
+    at = np.linspace(-0.8, 0.8, 9)
+    height = (1 - (at / 1.18) ** 2) ** 0.45 * EYE[1]
+    for side in (1, -1):
+        for share, dark in ((-0.45, True), (-0.53, True), (-0.2, False), (-0.75, False)):
+            places = np.column_stack([side * 0.033 + at * EYE[0], 1.53 + share * height])
+            v = mesh.corner_uvs[front_at(corners, places)[1]][:, :, 1]
+            assert ((v > 1.53).all(1) == dark).all(), share
 
 
 def test_a_material_of_the_users_own_is_not_taken_for_the_mouth():
