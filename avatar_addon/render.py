@@ -294,7 +294,8 @@ def _studio():
         scene.world = bpy.data.worlds.new("avatar forge studio")
         scene.world.color = BACKGROUND
         scene.world.use_nodes = True
-        scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (*BACKGROUND, 1.0)
+        background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")  # its name is in the user's language
+        background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
         scene.view_settings.view_transform = "Standard"
         scene.camera = bpy.data.objects.new("avatar forge camera", bpy.data.cameras.new("avatar forge camera"))
         scene.collection.objects.link(scene.camera)
