@@ -116,7 +116,8 @@ class AVATARFORGE_OT_find_chains(_OnLook):
         spring_bones.add(avatar, new)
         if not new and not known:
             return "No more chains were found; select a bone and press Add to make one by hand."
-        return f"{len(new) + known} chains were added."
+        count = len(new) + known
+        return f"{count} chains were added." if count > 1 else "One chain was added."
 
 
 def _active_bone(context: Context, armature: bpy.types.Object) -> str:
