@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import functools
-import textwrap
-import unicodedata
+import re
 
 import blf
 import bpy
@@ -13,43 +12,44 @@ import bpy
 from .translation import tr
 
 MARGIN = 70  # pixels at scale 1 that the region's borders, a box and an icon take
+LEAST = 100  # pixels at scale 1 of a line, in a region that is nearly closed
+WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"  # East Asian scripts and their punctuation
 NOT_FIRST = "、。，．」』）］・！？ー"  # a Japanese line does not begin with these
 
 
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
     """A label in the user's language, broken into as many lines as the region's width needs."""
     scale = context.preferences.system.ui_scale
-    letter = _letter_width(scale)
     width = (context.region.width if context.region else 300) - MARGIN * scale
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(_lines(tr(text), max(int(width / letter), 16))):
+    for number, line in enumerate(_lines(tr(text), max(width, LEAST * scale), scale)):
         column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"), translate=False)
 
 
-@functools.lru_cache(4)
-def _letter_width(scale: float) -> float:
-    blf.size(0, 11 * scale)
-    return blf.dimensions(0, "abcdefghijklmnopqrstuvwxyz ")[0] / 27 or 6.0
-
-
 @functools.lru_cache(512)
-def _lines(text: str, width: int) -> list[str]:
-    """width: in Latin letters; a letter of an East Asian script counts twice, and may be followed by a break."""
-    if not any(_wide(letter) for letter in text):
-        return textwrap.wrap(text, width)
-    lines, line, used = [], "", 0
-    for letter in text:
-        size = 1 + _wide(letter)
-        if used + size > width and letter not in NOT_FIRST:
-            lines.append(line)
-            line, used = "", 0
-        line, used = line + letter, used + size
-    return [*lines, line]
+def _lines(text: str, width: float, scale: float) -> list[str]:
+    """width: pixels. A line may end at a space, after each letter of an East Asian script, and within a word that is longer than a line."""
+    lines, line, used = [], "", 0.0
+    for piece in re.findall(rf"[^\s{WIDE}]+|[{WIDE}][{NOT_FIRST}]*|\s+", text):
+        size = _width(piece, scale)
+        for part in piece if size > width else [piece]:
+            size = _width(part, scale)
+            if line and used + size > width and not part.isspace():
+                lines.append(line.rstrip())
+                line, used = "", 0.0
+            line, used = line + part, used + size
+    return [*lines, line.rstrip()]
 
 
-def _wide(letter: str) -> bool:
-    return unicodedata.east_asian_width(letter) in "WF"
+def _width(text: str, scale: float) -> float:
+    return sum(_letter_width(letter, scale) for letter in text)
+
+
+@functools.lru_cache(4096)
+def _letter_width(letter: str, scale: float) -> float:
+    blf.size(0, 11 * scale)
+    return blf.dimensions(0, f"|{letter}|")[0] - blf.dimensions(0, "||")[0] or 6.0 * scale  # a space alone has no dimensions
 
 
 def progress(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, cancel: str = "Cancel (Esc)") -> None:

@@ -12,7 +12,7 @@ from bpy.types import Context, Event
 from ..avatar_addon import engine_options, scene, workflow
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.tasks import Stage, Steps
-from ..avatar_addon.translation import OURS
+from ..avatar_addon.translation import OURS, tr
 from .make_avatar import vrm_path
 from .task_operator import TaskOperator
 
@@ -64,7 +64,7 @@ class AVATARFORGE_OT_pose(OnAvatar):
         notes = workflow.pose(avatar)
         avatar.record.card_outdated = True
         if notes:
-            self.report({"INFO"}, " ".join(notes))
+            self.report({"INFO"}, tr(" ".join(notes)))
 
 
 class AVATARFORGE_OT_face(OnAvatar):
@@ -114,7 +114,7 @@ class AVATARFORGE_OT_export(OnAvatar):
         path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".vrm")) if self.filepath else vrm_path(context, avatar.name)
         yield Stage("export", 0.1, "Writing the VRM file")
         workflow.export(avatar, path, self.version)
-        self.report({"INFO"}, f"Wrote {path}")
+        self.report({"INFO"}, tr(f"Wrote {path}"))
 
 
 CLASSES = (AVATARFORGE_OT_rig, AVATARFORGE_OT_pose, AVATARFORGE_OT_face, AVATARFORGE_OT_set_up_vrm, AVATARFORGE_OT_export)

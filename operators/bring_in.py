@@ -14,6 +14,7 @@ from ..avatar_addon import entry, scene, workflow
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.sentences import sentence
 from ..avatar_addon.tasks import Stage
+from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm import existing
 from .task_operator import TaskOperator
 
@@ -172,12 +173,12 @@ class AVATARFORGE_OT_drop_picture(Operator):
     def execute(self, context: Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in PICTURES or not path.is_file():
-            self.report({"ERROR"}, f"{path.name or 'This'} is no picture that can be read; use {', '.join(PICTURES)}.")
+            self.report({"ERROR"}, tr(f"{path.name or 'This'} is no picture that can be read; use {', '.join(PICTURES)}."))
             return {"CANCELLED"}
         context.scene.avatar_forge.picture = str(path)
         if self.make == "MAKE":
             if not bpy.ops.avatar_forge.make_avatar.poll():  # its reason is on the button in the sidebar
-                self.report({"WARNING"}, "The picture is set; the sidebar says what is missing to make the avatar.")
+                self.report({"WARNING"}, tr("The picture is set; the sidebar says what is missing to make the avatar."))
                 return {"FINISHED"}
             if bpy.app.background:
                 return bpy.ops.avatar_forge.make_avatar()

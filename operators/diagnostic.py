@@ -7,6 +7,7 @@ import bpy
 from bpy.types import Context, Operator
 
 from ..avatar_addon import diagnostic
+from ..avatar_addon.translation import tr
 
 
 class AVATARFORGE_OT_copy_diagnostic(Operator):
@@ -21,7 +22,7 @@ class AVATARFORGE_OT_copy_diagnostic(Operator):
     def execute(self, context: Context) -> set[str]:
         text = diagnostic.text(context)
         context.window_manager.clipboard = text
-        self.report({"INFO"}, f"Copied {len(text.splitlines())} lines; read them before you pass them on.")
+        self.report({"INFO"}, tr(f"Copied {len(text.splitlines())} lines; read them before you pass them on."))
         return {"FINISHED"}
 
 

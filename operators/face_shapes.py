@@ -8,6 +8,7 @@ from bpy.types import Context
 
 from ..avatar_addon import existing_shapes, face_live, scene
 from ..avatar_addon.speech import VISEMES
+from ..avatar_addon.translation import tr
 from .on_avatar import OnRiggedAvatar
 
 
@@ -58,7 +59,7 @@ class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
 
     def execute(self, context: Context) -> set[str]:
         bound, said = existing_shapes.bind(scene.need_avatar(context))
-        self.report({"INFO"} if bound else {"WARNING"}, said)
+        self.report({"INFO"} if bound else {"WARNING"}, tr(said))
         return {"FINISHED"} if bound else {"CANCELLED"}
 
 

@@ -39,7 +39,7 @@ class _OnBones(Operator):
         try:
             return self.act(context, humanoid_bones.find_armature(context))
         except AvatarError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
 
     def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
@@ -56,7 +56,7 @@ class AVATARFORGE_OT_find_bones(_OnBones):
     def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
         match = humanoid_bones.find_bones(context, armature)
         context.window_manager.avatar_forge.bones.overlay |= match.humanoid
-        self.report({"INFO"} if match.humanoid else {"WARNING"}, match.reason)
+        self.report({"INFO"} if match.humanoid else {"WARNING"}, tr(match.reason))
         return {"FINISHED"}
 
 
@@ -201,7 +201,7 @@ class AVATARFORGE_OT_mirror_bones(_OnBones):
         text = f"{changed} bones changed" if changed else "Both sides were the same already"
         if alone:
             text += f"; no counterpart found for {', '.join(label(name) for name in alone[:4])}"
-        self.report({"WARNING"} if alone else {"INFO"}, text)
+        self.report({"WARNING"} if alone else {"INFO"}, tr(text))
         return {"FINISHED"} if changed else {"CANCELLED"}
 
 

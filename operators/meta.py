@@ -11,6 +11,7 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 from bpy.types import Context, Menu, Operator
 
 from ..avatar_addon import scene
+from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm import licences
 from ..avatar_addon.vrm.addon import extension, is_available
 
@@ -86,7 +87,7 @@ class AVATARFORGE_OT_apply_preset(Operator):
 
     def execute(self, _context: Context) -> set[str]:
         if not Path(self.filepath).is_file():
-            self.report({"ERROR"}, "The preset's file is gone; save it again.")
+            self.report({"ERROR"}, tr("The preset's file is gone; save it again."))
             return {"CANCELLED"}
         return bpy.ops.script.execute_preset(filepath=self.filepath, menu_idname=self.menu_idname)
 

@@ -7,6 +7,7 @@ from bpy.types import Context, Operator
 
 from ..avatar_addon import scene
 from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.translation import tr
 
 
 class OnRiggedAvatar(Operator):
@@ -36,10 +37,10 @@ class OnRiggedAvatar(Operator):
             avatar = scene.need_avatar(context)
             said = self.act(context, avatar)
         except AvatarError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
         if said:
-            self.report({"INFO"}, said)
+            self.report({"INFO"}, tr(said))
         if self.outdates_card:
             avatar.record.card_outdated = True
         return {"FINISHED"}

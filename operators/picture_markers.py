@@ -21,7 +21,7 @@ from mathutils import Vector
 from ..avatar_addon import markers as face_markers
 from ..avatar_addon import picture_markers, scene
 from ..avatar_addon.picture_plane import JOINTS, LABELS, LINES, side_of
-from ..avatar_addon.translation import OURS
+from ..avatar_addon.translation import OURS, tr
 from .make_avatar import FromPicture, picture_path, placed_markers
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
@@ -65,7 +65,7 @@ class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
 
     def execute(self, context: Context) -> set[str]:
         picture_markers.accept(context)
-        self.report({"INFO"}, "The markers are used for the next avatar of this picture")
+        self.report({"INFO"}, tr("The markers are used for the next avatar of this picture"))
         return {"FINISHED"}
 
 

@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, IntProperty
 from bpy.types import Context, Operator
 
 from ..avatar_addon import publish, scene, session, viewport
+from ..avatar_addon.translation import tr
 from .avatar_steps import OnAvatar
 
 # The operator that mends what a check of this step has found, and what to write on its button.
@@ -79,7 +80,7 @@ class AVATARFORGE_OT_promote(_Online):
         entry = yield from publish.promote(avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version)
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
-        self.report({"INFO"}, f"Promoted as {entry['key']}; its address is on the clipboard")
+        self.report({"INFO"}, tr(f"Promoted as {entry['key']}; its address is on the clipboard"))
 
 
 class AVATARFORGE_OT_set_up_publishing(Operator):
@@ -120,9 +121,9 @@ class AVATARFORGE_OT_register(OnAvatar):
         context.scene.avatar_forge.diff = "" if self.apply else result["diff"]
         listed = all(file["listed"] for file in result["files"])
         if listed:
-            self.report({"INFO"}, "The model is in every list already")
+            self.report({"INFO"}, tr("The model is in every list already"))
         elif self.apply:
-            self.report({"INFO"}, "Changed " + " and ".join(Path(path).name for path in result["applied"]))
+            self.report({"INFO"}, tr("Changed " + " and ".join(Path(path).name for path in result["applied"])))
 
 
 class AVATARFORGE_OT_copy_address(Operator):

@@ -13,6 +13,7 @@ from bpy.types import Context, Event, Operator
 from ..avatar_addon import session
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote import pump, python_code
+from ..avatar_addon.translation import tr
 
 DIALOG_WIDTH = 640  # pixels
 LINE_LETTERS = 92  # that fit into it
@@ -39,7 +40,7 @@ class AVATARFORGE_OT_start_remote(Operator):
         try:
             pump.start(settings.port, settings.code, settings.token)
         except AvatarError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
         pump.redraw()
         return {"FINISHED"}
@@ -109,7 +110,7 @@ class AVATARFORGE_OT_answer_code(Operator):
     def execute(self, _context: Context) -> set[str]:
         asked = self._asked
         if asked not in python_code.asking:
-            self.report({"WARNING"}, "Too late: the client was told that nobody answered, and the code was not run.")
+            self.report({"WARNING"}, tr("Too late: the client was told that nobody answered, and the code was not run."))
             return {"CANCELLED"}
         if not asked.seen or time.monotonic() - asked.seen < TOO_SOON:
             asked.opened, asked.seen = False, 0.0  # opened again: the press was meant for something else

@@ -11,6 +11,7 @@ from bpy.types import Context, Event, Operator
 
 from ..avatar_addon import scene, speak
 from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.translation import tr
 from .avatar_steps import OnAvatar
 
 NO_VISEMES = "The avatar has no visemes yet; make its face first"
@@ -39,7 +40,7 @@ class AVATARFORGE_OT_speak(Operator):
         try:
             speak.speak_text(context, scene.need_avatar(context), context.scene.avatar_forge.sentence)
         except AvatarError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
         speak.play(context)
         return {"FINISHED"}

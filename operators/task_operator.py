@@ -10,6 +10,7 @@ from ..avatar_addon import session, task_slot
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote.work import TABLE
 from ..avatar_addon.tasks import Steps, Task
+from ..avatar_addon.translation import tr
 
 INTERVAL = 0.05  # seconds between looks at the task
 
@@ -93,7 +94,7 @@ class TaskOperator(Operator):
 
 def _fail(operator: Operator, context: Context, error: AvatarError) -> set[str]:
     context.window_manager.avatar_forge.error = "" if error.code == "cancelled" else str(error)
-    operator.report({"INFO"} if error.code == "cancelled" else {"ERROR"}, str(error))
+    operator.report({"INFO"} if error.code == "cancelled" else {"ERROR"}, tr(str(error)))
     return {"CANCELLED"}
 
 

@@ -12,6 +12,7 @@ from bpy.types import Context, Event, Operator
 from ..avatar_addon import session
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote import settings, vscode
+from ..avatar_addon.translation import tr
 
 EXTENSION = Path(__file__).resolve().parents[1]
 
@@ -36,12 +37,12 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
         try:
             file, changed = vscode.write(Path(bpy.path.abspath(self.directory)), port, EXTENSION, token)
         except AvatarError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
         except OSError as error:
             self.report({"ERROR"}, f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.")
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Wrote {file}" if changed else f"Everything is in {file} already")
+        self.report({"INFO"}, tr(f"Wrote {file}" if changed else f"Everything is in {file} already"))
         return {"FINISHED"}
 
 

@@ -10,6 +10,7 @@ from bpy.types import Context, Operator
 
 from ..avatar_addon import scene, viewport
 from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.translation import tr
 from ..avatar_addon.vrm.addon import is_available, need_addon
 from ..avatar_addon.weights import find, live, mend, overlay
 from .avatar_steps import OnAvatar
@@ -41,10 +42,10 @@ def _tell(operator: Operator, avatar: scene.Avatar, changed: int) -> None:
     """What came of it, and how many places are left."""
     left = len(avatar.record.weights.places)
     if not changed:
-        operator.report({"WARNING"}, "No weight has changed; look whether its vertex groups are locked")
+        operator.report({"WARNING"}, tr("No weight has changed; look whether its vertex groups are locked"))
         return
     places = f"{left} problem places are left" if left > 1 else "One problem place is left" if left else "No problem place is left"
-    operator.report({"INFO"}, f"{changed} vertices have new weights. {places}")
+    operator.report({"INFO"}, tr(f"{changed} vertices have new weights. {places}"))
 
 
 class AVATARFORGE_OT_find_places(_OnWeights):

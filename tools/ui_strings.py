@@ -21,16 +21,25 @@ TABLES = ROOT / "avatar_addon/translations"
 FOLDERS = ("panels", "operators", "avatar_addon", "backend")
 # The console's, and what programs read instead of people.
 SILENT = (
-    "avatar_addon/batch.py",
-    "avatar_addon/batch_run.py",
-    "avatar_addon/remote/",
-    "avatar_addon/face/names.py",
-    "avatar_addon/humanoid/names.py",
+    *(f"avatar_addon/{name}" for name in ("batch.py", "batch_run.py", "remote/", "face/names.py", "humanoid/names.py")),
+    *(f"backend/{name}" for name in ("mcp_server.py", "blender_socket.py", "rerun.py", "commands.py", "record_commands.py")),
 )
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
 # Words that are filled into a text, or stand beside a button.
-FRAGMENTS = {"done", "next", "outdated", "failed", "to look at", "passed", "are not downloaded", "are not complete", "it", "them"}
+FRAGMENTS = {
+    "done",
+    "next",
+    "outdated",
+    "failed",
+    "to look at",
+    "passed",
+    "are not downloaded",
+    "are not complete",
+    "it",
+    "them",
+    "Geometric",
+}
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {"text", "name", "description", "title", "heading", "placeholder", "message"}  # keyword arguments that a user reads
 SINGLE = re.compile(r"[A-Z][a-z]+")  # a word that may be an identifier as well
@@ -91,9 +100,11 @@ def told_in(path: Path) -> Iterator[str]:
             told = [
                 v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant) and k.value in ("message", "hint")
             ]
+        elif isinstance(node, ast.Assign):  # of a name that is raised or returned further down
+            told = [node.value]
         for value in told:
             text = text_of(value)
-            if text and PHRASE.fullmatch(text):
+            if text and PHRASE.fullmatch(text) and (not isinstance(node, ast.Assign) or text.endswith(".")):
                 yield text
 
 

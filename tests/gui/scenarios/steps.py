@@ -2,7 +2,7 @@
 """Each step's button alone, in order, then the face's markers and the export."""
 
 import bpy
-from window import PICTURE, SHARED, find, finish, front, press, rest, settings, sidebar
+from window import PICTURE, SHARED, finish, front, open_panel, press, rest, settings, sidebar
 
 STEPS = ("generate", "rig", "pose", "face", "set_up_vrm")
 
@@ -28,9 +28,7 @@ def drive(g):
     yield from finish(g, 60)
     if not (SHARED / "files/Momo.vrm").exists():
         g.fail("no VRM file was written")
-    x, y = yield from find(g, "avatar_forge.export")
-    g.click_at(x, y + 34)  # opens the panel below
-    yield 0.6
+    yield from open_panel(g, "avatar_forge.show_face_markers", across=0.3)
     yield from press(g, "avatar_forge.show_face_markers", across=0.3)
     g.move(90, 860)
     g.key("KP_Decimal", *["KP_Subtract"] * 7)  # looks at the mouth's marker, then steps back
