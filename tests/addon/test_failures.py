@@ -80,6 +80,7 @@ def test_after_a_death_the_next_run_works(start, addon, tmp_path):
 @pytest.mark.parametrize("stage", BACKEND_STAGES + BLENDER_STAGES)
 def test_cancelled(stage, start, addon, bpy, tmp_path):
     kinds = ("objects", "meshes", "armatures", "materials", "images", "scenes", "cameras", "worlds")
+    addon("session").jobs_folder().mkdir(parents=True, exist_ok=True)  # the first job of all makes it, and it stays
     before, runs = {kind: set(getattr(bpy.data, kind)) for kind in kinds}, files(addon("session").runs_folder())
     task = start()
     poll_to(task, stage)
