@@ -27,7 +27,7 @@ test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blend
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
 
-test-mcp: env-backend env-bpy env-mcp  ## The socket through the real MCP servers, BlenderMCP's and ours, with the official client
+test-mcp: env-backend env-bpy env-mcp env-servers  ## The socket through the real MCP servers, BlenderMCP's and ours, with the official client
 	AVATAR_FORGE_BPY=$(BLENDER) .venv/mcp/bin/python -m pytest tests/mcp
 
 verify-trellis: env-backend  ## make verify-trellis DIR=folder: the self-test of TRELLIS' networks on any folder of golden vectors

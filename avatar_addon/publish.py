@@ -163,8 +163,8 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
         path, report = yield from examine(avatar, folder, version, 0.05)
         failed = [entry.title for entry in report.checks if entry.status == FAIL]
         if failed and not override.strip():
-            what = f"The report card has {len(failed)} failed checks ({', '.join(failed[:3])})"
-            raise AvatarError(f"{what}; mend them or give a reason to promote it all the same.", "report")
+            what = f"The avatar fails {len(failed)} of {len(report.checks)} checks ({', '.join(failed[:3])})"
+            raise AvatarError(f"{what}; mend it or give a reason to promote it all the same.", "report")
         recorded = yield from record(avatar, {"vrm": path}, report, target, (0.2, 0.4))
         job = jobs.Job(
             "promote",

@@ -168,7 +168,8 @@ def preview_expression(
 
 @_tool(_reads("Runs"))
 def list_runs(limit: Annotated[int, Field(ge=1, le=200)] = 20) -> dict[str, Any]:
-    """Avatars that were made before, the newest first: name, time, engine, result of the checks, where the run folder and the VRM lie."""
+    """Avatars that were made before, the newest first: name, time, engine, result of the checks, where the run folder and the VRM lie,
+    and where it was promoted to."""
     return dict(_ask("avatar_runs", limit=limit))
 
 
@@ -334,7 +335,8 @@ def promote_avatar(
     reason: Annotated[str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")] = None,
 ) -> dict[str, Any]:
     """Checks the avatar and uploads it to the bucket in the user's preferences as NAME-v1.vrm, NAME-v2.vrm and so on. This makes it
-    public: only when the user asks for it. Answers at once with a job."""
+    public: only when the user asks for it. Answers at once with a job, whose result has `address`, the public one of the file; null if
+    the user's preferences name none, then tell bucket and key. One with failed checks is refused with their names."""
     return _hint(_ask("avatar_promote", avatar=avatar, name=name, override=reason))
 
 

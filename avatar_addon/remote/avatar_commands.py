@@ -124,10 +124,18 @@ def _run(path: Path) -> dict[str, Any]:
         run |= {"name": receipt.get("name"), "made_at": receipt.get("made_at"), "engine": used.get("engine"), "rigger": used.get("rigger")}
         run["checks"] = (receipt.get("report") or {}).get("counts")
         run["vrm"] = next((str(file) for file in path.parent.glob("*.vrm")), None)
-        run["promoted"] = (path.parent / "promotions.json").exists()
-    except (OSError, ValueError, AttributeError) as problem:
-        run["error"] = f"The receipt cannot be read ({problem})."
+        run["promoted"] = _promotions(path.with_name("promotions.json"))
+    except (OSError, ValueError, AttributeError, TypeError) as problem:
+        run["error"] = f"Its record cannot be read ({problem})."
     return run
+
+
+def _promotions(path: Path) -> list[dict[str, Any]]:
+    """Where a run's model was promoted to, oldest first."""
+    if not path.exists():
+        return []
+    entries = json.loads(path.read_text(encoding="utf-8")).get("promotions", [])
+    return [{name: entry.get(name) for name in ("bucket", "key", "urls", "promoted_at", "override")} for entry in entries]
 
 
 # Jobs

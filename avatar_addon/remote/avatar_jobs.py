@@ -226,7 +226,7 @@ def avatar_export(avatar=None, path=None, vrm_version=None) -> dict[str, Any]:
 @command("avatar_promote")
 def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
     """Checks and uploads the avatar to the bucket of the add-on's preferences as NAME-vN.vrm. override: the reason to promote one with
-    failed checks."""
+    failed checks. The result is the bucket's index entry and `address`, which is null while the preferences have no public address."""
     _need_backend()
     found, target = the_avatar(avatar, rigged=True), publish.Target.from_preferences()
     if not target.bucket:
@@ -238,8 +238,9 @@ def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
     version = bpy.context.scene.avatar_forge.vrm_version
 
     def steps() -> Steps:
-        entry = yield from publish.promote(the_avatar(mesh, rigged=True), model, target, reason, version)
-        return {name: entry.get(name) for name in ("key", "urls", "version", "bucket", "resumed")}
+        promoted = the_avatar(mesh, rigged=True)
+        entry = yield from publish.promote(promoted, model, target, reason, version)
+        return {"avatar": promoted.name, "address": promoted.record.promoted_url or None} | entry
 
     return _started(f"Promote {found.name}", steps())
 
