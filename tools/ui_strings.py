@@ -39,6 +39,9 @@ FRAGMENTS = {
     "it",
     "them",
     "Geometric",
+    "left",
+    "right",
+    "Preview (silhouette inflation, not TRELLIS)",
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {"text", "name", "description", "title", "heading", "placeholder", "message"}  # keyword arguments that a user reads

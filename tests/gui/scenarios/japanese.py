@@ -5,7 +5,6 @@ import bpy
 from window import PICTURE, SHARED, choose, finish, front, open_panel, press, rest, settings, sidebar, state, until_idle
 
 PANELS = {
-    "steps": "avatar_forge.generate",
     "bones": "avatar_forge.find_bones",
     "pose": "avatar_forge.preview_t_pose",
     "weights": "avatar_forge.find_places",
