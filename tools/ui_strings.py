@@ -28,20 +28,23 @@ ENGINES = "backend/"  # reach the user only as a job's progress, warnings and er
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
 # Words that are filled into a text, or stand beside a button.
 FRAGMENTS = {
-    "done",
-    "next",
-    "outdated",
-    "failed",
-    "to look at",
-    "passed",
-    "are not downloaded",
-    "are not complete",
-    "it",
-    "them",
-    "Geometric",
-    "left",
-    "right",
-    "Preview (silhouette inflation, not TRELLIS)",
+    *(
+        "done",
+        "next",
+        "outdated",
+        "failed",
+        "to look at",
+        "passed",
+        "are not downloaded",
+        "are not complete",
+        "it",
+        "them",
+        "left",
+        "right",
+    ),
+    *("left arm", "right arm", "left leg", "right leg", "head", "torso", "Left arm", "Right arm", "Left leg", "Right leg", "Torso"),
+    *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
+    *("Geometric", "Preview (silhouette inflation, not TRELLIS)"),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {"text", "name", "description", "title", "heading", "placeholder", "message"}  # keyword arguments that a user reads
