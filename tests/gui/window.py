@@ -55,6 +55,20 @@ def sidebar(g):
     yield 0.4
 
 
+def fresh(g):
+    """An empty file with the sidebar's tab open."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield 0.5
+    yield from sidebar(g)
+
+
+def undo(g):
+    """Ctrl+Z with the mouse over the viewport."""
+    g.move(500, 500)
+    g.key("ctrl+z")
+    yield 1.5
+
+
 def run_folders():
     """The folders in which the backend's jobs worked."""
     return set((SHARED / "user").glob(".user/*/avatar_forge/runs/*"))

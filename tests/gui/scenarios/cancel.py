@@ -2,15 +2,13 @@
 """Esc, early, in the middle and late: nothing is left, and the next run works. (The Cancel button: see install.)"""
 
 import bpy
-from window import PICTURE, choose, escape, finish, press, rest, run_folders, sidebar, state, until_idle, what_exists, when
+from window import PICTURE, choose, escape, finish, fresh, press, rest, run_folders, state, until_idle, what_exists, when
 
 STAGES = ("mask", "inflate", "write", "weights", "face", "vrm")
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     yield from press(g, "avatar_forge.generate")  # starts the backend and wakes the VRM Add-on, both of which stay
     yield from finish(g, 60)

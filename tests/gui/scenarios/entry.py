@@ -12,6 +12,7 @@ from window import (
     SHARED,
     choose,
     finish,
+    fresh,
     front,
     open_blend,
     open_panel,
@@ -42,9 +43,7 @@ def drop(g, operator, path):
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     known = run_folders()
     yield from press(g, "avatar_forge.generate")
@@ -53,9 +52,7 @@ def drive(g):
     meshes = sorted((made or SHARED / "user").rglob("mesh.glb"), key=lambda path: path.stat().st_mtime)
     shutil.copy(meshes[-1], MODEL)
 
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from open_panel(g, "avatar_forge.bring_in")
     yield g.shot("bring-in-panel")
     before = what_exists()
@@ -75,9 +72,7 @@ def drive(g):
         g.fail("redo has not brought the model back")
 
     # The same with the file browser; before the VRM Add-on is on, whose timer does not bear that a script loads a file
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from open_panel(g, "avatar_forge.bring_in")
     yield from press(g, "avatar_forge.bring_in")
     yield 1.5
@@ -93,9 +88,7 @@ def drive(g):
     if avatar() is None:
         g.fail("the chosen file is no avatar")
 
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     drop(g, "avatar_forge.bring_in", MODEL)
     yield from finish(g, 60)
 

@@ -11,7 +11,7 @@ import importlib
 import time
 
 import bpy
-from window import MODULE, PICTURE, choose, press, sidebar, state, until_idle
+from window import MODULE, PICTURE, choose, fresh, press, state, until_idle
 
 LIMIT = 1000 / 30  # milliseconds
 
@@ -81,9 +81,7 @@ class Life:
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     g.move(90, 860)
     for redraw in (False, True):
@@ -99,9 +97,7 @@ def drive(g):
         if state().error:
             g.fail(state().error)
 
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     yield from press(g, "avatar_forge.generate")
     yield from until_idle(g, 60)

@@ -5,7 +5,7 @@ import importlib
 
 import bpy
 from bpy_extras.view3d_utils import location_3d_to_region_2d
-from window import MODULE, PICTURE, SCREEN_HEIGHT, choose, finish, front, open_panel, press, rest, sidebar, tooltip
+from window import MODULE, PICTURE, SCREEN_HEIGHT, choose, finish, fresh, front, open_panel, press, rest, tooltip
 
 
 def bones():
@@ -49,9 +49,7 @@ def expect(g, name, kind, bone=None):
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     yield from press(g, "avatar_forge.make_avatar")
     yield from finish(g, 120)

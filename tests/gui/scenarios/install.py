@@ -2,13 +2,11 @@
 """A newcomer's first minutes: the tab in an empty file, the preferences, the installation of the backend, cancelled and taken up again."""
 
 import bpy
-from window import MODULE, PICTURE, Heartbeat, backend, press, settings, sidebar, state, tooltip, until_idle
+from window import MODULE, PICTURE, Heartbeat, backend, fresh, press, settings, state, tooltip, until_idle
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield g.shot("empty-file")
     settings().picture = PICTURE
     yield from tooltip(g, "avatar_forge.make_avatar", "no-backend")

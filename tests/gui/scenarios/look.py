@@ -5,7 +5,7 @@ import math
 
 import bpy
 import numpy as np
-from window import PICTURE, choose, find, finish, front, open_panel, press, rest, settings, sidebar
+from window import PICTURE, choose, find, finish, fresh, front, open_panel, press, rest, settings, sidebar, undo
 
 GAZE, SPRINGS = 162, 188  # pixels from the styles' buttons down to the headers of closed panels
 
@@ -89,20 +89,12 @@ def add_pony_tail():
     bpy.ops.ed.undo_push(message="Pony Tail")
 
 
-def undo(g):
-    g.move(500, 500)
-    g.key("ctrl+z")
-    yield 1.2
-
-
 def drive(g):
     if any(obj.avatar_forge.is_avatar for obj in bpy.context.scene.objects):  # the tool's --blend, to try the panel alone
         bpy.ops.preferences.addon_enable(module="io_scene_vrm")
         yield from sidebar(g)
     else:
-        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-        yield 0.5
-        yield from sidebar(g)
+        yield from fresh(g)
         yield from choose(PICTURE)
         settings().export = False
         yield from press(g, "avatar_forge.make_avatar")

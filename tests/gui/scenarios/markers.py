@@ -2,7 +2,7 @@
 """The picture's markers: checked, a wrong mouth corrected in three actions, mirrored, accepted by key."""
 
 import bpy
-from window import PICTURE, choose, find, finish, press, rest, settings, sidebar
+from window import PICTURE, choose, find, finish, fresh, press, rest, settings
 
 
 def root():
@@ -14,9 +14,7 @@ def marker(name):
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     yield from press(g, "avatar_forge.check_markers")
     yield from finish(g, 60)

@@ -2,13 +2,11 @@
 """What goes wrong is said in one sentence; what cannot be pressed says why."""
 
 import bpy
-from window import SHARED, finish, front, press, settings, sidebar, state, tooltip, until_idle
+from window import SHARED, finish, fresh, front, press, settings, state, tooltip, until_idle
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from tooltip(g, "avatar_forge.make_avatar", "no-picture")
     yield from tooltip(g, "avatar_forge.pose", "no-avatar")
     settings().picture = str(SHARED / "files/letter.png")

@@ -3,7 +3,7 @@
 
 import bpy
 import numpy as np
-from window import PICTURE, choose, finish, front, open_panel, press, rest, settings, sidebar
+from window import PICTURE, choose, finish, fresh, front, open_panel, press, rest, settings, undo
 
 
 def armature():
@@ -29,16 +29,8 @@ def expect(g, met, text):
     g.fail(f"{text}: hand {hand()}, at rest {rest_hand()}, shown {armature().get('avatar_forge_pose_shown')}")
 
 
-def undo(g):
-    g.move(500, 500)
-    g.key("ctrl+z")
-    yield 1.5
-
-
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     settings().export = False
     yield from press(g, "avatar_forge.make_avatar")

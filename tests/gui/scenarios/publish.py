@@ -12,6 +12,7 @@ from window import (
     choose,
     find,
     finish,
+    fresh,
     front,
     open_blend,
     open_panel,
@@ -57,9 +58,7 @@ def drive(g):
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.bucket = preferences.endpoint = ""
 
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     settings().name = "Momo"
     yield from press(g, "avatar_forge.make_avatar")

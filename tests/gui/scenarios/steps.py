@@ -2,15 +2,13 @@
 """Each step's button alone, in order, then the face's markers and the export."""
 
 import bpy
-from window import PICTURE, SHARED, finish, front, open_panel, press, rest, settings, sidebar
+from window import PICTURE, SHARED, finish, fresh, front, open_panel, press, rest, settings
 
 STEPS = ("generate", "rig", "pose", "face", "set_up_vrm")
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     settings().picture = PICTURE
     settings().name = "Momo"
     yield 0.3

@@ -6,7 +6,7 @@ import importlib
 import time
 
 import bpy
-from window import MODULE, SHARED, Heartbeat, front, open_panel, press, rest, sidebar, what_exists
+from window import MODULE, SHARED, Heartbeat, fresh, front, open_panel, press, rest, what_exists
 
 DONE = SHARED / "talk/done"
 PORT = 9888  # the network is the machine's, where somebody may be at work
@@ -16,9 +16,7 @@ SECONDS = 240
 def drive(g):
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.remote.code, preferences.remote.port = "on", PORT
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from open_panel(g, "avatar_forge.start_remote")
     yield from rest(g)
     before = what_exists()

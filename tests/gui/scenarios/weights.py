@@ -6,7 +6,7 @@ import importlib
 import bmesh
 import bpy
 import numpy as np
-from window import MODULE, PICTURE, choose, find, finish, front, open_panel, press, rest, sidebar, tooltip
+from window import MODULE, PICTURE, choose, find, finish, fresh, front, open_panel, press, rest, tooltip
 
 
 def avatar():
@@ -52,9 +52,7 @@ def plant_island():
 
 
 def drive(g):
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    yield 0.5
-    yield from sidebar(g)
+    yield from fresh(g)
     yield from choose(PICTURE)
     yield from press(g, "avatar_forge.make_avatar")
     yield from finish(g, 200)
