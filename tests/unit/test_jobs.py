@@ -273,6 +273,7 @@ def client_script(tmp_path, ending):
         import os, signal, sys, time
         sys.path.insert(0, {str(ROOT)!r})
         from avatar_addon.jobs import Job, Worker
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and so these tests in one, ignore it
         worker = Worker({COMMAND!r}, dict(os.environ))
         job = Job("generate", engine="fake", picture={__file__!r}, out_dir={str(tmp_path / "out")!r}, options={{"do": "sleep"}})
         running = worker.submit(job)
@@ -298,7 +299,11 @@ def test_ctrl_c_in_a_headless_run_cancels_the_job(tmp_path):
         pid = int(client.stdout.readline())
         client.stdout.readline()
         os.killpg(client.pid, signal.SIGINT)
-        assert client.wait(LIMIT) != 0
+        try:
+            assert client.wait(LIMIT) != 0
+        except subprocess.TimeoutExpired:
+            client.kill()  # else leaving the block would wait for it
+            raise
     until_gone(pid)
     assert files(tmp_path / "out") == []
 
