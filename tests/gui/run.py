@@ -42,6 +42,7 @@ SCENARIOS = (
     "vscode",
     "remote",
 )
+SIZES = {"frames": "800x600"}  # without a graphics card, drawing a larger window alone takes longer than a frame may
 BUCKET = "avatars"
 SECONDS = 600  # for one scenario; an installation may have to download
 # What a package index needs; the window's root has neither the host's settings nor its certificates.
@@ -123,8 +124,9 @@ def conversation(folder: Path):
 
 def run(tool: str, scenario: str, addon: Path, out: Path, shared: Path, env: dict[str, str]) -> int:
     command = [tool, "shot", "--addon", str(addon), "--script", str(HERE / "driver.py"), "--out", str(out / scenario)]
-    command += ["--share", str(shared), "--timeout", str(SECONDS), "--size", "1600x1000"]
-    for name, value in {**env, "AVATAR_FORGE_SCENARIO": scenario}.items():
+    size = SIZES.get(scenario, "1600x1000")
+    command += ["--share", str(shared), "--timeout", str(SECONDS), "--size", size]
+    for name, value in {**env, "AVATAR_FORGE_SCENARIO": scenario, "AVATAR_FORGE_SCREEN": size}.items():
         command += ["--env", f"{name}={value}"]
     return subprocess.run(command).returncode
 

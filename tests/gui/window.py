@@ -15,7 +15,7 @@ import bpy
 SHARED = Path(os.environ["AVATAR_FORGE_GUI"])
 PICTURE = str(SHARED / "files/companion.png")
 MODULE = "bl_ext.user_default.avatar_forge"
-SCREEN_HEIGHT = 1000  # as run.py asks for
+SCREEN_HEIGHT = int(os.environ["AVATAR_FORGE_SCREEN"].partition("x")[2])  # run.py says how large the window is
 HEADER = 28  # pixels of a closed panel
 STEP = 9  # pixels between two looks for a button; buttons are 20 high
 
