@@ -128,7 +128,7 @@ async def _result(command: str, began: float | None = None, **params: Any) -> di
 @_tool(_reads("Avatar Forge Status"))
 def avatar_status() -> dict[str, Any]:
     """What Avatar Forge can do in this Blender and what is there: whether the backend is ready, generators and riggers with the reason
-    why one cannot run, every avatar with its finished steps and warnings, running jobs. Call it first."""
+    why one cannot run, every avatar with its steps (done, outdated, next, to do) and warnings, running jobs. Call it first."""
     return dict(_ask("avatar_status"))
 
 

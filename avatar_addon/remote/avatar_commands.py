@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from .. import expressions, properties, render, scene, session, task_slot, workflow
+from .. import expressions, humanoid_bones, properties, render, scene, session, step_states, task_slot, workflow
 from ..humanoid.table import BONES, REQUIRED, humanoid_problems
 from ..scene import Avatar
 from ..vrm import setup
@@ -93,13 +93,7 @@ def _described(avatar: Avatar) -> dict[str, Any]:
         "name": avatar.name,
         "made_with": record.label,
         "picture": record.picture,
-        "steps": {
-            "mesh": True,
-            "rig": avatar.armature is not None,
-            "t_pose": avatar.armature is not None and scene.is_t_pose(avatar),
-            "face": avatar.mesh.data.shape_keys is not None,
-            "vrm": avatar.armature is not None and scene.is_set_up(avatar),
-        },
+        "steps": {step: entry.state or "to do" for step, entry in step_states.states(avatar).items()},
         "failed_checks": failed,
         "warnings": [warning.message for warning in record.warnings],
         "promoted_as": record.promoted_key,
@@ -198,8 +192,9 @@ def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
             assigned[name] = bone
         else:
             assigned.pop(name, None)
-    workflow.set_humanoid(found, assigned)
-    found.record.card_outdated = True
+    if problems := humanoid_problems(assigned, scene.bone_parents(found.armature)):
+        raise Refusal(f"That is no VRM humanoid: {problems[0]} Nothing was assigned; name what is missing or wrong as well.")
+    humanoid_bones.change(found.armature, dict.fromkeys(BONES, "") | assigned)
     return avatar_bones(found.name)
 
 
