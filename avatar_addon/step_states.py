@@ -51,9 +51,11 @@ class StepState:
 
 
 def done(avatar: Avatar, step: str) -> None:
-    """Notes that a step was done, or that what it makes was changed."""
+    """Notes that a step was done, or that what it makes was changed; the report card then speaks of an avatar that was."""
     steps = avatar.record.steps
     setattr(steps, step, 1 + max(getattr(steps, name) for name in STEPS))
+    if step != "export":
+        avatar.record.card_outdated = True
 
 
 def states(avatar: Avatar | None) -> dict[str, StepState]:

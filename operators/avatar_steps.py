@@ -11,7 +11,7 @@ from bpy.types import Context, Event
 
 from ..avatar_addon import engine_options, scene, workflow
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.tasks import Stage, Steps
+from ..avatar_addon.tasks import Stage
 from ..avatar_addon.translation import OURS, tr
 from .make_avatar import vrm_path
 from .task_operator import TaskOperator
@@ -32,13 +32,6 @@ class OnAvatar(TaskOperator):
         return True
 
 
-def _changing(avatar: scene.Avatar, steps: Steps) -> Steps:
-    """The steps; after them the report card speaks of an avatar that was."""
-    result = yield from steps
-    avatar.record.card_outdated = True
-    return result
-
-
 class AVATARFORGE_OT_rig(OnAvatar):
     bl_idname = "avatar_forge.rig"
     bl_label = "Rig"
@@ -49,8 +42,7 @@ class AVATARFORGE_OT_rig(OnAvatar):
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
         options, seed = engine_options.rigger_options(settings), engine_options.rigger_seed(settings)
-        avatar = scene.need_avatar(context)
-        return _changing(avatar, workflow.rig(context, avatar, settings.rigger, options, seed))
+        return workflow.rig(context, scene.need_avatar(context), settings.rigger, options, seed)
 
 
 class AVATARFORGE_OT_pose(OnAvatar):
@@ -60,9 +52,7 @@ class AVATARFORGE_OT_pose(OnAvatar):
 
     def steps(self, context: Context):
         yield Stage("pose", 0.1, "Straightening into the T-pose")
-        avatar = scene.need_avatar(context)
-        notes = workflow.pose(avatar)
-        avatar.record.card_outdated = True
+        notes = workflow.pose(scene.need_avatar(context))
         if notes:
             self.report({"INFO"}, tr(" ".join(notes)))
 
@@ -74,8 +64,7 @@ class AVATARFORGE_OT_face(OnAvatar):
     bl_description = "Cuts the mouth at its marker and makes visemes, blinks, emotions and gaze; made again after markers were moved"
 
     def steps(self, context: Context):
-        avatar = scene.need_avatar(context)
-        return _changing(avatar, workflow.face(avatar))
+        return workflow.face(scene.need_avatar(context))
 
 
 class AVATARFORGE_OT_set_up_vrm(OnAvatar):
@@ -85,9 +74,7 @@ class AVATARFORGE_OT_set_up_vrm(OnAvatar):
 
     def steps(self, context: Context):
         yield Stage("vrm", 0.1, "Setting up VRM")
-        avatar = scene.need_avatar(context)
-        workflow.set_up_vrm(avatar, context.scene.avatar_forge.author)
-        avatar.record.card_outdated = True
+        workflow.set_up_vrm(scene.need_avatar(context), context.scene.avatar_forge.author)
 
 
 class AVATARFORGE_OT_export(OnAvatar):

@@ -137,7 +137,6 @@ class AVATARFORGE_OT_turn(TaskOperator):
         avatar = scene.need_avatar(context)
         workflow.restore_faceless(avatar)
         entry.turn(context, avatar, self.axis)
-        avatar.record.card_outdated = True
 
 
 class AVATARFORGE_OT_drop_picture(Operator):

@@ -44,7 +44,6 @@ class AVATARFORGE_OT_pose_to_rest(_OnPose):
     bl_idname = "avatar_forge.pose_to_rest"
     bl_label = "Apply as Rest Pose"
     bl_description = "Makes the pose that is shown the rest pose: meshes, normals, shape keys and face markers come along"
-    outdates_card = True
 
     def act(self, context: Context, avatar: scene.Avatar) -> str:
         posing = context.mode == "POSE"

@@ -184,9 +184,7 @@ def _step(title: str, avatar: Avatar, steps: Callable[[Avatar], Steps]) -> dict[
     name = avatar.mesh.name
 
     def run() -> Steps:
-        changed = yield from steps(the_avatar(name))
-        changed.record.card_outdated = True
-        return _told(changed)
+        return _told((yield from steps(the_avatar(name))))
 
     return _started(f"{title} {avatar.name}", run())
 
