@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes, checks and repairs the backend's Python environment, in a folder the caller gives (Blender: extension_path_user).
+"""Makes, checks and repairs the backend's Python environment, in a folder the caller gives (Blender:
+extension_path_user).
 
     environment = Environment(folder)
     environment.state()                      # quick, no process: missing, incomplete, outdated, broken or ready
@@ -7,8 +8,9 @@
     installation = environment.install(steps, online=True)
     while not installation.poll(): ...       # .stage, .fraction, .message; .cancel(); then .error or .result
 
-A finished step is recorded in the environment itself, so an interrupted installation goes on where it stopped. The environment variable
-AVATAR_FORGE_BACKEND_PYTHON names an interpreter to use instead (developers, CI); then nothing is ever installed.
+A finished step is recorded in the environment itself, so an interrupted installation goes on where it stopped. The
+environment variable AVATAR_FORGE_BACKEND_PYTHON names an interpreter to use instead (developers, CI); then nothing is
+ever installed.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ from .installation import Installation
 
 ROOT = Path(__file__).resolve().parents[1]
 OVERRIDE = "AVATAR_FORGE_BACKEND_PYTHON"
-PROFILES = {"cpu": "CPU", "cuda": "NVIDIA GPU (CUDA)", "rocm": "AMD GPU (ROCm, Linux)", "apple": "Apple silicon (Metal)"}
+PROFILES = {
+    "cpu": "CPU",
+    "cuda": "NVIDIA GPU (CUDA)",
+    "rocm": "AMD GPU (ROCm, Linux)",
+    "apple": "Apple silicon (Metal)",
+}
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 # PyTorch's builds besides PyPI's; PyPI has CUDA for Linux, CPU for Windows, Metal for macOS.
 TORCH_INDEX = {("cpu", "linux"): "cpu", ("cuda", "win32"): "cu130", ("rocm", "linux"): "rocm7.2"}
@@ -49,7 +56,16 @@ TORCH_CHECK = {
     "apple": "torch.zeros(1, device='mps')",
 }
 # Of Blender's or a shell's own Python; they would lead another interpreter astray.
-FOREIGN = ("PYTHON", "VIRTUAL_ENV", "CONDA", "__PYVENV", "PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV")
+FOREIGN = (
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "CONDA",
+    "__PYVENV",
+    "PIP_TARGET",
+    "PIP_USER",
+    "PIP_PREFIX",
+    "PIP_REQUIRE_VIRTUALENV",
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,9 @@ class Environment:
         if override := os.environ.get(OVERRIDE):
             if self.python.exists():
                 return State("ready", f"The backend uses {override} ({OVERRIDE}).")
-            return State("broken", f"{OVERRIDE} names {override}, which does not exist; correct or unset it and restart Blender.")
+            return State(
+                "broken", f"{OVERRIDE} names {override}, which does not exist; correct or unset it and restart Blender."
+            )
         if not self.venv.exists():
             return State("missing", "The backend is not installed; press Install Backend.")
         done = self.done()
@@ -116,7 +134,9 @@ class Environment:
         if "torch" in done:
             wanted |= {"engines": self._digest("engines.txt"), "torch": self._torch_digest(self.profile() or "")}
         if any(done.get(key) != digest for key, digest in wanted.items()):
-            return State("outdated", "The backend's packages are from another version of this add-on; press Install Backend.")
+            return State(
+                "outdated", "The backend's packages are from another version of this add-on; press Install Backend."
+            )
         return State("ready", "The backend is installed.")
 
     def profile(self) -> str | None:
@@ -137,7 +157,9 @@ class Environment:
         if profile not in PROFILES:
             raise AvatarError(f"There is no profile {profile!r}; choose one of {', '.join(PROFILES)}.", "bad_params")
         if os.environ.get(OVERRIDE):
-            raise AvatarError(f"The backend's Python is given by {OVERRIDE}; unset it to install another one.", "overridden")
+            raise AvatarError(
+                f"The backend's Python is given by {OVERRIDE}; unset it to install another one.", "overridden"
+            )
         uv = find_uv()
         done = self.done()
         if not models and "profile" in done:  # torch was wanted before: it is kept up to date and survives a repair
@@ -156,7 +178,14 @@ class Environment:
             steps.append(Step("engines", "Installing the model engines' packages", command, digest, network=True))
         if models and done.get("torch") != (digest := self._torch_digest(profile)):
             steps.append(
-                Step("torch", f"Installing PyTorch for {PROFILES[profile]}", self._torch_command(uv, profile), digest, True, profile)
+                Step(
+                    "torch",
+                    f"Installing PyTorch for {PROFILES[profile]}",
+                    self._torch_command(uv, profile),
+                    digest,
+                    True,
+                    profile,
+                )
             )
             check = (str(self.python), "-c", f"import torch; {TORCH_CHECK[profile]}")
             steps.append(Step("torch_check", f"Checking PyTorch with {PROFILES[profile]}", check, digest))
@@ -164,19 +193,29 @@ class Environment:
         return steps
 
     def install(self, steps: list[Step], online: bool) -> Installation:
-        """Starts running `steps` of `plan`. Raises AvatarError: no network permission, too little disk, folder not writable or in use."""
+        """Starts running `steps` of `plan`. Raises AvatarError: no network permission, too little disk, folder not
+        writable or in use.
+        """
         if not online and any(step.network for step in steps):
-            message = "Installing needs the internet, which Blender may not use; allow it in Preferences > System > Network."
+            message = (
+                "Installing needs the internet, which Blender may not use; allow it in Preferences > System > Network."
+            )
             raise AvatarError(message, "offline")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free / 1e9
         except OSError as error:
-            message = f"The folder {self.folder} cannot be written ({(error.strerror or str(error)).lower()}); check its permissions."
+            message = (
+                f"The folder {self.folder} cannot be written ({(error.strerror or str(error)).lower()}); check its"
+                " permissions."
+            )
             raise AvatarError(message, "not_writable") from error
         needed = max(TORCH_SPACE.get(step.profile, SPACE) for step in steps)
         if any(step.network for step in steps) and free < needed:
-            message = f"The backend needs {needed:.0f} GB on the disk of {self.folder}, but only {free:.1f} GB are free; free some space."
+            message = (
+                f"The backend needs {needed:.0f} GB on the disk of {self.folder}, but only {free:.1f} GB are free; free"
+                " some space."
+            )
             raise AvatarError(message, "disk_full")
         return Installation(self, steps, backend_env(self.root))
 
@@ -197,14 +236,31 @@ class Environment:
 
     def _make_step(self, uv: str | None) -> Step:
         python = str(find_python(need_pip=uv is None))
-        command = (uv, "venv", "--clear", "--python", python, str(self.venv)) if uv else (python, "-m", "venv", "--clear", str(self.venv))
+        command = (
+            (uv, "venv", "--clear", "--python", python, str(self.venv))
+            if uv
+            else (python, "-m", "venv", "--clear", str(self.venv))
+        )
         return Step("environment", "Making the Python environment", command, "1")
 
     def _pip(self, uv: str | None, *arguments: str) -> tuple[str, ...]:
-        constraint = ("-c", str(self._requirements("torch.txt")))  # whatever a package asks for, torch stays the pinned one
+        constraint = (
+            "-c",
+            str(self._requirements("torch.txt")),
+        )  # whatever a package asks for, torch stays the pinned one
         if uv:
             return (uv, "pip", "install", "--python", str(self.python), *constraint, *arguments)
-        return (str(self.python), "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check", *constraint, *arguments)
+        return (
+            str(self.python),
+            "-m",
+            "pip",
+            "install",
+            "--progress-bar",
+            "off",
+            "--disable-pip-version-check",
+            *constraint,
+            *arguments,
+        )
 
     def _torch_command(self, uv: str | None, profile: str) -> tuple[str, ...]:
         index = TORCH_INDEX.get((profile, sys.platform))
@@ -256,7 +312,9 @@ def find_uv() -> str | None:
 
 
 def find_python(need_pip: bool = True) -> Path:
-    """A Python 3.11 to 3.13 to make the environment with; Blender's own comes first. Raises AvatarError("no_python")."""
+    """A Python 3.11 to 3.13 to make the environment with; Blender's own comes first. Raises
+    AvatarError("no_python").
+    """
     names = [f"python{major}.{minor}" for major, minor in reversed(PYTHONS)] + ["python3", "python"]
     found = [shutil.which(name) for name in names]
     if Path(sys.executable).stem.lower().startswith("python"):  # a program that embeds Python would start itself
@@ -268,7 +326,8 @@ def find_python(need_pip: bool = True) -> Path:
         if len(words) == 2 and (int(words[0]), int(words[1])) in PYTHONS:
             return Path(candidate)
     raise AvatarError(
-        "No Python 3.11, 3.12 or 3.13 with the modules venv and ensurepip was found; install one from python.org.", "no_python"
+        "No Python 3.11, 3.12 or 3.13 with the modules venv and ensurepip was found; install one from python.org.",
+        "no_python",
     )
 
 
@@ -283,7 +342,14 @@ def _output(*command: str) -> str:
     env = {name: value for name, value in os.environ.items() if not name.upper().startswith(FOREIGN)}
     try:
         ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=True, env=env, stdin=subprocess.DEVNULL, creationflags=flags
+            command,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            creationflags=flags,
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
@@ -291,8 +357,12 @@ def _output(*command: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m avatar_addon.backend_env --folder X`: shows the plan; with --yes runs it. For machines without a window."""
-    parser = argparse.ArgumentParser(prog="python -m avatar_addon.backend_env", description="Install, check or repair the backend.")
+    """`python -m avatar_addon.backend_env --folder X`: shows the plan; with --yes runs it. For machines without a
+    window.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m avatar_addon.backend_env", description="Install, check or repair the backend."
+    )
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--profile", choices=PROFILES, default=detect_profile())
     parser.add_argument("--models", action="store_true", help="also PyTorch, for the model engines")

@@ -4,8 +4,8 @@
     blender --background --python avatar_addon/batch.py -- PICTURES... --out FOLDER
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
-Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit status: 0 all made,
-1 some failed, 2 wrong arguments, 130 interrupted.
+Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit
+status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def load_extension():
-    """The package this file belongs to, registered: the enabled extension if it is this one, else the checkout under its own name."""
+    """The package this file belongs to, registered: the enabled extension if it is this one, else the checkout under
+    its own name.
+    """
     root = Path(__file__).resolve().parents[1]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -31,7 +33,9 @@ def load_extension():
     enabled = [name for name in sys.modules if name.startswith("bl_ext.") and name.endswith(".avatar_forge")]
     if enabled:
         return enabled[0]
-    spec = importlib.util.spec_from_file_location("avatar_forge", root / "__init__.py", submodule_search_locations=[str(root)])
+    spec = importlib.util.spec_from_file_location(
+        "avatar_forge", root / "__init__.py", submodule_search_locations=[str(root)]
+    )
     assert spec and spec.loader
     package = importlib.util.module_from_spec(spec)
     sys.modules["avatar_forge"] = package
@@ -41,19 +45,25 @@ def load_extension():
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="batch.py --", description="Pictures of characters to rigged, talking VRM avatars.")
+    parser = argparse.ArgumentParser(
+        prog="batch.py --", description="Pictures of characters to rigged, talking VRM avatars."
+    )
     parser.add_argument("pictures", nargs="+", type=Path, help="picture files, or folders of them")
     parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; made if missing")
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rigger-seed", type=int, help="of the rigger alone (default: as --seed)")
-    parser.add_argument("--engine-options", type=_json_object, default={}, metavar="JSON", help="such as '{\"texture_size\": 2048}'")
+    parser.add_argument(
+        "--engine-options", type=_json_object, default={}, metavar="JSON", help="such as '{\"texture_size\": 2048}'"
+    )
     parser.add_argument("--rigger-options", type=_json_object, default={}, metavar="JSON")
     parser.add_argument("--name", help="name of the avatar and its files; with one picture only")
     parser.add_argument("--author", default="", help="written into the VRM's meta")
     parser.add_argument(
-        "--markers", type=Path, help="JSON with joints and face markers in pixels, for one picture; or a folder of PICTURE.json"
+        "--markers",
+        type=Path,
+        help="JSON with joints and face markers in pixels, for one picture; or a folder of PICTURE.json",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
     parser.add_argument("--no-sheet", action="store_true", help="no contact sheet")
@@ -92,7 +102,8 @@ def names_for(pictures: list[Path], name: str | None) -> list[str]:
         return [name]
     stems = [picture.stem for picture in pictures]
     names = [
-        stem if stems.count(stem) == 1 else f"{picture.resolve().parent.name}-{stem}" for picture, stem in zip(pictures, stems, strict=True)
+        stem if stems.count(stem) == 1 else f"{picture.resolve().parent.name}-{stem}"
+        for picture, stem in zip(pictures, stems, strict=True)
     ]
     return [name if names.index(name) == k else f"{name}-{k + 1}" for k, name in enumerate(names)]
 

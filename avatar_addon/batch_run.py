@@ -37,7 +37,10 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(f"The folder {out} cannot be made ({(error.strerror or str(error)).lower()}); choose another one.", file=sys.stderr)
+        print(
+            f"The folder {out} cannot be made ({(error.strerror or str(error)).lower()}); choose another one.",
+            file=sys.stderr,
+        )
         return 2
     rows: list[Row] = []
     try:
@@ -85,7 +88,8 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         return Row(name, "failed", time.perf_counter() - started, str(error))
     except OSError as error:
         sentence = (
-            f"A file in {out} cannot be written ({(error.strerror or str(error)).lower()}); free some space or choose another folder."
+            f"A file in {out} cannot be written ({(error.strerror or str(error)).lower()}); free some space or choose"
+            " another folder."
         )
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
         return Row(name, "failed", time.perf_counter() - started, sentence)
@@ -110,7 +114,9 @@ def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> st
     """Promotes an avatar that was just made; what the summary says of it. Raises AvatarError."""
     target = publish.Target(options.bucket, options.endpoint, options.prefix, options.profile, options.region)
     if not publish.may_reach(target):
-        raise AvatarError("Blender may not use the internet, so nothing was promoted; start it with --online-mode.", "offline")
+        raise AvatarError(
+            "Blender may not use the internet, so nothing was promoted; start it with --online-mode.", "offline"
+        )
     steps = publish.promote(made.avatar, publish.model_name(made.avatar), target, version=options.vrm)
     entry = Task(f"Promote {name}", steps, session.worker).wait(_Printer(name))
     return f", promoted as {entry['key']}"
@@ -119,8 +125,14 @@ def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> st
 def _receipt(request: workflow.Request, made: workflow.Made, task: Task, files: dict[str, Path]) -> dict:
     hello = session.worker().hello or {}
     versions = {"blender": bpy.app.version_string, "backend_python": str(hello.get("python", ""))}
-    content = make_receipt(request.picture, files, request.parameters(), versions, task.seconds, made.metrics, made.warnings)
-    return content | {"weights": made.weights, "report": made.report.to_dict(), "run_folder": made.avatar.record.recorded}
+    content = make_receipt(
+        request.picture, files, request.parameters(), versions, task.seconds, made.metrics, made.warnings
+    )
+    return content | {
+        "weights": made.weights,
+        "report": made.report.to_dict(),
+        "run_folder": made.avatar.record.recorded,
+    }
 
 
 def _readable(picture: Path) -> Path:
@@ -150,7 +162,9 @@ def _is_complete(vrm: Path, receipt: Path) -> bool:
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
     """Two runs into one folder do not make the same avatar at once."""
-    busy = AvatarError("Another run is making this avatar in the same folder; wait for it or choose another folder.", "busy")
+    busy = AvatarError(
+        "Another run is making this avatar in the same folder; wait for it or choose another folder.", "busy"
+    )
     file = hold(path, busy)
     try:
         yield

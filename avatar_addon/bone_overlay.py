@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The humanoid bones over the 3D view: coloured and named, solid where all is well, dashed with a ? or ! where not.
 
-Lines go to the next humanoid bone where there is one: what a bone's tail is drawn at means nothing in many files. All is drawn in the
-region's pixels, so that dashes and letters keep their size.
+Lines go to the next humanoid bone where there is one: what a bone's tail is drawn at means nothing in many files. All
+is drawn in the region's pixels, so that dashes and letters keep their size.
 """
 
 from __future__ import annotations
@@ -185,7 +185,9 @@ def _draw() -> None:
     context = bpy.context
     view = context.region_data
     pick = picking_now
-    if view is None or not (pick or (context.window_manager.avatar_forge.bones.overlay and context.space_data.overlay.show_overlays)):
+    if view is None or not (
+        pick or (context.window_manager.avatar_forge.bones.overlay and context.space_data.overlay.show_overlays)
+    ):
         return
     armature = humanoid_bones.find_armature(context)
     if armature is None or armature.mode == "EDIT" or not armature.visible_get():
@@ -221,7 +223,9 @@ def _on_screen(armature: Object, view: bpy.types.RegionView3D, size: tuple[float
     if not places:
         return
     starts = heads[list(places.values())]
-    lead = {name for name in places if shown.states[name].kind in (ASSIGNED, UNSURE)}  # a line to a wrong bone would lie across the body
+    lead = {
+        name for name in places if shown.states[name].kind in (ASSIGNED, UNSURE)
+    }  # a line to a wrong bone would lie across the body
     follow = [next((places[other] for other in FOLLOWERS.get(name, ()) if other in lead), -1) for name in places]
     ends = np.array([tails[k] if after < 0 else heads[after] for k, after in zip(places.values(), follow, strict=True)])
     flat, _ = picking.to_screen(np.concatenate([starts, ends]), np.array(view.perspective_matrix), size)
@@ -254,7 +258,9 @@ def _paint(lines: _Lines, width: float) -> None:
     shader = gpu.shader.from_builtin("POLYLINE_SMOOTH_COLOR")
     shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
     shader.uniform_float("lineWidth", width)
-    batch_for_shader(shader, "LINES", {"pos": [(*point, 0.0) for point in lines.at], "color": lines.colours}).draw(shader)
+    batch_for_shader(shader, "LINES", {"pos": [(*point, 0.0) for point in lines.at], "color": lines.colours}).draw(
+        shader
+    )
 
 
 def _paint_dots(drawn: list[_Drawn], scale: float) -> None:
@@ -274,7 +280,9 @@ def _write(drawn: list[_Drawn], scale: float, picks: bool) -> None:
     for bone in drawn:
         if not bone.fine:
             x, y = bone.middle
-            _text("?" if bone.state.kind == UNSURE else "!", x + 4 * scale, y + 4 * scale, bone.colour, scale, taken, 1.5)
+            _text(
+                "?" if bone.state.kind == UNSURE else "!", x + 4 * scale, y + 4 * scale, bone.colour, scale, taken, 1.5
+            )
     for bone in drawn:
         least = NAMED_FROM["finger" if "Fingers" in GROUP_OF[bone.state.name] else "body"] * scale
         if not (bone.chosen or (bone.fine and bone.length >= least) or (not bone.fine and not picks)):
@@ -285,7 +293,9 @@ def _write(drawn: list[_Drawn], scale: float, picks: bool) -> None:
 
 
 def _beside(bone: _Drawn, wide: float, tall: float, away: float) -> Iterator[tuple[float, float]]:
-    """Where a bone's name may be written, the best place first: on its side of the body, or above and below a bone that lies."""
+    """Where a bone's name may be written, the best place first: on its side of the body, or above and below a bone
+    that lies.
+    """
     x, y = bone.middle
     if abs(bone.end[0] - bone.start[0]) > abs(bone.end[1] - bone.start[1]):
         yield x - wide / 2, y + away
@@ -300,7 +310,9 @@ def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: li
     blf.size(0, LETTERS * larger * scale)
     wide, tall = blf.dimensions(0, text)
     box = (x - 3 * scale, y, x + wide + 3 * scale, y + tall)
-    free = not any(box[0] < right and left < box[2] and box[1] < top and bottom < box[3] for left, bottom, right, top in taken)
+    free = not any(
+        box[0] < right and left < box[2] and box[1] < top and bottom < box[3] for left, bottom, right, top in taken
+    )
     if free:
         taken.append(box)
         blf.enable(0, blf.SHADOW)
@@ -314,7 +326,9 @@ def _text(text: str, x: float, y: float, colour: Colour, scale: float, taken: li
     return free
 
 
-def _paint_hovered(pick: Picking, armature: Object, view: bpy.types.RegionView3D, size: tuple[float, float], scale: float) -> None:
+def _paint_hovered(
+    pick: Picking, armature: Object, view: bpy.types.RegionView3D, size: tuple[float, float], scale: float
+) -> None:
     """The bone under the mouse, with its name and what it is already."""
     k = pick.hovered
     flat, _ = picking.to_screen(np.array([pick.starts[k], pick.ends[k]]), np.array(view.perspective_matrix), size)

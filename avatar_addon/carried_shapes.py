@@ -19,14 +19,17 @@ OWN = ".own"  # after the name of a key whose name the face step needs
 
 @dataclass
 class OwnShapes:
-    """offsets: shape key -> (V, 3) float32, world space, against the key it is relative to; settings: what else a key has."""
+    """offsets: shape key -> (V, 3) float32, world space, against the key it is relative to; settings: what else a key
+    has.
+    """
 
     offsets: dict[str, np.ndarray]
     settings: dict[str, dict[str, Any]]
     names: dict[str, str] = field(default_factory=dict)  # as they were -> as they are now, after `carried`
 
     def carried(self, before: SkinnedMesh, vertices: np.ndarray, taken: Collection[str]) -> dict[str, np.ndarray]:
-        """(name, offsets) for the new mesh, whose first vertices are those of `before`; a new vertex moves as the old skin nearest to it.
+        """(name, offsets) for the new mesh, whose first vertices are those of `before`; a new vertex moves as the old
+        skin nearest to it.
 
         A name in `taken` is kept for the face step's own key.
         """
@@ -54,7 +57,8 @@ class OwnShapes:
         renamed = [new for old, new in self.names.items() if new != old]
         if renamed:
             text += (
-                f" Those with a name that the face needs are called {', '.join(renamed[:4])}{' and so on' if len(renamed) > 4 else ''} now."
+                " Those with a name that the face needs are called"
+                f" {', '.join(renamed[:4])}{' and so on' if len(renamed) > 4 else ''} now."
             )
         return [{"code": "own_shapes", "message": text}]
 

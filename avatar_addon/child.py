@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A child process that never blocks its owner: pipes are served by two threads and queues, as Windows cannot select() on pipes."""
+"""A child process that never blocks its owner: pipes are served by two threads and queues, as Windows cannot select()
+on pipes.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ Convert = Callable[[bytes], Any]
 
 
 class Child:
-    """Starts `command` in a process group of its own, so that a Ctrl-C in the terminal reaches only us and a kill reaches all of it.
+    """Starts `command` in a process group of its own, so that a Ctrl-C in the terminal reaches only us and a kill
+    reaches all of it.
 
     `convert` turns a line of stdout into what `events` returns (None to drop it); it runs in the reading thread.
-    `errors` takes stderr: a file, or subprocess.STDOUT to read it as lines too. Raises OSError when the command cannot be started.
+    `errors` takes stderr: a file, or subprocess.STDOUT to read it as lines too. Raises OSError when the command
+    cannot be started.
     """
 
     def __init__(
@@ -52,7 +56,8 @@ class Child:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=target, daemon=True, name=f"avatar-forge-{target.__name__}") for target in (self._read, self._write)
+            threading.Thread(target=target, daemon=True, name=f"avatar-forge-{target.__name__}")
+            for target in (self._read, self._write)
         ]
         for thread in self._threads:
             thread.start()
@@ -93,13 +98,20 @@ class Child:
         if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 kill_tree = ["taskkill", "/F", "/T", "/PID", str(self.process.pid)]
-                subprocess.Popen(kill_tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, creationflags=subprocess.CREATE_NO_WINDOW)
+                subprocess.Popen(
+                    kill_tree,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    creationflags=subprocess.CREATE_NO_WINDOW,
+                )
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self, grace: float = 1.0) -> None:
-        """Ends stdin, waits up to `grace` seconds for the child to leave by itself, else kills it. No process and no thread remains."""
+        """Ends stdin, waits up to `grace` seconds for the child to leave by itself, else kills it. No process and no
+        thread remains.
+        """
         self.end_input()
         try:
             self.process.wait(grace)

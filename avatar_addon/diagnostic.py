@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What someone who is to help needs to know, as text without secrets: versions, the machine, the backend, the last error, the avatar."""
+"""What someone who is to help needs to know, as text without secrets: versions, the machine, the backend, the last
+error, the avatar.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,11 @@ def text(context: bpy.types.Context) -> str:
 def without_secrets(said: str, environment: Mapping[str, str]) -> str:
     """The text without keys, tokens and passwords, with ~ for the home folder and `user` for the user's name."""
     values = [value for name, value in environment.items() if SECRET_NAME.search(name) and len(value) >= 6]
-    values += [value for name, value in _preferences() if SECRET_NAME.search(name) and isinstance(value, str) and len(value) >= 6]
+    values += [
+        value
+        for name, value in _preferences()
+        if SECRET_NAME.search(name) and isinstance(value, str) and len(value) >= 6
+    ]
     for value in sorted(set(values), key=len, reverse=True):
         said = said.replace(value, HIDDEN)
     said = IN_ADDRESS.sub(rf"\1{HIDDEN}@", said)
@@ -72,14 +78,20 @@ def without_secrets(said: str, environment: Mapping[str, str]) -> str:
 
 def _preferences() -> list[tuple[str, object]]:
     chosen = session.preferences()
-    return [(entry.identifier, getattr(chosen, entry.identifier)) for entry in chosen.bl_rna.properties] if chosen else []
+    return (
+        [(entry.identifier, getattr(chosen, entry.identifier)) for entry in chosen.bl_rna.properties] if chosen else []
+    )
 
 
 def _versions() -> list[str]:
     with contextlib.suppress(OSError, ValueError):
         manifest = tomllib.loads((Path(__file__).parents[1] / "blender_manifest.toml").read_text(encoding="utf-8"))
         addon = manifest.get("version", "unknown")
-    build = bpy.app.build_hash.decode(errors="replace") if isinstance(bpy.app.build_hash, bytes) else str(bpy.app.build_hash)
+    build = (
+        bpy.app.build_hash.decode(errors="replace")
+        if isinstance(bpy.app.build_hash, bytes)
+        else str(bpy.app.build_hash)
+    )
     return [
         f"Avatar Forge {addon}",
         f"Blender {bpy.app.version_string} ({build}), Python {platform.python_version()}",
@@ -112,7 +124,11 @@ def _backend() -> list[str]:
     state = environment.state()
     lines = [f"{state.code}: {state.message}", f"Python: {environment.python}"]
     hello = session.hello()
-    lines.append(f"Worker: Python {hello.get('python', '?')}, protocol {hello.get('version', '?')}" if hello else "Worker: not running")
+    lines.append(
+        f"Worker: Python {hello.get('python', '?')}, protocol {hello.get('version', '?')}"
+        if hello
+        else "Worker: not running"
+    )
     lines += [f"{name}: {done}" for name, done in environment.done().items()]
     return lines
 
@@ -129,7 +145,10 @@ def _engines() -> list[str]:
 
 def _task(context: bpy.types.Context) -> list[str]:
     state = context.window_manager.avatar_forge
-    lines = [f"{'Running' if state.running else 'Last'}: {state.title or 'none'}, stage {state.stage or 'none'}, {state.fraction:.0%}"]
+    lines = [
+        f"{'Running' if state.running else 'Last'}: {state.title or 'none'}, stage {state.stage or 'none'},"
+        f" {state.fraction:.0%}"
+    ]
     return [*lines, f"Last error: {state.error or 'none'}"]
 
 
@@ -141,12 +160,20 @@ def _avatar(context: bpy.types.Context) -> list[str]:
     keys = len(mesh.shape_keys.key_blocks) if mesh.shape_keys else 0
     bones = len(avatar.armature.data.bones) if avatar.armature else 0
     lines = [
-        f"{record.label or 'label unknown'}; engine {record.engine or 'none'}, rigger {record.rigger or 'none'}, seed {record.seed}",
-        f"{len(mesh.vertices)} vertices, {len(mesh.polygons)} faces, {bones} bones, {keys} shape keys, {len(mesh.materials)} materials",
+        (
+            f"{record.label or 'label unknown'}; engine {record.engine or 'none'}, rigger {record.rigger or 'none'},"
+            f" seed {record.seed}"
+        ),
+        (
+            f"{len(mesh.vertices)} vertices, {len(mesh.polygons)} faces, {bones} bones, {keys} shape keys,"
+            f" {len(mesh.materials)} materials"
+        ),
         "Steps: " + ", ".join(f"{title} {state.state or 'to do'}" for title, state in _named(avatar)),
     ]
     lines += [f"Note ({warning.code}): {warning.message}" for warning in record.warnings]
-    lines += [f"Check {check.status}: {check.title}: {check.figure}" for check in record.checks if check.status != "PASS"]
+    lines += [
+        f"Check {check.status}: {check.title}: {check.figure}" for check in record.checks if check.status != "PASS"
+    ]
     with contextlib.suppress(ValueError):
         parameters = json.loads(record.story or "{}").get("parameters", {})
         lines += [f"Parameters: {json.dumps(parameters)}"] if parameters else []

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of the built-in engines as properties; names, limits and defaults are the engines' own (backend/*/engine.py)."""
+"""The options of the built-in engines as properties; names, limits and defaults are the engines' own
+(backend/*/engine.py).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,12 @@ class AvatarForgePreviewOptions(PropertyGroup):
     height: FloatProperty(**HEIGHT)
     triangles: IntProperty(name="Triangles", description="About so many", default=28000, min=4000, max=200000)
     texture_size: IntProperty(
-        name="Texture Size", description="Pixels of the longer side of front and back", default=1024, min=256, max=4096, subtype="PIXEL"
+        name="Texture Size",
+        description="Pixels of the longer side of front and back",
+        default=1024,
+        min=256,
+        max=4096,
+        subtype="PIXEL",
     )
 
 
@@ -49,9 +56,16 @@ class AvatarForgeTrellisOptions(PropertyGroup):
         ],
     )
     height: FloatProperty(**HEIGHT)
-    faces: IntProperty(name="Faces", description="The mesh is simplified to so many triangles", default=30000, min=500, max=500000)
+    faces: IntProperty(
+        name="Faces", description="The mesh is simplified to so many triangles", default=30000, min=500, max=500000
+    )
     texture_size: IntProperty(
-        name="Texture Size", description="Pixels of a side of the baked texture", default=1024, min=512, max=4096, subtype="PIXEL"
+        name="Texture Size",
+        description="Pixels of a side of the baked texture",
+        default=1024,
+        min=512,
+        max=4096,
+        subtype="PIXEL",
     )
     memory: EnumProperty(
         name="Memory",
@@ -62,13 +76,27 @@ class AvatarForgeTrellisOptions(PropertyGroup):
         ],
     )
     own_sampling: BoolProperty(name="Own Steps", description="Steps and guidance of your own instead of the preset's")
-    structure_steps: IntProperty(name="Structure Steps", description="Of the sampler for the shape", default=12, min=1, max=200)
-    structure_cfg: FloatProperty(
-        name="Guidance", description="How closely the shape follows the picture", default=7.5, min=0.0, max=30.0, precision=1
+    structure_steps: IntProperty(
+        name="Structure Steps", description="Of the sampler for the shape", default=12, min=1, max=200
     )
-    latent_steps: IntProperty(name="Latent Steps", description="Of the sampler for details and colours", default=12, min=1, max=200)
+    structure_cfg: FloatProperty(
+        name="Guidance",
+        description="How closely the shape follows the picture",
+        default=7.5,
+        min=0.0,
+        max=30.0,
+        precision=1,
+    )
+    latent_steps: IntProperty(
+        name="Latent Steps", description="Of the sampler for details and colours", default=12, min=1, max=200
+    )
     latent_cfg: FloatProperty(
-        name="Guidance", description="How closely details and colours follow the picture", default=3.0, min=0.0, max=30.0, precision=1
+        name="Guidance",
+        description="How closely details and colours follow the picture",
+        default=3.0,
+        min=0.0,
+        max=30.0,
+        precision=1,
     )
     device: EnumProperty(name="Device", items=DEVICES)
     dtype: EnumProperty(name="Precision", items=PRECISIONS)
@@ -98,8 +126,12 @@ class AvatarForgeUniRigOptions(PropertyGroup):
             ("upstream", "As Shipped", "The original's, with its two defects"),
         ],
     )
-    skeleton_seed: IntProperty(name="Skeleton Seed", min=0, description="Another number gives another skeleton for the same mesh")
-    attempts: IntProperty(name="Attempts", description="Seeds to try when one gives no valid skeleton", default=3, min=1, max=20)
+    skeleton_seed: IntProperty(
+        name="Skeleton Seed", min=0, description="Another number gives another skeleton for the same mesh"
+    )
+    attempts: IntProperty(
+        name="Attempts", description="Seeds to try when one gives no valid skeleton", default=3, min=1, max=20
+    )
     device: EnumProperty(name="Device", items=DEVICES)
     dtype: EnumProperty(name="Precision", items=PRECISIONS)
 
@@ -107,7 +139,10 @@ class AvatarForgeUniRigOptions(PropertyGroup):
 # Engine -> (what is drawn at once, what is drawn under Advanced)
 DRAWN = {
     "preview": (("height", "triangles", "texture_size"), ()),
-    "trellis": (("preset", "height", "faces", "texture_size", "memory"), ("own_sampling", *SAMPLING, "device", "dtype")),
+    "trellis": (
+        ("preset", "height", "faces", "texture_size", "memory"),
+        ("own_sampling", *SAMPLING, "device", "dtype"),
+    ),
     "unirig": (("bone_class", "skeleton_seed", "preset"), ("grammar", "attempts", "device", "dtype")),
 }
 
@@ -129,7 +164,9 @@ def rigger_options(settings: PropertyGroup) -> dict[str, Any]:
     if settings.rigger != "unirig":
         return {}
     group = settings.unirig
-    return {"class": group.bone_class} | {name: getattr(group, name) for name in ("preset", "grammar", "attempts", "device", "dtype")}
+    return {"class": group.bone_class} | {
+        name: getattr(group, name) for name in ("preset", "grammar", "attempts", "device", "dtype")
+    }
 
 
 def rigger_seed(settings: PropertyGroup) -> int:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came from elsewhere becomes an avatar at its step: a mesh at the rig, a rigged model at pose and face, a VRM at any."""
+"""What came from elsewhere becomes an avatar at its step: a mesh at the rig, a rigged model at pose and face, a VRM
+at any.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ Objects = list[bpy.types.Object]
 def bring_in(context: bpy.types.Context, path: Path, height: float = 0.0, licensed: bool = False) -> Steps:
     """A model's file -> an avatar in the scene, at the step it is ready for. Returns the Avatar.
 
-    height: metres to scale it to, 0: as it is where a human can be so tall. licensed: the user says that a VRM's licence permits
-    changes. What cannot be used leaves nothing behind; the AvatarError says why.
+    height: metres to scale it to, 0: as it is where a human can be so tall. licensed: the user says that a VRM's
+    licence permits changes. What cannot be used leaves nothing behind; the AvatarError says why.
     """
     yield Stage("import", 0.05, f"Reading {path.name}")
     scene.object_mode()
@@ -58,7 +60,9 @@ def use_selected(context: bpy.types.Context, height: float = 0.0) -> Steps:
     scene.object_mode()
     objects = candidates(context)
     if not objects:
-        raise AvatarError("Nothing is selected that can be an avatar; select a mesh or an armature.", "nothing_selected")
+        raise AvatarError(
+            "Nothing is selected that can be an avatar; select a mesh or an armature.", "nothing_selected"
+        )
     active = context.view_layer.objects.active
     name = (active if active in objects else objects[0]).name
     avatar = _adopt(context, objects, name, height, is_vrm=False)
@@ -80,7 +84,9 @@ def candidates(context: bpy.types.Context) -> Objects:
 
 
 def turn(context: bpy.types.Context, avatar: Avatar, axis: str) -> None:
-    """Turns the avatar by a quarter about X (stands it up) or Z (another side looks to the front), feet on the ground."""
+    """Turns the avatar by a quarter about X (stands it up) or Z (another side looks to the front), feet on
+    the ground.
+    """
     scene.object_mode()
     matrix = Matrix(intake.quarter_turn(axis).tolist()).to_4x4()
     if avatar.armature is None:
@@ -88,7 +94,7 @@ def turn(context: bpy.types.Context, avatar: Avatar, axis: str) -> None:
         _transform(data, np.array(matrix.to_3x3()), 1.0)
         mesh_data.set_mesh(avatar.mesh, data)
     else:
-        _move_rigged(avatar.armature, [obj for obj in _meshes_of(avatar.armature, context.scene.objects)], matrix)
+        _move_rigged(avatar.armature, list(_meshes_of(avatar.armature, context.scene.objects)), matrix)
         _on_the_ground(avatar.armature, [avatar.mesh])
     for marker in ("left_eye", "right_eye", "mouth", "left_brow", "right_brow", "jaw"):
         avatar.record.property_unset(marker)
@@ -98,7 +104,19 @@ def turn(context: bpy.types.Context, avatar: Avatar, axis: str) -> None:
 
 # Files
 
-_KINDS = ("objects", "meshes", "armatures", "materials", "images", "actions", "collections", "cameras", "lights", "texts", "node_groups")
+_KINDS = (
+    "objects",
+    "meshes",
+    "armatures",
+    "materials",
+    "images",
+    "actions",
+    "collections",
+    "cameras",
+    "lights",
+    "texts",
+    "node_groups",
+)
 
 
 def _import(path: Path, licensed: bool) -> None:
@@ -106,7 +124,8 @@ def _import(path: Path, licensed: bool) -> None:
     suffix = path.suffix.lower()
     if suffix not in MODELS:
         raise AvatarError(
-            f"A file of the kind {suffix or 'without an ending'} cannot be brought in; use {', '.join(MODELS)}.", "unknown_kind"
+            f"A file of the kind {suffix or 'without an ending'} cannot be brought in; use {', '.join(MODELS)}.",
+            "unknown_kind",
         )
     if not path.is_file():
         raise AvatarError(f"The file {path.name} does not exist; choose another one.", "no_file")
@@ -114,7 +133,8 @@ def _import(path: Path, licensed: bool) -> None:
         doubts = [] if licensed else existing.licence_questions(path)
         if doubts:
             raise AvatarError(
-                f"The licence of {path.name} may not permit this: {doubts[0].rstrip('.')}. If it does, say so and bring it in again.",
+                f"The licence of {path.name} may not permit this: {doubts[0].rstrip('.')}. If it does, say so and bring"
+                " it in again.",
                 "licence",
             )
         existing.import_file(path)
@@ -171,7 +191,11 @@ def _adopt(context: bpy.types.Context, objects: Objects, name: str, height: floa
 
 def _meshes_of(armature: bpy.types.Object, objects: Iterable[bpy.types.Object]) -> Objects:
     """The meshes that an armature moves: skinned to it, or hung on it or on its bones."""
-    return [obj for obj in objects if obj.type == "MESH" and (obj.find_armature() == armature or armature in _ancestors(obj))]
+    return [
+        obj
+        for obj in objects
+        if obj.type == "MESH" and (obj.find_armature() == armature or armature in _ancestors(obj))
+    ]
 
 
 def _ancestors(obj: bpy.types.Object) -> Objects:
@@ -220,7 +244,9 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, objects: Objects,
     return avatar
 
 
-def _adopt_rigged(context, armature: bpy.types.Object, objects: Objects, name: str, height: float, is_vrm: bool) -> Avatar:
+def _adopt_rigged(
+    context, armature: bpy.types.Object, objects: Objects, name: str, height: float, is_vrm: bool
+) -> Avatar:
     """A rigged model as it is, its meshes joined, its humanoid bones assigned by the VRM file or by the matcher."""
     need_addon()
     notes: list[tuple[str, str]] = []
@@ -292,7 +318,9 @@ def _rest(armature: bpy.types.Object, meshes: Objects, notes: list) -> None:
 
 
 def _free(armature: bpy.types.Object, objects: Objects) -> None:
-    """Takes the armature out of the empties above it, which go where nothing else needs them, and off what a file has beside the model."""
+    """Takes the armature out of the empties above it, which go where nothing else needs them, and off what a file has
+    beside the model.
+    """
     above = [obj for obj in _ancestors(armature) if obj in objects]
     world = armature.matrix_world.copy()
     armature.parent = None
@@ -340,7 +368,9 @@ def _move_rigged(armature: bpy.types.Object, meshes: Objects, matrix: Matrix) ->
 
 
 def _place(armature, meshes: Objects, height: float, is_vrm: bool, notes: list) -> Matrix:
-    """How the model has to be turned and scaled. A VRM stands and looks as it should, and keeps its size unless one is wished."""
+    """How the model has to be turned and scaled. A VRM stands and looks as it should, and keeps its size unless one
+    is wished.
+    """
     points = _points(meshes)
     turned, said = (np.eye(3), "") if is_vrm else intake.upright(points)
     heads = np.array([bone.head_local[:] for bone in armature.data.bones]) @ turned.T
@@ -350,7 +380,11 @@ def _place(armature, meshes: Objects, height: float, is_vrm: bool, notes: list) 
             sideways = intake.quarter_turn("Z", facing)
             turned = sideways @ turned
             if facing and not said:
-                said = "The model looked backwards and was turned." if facing == 2 else "The model looked sideways and was turned."
+                said = (
+                    "The model looked backwards and was turned."
+                    if facing == 2
+                    else "The model looked sideways and was turned."
+                )
     tall = float(np.ptp((points @ turned.T)[:, 2]))
     factor, why = (1.0, "") if is_vrm and not height else intake.scale_to_human(tall, height)
     notes += [(code, text) for code, text in (("turned", said), ("scaled", why)) if text]
@@ -388,14 +422,19 @@ def _join(context, armature, meshes: Objects, notes: list) -> bpy.types.Object:
     if len(meshes) > 1:
         names = {obj.name for obj in meshes}
         bound = [node for node in existing.binds(armature) if node.mesh_object_name in names]
-        with context.temp_override(active_object=main, object=main, selected_objects=meshes, selected_editable_objects=meshes):
+        with context.temp_override(
+            active_object=main, object=main, selected_objects=meshes, selected_editable_objects=meshes
+        ):
             bpy.ops.object.join()
         for node in bound:
             node.mesh_object_name = main.name
         notes.append(("joined", f"{len(meshes)} meshes were joined into one; shape keys and materials are kept."))
         if existing.forget_lost_annotations(armature):
             notes.append(
-                ("first_person", "First-person settings of single meshes were given up with that; viewers go by the head's weights.")
+                (
+                    "first_person",
+                    "First-person settings of single meshes were given up with that; viewers go by the head's weights.",
+                )
             )
     loose = [vertex for vertex in main.data.vertices if not vertex.groups]
     if loose:
@@ -421,7 +460,9 @@ def _turn_out(obj: bpy.types.Object, notes: list) -> None:
         bmesh.ops.reverse_faces(bm, faces=[bm.faces[number] for number in np.unique(face_of[wrong]).tolist()])
         bm.to_mesh(mesh)
         bm.free()
-        mesh.normals_split_custom_set([(0.0, 0.0, 0.0)] * len(mesh.loops))  # a file's normals were those of the old sides
+        mesh.normals_split_custom_set(
+            [(0.0, 0.0, 0.0)] * len(mesh.loops)
+        )  # a file's normals were those of the old sides
     notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
 
 
@@ -432,7 +473,13 @@ def _apply_modifiers(context: bpy.types.Context, obj: bpy.types.Object, notes: l
         return
     if obj.data.shape_keys:
         notes.append(
-            ("modifiers", f"The modifiers of {obj.name} were left out because it has shape keys; apply them first if they matter.")
+            (
+                "modifiers",
+                (
+                    f"The modifiers of {obj.name} were left out because it has shape keys; apply them first if they"
+                    " matter."
+                ),
+            )
         )
         for modifier in others:
             obj.modifiers.remove(modifier)

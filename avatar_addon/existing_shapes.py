@@ -13,13 +13,19 @@ from .vrm import setup
 def meshes(avatar: Avatar) -> list[bpy.types.Object]:
     """Every mesh that the avatar's armature moves; the avatar's own first."""
     armature = avatar.armature
-    others = [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
+    others = (
+        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
+    )
     return [avatar.mesh, *others]
 
 
 def bind(avatar: Avatar) -> tuple[int, str]:
     """How many expressions are bound now, and a sentence about them. Where nothing is known, what was bound stays."""
-    found = {obj: recognise(key.name for key in obj.data.shape_keys.key_blocks[1:]) for obj in meshes(avatar) if obj.data.shape_keys}
+    found = {
+        obj: recognise(key.name for key in obj.data.shape_keys.key_blocks[1:])
+        for obj in meshes(avatar)
+        if obj.data.shape_keys
+    }
     best = max(found.values(), key=lambda one: len(one.binds))
     binds: dict[str, list[setup.Bind]] = {}
     for obj, recognised in found.items():

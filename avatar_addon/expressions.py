@@ -23,9 +23,16 @@ LARGEST = 768  # pixels
 
 
 def binds(avatar: Avatar) -> dict[str, list[Bind]]:
-    """Every expression -> (mesh object, shape key, weight): as the VRM Add-on has it, else the shape key of that name."""
+    """Every expression -> (mesh object, shape key, weight): as the VRM Add-on has it, else the shape key of
+    that name.
+    """
     meshes = existing_shapes.meshes(avatar)
-    keys = {name: [(obj.name, name, 1.0)] for obj in meshes if obj.data.shape_keys for name in obj.data.shape_keys.key_blocks.keys()[1:]}
+    keys = {
+        name: [(obj.name, name, 1.0)]
+        for obj in meshes
+        if obj.data.shape_keys
+        for name in obj.data.shape_keys.key_blocks.keys()[1:]
+    }
     if avatar.armature is None or not vrm_addon.is_available():
         return keys
     known = vrm_addon.extension(avatar.armature).vrm1.expressions
@@ -39,7 +46,9 @@ def binds(avatar: Avatar) -> dict[str, list[Bind]]:
 
 
 def picture(avatar: Avatar, weights: Mapping[str, float], path: Path, size: int = 384, view: str = "face") -> Path:
-    """Writes the avatar's head or body at rest as a PNG, wearing expressions. weights: expression -> 0..1. Raises AvatarError."""
+    """Writes the avatar's head or body at rest as a PNG, wearing expressions. weights: expression -> 0..1. Raises
+    AvatarError.
+    """
     known = binds(avatar)
     worn = {name: weight for name, weight in weights.items() if name != REST}
     if unknown := [name for name in worn if name not in known]:

@@ -18,7 +18,9 @@ from .scene import Avatar
 from .translation import OURS
 from .vrm import setup
 
-_kept: tuple[tuple, Reshape] | None = None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's
+_kept: tuple[tuple, Reshape] | None = (
+    None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's
+)
 
 
 def _changed(viseme: PropertyGroup, _context) -> None:
@@ -29,10 +31,20 @@ class AvatarForgeViseme(PropertyGroup):
     """How one viseme differs from what is usual."""
 
     strength: FloatProperty(
-        name="Strength", description="How far the mouth opens and the lips move", default=1.0, min=0.0, max=2.0, update=_changed
+        name="Strength",
+        description="How far the mouth opens and the lips move",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        update=_changed,
     )
     width: FloatProperty(
-        name="Width", description="How much wider the mouth becomes, in mouth widths", min=-0.6, max=0.6, step=1, update=_changed
+        name="Width",
+        description="How much wider the mouth becomes, in mouth widths",
+        min=-0.6,
+        max=0.6,
+        step=1,
+        update=_changed,
     )
     corners: FloatProperty(
         name="Corners",
@@ -74,7 +86,9 @@ def has_interior(avatar: Avatar) -> bool | None:
 
 
 def preview(obj: bpy.types.Object, viseme: str) -> None:
-    """Makes one viseme's shape key again as the record says, and shows it alone. Nothing where our face step did not make it."""
+    """Makes one viseme's shape key again as the record says, and shows it alone. Nothing where our face step did not
+    make it.
+    """
     avatar = Avatar(obj, obj.find_armature())
     keys = obj.data.shape_keys
     reshape = _reshape(avatar)
@@ -107,12 +121,20 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     if faceless is None or avatar.armature is None:
         return None
     mesh = avatar.mesh.data
-    key = (mesh.name, mesh.as_pointer(), len(mesh.vertices), avatar.record.mouth_interior, repr(scene.read_face(avatar)))
+    key = (
+        mesh.name,
+        mesh.as_pointer(),
+        len(mesh.vertices),
+        avatar.record.mouth_interior,
+        repr(scene.read_face(avatar)),
+    )
     if _kept and _kept[0] == key:
         return _kept[1]
     slots = [SimpleNamespace(material=material) for material in faceless.materials]
     groups, place = avatar.mesh.vertex_groups, avatar.mesh.matrix_world
-    data = mesh_data.read_mesh(SimpleNamespace(data=faceless, material_slots=slots, vertex_groups=groups, matrix_world=place))
+    data = mesh_data.read_mesh(
+        SimpleNamespace(data=faceless, material_slots=slots, vertex_groups=groups, matrix_world=place)
+    )
     interior = has_interior(avatar)
     try:
         head = setup.get_humanoid(avatar.armature)["head"]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The humanoid bones of an armature as a person corrects them. They live in the VRM Add-on's properties: every change is one there.
+"""The humanoid bones of an armature as a person corrects them. They live in the VRM Add-on's properties: every change
+is one there.
 
-What the matcher said of them is kept with the armature. Nothing of it is trusted by itself: a note speaks of one bone, so that it means
-nothing any more once another is assigned, by whatever panel.
+What the matcher said of them is kept with the armature. Nothing of it is trusted by itself: a note speaks of one
+bone, so that it means nothing any more once another is assigned, by whatever panel.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Snapshot:
 
 
 _kept: dict[tuple, Snapshot] = {}
-_drawn: tuple[int, Snapshot] | None = None  # while a panel draws: the pointer of the armature, and what it is drawn from
+_drawn: tuple[int, Snapshot] | None = (
+    None  # while a panel draws: the pointer of the armature, and what it is drawn from
+)
 
 
 def find_armature(context: Context) -> Object | None:
@@ -69,9 +72,10 @@ def _nodes(data: Armature) -> dict[str, PropertyGroup]:
 
 
 def snapshot(armature: Object) -> Snapshot:
-    """The states of all humanoid bones. Made again only where something differs that they are made from: the bones that are assigned,
-    the names and parents of the armature's bones, and what the matcher said. All of it is read at each call, in a fifth of a millisecond
-    with 300 bones, because undo, another panel or a script may change any of it without telling.
+    """The states of all humanoid bones. Made again only where something differs that they are made from: the bones
+    that are assigned, the names and parents of the armature's bones, and what the matcher said. All of it is read at
+    each call, in a fifth of a millisecond with 300 bones, because undo, another panel or a script may change any of
+    it without telling.
     """
     data = armature.data
     nodes = _nodes(data) if vrm_addon.is_available() else {}
@@ -130,7 +134,9 @@ def finding_of(armature: Object) -> Finding | None:
 
 
 def find_bones(context: Context, armature: Object) -> Match:
-    """Asks the matcher, keeps what it says, and assigns what it found; where it is no humanoid, nothing is assigned. Raises AvatarError."""
+    """Asks the matcher, keeps what it says, and assigns what it found; where it is no humanoid, nothing is assigned.
+    Raises AvatarError.
+    """
     vrm_addon.need_addon()
     match = match_armature(armature)
     keep_finding(armature, match)
@@ -153,7 +159,9 @@ def open_groups(context: Context, armature: Object) -> None:
 
 
 def change(armature: Object, bones: Mapping[str, str]) -> None:
-    """Assigns a bone to each of these humanoid bones, "" for none; the others stay. Raises AvatarError without the VRM Add-on."""
+    """Assigns a bone to each of these humanoid bones, "" for none; the others stay. Raises AvatarError without the
+    VRM Add-on.
+    """
     vrm_addon.need_addon()
     before = assigned_bones(armature)
     setup.assign_bones(armature, before | bones)
@@ -161,7 +169,9 @@ def change(armature: Object, bones: Mapping[str, str]) -> None:
     for obj in bpy.data.objects:
         if obj.type == "MESH" and obj.avatar_forge.is_avatar and obj.find_armature() == armature:
             obj.avatar_forge.card_outdated = True
-            if any(before.get(name, "") != bone for name, bone in bones.items() if name in REQUIRED):  # the next steps use these
+            if any(
+                before.get(name, "") != bone for name, bone in bones.items() if name in REQUIRED
+            ):  # the next steps use these
                 step_states.done(scene.Avatar(obj, armature), "rig")
     redraw()
 
@@ -175,7 +185,9 @@ def confirm(armature: Object, names: Iterable[str]) -> None:
 
 
 def mirror(armature: Object, side: str) -> tuple[int, list[str]]:
-    """Assigns the other side as `side` ("left" or "right") is: how many bones changed, and those without a counterpart."""
+    """Assigns the other side as `side` ("left" or "right") is: how many bones changed, and those without a
+    counterpart.
+    """
     bones, before = read_bones(armature), assigned_bones(armature)
     heads = np.array([bone.head_local[:] for bone in armature.data.bones])  # the object may stand askew in the world
     found, alone = mirrored(before, bones.names, bones.parents, heads, side)
@@ -245,7 +257,9 @@ class AvatarForgeBonesView(PropertyGroup):
 
     overlay: BoolProperty(
         name="Show Bones",
-        description="Draws the humanoid bones in the viewport with their names: solid where all is well, dashed where not",
+        description=(
+            "Draws the humanoid bones in the viewport with their names: solid where all is well, dashed where not"
+        ),
         update=_redraw_for,
     )
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A running installation of the backend: steps one after the other, never blocking. Made by backend_env.Environment.install."""
+"""A running installation of the backend: steps one after the other, never blocking. Made by
+backend_env.Environment.install.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ MESSAGE_LIMIT = 160
 
 
 class Installation:
-    """`poll()` until it is True; then `error` (AvatarError) or `result` (the backend's answer to hello) is set. As jobs.Running."""
+    """`poll()` until it is True; then `error` (AvatarError) or `result` (the backend's answer to hello) is set. As
+    jobs.Running.
+    """
 
     def __init__(self, environment: Environment, steps: list[Step], env: dict[str, str]) -> None:
         self.stage = ""
@@ -49,7 +53,9 @@ class Installation:
         self._child: Child | None = None
         self._tail: deque[str] = deque(maxlen=30)  # of the current step's output
         self._cancelled_at: float | None = None
-        busy = AvatarError("Another Blender is installing the backend right now; wait until it has ended.", "folder_in_use")
+        busy = AvatarError(
+            "Another Blender is installing the backend right now; wait until it has ended.", "folder_in_use"
+        )
         self._lock = hold(environment.folder / "install.lock", busy)
         self._log: IO[str] | None = None
         with contextlib.suppress(OSError):
@@ -102,7 +108,11 @@ class Installation:
         try:
             self._child = Child(step.command, _text, subprocess.STDOUT, self._env, self._environment.folder)
         except OSError as error:
-            self._end(AvatarError(f"{step.title} failed: {step.command[0]} cannot be started ({error.strerror}).", "install_failed"))
+            self._end(
+                AvatarError(
+                    f"{step.title} failed: {step.command[0]} cannot be started ({error.strerror}).", "install_failed"
+                )
+            )
             return
         self._child.end_input()
 
@@ -122,7 +132,9 @@ class Installation:
         self._child.close()
         step = self._steps[self._index]
         if self._cancelled_at is not None:
-            self._end(AvatarError("The installation was cancelled; it will go on from there the next time.", "cancelled"))
+            self._end(
+                AvatarError("The installation was cancelled; it will go on from there the next time.", "cancelled")
+            )
         elif status:
             self._end(self._failure(step))
         else:
@@ -130,7 +142,10 @@ class Installation:
                 self._record(step)
             except OSError as error:
                 self._end(
-                    AvatarError(f"{step.title} failed ({error.strerror}); check the folder {self._environment.folder}.", "not_writable")
+                    AvatarError(
+                        f"{step.title} failed ({error.strerror}); check the folder {self._environment.folder}.",
+                        "not_writable",
+                    )
                 )
                 return
             self._next()
@@ -150,22 +165,29 @@ class Installation:
         if step.key == "check":
             self._environment.mark_broken(self._reason())
             return AvatarError(
-                f"The backend is installed but does not run ({self._reason()}); press Repair Backend{where}.", "backend_broken"
+                f"The backend is installed but does not run ({self._reason()}); press Repair Backend{where}.",
+                "backend_broken",
             )
         if step.key == "torch_check":
             return AvatarError(
-                f"PyTorch is installed but cannot use this device; check its driver or choose another profile{where}.", "no_device"
+                f"PyTorch is installed but cannot use this device; check its driver or choose another profile{where}.",
+                "no_device",
             )
         if "no space left" in output or "disk quota" in output:
             return AvatarError(
-                f"{step.title} failed because the disk is full; free some space and press Install Backend again{where}.", "disk_full"
+                f"{step.title} failed because the disk is full; free some space and press Install Backend"
+                f" again{where}.",
+                "disk_full",
             )
         if step.network and any(word in output for word in NETWORK_WORDS):
             message = (
-                f"{step.title} failed because a server could not be reached; check the connection and press Install Backend again{where}."
+                f"{step.title} failed because a server could not be reached; check the connection and press Install"
+                f" Backend again{where}."
             )
             return AvatarError(message, "network")
-        return AvatarError(f"{step.title} failed ({self._reason()}); press Install Backend to try again{where}.", "install_failed")
+        return AvatarError(
+            f"{step.title} failed ({self._reason()}); press Install Backend to try again{where}.", "install_failed"
+        )
 
     def _reason(self) -> str:
         """The most telling line of the output."""

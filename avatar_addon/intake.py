@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a mesh of unknown origin needs to be an avatar's: upright, facing -Y, of a human's size, its skin turned out. Pure.
+"""What a mesh of unknown origin needs to be an avatar's: upright, facing -Y, of a human's size, its skin turned out.
+Pure.
 
 Axes are Blender's: Z up, the character faces -Y, its left side is +X.
 """
@@ -41,7 +42,8 @@ def island_of(triangles: np.ndarray, count: int) -> np.ndarray:
 
 
 def inside_out(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) bool: triangles that look into their body, found island by island from the signed volume (divergence theorem).
+    """(T,) bool: triangles that look into their body, found island by island from the signed volume (divergence
+    theorem).
 
     What encloses less than its area suggests, such as strands of hair, is left as it is, and so is a cavity:
     an island that looks inwards and lies within a larger one.
@@ -70,7 +72,9 @@ def inside_out(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def scale_to_human(height: float, wanted: float = 0.0) -> tuple[float, str]:
-    """A factor, and a sentence when it is not 1. wanted: the height in metres, 0: any that a human or a toy has is left."""
+    """A factor, and a sentence when it is not 1. wanted: the height in metres, 0: any that a human or a toy has is
+    left.
+    """
     if height <= 0:
         return 1.0, ""
     if wanted > 0:
@@ -82,14 +86,19 @@ def scale_to_human(height: float, wanted: float = 0.0) -> tuple[float, str]:
             return factor, f"The model was {_length(height)} tall, {unit}, and is now {_length(factor * height)}."
     return (
         USUAL_HEIGHT / height,
-        f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if it is to be another size.",
+        (
+            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if it is to be another"
+            " size."
+        ),
     )
 
 
 def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
-    """A rotation (3, 3) that makes a character stand and look along -Y, and a sentence; the identity and "" where nothing tells.
+    """A rotation (3, 3) that makes a character stand and look along -Y, and a sentence; the identity and "" where
+    nothing tells.
 
-    A body is thinnest from front to back. The end where it is parted in two is that of the feet, and toes are in front of ankles.
+    A body is thinnest from front to back. The end where it is parted in two is that of the feet, and toes are in
+    front of ankles.
     """
     turn, said = np.eye(3), []
     extent = np.ptp(vertices, axis=0)
@@ -121,7 +130,9 @@ def joined_keys(parts: Sequence[dict[str, np.ndarray]], sizes: Sequence[int]) ->
     """Shape keys (V, 3) of meshes put one after the other; a part without a key does not move in it."""
     names = dict.fromkeys(name for part in parts for name in part)
     still = [np.zeros((size, 3), np.float32) for size in sizes]
-    return {name: np.concatenate([part.get(name, rest) for part, rest in zip(parts, still, strict=True)]) for name in names}
+    return {
+        name: np.concatenate([part.get(name, rest) for part, rest in zip(parts, still, strict=True)]) for name in names
+    }
 
 
 def _feet_at_end(vertices: np.ndarray, axis: int) -> int:
@@ -129,7 +140,10 @@ def _feet_at_end(vertices: np.ndarray, axis: int) -> int:
     along, across = vertices[:, axis], vertices[:, 0]
     low, length = along.min(), float(np.ptp(along)) or 1.0
     place = (along - low) / length
-    parted = [_parted(across[(place > 0.04) & (place < 0.22)], length), _parted(across[(place < 0.96) & (place > 0.78)], length)]
+    parted = [
+        _parted(across[(place > 0.04) & (place < 0.22)], length),
+        _parted(across[(place < 0.96) & (place > 0.78)], length),
+    ]
     if abs(parted[0] - parted[1]) < 0.5:
         return 0
     return -1 if parted[0] > parted[1] else 1

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs for the backend's worker: starts it, reads its events, cancels, notices its death (docs/architecture.md, "The worker's protocol").
+"""Jobs for the backend's worker: starts it, reads its events, cancels, notices its death (docs/architecture.md, "The
+worker's protocol").
 
-Nothing here blocks but `close` and `wait`: a timer in the window, a loop in a headless run or a socket calls `Running.poll()` until it
-is True. The threads underneath (see child.py) only move bytes; every state change happens inside these calls.
+Nothing here blocks but `close` and `wait`: a timer in the window, a loop in a headless run or a socket calls
+`Running.poll()` until it is True. The threads underneath (see child.py) only move bytes; every state change happens
+inside these calls.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"
 
 
 class Job:
-    """A request to the worker: `Job("rig", mesh=path, rigger="geometric", out_dir=folder)`. Parameters that are None are left out."""
+    """A request to the worker: `Job("rig", mesh=path, rigger="geometric", out_dir=folder)`. Parameters that are None
+    are left out.
+    """
 
     def __init__(self, method: str, *, stall_timeout: float = STALL_TIMEOUT, **params: Any) -> None:
         self.method = method
@@ -81,7 +85,9 @@ class Running:
             self._worker.ask_to_cancel(self)
 
     def wait(self, on_progress: Callable[[Running], None] | None = None, interval: float = 0.02) -> dict[str, Any]:
-        """Blocks until the end and returns the result; for headless runs. Raises AvatarError. Ctrl-C cancels the job, then is raised."""
+        """Blocks until the end and returns the result; for headless runs. Raises AvatarError. Ctrl-C cancels the job,
+        then is raised.
+        """
         try:
             while not self.poll():
                 if on_progress:
@@ -207,7 +213,10 @@ class Worker:
                 self._current._heard_at = time.monotonic()
             return
         self._end_child(
-            AvatarError(f"The backend does not fit this add-on; repair it in the preferences{self._see_log()}.", "backend_outdated")
+            AvatarError(
+                f"The backend does not fit this add-on; repair it in the preferences{self._see_log()}.",
+                "backend_outdated",
+            )
         )
 
     # The life of the child
@@ -219,7 +228,10 @@ class Worker:
                 self._start()
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
-                message = f"The backend could not be started ({self.command[0]}: {reason}); install or repair it in the preferences."
+                message = (
+                    f"The backend could not be started ({self.command[0]}: {reason}); install or repair it in the"
+                    " preferences."
+                )
                 running.error = AvatarError(message, "backend_missing")
                 return
         assert self._child
@@ -286,7 +298,14 @@ class Worker:
         for event in child.events(limit=1 << 30):
             self._receive(event)
         running = self._current
-        if running and not running._begun and running._sent == 1 and running._cancelled_at is None and self._ending is None and self.hello:
+        if (
+            running
+            and not running._begun
+            and running._sent == 1
+            and running._cancelled_at is None
+            and self._ending is None
+            and self.hello
+        ):
             self._current = None  # it died idle, just when it was sent this job; another one takes it
             self._waiting.appendleft(running)
         else:
@@ -321,7 +340,8 @@ class Worker:
         else:
             advice = "but nothing in Blender is lost; try again, and repair the backend if it happens again"
         return AvatarError(
-            f"The backend stopped in the middle of the job ({_status_in_words(status)}), {advice}{self._see_log()}.", "backend_died"
+            f"The backend stopped in the middle of the job ({_status_in_words(status)}), {advice}{self._see_log()}.",
+            "backend_died",
         )
 
     def _see_log(self) -> str:
@@ -329,7 +349,9 @@ class Worker:
 
 
 def new_job_folder(base: Path) -> Path:
-    """Makes a folder for one run below `base`, sorted by time, never shared: `20261124-153000-1a2b3c`. Raises AvatarError."""
+    """Makes a folder for one run below `base`, sorted by time, never shared: `20261124-153000-1a2b3c`. Raises
+    AvatarError.
+    """
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     try:
         base.mkdir(parents=True, exist_ok=True)
@@ -337,13 +359,17 @@ def new_job_folder(base: Path) -> Path:
         folder.mkdir()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise AvatarError(f"The folder {base} cannot be written ({reason}); choose another folder.", "not_writable") from error
+        raise AvatarError(
+            f"The folder {base} cannot be written ({reason}); choose another folder.", "not_writable"
+        ) from error
     return folder
 
 
 @contextlib.contextmanager
 def job_folder(base: Path, keep: bool = True) -> Iterator[Path]:
-    """A new folder below `base` that goes away when the job in it fails or is cancelled, or in any case without `keep`."""
+    """A new folder below `base` that goes away when the job in it fails or is cancelled, or in any case
+    without `keep`.
+    """
     folder = new_job_folder(base)
     try:
         yield folder
@@ -383,7 +409,9 @@ def _status_in_words(status: int) -> str:
 
 
 def _open_log(path: Path | None) -> Any:
-    """The log for appending; a long one is set aside first. Where it cannot be written, the job goes on without a log."""
+    """The log for appending; a long one is set aside first. Where it cannot be written, the job goes on
+    without a log.
+    """
     if path:
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -398,7 +426,9 @@ def _encode(message: dict[str, Any]) -> bytes:
 
 
 def _from_line(line: bytes) -> dict[str, Any] | None:
-    """A line of the worker as a checked event, or None for anything else. Runs in the reading thread, so big results cost no frame."""
+    """A line of the worker as a checked event, or None for anything else. Runs in the reading thread, so big results
+    cost no frame.
+    """
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):

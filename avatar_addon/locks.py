@@ -11,12 +11,16 @@ from .errors import AvatarError
 
 
 def hold(path: Path, busy: AvatarError) -> IO[bytes]:
-    """Held until the returned file is closed. Raises `busy` when another process has it, AvatarError when the folder cannot be written."""
+    """Held until the returned file is closed. Raises `busy` when another process has it, AvatarError when the folder
+    cannot be written.
+    """
     try:
         file = path.open("ab")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise AvatarError(f"The folder {path.parent} cannot be written ({reason}); check its permissions.", "not_writable") from error
+        raise AvatarError(
+            f"The folder {path.parent} cannot be written ({reason}); check its permissions.", "not_writable"
+        ) from error
     try:
         if sys.platform == "win32":
             import msvcrt

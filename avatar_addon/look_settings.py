@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Look panel's settings: of an avatar, of a material that has its own, of a chain of spring bones. What moves a slider is seen at once.
+"""The Look panel's settings: of an avatar, of a material that has its own, of a chain of spring bones. What moves a
+slider is seen at once.
 
 Where the VRM Add-on keeps a value itself, the property here reads and writes that one.
 """
@@ -28,7 +29,13 @@ from .vrm import gaze, look, spring_bones
 from .vrm.spring_figures import KINDS
 
 SHADOW_COLOUR, OUTLINE_COLOUR = (0.62, 0.5, 0.6), (0.09, 0.05, 0.05)
-DEFAULTS = {"shadow": 0.0, "shadow_colour": SHADOW_COLOUR, "softness": 0.05, "outline_width": 0.0, "outline_colour": OUTLINE_COLOUR}
+DEFAULTS = {
+    "shadow": 0.0,
+    "shadow_colour": SHADOW_COLOUR,
+    "softness": 0.05,
+    "outline_width": 0.0,
+    "outline_colour": OUTLINE_COLOUR,
+}
 
 
 def materials(avatar: Avatar) -> list[bpy.types.Material]:
@@ -72,7 +79,9 @@ def apply_shadow(avatar: Avatar, material: bpy.types.Material, settings: Propert
 
 
 def apply_outline(avatar: Avatar, material: bpy.types.Material, settings: PropertyGroup) -> None:
-    look.set_outline(material, 0.0 if is_interior(avatar, material) else settings.outline_width, settings.outline_colour)
+    look.set_outline(
+        material, 0.0 if is_interior(avatar, material) else settings.outline_width, settings.outline_colour
+    )
 
 
 def _shadow_changed(settings: PropertyGroup, context) -> None:
@@ -107,7 +116,9 @@ def _own_changed(settings: PropertyGroup, context) -> None:
                 setattr(settings, name, getattr(avatar.record.look, name))
         return
     material = settings.id_data
-    others = {look.style_of(other) for other in materials(avatar) if other != material and not other.avatar_forge_look.own}
+    others = {
+        look.style_of(other) for other in materials(avatar) if other != material and not other.avatar_forge_look.own
+    }
     if len(others) == 1:
         material = look.set_style(material, others.pop())
     apply_shadow(avatar, material, avatar.record.look)
@@ -116,7 +127,14 @@ def _own_changed(settings: PropertyGroup, context) -> None:
 
 def _colour(description: str, default: tuple[float, float, float], update):
     return FloatVectorProperty(
-        name="Colour", description=description, size=3, subtype="COLOR", default=default, min=0.0, max=1.0, update=update
+        name="Colour",
+        description=description,
+        size=3,
+        subtype="COLOR",
+        default=default,
+        min=0.0,
+        max=1.0,
+        update=update,
     )
 
 
@@ -129,7 +147,9 @@ SHADOW = FloatProperty(
     subtype="FACTOR",
     update=_shadow_changed,
 )
-SHADE = _colour(description="What the texture is multiplied by in the shade", default=SHADOW_COLOUR, update=_shadow_changed)
+SHADE = _colour(
+    description="What the texture is multiplied by in the shade", default=SHADOW_COLOUR, update=_shadow_changed
+)
 SOFTNESS = FloatProperty(
     name="Softness",
     description="Of the shade's edge: 0 is drawn with a line, 1 runs around the whole body",
@@ -163,7 +183,9 @@ class AvatarForgeMaterialLook(PropertyGroup):
     outline_width: OUTLINE_WIDTH
     outline_colour: OUTLINE_INK
     own: BoolProperty(
-        name="Own Look", description="This material does not follow the avatar's style, shadow and outline", update=_own_changed
+        name="Own Look",
+        description="This material does not follow the avatar's style, shadow and outline",
+        update=_own_changed,
     )
     mtoon: PointerProperty(type=bpy.types.Material)
     unlit: PointerProperty(type=bpy.types.Material)
@@ -214,7 +236,12 @@ def _armature(settings: PropertyGroup) -> bpy.types.Object:
 
 
 GAZE = (
-    (gaze.EXPRESSION, "Expressions", "The eyes' shape keys are moved; for avatars whose eyes are painted on the skin", 0),
+    (
+        gaze.EXPRESSION,
+        "Expressions",
+        "The eyes' shape keys are moved; for avatars whose eyes are painted on the skin",
+        0,
+    ),
     (gaze.BONE, "Eye Bones", "The bones of the eyes turn; needs both eyes among the humanoid bones", 1),
 )
 
@@ -266,12 +293,7 @@ class AvatarForgeLook(PropertyGroup):
     outline_colour: OUTLINE_INK
     chains: CollectionProperty(type=AvatarForgeChain)
     active_chain: IntProperty(name="Chain", description="Hair, skirt, tail and the like, by their first bone")
-    gaze: EnumProperty(
-        name="Eyes Move By",
-        items=GAZE,
-        get=_get_gaze,
-        set=_set_gaze,
-    )
+    gaze: EnumProperty(name="Eyes Move By", items=GAZE, get=_get_gaze, set=_set_gaze)
     yaw: FloatProperty(
         name="Sideways",
         description="Degrees to the avatar's left, to try the gaze",
@@ -282,9 +304,17 @@ class AvatarForgeLook(PropertyGroup):
         update=_look_again,
     )
     pitch: FloatProperty(
-        name="Up", description="Degrees upwards, to try the gaze", min=-90.0, max=90.0, precision=0, step=100, update=_look_again
+        name="Up",
+        description="Degrees upwards, to try the gaze",
+        min=-90.0,
+        max=90.0,
+        precision=0,
+        step=100,
+        update=_look_again,
     )
-    sideways: _angle("Sideways", "Degrees of the gaze at which the eyes are turned as far as they go", gaze.SIDES[:2], 0)
+    sideways: _angle(
+        "Sideways", "Degrees of the gaze at which the eyes are turned as far as they go", gaze.SIDES[:2], 0
+    )
     up: _angle("Up", "Degrees of the gaze at which the eyes are up as far as they go", gaze.SIDES[2:3], 0)
     down: _angle("Down", "Degrees of the gaze at which the eyes are down as far as they go", gaze.SIDES[3:], 0)
     turn_in: _angle("Inwards", "Degrees that an eye bone turns towards the nose at most", gaze.SIDES[:1], 1)

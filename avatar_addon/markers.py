@@ -35,7 +35,11 @@ def show(avatar: Avatar, context: bpy.types.Context) -> None:
         empty.empty_display_type, empty.empty_display_size = "SPHERE", 1.0
         empty.show_in_front = True
         empty.location = marker.center
-        empty.scale = (half, half * 0.2, marker.half_height if part != "mouth" and marker.half_height else half * MOUTH_FLATNESS)
+        empty.scale = (
+            half,
+            half * 0.2,
+            marker.half_height if part != "mouth" and marker.half_height else half * MOUTH_FLATNESS,
+        )
     _show_optional(avatar)
     select(context, shown(avatar)["mouth"])
 
@@ -80,7 +84,9 @@ def _take_over_optional(avatar: Avatar) -> None:
 
 
 def take_over(avatar: Avatar, context: bpy.types.Context) -> None:
-    """Writes the empties' places and sizes into the record, trusts them fully, and removes the empties; the armature becomes active."""
+    """Writes the empties' places and sizes into the record, trusts them fully, and removes the empties; the armature
+    becomes active.
+    """
     _take_over_optional(avatar)
     for part, empty in shown(avatar).items():
         marker = getattr(avatar.record, part)

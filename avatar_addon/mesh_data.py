@@ -45,7 +45,9 @@ def join(parts: list[SkinnedMesh]) -> SkinnedMesh:
     slots = [np.array([materials.index(name) for name in part.materials] or [0], np.int32) for part in parts]
     return SkinnedMesh(
         vertices=np.concatenate([part.vertices for part in parts]),
-        triangles=np.concatenate([part.triangles + offset for part, offset in zip(parts, offsets, strict=True)]).astype(np.int32),
+        triangles=np.concatenate([part.triangles + offset for part, offset in zip(parts, offsets, strict=True)]).astype(
+            np.int32
+        ),
         corner_uvs=np.concatenate([part.corner_uvs for part in parts]),
         material_index=np.concatenate([slot[part.material_index] for slot, part in zip(slots, parts, strict=True)]),
         materials=materials,
@@ -53,7 +55,9 @@ def join(parts: list[SkinnedMesh]) -> SkinnedMesh:
 
 
 def make_mesh(name: str, data: SkinnedMesh) -> bpy.types.Mesh:
-    """A new, smooth mesh datablock with UVs, materials (found by name) and weights, whose groups have to be on the object."""
+    """A new, smooth mesh datablock with UVs, materials (found by name) and weights, whose groups have to be on the
+    object.
+    """
     mesh = bpy.data.meshes.new(name)
     count = len(data.triangles)
     mesh.vertices.add(len(data.vertices))

@@ -66,8 +66,9 @@ def remove(name: str) -> Steps:
 
 
 def use_folder(name: str, folder: Path | None) -> Steps:
-    """Uses the weights in a folder of the user's instead of a download; None: the download again. Raises AvatarError when they will
-    not do, and leaves everything as it was."""
+    """Uses the weights in a folder of the user's instead of a download; None: the download again. Raises AvatarError
+    when they will not do, and leaves everything as it was.
+    """
     chosen, attribute = session.preferences(), f"{name}_folder"
     before = getattr(chosen, attribute)
     setattr(chosen, attribute, str(folder) if folder else "")
@@ -75,7 +76,10 @@ def use_folder(name: str, folder: Path | None) -> Steps:
         yield from refresh()
         if folder and not row(name).get("installed"):
             reason = row(name).get("reason") or f"There are no {name} weights in {folder}."
-            raise AvatarError(f"{reason.rstrip('.')}; choose the folder that holds the model's files as they were published.", "no_weights")
+            raise AvatarError(
+                f"{reason.rstrip('.')}; choose the folder that holds the model's files as they were published.",
+                "no_weights",
+            )
     except AvatarError:
         setattr(chosen, attribute, before)
         forget()
@@ -89,7 +93,9 @@ def forget() -> None:
 
 
 def refresh_soon() -> None:
-    """Asks the backend from a timer; for drawing code and for properties that were changed. Nothing happens headless."""
+    """Asks the backend from a timer; for drawing code and for properties that were changed. Nothing happens
+    headless.
+    """
     if not bpy.app.background and not bpy.app.timers.is_registered(_ask):
         bpy.app.timers.register(_ask, first_interval=0.05)
 

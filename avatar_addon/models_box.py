@@ -11,7 +11,13 @@ from . import model_store, properties
 from .sentences import progress, sentence
 from .translation import tr
 
-OPERATIONS = ("Download Model", "Remove Model", "Use a Local Folder", "Stop Using This Folder", "Look Again")  # titles of tasks
+OPERATIONS = (
+    "Download Model",
+    "Remove Model",
+    "Use a Local Folder",
+    "Stop Using This Folder",
+    "Look Again",
+)  # titles of tasks
 ENGINES = {"trellis": "generators", "unirig": "riggers"}  # model -> kind of the engine of its name
 
 
@@ -57,7 +63,9 @@ def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["installed"] and engine:  # the weights are there, something else is not
         return engine, "ERROR"
     if entry["own"]:
-        return entry["reason"] or f"Used from your folder {entry['folder']}.", "ERROR" if entry["reason"] else "FILE_FOLDER"
+        return entry["reason"] or f"Used from your folder {entry['folder']}.", "ERROR" if entry[
+            "reason"
+        ] else "FILE_FOLDER"
     if entry["installed"]:
         return f"Ready in {entry['folder']}.", "BLANK1"
     if entry["state"] == "damaged":

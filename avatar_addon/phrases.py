@@ -10,18 +10,26 @@ FEW = 3  # letters; a pattern with no more of its own fits what it does not mean
 
 
 class Phrases:
-    """table: English text -> translation; a value is {} in both, or {0}, {1} where the other language needs another order."""
+    """table: English text -> translation; a value is {} in both, or {0}, {1} where the other language needs another
+    order.
+    """
 
     def __init__(self, table: dict[str, str]) -> None:
         self.table = {text: other for text, other in table.items() if other}
 
     def translate(self, text: str) -> str:
-        """The translation; a text of several sentences is translated sentence by sentence, and stays where nothing fits."""
+        """The translation; a text of several sentences is translated sentence by sentence, and stays where nothing
+        fits.
+        """
         if (whole := self._one(text)) is not None:
             return whole
-        sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", text)  # an error is what went wrong and what to do next, each with its own pattern
+        sentences = re.split(
+            r"(?<=[.!?]) (?=[A-Z])", text
+        )  # an error is what went wrong and what to do next, each with its own pattern
         parts = [self._one(sentence) for sentence in sentences]
-        return "".join(part or sentence for part, sentence in zip(parts, sentences, strict=True)) if any(parts) else text
+        return (
+            "".join(part or sentence for part, sentence in zip(parts, sentences, strict=True)) if any(parts) else text
+        )
 
     def _one(self, text: str) -> str | None:
         if text in self.table:
@@ -36,7 +44,9 @@ class Phrases:
         """Those with the most words of their own first."""
         gaps = [text for text in self.table if "{}" in text and len(text.replace("{}", "").strip()) > FEW]
         gaps.sort(key=lambda text: -len(text.replace("{}", "")))
-        return [(re.compile("(.*?)".join(map(re.escape, text.split("{}"))), re.DOTALL), self.table[text]) for text in gaps]
+        return [
+            (re.compile("(.*?)".join(map(re.escape, text.split("{}"))), re.DOTALL), self.table[text]) for text in gaps
+        ]
 
 
 def _fill(template: str, values: list[str]) -> str:

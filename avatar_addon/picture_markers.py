@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The markers on the picture as objects in the viewport: shown, mirrored, taken over into the scene's settings.
 
-The picture is an image empty, seen from the front, in a collection of its own with the markers; a marker's x and z are picture_plane's
-x and y. They have no parent: Blender would draw a line from each marker to it.
+The picture is an image empty, seen from the front, in a collection of its own with the markers; a marker's x and z
+are picture_plane's x and y. They have no parent: Blender would draw a line from each marker to it.
 All that is needed to go on lies in the file: saved, loaded and undone, the markers stay what they were.
 """
 
@@ -56,7 +56,9 @@ def _kept(root: bpy.types.Object) -> dict[str, Any]:
 
 
 def check(context: bpy.types.Context, picture: Path, markers: dict[str, Any] | None) -> Steps:
-    """Analyses the picture and shows it with its markers. markers: what the user has placed before. Raises AvatarError."""
+    """Analyses the picture and shows it with its markers. markers: what the user has placed before. Raises
+    AvatarError.
+    """
     scene = context.scene
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         upright = folder / "upright.png"
@@ -70,7 +72,9 @@ def check(context: bpy.types.Context, picture: Path, markers: dict[str, Any] | N
     look_at(context, root)
 
 
-def _show(context: bpy.types.Context, picture: Path, image: bpy.types.Image, result: dict[str, Any]) -> bpy.types.Object:
+def _show(
+    context: bpy.types.Context, picture: Path, image: bpy.types.Image, result: dict[str, Any]
+) -> bpy.types.Object:
     points = picture_plane.pre_filled(result)
     plane = Plane(tuple(result["size"]), picture_plane.axis_of(points))
     root = bpy.data.objects.new("Picture Markers", None)
@@ -87,13 +91,22 @@ def _show(context: bpy.types.Context, picture: Path, image: bpy.types.Image, res
     root.hide_select = True
     refused = result.get("refused") or {}
     at = {name: plane.to_plane(point).tolist() for name, point in points.items()}
-    kept = {"picture": str(picture), "size": plane.size, "axis": plane.axis, "note": refused.get("message", ""), "points": at}
+    kept = {
+        "picture": str(picture),
+        "size": plane.size,
+        "axis": plane.axis,
+        "note": refused.get("message", ""),
+        "points": at,
+    }
     root[ROOT_KEY] = json.dumps(kept)
     halves = picture_plane.sizes(result, points)
     for name in (*JOINTS, *FACE):
         _add_marker(collection, name, at[name], halves[name] * plane.pixel if name in halves else None)
     set_mirror(context.scene)
-    weakest = min(FACE, key=lambda name: result.get("face", {}).get("confidence", {}).get("mouth" if name == "mouth" else "eyes", 0.0))
+    weakest = min(
+        FACE,
+        key=lambda name: result.get("face", {}).get("confidence", {}).get("mouth" if name == "mouth" else "eyes", 0.0),
+    )
     select(context, shown(root)[weakest])
     return root
 
@@ -202,7 +215,8 @@ def set_mirror(scene: bpy.types.Scene) -> None:
 def follow(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """While the option is on, the right markers follow the left ones as they are dragged."""
     if scene.avatar_forge.mirror_markers and any(
-        isinstance(update.id, bpy.types.Object) and update.is_updated_transform and PART_KEY in update.id for update in depsgraph.updates
+        isinstance(update.id, bpy.types.Object) and update.is_updated_transform and PART_KEY in update.id
+        for update in depsgraph.updates
     ):
         mirror(scene)
 

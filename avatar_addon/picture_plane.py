@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture as a plane with markers on it: where they are, usual places, mirroring. Pure; the objects are in picture_markers.py.
+"""The picture as a plane with markers on it: where they are, usual places, mirroring. Pure; the objects are in
+picture_markers.py.
 
-On the plane: metres, x to the right of the picture (the character's left), y up; x = 0 is the body's axis, y = 0 the picture's bottom.
-In the picture: pixels of the upright picture, x right, y down. Points are (x, y).
+On the plane: metres, x to the right of the picture (the character's left), y up; x = 0 is the body's axis, y = 0 the
+picture's bottom. In the picture: pixels of the upright picture, x right, y down. Points are (x, y).
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def usual_markers(size: tuple[float, float]) -> Points:
 def pre_filled(result: Mapping[str, Any]) -> Points:
     """Every marker where the backend's `analyse` has it, else where it usually is; pixels."""
     points = usual_markers(result["size"])
-    found = dict(result.get("joints") or {}) | {n: part["center"] for n, part in (result.get("face") or {}).items() if n in FACE}
+    found = dict(result.get("joints") or {}) | {
+        n: part["center"] for n, part in (result.get("face") or {}).items() if n in FACE
+    }
     return points | {name: np.asarray(point, float) for name, point in found.items() if name in points}
 
 
@@ -101,7 +104,9 @@ def sizes(result: Mapping[str, Any], points: Mapping[str, Any]) -> Points:
     out = {}
     for name in ("leftEye", "rightEye"):
         part = face.get(name) or {}
-        out[name] = np.array([part.get("half_width") or EYE_SIZE[0] * apart, part.get("half_height") or EYE_SIZE[1] * apart])
+        out[name] = np.array(
+            [part.get("half_width") or EYE_SIZE[0] * apart, part.get("half_height") or EYE_SIZE[1] * apart]
+        )
     half = ((face.get("mouth") or {}).get("width") or MOUTH_WIDTH * apart) / 2
     return out | {"mouth": np.array([half, half * MOUTH_FLATNESS])}
 
@@ -119,7 +124,9 @@ def side_of(name: str) -> str:
 
 
 def mirrored(points: Mapping[str, Any]) -> Points:
-    """Where the right markers have to be to mirror the left ones about the body's axis; of points on the plane or in the picture."""
+    """Where the right markers have to be to mirror the left ones about the body's axis; of points on the plane or in
+    the picture.
+    """
     twice = 2 * axis_of(points)
     found = {}
     for name, point in points.items():
@@ -130,7 +137,8 @@ def mirrored(points: Mapping[str, Any]) -> Points:
 
 
 def to_markers(plane: Plane, points: Mapping[str, Any], scaled: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's markers (docs/architecture.md). points: on the plane; scaled: half sizes in metres of what the user has sized.
+    """The request's markers (docs/architecture.md). points: on the plane; scaled: half sizes in metres of what the
+    user has sized.
 
     Eyes whose names were exchanged by dragging get the right ones again.
     """
@@ -145,5 +153,7 @@ def to_markers(plane: Plane, points: Mapping[str, Any], scaled: Mapping[str, Any
             face[name] = at[placed]
             continue
         wide, tall = (round(float(value) / plane.pixel, 2) for value in scaled[placed])
-        face[name] = {"center": at[placed]} | ({"width": 2 * wide} if name == "mouth" else {"half_width": wide, "half_height": tall})
+        face[name] = {"center": at[placed]} | (
+            {"width": 2 * wide} if name == "mouth" else {"half_width": wide, "half_height": tall}
+        )
     return {"joints": {name: at[name] for name in JOINTS}, "face": face}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A new rest pose: bones, every mesh the armature moves with its shape keys and custom normals, and the face markers, moved together.
+"""A new rest pose: bones, every mesh the armature moves with its shape keys and custom normals, and the face markers,
+moved together.
 
-Everything is worked out in body space: the armature's own space, its axes turned to Blender's usual ones (`rest.body_frame`).
+Everything is worked out in body space: the armature's own space, its axes turned to Blender's usual ones
+(`rest.body_frame`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ FACE_MARKERS = ("left_eye", "right_eye", "mouth", "left_brow", "right_brow", "ja
 
 @dataclass
 class Skeleton:
-    """The rest pose. names: (J,) VRM 1.0 names where the bone is one, in the order of `armature.data.bones`; parents: (J,), -1 for a root.
+    """The rest pose. names: (J,) VRM 1.0 names where the bone is one, in the order of `armature.data.bones`; parents:
+    (J,), -1 for a root.
 
     joints: (J, 3) in body space; frame: (4, 4) from the armature's space to body space.
     """
@@ -61,20 +64,28 @@ def skinned_meshes(armature: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def t_pose_moves(avatar: Avatar, skeleton: Skeleton) -> np.ndarray:
-    """(J, 3, 4) in body space: what takes each bone from rest to the T-pose, the feet's lowest vertex at height 0. Raises AvatarError."""
+    """(J, 3, 4) in body space: what takes each bone from rest to the T-pose, the feet's lowest vertex at height 0.
+    Raises AvatarError.
+    """
     if not rest.off_t_pose(skeleton.joints, skeleton.names):
         raise AvatarError("No arm or leg of the avatar is known; assign its humanoid bones first.", "humanoid")
-    moves = rest.moves_of(rest.t_pose_turns(skeleton.joints, skeleton.parents, skeleton.names), skeleton.joints, skeleton.parents)
+    moves = rest.moves_of(
+        rest.t_pose_turns(skeleton.joints, skeleton.parents, skeleton.names), skeleton.joints, skeleton.parents
+    )
     with _at_rest(avatar.armature):
         parts = [_read(obj, avatar.armature, skeleton) for obj in skinned_meshes(avatar.armature)]
     if parts:
         points = [rest.blend(part.vertices, part.weights, moves)[0] for part in parts]
-        moves[:, 2, 3] -= rest.ground_of(np.concatenate(points), np.concatenate([part.weights for part in parts]), skeleton.names)
+        moves[:, 2, 3] -= rest.ground_of(
+            np.concatenate(points), np.concatenate([part.weights for part in parts]), skeleton.names
+        )
     return moves
 
 
 def bends(moves: np.ndarray, skeleton: Skeleton) -> list[tuple[str, float]]:
-    """(VRM bone, degrees) that a limb's bones turn against their parents, the most first; what turns less than a degree is left out."""
+    """(VRM bone, degrees) that a limb's bones turn against their parents, the most first; what turns less than a
+    degree is left out.
+    """
     turned = {}
     for k, name in enumerate(skeleton.names):
         above = skeleton.parents[k]
@@ -93,10 +104,11 @@ def shown_moves(armature: bpy.types.Object, skeleton: Skeleton) -> np.ndarray:
 
 
 def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
-    """Makes the pose that `moves` (J, 3, 4; body space) lead to the rest pose, and shows it. Returns sentences for the user.
+    """Makes the pose that `moves` (J, 3, 4; body space) lead to the rest pose, and shows it. Returns sentences for
+    the user.
 
-    Shape keys keep their names, order, values, ranges, drivers and relative keys; bones keep roll, connection and all properties.
-    Raises AvatarError.
+    Shape keys keep their names, order, values, ranges, drivers and relative keys; bones keep roll, connection and all
+    properties. Raises AvatarError.
     """
     armature, notes = avatar.armature, []
     meshes = skinned_meshes(armature)
@@ -110,7 +122,9 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
     offsets = np.cumsum([0, *(len(part.vertices) for part in parts)])
     if parts:
         triangles = np.concatenate([part.triangles + offset for part, offset in zip(parts, offsets, strict=False)])
-        vertices, weights = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "weights"))
+        vertices, weights = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "weights")
+        )
         posed, turns = rest.move_skin(vertices, triangles, weights, moves, skeleton.parents, skeleton.names)
     notes += _leave_pose(armature)
     in_armature = skeleton.frame.T @ square(moves) @ skeleton.frame
@@ -121,7 +135,12 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
         if aside:
             place = _to_body(avatar.mesh, armature, skeleton)
             _write(
-                kept, aside, *rest.move_skin(aside.vertices, aside.triangles, aside.weights, moves, skeleton.parents, skeleton.names), place
+                kept,
+                aside,
+                *rest.move_skin(
+                    aside.vertices, aside.triangles, aside.weights, moves, skeleton.parents, skeleton.names
+                ),
+                place,
             )
     if "head" in skeleton.names:
         world = np.array(armature.matrix_world)
@@ -155,7 +174,9 @@ def _at_rest(armature: bpy.types.Object):
 
 @dataclass
 class _Part:
-    """vertices: (V, 3) in body space; triangles: (T, 3); weights: (V, J) of the skeleton's bones; to_body: (4, 4) from the mesh's space."""
+    """vertices: (V, 3) in body space; triangles: (T, 3); weights: (V, J) of the skeleton's bones; to_body: (4, 4)
+    from the mesh's space.
+    """
 
     vertices: np.ndarray
     triangles: np.ndarray
@@ -240,7 +261,10 @@ def square(moves: np.ndarray) -> np.ndarray:
 def _may_change(objects: list[bpy.types.Object]) -> None:
     for obj in objects:
         if obj.library or obj.data.library:
-            raise AvatarError(f"{obj.name} is linked from another file; make it local first (Object > Relations > Make Local).", "linked")
+            raise AvatarError(
+                f"{obj.name} is linked from another file; make it local first (Object > Relations > Make Local).",
+                "linked",
+            )
     armature = objects[0]
     if not armature.visible_get():
         raise AvatarError(f"The armature {armature.name} is hidden; show it first.", "hidden")
@@ -259,7 +283,10 @@ def _leave_pose(armature: bpy.types.Object) -> list[str]:
     notes = []
     data = armature.animation_data
     if data and data.action:
-        notes.append(f"The action {data.action.name} was made for the old rest pose; it stays in the file, but is not played any more.")
+        notes.append(
+            f"The action {data.action.name} was made for the old rest pose; it stays in the file, but is not played any"
+            " more."
+        )
         data.action.use_fake_user = True
         data.action = None
     for bone in armature.pose.bones:

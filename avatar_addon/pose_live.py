@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses that are only shown: the T-pose before it is applied, test poses and test animations. `back` brings back what was there before.
+"""Poses that are only shown: the T-pose before it is applied, test poses and test animations. `back` brings back what
+was there before.
 
 The armature object keeps what was there: pose, action, use of the NLA, muted constraints, preview range and frame.
 """
@@ -21,7 +22,9 @@ from .scene import Avatar
 from .vrm import setup
 
 KEY = "avatar_forge_pose"  # on the armature object: what was there before, as JSON
-SHOWN_KEY = "avatar_forge_pose_shown"  # what is shown, and for the T-pose how far bones turn, as JSON; apart, since panels ask often
+SHOWN_KEY = (  # what is shown, and for the T-pose how far bones turn, as JSON; apart, since panels ask often
+    "avatar_forge_pose_shown"
+)
 ACTION_KEY = "avatar_forge_pose_action"  # the action that was there; a reference, so that a saved file keeps it
 ACTION = "Avatar Forge: "
 T_POSE = "T-Pose"
@@ -35,13 +38,19 @@ def shown(armature: bpy.types.Object | None) -> str:
 
 def pose_names(avatar: Avatar) -> list[str]:
     """The test poses that the avatar has bones for; cheap enough to draw."""
-    fingers = avatar.armature is not None and scene.has_vrm(avatar) and setup.get_bone(avatar.armature, "leftIndexProximal")
+    fingers = (
+        avatar.armature is not None and scene.has_vrm(avatar) and setup.get_bone(avatar.armature, "leftIndexProximal")
+    )
     return motions.pose_names(bool(fingers))
 
 
 def bends(armature: bpy.types.Object) -> list[tuple[str, float]]:
     """(VRM bone, degrees) that the T-pose which is shown turns the limbs' bones, the most first."""
-    return [(name, angle) for name, angle in json.loads(armature[SHOWN_KEY]).get("bends", ())] if SHOWN_KEY in armature else []
+    return (
+        [(name, angle) for name, angle in json.loads(armature[SHOWN_KEY]).get("bends", ())]
+        if SHOWN_KEY in armature
+        else []
+    )
 
 
 def preview_t_pose(context: bpy.types.Context, avatar: Avatar) -> None:
@@ -50,7 +59,9 @@ def preview_t_pose(context: bpy.types.Context, avatar: Avatar) -> None:
     skeleton = pose_bake.read_skeleton(armature)
     moves = pose_bake.t_pose_moves(avatar, skeleton)
     _begin(context, avatar, T_POSE, bends=pose_bake.bends(moves, skeleton))
-    for bone in armature.pose.bones:  # the T-pose is one of bones; what hangs from constraints follows when it is applied
+    for (
+        bone
+    ) in armature.pose.bones:  # the T-pose is one of bones; what hangs from constraints follows when it is applied
         for constraint in bone.constraints:
             constraint.mute = True
     _set_pose(armature, _local(armature, skeleton, moves[None])[0])
@@ -67,7 +78,9 @@ def show_pose(context: bpy.types.Context, avatar: Avatar, name: str) -> None:
 
 
 def show_motion(context: bpy.types.Context, avatar: Avatar, name: str) -> None:
-    """Gives the avatar a looping test animation, an action of its own, in the scene's preview range. Raises AvatarError."""
+    """Gives the avatar a looping test animation, an action of its own, in the scene's preview range. Raises
+    AvatarError.
+    """
     skeleton, to_t, body = _body(avatar)
     make, seconds = motions.MOTIONS[name]
     where, armature = context.scene, avatar.armature
@@ -88,7 +101,9 @@ def show_motion(context: bpy.types.Context, avatar: Avatar, name: str) -> None:
 
 
 def back(context: bpy.types.Context, avatar: Avatar) -> bool:
-    """Takes away what is shown: pose, action, preview range and frame are as they were before. False where nothing was shown."""
+    """Takes away what is shown: pose, action, preview range and frame are as they were before. False where nothing
+    was shown.
+    """
     armature = avatar.armature
     if armature is None or KEY not in armature:
         return False
@@ -117,7 +132,9 @@ def back(context: bpy.types.Context, avatar: Avatar) -> bool:
 
 
 def apply_shown_pose(context: bpy.types.Context, avatar: Avatar) -> list[str]:
-    """Makes the pose that is shown the rest pose. Returns sentences on what the user should know. Raises AvatarError."""
+    """Makes the pose that is shown the rest pose. Returns sentences on what the user should know. Raises
+    AvatarError.
+    """
     armature = avatar.armature
     skeleton = pose_bake.read_skeleton(armature)
     moves = pose_bake.shown_moves(armature, skeleton)
@@ -219,7 +236,9 @@ def _body(avatar: Avatar) -> tuple[pose_bake.Skeleton, np.ndarray, motions.Body]
 
 
 def _local(armature: bpy.types.Object, skeleton: pose_bake.Skeleton, moves: np.ndarray) -> np.ndarray:
-    """(F, J, 4, 4) the pose bones' own matrices for moves (F, J, 3, 4) in body space, whatever the bones inherit from their parents."""
+    """(F, J, 4, 4) the pose bones' own matrices for moves (F, J, 3, 4) in body space, whatever the bones inherit from
+    their parents.
+    """
     bones = list(armature.data.bones)
     out = np.empty((len(moves), len(bones), 4, 4))
     for frame, each in enumerate(moves):
@@ -227,12 +246,16 @@ def _local(armature: bpy.types.Object, skeleton: pose_bake.Skeleton, moves: np.n
         posed = [Matrix(move) @ bone.matrix_local for move, bone in zip(in_armature, bones, strict=True)]
         for k, bone in enumerate(bones):
             above = skeleton.parents[k]
-            parent = {} if above < 0 else {"parent_matrix": posed[above], "parent_matrix_local": bones[above].matrix_local}
+            parent = (
+                {} if above < 0 else {"parent_matrix": posed[above], "parent_matrix_local": bones[above].matrix_local}
+            )
             out[frame, k] = np.array(bone.convert_local_to_pose(posed[k], bone.matrix_local, invert=True, **parent))
     return out
 
 
-def _set_pose(armature: bpy.types.Object, poses: np.ndarray, moving: np.ndarray | None = None, frame: int | None = None) -> None:
+def _set_pose(
+    armature: bpy.types.Object, poses: np.ndarray, moving: np.ndarray | None = None, frame: int | None = None
+) -> None:
     """Poses the bones by (J, 4, 4), those of `moving` (J,) only; at a frame with keys."""
     for k, bone in enumerate(armature.data.bones):
         if moving is not None and not moving[k]:
@@ -247,7 +270,9 @@ def _set_pose(armature: bpy.types.Object, poses: np.ndarray, moving: np.ndarray 
 
 
 def _turn(bone: bpy.types.PoseBone, rotation) -> str:
-    """Sets the rotation in the bone's own mode, near to the one it has, so that keys do not spin; returns the channel's name."""
+    """Sets the rotation in the bone's own mode, near to the one it has, so that keys do not spin; returns the
+    channel's name.
+    """
     if bone.rotation_mode == "QUATERNION":
         rotation.make_compatible(bone.rotation_quaternion)
         bone.rotation_quaternion = rotation

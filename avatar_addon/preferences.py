@@ -23,7 +23,10 @@ PUBLISHING = {
         "profile_name": "as the environment says",
         "region": "as the profile says",
     },
-    "Where viewers find them": {"lan_url": "http://nas.local/{bucket}/{key}", "cdn_url": "https://cdn.example.org/{key}"},
+    "Where viewers find them": {
+        "lan_url": "http://nas.local/{bucket}/{key}",
+        "cdn_url": "https://cdn.example.org/{key}",
+    },
     "Which models server and page allow": {"go_list": "none", "js_list": "none", "list_variable": ""},
 }
 INSTALL = "Install Backend"  # the operator's and its task's name
@@ -48,11 +51,16 @@ class AvatarForgePreferences(AddonPreferences):
     )
     models: BoolProperty(
         name="Model Engines (PyTorch)",
-        description="Also installs PyTorch for TRELLIS and UniRig: 1.5 GB for the CPU, 6 GB for CUDA. The preview engine does without",
+        description=(
+            "Also installs PyTorch for TRELLIS and UniRig: 1.5 GB for the CPU, 6 GB for CUDA. The preview engine does"
+            " without"
+        ),
         update=_forget_plan,
     )
     runs_folder: StringProperty(
-        name="Runs Folder", subtype="DIR_PATH", description="Where meshes and rigs of every run are kept; empty: in the extension's folder"
+        name="Runs Folder",
+        subtype="DIR_PATH",
+        description="Where meshes and rigs of every run are kept; empty: in the extension's folder",
     )
     models_folder: StringProperty(
         name="Models Folder",
@@ -60,31 +68,49 @@ class AvatarForgePreferences(AddonPreferences):
         description="Where the weights of the model engines are downloaded to; empty: in the extension's folder",
         update=_forget_models,
     )
-    trellis_folder: StringProperty(name="TRELLIS Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
-    unirig_folder: StringProperty(name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models)
+    trellis_folder: StringProperty(
+        name="TRELLIS Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models
+    )
+    unirig_folder: StringProperty(
+        name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models
+    )
     shown_plan: StringProperty(options={"SKIP_SAVE"})
     show_backend: BoolProperty(name="Backend and Models", default=True, options={"SKIP_SAVE"})
     show_publishing: BoolProperty(name="Publishing", options={"SKIP_SAVE"})
     bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
     endpoint: StringProperty(
         name="Server",
-        description="Address of an S3-compatible server (its endpoint), such as https://storage.example.org; empty: Amazon S3",
+        description=(
+            "Address of an S3-compatible server (its endpoint), such as https://storage.example.org; empty: Amazon S3"
+        ),
     )
-    prefix: StringProperty(name="Folder in the Bucket", description="Put in front of the model's name, such as avatars/")
+    prefix: StringProperty(
+        name="Folder in the Bucket", description="Put in front of the model's name, such as avatars/"
+    )
     profile_name: StringProperty(
         name="Credentials Profile",
         description="Of ~/.aws/credentials; empty: what the environment says. Keys are never kept in Blender",
     )
     region: StringProperty(name="Region", translation_context=OURS, description="Empty: as the profile says")
     lan_url: StringProperty(
-        name="LAN Address", description="Of a promoted model inside the house, with {bucket} and {key}: http://nas.local/{bucket}/{key}"
+        name="LAN Address",
+        description="Of a promoted model inside the house, with {bucket} and {key}: http://nas.local/{bucket}/{key}",
     )
-    cdn_url: StringProperty(name="CDN Address", description="Of a promoted model in public: https://cdn.example.org/{key}")
-    go_list: StringProperty(name="Go File", subtype="FILE_PATH", description="With the list of models that the server allows")
-    js_list: StringProperty(name="JavaScript File", subtype="FILE_PATH", description="With the list of models that the page allows")
-    list_variable: StringProperty(name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array")
+    cdn_url: StringProperty(
+        name="CDN Address", description="Of a promoted model in public: https://cdn.example.org/{key}"
+    )
+    go_list: StringProperty(
+        name="Go File", subtype="FILE_PATH", description="With the list of models that the server allows"
+    )
+    js_list: StringProperty(
+        name="JavaScript File", subtype="FILE_PATH", description="With the list of models that the page allows"
+    )
+    list_variable: StringProperty(
+        name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array"
+    )
     tracking_uri: StringProperty(
-        name="MLflow Server", description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs"
+        name="MLflow Server",
+        description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs",
     )
 
     remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
@@ -144,7 +170,9 @@ class AvatarForgePreferences(AddonPreferences):
             row.operator("screen.userpref_show", text="Network Preferences", icon="PREFERENCES").section = "SYSTEM"
         row = box.row()
         row.scale_y = 1.3
-        row.operator("avatar_forge.install_backend", text="Update Backend" if state.ready else INSTALL, icon="IMPORT").repair = False
+        row.operator(
+            "avatar_forge.install_backend", text="Update Backend" if state.ready else INSTALL, icon="IMPORT"
+        ).repair = False
         if state.code != "missing":
             row.operator("avatar_forge.install_backend", text="Repair Backend", icon="FILE_REFRESH").repair = True
         row = box.row()

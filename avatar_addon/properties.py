@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is stored: settings in the scene, the record in the avatar's object, the running task in the window manager (never saved)."""
+"""What is stored: settings in the scene, the record in the avatar's object, the running task in the window manager
+(never saved).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from .weights import live as weights_live
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
 GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
 RIGGERS = {"geometric": "Geometric (no model)", "unirig": "UniRig (needs its weights)"}
-UNAVAILABLE: dict[str, str] = {}  # "generators.trellis" -> one sentence why it cannot run here, as the backend last said
+UNAVAILABLE: dict[
+    str, str
+] = {}  # "generators.trellis" -> one sentence why it cannot run here, as the backend last said
 EYES = ("left_eye", "right_eye")
 
 
@@ -52,7 +56,9 @@ def recall_engines(file: Path) -> None:
 
 
 def _items(known: dict[str, str]):
-    """The items of a dynamic enum; a saved choice keeps its meaning whatever else is installed. 0 is the value of one never set."""
+    """The items of a dynamic enum; a saved choice keeps its meaning whatever else is installed. 0 is the value of one
+    never set.
+    """
     kept: list[tuple] = []  # Blender keeps no reference to the strings of a dynamic enum
     default = next(iter(known))
 
@@ -114,7 +120,9 @@ class AvatarForgeRecord(PropertyGroup):
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
     run_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
-    recorded: StringProperty(name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made")
+    recorded: StringProperty(
+        name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
+    )
     story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
     shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
@@ -139,12 +147,16 @@ class AvatarForgeRecord(PropertyGroup):
     look: PointerProperty(type=look_settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
     mouth_interior: BoolProperty(
-        name="Teeth and Tongue", description="Inside the mouth; without them the opened mouth is plainly dark", default=True
+        name="Teeth and Tongue",
+        description="Inside the mouth; without them the opened mouth is plainly dark",
+        default=True,
     )
     eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
-    faceless: PointerProperty(type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from")
+    faceless: PointerProperty(
+        type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from"
+    )
     warnings: CollectionProperty(type=AvatarForgeWarning)
     steps: PointerProperty(type=step_states.AvatarForgeSteps)
 
@@ -155,7 +167,9 @@ class AvatarForgeSettings(PropertyGroup):
     picture: StringProperty(
         name="Picture",
         subtype="FILE_PATH",
-        description="One character, whole body, from the front, arms away from the body, plain or transparent background",
+        description=(
+            "One character, whole body, from the front, arms away from the body, plain or transparent background"
+        ),
         update=_forget_error,
     )
     name: StringProperty(name="Name", description="Of the avatar and its file; empty: the picture's name")
@@ -165,12 +179,16 @@ class AvatarForgeSettings(PropertyGroup):
     markers: StringProperty(
         name="Markers File",
         subtype="FILE_PATH",
-        description="A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong",
+        description=(
+            "A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong"
+        ),
     )
     preview: PointerProperty(type=engine_options.AvatarForgePreviewOptions)
     trellis: PointerProperty(type=engine_options.AvatarForgeTrellisOptions)
     unirig: PointerProperty(type=engine_options.AvatarForgeUniRigOptions)
-    checked_markers: StringProperty(description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"})
+    checked_markers: StringProperty(
+        description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"}
+    )
     mirror_markers: BoolProperty(
         name="Mirror",
         description="The character's right markers follow the left ones as they are moved",
@@ -180,13 +198,23 @@ class AvatarForgeSettings(PropertyGroup):
     author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
     vrm_version: EnumProperty(
         name="VRM Version",
-        items=[("1.0", "VRM 1.0", "For three-vrm and current applications"), ("0.0", "VRM 0.x", "For older applications")],
+        items=[
+            ("1.0", "VRM 1.0", "For three-vrm and current applications"),
+            ("0.0", "VRM 0.x", "For older applications"),
+        ],
     )
-    out_dir: StringProperty(name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written")
+    out_dir: StringProperty(
+        name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written"
+    )
     publish_name: StringProperty(
-        name="Name", description="Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
+        name="Name",
+        description=(
+            "Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
+        ),
     )
-    override: StringProperty(name="Reason", description="Why the avatar is promoted although checks failed; it is recorded")
+    override: StringProperty(
+        name="Reason", description="Why the avatar is promoted although checks failed; it is recorded"
+    )
     diff: StringProperty(options={"SKIP_SAVE"})
     export: BoolProperty(name="Export VRM", description="Also writes the VRM file at the end of Make Avatar")
 
@@ -205,7 +233,14 @@ class AvatarForgeState(PropertyGroup):
     remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
 
-CLASSES = (AvatarForgeMarker, AvatarForgeWarning, AvatarForgeCheck, AvatarForgeRecord, AvatarForgeSettings, AvatarForgeState)
+CLASSES = (
+    AvatarForgeMarker,
+    AvatarForgeWarning,
+    AvatarForgeCheck,
+    AvatarForgeRecord,
+    AvatarForgeSettings,
+    AvatarForgeState,
+)
 
 
 def register() -> None:

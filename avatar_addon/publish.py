@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What comes after the avatar: the report card, the run folder and MLflow, the bucket, the frontend's lists. Steps as in workflow.py."""
+"""What comes after the avatar: the report card, the run folder and MLflow, the bucket, the frontend's lists. Steps as
+in workflow.py.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ from .vrm.report_limits import FAIL
 class Target:
     """Where models go.
 
-    urls: label -> template of a public address with {bucket} and {key}; lists: the frontend's files that name its models.
+    urls: label -> template of a public address with {bucket} and {key}; lists: the frontend's files that name its
+    models.
     """
 
     bucket: str = ""
@@ -45,7 +48,10 @@ class Target:
         preferences = session.preferences()
         if preferences is None:
             return cls()
-        texts = {name: getattr(preferences, name).strip() for name in ("bucket", "endpoint", "prefix", "region", "tracking_uri")}
+        texts = {
+            name: getattr(preferences, name).strip()
+            for name in ("bucket", "endpoint", "prefix", "region", "tracking_uri")
+        }
         texts["profile"] = preferences.profile_name.strip()
         addresses = {"LAN": preferences.lan_url.strip(), "CDN": preferences.cdn_url.strip()}
         lists = [Path(bpy.path.abspath(path)) for path in (preferences.go_list, preferences.js_list) if path.strip()]
@@ -54,13 +60,17 @@ class Target:
 
 
 def may_reach(target: Target) -> bool:
-    """Whether Blender lets us speak to the bucket: always to this machine itself, elsewhere if online access is allowed."""
+    """Whether Blender lets us speak to the bucket: always to this machine itself, elsewhere if online access is
+    allowed.
+    """
     host = urlsplit(target.endpoint).hostname or ""
     return bpy.app.online_access or host in ("localhost", "127.0.0.1", "::1")
 
 
 def examine(avatar: Avatar, folder: Path, version: str = "1.0", at: float = 0.0) -> Steps:
-    """Writes the avatar as a VRM into `folder`, checks that file and keeps the report on the avatar. Returns (path, report)."""
+    """Writes the avatar as a VRM into `folder`, checks that file and keeps the report on the avatar. Returns (path,
+    report).
+    """
     yield Stage("export", at, "Writing the VRM file")
     path = vrm_export.export(avatar.armature, folder / f"{bpy.path.clean_name(avatar.name)}.vrm", version)
     yield Stage("report", at, "Checking the avatar")
@@ -80,8 +90,12 @@ def keep_report(avatar: Avatar, path: Path) -> report_card.Report:
     return report
 
 
-def record(avatar: Avatar, files: dict[str, Path], report: report_card.Report, target: Target, span=(0.0, 1.0)) -> Steps:
-    """Makes the run folder and lets MLflow have it when it can. files: vrm, and sheet where there is one. Returns the worker's result."""
+def record(
+    avatar: Avatar, files: dict[str, Path], report: report_card.Report, target: Target, span=(0.0, 1.0)
+) -> Steps:
+    """Makes the run folder and lets MLflow have it when it can. files: vrm, and sheet where there is one. Returns the
+    worker's result.
+    """
     yield Stage("record", span[0], "Keeping a record of the run")
     made = avatar.record
     story = json.loads(made.story or "{}")
@@ -90,7 +104,8 @@ def record(avatar: Avatar, files: dict[str, Path], report: report_card.Report, t
     picture, raw = Path(made.picture), _raw_mesh(avatar)
     if made.picture and not picture.is_file():
         raise AvatarError(
-            f"The picture {picture.name} that the avatar was made from is gone; put it back or choose it again.", "no_picture"
+            f"The picture {picture.name} that the avatar was made from is gone; put it back or choose it again.",
+            "no_picture",
         )
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         if not made.picture:
@@ -188,12 +203,16 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
 
 
 def register(avatar: Avatar, target: Target, apply: bool) -> Steps:
-    """Adds the promoted model to the frontend's lists, or with `apply` off only shows how. Returns the worker's result with its `diff`."""
+    """Adds the promoted model to the frontend's lists, or with `apply` off only shows how. Returns the worker's
+    result with its `diff`.
+    """
     key = avatar.record.promoted_key
     if not key:
         raise AvatarError("This avatar was not promoted yet; promote it first.", "not_promoted")
     if not target.lists:
-        raise AvatarError("No frontend file is set; name the Go and JavaScript files in the add-on's preferences.", "no_lists")
+        raise AvatarError(
+            "No frontend file is set; name the Go and JavaScript files in the add-on's preferences.", "no_lists"
+        )
     job = jobs.Job("register", model=Path(key).name, files=target.lists, variable=target.variable, apply=apply)
     return (yield Wait(job))
 

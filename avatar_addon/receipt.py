@@ -18,14 +18,18 @@ def digest(path: Path) -> str:
 
 
 def make_receipt(
-    picture: Path, files: dict[str, Path], parameters: dict[str, Any], versions: dict[str, str], seconds: dict[str, float],
+    picture: Path, files: dict[str, Path], parameters: dict[str, Any], versions: dict[str, str],
+    seconds: dict[str, float],
     metrics: dict[str, float], warnings: list[dict[str, str]],
 ) -> dict[str, Any]:  # fmt: skip
     """files: what was written, by kind; they are named and digested. All values are JSON."""
     return {
         "receipt": 1,
         "picture": {"name": picture.name, "sha256": digest(picture)},
-        "files": {kind: {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)} for kind, path in files.items()},
+        "files": {
+            kind: {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
+            for kind, path in files.items()
+        },
         "parameters": parameters,
         "versions": {"python": platform.python_version(), **versions},
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},

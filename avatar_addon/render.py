@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of the avatar: the thumbnail and the contact sheet, rendered in a scene of their own, so the user's stays as it is."""
+"""Pictures of the avatar: the thumbnail and the contact sheet, rendered in a scene of their own, so the user's stays
+as it is.
+"""
 
 from __future__ import annotations
 
@@ -38,18 +40,27 @@ _engine: str | None = None
 
 
 def start_probe() -> None:
-    """Finds out in a child process, while other work goes on, whether Workbench can render here: without EGL it aborts its process."""
+    """Finds out in a child process, while other work goes on, whether Workbench can render here: without EGL it
+    aborts its process.
+    """
     global _probe
     if not bpy.app.background or _probe or _engine:
         return
     script = (
-        "import bpy, os; s = bpy.context.scene; s.render.engine = 'BLENDER_WORKBENCH'; s.render.resolution_x = s.render.resolution_y = 8;"
-        "s.camera = s.camera or bpy.data.objects.new('c', bpy.data.cameras.new('c')); bpy.ops.render.render(); os._exit(0)"
+        "import bpy, os; s = bpy.context.scene; s.render.engine = 'BLENDER_WORKBENCH'; s.render.resolution_x ="
+        " s.render.resolution_y = 8;s.camera = s.camera or bpy.data.objects.new('c', bpy.data.cameras.new('c'));"
+        " bpy.ops.render.render(); os._exit(0)"
     )
     blender = bpy.app.binary_path
-    command = [blender, "--background", "--factory-startup", "--python-expr", script] if blender else [sys.executable, "-c", script]
+    command = (
+        [blender, "--background", "--factory-startup", "--python-expr", script]
+        if blender
+        else [sys.executable, "-c", script]
+    )
     with contextlib.suppress(OSError):
-        _probe = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _probe = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
 
 def probed() -> bool:
@@ -103,7 +114,8 @@ def thumbnail(avatar: Avatar) -> bpy.types.Image:
 def contact_sheet(avatar: Avatar, path: Path) -> Path:
     """Front, three quarters, side, back, posed, and the face in every expression, written as a PNG.
 
-    Everything is laid out in one scene and rendered once: a render has a price of its own, above all where only Cycles works.
+    Everything is laid out in one scene and rendered once: a render has a price of its own, above all where only
+    Cycles works.
     """
     with _studio() as scene, tempfile.TemporaryDirectory(prefix="avatar-forge-") as folder:
         size, height = _lay_out(scene, avatar)
@@ -121,7 +133,10 @@ def contact_sheet(avatar: Avatar, path: Path) -> Path:
 
 def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], path: Path, size: int) -> Path:
     """Meshes (Blender's axes) from the front, a square PNG. frame: lowest and highest corner of what is to be seen."""
-    middle, span = (frame[0] + frame[1]) / 2, float(max(frame[1][0] - frame[0][0], frame[1][2] - frame[0][2], 1e-3)) * 1.08
+    middle, span = (
+        (frame[0] + frame[1]) / 2,
+        float(max(frame[1][0] - frame[0][0], frame[1][2] - frame[0][2], 1e-3)) * 1.08,
+    )
     with _studio() as scene:
         for part in parts:
             shown = SkinnedMesh(part.vertices, part.triangles, part.corner_uvs, part.material_index, part.materials)
@@ -132,7 +147,9 @@ def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], pa
 
 @dataclass(frozen=True)
 class Tile:
-    """A mesh (Blender's axes) and where its vertices are to be; turn: degrees about the vertical; frame: corners of what is to be seen."""
+    """A mesh (Blender's axes) and where its vertices are to be; turn: degrees about the vertical; frame: corners of
+    what is to be seen.
+    """
 
     label: str
     data: SkinnedMesh
@@ -148,7 +165,9 @@ def face_tiles(avatar: Avatar, shapes: Sequence[str], turns: Sequence[float]) ->
     tiles = []
     for turn in turns:
         c, s = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
-        more = np.array([((c - 1) * (high - low)[0] + s * (high - low)[1]) / 2, 0, 0])  # what the turned box needs across
+        more = np.array(
+            [((c - 1) * (high - low)[0] + s * (high - low)[1]) / 2, 0, 0]
+        )  # what the turned box needs across
         for name in shapes:
             moved = data.vertices + sum((data.shape_keys[key] for key in _keys(name)), np.zeros_like(data.vertices))
             tiles.append(Tile(name, head, moved, turn, (low - more, high + more)))
@@ -171,10 +190,18 @@ def _keys(shape: str) -> tuple[str, ...]:
 
 
 def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], float]:
-    """Puts the tiles into the scene, one unit a pixel, the first one's corner at the origin; returns the sheet's size and height."""
+    """Puts the tiles into the scene, one unit a pixel, the first one's corner at the origin; returns the sheet's size
+    and height.
+    """
     data = mesh_data.read_mesh(avatar.mesh, shape_keys=True)
     posed = SkinnedMesh(_posed(avatar), data.triangles, data.corner_uvs, data.material_index, data.materials)
-    bodies = [("front", data, 0), ("35 degrees", data, 35), ("side", data, 90), ("back", data, 180), ("posed", posed, 20)]
+    bodies = [
+        ("front", data, 0),
+        ("35 degrees", data, 35),
+        ("side", data, 90),
+        ("back", data, 180),
+        ("posed", posed, 20),
+    ]
     for column, (label, body, turn) in enumerate(bodies):
         _tile(scene, label, body, body.vertices, turn, (column * TILE[0], 0), TILE)
     faces = [(name, _keys(name)) for name in FACES if all(key in data.shape_keys for key in _keys(name))]
@@ -211,7 +238,9 @@ def _tile(scene, label, data, vertices, turn, corner, size, frame=None) -> None:
     caption = bpy.data.objects.new(label, text)
     scene.collection.objects.link(caption)
     caption.color = INK
-    caption.matrix_world = Matrix.Translation((place.x, -900.0, -corner[1] - size[1] + 8)) @ Matrix.Rotation(math.pi / 2, 4, "X")
+    caption.matrix_world = Matrix.Translation((place.x, -900.0, -corner[1] - size[1] + 8)) @ Matrix.Rotation(
+        math.pi / 2, 4, "X"
+    )
 
 
 def _ink() -> bpy.types.Material:
@@ -252,7 +281,9 @@ def _bone(avatar: Avatar, name: str) -> str:
 def _head_part(avatar: Avatar, data: SkinnedMesh) -> SkinnedMesh:
     inside = _on_head(avatar, data)
     keep = inside[data.triangles].all(1) if inside.any() else np.ones(len(data.triangles), bool)
-    return SkinnedMesh(data.vertices, data.triangles[keep], data.corner_uvs[keep], data.material_index[keep], data.materials)
+    return SkinnedMesh(
+        data.vertices, data.triangles[keep], data.corner_uvs[keep], data.material_index[keep], data.materials
+    )
 
 
 def _posed(avatar: Avatar) -> np.ndarray:
@@ -268,7 +299,9 @@ def _posed(avatar: Avatar) -> np.ndarray:
             name = _bone(avatar, humanoid)
             if name in bones:
                 rest = bones[name].bone.matrix_local.to_3x3()
-                turn = Matrix.Rotation(math.radians(degrees[2]), 3, "Z") @ Matrix.Rotation(math.radians(degrees[1]), 3, "Y")
+                turn = Matrix.Rotation(math.radians(degrees[2]), 3, "Z") @ Matrix.Rotation(
+                    math.radians(degrees[1]), 3, "Y"
+                )
                 turn = turn @ Matrix.Rotation(math.radians(degrees[0]), 3, "X")
                 bones[name].matrix_basis = (rest.inverted() @ turn @ rest).to_4x4()
         graph = bpy.context.evaluated_depsgraph_get()
@@ -294,7 +327,9 @@ def _studio():
         scene.world = bpy.data.worlds.new("avatar forge studio")
         scene.world.color = BACKGROUND
         scene.world.use_nodes = True
-        background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")  # its name is in the user's language
+        background = next(
+            node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND"
+        )  # its name is in the user's language
         background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
         scene.view_settings.view_transform = "Standard"
         scene.camera = bpy.data.objects.new("avatar forge camera", bpy.data.cameras.new("avatar forge camera"))
@@ -308,18 +343,24 @@ def _studio():
 
 
 def _shoot(scene: bpy.types.Scene, path: Path, size: tuple[int, int], centre: Vector, span: float) -> None:
-    """Renders what lies `span` units around `centre`, seen from the front (-Y), along the longer side of the picture."""
+    """Renders what lies `span` units around `centre`, seen from the front (-Y), along the longer side of the
+    picture.
+    """
     camera = scene.camera
     camera.data.type, camera.data.ortho_scale = "ORTHO", span
     camera.data.clip_end = 10000.0
-    camera.matrix_world = Matrix.Translation(centre + Vector((0, -max(2.0, 2.0 * span), 0))) @ Matrix.Rotation(math.pi / 2, 4, "X")
+    camera.matrix_world = Matrix.Translation(centre + Vector((0, -max(2.0, 2.0 * span), 0))) @ Matrix.Rotation(
+        math.pi / 2, 4, "X"
+    )
     render = scene.render
     render.engine = engine()
     render.resolution_x, render.resolution_y, render.resolution_percentage = *size, 100
     render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
     render.filepath = str(path)
     for stamp in render.bl_rna.properties:
-        if stamp.identifier.startswith("use_stamp_"):  # else the picture's metadata tell the time and the path of the file
+        if stamp.identifier.startswith(
+            "use_stamp_"
+        ):  # else the picture's metadata tell the time and the path of the file
             setattr(render, stamp.identifier, False)
     if render.engine == "CYCLES":
         scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.seed = 8, False, 0

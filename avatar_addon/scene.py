@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar in Blender's scene: which objects it is, its record, a GLB coming in, mesh and rig files going out and in."""
+"""The avatar in Blender's scene: which objects it is, its record, a GLB coming in, mesh and rig files going
+out and in.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +55,13 @@ def export_glb(avatar: Avatar, path: Path) -> Path:
         for obj in layer.objects:
             obj.select_set(obj in avatar.objects)
         with contextlib.redirect_stdout(io.StringIO()):
-            bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True, export_morph=False, export_animations=False)
+            bpy.ops.export_scene.gltf(
+                filepath=str(path), use_selection=True, export_morph=False, export_animations=False
+            )
     except RuntimeError as error:
-        raise AvatarError(f"The rigged mesh could not be written ({last_line(error)}); free some space and try again.", "files") from error
+        raise AvatarError(
+            f"The rigged mesh could not be written ({last_line(error)}); free some space and try again.", "files"
+        ) from error
     finally:
         for obj in layer.objects:
             obj.select_set(obj in selected)
@@ -66,7 +72,9 @@ def export_glb(avatar: Avatar, path: Path) -> Path:
 def find_avatar(context: bpy.types.Context) -> Avatar | None:
     """The avatar that the active object belongs to, else the scene's only one."""
     active = context.view_layer.objects.active
-    if active and active.type == "MESH" and active.avatar_forge.is_avatar:  # panels ask at every redraw, in scenes of any size
+    if (
+        active and active.type == "MESH" and active.avatar_forge.is_avatar
+    ):  # panels ask at every redraw, in scenes of any size
         return Avatar(active, active.find_armature())
     avatars = []
     for obj in context.scene.objects:
@@ -92,7 +100,8 @@ def import_mesh(path: Path, name: str, context: bpy.types.Context) -> bpy.types.
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except (RuntimeError, AttributeError) as error:
         raise AvatarError(
-            f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on is on.", "import"
+            f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on is on.",
+            "import",
         ) from error
     new = [obj for obj in bpy.data.objects if obj not in before]
     parts = [mesh_data.read_mesh(obj) for obj in new if obj.type == "MESH"]
@@ -130,7 +139,9 @@ def remove(avatar: Avatar) -> None:
         bpy.data.objects.remove(obj)
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
     for items in (materials, images - {None}):
-        while unused := [item for item in items if not item.users]:  # a material that waits aside is used by the one that is worn
+        while unused := [
+            item for item in items if not item.users
+        ]:  # a material that waits aside is used by the one that is worn
             items = [item for item in items if item.users]
             bpy.data.batch_remove(unused)
 
@@ -180,8 +191,12 @@ def write_image(image: bpy.types.Image, path: Path) -> Path:
 
 
 def texture_pixels(avatar: Avatar) -> np.ndarray | None:
-    """(H, W, 4) float32, top row first, of the only base colour image on the avatar; None where it has none, or several."""
-    images = {image for slot in avatar.mesh.material_slots if slot.material and (image := setup.base_image(slot.material))}
+    """(H, W, 4) float32, top row first, of the only base colour image on the avatar; None where it has none, or
+    several.
+    """
+    images = {
+        image for slot in avatar.mesh.material_slots if slot.material and (image := setup.base_image(slot.material))
+    }
     image = images.pop() if len(images) == 1 else None
     if image is None or not len(image.pixels):
         return None
@@ -192,13 +207,17 @@ def texture_pixels(avatar: Avatar) -> np.ndarray | None:
 
 
 def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
-    """Puts the armature and the weights of a rig.npz on the avatar's mesh; an armature it had is replaced. Raises AvatarError."""
+    """Puts the armature and the weights of a rig.npz on the avatar's mesh; an armature it had is replaced. Raises
+    AvatarError.
+    """
     with np.load(path, allow_pickle=False) as rig:
         arrays = {name: rig[name] for name in rig.files}
     mesh = avatar.mesh.data
     if len(arrays["weight"]) != len(mesh.vertices):
         raise AvatarError("The rig does not fit the mesh, which was changed meanwhile; rig it again.", "rig_mismatch")
-    bones = Bones(arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"]))
+    bones = Bones(
+        arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"])
+    )
     data = mesh_data.read_mesh(avatar.mesh, shape_keys=True)
     data.groups = bones.names
     data.weights = np.zeros((len(data.vertices), len(bones.names)), np.float32)
@@ -238,7 +257,10 @@ def store_landmarks(avatar: Avatar, landmarks: dict[str, Any]) -> None:
 
 
 def face_to_blender(face: dict[str, Any]) -> dict[str, Any]:
-    return {name: {**part, "center": to_blender(part["center"]).tolist()} if "center" in part else part for name, part in face.items()}
+    return {
+        name: {**part, "center": to_blender(part["center"]).tolist()} if "center" in part else part
+        for name, part in face.items()
+    }
 
 
 def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
@@ -248,7 +270,10 @@ def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
         if name in face:
             marker = getattr(record, attribute)
             marker.center = face[name]["center"]
-            marker.half_width, marker.half_height = face[name].get("half_width", 0.0), face[name].get("half_height", 0.0)
+            marker.half_width, marker.half_height = (
+                face[name].get("half_width", 0.0),
+                face[name].get("half_height", 0.0),
+            )
     if "mouth" in face:
         record.mouth.center, record.mouth.half_width = face["mouth"]["center"], face["mouth"].get("width", 0.0) / 2
     record.has_face = record.has_face or all(name in face for name in (*PARTS, "mouth"))

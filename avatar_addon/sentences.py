@@ -29,7 +29,9 @@ def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, 
 
 @functools.lru_cache(512)
 def _lines(text: str, width: float, scale: float) -> list[str]:
-    """width: pixels. A line may end at a space, after each letter of an East Asian script, and within a word that is longer than a line."""
+    """width: pixels. A line may end at a space, after each letter of an East Asian script, and within a word that is
+    longer than a line.
+    """
     lines, line, used = [], "", 0.0
     for piece in re.findall(rf"[^\s{WIDE}]+|[{WIDE}][{NOT_FIRST}]*|\s+", text):
         size = _width(piece, scale)
@@ -49,7 +51,9 @@ def _width(text: str, scale: float) -> float:
 @functools.lru_cache(4096)
 def _letter_width(letter: str, scale: float) -> float:
     blf.size(0, 11 * scale)
-    return blf.dimensions(0, f"|{letter}|")[0] - blf.dimensions(0, "||")[0] or 6.0 * scale  # a space alone has no dimensions
+    return (
+        blf.dimensions(0, f"|{letter}|")[0] - blf.dimensions(0, "||")[0] or 6.0 * scale
+    )  # a space alone has no dimensions
 
 
 def progress(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, cancel: str = "Cancel (Esc)") -> None:

@@ -16,7 +16,10 @@ PACKAGE = __package__.rpartition(".")[0]  # the extension: bl_ext.<repository>.a
 
 RUNS_VARIABLE = "AVATAR_FORGE_RUNS"
 MODELS_VARIABLE = "AVATAR_FORGE_MODELS"
-OWN_WEIGHTS = {"trellis": "AVATAR_FORGE_TRELLIS", "unirig": "AVATAR_FORGE_UNIRIG"}  # model -> variable with a folder of the user's own
+OWN_WEIGHTS = {
+    "trellis": "AVATAR_FORGE_TRELLIS",
+    "unirig": "AVATAR_FORGE_UNIRIG",
+}  # model -> variable with a folder of the user's own
 _MODEL_VARIABLES = {MODELS_VARIABLE, *OWN_WEIGHTS.values()}
 
 _worker: jobs.Worker | None = None
@@ -44,7 +47,9 @@ def runs_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """Where weights are downloaded to: AVATAR_FORGE_MODELS, else as the preferences say, else in the extension's folder."""
+    """Where weights are downloaded to: AVATAR_FORGE_MODELS, else as the preferences say, else in the extension's
+    folder.
+    """
     if named := os.environ.get(MODELS_VARIABLE):
         return Path(named).absolute()
     chosen = getattr(preferences(), "models_folder", "")
@@ -54,7 +59,9 @@ def models_folder() -> Path:
 def _model_variables() -> dict[str, str]:
     """What tells the worker where weights lie; a variable that is set already wins over the preferences."""
     chosen = {name: getattr(preferences(), f"{name}_folder", "") for name in OWN_WEIGHTS}
-    own = {OWN_WEIGHTS[name]: str(Path(bpy.path.abspath(folder)).absolute()) for name, folder in chosen.items() if folder}
+    own = {
+        OWN_WEIGHTS[name]: str(Path(bpy.path.abspath(folder)).absolute()) for name, folder in chosen.items() if folder
+    }
     given = {name: os.environ[name] for name in _MODEL_VARIABLES if name in os.environ}
     # A checkout that is no extension shares the backend's own folder with `python -m backend models`.
     root = {} if preferences() is None else {MODELS_VARIABLE: str(models_folder())}
@@ -86,7 +93,8 @@ def environment() -> Environment:
 
 
 def worker() -> jobs.Worker:
-    """The worker; it starts with its first job, and again when the folders of models were changed and it has nothing to do.
+    """The worker; it starts with its first job, and again when the folders of models were changed and it has nothing
+    to do.
 
     Raises AvatarError when the backend is not installed.
     """
@@ -96,7 +104,11 @@ def worker() -> jobs.Worker:
     if not state.ready:
         raise AvatarError(state.message, "backend_missing")
     models = _model_variables()
-    if _worker and _worker.idle and models != {name: value for name, value in _worker.env.items() if name in _MODEL_VARIABLES}:
+    if (
+        _worker
+        and _worker.idle
+        and models != {name: value for name, value in _worker.env.items() if name in _MODEL_VARIABLES}
+    ):
         _worker.close()
         _worker = None
     if _worker is None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar speaks: keys on its visemes in an action of their own, which `stop` takes away again with all it has changed."""
+"""The avatar speaks: keys on its visemes in an action of their own, which `stop` takes away again with all it has
+changed.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def _speak(context: bpy.types.Context, avatar: Avatar, keys: speech.Keys) -> flo
     }
     avatar.mesh[KEY] = json.dumps(before)
     data.action = bpy.data.actions.new(ACTION)
-    for block in shape_keys.key_blocks:  # an expression that is on would be worn while speaking; the mouth is the visemes'
+    for (
+        block
+    ) in shape_keys.key_blocks:  # an expression that is on would be worn while speaking; the mouth is the visemes'
         if block.name in {name for bound in found.values() for name, _ in bound}:
             block.value = 0.0
     for name, amounts in _by_key(found, keys).items():
@@ -90,7 +94,9 @@ def _by_key(found: dict[str, list[Bind]], keys: speech.Keys) -> dict[str, list[t
     out = {}
     for name, parts in tracks.items():
         times = sorted({time for points, _ in parts for time, _ in points})
-        sums = [(time, min(sum(weight * speech.value_at(points, time) for points, weight in parts), 1.0)) for time in times]
+        sums = [
+            (time, min(sum(weight * speech.value_at(points, time) for points, weight in parts), 1.0)) for time in times
+        ]
         out[name] = speech.thinned(sums, 0.0)
     return out
 
@@ -117,7 +123,9 @@ def play(context: bpy.types.Context) -> None:
 
 
 def stop(context: bpy.types.Context, avatar: Avatar) -> None:
-    """Takes the speech away: action, sound, range and values are as they were before. Nothing where the avatar does not speak."""
+    """Takes the speech away: action, sound, range and values are as they were before. Nothing where the avatar does
+    not speak.
+    """
     if not is_speaking(avatar):
         return
     if context.screen and context.screen.is_animation_playing and not bpy.app.background:
@@ -130,13 +138,21 @@ def stop(context: bpy.types.Context, avatar: Avatar) -> None:
         shape_keys.animation_data.action = bpy.data.actions.get(before["action"]) if before["action"] else None
         if action and action.name.startswith(ACTION) and not action.users:
             bpy.data.actions.remove(action)
-        if before["action"] == "" and not shape_keys.animation_data.drivers and not shape_keys.animation_data.nla_tracks:
+        if (
+            before["action"] == ""
+            and not shape_keys.animation_data.drivers
+            and not shape_keys.animation_data.nla_tracks
+        ):
             shape_keys.animation_data_clear()
         for name, value in before["values"].items():
             if name in shape_keys.key_blocks:
                 shape_keys.key_blocks[name].value = value
     if "strip" in before and where.sequence_editor:
-        strips = where.sequence_editor.strips if hasattr(where.sequence_editor, "strips") else where.sequence_editor.sequences
+        strips = (
+            where.sequence_editor.strips
+            if hasattr(where.sequence_editor, "strips")
+            else where.sequence_editor.sequences
+        )
         strip = strips.get(before["strip"])
         if strip:
             sound = strip.sound

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A sentence to lip shapes by rule: English spelling and Japanese kana to visemes, timed by syllable. Pure.
 
-English is read by its spelling (digraphs, the silent e, soft c and g), which is right often enough for lips; it is no pronouncing
-dictionary. Japanese kana name their vowels; each is one mora. Kanji have no reading here: each is spoken as two moras of open mouth.
-Durations are those of calm speech: about five syllables, or seven moras, a second.
+English is read by its spelling (digraphs, the silent e, soft c and g), which is right often enough for lips; it is no
+pronouncing dictionary. Japanese kana name their vowels; each is one mora. Kanji have no reading here: each is spoken
+as two moras of open mouth. Durations are those of calm speech: about five syllables, or seven moras, a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,20 @@ from dataclasses import dataclass
 VISEMES = ("aa", "ih", "ou", "ee", "oh")
 SHUT, PAUSE = "shut", "pause"  # lips pressed together; nothing is said
 VOWEL, LONG, CONSONANT, PRESSED, MORA = 0.15, 0.2, 0.055, 0.075, 0.14  # seconds
-PAUSES = {",": 0.25, ";": 0.3, ":": 0.3, ".": 0.5, "!": 0.5, "?": 0.5, "、": 0.25, "。": 0.5, "！": 0.5, "？": 0.5, "…": 0.6, "\n": 0.5}
+PAUSES = {
+    ",": 0.25,
+    ";": 0.3,
+    ":": 0.3,
+    ".": 0.5,
+    "!": 0.5,
+    "?": 0.5,
+    "、": 0.25,
+    "。": 0.5,
+    "！": 0.5,
+    "？": 0.5,
+    "…": 0.6,
+    "\n": 0.5,
+}
 WORD_GAP = 0.03
 AMOUNT = {"aa": 0.9, "ih": 0.8, "ou": 0.85, "ee": 0.8, "oh": 0.85}
 MOST = 2000  # letters that are spoken
@@ -24,27 +37,63 @@ MOST = 2000  # letters that are spoken
 VOWELS = {
     "eigh": "ee ih", "augh": "oh", "ough": "oh", "igh": "aa ih", "eau": "oh", "oor": "oh", "our": "oh", "air": "ee",
     "ear": "ih", "eer": "ih",
-    "ai": "ee ih", "ay": "ee ih", "ea": "ih", "ee": "ih", "ei": "ih", "ey": "ih", "ie": "ih", "oa": "oh", "oo": "ou", "ou": "aa ou",
+    "ai": "ee ih", "ay": "ee ih", "ea": "ih", "ee": "ih", "ei": "ih", "ey": "ih", "ie": "ih", "oa": "oh", "oo": "ou",
+    "ou": "aa ou",
     "ow": "oh ou", "oi": "oh ih", "oy": "oh ih", "au": "oh", "aw": "oh", "ew": "ou", "ue": "ou", "ui": "ou", "eu": "ou",
-    "ar": "aa", "er": "ee", "ir": "ee", "or": "oh", "ur": "ee", "al": "oh", "a": "aa", "e": "ee", "i": "ih", "o": "oh", "u": "aa",
+    "ar": "aa", "er": "ee", "ir": "ee", "or": "oh", "ur": "ee", "al": "oh", "a": "aa", "e": "ee", "i": "ih",
+    "o": "oh", "u": "aa",
     "y": "ih",
 }  # fmt: skip
-MAGIC_E = {"a": "ee ih", "e": "ih", "i": "aa ih", "o": "oh ou", "u": "ou", "y": "aa ih"}  # cake, theme, time, home, cute, type
+MAGIC_E = {
+    "a": "ee ih",
+    "e": "ih",
+    "i": "aa ih",
+    "o": "oh ou",
+    "u": "ou",
+    "y": "aa ih",
+}  # cake, theme, time, home, cute, type
 WORDS = {
-    "the": "ee", "a": "aa", "i": "aa ih", "you": "ou", "to": "ou", "do": "ou", "who": "ou", "two": "ou", "one": "shut aa", "of": "oh shut",
-    "are": "aa", "was": "ou oh", "what": "ou oh", "they": "ee ih", "me": "shut ih", "be": "shut ih", "he": "ih", "she": "ou ih",
+    "the": "ee", "a": "aa", "i": "aa ih", "you": "ou", "to": "ou", "do": "ou", "who": "ou", "two": "ou",
+    "one": "shut aa", "of": "oh shut",
+    "are": "aa", "was": "ou oh", "what": "ou oh", "they": "ee ih", "me": "shut ih", "be": "shut ih", "he": "ih",
+    "she": "ou ih",
     "we": "ou ih",
-    "my": "shut aa ih", "by": "shut aa ih", "hello": "ee oh ou", "have": "aa shut", "some": "aa shut", "come": "aa shut", "love": "aa shut",
-    "there": "ee", "where": "ou ee", "were": "ou ee", "people": "shut ih shut oh", "your": "oh", "four": "shut oh", "eye": "aa ih",
-    "know": "oh ou", "no": "oh ou", "go": "oh ou", "so": "oh ou", "now": "aa ou", "how": "aa ou", "said": "ee", "again": "aa ee",
+    "my": "shut aa ih", "by": "shut aa ih", "hello": "ee oh ou", "have": "aa shut", "some": "aa shut",
+    "come": "aa shut", "love": "aa shut",
+    "there": "ee", "where": "ou ee", "were": "ou ee", "people": "shut ih shut oh", "your": "oh", "four": "shut oh",
+    "eye": "aa ih",
+    "know": "oh ou", "no": "oh ou", "go": "oh ou", "so": "oh ou", "now": "aa ou", "how": "aa ou", "said": "ee",
+    "again": "aa ee",
 }  # fmt: skip
 PRESSES = {"m", "b", "p", "f", "v", "mm", "bb", "pp", "ff", "ph"}
 ROUNDED = {"w": "ou", "wh": "ou", "qu": "ou", "sh": "ou", "ch": "ou", "j": "ou"}  # consonants that purse the lips
-CLUSTERS = ("sch", "tch", "ngh", "ck", "gh", "kn", "wr", "mb", "th", "ng", "ll", "ss", "tt", "nn", "rr", "dd", "gg", "cc", "zz", "ps")
+CLUSTERS = (
+    "sch",
+    "tch",
+    "ngh",
+    "ck",
+    "gh",
+    "kn",
+    "wr",
+    "mb",
+    "th",
+    "ng",
+    "ll",
+    "ss",
+    "tt",
+    "nn",
+    "rr",
+    "dd",
+    "gg",
+    "cc",
+    "zz",
+    "ps",
+)
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 KANA_VOWELS = {
-    "aa": "あかさたなはまやらわがざだばぱぁゃゎ", "ih": "いきしちにひみりぎじぢびぴぃゐ", "ou": "うくすつぬふむゆるぐずづぶぷぅゅゔ",
+    "aa": "あかさたなはまやらわがざだばぱぁゃゎ", "ih": "いきしちにひみりぎじぢびぴぃゐ",
+    "ou": "うくすつぬふむゆるぐずづぶぷぅゅゔ",
     "ee": "えけせてねへめれげぜでべぺぇゑ", "oh": "おこそとのほもよろをごぞどぼぽぉょ",
 }  # fmt: skip
 KANA = {letter: viseme for viseme, letters in KANA_VOWELS.items() for letter in letters}
@@ -61,10 +110,14 @@ class Cue:
 
 
 def cues(text: str) -> list[Cue]:
-    """The lip shapes of a text in turn; letters of other scripts and signs are passed over. Empty where there is nothing to say."""
+    """The lip shapes of a text in turn; letters of other scripts and signs are passed over. Empty where there is
+    nothing to say.
+    """
     out: list[Cue] = []
     word = ""
-    folded = [_hiragana(letter) for letter in unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text[:MOST]).lower())]
+    folded = [
+        _hiragana(letter) for letter in unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text[:MOST]).lower())
+    ]
     for letter in [*folded, " "]:
         letter = (
             "".join(part for part in unicodedata.normalize("NFD", letter) if not unicodedata.combining(part))
@@ -114,7 +167,11 @@ def _english(word: str) -> list[Cue]:
     if word in WORDS:
         return [Cue(name, PRESSED if name == SHUT else VOWEL) for name in WORDS[word].split()]
     if not any(letter in "aeiouy" for letter in word):  # an abbreviation: its letters' names, each a syllable
-        return [cue for letter in word[:12] for cue in ([Cue(SHUT, PRESSED)] if letter in PRESSES else []) + [Cue("ih", VOWEL)]]
+        return [
+            cue
+            for letter in word[:12]
+            for cue in ([Cue(SHUT, PRESSED)] if letter in PRESSES else []) + [Cue("ih", VOWEL)]
+        ]
     out: list[Cue] = []
     at = 0
     while at < len(word):
@@ -132,7 +189,13 @@ def _next_sound(word: str, at: int) -> tuple[str, list[str], float]:
     if rest[0] in "aeiouy":
         if rest in ("e", "es", "ed") and at > 1 and any(letter in "aeiouy" for letter in word[:at]):
             return rest, [], 0.0  # silent at the end
-        if len(rest) in (3, 4) and rest[0] in MAGIC_E and rest[1] not in "aeiouywrx" and rest[2] == "e" and rest[3:] in ("", "s", "d"):
+        if (
+            len(rest) in (3, 4)
+            and rest[0] in MAGIC_E
+            and rest[1] not in "aeiouywrx"
+            and rest[2] == "e"
+            and rest[3:] in ("", "s", "d")
+        ):
             return rest[0], MAGIC_E[rest[0]].split(), LONG / 2 if " " in MAGIC_E[rest[0]] else LONG
         part = next(part for part in sorted(VOWELS, key=len, reverse=True) if rest.startswith(part))
         if part == "al" and rest[2:3] not in ("l", "k"):  # ball, walk; not alarm
@@ -143,7 +206,9 @@ def _next_sound(word: str, at: int) -> tuple[str, list[str], float]:
         return part, shapes, LONG / 2 if len(shapes) > 1 else (LONG if len(part) > 1 else VOWEL)
     if rest.startswith(("gh", "kn", "wr")) and (at > 0 or rest[0] != "g"):
         return rest[:2], [], 0.0
-    part = next((part for size in (3, 2, 1) if (part := rest[:size]) in PRESSES or part in ROUNDED or part in CLUSTERS), rest[0])
+    part = next(
+        (part for size in (3, 2, 1) if (part := rest[:size]) in PRESSES or part in ROUNDED or part in CLUSTERS), rest[0]
+    )
     if part in PRESSES:
         return part, [SHUT], PRESSED
     if part in ROUNDED:
@@ -187,7 +252,9 @@ def sampled(weights: Mapping[str, Iterable[float]], step: float, start: float = 
 
 
 def thinned(points: Sequence[tuple[float, float]], tolerance: float) -> list[tuple[float, float]]:
-    """The keys without those that the line between their neighbours passes within `tolerance` (Ramer, Douglas and Peucker)."""
+    """The keys without those that the line between their neighbours passes within `tolerance` (Ramer, Douglas and
+    Peucker).
+    """
     if len(points) < 3:
         return list(points)
     keep = {0, len(points) - 1}

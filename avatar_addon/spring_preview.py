@@ -9,7 +9,9 @@ from . import pose_live
 from .scene import Avatar
 from .vrm.addon import extension
 
-KEY = "avatar_forge_springs"  # on the armature object: the VRM version that was chosen before; the simulation is VRM 1.0's
+KEY = (  # on the armature object: the VRM version that was chosen before; the simulation is VRM 1.0's
+    "avatar_forge_springs"
+)
 MOTION = "Turn"
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of an avatar's steps are done, which are outdated because something before them was done again, and which comes next.
+"""Which of an avatar's steps are done, which are outdated because something before them was done again, and which
+comes next.
 
-A step that is done takes a number that is higher than all before: a step with a lower number than one that it needs is outdated.
-The numbers are in the avatar's record, so undo and the .blend have them.
+A step that is done takes a number that is higher than all before: a step with a lower number than one that it needs
+is outdated. The numbers are in the avatar's record, so undo and the .blend have them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class StepState:
 
 
 def done(avatar: Avatar, step: str) -> None:
-    """Notes that a step was done, or that what it makes was changed; the report card then speaks of an avatar that was."""
+    """Notes that a step was done, or that what it makes was changed; the report card then speaks of an avatar
+    that was.
+    """
     steps = avatar.record.steps
     setattr(steps, step, 1 + max(getattr(steps, name) for name in STEPS))
     if step != "export":

@@ -33,7 +33,9 @@ def begin(task: Task, remote: bool = False) -> None:
 
 
 def poll(task: Task) -> bool:
-    """Takes the task one step further; True when it has ended, also because another file was loaded. Then the slot is free again."""
+    """Takes the task one step further; True when it has ended, also because another file was loaded. Then the slot is
+    free again.
+    """
     global _task
     if task is not _task:
         return True

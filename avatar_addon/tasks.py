@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs steps. A step is a generator that works in Blender, yields `Wait` for a backend job and `Stage` before work that takes long.
+"""Runs steps. A step is a generator that works in Blender, yields `Wait` for a backend job and `Stage` before work
+that takes long.
 
-The same steps run under a timer in the window, under a loop headless, and from the socket: all of them call `Task.poll()`.
+The same steps run under a timer in the window, under a loop headless, and from the socket: all of them call
+`Task.poll()`.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ Steps = Generator[Wait | Stage, dict[str, Any] | None, Any]
 
 
 class Task:
-    """`poll()` until it is True; then `error` (AvatarError) or `result` is set. worker: called when the first job comes up."""
+    """`poll()` until it is True; then `error` (AvatarError) or `result` is set. worker: called when the first job
+    comes up.
+    """
 
     def __init__(self, title: str, steps: Steps, worker: Callable[[], Worker]) -> None:
         self.title = title
@@ -111,11 +115,15 @@ class Task:
             self.error = AvatarError(_about_files(problem), "files")
             self._end()
         except ReferenceError:
-            self.error = AvatarError("The avatar was deleted or undone while the task was running; start again.", "deleted")
+            self.error = AvatarError(
+                "The avatar was deleted or undone while the task was running; start again.", "deleted"
+            )
             self._end()
         except Exception as problem:  # a fault of ours: a sentence for the user, the traceback for the console
             traceback.print_exc()
-            self.error = AvatarError(f"Something unexpected happened ({problem}); see the system console and report this.", "internal")
+            self.error = AvatarError(
+                f"Something unexpected happened ({problem}); see the system console and report this.", "internal"
+            )
             self._end()
 
     def _show_job(self, running: Running) -> None:

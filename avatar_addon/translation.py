@@ -15,7 +15,9 @@ import bpy
 from .phrases import Phrases
 
 TABLES = Path(__file__).resolve().parent / "translations"
-OURS = "AvatarForge"  # the context of words that Blender itself uses in another sense; its own translations go before an add-on's
+OURS = (  # the context of words that Blender itself uses in another sense; its own translations go before an add-on's
+    "AvatarForge"
+)
 CONTEXTS = ("*", "Operator", OURS)  # Blender looks up buttons that run an operator in a context of their own
 LOCALES = {"ja": ("ja_JP", "ja")}  # Blender's names for a language, older ones included
 

@@ -21,7 +21,9 @@ FRONT = Quaternion((1, 0, 0), math.radians(90))
 
 
 def show_place(context: bpy.types.Context, avatar: Avatar, check: str) -> None:
-    """Selects what a check of the report card is about and brings it into the view, from the front; without a 3D view only selects."""
+    """Selects what a check of the report card is about and brings it into the view, from the front; without a 3D view
+    only selects.
+    """
     rigging = check.startswith("bones") or check in ("sides", "t_pose")
     select(context, avatar.armature if rigging and avatar.armature else avatar.mesh)
     view = getattr(context.space_data, "region_3d", None) if context.space_data else None
@@ -31,7 +33,8 @@ def show_place(context: bpy.types.Context, avatar: Avatar, check: str) -> None:
 
 
 def show_points(context: bpy.types.Context, points: np.ndarray, towards: np.ndarray) -> None:
-    """Brings points (n, 3) into every 3D view of the window, with enough around them to know where on the body they are.
+    """Brings points (n, 3) into every 3D view of the window, with enough around them to know where on the body they
+    are.
 
     towards: (3,) where the skin looks there, and the viewer comes from; without length the view keeps its direction.
     """
@@ -52,7 +55,9 @@ def _frame(view: bpy.types.RegionView3D, points: np.ndarray, rotation: Quaternio
 
 def _part(avatar: Avatar, check: str) -> np.ndarray:
     data = mesh_data.read_mesh(avatar.mesh)
-    groups = ["head"] if check.startswith(FACE_CHECKS) else [b for bones in LIMBS.values() for b in bones if "Foot" in b]
+    groups = (
+        ["head"] if check.startswith(FACE_CHECKS) else [b for bones in LIMBS.values() for b in bones if "Foot" in b]
+    )
     if not check.startswith((*FACE_CHECKS, *LEG_CHECKS)) or data.weights is None:
         return data.vertices
     columns = [data.groups.index(name) for name in groups if name in data.groups]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps from a picture to a VRM file. Each is a generator (see tasks.py); `make_avatar` is the steps in sequence."""
+"""The steps from a picture to a VRM file. Each is a generator (see tasks.py); `make_avatar` is the steps in
+sequence.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ class Request:
 
 @dataclass
 class Made:
-    """What `make_avatar` returns. metrics: the engines' and the file's; weights: {file: SHA-256} of the models at work."""
+    """What `make_avatar` returns. metrics: the engines' and the file's; weights: {file: SHA-256} of the models
+    at work.
+    """
 
     avatar: Avatar
     metrics: dict[str, float]
@@ -104,21 +108,29 @@ def read_markers(path: Path) -> dict[str, Any]:
     try:
         markers = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AvatarError(f"The markers file {path.name} cannot be read ({error}); correct it or leave it out.", "bad_markers") from error
+        raise AvatarError(
+            f"The markers file {path.name} cannot be read ({error}); correct it or leave it out.", "bad_markers"
+        ) from error
     if not isinstance(markers, dict):
-        raise AvatarError(f"The markers file {path.name} must hold one JSON object; correct it or leave it out.", "bad_markers")
+        raise AvatarError(
+            f"The markers file {path.name} must hold one JSON object; correct it or leave it out.", "bad_markers"
+        )
     return markers
 
 
 def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
-    """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the steps that succeeded."""
+    """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the
+    steps that succeeded.
+    """
     render.start_probe()
     need_addon()
     avatar, metrics, clock = None, {}, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
         clock.lap("generate")
-        avatar = yield from rig(context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6))
+        avatar = yield from rig(
+            context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6)
+        )
         clock.lap("rig")
         yield Stage("pose", 0.6, "Straightening into the T-pose")
         pose(avatar)
@@ -160,7 +172,10 @@ def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
         if getattr(error, "code", "") == "cancelled":
             raise
         reason = str(error).rstrip(".")
-        scene.add_warnings(avatar, [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}])
+        scene.add_warnings(
+            avatar,
+            [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}],
+        )
 
 
 class _Clock:
@@ -183,7 +198,9 @@ def _tell(avatar: Avatar, **parts: dict[str, Any]) -> None:
     avatar.record.story = json.dumps(story, default=str)
 
 
-def generate(context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)) -> Steps:
+def generate(
+    context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)
+) -> Steps:
     """Picture -> a mesh object in the scene with its record. Returns an Avatar without an armature."""
     with jobs.job_folder(session.jobs_folder()) as folder:
         job = jobs.Job(
@@ -203,8 +220,18 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
     avatar = Avatar(obj, None)
     record = avatar.record
     record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
-    record.picture, record.engine, record.seed, record.label = str(request.picture), request.engine, request.seed, result["label"]
-    _tell(avatar, parameters=request.parameters(), weights=result.get("weights") or {}, settings=result.get("settings") or {})
+    record.picture, record.engine, record.seed, record.label = (
+        str(request.picture),
+        request.engine,
+        request.seed,
+        result["label"],
+    )
+    _tell(
+        avatar,
+        parameters=request.parameters(),
+        weights=result.get("weights") or {},
+        settings=result.get("settings") or {},
+    )
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     step_states.done(avatar, "mesh")
@@ -214,13 +241,21 @@ def generate(context: bpy.types.Context, request: Request, metrics: dict[str, fl
 
 
 def _job_home(avatar: Avatar) -> Path:
-    """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where jobs are kept there."""
+    """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where jobs are
+    kept there.
+    """
     folder = Path(avatar.record.run_folder)
     return folder if avatar.record.run_folder and folder.is_dir() else session.jobs_folder()
 
 
 def rig(
-    context, avatar: Avatar, rigger: str, options: dict | None = None, seed: int = 0, metrics: dict | None = None, span=(0.0, 1.0)
+    context,
+    avatar: Avatar,
+    rigger: str,
+    options: dict | None = None,
+    seed: int = 0,
+    metrics: dict | None = None,
+    span=(0.0, 1.0),
 ) -> Steps:
     """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature."""
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
@@ -228,8 +263,12 @@ def rig(
     restore_faceless(avatar)
     with jobs.job_folder(_job_home(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
-        joints = {name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"}
-        job = jobs.Job("rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {})
+        joints = {
+            name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
+        }
+        job = jobs.Job(
+            "rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {}
+        )
         started = time.perf_counter()
         result = yield Wait(job, *span)
         seconds = time.perf_counter() - started
@@ -238,17 +277,25 @@ def rig(
         pose_live.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
-    _tell(avatar, parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed}, weights=result.get("weights") or {})
+    _tell(
+        avatar,
+        parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed},
+        weights=result.get("weights") or {},
+    )
     scene.add_warnings(avatar, result.get("warnings") or [])
     step_states.done(avatar, "rig")
     set_humanoid(avatar, result.get("humanoid") or match_humanoid(avatar))
     if metrics is not None:
-        metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()} | {"rig_time_s": seconds}
+        metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()} | {
+            "rig_time_s": seconds
+        }
     return avatar
 
 
 def match_humanoid(avatar: Avatar) -> dict[str, str]:
-    """VRM bone -> bone name by the matcher; its doubts become the avatar's warnings. Raises AvatarError for what is no humanoid."""
+    """VRM bone -> bone name by the matcher; its doubts become the avatar's warnings. Raises AvatarError for what is
+    no humanoid.
+    """
     found = match_armature(avatar.armature)
     humanoid_bones.keep_finding(avatar.armature, found)
     if not found.humanoid:
@@ -259,15 +306,20 @@ def match_humanoid(avatar: Avatar) -> dict[str, str]:
 
 
 def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:
-    """Assigns the humanoid bones, where they make a valid humanoid. Raises AvatarError with the first thing that is wrong."""
+    """Assigns the humanoid bones, where they make a valid humanoid. Raises AvatarError with the first thing that is
+    wrong.
+    """
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature))
     if problems:
-        raise AvatarError(f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand under Humanoid Bones.", "humanoid")
+        raise AvatarError(
+            f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand under Humanoid Bones.", "humanoid"
+        )
     setup.set_humanoid(avatar.armature, assigned)
 
 
 def pose(avatar: Avatar) -> list[str]:
-    """Makes the T-pose the rest pose: arms along X, legs straight, feet on the ground; the face and all shape keys come along.
+    """Makes the T-pose the rest pose: arms along X, legs straight, feet on the ground; the face and all shape keys
+    come along.
 
     Returns sentences on what the user should know. Raises AvatarError.
     """
@@ -278,7 +330,9 @@ def pose(avatar: Avatar) -> list[str]:
     skeleton = pose_bake.read_skeleton(avatar.armature)
     notes = pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
     if posed:
-        notes.append("The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back.")
+        notes.append(
+            "The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back."
+        )
     step_states.done(avatar, "pose")
     return notes
 
@@ -293,7 +347,9 @@ def pose_to_rest(avatar: Avatar) -> list[str]:
 
 
 def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
-    """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for when there are none."""
+    """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for
+    when there are none.
+    """
     _need_rig(avatar)
     yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
     scene.object_mode()
@@ -303,9 +359,13 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     own = carried_shapes.read(avatar.mesh)
     data = mesh_data.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
-    result = synthesise_face(data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar))
+    result = synthesise_face(
+        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar)
+    )
     avatar.record.faceless = _set_aside(avatar.mesh)
-    result.mesh.materials = [_mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials]
+    result.mesh.materials = [
+        _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
+    ]
     result.mesh.shape_keys = own.carried(data, result.mesh.vertices, result.mesh.shape_keys) | result.mesh.shape_keys
     mesh_data.set_mesh(avatar.mesh, result.mesh)
     own.settle(avatar.mesh)
@@ -316,13 +376,17 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
 
 
 def _face_if_possible(avatar: Avatar, span) -> Steps:
-    """`face`, but markers that are on no face cost the expressions only, with a warning: nobody has looked at them yet."""
+    """`face`, but markers that are on no face cost the expressions only, with a warning: nobody has looked at
+    them yet.
+    """
     try:
         yield from face(avatar, span)
     except AvatarError as error:
         if error.code != "face_markers":
             raise
-        scene.add_warnings(avatar, [{"code": "no_face", "message": f"The avatar has no visemes or blinks yet. {error}"}])
+        scene.add_warnings(
+            avatar, [{"code": "no_face", "message": f"The avatar has no visemes or blinks yet. {error}"}]
+        )
 
 
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
@@ -330,7 +394,9 @@ def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     with jobs.job_folder(_job_home(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         texture = scene.write_texture(avatar, folder / "texture.png")
-        result = yield Wait(jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span)
+        result = yield Wait(
+            jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
+        )
     _need(avatar)
     scene.store_face(avatar, scene.face_to_blender(result["face"]))
     scene.add_warnings(avatar, result.get("warnings") or [])

@@ -15,8 +15,8 @@ LONGEST_REPLY = 8_000_000  # bytes; the add-on's are below one million
 TIMEOUT = 20.0  # seconds for one command
 
 NOBODY = (
-    "Blender does not answer on 127.0.0.1:{port}. Ask the user to open Blender and start the MCP server there: 3D viewport, sidebar (N), "
-    "tab Avatar, panel MCP Server, Start."
+    "Blender does not answer on 127.0.0.1:{port}. Ask the user to open Blender and start the MCP server there: 3D"
+    " viewport, sidebar (N), tab Avatar, panel MCP Server, Start."
 )
 
 
@@ -40,7 +40,9 @@ class Blender:
         message = {"type": command, "params": {name: value for name, value in params.items() if value is not None}}
         reply = self._exchange(message | ({"token": self.token} if self.token else {}), timeout)
         if not isinstance(reply, dict) or reply.get("status") == "error":
-            raise BlenderError(str(reply.get("message") if isinstance(reply, dict) else "Blender's answer is not understood."))
+            raise BlenderError(
+                str(reply.get("message") if isinstance(reply, dict) else "Blender's answer is not understood.")
+            )
         return reply.get("result")
 
     def _exchange(self, message: dict[str, Any], timeout: float) -> Any:
@@ -52,7 +54,9 @@ class Blender:
                 return _receive(connection, until)
         except TimeoutError as error:
             busy = "it may be busy with something long, or wait for the user's answer to a question"
-            raise BlenderBusy(f"Blender has not answered {message['type']} in {timeout:.0f} seconds; {busy}.") from error
+            raise BlenderBusy(
+                f"Blender has not answered {message['type']} in {timeout:.0f} seconds; {busy}."
+            ) from error
         except OSError as error:
             raise BlenderError(NOBODY.format(port=self.port)) from error
         except ValueError as error:

@@ -22,7 +22,9 @@ def worker(arguments: list[str]) -> int:
 
 
 def hello(arguments: list[str]) -> int:
-    """The installer's self-check: prints the answer to `hello` as one line of JSON; status 1 when no generator or no rigger can run."""
+    """The installer's self-check: prints the answer to `hello` as one line of JSON; status 1 when no generator or no
+    rigger can run.
+    """
     _, sink = worker_module.claim_pipes()
     answer = worker_module.hello(Engines("generators"), Engines("riggers"))
     os.write(sink, encode(answer))
@@ -32,10 +34,15 @@ def hello(arguments: list[str]) -> int:
 
 
 def models(arguments: list[str]) -> int:
-    """Lists, downloads, verifies and removes the weights of the model engines. Status 1 when something is wrong or cannot be done."""
+    """Lists, downloads, verifies and removes the weights of the model engines. Status 1 when something is wrong or
+    cannot be done.
+    """
     parser = argparse.ArgumentParser(prog="python -m backend models", description=models.__doc__)
     parser.add_argument(
-        "--models", type=Path, metavar="FOLDER", help=f"where models are kept (default: {model_store.VARIABLE} or the user's data)"
+        "--models",
+        type=Path,
+        metavar="FOLDER",
+        help=f"where models are kept (default: {model_store.VARIABLE} or the user's data)",
     )
     actions = parser.add_subparsers(dest="action", required=True)
     known = sorted(model_store.MODELS)
@@ -47,7 +54,9 @@ def models(arguments: list[str]) -> int:
         ("remove", "delete a model's files"),
     ):
         # Deleting takes a name; the other two mean all models without one (verify: all that are there).
-        actions.add_parser(action, help=words).add_argument("names", nargs="+" if action == "remove" else "*", metavar="NAME")
+        actions.add_parser(action, help=words).add_argument(
+            "names", nargs="+" if action == "remove" else "*", metavar="NAME"
+        )
     options = parser.parse_args(arguments)
     root = options.models.absolute() if options.models else None
     try:
@@ -75,7 +84,9 @@ def _list_models(root: Path | None, as_json: bool) -> int:
     for row in rows:
         print(f"{row['name']}: {row['label']}\n  {row['state']}, {row['bytes'] / 1e9:.2f} GB in {row['folder']}")
         for source in row["sources"]:
-            print(f"  {source['licence']:<11} {source['repo']} at {source['revision'][:12]}, {len(source['files'])} files")
+            print(
+                f"  {source['licence']:<11} {source['repo']} at {source['revision'][:12]}, {len(source['files'])} files"
+            )
     return 0
 
 
@@ -87,7 +98,10 @@ def _download(name: str, root: Path | None) -> int:
 
 def _verify(name: str, root: Path | None) -> int:
     problems = model_store.verify(name, _line, root)
-    print("".join(f"\n{name}: {problem}" for problem in problems) or f"\n{name}: every file is what it was when it arrived")
+    print(
+        "".join(f"\n{name}: {problem}" for problem in problems)
+        or f"\n{name}: every file is what it was when it arrived"
+    )
     return 1 if problems else 0
 
 

@@ -27,9 +27,10 @@ class GenerateRequest:
 class GeneratedMesh:
     """A GLB (Y up, metres, facing +Z) and what the engine knows about it.
 
-    landmarks: {"joints": {vrm bone: [x, y, z]}, "face": see backend.image.face} in the GLB's coordinates, or {} if unknown.
-    warnings: [{"code": str, "message": one sentence}]. weights: {file: SHA-256} of the model it was made with, {} without one.
-    settings: the engine's options as they were used, those that nobody gave included, so that a receipt tells all.
+    landmarks: {"joints": {vrm bone: [x, y, z]}, "face": see backend.image.face} in the GLB's coordinates, or {} if
+    unknown. warnings: [{"code": str, "message": one sentence}]. weights: {file: SHA-256} of the model it was made
+    with, {} without one. settings: the engine's options as they were used, those that nobody gave included, so that a
+    receipt tells all.
     """
 
     mesh: Path
@@ -43,7 +44,9 @@ class GeneratedMesh:
 
 @dataclass
 class RigRequest:
-    """A mesh.npz (see docs/architecture.md) to a rig for the very vertices in it. `joints` are known joint positions, if any."""
+    """A mesh.npz (see docs/architecture.md) to a rig for the very vertices in it. `joints` are known joint positions,
+    if any.
+    """
 
     mesh: Path
     out_dir: Path

@@ -23,16 +23,22 @@ def explain(error: BaseException, out_dir: Path | None = None) -> BackendError:
     # torch's OutOfMemoryError is a RuntimeError, told by its name so that torch need not be imported.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return BackendError(
-            "out_of_memory", "There is not enough memory for this job.", "Close other programs or choose a smaller quality."
+            "out_of_memory",
+            "There is not enough memory for this job.",
+            "Close other programs or choose a smaller quality.",
         )
     if isinstance(error, ImportError):
         return BackendError(
-            "backend_broken", f"A part of the backend is missing ({error.name or error}).", "Repair the backend in the preferences."
+            "backend_broken",
+            f"A part of the backend is missing ({error.name or error}).",
+            "Repair the backend in the preferences.",
         )
     if isinstance(error, OSError):
         return _explain_os_error(error, out_dir)
     name = type(error).__name__
-    return BackendError("internal", f"The backend met an unexpected problem ({name}).", "Report it with the backend's log.")
+    return BackendError(
+        "internal", f"The backend met an unexpected problem ({name}).", "Report it with the backend's log."
+    )
 
 
 def _explain_os_error(error: OSError, out_dir: Path | None) -> BackendError:
@@ -40,13 +46,21 @@ def _explain_os_error(error: OSError, out_dir: Path | None) -> BackendError:
     if error.errno in DISK_FULL:
         where = f" for {out_dir}" if out_dir else ""
         return BackendError(
-            "disk_full", f"The disk is full or a size limit is reached{where}.", "Free some space or choose another folder."
+            "disk_full",
+            f"The disk is full or a size limit is reached{where}.",
+            "Free some space or choose another folder.",
         )
     writing = out_dir is not None and (not path or Path(path).is_relative_to(out_dir) or out_dir.is_relative_to(path))
     if error.errno in NOT_WRITABLE and writing:
         reason = (error.strerror or "no permission").lower()
-        return BackendError("not_writable", f"The folder {out_dir} cannot be written: {reason}.", "Choose a folder you may write to.")
+        return BackendError(
+            "not_writable", f"The folder {out_dir} cannot be written: {reason}.", "Choose a folder you may write to."
+        )
     if path and error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO):
         reason = (error.strerror or "unknown reason").lower()
-        return BackendError("unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions.")
-    return BackendError("internal", f"The system refused an operation ({error.strerror or error}).", "Report it with the backend's log.")
+        return BackendError(
+            "unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions."
+        )
+    return BackendError(
+        "internal", f"The system refused an operation ({error.strerror or error}).", "Report it with the backend's log."
+    )

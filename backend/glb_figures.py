@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of a GLB or VRM file that a record keeps. Source: glTF 2.0, 3.6 (buffers and accessors), 3.7 (meshes, skins), 4.4 (GLB)."""
+"""The figures of a GLB or VRM file that a record keeps. Source: glTF 2.0, 3.6 (buffers and accessors), 3.7 (meshes,
+skins), 4.4 (GLB).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ COMPONENTS = {5121: np.uint8, 5123: np.uint16, 5126: np.float32}
 
 
 def glb_figures(path: Path) -> dict[str, float]:
-    """vertex_count, face_count, texture_resolution (pixels, longest side), bone_count, skinning_weight_coverage (share of the vertices
-    that some bone moves). What the file has not got is absent. Raises ValueError or OSError for a file that is no GLB."""
+    """vertex_count, face_count, texture_resolution (pixels, longest side), bone_count, skinning_weight_coverage
+    (share of the vertices that some bone moves). What the file has not got is absent. Raises ValueError or OSError
+    for a file that is no GLB.
+    """
     document, binary = _chunks(path.read_bytes())
     try:
         return _figures(document, binary)
@@ -29,15 +33,21 @@ def _figures(document: dict[str, Any], binary: bytes) -> dict[str, float]:
     accessors = document.get("accessors", [])
     # Primitives of one mesh may share their vertices.
     attributes = {primitive["attributes"]["POSITION"]: primitive["attributes"] for primitive in primitives}
-    faces = [accessors[p["indices"] if "indices" in p else p["attributes"]["POSITION"]]["count"] // 3 for p in primitives]
+    faces = [
+        accessors[p["indices"] if "indices" in p else p["attributes"]["POSITION"]]["count"] // 3 for p in primitives
+    ]
     figures = {
         "vertex_count": float(sum(accessors[position]["count"] for position in attributes)),
         "face_count": float(sum(faces)),
-        "texture_resolution": float(max((_longest_side(document, binary, image) for image in document.get("images", [])), default=0)),
+        "texture_resolution": float(
+            max((_longest_side(document, binary, image) for image in document.get("images", [])), default=0)
+        ),
         "bone_count": float(len({joint for skin in document.get("skins", []) for joint in skin["joints"]})),
     }
     if figures["bone_count"] and figures["vertex_count"]:
-        moved = sum(_moved(document, binary, found["WEIGHTS_0"]) for found in attributes.values() if "WEIGHTS_0" in found)
+        moved = sum(
+            _moved(document, binary, found["WEIGHTS_0"]) for found in attributes.values() if "WEIGHTS_0" in found
+        )
         figures["skinning_weight_coverage"] = moved / figures["vertex_count"]
     return {name: value for name, value in figures.items() if value or name == "skinning_weight_coverage"}
 

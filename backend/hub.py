@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One file from a model hub: where it lies, and getting it so that an interrupted download goes on where it stopped.
 
-huggingface_hub knows the protocol (mirrors, redirects, retries, offline mode). Its own download function throws a partial file away when
-the process ends and its Xet transfer cannot be continued, so the bytes are fetched with its plain HTTP function into a file that we keep.
+huggingface_hub knows the protocol (mirrors, redirects, retries, offline mode). Its own download function throws a
+partial file away when the process ends and its Xet transfer cannot be continued, so the bytes are fetched with its
+plain HTTP function into a file that we keep.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of one commit of a repository. `sha256` is what the hub says it is, "" where it does not say (small files)."""
+    """A file of one commit of a repository. `sha256` is what the hub says it is, "" where it does not say (small
+    files).
+    """
 
     repo: str
     path: str
@@ -45,21 +48,27 @@ def locate(repo: str, path: str, revision: str) -> Remote:
         raise _explain(error, f"{repo}/{path}") from error
     if found.size is None or found.commit_hash is None:
         raise BackendError(
-            "download_failed", f"The hub does not say how large {repo}/{path} is.", "Check HF_ENDPOINT: it must be a model hub."
+            "download_failed",
+            f"The hub does not say how large {repo}/{path} is.",
+            "Check HF_ENDPOINT: it must be a model hub.",
         )
     etag = found.etag or ""
     return Remote(repo, path, found.commit_hash, found.location, found.size, etag if SHA256.fullmatch(etag) else "")
 
 
 def part_of(remote: Remote, target: Path) -> Path:
-    """The partial file of a download. It carries the content's name, so that parts of two revisions are never put together."""
+    """The partial file of a download. It carries the content's name, so that parts of two revisions are never put
+    together.
+    """
     return target.with_name(f"{target.name}.{(remote.sha256 or remote.commit)[:12]}.part")
 
 
 def fetch(remote: Remote, target: Path, on_bytes: Callable[[int], None]) -> None:
-    """Downloads a file to `target`, going on from an earlier partial download. `on_bytes(n)` hears of each piece and may raise to stop.
+    """Downloads a file to `target`, going on from an earlier partial download. `on_bytes(n)` hears of each piece and
+    may raise to stop.
 
-    The partial file stays when anything goes wrong. Raises BackendError (offline, download_failed, disk_full) or what `on_bytes` raises.
+    The partial file stays when anything goes wrong. Raises BackendError (offline, download_failed, disk_full) or what
+    `on_bytes` raises.
     """
     from huggingface_hub.file_download import http_get
 
@@ -88,7 +97,9 @@ def fetch(remote: Remote, target: Path, on_bytes: Callable[[int], None]) -> None
 def disk_full(folder: Path, needed: int | None = None) -> BackendError:
     amount = "" if needed is None else f": {needed / 1e9:.1f} GB are needed"
     return BackendError(
-        "disk_full", f"There is not enough room in {folder}{amount}.", "Free some space or choose another folder for models."
+        "disk_full",
+        f"There is not enough room in {folder}{amount}.",
+        "Free some space or choose another folder for models.",
     )
 
 
@@ -130,17 +141,25 @@ def _explain(error: Exception, what: str) -> BackendError:
 
     if isinstance(error, OfflineModeIsEnabled):
         return BackendError(
-            "offline", "Downloads are switched off (HF_HUB_OFFLINE).", "Unset it, or put the files in place by hand (see docs/engines.md)."
+            "offline",
+            "Downloads are switched off (HF_HUB_OFFLINE).",
+            "Unset it, or put the files in place by hand (see docs/engines.md).",
         )
     if isinstance(error, GatedRepoError | RepositoryNotFoundError | RevisionNotFoundError | EntryNotFoundError):
-        return BackendError("download_failed", f"The hub has no public file {what}.", "Check HF_ENDPOINT, or report this.")
+        return BackendError(
+            "download_failed", f"The hub has no public file {what}.", "Check HF_ENDPOINT, or report this."
+        )
     if type(error).__name__ in ("ConnectError", "ConnectTimeout") or getattr(error, "errno", None) in (
         errno.ENETUNREACH,
         errno.ECONNREFUSED,
     ):
         return BackendError(
-            "offline", "The model hub cannot be reached.", "Check the connection, or put the files in place by hand (see docs/engines.md)."
+            "offline",
+            "The model hub cannot be reached.",
+            "Check the connection, or put the files in place by hand (see docs/engines.md).",
         )
     log.warning("download of %s failed: %s", what, error)
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BackendError("download_failed", f"The download of {what} stopped ({reason}).", "Start it again: it goes on where it stopped.")
+    return BackendError(
+        "download_failed", f"The download of {what} stopped ({reason}).", "Start it again: it goes on where it stopped."
+    )

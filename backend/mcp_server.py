@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Avatar Forge's own MCP server: `python -m backend mcp`, over stdio. Needs requirements/mcp.txt only.
 
-Every tool asks the add-on in Blender, where the panel's own steps run. No call holds longer than 45 s: what takes longer is a job, which
-`wait_for_job` waits for piece by piece.
+Every tool asks the add-on in Blender, where the panel's own steps run. No call holds longer than 45 s: what takes
+longer is a job, which `wait_for_job` waits for piece by piece.
 """
 
 from __future__ import annotations
@@ -27,30 +27,45 @@ WAIT = 40.0  # seconds that a call waits for a job at most
 ENDED = ("done", "failed", "cancelled")
 
 INSTRUCTIONS = """\
-Avatar Forge makes a rigged, talking VRM avatar in Blender from one picture of a character (whole body, from the front, plain background).
+Avatar Forge makes a rigged, talking VRM avatar in Blender from one picture of a character (whole body, from the
+front, plain background).
 
-Usual way: `avatar_status`, then `make_avatar` with the absolute path of the picture, then `wait_for_job` until it is done, then
-`preview_expression` to look at the result, `validate_avatar` for the report card, `export_vrm` to write the file. Read warnings and
-checks that are not PASS to the user; each says how to mend it: wrong eyes or mouth with `set_face_landmarks`, wrong bones with
-`assign_humanoid_bones`, then `export_vrm` again.
+Usual way: `avatar_status`, then `make_avatar` with the absolute path of the picture, then `wait_for_job` until it is
+done, then `preview_expression` to look at the result, `validate_avatar` for the report card, `export_vrm` to write
+the file. Read warnings and checks that are not PASS to the user; each says how to mend it: wrong eyes or mouth with
+`set_face_landmarks`, wrong bones with `assign_humanoid_bones`, then `export_vrm` again.
 
-Long work answers with a job. Jobs run one after the other; do not start one again because it takes long, call `wait_for_job` again."""
+Long work answers with a job. Jobs run one after the other; do not start one again because it takes long, call
+`wait_for_job` again."""
 
 server = MCPServer("avatar-forge", title="Avatar Forge", instructions=INSTRUCTIONS)
 blender = Blender(PORT, "")  # `main` says which
 
 Avatar = Annotated[str | None, Field(description="Name of the avatar; leave it out for the selected or only one.")]
-Picture = Annotated[str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")]
-Seed = Annotated[int | None, Field(ge=0, description="Another number gives another result; the same picture and seed give the same.")]
+Picture = Annotated[
+    str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")
+]
+Seed = Annotated[
+    int | None, Field(ge=0, description="Another number gives another result; the same picture and seed give the same.")
+]
 Engine = Annotated[
     str | None,
-    Field(description="Generator, as `avatar_status` lists them; leave it out for the best that can run (trellis, else preview)."),
+    Field(
+        description=(
+            "Generator, as `avatar_status` lists them; leave it out for the best that can run (trellis, else preview)."
+        )
+    ),
 ]
-Rigger = Annotated[str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")]
+Rigger = Annotated[
+    str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")
+]
 Options = Annotated[dict[str, Any] | None, Field(description='Options of the generator, such as {"height": 1.5}.')]
-Version = Annotated[Literal["1.0", "0.0"] | None, Field(description="VRM version; leave it out for the user's choice, usually 1.0.")]
+Version = Annotated[
+    Literal["1.0", "0.0"] | None, Field(description="VRM version; leave it out for the user's choice, usually 1.0.")
+]
 Point = Annotated[
-    list[float], Field(min_length=3, max_length=3, description="[x, y, z] in metres: Z up, the character faces -Y, its left is +X.")
+    list[float],
+    Field(min_length=3, max_length=3, description="[x, y, z] in metres: Z up, the character faces -Y, its left is +X."),
 ]
 
 
@@ -60,7 +75,11 @@ def _reads(title: str) -> ToolAnnotations:
 
 def _changes(title: str, destructive: bool = False, idempotent: bool = False, world: bool = False) -> ToolAnnotations:
     return ToolAnnotations(
-        title=title, read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=world
+        title=title,
+        read_only_hint=False,
+        destructive_hint=destructive,
+        idempotent_hint=idempotent,
+        open_world_hint=world,
     )
 
 
@@ -69,7 +88,9 @@ def _tool(annotations: ToolAnnotations, structured_output: bool | None = None) -
 
     def declare(function: Tool) -> Tool:
         description = " ".join((function.__doc__ or "").split())
-        return server.tool(annotations=annotations, description=description, structured_output=structured_output)(function)
+        return server.tool(annotations=annotations, description=description, structured_output=structured_output)(
+            function
+        )
 
     return declare
 
@@ -112,7 +133,9 @@ async def _until_done(job: str, until: float, context: Context | None = None) ->
 
 
 async def _result(command: str, began: float | None = None, **params: Any) -> dict[str, Any]:
-    """Starts a job that usually takes seconds and returns its result; a job that takes longer as such. Raises ToolError."""
+    """Starts a job that usually takes seconds and returns its result; a job that takes longer as such. Raises
+    ToolError.
+    """
     until = (began or time.monotonic()) + WAIT
     state = await _until_done((await _ask_soon(command, **params))["job"], until)
     if state["status"] == "done":
@@ -127,21 +150,26 @@ async def _result(command: str, began: float | None = None, **params: Any) -> di
 
 @_tool(_reads("Avatar Forge Status"))
 def avatar_status() -> dict[str, Any]:
-    """What Avatar Forge can do in this Blender and what is there: whether the backend is ready, generators and riggers with the reason
-    why one cannot run, every avatar with its steps (done, outdated, next, to do) and warnings, running jobs. Call it first."""
+    """What Avatar Forge can do in this Blender and what is there: whether the backend is ready, generators and
+    riggers with the reason why one cannot run, every avatar with its steps (done, outdated, next, to do) and
+    warnings, running jobs. Call it first.
+    """
     return dict(_ask("avatar_status"))
 
 
 @_tool(_reads("Humanoid Bones"))
 def list_humanoid_bones(avatar: Avatar = None) -> dict[str, Any]:
-    """Which bone of the avatar's armature is which VRM humanoid bone, which required ones are missing, and all bones with their parents."""
+    """Which bone of the avatar's armature is which VRM humanoid bone, which required ones are missing, and all bones
+    with their parents.
+    """
     return dict(_ask("avatar_bones", avatar=avatar))
 
 
 @_tool(_reads("Face Landmarks"))
 def list_face_landmarks(avatar: Avatar = None) -> dict[str, Any]:
-    """Where the avatar's eyes, mouth and, if placed, brows and jaw are (metres, at rest), and how sure the search was of them. Below 0.5
-    look at the face with `preview_expression` and correct them."""
+    """Where the avatar's eyes, mouth and, if placed, brows and jaw are (metres, at rest), and how sure the search was
+    of them. Below 0.5 look at the face with `preview_expression` and correct them.
+    """
     return dict(_ask("avatar_landmarks", avatar=avatar))
 
 
@@ -161,15 +189,20 @@ def preview_expression(
     size: Annotated[int, Field(ge=64, le=768, description="Pixels of a side.")] = 384,
     avatar: Avatar = None,
 ) -> Image:
-    """A picture of the avatar from the front wearing an expression. Changes nothing in the scene. Use it to look at what was made."""
-    shown = _ask("avatar_preview_expression", WAIT, avatar=avatar, expression=expression, weight=weight, view=view, size=size)
+    """A picture of the avatar from the front wearing an expression. Changes nothing in the scene. Use it to look at
+    what was made.
+    """
+    shown = _ask(
+        "avatar_preview_expression", WAIT, avatar=avatar, expression=expression, weight=weight, view=view, size=size
+    )
     return Image(data=base64.b64decode(shown["image"]), format=shown["format"])
 
 
 @_tool(_reads("Runs"))
 def list_runs(limit: Annotated[int, Field(ge=1, le=200)] = 20) -> dict[str, Any]:
-    """Avatars that were made before, the newest first: name, time, engine, result of the checks, where the run folder and the VRM lie,
-    and where it was promoted to."""
+    """Avatars that were made before, the newest first: name, time, engine, result of the checks, where the run folder
+    and the VRM lie, and where it was promoted to.
+    """
     return dict(_ask("avatar_runs", limit=limit))
 
 
@@ -185,8 +218,9 @@ async def wait_for_job(
     job: Annotated[str, Field(description="As the tool that started it has answered.")],
     seconds: Annotated[float, Field(ge=0, le=WAIT, description="How long to wait at most; 0 only asks.")] = 30.0,
 ) -> dict[str, Any]:
-    """Waits until a job has ended, 40 s at most: `status` (waiting, running, done, failed, cancelled), progress, then `result` or
-    `error`. If it is not done, call it again."""
+    """Waits until a job has ended, 40 s at most: `status` (waiting, running, done, failed, cancelled), progress, then
+    `result` or `error`. If it is not done, call it again.
+    """
     return await _until_done(job, time.monotonic() + min(seconds, WAIT), context)
 
 
@@ -197,18 +231,22 @@ async def wait_for_job(
 def make_avatar(
     picture: Picture,
     name: Annotated[str | None, Field(description="Of the avatar; the picture's name without.")] = None,
-    vrm_path: Annotated[str | None, Field(description="Absolute path of a .vrm file, or of a folder, to write as well.")] = None,
+    vrm_path: Annotated[
+        str | None, Field(description="Absolute path of a .vrm file, or of a folder, to write as well.")
+    ] = None,
     engine: Engine = None,
     rigger: Rigger = None,
     seed: Seed = None,
     author: Annotated[str | None, Field(description="Written into the VRM file.")] = None,
     engine_options: Options = None,
 ) -> dict[str, Any]:
-    """Picture -> a finished avatar in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings, checks. Answers at once with a
-    job; then call `wait_for_job`. Seconds with the preview engine, minutes with TRELLIS."""
+    """Picture -> a finished avatar in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings, checks.
+    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with TRELLIS.
+    """
     return _hint(
         _ask(
-            "avatar_make", picture=picture, name=name, path=vrm_path, engine=engine, rigger=rigger, seed=seed, author=author,
+            "avatar_make", picture=picture, name=name, path=vrm_path, engine=engine, rigger=rigger, seed=seed,
+            author=author,
             engine_options=engine_options,
         )
     )  # fmt: skip
@@ -222,8 +260,12 @@ def generate_mesh(
     seed: Seed = None,
     engine_options: Options = None,
 ) -> dict[str, Any]:
-    """Picture -> a textured mesh in the scene, without a skeleton: the first step of `make_avatar` alone. Answers at once with a job."""
-    return _hint(_ask("avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options))
+    """Picture -> a textured mesh in the scene, without a skeleton: the first step of `make_avatar` alone. Answers at
+    once with a job.
+    """
+    return _hint(
+        _ask("avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options)
+    )
 
 
 @_tool(_changes("Rig Avatar", destructive=True))
@@ -231,9 +273,13 @@ def rig_avatar(
     avatar: Avatar = None,
     rigger: Rigger = None,
     seed: Seed = None,
-    t_pose: Annotated[bool, Field(description="Straighten arms and legs and make that the rest pose, as VRM wants it.")] = True,
+    t_pose: Annotated[
+        bool, Field(description="Straighten arms and legs and make that the rest pose, as VRM wants it.")
+    ] = True,
 ) -> dict[str, Any]:
-    """Gives the avatar a skeleton, weights and humanoid bones; those it had are replaced. Answers at once with a job."""
+    """Gives the avatar a skeleton, weights and humanoid bones; those it had are replaced. Answers at once
+    with a job.
+    """
     return _hint(_ask("avatar_rig", avatar=avatar, rigger=rigger, seed=seed, t_pose=t_pose))
 
 
@@ -241,7 +287,12 @@ def rig_avatar(
 def assign_humanoid_bones(
     bones: Annotated[
         dict[str, str | None] | None,
-        Field(description='VRM 1.0 bone -> bone of the armature, or null to unassign: {"leftHand": "hand.L"}. Others stay as they are.'),
+        Field(
+            description=(
+                'VRM 1.0 bone -> bone of the armature, or null to unassign: {"leftHand": "hand.L"}. Others stay as they'
+                " are."
+            )
+        ),
     ] = None,
     automatic: Annotated[bool, Field(description="Find all of them by the skeleton's shape and names first.")] = False,
     avatar: Avatar = None,
@@ -264,8 +315,9 @@ async def set_face_landmarks(
     ] = True,
     avatar: Avatar = None,
 ) -> dict[str, Any]:
-    """Corrects where eyes and mouth are (left and right are the character's), then makes the face again from them. Start from
-    `list_face_landmarks`."""
+    """Corrects where eyes and mouth are (left and right are the character's), then makes the face again from them.
+    Start from `list_face_landmarks`.
+    """
     began = time.monotonic()
     given = {"leftEye": left_eye, "rightEye": right_eye, "leftBrow": left_brow, "rightBrow": right_brow, "jaw": jaw}
     face: dict[str, Any] = {name: point for name, point in given.items() if point is not None}
@@ -281,7 +333,9 @@ async def set_face_landmarks(
 
 @_tool(_changes("Make Face", idempotent=True))
 async def make_face(avatar: Avatar = None) -> dict[str, Any]:
-    """Cuts the mouth and makes visemes, blinks, emotions and gaze at the face landmarks, which are searched for if there are none."""
+    """Cuts the mouth and makes visemes, blinks, emotions and gaze at the face landmarks, which are searched for if
+    there are none.
+    """
     return await _result("avatar_face", avatar=avatar)
 
 
@@ -289,7 +343,9 @@ async def make_face(avatar: Avatar = None) -> dict[str, Any]:
 async def set_up_vrm(
     avatar: Avatar = None, author: Annotated[str | None, Field(description="Written into the VRM's meta.")] = None
 ) -> dict[str, Any]:
-    """Binds the expressions and sets look-at, materials, meta and thumbnail in the VRM Add-on; after `rig_avatar` and `make_face`."""
+    """Binds the expressions and sets look-at, materials, meta and thumbnail in the VRM Add-on; after `rig_avatar` and
+    `make_face`.
+    """
     return await _result("avatar_set_up_vrm", avatar=avatar, author=author)
 
 
@@ -306,8 +362,9 @@ def cancel_job(
 
 @_tool(_reads("Validate Avatar"))
 async def validate_avatar(avatar: Avatar = None, vrm_version: Version = None) -> dict[str, Any]:
-    """The report card of the avatar as a VRM file: `to_mend` has every check that is WARN or FAIL with its figure, what it means and how
-    to mend it; `passed` the others."""
+    """The report card of the avatar as a VRM file: `to_mend` has every check that is WARN or FAIL with its figure,
+    what it means and how to mend it; `passed` the others.
+    """
     report = await _result("avatar_validate", avatar=avatar, vrm_version=vrm_version)
     if "checks" not in report:
         return report  # a job that goes on
@@ -318,7 +375,9 @@ async def validate_avatar(avatar: Avatar = None, vrm_version: Version = None) ->
 
 @_tool(_changes("Export VRM", destructive=True, idempotent=True))
 async def export_vrm(
-    path: Annotated[str, Field(description="Absolute path of the .vrm file, or of a folder for NAME.vrm. A file there is replaced.")],
+    path: Annotated[
+        str, Field(description="Absolute path of the .vrm file, or of a folder for NAME.vrm. A file there is replaced.")
+    ],
     avatar: Avatar = None,
     vrm_version: Version = None,
 ) -> dict[str, Any]:
@@ -330,13 +389,18 @@ async def export_vrm(
 def promote_avatar(
     avatar: Avatar = None,
     name: Annotated[
-        str | None, Field(description="Of the model in the bucket: small letters, digits, - and _; the avatar's without.")
+        str | None,
+        Field(description="Of the model in the bucket: small letters, digits, - and _; the avatar's without."),
     ] = None,
-    reason: Annotated[str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")] = None,
+    reason: Annotated[
+        str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")
+    ] = None,
 ) -> dict[str, Any]:
-    """Checks the avatar and uploads it to the bucket in the user's preferences as NAME-v1.vrm, NAME-v2.vrm and so on. This makes it
-    public: only when the user asks for it. Answers at once with a job, whose result has `address`, the public one of the file; null if
-    the user's preferences name none, then tell bucket and key. One with failed checks is refused with their names."""
+    """Checks the avatar and uploads it to the bucket in the user's preferences as NAME-v1.vrm, NAME-v2.vrm and so on.
+    This makes it public: only when the user asks for it. Answers at once with a job, whose result has `address`, the
+    public one of the file; null if the user's preferences name none, then tell bucket and key. One with failed checks
+    is refused with their names.
+    """
     return _hint(_ask("avatar_promote", avatar=avatar, name=name, override=reason))
 
 
@@ -344,7 +408,9 @@ def main(arguments: list[str]) -> int:
     """The MCP server for VS Code and other clients, over stdin and stdout."""
     global blender
     parser = argparse.ArgumentParser(prog="python -m backend mcp", description=main.__doc__)
-    parser.add_argument("--port", type=int, help="Blender's (default: BLENDER_PORT, else 9876); a token is read from AVATAR_FORGE_TOKEN")
+    parser.add_argument(
+        "--port", type=int, help="Blender's (default: BLENDER_PORT, else 9876); a token is read from AVATAR_FORGE_TOKEN"
+    )
     blender = Blender(parser.parse_args(arguments).port)
     server.run("stdio")
     return 0

@@ -25,29 +25,36 @@ def listing() -> dict[str, Any]:
 
 
 def download(name: str, progress: Progress) -> dict[str, Any]:
-    """`download_model`: fetches what is missing, from where an interrupted download stopped. Raises as `models.download`, and
-    own_folder where the user's own folder is in use."""
+    """`download_model`: fetches what is missing, from where an interrupted download stopped. Raises as
+    `models.download`, and own_folder where the user's own folder is in use.
+    """
     _refuse_own(name)
     models.download(name, progress)
     return _row(name)
 
 
 def remove(name: str) -> dict[str, Any]:
-    """`remove_model`: {freed: bytes} and the model's row. Raises unknown_model, own_folder (files that were not downloaded here)."""
+    """`remove_model`: {freed: bytes} and the model's row. Raises unknown_model, own_folder (files that were not
+    downloaded here).
+    """
     _refuse_own(name)
     freed = models.remove(name)
     if not freed and models.status(name)["state"] != "missing":
         where = models.place(name)
         raise BackendError(
-            "own_folder", f"The files in {where} were not downloaded here.", "Delete them yourself, or choose another folder."
+            "own_folder",
+            f"The files in {where} were not downloaded here.",
+            "Delete them yourself, or choose another folder.",
         )
     return {"freed": freed, **_row(name)}
 
 
 def _row(name: str) -> dict[str, Any]:
-    """{name, label, licence, size (bytes of the download, about), installed, state, bytes (there now), folder, own, reason}.
+    """{name, label, licence, size (bytes of the download, about), installed, state, bytes (there now), folder, own,
+    reason}.
 
-    own: a folder of the user's is used instead of a download. reason: one sentence why it cannot be used, "" when it can.
+    own: a folder of the user's is used instead of a download. reason: one sentence why it cannot be used, "" when it
+    can.
     """
     model, own = models.get(name), _own(name)
     row = {"name": name, "label": model.label, "licence": model.licence, "size": model.about, "own": own is not None}
@@ -59,7 +66,13 @@ def _row(name: str) -> dict[str, Any]:
         status = models.status(name)
     except BackendError as error:  # a damaged lock
         folder = str(models.place(name))
-        return row | {"installed": False, "state": "damaged", "bytes": 0, "folder": folder, "reason": f"{error.message} {error.hint}"}
+        return row | {
+            "installed": False,
+            "state": "damaged",
+            "bytes": 0,
+            "folder": folder,
+            "reason": f"{error.message} {error.hint}",
+        }
     installed = status["state"] == "ready"
     return row | {
         "installed": installed,
@@ -79,4 +92,6 @@ def _refuse_own(name: str) -> None:
     models.get(name)
     own = _own(name)
     if own is not None:
-        raise BackendError("own_folder", f"The {name} weights come from your own folder {own}.", "Stop using that folder first.")
+        raise BackendError(
+            "own_folder", f"The {name} weights come from your own folder {own}.", "Stop using that folder first."
+        )

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The models that engines need: which files at which revision, getting them, and knowing that they are still the same.
 
-A model is a folder `<root>/<name>` with the files of its sources and `models.lock.json`: SHA-256 and size of every file, written when
-the file first arrived. `folder(name)` is what an engine calls before it loads anything: it raises unless every file is there and
-unchanged. A file's digest is computed again when its size or modification time is not what it was at the last check (`.checked.json`);
-whoever forges both is only found by `verify`, which reads everything. Files put in place by hand are taken up the same way, against what
-is known of them.
+A model is a folder `<root>/<name>` with the files of its sources and `models.lock.json`: SHA-256 and size of every
+file, written when the file first arrived. `folder(name)` is what an engine calls before it loads anything: it raises
+unless every file is there and unchanged. A file's digest is computed again when its size or modification time is not
+what it was at the last check (`.checked.json`); whoever forges both is only found by `verify`, which reads
+everything. Files put in place by hand are taken up the same way, against what is known of them.
 
-The root is AVATAR_FORGE_MODELS or the user's data folder. Where it is itself a model's folder (a clone of its repository), that is used.
+The root is AVATAR_FORGE_MODELS or the user's data folder. Where it is itself a model's folder (a clone of its
+repository), that is used.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ ROOM = 256 << 20  # bytes that a download leaves free on the disk
 
 @dataclass(frozen=True)
 class File:
-    """A file of a repository. `size` and `sha256` where they are known before the first download (0 and "" where not)."""
+    """A file of a repository. `size` and `sha256` where they are known before the first download (0 and ""
+    where not).
+    """
 
     path: str
     size: int = 0
@@ -46,7 +49,9 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one repository at one revision. "main" is replaced by the commit it means at the first download and kept in the lock."""
+    """Files of one repository at one revision. "main" is replaced by the commit it means at the first download and
+    kept in the lock.
+    """
 
     repo: str
     revision: str
@@ -89,18 +94,31 @@ TRELLIS = Model(
             "MIT",
             (
                 File("pipeline.json"),
-                *_network("ss_flow_img_dit_L_16l8_fp16", 1130770840, "96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db"),
-                *_network("ss_dec_conv3d_16l8_fp16", 147591972, "1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a"),
                 *_network(
-                    "slat_flow_img_dit_L_64l8p2_fp16", 1203755136, "693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c"
+                    "ss_flow_img_dit_L_16l8_fp16",
+                    1130770840,
+                    "96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db",
                 ),
                 *_network(
-                    "slat_dec_mesh_swin8_B_64l8m256c_fp16", 181903412, "3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859"
+                    "ss_dec_conv3d_16l8_fp16",
+                    147591972,
+                    "1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a",
+                ),
+                *_network(
+                    "slat_flow_img_dit_L_64l8p2_fp16",
+                    1203755136,
+                    "693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c",
+                ),
+                *_network(
+                    "slat_dec_mesh_swin8_B_64l8m256c_fp16",
+                    181903412,
+                    "3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859",
                 ),
                 *_network("slat_dec_gs_swin8_B_64l8gs32_fp16", 171450952),
             ),
         ),
-        # The image encoder is not part of that repository. This is its publisher's re-host as safetensors; the original is a pickle.
+        # The image encoder is not part of that repository. This is its publisher's re-host as safetensors; the
+        # original is a pickle.
         Source(
             "facebook/dinov2-with-registers-large",
             "e4c89a4e05589de9b3e188688a303d0f3c04d0f3",
@@ -115,7 +133,8 @@ UNIRIG = Model(
     "unirig",
     "UniRig (skeleton and skin weights)",
     (
-        # Pickles: backend/unirig reads them with an allow-list, once, and loads only what it wrote from them (see `derived`).
+        # Pickles: backend/unirig reads them with an allow-list, once, and loads only what it wrote from them (see
+        # `derived`).
         Source(
             "VAST-AI/UniRig",
             "main",
@@ -130,7 +149,9 @@ MODELS = {model.name: model for model in (TRELLIS, UNIRIG)}
 
 def get(name: str) -> Model:
     if name not in MODELS:
-        raise BackendError("unknown_model", f"There is no model named {name[:60]!r}.", f"Choose one of: {', '.join(sorted(MODELS))}.")
+        raise BackendError(
+            "unknown_model", f"There is no model named {name[:60]!r}.", f"Choose one of: {', '.join(sorted(MODELS))}."
+        )
     return MODELS[name]
 
 
@@ -158,13 +179,15 @@ def place(name: str, root: Path | None = None) -> Path:
     return root if (root / first).is_file() else root / name
 
 
-# -- before a load -------------------------------------------------------------------------------------------------------------------
+# -- before a load
+# -------------------------------------------------------------------------------------------------------------------
 
 
 def folder(name: str, progress: Progress | None = None, root: Path | None = None) -> Path:
     """The folder of a model whose files are all there and are what they were when they arrived.
 
-    Raises BackendError: missing_weights, bad_weights (a digest or size is wrong; the sentence names the file), unknown_model.
+    Raises BackendError: missing_weights, bad_weights (a digest or size is wrong; the sentence names the file),
+    unknown_model.
     """
     model, where = get(name), place(name, root)
     _require(model, where)
@@ -179,7 +202,9 @@ def folder(name: str, progress: Progress | None = None, root: Path | None = None
 
 
 def unavailable_reason(name: str, root: Path | None = None) -> str:
-    """One sentence when the model's files are not all there, else "". Looks at names only: quick enough for a list of engines."""
+    """One sentence when the model's files are not all there, else "". Looks at names only: quick enough for a list of
+    engines.
+    """
     try:
         _require(get(name), place(name, root))
     except BackendError as error:
@@ -188,14 +213,19 @@ def unavailable_reason(name: str, root: Path | None = None) -> str:
 
 
 def verify(name: str, progress: Progress | None = None, root: Path | None = None) -> list[str]:
-    """Reads every file and compares it with the lock. One sentence for each that is wrong. Raises missing_weights when nothing is there."""
+    """Reads every file and compares it with the lock. One sentence for each that is wrong. Raises missing_weights
+    when nothing is there.
+    """
     model, where = get(name), place(name, root)
     lock = _Lock(where)
     if not lock.files and all(not (where / target).is_file() for _, _, target in model.files()):
         _require(model, where)
     problems = [f"{target} is missing." for target in _absent(model, where, lock)]
     problems += _check_all(
-        lock, [name_in_lock for name_in_lock in lock.files if (where / name_in_lock).is_file()], progress, keep_going=True
+        lock,
+        [name_in_lock for name_in_lock in lock.files if (where / name_in_lock).is_file()],
+        progress,
+        keep_going=True,
     )
     for source, file, target in model.files():
         if target not in lock.files and (where / target).is_file():
@@ -213,22 +243,24 @@ def digests(name: str, root: Path | None = None) -> dict[str, str]:
 
 
 def derived(name: str, path: Path, source: str, root: Path | None = None) -> None:
-    """Records a file that was made from the model's file `source` (a converted checkpoint): it is checked like the others from now on,
-    and the source may be deleted."""
+    """Records a file that was made from the model's file `source` (a converted checkpoint): it is checked like the
+    others from now on, and the source may be deleted.
+    """
     where = place(name, root)
     lock = _Lock(where)
     lock.add(path.relative_to(where).as_posix(), source=source)
     lock.save()
 
 
-# -- getting and removing ------------------------------------------------------------------------------------------------------------
+# -- getting and removing
+# ------------------------------------------------------------------------------------------------------------
 
 
 def download(name: str, progress: Progress | None = None, root: Path | None = None) -> Path:
     """Fetches what is missing and returns the model's folder. An interrupted download goes on where it stopped.
 
-    Raises BackendError: offline, download_failed, disk_full, bad_weights (what arrived is not what the hub announced); and what `progress`
-    raises to cancel.
+    Raises BackendError: offline, download_failed, disk_full, bad_weights (what arrived is not what the hub
+    announced); and what `progress` raises to cancel.
     """
     model, where = get(name), place(name, root)
     lock = _Lock(where)
@@ -250,14 +282,22 @@ def download(name: str, progress: Progress | None = None, root: Path | None = No
     done = 0
     for source, file, target in wanted:
         remote = remotes[target]
-        hub.fetch(remote, where / target, _report(progress, "download", done, total, f"Downloading {model.name}: {Path(target).name}"))
+        hub.fetch(
+            remote,
+            where / target,
+            _report(progress, "download", done, total, f"Downloading {model.name}: {Path(target).name}"),
+        )
         lock.commits[source.repo] = remote.commit
         lock.add(target)
         if remote.sha256 and lock.files[target]["sha256"] != remote.sha256:
             lock.drop(target)
             lock.save()
-            raise BackendError("bad_weights", f"The file {target} did not arrive as the hub has it.", "Start the download again.")
-        if file.sha256 and lock.files[target]["sha256"] != file.sha256:  # the publisher's own digest at this commit agrees: it is believed
+            raise BackendError(
+                "bad_weights", f"The file {target} did not arrive as the hub has it.", "Start the download again."
+            )
+        if (
+            file.sha256 and lock.files[target]["sha256"] != file.sha256
+        ):  # the publisher's own digest at this commit agrees: it is believed
             log.warning("%s has another SHA-256 than others have seen for this revision (%s)", target, file.sha256)
         lock.save()
         done += remote.size
@@ -291,14 +331,20 @@ def status(name: str, root: Path | None = None) -> dict[str, Any]:
     present = [where / file for file in known if (where / file).is_file()]
     state = "ready" if not _absent(model, where, lock) else "incomplete" if present else "missing"
     sources = [
-        {"repo": source.repo, "revision": lock.revision(source), "licence": source.licence, "files": [f.path for f in source.files]}
+        {
+            "repo": source.repo,
+            "revision": lock.revision(source),
+            "licence": source.licence,
+            "files": [f.path for f in source.files],
+        }
         for source in model.sources
     ]
     size = sum(path.stat().st_size for path in present)
     return {"name": name, "label": model.label, "state": state, "bytes": size, "folder": str(where), "sources": sources}
 
 
-# -- inside --------------------------------------------------------------------------------------------------------------------------
+# -- inside
+# --------------------------------------------------------------------------------------------------------------------
 
 
 class _Lock:
@@ -314,7 +360,9 @@ class _Lock:
                 saved = json.loads((where / LOCK).read_text())
                 self.files, self.commits = saved["files"], saved["commits"]
                 for file, entry in self.files.items():
-                    if not (isinstance(entry["size"], int) and hub.SHA256.fullmatch(entry["sha256"])) or not _inside(file):
+                    if not (isinstance(entry["size"], int) and hub.SHA256.fullmatch(entry["sha256"])) or not _inside(
+                        file
+                    ):
                         raise ValueError(file)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 hint = "Delete that file; `python -m backend models verify` makes a new one from what is there."
@@ -330,7 +378,9 @@ class _Lock:
         return [stat.st_size, stat.st_mtime_ns]
 
     def fresh(self, file: str) -> bool:
-        """Whether the file has size and time of its last check. A missing file is fresh: whether it is needed is asked elsewhere."""
+        """Whether the file has size and time of its last check. A missing file is fresh: whether it is needed is
+        asked elsewhere.
+        """
         path = self.where / file
         return not path.is_file() or self._checked.get(file) == self._stamp(file)
 
@@ -339,14 +389,22 @@ class _Lock:
         entry, stamp = self.files[file], self._stamp(file)
         self._checked.pop(file, None)
         if stamp[0] != entry["size"]:
-            raise BackendError("bad_weights", f"The file {self.where / file} has {stamp[0]} bytes instead of {entry['size']}.", _AGAIN)
+            raise BackendError(
+                "bad_weights", f"The file {self.where / file} has {stamp[0]} bytes instead of {entry['size']}.", _AGAIN
+            )
         if _sha256(self.where / file, on_bytes) != entry["sha256"]:
-            raise BackendError("bad_weights", f"The file {self.where / file} is damaged or was changed (its SHA-256 differs).", _AGAIN)
+            raise BackendError(
+                "bad_weights", f"The file {self.where / file} is damaged or was changed (its SHA-256 differs).", _AGAIN
+            )
         self._checked[file] = stamp
 
     def add(self, file: str, source: str = "", on_bytes: Callable[[int], None] | None = None) -> None:
         stamp = self._stamp(file)
-        self.files[file] = {"sha256": _sha256(self.where / file, on_bytes), "size": stamp[0], **({"from": source} if source else {})}
+        self.files[file] = {
+            "sha256": _sha256(self.where / file, on_bytes),
+            "size": stamp[0],
+            **({"from": source} if source else {}),
+        }
         self._checked[file] = stamp
 
     def drop(self, file: str) -> None:
@@ -355,7 +413,9 @@ class _Lock:
         self._checked.pop(file, None)
 
     def save(self) -> None:
-        """Writes what changed. A folder that cannot be written (a shared one) is checked anew by every process instead."""
+        """Writes what changed. A folder that cannot be written (a shared one) is checked anew by every process
+        instead.
+        """
         if not self.files:
             return
         lock = {"files": dict(sorted(self.files.items())), "commits": self.commits}
@@ -415,12 +475,16 @@ def _take_up(lock: _Lock, source: Source, file: File, target: str, progress: Pro
     size = path.stat().st_size
     if file.size and size != file.size:
         raise BackendError(
-            "bad_weights", f"The file {path} has {size} bytes instead of {file.size}: it is truncated or another one.", _AGAIN
+            "bad_weights",
+            f"The file {path} has {size} bytes instead of {file.size}: it is truncated or another one.",
+            _AGAIN,
         )
     lock.add(target, on_bytes=_report(progress, "check", 0, size, f"Checking {path.name}"))
     if file.sha256 and lock.files[target]["sha256"] != file.sha256:
         del lock.files[target]
-        raise BackendError("bad_weights", f"The file {path} is not that of {source.repo} at {source.revision[:12]} (SHA-256).", _AGAIN)
+        raise BackendError(
+            "bad_weights", f"The file {path} is not that of {source.repo} at {source.revision[:12]} (SHA-256).", _AGAIN
+        )
 
 
 def _sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:

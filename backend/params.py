@@ -21,7 +21,9 @@ class ParamError(BackendError):
 
 @dataclass(frozen=True)
 class Param:
-    """`check(name, value)` returns the value to use or raises BackendError. Without it, a missing parameter takes `default`."""
+    """`check(name, value)` returns the value to use or raises BackendError. Without it, a missing parameter takes
+    `default`.
+    """
 
     check: Callable[[str, Any], Any]
     required: bool = False
@@ -29,9 +31,13 @@ class Param:
 
 
 def check_params(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The complete, typed parameters of `method`. Raises BackendError with the code bad_params, unknown_method or unreadable."""
+    """The complete, typed parameters of `method`. Raises BackendError with the code bad_params, unknown_method or
+    unreadable.
+    """
     if method not in METHODS:
-        raise BackendError("unknown_method", f"The backend has no method {method[:40]!r}.", f"It has {', '.join(METHODS)} and cancel.")
+        raise BackendError(
+            "unknown_method", f"The backend has no method {method[:40]!r}.", f"It has {', '.join(METHODS)} and cancel."
+        )
     spec = METHODS[method]
     for name in params:
         if name not in spec:
@@ -76,8 +82,14 @@ def _file(name: str, value: Any) -> Path:
         with path.open("rb"):
             return path
     except OSError as error:
-        reason = "it does not exist" if isinstance(error, FileNotFoundError) else (error.strerror or "unknown reason").lower()
-        raise BackendError("unreadable", f"The {name} {path} cannot be read: {reason}.", "Check the path and its permissions.") from error
+        reason = (
+            "it does not exist"
+            if isinstance(error, FileNotFoundError)
+            else (error.strerror or "unknown reason").lower()
+        )
+        raise BackendError(
+            "unreadable", f"The {name} {path} cannot be read: {reason}.", "Check the path and its permissions."
+        ) from error
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -148,7 +160,9 @@ def _joints(name: str, value: Any) -> dict[str, list[float]]:
 
 
 def _markers(name: str, value: Any) -> dict[str, Any]:
-    """`{"joints": {name: [x, y]}, "face": {"leftEye": [x, y] or {"center": [x, y], ...}, ...}}`, any subset; the values are kept."""
+    """`{"joints": {name: [x, y]}, "face": {"leftEye": [x, y] or {"center": [x, y], ...}, ...}}`, any subset; the
+    values are kept.
+    """
     markers = _object(name, value)
     for key in markers:
         if key not in ("joints", "face"):

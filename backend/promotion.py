@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Promotion: a checked VRM file goes into the bucket as `{name}-v{N}.vrm`, once and for ever, and into the bucket's index.json.
+"""Promotion: a checked VRM file goes into the bucket as `{name}-v{N}.vrm`, once and for ever, and into the bucket's
+index.json.
 
-A promoted name never changes meaning: objects are only ever created, readers may cache them for a year. An upload that was killed, even
-between the model and its index entry, goes on where it stopped when the same file is promoted again (`Pending`).
+A promoted name never changes meaning: objects are only ever created, readers may cache them for a year. An upload
+that was killed, even between the model and its index entry, goes on where it stopped when the same file is promoted
+again (`Pending`).
 
     promote(Promotion(file, Target("avatars", "https://storage.example"), "companion", run_id, report), progress)
 """
@@ -59,15 +61,17 @@ class Promotion:
 def promote(promotion: Promotion, progress: Progress, store: Store | None = None) -> dict[str, Any]:
     """Uploads, reads back, compares, indexes. Returns the index entry plus `bucket` and `resumed`.
 
-    Raises BackendError (bad_name, not_vrm, report_failed, no_report, and what promotion_store says of servers) or Cancelled; a cancelled
-    upload leaves nothing in the bucket.
+    Raises BackendError (bad_name, not_vrm, report_failed, no_report, and what promotion_store says of servers) or
+    Cancelled; a cancelled upload leaves nothing in the bucket.
     """
     check_name(promotion.name)
     verdict = check_report(promotion.report, promotion.override)
     progress("check", 0.0, "Reading the file")
     size, sha256 = check_file(promotion.file)
     if (promotion.report or {}).get("sha256", sha256) != sha256:
-        raise BackendError("stale_report", "The report card is of another version of this file.", "Check the file again, then promote.")
+        raise BackendError(
+            "stale_report", "The report card is of another version of this file.", "Check the file again, then promote."
+        )
     store = store or Store(promotion.target)
     try:
         with Pending(promotion, sha256) as pending:
@@ -77,13 +81,17 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
         message = f"Something in the bucket {promotion.target.bucket} was deleted during the promotion."
         raise BackendError("no_bucket", message, "Check the bucket, then promote again.") from error
     except ExistsError as error:
-        raise BackendError("exists", "Others are writing to the bucket all the time.", "Promote again: it goes on.") from error
+        raise BackendError(
+            "exists", "Others are writing to the bucket all the time.", "Promote again: it goes on."
+        ) from error
 
 
 def check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         message = f"{name[:80]!r} cannot be part of a public address."
-        raise BackendError("bad_name", message, f"Use small letters, digits, - and _, for example {suggest_name(name)!r}.")
+        raise BackendError(
+            "bad_name", message, f"Use small letters, digits, - and _, for example {suggest_name(name)!r}."
+        )
 
 
 def suggest_name(text: str) -> str:
@@ -92,18 +100,24 @@ def suggest_name(text: str) -> str:
 
 
 def check_report(report: dict[str, Any] | None, override: str) -> dict[str, Any]:
-    """How many checks passed, warned and failed, by status. Raises BackendError(report_failed or no_report) unless there is a reason."""
+    """How many checks passed, warned and failed, by status. Raises BackendError(report_failed or no_report) unless
+    there is a reason.
+    """
     checks = (report or {}).get("checks")
     if not isinstance(checks, list) or not checks:
         if override.strip():
             return {}
-        raise BackendError("no_report", "The file has no report card.", "Check it first, or give a reason to promote it unchecked.")
+        raise BackendError(
+            "no_report", "The file has no report card.", "Check it first, or give a reason to promote it unchecked."
+        )
     status = {str(check.get("id", "?")): check.get("status") for check in checks if isinstance(check, dict)}
     # A status that nobody knows is no pass.
     failed = [name for name, found in status.items() if found not in ("PASS", "WARN")]
     if failed and not override.strip():
         listed = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-        raise BackendError("report_failed", f"The report card fails: {listed}.", "Correct the avatar or give a reason to promote it.")
+        raise BackendError(
+            "report_failed", f"The report card fails: {listed}.", "Correct the avatar or give a reason to promote it."
+        )
     values = list(status.values())
     return {"pass": values.count("PASS"), "warn": values.count("WARN"), "fail": len(failed)}
 
@@ -117,7 +131,9 @@ def check_file(path: Path) -> tuple[int, str]:
             size = file.tell()
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
-        raise BackendError("unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions.") from error
+        raise BackendError(
+            "unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions."
+        ) from error
     if len(head) < 12 or head[:4] != b"glTF" or int.from_bytes(head[8:12], "little") != size:
         raise BackendError("not_vrm", f"{path.name} is no complete VRM file.", "Export the avatar again.")
     return size, sha256
@@ -129,7 +145,8 @@ def _rewound(file: Any) -> Any:
 
 
 class Pending:
-    """What is known of an unfinished promotion, in a small file: `token`, `key`, `version`, `upload`, `parts` {number: ETag}, `committed`.
+    """What is known of an unfinished promotion, in a small file: `token`, `key`, `version`, `upload`, `parts`
+    {number: ETag}, `committed`.
 
     Two at once with the same content get a file each; the next one after a killed process gets that process's.
     """
@@ -151,7 +168,9 @@ class Pending:
                 self._lock = lock
                 break
         else:
-            raise BackendError("folder_in_use", "This file is being promoted too many times at once.", "Wait until those have ended.")
+            raise BackendError(
+                "folder_in_use", "This file is being promoted too many times at once.", "Wait until those have ended."
+            )
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self.path.read_text(encoding="utf-8"))
             self.data = found if isinstance(found, dict) and "token" in found else {}
@@ -175,7 +194,14 @@ class _Upload:
     """One promotion under way."""
 
     def __init__(
-        self, promotion: Promotion, store: Store, pending: Pending, size: int, sha256: str, verdict: dict[str, Any], progress: Progress
+        self,
+        promotion: Promotion,
+        store: Store,
+        pending: Pending,
+        size: int,
+        sha256: str,
+        verdict: dict[str, Any],
+        progress: Progress,
     ) -> None:
         self.promotion, self.store, self.pending, self.progress = promotion, store, pending, progress
         self.size, self.sha256, self.verdict = size, sha256, verdict
@@ -239,10 +265,16 @@ class _Upload:
             return
         free = next_version(self.store, self.promotion.name)
         self.chosen = max(free, self.chosen + 1)
-        self.pending.update(version=self.chosen, key=self.promotion.target.key(f"{self.promotion.name}-v{self.chosen}.vrm"))
+        self.pending.update(
+            version=self.chosen, key=self.promotion.target.key(f"{self.promotion.name}-v{self.chosen}.vrm")
+        )
 
     def _headers(self) -> dict[str, Any]:
-        metadata = {"sha256": self.sha256, "run-id": _ascii(self.promotion.run_id), PROMOTION_ID: self.pending.data["token"]}
+        metadata = {
+            "sha256": self.sha256,
+            "run-id": _ascii(self.promotion.run_id),
+            PROMOTION_ID: self.pending.data["token"],
+        }
         if self.promotion.override.strip():
             metadata["override-reason"] = _ascii(self.promotion.override.strip())
         return {"ContentType": CONTENT_TYPE, "CacheControl": CACHE_CONTROL, "Metadata": metadata}
@@ -257,12 +289,16 @@ class _Upload:
         count = -(-self.size // self.part)
         with self.promotion.file.open("rb") as file:
             for number in range(1, count + 1):
-                self._say_sent(min(self.part * number, self.size) if str(number) in present else self.part * (number - 1))
+                self._say_sent(
+                    min(self.part * number, self.size) if str(number) in present else self.part * (number - 1)
+                )
                 if str(number) in present:
                     continue
                 file.seek(self.part * (number - 1))
                 try:
-                    answer = self.store.call("upload_part", self.key, UploadId=upload, PartNumber=number, Body=file.read(self.part))
+                    answer = self.store.call(
+                        "upload_part", self.key, UploadId=upload, PartNumber=number, Body=file.read(self.part)
+                    )
                 except (BackendError, MissingError) as error:
                     if getattr(error, "code", "no_upload") == "no_upload":
                         self.pending.update(upload=None)
@@ -293,7 +329,11 @@ class _Upload:
 
     def _say_sent(self, done: int) -> None:
         span = SPANS["upload"] - SPANS["check"]
-        self.progress("upload", SPANS["check"] + span * done / self.size, f"Uploading {done / 1e6:.1f} of {self.size / 1e6:.1f} MB")
+        self.progress(
+            "upload",
+            SPANS["check"] + span * done / self.size,
+            f"Uploading {done / 1e6:.1f} of {self.size / 1e6:.1f} MB",
+        )
 
     def _commit(self, conditional: bool) -> None:
         """The moment at which the object appears. When the name was taken meanwhile, `_committed` finds that out."""
@@ -304,14 +344,22 @@ class _Upload:
             if not self.multipart:
                 body = self.promotion.file.read_bytes()
                 if hashlib.sha256(body).hexdigest() != self.sha256:
-                    raise BackendError("changed", f"{self.promotion.file.name} changed during the promotion.", "Promote it again.")
+                    raise BackendError(
+                        "changed", f"{self.promotion.file.name} changed during the promotion.", "Promote it again."
+                    )
                 self.store.put(self.key, body, **self._headers(), **condition)
                 return
             parts = [{"PartNumber": int(number), "ETag": tag} for number, tag in self.pending.data["parts"].items()]
             parts.sort(key=lambda part: part["PartNumber"])
             upload = self.pending.data["upload"]
             try:
-                self.store.call("complete_multipart_upload", self.key, UploadId=upload, MultipartUpload={"Parts": parts}, **condition)
+                self.store.call(
+                    "complete_multipart_upload",
+                    self.key,
+                    UploadId=upload,
+                    MultipartUpload={"Parts": parts},
+                    **condition,
+                )
             except BackendError as error:
                 # After a repeated request: it was completed by the first, whose answer got lost.
                 if error.code != "no_upload" or self.store.promotion_id(self.key) != self.pending.data["token"]:
@@ -322,7 +370,9 @@ class _Upload:
         span = SPANS["verify"] - SPANS["upload"]
 
         def say(done: int) -> None:
-            with contextlib.suppress(Cancelled):  # too late: it is public, and stopping now would only leave it out of the index
+            with contextlib.suppress(
+                Cancelled
+            ):  # too late: it is public, and stopping now would only leave it out of the index
                 self.progress("verify", SPANS["upload"] + span * min(done / self.size, 1.0), "Reading it back")
 
         digest, answer = self.store.digest(self.key, say)
@@ -332,7 +382,11 @@ class _Upload:
                 with contextlib.suppress(BackendError, MissingError, ExistsError):
                     self.store.call("delete_object", self.key)
             self.pending.forget()
-            raise BackendError("damaged", f"{self.key} did not arrive as it was sent.", "Promote again; if that repeats, check the server.")
+            raise BackendError(
+                "damaged",
+                f"{self.key} did not arrive as it was sent.",
+                "Promote again; if that repeats, check the server.",
+            )
         if (answer.get("ContentType"), answer.get("CacheControl")) != (CONTENT_TYPE, CACHE_CONTROL):
             log.warning("%s: the server did not keep content type or cache control", self.key)
 
@@ -360,14 +414,18 @@ class _Upload:
         self.pending.data.pop("parts", None)
 
     def _give_up(self) -> None:
-        """Cancelled: what was sent so far is thrown away. What is beyond recall is remembered, for when it is promoted again after all."""
+        """Cancelled: what was sent so far is thrown away. What is beyond recall is remembered, for when it is
+        promoted again after all.
+        """
         upload = self.pending.data.get("upload")
         if not self.committing and (not upload or self.store.abort(self.key, upload)):
             self.pending.forget()
 
 
 def next_version(store: Store, name: str) -> int:
-    """The number after the highest that was ever used: by objects, or by the index, which remembers what was deleted."""
+    """The number after the highest that was ever used: by objects, or by the index, which remembers what was
+    deleted.
+    """
     prefix = store.target.key(f"{name}-v")
     pattern = re.compile(re.escape(prefix) + r"(\d{1,9})\.vrm")
     used = [int(match[1]) for item in store.keys(prefix) if (match := pattern.fullmatch(item["Key"]))]

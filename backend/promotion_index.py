@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """index.json of a bucket: every promoted model, for whoever wants to list them without the right to list the bucket.
 
-{"format": 1, "models": [{"name", "version", "key", "file", "sha256", "size", "run_id", "promoted_at", "report", "override"}, ...]}
+{"format": 1, "models": [{"name", "version", "key", "file", "sha256", "size", "run_id", "promoted_at", "report",
+"override"}, ...]}
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
         if entry in index["models"]:
             return
         others = [model for model in index["models"] if model.get("key") != entry["key"]]
-        index["models"] = sorted([*others, entry], key=lambda model: (str(model.get("name")), int(model.get("version") or 0)))
+        index["models"] = sorted(
+            [*others, entry], key=lambda model: (str(model.get("name")), int(model.get("version") or 0))
+        )
         condition: dict[str, Any] = {} if not conditional else {"IfMatch": found[1]} if found else {"IfNoneMatch": "*"}
         body = (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode()
         try:
@@ -57,5 +60,7 @@ def _parse(found: tuple[bytes, str] | None) -> dict[str, Any]:
             raise ValueError
     except (ValueError, KeyError, TypeError) as error:
         message = f"The {INDEX} in the bucket is not one of Avatar Forge's."
-        raise BackendError("bad_index", message, "Move it away or promote into a folder (prefix) of the bucket.") from error
+        raise BackendError(
+            "bad_index", message, "Move it away or promote into a folder (prefix) of the bucket."
+        ) from error
     return index

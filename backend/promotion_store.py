@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bucket that models are promoted to: what boto3 does for us there, what the server can do, and its refusals as sentences.
+"""The bucket that models are promoted to: what boto3 does for us there, what the server can do, and its refusals as
+sentences.
 
-Credentials come from boto3's own chain (environment, profile, instance) and are never seen here: no message repeats what a server said.
+Credentials come from boto3's own chain (environment, profile, instance) and are never seen here: no message repeats
+what a server said.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ PROMOTION_ID = "promotion-id"
 
 @dataclass(frozen=True)
 class Target:
-    """Where to. endpoint: URL of an S3-compatible server, "" for Amazon's; prefix: folder in it; profile: of boto3, "" for its own."""
+    """Where to. endpoint: URL of an S3-compatible server, "" for Amazon's; prefix: folder in it; profile: of boto3,
+    "" for its own.
+    """
 
     bucket: str
     endpoint: str = ""
@@ -49,10 +53,16 @@ class Target:
     def check(self) -> None:
         """Raises BackendError("bad_target")."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", self.bucket):
-            raise BackendError("bad_target", f"{self.bucket[:80]!r} is not the name of a bucket.", "Correct the bucket in the preferences.")
+            raise BackendError(
+                "bad_target",
+                f"{self.bucket[:80]!r} is not the name of a bucket.",
+                "Correct the bucket in the preferences.",
+            )
         if self.endpoint and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.endpoint):
             message = "The endpoint is not a plain URL such as https://storage.example."
-            raise BackendError("bad_target", message, "Correct it; keys belong into the environment or a profile, never into the URL.")
+            raise BackendError(
+                "bad_target", message, "Correct it; keys belong into the environment or a profile, never into the URL."
+            )
 
 
 class ExistsError(Exception):
@@ -88,7 +98,8 @@ class Store:
                     retries={"mode": "standard", "total_max_attempts": attempts},
                     connect_timeout=connect_timeout,
                     read_timeout=read_timeout,
-                    # boto3's checksums in trailers are unknown to many servers; what arrived is read back and compared anyway.
+                    # boto3's checksums in trailers are unknown to many servers; what arrived is read back and
+                    # compared anyway.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                 ),
@@ -147,7 +158,9 @@ class Store:
         self.call("put_object", key, Body=body, ChecksumSHA256=checksum, **arguments)
 
     def has_conditional_writes(self, multipart: bool) -> bool:
-        """Whether the server honours If-None-Match and If-Match, tried on an object of our own. Some ignore them and overwrite."""
+        """Whether the server honours If-None-Match and If-Match, tried on an object of our own. Some ignore them and
+        overwrite.
+        """
         key, body = self.target.key(PROBE), b"Avatar Forge tries here whether this server refuses to overwrite.\n"
         never = {"IfMatch": '"00000000000000000000000000000000"'}
         try:
@@ -189,10 +202,12 @@ class Store:
 
     @contextmanager
     def turn(self, sleep: Callable[[float], None] = time.sleep) -> Iterator[Callable[[], None]]:
-        """Mutual exclusion on a server without conditional writes; gives a function that raises when the turn has lasted too long.
+        """Mutual exclusion on a server without conditional writes; gives a function that raises when the turn has
+        lasted too long.
 
-        Each writes an object of its own, then lists: who sees no other has the turn, who sees another steps back and tries later. As a
-        listing shows everything written before it, two cannot both be alone. Who died is recognised by the server's own clock.
+        Each writes an object of its own, then lists: who sees no other has the turn, who sees another steps back and
+        tries later. As a listing shows everything written before it, two cannot both be alone. Who died is recognised
+        by the server's own clock.
         """
         folder, mine = self.target.key(LOCKS), self.target.key(f"{LOCKS}{uuid.uuid4().hex}")
         deadline, wait = time.monotonic() + TURN_TIMEOUT, 0.05
@@ -242,54 +257,107 @@ class Store:
 
 def _still_fresh(began: float) -> None:
     if time.monotonic() - began > STALE / 2:
-        raise BackendError("server_silent", "The server takes so long that the turn to write was lost.", "Promote again: it goes on.")
+        raise BackendError(
+            "server_silent", "The server takes so long that the turn to write was lost.", "Promote again: it goes on."
+        )
 
 
 def explain_answer(code: str, status: int, target: Target) -> BackendError:
     """An error answer of an S3 server, by its code (S3 API reference, "Error responses"), as a sentence."""
     where = target.endpoint or "Amazon S3"
-    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired", "AuthFailure"):
+    if code in (
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "TokenRefreshRequired",
+        "AuthFailure",
+    ):
         what = "has expired" if code in ("ExpiredToken", "TokenRefreshRequired") else "is wrong"
-        return BackendError("wrong_key", f"The access key for {where} {what}.", "Correct it in the environment or in the profile.")
+        return BackendError(
+            "wrong_key", f"The access key for {where} {what}.", "Correct it in the environment or in the profile."
+        )
     if code in ("RequestTimeTooSkewed", "RequestExpired"):
         return BackendError(
-            "clock_skew", f"This machine's clock and that of {where} differ too much.", "Set the clock, then promote again."
+            "clock_skew",
+            f"This machine's clock and that of {where} differ too much.",
+            "Set the clock, then promote again.",
         )
     if code == "NoSuchBucket":
-        return BackendError("no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name or have it made.")
+        return BackendError(
+            "no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name or have it made."
+        )
     if code == "NoSuchUpload":
         return BackendError("no_upload", "The server has forgotten the upload.", "Promote again: it begins anew.")
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
         return BackendError("wrong_region", f"The bucket {target.bucket} is in another region.", "Set its region.")
-    if status == 507 or code in ("XMinioStorageFull", "InsufficientStorage", "QuotaExceeded", "InsufficientCapacity", "NoSpaceLeft"):
-        return BackendError("disk_full", f"The storage at {where} is full.", "Have room made there, then promote again: it goes on.")
+    if status == 507 or code in (
+        "XMinioStorageFull",
+        "InsufficientStorage",
+        "QuotaExceeded",
+        "InsufficientCapacity",
+        "NoSpaceLeft",
+    ):
+        return BackendError(
+            "disk_full", f"The storage at {where} is full.", "Have room made there, then promote again: it goes on."
+        )
     if status == 501 or code == "NotImplemented":
-        return BackendError("unsupported", f"The server {where} cannot do what is needed here.", "Use another S3-compatible server.")
+        return BackendError(
+            "unsupported", f"The server {where} cannot do what is needed here.", "Use another S3-compatible server."
+        )
     if code == "AccessDenied" or status in (401, 403):
         message = f"The access key has no permission for this in the bucket {target.bucket}."
-        return BackendError("no_permission", message, "It needs to list the bucket and to read and write objects in it.")
+        return BackendError(
+            "no_permission", message, "It needs to list the bucket and to read and write objects in it."
+        )
     if status >= 500 or code in ("SlowDown", "RequestTimeout"):
-        return BackendError("server_error", f"The server {where} has a problem of its own ({status}).", "Promote again later: it goes on.")
-    return BackendError("refused", f"The server {where} refused ({status} {code[:60]}).", "Check that it is an S3-compatible server.")
+        return BackendError(
+            "server_error",
+            f"The server {where} has a problem of its own ({status}).",
+            "Promote again later: it goes on.",
+        )
+    return BackendError(
+        "refused", f"The server {where} refused ({status} {code[:60]}).", "Check that it is an S3-compatible server."
+    )
 
 
 def explain_way(error: Exception, target: Target) -> BackendError:
     """botocore's own exceptions: no answer from a server at all."""
     name, where = type(error).__name__, target.endpoint or "Amazon S3"
-    if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError", "SSOTokenLoadError"):
+    if name in (
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "SSOTokenLoadError",
+    ):
         hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials."
         return BackendError("no_credentials", "There is no access key for the storage.", hint)
     if name in ("ProfileNotFound", "ConfigParseError", "ConfigNotFound"):
         return BackendError(
-            "no_credentials", f"The profile {target.profile or 'default'} cannot be read.", "Check ~/.aws/credentials and config."
+            "no_credentials",
+            f"The profile {target.profile or 'default'} cannot be read.",
+            "Check ~/.aws/credentials and config.",
         )
     if name == "SSLError":
         hint = "Check its address and certificate; AWS_CA_BUNDLE names a file with a certificate authority of your own."
         return BackendError("tls", f"The certificate of {where} is not to be trusted.", hint)
     if name in ("ReadTimeoutError", "ConnectionClosedError", "ResponseStreamingError", "IncompleteReadError"):
-        return BackendError("server_silent", f"The server {where} stopped answering.", "Promote again: it goes on where it stopped.")
-    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ConnectionError", "ProxyConnectionError", "HTTPClientError"):
-        return BackendError("no_network", f"The server {where} cannot be reached.", "Check the network and the endpoint.")
+        return BackendError(
+            "server_silent", f"The server {where} stopped answering.", "Promote again: it goes on where it stopped."
+        )
+    if name in (
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ConnectionError",
+        "ProxyConnectionError",
+        "HTTPClientError",
+    ):
+        return BackendError(
+            "no_network", f"The server {where} cannot be reached.", "Check the network and the endpoint."
+        )
     if name in ("NoRegionError", "InvalidRegionError"):
         return BackendError("wrong_region", "The region of the bucket is not known.", "Set the region.")
-    return BackendError("refused", f"The request to {where} could not be made ({name}).", "Check endpoint, region and bucket.")
+    return BackendError(
+        "refused", f"The request to {where} could not be made ({name}).", "Check endpoint, region and bucket."
+    )

@@ -39,7 +39,9 @@ class ProtocolError(BackendError):
 
 
 class LineSplitter:
-    """Cuts a byte stream into lines and keeps at most MAX_LINE bytes of one; None stands for a line that was too long."""
+    """Cuts a byte stream into lines and keeps at most MAX_LINE bytes of one; None stands for a line that was
+    too long.
+    """
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self.limit = limit
@@ -87,13 +89,16 @@ def parse_request(line: bytes | None) -> Request:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """A message as one line. Numpy scalars and arrays and paths become JSON; values that are NaN or infinite are left out."""
+    """A message as one line. Numpy scalars and arrays and paths become JSON; values that are NaN or infinite are left
+    out.
+    """
     return json.dumps(plain(message), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON types. In an object a non-finite number is dropped with its key ("missing values are absent"); a list that
-    holds one becomes None, because dropping an item would shift the others, and is dropped in turn."""
+    """`value` as JSON types. In an object a non-finite number is dropped with its key ("missing values are absent");
+    a list that holds one becomes None, because dropping an item would shift the others, and is dropped in turn.
+    """
     if hasattr(value, "tolist"):  # numpy arrays and scalars
         value = value.tolist()
     if value is None or isinstance(value, (bool, int, str)):
@@ -105,7 +110,9 @@ def plain(value: Any) -> Any:
         return {key: cleaned for key, item, cleaned in items if cleaned is not None or item is None}
     if isinstance(value, (list, tuple)):
         cleaned = [plain(item) for item in value]
-        return None if any(new is None and old is not None for new, old in zip(cleaned, value, strict=True)) else cleaned
+        return (
+            None if any(new is None and old is not None for new, old in zip(cleaned, value, strict=True)) else cleaned
+        )
     if isinstance(value, os.PathLike):
         return str(Path(value))
     raise TypeError(f"{type(value).__name__} cannot be sent")

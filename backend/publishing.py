@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's methods record, promote and register: what they are made of lies in runs, tracking, promotion and registration."""
+"""The worker's methods record, promote and register: what they are made of lies in runs, tracking, promotion and
+registration.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,18 @@ from .promotion_store import Target
 
 
 def record(params: dict[str, Any]) -> dict[str, Any]:
-    """Writes the run folder and lets a process of its own send it to MLflow: {run_id, run_folder, receipt, tracking}."""
+    """Writes the run folder and lets a process of its own send it to MLflow: {run_id, run_folder, receipt,
+    tracking}.
+    """
     given = {name: value for name, value in params.items() if value is not None}
     root, uri = given.pop("runs"), given.pop("tracking_uri")
     folder = runs.write_run(root, runs.Run(**given))
-    return {"run_id": folder.name, "run_folder": folder, "receipt": folder / runs.RECEIPT, "tracking": tracking.send_later(root, uri)}
+    return {
+        "run_id": folder.name,
+        "run_folder": folder,
+        "receipt": folder / runs.RECEIPT,
+        "tracking": tracking.send_later(root, uri),
+    }
 
 
 def promote(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -23,7 +32,9 @@ def promote(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     folder, uri, templates = params["run_folder"], params["tracking_uri"], params["urls"]
     registration.public_urls(templates, params["bucket"], "x")  # wrong ones are refused before anything is public
     target = Target(*(params[name] for name in ("bucket", "endpoint", "prefix", "profile", "region")))
-    wanted = promotion.Promotion(params["file"], target, params["name"], params["run_id"], params["report"], params["override"])
+    wanted = promotion.Promotion(
+        params["file"], target, params["name"], params["run_id"], params["report"], params["override"]
+    )
     if folder and not wanted.run_id:
         wanted.run_id = folder.name
     entry = promotion.promote(wanted, progress)

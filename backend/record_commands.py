@@ -47,16 +47,27 @@ def promote(arguments: list[str]) -> int:
     parser.add_argument("--endpoint", default="", help="URL of an S3-compatible server; without it Amazon S3")
     parser.add_argument("--name", required=True, help="the file becomes NAME-vN.vrm")
     parser.add_argument("--prefix", default="", help="folder in the bucket")
-    parser.add_argument("--profile", default="", help="profile of ~/.aws/credentials; keys may also come by the environment")
+    parser.add_argument(
+        "--profile", default="", help="profile of ~/.aws/credentials; keys may also come by the environment"
+    )
     parser.add_argument("--region", default="")
-    parser.add_argument("--report", type=Path, help="the report card as JSON; without it that of the run folder the file lies in")
-    parser.add_argument("--override", default="", metavar="REASON", help="promotes in spite of a FAIL; the reason is recorded")
+    parser.add_argument(
+        "--report", type=Path, help="the report card as JSON; without it that of the run folder the file lies in"
+    )
+    parser.add_argument(
+        "--override", default="", metavar="REASON", help="promotes in spite of a FAIL; the reason is recorded"
+    )
     parser.add_argument("--run-id", default="", help="without it that of the run folder the file lies in")
-    parser.add_argument("--url", action="append", default=[], metavar="NAME=TEMPLATE", help="such as cdn=https://cdn.example/{key}")
+    parser.add_argument(
+        "--url", action="append", default=[], metavar="NAME=TEMPLATE", help="such as cdn=https://cdn.example/{key}"
+    )
     options = parser.parse_args(arguments)
     folder = options.file.absolute().parent
     receipt = runs.read_receipt(folder / runs.RECEIPT) if (folder / runs.RECEIPT).exists() else {}
-    params = {name: getattr(options, name) for name in ("name", "bucket", "endpoint", "prefix", "profile", "region", "override")}
+    params = {
+        name: getattr(options, name)
+        for name in ("name", "bucket", "endpoint", "prefix", "profile", "region", "override")
+    }
     params |= {
         "file": options.file,
         "run_id": options.run_id or receipt.get("run", ""),
@@ -96,7 +107,9 @@ def sync(arguments: list[str]) -> int:
     from . import runs, tracking
 
     parser = argparse.ArgumentParser(prog="python -m backend sync", description=sync.__doc__)
-    parser.add_argument("--runs", type=Path, default=runs.default_root(), help=f"folder of the runs; {runs.VARIABLE}, else %(default)s")
+    parser.add_argument(
+        "--runs", type=Path, default=runs.default_root(), help=f"folder of the runs; {runs.VARIABLE}, else %(default)s"
+    )
     parser.add_argument("--all", action="store_true", help="also what another MLflow store has got already")
     parser.add_argument("--patient", action="store_true", help="tries again for some minutes")
     options = parser.parse_args(arguments)
@@ -113,7 +126,9 @@ def rerun(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m backend rerun", description=rerun.__doc__)
     parser.add_argument("receipt", type=Path)
-    parser.add_argument("--blender", help="a Blender, or a Python with the bpy module (default: AVATAR_FORGE_BLENDER or blender)")
+    parser.add_argument(
+        "--blender", help="a Blender, or a Python with the bpy module (default: AVATAR_FORGE_BLENDER or blender)"
+    )
     parser.add_argument("--out", type=Path, help="folder that keeps what is made (default: it is thrown away)")
     parser.add_argument("--picture", type=Path, help="where the picture is now, if it is not beside the receipt")
     options = parser.parse_args(arguments)

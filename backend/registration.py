@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registration: a promoted model becomes known to the frontend, whose server (Go) and page (JavaScript) each hold a list of allowed models.
+"""Registration: a promoted model becomes known to the frontend, whose server (Go) and page (JavaScript) each hold a
+list of allowed models.
 
     var AllowedAvatarModels = []string{          export const AllowedAvatarModels = [
         "companion-v1.vrm",                         'companion-v1.vrm',
     }                                            ];
 
-The list is found by its variable's name and gets one more string in its own style: quotes, indentation, one line or many, trailing comma.
-Nothing else in the file changes, and nothing at all when the model is listed already.
+The list is found by its variable's name and gets one more string in its own style: quotes, indentation, one line or
+many, trailing comma. Nothing else in the file changes, and nothing at all when the model is listed already.
 """
 
 from __future__ import annotations
@@ -52,18 +53,26 @@ class Patch:
 
 
 def plan(files: Iterable[Path], model: str, variable: str = VARIABLE) -> list[Patch]:
-    """A patch for each file. Raises BackendError(unreadable, no_list, bad_model); then nothing is to be applied at all."""
+    """A patch for each file. Raises BackendError(unreadable, no_list, bad_model); then nothing is to be
+    applied at all.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}", model):
-        raise BackendError("bad_model", f"{model[:80]!r} cannot be put into a list of models.", "Promote the avatar first.")
+        raise BackendError(
+            "bad_model", f"{model[:80]!r} cannot be put into a list of models.", "Promote the avatar first."
+        )
     return [_plan_one(Path(path), model, variable) for path in files]
 
 
 def apply(patches: Iterable[Patch]) -> list[Path]:
-    """Writes the files that change, each all or nothing; returns them. Raises BackendError("changed") if one is not what was shown."""
+    """Writes the files that change, each all or nothing; returns them. Raises BackendError("changed") if one is not
+    what was shown.
+    """
     wanted = [patch for patch in patches if patch.changes]
     for patch in wanted:
         if _read(patch.path) != patch.before:
-            raise BackendError("changed", f"{patch.path.name} was changed meanwhile.", "Look at the patch again, then apply it.")
+            raise BackendError(
+                "changed", f"{patch.path.name} was changed meanwhile.", "Look at the patch again, then apply it."
+            )
     for patch in wanted:
         target = Path(os.path.realpath(patch.path))  # a link stays a link
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
@@ -81,8 +90,12 @@ def _plan_one(path: Path, model: str, variable: str) -> Patch:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BackendError("unreadable", f"{path.name} is no UTF-8 text.", "Choose the source file with the list.") from error
-    return Patch(path, content, add_to_list(text, model, variable, path.suffix.lower() == ".go", path.name).encode("utf-8"))
+        raise BackendError(
+            "unreadable", f"{path.name} is no UTF-8 text.", "Choose the source file with the list."
+        ) from error
+    return Patch(
+        path, content, add_to_list(text, model, variable, path.suffix.lower() == ".go", path.name).encode("utf-8")
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -90,7 +103,9 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
-        raise BackendError("unreadable", f"The file {path} cannot be read: {reason}.", "Correct its path in the preferences.") from error
+        raise BackendError(
+            "unreadable", f"The file {path} cannot be read: {reason}.", "Correct its path in the preferences."
+        ) from error
 
 
 def add_to_list(text: str, model: str, variable: str = VARIABLE, go: bool = False, name: str = "the file") -> str:
@@ -136,7 +151,11 @@ def _find_list(text: str, variable: str, go: bool, name: str) -> tuple[int, int]
     kind = "Go slice of strings" if go else "JavaScript array"
     if len(found) != 1:
         there = "has no" if not found else "has more than one"
-        raise BackendError("no_list", f"{name} {there} {kind} {variable}.", "Correct the file or the variable's name in the preferences.")
+        raise BackendError(
+            "no_list",
+            f"{name} {there} {kind} {variable}.",
+            "Correct the file or the variable's name in the preferences.",
+        )
     start, depth = found[0].end("open"), 1
     bracket = found[0]["open"]
     for match in TOKEN.finditer(text, start):
@@ -169,8 +188,9 @@ def _step(indent: str, go: bool) -> str:
 
 
 def public_urls(templates: dict[str, str], bucket: str, key: str) -> dict[str, str]:
-    """Where browsers find a model: {"lan": "http://{host}/...", "cdn": ...} with {bucket}, {key}, {file} filled in; a template without
-    any of them is a folder. Raises BackendError("bad_url")."""
+    """Where browsers find a model: {"lan": "http://{host}/...", "cdn": ...} with {bucket}, {key}, {file} filled in; a
+    template without any of them is a folder. Raises BackendError("bad_url").
+    """
     values = {"bucket": bucket, "key": urllib.parse.quote(key), "file": urllib.parse.quote(key.rpartition("/")[2])}
     return {name: _filled(template.strip(), values) for name, template in templates.items() if template.strip()}
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finds generators and riggers by name: the built-in ones and those of installed packages.
 
-A package adds an engine with an entry point in the group `avatar_forge.generators` or `avatar_forge.riggers`; its name is the engine's
-name, its object a class (made without arguments) or an instance that follows `backend.engines.Generator` or `Rigger`. An engine may
-have a method `unavailable_reason() -> str`: one sentence when it cannot run here (no weights, no GPU), "" when it can. Its module
-should import quickly and leave heavy libraries to the first job, because `hello` loads every engine.
+A package adds an engine with an entry point in the group `avatar_forge.generators` or `avatar_forge.riggers`; its
+name is the engine's name, its object a class (made without arguments) or an instance that follows
+`backend.engines.Generator` or `Rigger`. An engine may have a method `unavailable_reason() -> str`: one sentence when
+it cannot run here (no weights, no GPU), "" when it can. Its module should import quickly and leave heavy libraries to
+the first job, because `hello` loads every engine.
 """
 
 from __future__ import annotations
@@ -18,8 +19,14 @@ from .errors import BackendError
 log = logging.getLogger(__name__)
 
 BUILT_IN = {
-    "generators": {"preview": "backend.preview.engine:PreviewGenerator", "trellis": "backend.trellis.engine:TrellisGenerator"},
-    "riggers": {"geometric": "backend.geometric.rigger:GeometricRigger", "unirig": "backend.unirig.engine:UniRigRigger"},
+    "generators": {
+        "preview": "backend.preview.engine:PreviewGenerator",
+        "trellis": "backend.trellis.engine:TrellisGenerator",
+    },
+    "riggers": {
+        "geometric": "backend.geometric.rigger:GeometricRigger",
+        "unirig": "backend.unirig.engine:UniRigRigger",
+    },
 }
 ENTRY_POINT_MEMBER = {"generators": "generate", "riggers": "rig"}
 
@@ -33,7 +40,9 @@ class Engines:
         self._entry_points = {name: metadata.EntryPoint(name, value, group) for name, value in BUILT_IN[kind].items()}
         for entry_point in metadata.entry_points(group=group):
             if entry_point.name in BUILT_IN[kind]:
-                log.warning("%s wants to replace the built-in engine %s and is ignored", entry_point.value, entry_point.name)
+                log.warning(
+                    "%s wants to replace the built-in engine %s and is ignored", entry_point.value, entry_point.name
+                )
             else:
                 self._entry_points[entry_point.name] = entry_point
         self._loaded: dict[str, Any] = {}
@@ -43,7 +52,9 @@ class Engines:
         if name not in self._entry_points:
             known = ", ".join(sorted(self._entry_points))
             raise BackendError(
-                "unknown_engine", f"There is no engine named {name[:60]!r} among the {self.kind}.", f"Choose one of: {known}."
+                "unknown_engine",
+                f"There is no engine named {name[:60]!r} among the {self.kind}.",
+                f"Choose one of: {known}.",
             )
         engine = self._load(name)
         if reason := _reason(engine):
@@ -55,7 +66,9 @@ class Engines:
         return engine
 
     def describe(self) -> list[dict[str, Any]]:
-        """`{name, label, available, reason}` of every engine, by name; a broken one is listed with the reason, never raised."""
+        """`{name, label, available, reason}` of every engine, by name; a broken one is listed with the reason, never
+        raised.
+        """
         rows = []
         for name in sorted(self._entry_points):
             label, reason = name, ""
@@ -74,7 +87,9 @@ class Engines:
             except (Exception, SystemExit) as error:  # third-party code may do anything when it is imported
                 log.exception("the engine %s does not load", name)
                 reason = f"The engine {name!r} does not load ({type(error).__name__}: {error})."
-                raise BackendError("engine_unavailable", reason, "Choose another engine or repair the backend.") from error
+                raise BackendError(
+                    "engine_unavailable", reason, "Choose another engine or repair the backend."
+                ) from error
         return self._loaded[name]
 
     def _make(self, entry_point: metadata.EntryPoint) -> Any:

@@ -22,14 +22,18 @@ BLENDER = "AVATAR_FORGE_BLENDER"
 
 
 def rerun_receipt(path: Path, blender: str | None = None, out: Path | None = None, picture: Path | None = None) -> int:
-    """Prints the comparison; 0: the same files, 1: not. Raises BackendError(unreadable, changed, no_blender, failed)."""
+    """Prints the comparison; 0: the same files, 1: not. Raises BackendError(unreadable, changed, no_blender,
+    failed).
+    """
     try:
         receipt = read_receipt(path)
     except (OSError, ValueError) as error:
         raise BackendError("unreadable", f"{path.name} is no receipt of an avatar.", "Name a receipt.json.") from error
     original = picture.absolute() if picture else _find_picture(path, receipt)
     if digest(original) != receipt["picture"]["sha256"]:
-        raise BackendError("changed", f"{original.name} is not the picture that this avatar was made from.", "Name it with --picture.")
+        raise BackendError(
+            "changed", f"{original.name} is not the picture that this avatar was made from.", "Name it with --picture."
+        )
     with _folder(out) as folder:
         made = _make(receipt, original, blender_command(blender), folder)
         lines, same = compare(receipt, made)
@@ -45,7 +49,11 @@ def blender_command(given: str | None = None) -> list[str]:
     found = shutil.which(chosen) if chosen else None
     if not found:
         hint = f"Name one with --blender or {BLENDER}; a Python that has the bpy module will do."
-        message = f"There is no Blender {chosen}." if chosen else "Making the avatar again needs Blender, which was not found."
+        message = (
+            f"There is no Blender {chosen}."
+            if chosen
+            else "Making the avatar again needs Blender, which was not found."
+        )
         raise BackendError("no_blender", message, hint)
     found = str(Path(found).absolute())  # not resolved: an environment's Python is a link
     return [found] if Path(found).name.lower().startswith("python") else [found, "--background", "--python"]
@@ -56,15 +64,19 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> tuple[list[str], bool]:
     lines = []
     for title, key in (("version", "versions"), ("weights", "weights")):
         before, now = old.get(key) or {}, new.get(key) or {}
-        for name in sorted(before.keys() & now.keys()):
-            if before[name] != now[name]:
-                lines.append(f"{title} {name}: was {before[name]}, is {now[name]}")
+        lines.extend(
+            f"{title} {name}: was {before[name]}, is {now[name]}"
+            for name in sorted(before.keys() & now.keys())
+            if before[name] != now[name]
+        )
     same = True
     for kind in sorted(old["files"].keys() & new["files"].keys()):
         before, now = old["files"][kind], new["files"][kind]
         equal = before["sha256"] == now["sha256"]
         same &= equal
-        lines.append(f"{kind}: {'the same' if equal else 'different'} (SHA-256 {before['sha256'][:12]}, {now['sha256'][:12]})")
+        lines.append(
+            f"{kind}: {'the same' if equal else 'different'} (SHA-256 {before['sha256'][:12]}, {now['sha256'][:12]})"
+        )
     for name in sorted(old["metrics"].keys() & new["metrics"].keys()):
         before, now = old["metrics"][name], new["metrics"][name]
         if not same and before != now and not name.endswith(("_s", "seconds")):
@@ -96,10 +108,14 @@ def _make(receipt: dict[str, Any], picture: Path, command: list[str], out: Path)
         arguments += ["--markers", str(markers)]
     environment = {"AVATAR_FORGE_BACKEND_PYTHON": sys.executable, **os.environ}
     script = ROOT / "avatar_addon" / "batch.py"
-    ended = subprocess.run([*command, str(script), "--", *arguments], env=environment, stdin=subprocess.DEVNULL, cwd=out)
+    ended = subprocess.run(
+        [*command, str(script), "--", *arguments], env=environment, stdin=subprocess.DEVNULL, cwd=out
+    )
     found = sorted(out.glob("*.receipt.json")) + sorted(out.glob(f"**/{RECEIPT}"))
     if ended.returncode or not found:
-        raise BackendError("failed", f"Making the avatar again failed (status {ended.returncode}).", "The lines above say why.")
+        raise BackendError(
+            "failed", f"Making the avatar again failed (status {ended.returncode}).", "The lines above say why."
+        )
     return read_receipt(found[0])
 
 

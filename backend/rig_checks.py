@@ -24,7 +24,12 @@ POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "elbows": {"leftLowerArm": (0, -90, 0), "rightLowerArm": (0, 90, 0)},
     "knees": {"leftLowerLeg": (90, 0, 0), "rightLowerLeg": (90, 0, 0)},
     "leg forward": {"leftUpperLeg": (-60, 0, 0)},
-    "sit": {"leftUpperLeg": (-80, 0, 0), "rightUpperLeg": (-80, 0, 0), "leftLowerLeg": (80, 0, 0), "rightLowerLeg": (80, 0, 0)},
+    "sit": {
+        "leftUpperLeg": (-80, 0, 0),
+        "rightUpperLeg": (-80, 0, 0),
+        "leftLowerLeg": (80, 0, 0),
+        "rightLowerLeg": (80, 0, 0),
+    },
     "look": {"head": (25, 40, 0)},
     "wave": {"leftUpperArm": (0, 0, -70), "rightUpperArm": (0, 0, 20), "rightLowerArm": (0, 0, -110)},
     "walk": {
@@ -39,7 +44,9 @@ POSES: dict[str, dict[str, tuple[float, float, float]]] = {
 
 @dataclass
 class Rigged:
-    """A mesh with its rig: vertices (V, 3), triangles (T, 3), joints, tails (J, 3), parents (J,), names, weights (V, J)."""
+    """A mesh with its rig: vertices (V, 3), triangles (T, 3), joints, tails (J, 3), parents (J,), names, weights (V,
+    J).
+    """
 
     vertices: np.ndarray
     triangles: np.ndarray
@@ -71,7 +78,9 @@ def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
 
 
 def pose(rig: Rigged, turns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, joints and tails after turning bones: name -> (3, 3) rotation in world axes of the rest pose, applied at its joint."""
+    """Vertices, joints and tails after turning bones: name -> (3, 3) rotation in world axes of the rest pose, applied
+    at its joint.
+    """
     matrices = np.tile(np.eye(4), (len(rig.names), 1, 1))
     for k, name in enumerate(rig.names):
         local = np.eye(4)
@@ -131,7 +140,9 @@ def stretch(rest: np.ndarray, posed: np.ndarray, triangles: np.ndarray) -> np.nd
 
 
 def stretched_triangles(rig: Rigged, limit: float = 4.0, poses: dict[str, dict] | None = None) -> dict[str, float]:
-    """Share of triangles with an edge over `limit` times its rest length, per pose; the rig's rest should be a T-pose."""
+    """Share of triangles with an edge over `limit` times its rest length, per pose; the rig's rest should be
+    a T-pose.
+    """
     shares = {}
     for name, turns in (poses or POSES).items():
         posed, _, _ = pose(rig, {bone: rotation(degrees) for bone, degrees in turns.items()})
@@ -141,10 +152,11 @@ def stretched_triangles(rig: Rigged, limit: float = 4.0, poses: dict[str, dict] 
 
 
 def limb_members(rig: Rigged, clear: float = 0.6) -> dict[str, np.ndarray]:
-    """Limb -> (V,) bool by the skeleton's geometry alone: vertices clearly nearer to that limb's bones than to anything else's.
+    """Limb -> (V,) bool by the skeleton's geometry alone: vertices clearly nearer to that limb's bones than to
+    anything else's.
 
-    The first quarter of the limb's first bone counts as trunk: there the skin has to bend. "Clearly": less than `clear` times as far
-    as the next best, and no farther than 2.5 times the limb's usual radius.
+    The first quarter of the limb's first bone counts as trunk: there the skin has to bend. "Clearly": less than
+    `clear` times as far as the next best, and no farther than 2.5 times the limb's usual radius.
     """
     column = {name: k for k, name in enumerate(rig.names)}
     limb_of = {bone: limb for limb, bones in LIMBS.items() for bone in bones}
@@ -175,7 +187,8 @@ def segment_distance(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nda
 
 
 def limb_leakage(rig: Rigged, moved_by: float = 0.002, height: float = 1.6) -> dict[str, float]:
-    """ "mover>other" -> share of the other limb's vertices that move more than `moved_by` when one limb turns 60 degrees.
+    """ "mover>other" -> share of the other limb's vertices that move more than `moved_by` when one limb turns 60
+    degrees.
 
     `moved_by` is metres on a character of `height`.
     """

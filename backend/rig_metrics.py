@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How close a rig is to another: the measures of RigNet (Xu et al. 2020) and UniRig (Zhang et al. 2025), and `python -m backend rig-eval`.
+"""How close a rig is to another: the measures of RigNet (Xu et al. 2020) and UniRig (Zhang et al. 2025), and `python
+-m backend rig-eval`.
 
-Skeletons: Chamfer distances between joints and joints (CD-J2J), joints and bones (CD-J2B), bones and bones (CD-B2B), each the mean of the
-two directions. Skin: precision and recall of which bones move a vertex, and the mean L1 distance of its weights (0 to 2).
-A bone is the segment from its joint to its tail; a skeleton's root joint counts like any other. Lengths are in the inputs' units;
-`compare` gives them in percent of the longest edge of the mesh's bounding box.
+Skeletons: Chamfer distances between joints and joints (CD-J2J), joints and bones (CD-J2B), bones and bones (CD-B2B),
+each the mean of the two directions. Skin: precision and recall of which bones move a vertex, and the mean L1 distance
+of its weights (0 to 2). A bone is the segment from its joint to its tail; a skeleton's root joint counts like any
+other. Lengths are in the inputs' units; `compare` gives them in percent of the longest edge of the mesh's bounding
+box.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ class RigArrays:
 
 @dataclass
 class RigErrors:
-    """Distances in percent of the mesh's longest edge; precision and recall 0 to 1; l1 0 to 2. NaN without a skin to compare.
+    """Distances in percent of the mesh's longest edge; precision and recall 0 to 1; l1 0 to 2. NaN without a skin to
+    compare.
 
     matched: how bones of one rig were found in the other: "name", or "place" when the names differ.
     """
@@ -67,7 +70,10 @@ def segment_distances(points: np.ndarray, starts: np.ndarray, ends: np.ndarray) 
 
 def joint_to_bone(joints_a: np.ndarray, tails_a: np.ndarray, joints_b: np.ndarray, tails_b: np.ndarray) -> float:
     """CD-J2B: each side's joints to the other's bones."""
-    return float((segment_distances(joints_a, joints_b, tails_b).mean() + segment_distances(joints_b, joints_a, tails_a).mean()) / 2)
+    return float(
+        (segment_distances(joints_a, joints_b, tails_b).mean() + segment_distances(joints_b, joints_a, tails_a).mean())
+        / 2
+    )
 
 
 def bone_points(joints: np.ndarray, tails: np.ndarray, spacing: float) -> np.ndarray:
@@ -79,7 +85,9 @@ def bone_points(joints: np.ndarray, tails: np.ndarray, spacing: float) -> np.nda
     return np.concatenate(points)
 
 
-def bone_to_bone(joints_a: np.ndarray, tails_a: np.ndarray, joints_b: np.ndarray, tails_b: np.ndarray, spacing: float) -> float:
+def bone_to_bone(
+    joints_a: np.ndarray, tails_a: np.ndarray, joints_b: np.ndarray, tails_b: np.ndarray, spacing: float
+) -> float:
     """CD-B2B: points along each side's bones to the other's bones."""
     there = segment_distances(bone_points(joints_a, tails_a, spacing), joints_b, tails_b).mean()
     back = segment_distances(bone_points(joints_b, tails_b, spacing), joints_a, tails_a).mean()
@@ -87,8 +95,9 @@ def bone_to_bone(joints_a: np.ndarray, tails_a: np.ndarray, joints_b: np.ndarray
 
 
 def precision_recall(predicted: np.ndarray, truth: np.ndarray, influence: float = INFLUENCE) -> tuple[float, float]:
-    """Weights (V, J) of the same bones. Precision: which share of the bones that move a vertex should; recall: which share of those that
-    should do. Means over vertices with any such bone; NaN when there is none."""
+    """Weights (V, J) of the same bones. Precision: which share of the bones that move a vertex should; recall: which
+    share of those that should do. Means over vertices with any such bone; NaN when there is none.
+    """
     has, should = predicted > influence, truth > influence
     both = (has & should).sum(1)
 
@@ -113,12 +122,16 @@ def bone_map(rig: RigArrays, truth: RigArrays) -> tuple[np.ndarray, str]:
     unique = len(column) == len(truth.names) and len(set(rig.names)) == len(rig.names)
     if unique and set(rig.names) == set(column):
         return np.array([column[name] for name in rig.names]), "name"
-    apart = np.linalg.norm(rig.joints[:, None] - truth.joints, axis=2) + np.linalg.norm(rig.tails[:, None] - truth.tails, axis=2)
+    apart = np.linalg.norm(rig.joints[:, None] - truth.joints, axis=2) + np.linalg.norm(
+        rig.tails[:, None] - truth.tails, axis=2
+    )
     return apart.argmin(1), "place"
 
 
 def compare(rig: RigArrays, truth: RigArrays, size: float) -> RigErrors:
-    """All measures of a rig against the truth. size: the mesh's longest edge. The skin is compared when the vertices are the same ones."""
+    """All measures of a rig against the truth. size: the mesh's longest edge. The skin is compared when the vertices
+    are the same ones.
+    """
     percent = 100 / size
     skeletons = (rig.joints, rig.tails, truth.joints, truth.tails)
     target, matched = bone_map(rig, truth)
@@ -145,9 +158,13 @@ def load_rig(path: Path) -> RigArrays:
         with np.load(path, allow_pickle=False) as data:
             joints, tails = data["joints"].astype(np.float64), data["tails"].astype(np.float64)
             weights = dense_weights(data["weight_joint"], data["weight"].astype(np.float64), len(joints))
-            return RigArrays(joints, tails, data["parents"].astype(np.int64), [str(name) for name in data["names"]], weights)
+            return RigArrays(
+                joints, tails, data["parents"].astype(np.int64), [str(name) for name in data["names"]], weights
+            )
     except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
-        raise BackendError("bad_rig", f"{path} is no rig file ({error}).", "Give the rig.npz that a rigger wrote.") from error
+        raise BackendError(
+            "bad_rig", f"{path} is no rig file ({error}).", "Give the rig.npz that a rigger wrote."
+        ) from error
 
 
 def mesh_size(folder: Path, truth: RigArrays) -> float:
@@ -168,7 +185,11 @@ def rig_eval(arguments: list[str]) -> int:
     """Compares rigs with a reference and prints a table: distances in percent of the mesh's longest edge."""
     parser = argparse.ArgumentParser(prog="python -m backend rig-eval", description=rig_eval.__doc__)
     parser.add_argument(
-        "rigs", nargs="+", type=Path, metavar="PREDICTED TRUTH", help="pairs of rig.npz files, or of folders with rig.npz and mesh.npz"
+        "rigs",
+        nargs="+",
+        type=Path,
+        metavar="PREDICTED TRUTH",
+        help="pairs of rig.npz files, or of folders with rig.npz and mesh.npz",
     )
     options = parser.parse_args(arguments)
     if len(options.rigs) % 2:
@@ -178,7 +199,12 @@ def rig_eval(arguments: list[str]) -> int:
     try:
         for predicted, true in zip(files[::2], files[1::2], strict=True):
             truth = load_rig(true)
-            rows.append((str(predicted.parent / predicted.stem), compare(load_rig(predicted), truth, mesh_size(true.parent, truth))))
+            rows.append(
+                (
+                    str(predicted.parent / predicted.stem),
+                    compare(load_rig(predicted), truth, mesh_size(true.parent, truth)),
+                )
+            )
     except BackendError as error:
         print(f"{error.message} {error.hint}", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The run folder: everything about one avatar as it was made, and the receipt that says so. It is written once and complete.
+"""The run folder: everything about one avatar as it was made, and the receipt that says so. It is written once and
+complete.
 
 <runs>/<run id>/reference.png          the picture, upright; the original beside it where that was no PNG
                 request.json           what was asked for
@@ -47,9 +48,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Run:
-    """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm and log have a place of their own, all other
-    kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed, engine_options, rigger_options, markers, vrm, author.
-    weights: {file: SHA-256} of the models. report: the report card."""
+    """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm and log have a place of
+    their own, all other kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed, engine_options,
+    rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report card.
+    """
 
     run_id: str
     name: str
@@ -72,10 +74,14 @@ def default_root() -> Path:
 
 
 def write_run(root: Path, run: Run) -> Path:
-    """Makes the run folder, all or nothing, and returns it. The same run handed over again is the one that is there; an avatar that was
-    exported anew is a run of its own (`<run id>-2`). Raises BackendError(bad_params, unreadable) or OSError."""
+    """Makes the run folder, all or nothing, and returns it. The same run handed over again is the one that is there;
+    an avatar that was exported anew is a run of its own (`<run id>-2`). Raises BackendError(bad_params, unreadable)
+    or OSError.
+    """
     if not RUN_ID.fullmatch(run.run_id):
-        raise BackendError("bad_params", f"{run.run_id[:40]!r} is not a run's name.", "Use letters, digits, points, - and _.")
+        raise BackendError(
+            "bad_params", f"{run.run_id[:40]!r} is not a run's name.", "Use letters, digits, points, - and _."
+        )
     root.mkdir(parents=True, exist_ok=True)
     partial = root / f".{run.run_id}.{uuid.uuid4().hex[:8]}.partial"
     try:
@@ -167,7 +173,9 @@ def own_versions() -> dict[str, str]:
     """Of this program, of Python and of the packages that have a say in the result."""
     versions = {"python": platform.python_version()}
     with contextlib.suppress(OSError, ValueError, KeyError):
-        versions["avatar_forge"] = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))["version"]
+        versions["avatar_forge"] = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))[
+            "version"
+        ]
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
@@ -184,12 +192,20 @@ def read_receipt(path: Path) -> dict[str, Any]:
 
 def run_folders(root: Path) -> list[Path]:
     """Every complete run below `root`, oldest name first."""
-    return sorted(path.parent for path in root.glob(f"*/{RECEIPT}") if not path.parent.name.startswith(".")) if root.is_dir() else []
+    return (
+        sorted(path.parent for path in root.glob(f"*/{RECEIPT}") if not path.parent.name.startswith("."))
+        if root.is_dir()
+        else []
+    )
 
 
 def add_promotion(folder: Path, entry: dict[str, Any]) -> None:
     """Notes where a run's model was promoted to. entry: what `promotion.promote` returned, with `urls`."""
-    kept = [known for known in promotions(folder) if (known.get("bucket"), known.get("key")) != (entry.get("bucket"), entry.get("key"))]
+    kept = [
+        known
+        for known in promotions(folder)
+        if (known.get("bucket"), known.get("key")) != (entry.get("bucket"), entry.get("key"))
+    ]
     write_json(folder / PROMOTIONS, {"promotions": [*kept, entry]})
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A recorded voice to weights of the five visemes, from loudness and the two lowest formants.
 
-Each frame's spectrum (scipy.signal.spectrogram) is reduced to the centroids of two bands: 200-1000 Hz for the first formant, which rises as
-the jaw opens, and 800-3000 Hz for the second, which rises as the tongue moves forward and the lips spread. The place in that plane is
-compared with the vowels' usual formants (Peterson and Barney 1952, means of men and women); the frame's loudness scales the result.
-It is a guess at the lips' shape, not speech recognition: consonants are seen as the quiet or the hiss that they are.
+Each frame's spectrum (scipy.signal.spectrogram) is reduced to the centroids of two bands: 200-1000 Hz for the first
+formant, which rises as the jaw opens, and 800-3000 Hz for the second, which rises as the tongue moves forward and the
+lips spread. The place in that plane is compared with the vowels' usual formants (Peterson and Barney 1952, means of
+men and women); the frame's loudness scales the result. It is a guess at the lips' shape, not speech recognition:
+consonants are seen as the quiet or the hiss that they are.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ def visemes(sound: Path) -> dict[str, Any]:
     samples, rate = _load(sound)
     duration = len(samples) / rate
     weights = _weights(samples, rate)
-    return {"duration": round(duration, 4), "step": STEP, "weights": {name: np.round(row, 3).tolist() for name, row in weights.items()}}
+    return {
+        "duration": round(duration, 4),
+        "step": STEP,
+        "weights": {name: np.round(row, 3).tolist() for name, row in weights.items()},
+    }
 
 
 def _load(sound: Path) -> tuple[np.ndarray, int]:
@@ -54,7 +59,9 @@ def _load(sound: Path) -> tuple[np.ndarray, int]:
     if data.size == 0 or rate <= 0:
         raise BackendError("unreadable", f"The sound {sound.name} is empty.", "Choose another WAV file.")
     if len(data) / rate > LONGEST:
-        raise BackendError("too_large", f"The sound {sound.name} is longer than ten minutes.", "Cut it into shorter ones.")
+        raise BackendError(
+            "too_large", f"The sound {sound.name} is longer than ten minutes.", "Cut it into shorter ones."
+        )
     samples = data.astype(np.float64)
     if data.dtype == np.uint8:
         samples = (samples - 128) / 128
@@ -78,7 +85,9 @@ def _weights(samples: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     # A voice falls by about 12 dB an octave; without that the second band's centroid would lie at its lower end.
     second = _centroid(frequency, power * frequency[:, None] ** 2, SECOND)
     place = np.log2(np.stack([first, second]))
-    near = np.stack([np.exp(-0.5 * ((place - np.log2([[a], [b]])) ** 2).sum(0) / SPREAD**2) for a, b in FORMANTS.values()])
+    near = np.stack(
+        [np.exp(-0.5 * ((place - np.log2([[a], [b]])) ** 2).sum(0) / SPREAD**2) for a, b in FORMANTS.values()]
+    )
     share = near**2 / np.maximum((near**2).sum(0), 1e-12)
     hiss = power[frequency > HISS].sum(0) / np.maximum(power.sum(0), 1e-20)
     open_ = loud * (1 - 0.8 * np.clip(2 * hiss - 0.4, 0, 1))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A job's results appear under their final names all complete or not at all, and one job at a time uses a folder.
 
-The engine writes into `out_dir/.partial`; `commit` renames. A lock inside it is held by the operating system as long as the process
-lives, so what a killed job left behind is recognised and removed by the next job in that folder (or by the client, see
-avatar_addon.jobs, which finds the process id in the lock file).
+The engine writes into `out_dir/.partial`; `commit` renames. A lock inside it is held by the operating system as long
+as the process lives, so what a killed job left behind is recognised and removed by the next job in that folder (or by
+the client, see avatar_addon.jobs, which finds the process id in the lock file).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ LOCK = "lock"
 
 
 class Staging:
-    """Context manager: locks `out_dir` and gives `folder`, an empty folder to write into. Leaving removes what was not committed.
+    """Context manager: locks `out_dir` and gives `folder`, an empty folder to write into. Leaving removes what was
+    not committed.
 
     Raises BackendError("folder_in_use") when another job has the lock, OSError when the folder cannot be made.
     """

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MLflow gets every run folder, once. Nothing here is ever waited for: `record` writes the folder and starts a process that sends it.
+"""MLflow gets every run folder, once. Nothing here is ever waited for: `record` writes the folder and starts a
+process that sends it.
 
-What was sent is found again by the tag `avatar.run_id`, so that a sender that was killed anywhere is followed by one that completes the
-same run; a lock keeps two senders apart. Where the server is away, the run folder waits for the next sender.
+What was sent is found again by the tag `avatar.run_id`, so that a sender that was killed anywhere is followed by one
+that completes the same run; a lock keeps two senders apart. Where the server is away, the run folder waits for the
+next sender.
 """
 
 from __future__ import annotations
@@ -31,13 +33,26 @@ log = logging.getLogger(__name__)
 
 RUN_ID, EXPERIMENT = "avatar.run_id", "Avatar Forge"
 STATE, LOCK, LOG = "tracking.json", ".sync.lock", "sync.log"
-# No repeated requests: one that was carried out although its answer got lost would make a second run. The next sender repeats all.
-CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+# No repeated requests: one that was carried out although its answer got lost would make a second run. The next sender
+# repeats all.
+CLIENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a background sender
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
 VALUE_LIMIT, KEY = 500, re.compile(r"[^\w./ -]")
-FIGURES = ("vertex_count", "face_count", "texture_resolution", "bone_count", "skinning_weight_coverage", "generate_time_s", "rig_time_s")
+FIGURES = (
+    "vertex_count",
+    "face_count",
+    "texture_resolution",
+    "bone_count",
+    "skinning_weight_coverage",
+    "generate_time_s",
+    "rig_time_s",
+)
 MODEL_TIMES = {"trellis": "generate_time_s", "unirig": "rig_time_s"}
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
@@ -45,7 +60,9 @@ RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST
 
 @dataclass(frozen=True)
 class Store:
-    """uri: of an MLflow server, or of the SQLite file below the runs folder, without user and password, which MLflow would print."""
+    """uri: of an MLflow server, or of the SQLite file below the runs folder, without user and password, which MLflow
+    would print.
+    """
 
     uri: str
     artifacts: str | None = None  # where a local store keeps files; a server decides that itself
@@ -69,7 +86,9 @@ def choose_store(root: Path, uri: str = "") -> Store:
         parts = urllib.parse.urlsplit(chosen.rstrip("/"))
         user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
         return Store(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), None, user, password)
-    return Store(f"sqlite:///{(root / 'mlflow.db').absolute().as_posix()}", (root / "mlflow-artifacts").absolute().as_uri())
+    return Store(
+        f"sqlite:///{(root / 'mlflow.db').absolute().as_posix()}", (root / "mlflow-artifacts").absolute().as_uri()
+    )
 
 
 def send_later(root: Path, uri: str = "") -> dict[str, Any]:
@@ -129,9 +148,14 @@ def run_url(folder: Path) -> str:
 
 
 def sync(
-    root: Path, uri: str = "", everything: bool = False, patient: bool = False, sleep: Callable[[float], None] = time.sleep
+    root: Path,
+    uri: str = "",
+    everything: bool = False,
+    patient: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Sends what is pending: {"state": done | busy | waiting, "sent", "pending", "message"}. waiting: the server is away or refuses.
+    """Sends what is pending: {"state": done | busy | waiting, "sent", "pending", "message"}. waiting: the server is
+    away or refuses.
 
     patient: tries again for some minutes, and waits for another sender to end.
     """
@@ -140,7 +164,12 @@ def sync(
     sent, message = 0, ""
     with _lock(root, LOCK_WAIT if patient else 0.0) as mine:
         if not mine:
-            return {"state": "busy", "sent": 0, "pending": len(pending(root, store)), "message": "Another process is sending runs now."}
+            return {
+                "state": "busy",
+                "sent": 0,
+                "pending": len(pending(root, store)),
+                "message": "Another process is sending runs now.",
+            }
         for wait in (*(WAITS if patient else ()), None):
             count, message = _pass(root, store, everything)
             sent += count
@@ -223,7 +252,9 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
     begun = ended - round(1000 * sum(receipt["seconds"].values()))
     run = _only_one(client, experiment, receipt["run"])
     if run is None:
-        run = client.create_run(experiment, start_time=begun, run_name=receipt["name"], tags={RUN_ID: receipt["run"]}).info.run_id
+        run = client.create_run(
+            experiment, start_time=begun, run_name=receipt["name"], tags={RUN_ID: receipt["run"]}
+        ).info.run_id
     params = [Param(key, value) for key, value in run_params(receipt).items()]
     metrics = [Metric(key, value, ended, 0) for key, value in run_metrics(receipt).items()]
     tags = [RunTag(key, value) for key, value in run_tags(receipt, folder).items()]
@@ -249,9 +280,13 @@ def _only_one(client: Any, experiment: str, run_id: str) -> str | None:
 
 
 def run_params(receipt: dict[str, Any]) -> dict[str, str]:
-    """seed, skeleton_seed, engine, rigger, the engine's options under their own names, the rigger's with rig_, and the versions."""
+    """seed, skeleton_seed, engine, rigger, the engine's options under their own names, the rigger's with rig_, and
+    the versions.
+    """
     given = receipt["parameters"]
-    params: dict[str, Any] = {key: value for key, value in given.items() if not isinstance(value, (dict, list)) and value is not None}
+    params: dict[str, Any] = {
+        key: value for key, value in given.items() if not isinstance(value, (dict, list)) and value is not None
+    }
     params.setdefault("skeleton_seed", given.get("seed", 0))
     params |= {key: value for key, value in (given.get("engine_options") or {}).items() if key not in params}
     params |= {f"rig_{key}": value for key, value in (given.get("rigger_options") or {}).items()}
@@ -262,7 +297,8 @@ def run_params(receipt: dict[str, Any]) -> dict[str, str]:
 
 
 def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
-    """The avatar's figures, how long it took, how its report card came out; then whatever the engines measured, and each stage's time.
+    """The avatar's figures, how long it took, how its report card came out; then whatever the engines measured, and
+    each stage's time.
 
     `trellis_time_s` and `unirig_time_s` are there when these were at work; MLflow's page shows metrics in this order.
     """
@@ -273,7 +309,10 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
             metrics[f"{model}_time_s"] = float(figures[time_of_job])
     metrics["total_time_s"] = float(sum(seconds.values()))
     if checks := (receipt.get("report") or {}).get("checks", []):
-        metrics |= {f"report_{word.lower()}": float(sum(c.get("status") == word for c in checks)) for word in ("PASS", "WARN", "FAIL")}
+        metrics |= {
+            f"report_{word.lower()}": float(sum(c.get("status") == word for c in checks))
+            for word in ("PASS", "WARN", "FAIL")
+        }
     metrics["warning_count"] = float(len(receipt["warnings"]))
     measured = {KEY.sub("_", name)[:200]: float(value) for name, value in figures.items()}
     measured |= {f"stage_{KEY.sub('_', stage)}_s": float(value) for stage, value in seconds.items()}
@@ -296,7 +335,9 @@ def run_tags(receipt: dict[str, Any], folder: Path) -> dict[str, str]:
 
 def artifacts(folder: Path) -> list[Path]:
     """Everything in the run folder but our own notes."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STATE and not path.name.startswith("."))
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.name != STATE and not path.name.startswith(".")
+    )
 
 
 def _note(folder: Path, store: Store, **values: Any) -> None:
@@ -318,9 +359,15 @@ def _away(store: Store, error: Exception) -> str:
     if code in RUN_ERRORS:
         return f"MLflow at {store.uri} refuses this run ({code}); it stays in the runs folder."
     if not store.is_server:
-        return f"The records in {store.uri} cannot be written ({type(error).__name__}); check the disk and the permissions."
+        return (
+            f"The records in {store.uri} cannot be written ({type(error).__name__}); check the disk and the"
+            " permissions."
+        )
     if code in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
-        return f"MLflow at {store.uri} does not let us in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or its token."
+        return (
+            f"MLflow at {store.uri} does not let us in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or"
+            " its token."
+        )
     if code == "ENDPOINT_NOT_FOUND":
         return f"There is no MLflow at {store.uri}; correct its address in the preferences."
     return f"MLflow at {store.uri} does not answer as it should; the runs are kept and sent later."

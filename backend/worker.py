@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The worker: requests come in as lines on stdin, events go out as lines on what was stdout.
 
-Two threads. The main one runs the jobs, one at a time, because only the main thread can be interrupted (SIGINT) inside a long
-computation. The other reads stdin, so that a cancel arrives while a job runs; when stdin ends, the client is gone and so is the worker.
+Two threads. The main one runs the jobs, one at a time, because only the main thread can be interrupted (SIGINT)
+inside a long computation. The other reads stdin, so that a cancel arrives while a job runs; when stdin ends, the
+client is gone and so is the worker.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Running:
         self._sent_at = 0.0
 
     def progress(self, stage: str, fraction: float, message: str) -> None:
-        """Sends a progress event, at most one per PROGRESS_INTERVAL and stage; the fraction never falls. Raises Cancelled."""
+        """Sends a progress event, at most one per PROGRESS_INTERVAL and stage; the fraction never falls. Raises
+        Cancelled.
+        """
         if self.cancelled.is_set():
             raise Cancelled
         now = time.monotonic()
@@ -63,12 +66,19 @@ class Running:
         if 0.0 <= fraction <= 1.0:
             self._fraction = max(self._fraction, float(fraction))
         # Short enough (PIPE_BUF) for one write, so that an interrupt leaves no half line.
-        event = {"event": "progress", "stage": str(stage)[:40], "fraction": round(self._fraction, 4), "message": str(message)[:200]}
+        event = {
+            "event": "progress",
+            "stage": str(stage)[:40],
+            "fraction": round(self._fraction, 4),
+            "message": str(message)[:200],
+        }
         self._send({"id": self.request.id, **event})
 
 
 class Worker:
-    """Serves requests from the descriptor `source` and writes answers to `sink`; `serve` returns when `source` has ended."""
+    """Serves requests from the descriptor `source` and writes answers to `sink`; `serve` returns when `source` has
+    ended.
+    """
 
     def __init__(self, source: int, sink: int) -> None:
         self._source = source
@@ -96,7 +106,8 @@ class Worker:
     def interrupt(self, signal_number: int, frame: FrameType | None) -> None:
         """Signal handler: breaks into the running job, if its cancelling has been asked for; otherwise nothing.
 
-        Not in the middle of an import, after which the library could not be imported again; then the client's kill ends it.
+        Not in the middle of an import, after which the library could not be imported again; then the client's kill
+        ends it.
         """
         job = self._current
         if job and self._interruptible and job.cancelled.is_set() and not _importing(frame):
@@ -132,7 +143,9 @@ class Worker:
         job = Running(request, self._send)
         with self._jobs_lock:
             if request.id in self._jobs:
-                raise ProtocolError(f"The id {request.id} is already in use.")  # answered without an id: this id is the other job's
+                raise ProtocolError(
+                    f"The id {request.id} is already in use."
+                )  # answered without an id: this id is the other job's
             if len(self._jobs) >= MAX_QUEUE:
                 raise ProtocolError("Too many jobs are waiting.", request.id)
             self._jobs[request.id] = job
@@ -145,7 +158,9 @@ class Worker:
             job.cancelled.set()
 
     def _client_gone(self) -> None:
-        """Stops the running job and ends the process, the hard way if the job does not listen. Nothing is left behind."""
+        """Stops the running job and ends the process, the hard way if the job does not listen. Nothing is
+        left behind.
+        """
         with self._jobs_lock:
             for job in self._jobs.values():
                 job.cancelled.set()
@@ -172,7 +187,9 @@ class Worker:
         except (Exception, KeyboardInterrupt, SystemExit) as raised:
             self._interruptible = False
             # An engine may turn our Cancelled into something else; what the user wanted is what counts.
-            explained = explain(Cancelled() if job.cancelled.is_set() else raised, job.staging.out_dir if job.staging else None)
+            explained = explain(
+                Cancelled() if job.cancelled.is_set() else raised, job.staging.out_dir if job.staging else None
+            )
             log.info(
                 "job %d: %s: %s: %s",
                 job.request.id,
@@ -251,7 +268,9 @@ class Worker:
 
         return publishing.register(params)
 
-    def _produce(self, work: Callable[..., Any], make_request: type, job: Running, params: dict[str, Any], file_key: str) -> dict[str, Any]:
+    def _produce(
+        self, work: Callable[..., Any], make_request: type, job: Running, params: dict[str, Any], file_key: str
+    ) -> dict[str, Any]:
         """Runs an engine whose result is files; they reach `out_dir` complete, and only if the job has succeeded."""
         out_dir = params.pop("out_dir")
         params["options"] = params["options"] or {}
@@ -261,7 +280,9 @@ class Worker:
             made = Path(result[file_key])
             if not made.is_relative_to(staging.folder) or not made.is_file() or not made.stat().st_size:
                 raise BackendError(
-                    "engine_failed", "The engine ended without a result.", "Choose another engine or report it with the backend's log."
+                    "engine_failed",
+                    "The engine ended without a result.",
+                    "Choose another engine or report it with the backend's log.",
                 )
             encode(result)
             if job.cancelled.is_set():
@@ -311,7 +332,9 @@ def _error(error: BackendError) -> dict[str, str]:
 
 
 def claim_pipes() -> tuple[int, int]:
-    """Takes stdin and stdout for the protocol: what libraries and their children print goes to stderr, and they read nothing."""
+    """Takes stdin and stdout for the protocol: what libraries and their children print goes to stderr, and they read
+    nothing.
+    """
     source, sink = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -326,9 +349,11 @@ def claim_pipes() -> tuple[int, int]:
 
 
 def die_with_parent() -> None:
-    """On Linux asks the kernel to kill this process when its parent dies, even if it hangs in native code and misses the end of stdin.
+    """On Linux asks the kernel to kill this process when its parent dies, even if it hangs in native code and misses
+    the end of stdin.
 
-    The kernel means the parent's thread that started us, so the client asks for it (AVATAR_FORGE_PARENT_PID) where that thread stays.
+    The kernel means the parent's thread that started us, so the client asks for it (AVATAR_FORGE_PARENT_PID) where
+    that thread stays.
     """
     parent = os.environ.get(PARENT_VARIABLE)
     if sys.platform != "linux" or parent != str(os.getppid()):
@@ -340,7 +365,9 @@ def die_with_parent() -> None:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
+    )
     faulthandler.enable()
     die_with_parent()
     worker = Worker(*claim_pipes())

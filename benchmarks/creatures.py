@@ -24,7 +24,9 @@ def _quadruped(b: Builder, r: np.random.Generator, neck: float = 0.5) -> None:
     height, long = 1.0, r.uniform(1.0, 1.6)
     hips = b.add(-1, (0, long / 2, height))
     spine = b.chain(
-        hips, [(0, long / 2 - long * s, height + 0.05 * np.sin(3 * s)) for s in np.linspace(0.2, 1, int(r.integers(2, 6)))], ":"
+        hips,
+        [(0, long / 2 - long * s, height + 0.05 * np.sin(3 * s)) for s in np.linspace(0.2, 1, int(r.integers(2, 6)))],
+        ":",
     )
     way = np.array([0, -r.uniform(0.5, 1), neck + r.uniform(0, 0.8)])
     head = b.chain(spine, [b.points[spine] + way * s for s in np.linspace(0.2, 0.9, int(r.integers(2, 6)))], ":")
@@ -45,12 +47,18 @@ def _bird(b: Builder, r: np.random.Generator) -> None:
     hips = b.add(-1, (0, 0, 0.45))
     chest = b.chain(hips, [b.points[hips] + fore * s for s in (0.15, 0.3)], ":")
     neck = fore * 0.4 + [0, 0, 0.6]
-    b.chain(chest, [b.points[chest] + neck * s * r.uniform(0.4, 1.0) for s in np.linspace(0.2, 0.8, int(r.integers(2, 6)))], ":")
+    b.chain(
+        chest,
+        [b.points[chest] + neck * s * r.uniform(0.4, 1.0) for s in np.linspace(0.2, 0.8, int(r.integers(2, 6)))],
+        ":",
+    )
     span = r.uniform(0.5, 1.2)
     for sign in (1, -1):
         way = np.array([sign, r.uniform(-0.1, 0.4), r.uniform(-0.3, 0.5)])
         tip = b.chain(
-            chest, [b.points[chest] + [0.08 * sign, 0, 0] + way * span * s for s in np.linspace(0, 1, int(r.integers(3, 6)))], ":"
+            chest,
+            [b.points[chest] + [0.08 * sign, 0, 0] + way * span * s for s in np.linspace(0, 1, int(r.integers(3, 6)))],
+            ":",
         )
         for k in range(int(r.integers(0, 4))):
             b.add(tip, b.points[tip] + np.array([sign * 0.05 * k, 0.15, -0.05]))
@@ -83,10 +91,16 @@ def _theropod(b: Builder, r: np.random.Generator) -> None:
     head = b.chain(chest, [b.points[chest] + (fore + [0, 0, 1]) * s for s in (0.15, 0.3, 0.4)], ":")
     b.add(head, b.points[head] + [0, -0.4, 0])
     for sign in (1, -1):
-        hand = b.chain(chest, [b.points[chest] + [0.12 * sign, y, z] for y, z in ((-0.02, -0.1), (0.02, -0.25), (-0.08, -0.35))], ":")
+        hand = b.chain(
+            chest,
+            [b.points[chest] + [0.12 * sign, y, z] for y, z in ((-0.02, -0.1), (0.02, -0.25), (-0.08, -0.35))],
+            ":",
+        )
         for k in (-1, 1):
             b.chain(hand, [b.points[hand] + [0.03 * k, -0.05 * s, -0.03 * s] for s in (1, 2)], ":")
-        foot = b.chain(hips, [(0.17 * sign, y, z) for y, z in ((0.0, 0.95), (-0.2, 0.55), (0.15, 0.25), (0.0, 0.04))], ":")
+        foot = b.chain(
+            hips, [(0.17 * sign, y, z) for y, z in ((0.0, 0.95), (-0.2, 0.55), (0.15, 0.25), (0.0, 0.04))], ":"
+        )
         for k in (-1, 0, 1):
             b.add(foot, b.points[foot] + [0.08 * k, -0.15, -0.03])
     b.chain(hips, [b.points[hips] - fore * s for s in (0.2, 0.5, 0.8, 1.1, 1.4)], ":")
@@ -95,7 +109,14 @@ def _theropod(b: Builder, r: np.random.Generator) -> None:
 def _snake(b: Builder, r: np.random.Generator) -> None:
     count = int(r.integers(8, 40))
     rise = r.random() < 0.5
-    b.chain(-1, [(0.2 * np.sin(k / 3), -0.1 * k, 0.05 + (0.02 * max(0, k - count + 8) ** 2 if rise else 0)) for k in range(count)], ":")
+    b.chain(
+        -1,
+        [
+            (0.2 * np.sin(k / 3), -0.1 * k, 0.05 + (0.02 * max(0, k - count + 8) ** 2 if rise else 0))
+            for k in range(count)
+        ],
+        ":",
+    )
 
 
 def _fish(b: Builder, r: np.random.Generator) -> None:
@@ -114,7 +135,11 @@ def _spider(b: Builder, r: np.random.Generator) -> None:
     for k in range(4):
         for sign in (1, -1):
             out = np.array([sign * np.cos(0.4 * (k - 1.5)), 0.9 * np.sin(0.4 * (k - 1.5)), 0])
-            b.chain(head if k == 0 else body, [out * s + [0, 0, z] for s, z in ((0.1, 0.4), (0.4, 0.7), (0.7, 0.35), (0.9, 0.0))], ":")
+            b.chain(
+                head if k == 0 else body,
+                [out * s + [0, 0, z] for s, z in ((0.1, 0.4), (0.4, 0.7), (0.7, 0.35), (0.9, 0.0))],
+                ":",
+            )
 
 
 def _dragon(b: Builder, r: np.random.Generator) -> None:

@@ -13,7 +13,9 @@ from backend.mesh.files import MeshArrays
 
 @dataclass(frozen=True)
 class Figure:
-    """What a capsule person looks like. arm: degrees below horizontal; gap: half the distance between the legs over their radius."""
+    """What a capsule person looks like. arm: degrees below horizontal; gap: half the distance between the legs over
+    their radius.
+    """
 
     arm: float = 45.0
     elbow: float = 0.0
@@ -60,10 +62,15 @@ def true_joints(look: Figure) -> dict[str, np.ndarray]:
         "leftFoot": (look.gap * r, 0.055 * h, 0),
     }
     reach = 0.19 * h if look.head < 0.2 else 0.13 * h
-    for name, before, angle in (("leftLowerArm", "leftUpperArm", look.arm), ("leftHand", "leftLowerArm", look.arm + look.elbow)):
+    for name, before, angle in (
+        ("leftLowerArm", "leftUpperArm", look.arm),
+        ("leftHand", "leftLowerArm", look.arm + look.elbow),
+    ):
         a = np.radians(angle)
         joints[name] = tuple(np.array(joints[before]) + reach * np.array([np.cos(a), -np.sin(a), 0]))
-    mirrored = {name.replace("left", "right"): (-p[0], p[1], p[2]) for name, p in joints.items() if name.startswith("left")}
+    mirrored = {
+        name.replace("left", "right"): (-p[0], p[1], p[2]) for name, p in joints.items() if name.startswith("left")
+    }
     return {name: np.array(p, float) for name, p in {**joints, **mirrored}.items()}
 
 

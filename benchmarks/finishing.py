@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows TRELLIS' networks, at real size: `python -m benchmarks.finishing [--texture 1024 2048] [--faces 30000] [--picture FILE]`.
+"""What follows TRELLIS' networks, at real size: `python -m benchmarks.finishing [--texture 1024 2048] [--faces 30000]
+[--picture FILE]`.
 
-A standing figure is described as the mesh decoder would do it (a layer of voxels on a 64^3 grid, cubes on 256^3, colours as 32 gaussians a
-voxel), then extracted, cleaned, simplified, unwrapped and painted. Prints one Markdown row a run: sizes, seconds a stage, the texture's
-mean error against the colour field that the gaussians carry (levels of 255), whether the mesh is closed, and the process' peak memory.
-`--picture FILE` draws the last run's front.
+A standing figure is described as the mesh decoder would do it (a layer of voxels on a 64^3 grid, cubes on 256^3,
+colours as 32 gaussians a voxel), then extracted, cleaned, simplified, unwrapped and painted. Prints one Markdown row
+a run: sizes, seconds a stage, the texture's mean error against the colour field that the gaussians carry (levels of
+255), whether the mesh is closed, and the process' peak memory. `--picture FILE` draws the last run's front.
 """
 
 from __future__ import annotations
@@ -66,12 +67,20 @@ def decoded() -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
 
 
 def gaussians(voxels: np.ndarray) -> GaussianCloud:
-    """32 a voxel where the gaussian decoder starts them, moved to within a voxel's quarter of the surface as training would."""
+    """32 a voxel where the gaussian decoder starts them, moved to within a voxel's quarter of the surface as training
+    would.
+    """
     rng = np.random.default_rng(0)
     start = torch.tanh(offset_perturbation(PER_VOXEL, 1.5)).numpy() * 0.75 / COARSE
     points = (((voxels + 0.5) / COARSE - 0.5)[:, None] + start).reshape(-1, 3)
     step = 1e-3
-    slope = np.stack([distance((points + step * axis).astype(np.float32)) - distance(points.astype(np.float32)) for axis in np.eye(3)], -1)
+    slope = np.stack(
+        [
+            distance((points + step * axis).astype(np.float32)) - distance(points.astype(np.float32))
+            for axis in np.eye(3)
+        ],
+        -1,
+    )
     slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
     points = points - slope * (0.75 * distance(points.astype(np.float32)))[:, None]
     count = len(points)
@@ -106,9 +115,15 @@ def main() -> None:
     extraction = time.perf_counter() - began
     cloud = gaussians(voxels)
     vertices, triangles = dense.vertices.numpy(), dense.faces.numpy()
-    print(f"{len(voxels):,} voxels, {len(triangles):,} dense faces, {len(cloud.xyz):,} gaussians; extraction {extraction:.2f} s")
+    print(
+        f"{len(voxels):,} voxels, {len(triangles):,} dense faces, {len(cloud.xyz):,} gaussians; extraction"
+        f" {extraction:.2f} s"
+    )
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads\n")
-    print(f"| texture | faces | {' | '.join(f'{stage} s' for stage in STAGES)} | total s | colour error | closed | peak GB |")
+    print(
+        f"| texture | faces | {' | '.join(f'{stage} s' for stage in STAGES)} | total s | colour error | closed | peak"
+        " GB |"
+    )
     print("|---" * (len(STAGES) + 6) + "|")
     for size in arguments.texture:
         clock = Clock()
@@ -118,7 +133,10 @@ def main() -> None:
         closed = trimesh.Trimesh(made.vertices, made.triangles, process=False).is_watertight
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
         cells = " | ".join(f"{value:.2f}" for value in [*seconds, sum(seconds)])
-        print(f"| {size} | {len(made.triangles):,} | {cells} | {colour_error(made, vertices):.2f} | {closed} | {peak:.1f} |")
+        print(
+            f"| {size} | {len(made.triangles):,} | {cells} | {colour_error(made, vertices):.2f} | {closed} |"
+            f" {peak:.1f} |"
+        )
     if arguments.picture:
         view = front_view(made.vertices, made.triangles, 900)
         Image.fromarray(colour(view, made.corner_uvs, made.texture)).save(arguments.picture)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fits the weights of the face search: `python -m benchmarks.fit_face [--write]`; some ten minutes.
 
-Draws characters of all kinds (tools/characters), some without a face, disturbs them (blur, noise, texture, side light, a wrong neck, a
-band around the neck, an erased mouth), and maximises the likelihood of the true candidates, or of "none of them", with a quadratic
-penalty. The signs of the weights are given. Characters of another seed measure what came out. `--write` replaces
-backend/image/face_weights.py.
+Draws characters of all kinds (tools/characters), some without a face, disturbs them (blur, noise, texture, side
+light, a wrong neck, a band around the neck, an erased mouth), and maximises the likelihood of the true candidates, or
+of "none of them", with a quadratic penalty. The signs of the weights are given. Characters of another seed measure
+what came out. `--write` replaces backend/image/face_weights.py.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def disturbed(item: Drawn, r: np.random.Generator) -> HeadView | None:
         joints["neck"][0] + 0.04 * height * r.normal(),
         joints["neck"][1] + height * r.uniform(-0.12, 0.3) * (r.random() < 0.5),
     )
-    joints["headTop"] = (joints["headTop"][0], joints["headTop"][1] + height * r.uniform(-0.1, 0.1) * (r.random() < 0.5))
+    joints["headTop"] = (
+        joints["headTop"][0],
+        joints["headTop"][1] + height * r.uniform(-0.1, 0.1) * (r.random() < 0.5),
+    )
     view = view_of_head(item.rgba, item.mask, joints)
     if view is None:
         return None
@@ -138,8 +141,14 @@ def disturbed(item: Drawn, r: np.random.Generator) -> HeadView | None:
 
 def erase_mouth(view: HeadView, item: Drawn) -> None:
     assert item.face is not None
-    (x, y), w, h = _in_view(view, item.face["mouth"]), 0.4 * item.mouth_width * view.scale + 4, 0.06 * item.head * view.scale + 3
-    x0, x1, y0, y1 = (int(np.clip(v, 1, view.lab.shape[axis] - 2)) for v, axis in ((x - w, 1), (x + w, 1), (y - h, 0), (y + h, 0)))
+    (x, y), w, h = (
+        _in_view(view, item.face["mouth"]),
+        0.4 * item.mouth_width * view.scale + 4,
+        0.06 * item.head * view.scale + 3,
+    )
+    x0, x1, y0, y1 = (
+        int(np.clip(v, 1, view.lab.shape[axis] - 2)) for v, axis in ((x - w, 1), (x + w, 1), (y - h, 0), (y + h, 0))
+    )
     blend = np.linspace(0, 1, y1 - y0)[:, None, None]
     view.lab[y0:y1, x0:x1] = view.lab[y0 - 1, x0:x1] * (1 - blend) + view.lab[y1, x0:x1] * blend
 
@@ -153,7 +162,10 @@ def tie_band(view: HeadView, item: Drawn, r: np.random.Generator) -> None:
     if y1 >= view.lab.shape[0] or y0 < 1:
         return
     like = np.linalg.norm(view.lab[y0] - view.lab[y0, x], axis=1) < 8
-    half = min(next((k for k in range(1, 60) if not like[min(x + k, len(like) - 1)] or not like[max(x - k, 0)]), 60), round(0.2 * HEIGHT))
+    half = min(
+        next((k for k in range(1, 60) if not like[min(x + k, len(like) - 1)] or not like[max(x - k, 0)]), 60),
+        round(0.2 * HEIGHT),
+    )
     view.lab[y0:y1, max(x - half, 0) : x + half + 1] = [r.uniform(5, 75), *r.uniform(-40, 40, 2)]
 
 
@@ -163,7 +175,9 @@ def _in_view(view: HeadView, point: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Example:
-    """features: (N, F) of the candidates; error: (N,) in parts of the head's height; places: (N, k) in working pixels."""
+    """features: (N, F) of the candidates; error: (N,) in parts of the head's height; places: (N, k) in
+    working pixels.
+    """
 
     features: np.ndarray
     error: np.ndarray
@@ -261,7 +275,9 @@ def source(fitted: dict[str, tuple[np.ndarray, float]]) -> str:
     head = (Path(__file__).resolve().parents[1] / "backend/image/face_weights.py").read_text().split("\nEYES = ")[0]
     parts = [head]
     for (name, (weights, none)), names in zip(fitted.items(), (eyes.FEATURES, mouth.FEATURES), strict=True):
-        rows = "".join(f'        "{feature}": {round(float(weight), 3)},\n' for feature, weight in zip(names, weights, strict=True))
+        rows = "".join(
+            f'        "{feature}": {round(float(weight), 3)},\n' for feature, weight in zip(names, weights, strict=True)
+        )
         parts.append(f"\n{name} = Scores(\n    {{\n{rows}    }},\n    none={round(none, 3)},\n)\n")
     return "".join(parts)
 

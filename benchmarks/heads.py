@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Characters without a mouth, each one skin, made in Blender: heads of many shapes on a simple body, and models remeshed.
+"""Characters without a mouth, each one skin, made in Blender: heads of many shapes on a simple body, and models
+remeshed.
 
 Metres, Blender's axes.
 """
@@ -25,8 +26,9 @@ NECK = 1.2  # height of the head's lower end
 @dataclass(frozen=True)
 class Head:
     """Sizes in metres, places from the head's middle. blobs: ellipsoids (middle, radii); cones: (from, to, radii);
-    eye: (x, z) of the left one; eye_size: its half width and height; mouth: z, width; cell: of the remesh; triangles: what it is reduced
-    to, 0: as remeshed."""
+    eye: (x, z) of the left one; eye_size: its half width and height; mouth: z, width; cell: of the remesh; triangles:
+    what it is reduced to, 0: as remeshed.
+    """
 
     blobs: tuple[tuple[Point, Point], ...]
     eye: tuple[float, float]
@@ -68,9 +70,20 @@ HEADS = {
         cones=(((0, -0.08, -0.05), (0, -0.27, -0.07), (0.09, 0.055)),),
         skin=(0.85, 0.5, 0.25),
     ),
-    "flat": Head((), (0.065, 0.025), (0.03, 0.03), (-0.085, 0.11), boxes=(((0, 0, 0), (0.16, 0.13, 0.16)),), skin=(0.7, 0.74, 0.78)),
+    "flat": Head(
+        (),
+        (0.065, 0.025),
+        (0.03, 0.03),
+        (-0.085, 0.11),
+        boxes=(((0, 0, 0), (0.16, 0.13, 0.16)),),
+        skin=(0.7, 0.74, 0.78),
+    ),
     "big nose": Head(
-        (((0, 0, 0.02), (0.15, 0.15, 0.16)), ((0, -0.05, -0.1), (0.09, 0.09, 0.08)), *_both((0.17, 0, 0.03), (0.09, 0.02, 0.045))),
+        (
+            ((0, 0, 0.02), (0.15, 0.15, 0.16)),
+            ((0, -0.05, -0.1), (0.09, 0.09, 0.08)),
+            *_both((0.17, 0, 0.03), (0.09, 0.02, 0.045)),
+        ),
         (0.055, 0.03),
         (0.026, 0.02),
         (-0.115, 0.09),
@@ -85,7 +98,11 @@ HEADS = {
         skin=(0.45, 0.7, 0.4),
     ),
     "cheeks": Head(
-        (((0, 0, 0.02), (0.16, 0.15, 0.18)), *_both((0.08, -0.1, -0.06), (0.065, 0.06, 0.055)), ((0, -0.1, -0.15), (0.05, 0.06, 0.05))),
+        (
+            ((0, 0, 0.02), (0.16, 0.15, 0.18)),
+            *_both((0.08, -0.1, -0.06), (0.065, 0.06, 0.055)),
+            ((0, -0.1, -0.15), (0.05, 0.06, 0.05)),
+        ),
         (0.06, 0.05),
         (0.026, 0.026),
         (-0.085, 0.07),
@@ -139,10 +156,17 @@ def one_skin(path: Path) -> Mesh:
     before = set(bpy.data.objects)
     bpy.ops.import_scene.gltf(filepath=str(path))
     new = [obj for obj in bpy.data.objects if obj not in before]
-    parts = [obj for obj in new if obj.type == "MESH" and not obj.parent_bone.startswith("handslot") and obj.visible_get()]
+    parts = [
+        obj for obj in new if obj.type == "MESH" and not obj.parent_bone.startswith("handslot") and obj.visible_get()
+    ]
     graph = bpy.context.evaluated_depsgraph_get()
     bm = bmesh.new()
-    images = [node.image for slot in parts[0].material_slots for node in slot.material.node_tree.nodes if node.type == "TEX_IMAGE"]
+    images = [
+        node.image
+        for slot in parts[0].material_slots
+        for node in slot.material.node_tree.nodes
+        if node.type == "TEX_IMAGE"
+    ]
     for obj in parts:
         mesh = obj.evaluated_get(graph).to_mesh()
         mesh.transform(obj.matrix_world)
@@ -163,7 +187,9 @@ def one_skin(path: Path) -> Mesh:
 
 
 def _ball(bm, middle: Vector, radii: Point) -> None:
-    bmesh.ops.create_uvsphere(bm, u_segments=48, v_segments=32, radius=1, matrix=Matrix.Translation(middle) @ Matrix.Diagonal((*radii, 1)))
+    bmesh.ops.create_uvsphere(
+        bm, u_segments=48, v_segments=32, radius=1, matrix=Matrix.Translation(middle) @ Matrix.Diagonal((*radii, 1))
+    )
 
 
 def _box(bm, middle: Vector, radii: Point) -> None:
@@ -176,7 +202,9 @@ def _limb(bm, start: Vector, end: Vector, radii: tuple[float, float]) -> None:
     """A cone with rounded ends."""
     way = end - start
     place = Matrix.Translation((start + end) / 2) @ way.to_track_quat("Z", "Y").to_matrix().to_4x4()
-    bmesh.ops.create_cone(bm, cap_ends=True, segments=32, radius1=radii[0], radius2=radii[1], depth=way.length, matrix=place)
+    bmesh.ops.create_cone(
+        bm, cap_ends=True, segments=32, radius1=radii[0], radius2=radii[1], depth=way.length, matrix=place
+    )
     for at, radius in zip((start, end), radii, strict=True):
         _ball(bm, at, (radius,) * 3)
 
@@ -229,7 +257,9 @@ def _material(obj: bpy.types.Object, image: bpy.types.Image) -> None:
 
 
 def _paint(obj: bpy.types.Object, head: Head, middle: float, neck: float) -> None:
-    """The eyes and brows painted from the front onto the head, nothing where the mouth will be; plain skin and cloth elsewhere."""
+    """The eyes and brows painted from the front onto the head, nothing where the mouth will be; plain skin and cloth
+    elsewhere.
+    """
     span = 0.8  # metres that the texture's upper half shows, around the head's middle
     axis = (np.arange(TEXTURE) + 0.5) / TEXTURE
     x, z = np.meshgrid((axis - 0.5) * span, (axis - 0.75) * span)
@@ -266,7 +296,9 @@ def _paint(obj: bpy.types.Object, head: Head, middle: float, neck: float) -> Non
     _material(obj, image)
 
 
-def _colour_by_nearest(obj: bpy.types.Object, tree: BVHTree, corners: np.ndarray, uvs: np.ndarray, image: bpy.types.Image) -> None:
+def _colour_by_nearest(
+    obj: bpy.types.Object, tree: BVHTree, corners: np.ndarray, uvs: np.ndarray, image: bpy.types.Image
+) -> None:
     """Each face takes its place on the texture from the nearest triangle of what was remeshed."""
     mesh = obj.data
     layer = mesh.uv_layers.active or mesh.uv_layers.new(name="UVMap")
@@ -275,7 +307,9 @@ def _colour_by_nearest(obj: bpy.types.Object, tree: BVHTree, corners: np.ndarray
         at, _, face, _ = tree.find_nearest(polygon.center)
         a, b, c = corners[face]
         share = np.linalg.lstsq(np.stack([b - a, c - a], 1), np.array(at) - a, rcond=None)[0]
-        (p, q, r) = uvs[face]
-        place[polygon.loop_start : polygon.loop_start + polygon.loop_total] = p + share[0] * (q - p) + share[1] * (r - p)
+        p, q, r = uvs[face]
+        place[polygon.loop_start : polygon.loop_start + polygon.loop_total] = (
+            p + share[0] * (q - p) + share[1] * (r - p)
+        )
     layer.uv.foreach_set("vector", place.ravel())
     _material(obj, image)

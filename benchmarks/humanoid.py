@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How good the humanoid matcher is: `python -m benchmarks.humanoid [--each 40] [--seed 1] [--vrm-addon PYTHON --addon-each 3]`.
+"""How good the humanoid matcher is: `python -m benchmarks.humanoid [--each 40] [--seed 1] [--vrm-addon PYTHON
+--addon-each 3]`.
 
-Prints one row for each kind of skeleton (benchmarks/skeletons.py): bones right in % of the true ones, bones assigned that are none,
-skeletons with every bone right, skeletons with any left and right exchanged, how many were called unsure of their sides, milliseconds.
-Then the same for things that are no humanoids: how many were refused, and why. `--vrm-addon` takes a Python with bpy and the VRM Add-on
-(found in `.venv` if it is there) and adds what the add-on's own automatic assignment makes of the first skeletons of each kind.
+Prints one row for each kind of skeleton (benchmarks/skeletons.py): bones right in % of the true ones, bones assigned
+that are none, skeletons with every bone right, skeletons with any left and right exchanged, how many were called
+unsure of their sides, milliseconds. Then the same for things that are no humanoids: how many were refused, and why.
+`--vrm-addon` takes a Python with bpy and the VRM Add-on (found in `.venv` if it is there) and adds what the add-on's
+own automatic assignment makes of the first skeletons of each kind.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ class Score:
         self.true, self.right, self.extra = self.true + len(truth), self.right + right, self.extra + extra
         self.perfect += right == len(truth) and not extra
         self.required += all(mapping.get(name) == truth[name] for name in REQUIRED)
-        self.swapped += any(mapping.get(mirrored(name)) == bone for name, bone in truth.items() if name != mirrored(name))
+        self.swapped += any(
+            mapping.get(mirrored(name)) == bone for name, bone in truth.items() if name != mirrored(name)
+        )
         self.seconds += seconds
         self.unsure += not sides_sure
 
@@ -89,7 +93,9 @@ def score_addon(python: Path, kinds: list[str], each: int, seed: int) -> dict[st
     samples = [(kind, drawn(kind, index, seed)) for kind in kinds for index in range(each)]
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder) / "skeletons.json", Path(folder) / "assigned.json"
-        rows = [{"heads": s.heads.tolist(), "tails": s.tails.tolist(), "parents": s.parents.tolist()} for _, s in samples]
+        rows = [
+            {"heads": s.heads.tolist(), "tails": s.tails.tolist(), "parents": s.parents.tolist()} for _, s in samples
+        ]
         given.write_text(json.dumps(rows))
         command = [python, "-m", "benchmarks.vrm_addon_bones", given, taken]
         subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -116,7 +122,8 @@ def humanoids(kinds: list[str], each: int, seed: int, addon: Path | None, addon_
         else:
             ours, other = total, total_theirs if theirs else None
         ms = 1000 * ours.seconds / max(ours.samples, 1)
-        row = f"{kind:<18}{ours.share:>8.2f}{ours.extra:>7}{ours.perfect:>5}/{ours.samples:<4}{ours.swapped:>8}{ours.unsure:>8}{ms:>7.0f}"
+        row = f"{kind:<18}{ours.share:>8.2f}{ours.extra:>7}{ours.perfect:>5}/{ours.samples:<4}"
+        row += f"{ours.swapped:>8}{ours.unsure:>8}{ms:>7.0f}"
         if other:
             seconds = other.seconds / max(other.samples, 1)
             row += f"   | {other.share:>6.1f}{other.required:>5}/{other.samples:<4}{other.swapped:>4}{seconds:>7.1f}"
@@ -135,9 +142,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=40, help="skeletons of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kinds", nargs="*", default=list(skeletons.KINDS), choices=list(skeletons.KINDS), metavar="KIND")
-    parser.add_argument("--vrm-addon", type=Path, help="a Python with bpy and the VRM Add-on; by default the newest in .venv")
-    parser.add_argument("--addon-each", type=int, default=1, help="skeletons of each kind for the VRM Add-on (3 to 22 s each); 0: none")
+    parser.add_argument(
+        "--kinds", nargs="*", default=list(skeletons.KINDS), choices=list(skeletons.KINDS), metavar="KIND"
+    )
+    parser.add_argument(
+        "--vrm-addon", type=Path, help="a Python with bpy and the VRM Add-on; by default the newest in .venv"
+    )
+    parser.add_argument(
+        "--addon-each", type=int, default=1, help="skeletons of each kind for the VRM Add-on (3 to 22 s each); 0: none"
+    )
     given = parser.parse_args()
     found = sorted(ROOT.glob(".venv/bpy-*/bin/python"))
     addon = given.vrm_addon or (found[-1] if found else None)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How well pictures are read: `python -m benchmarks.landmarks FOLDER... [--faces FILE] [--draw DIR]`.
 
-Prints one row a picture: accepted or the refusal's code, mean joint error in % of the figure's height, mean eye error and mouth error in %
-of the head's height, confidence of eyes and mouth, seconds, flags. NAME.json beside NAME.png holds the truth: `joints2d` {name: [x, y]},
-optional `face` (docs/architecture.md) and `head_height`, in pixels of the picture; without `head_height` it is head joint to head top.
-`--faces FILE` adds annotations by hand: {NAME: {"width": pixels of the display it was read from, "head": pixels,
-"leftEye": [x, y], "rightEye": [x, y], "mouth": [x, y]}}. `--draw DIR` writes the pictures with what was found (green: the truth).
+Prints one row a picture: accepted or the refusal's code, mean joint error in % of the figure's height, mean eye error
+and mouth error in % of the head's height, confidence of eyes and mouth, seconds, flags. NAME.json beside NAME.png
+holds the truth: `joints2d` {name: [x, y]}, optional `face` (docs/architecture.md) and `head_height`, in pixels of the
+picture; without `head_height` it is head joint to head top. `--faces FILE` adds annotations by hand: {NAME: {"width":
+pixels of the display it was read from, "head": pixels, "leftEye": [x, y], "rightEye": [x, y], "mouth": [x, y]}}.
+`--draw DIR` writes the pictures with what was found (green: the truth).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ WRONG = 5.0  # % of the head's height
 
 
 def read_truth(picture: Path, faces: dict[str, Any]) -> dict[str, Any]:
-    """{"joints": {name: [x, y]}, "face": {part: [x, y]}, "head": pixels or None}, in pixels of the picture; what is not known is absent."""
+    """{"joints": {name: [x, y]}, "face": {part: [x, y]}, "head": pixels or None}, in pixels of the picture; what is
+    not known is absent.
+    """
     path = picture.with_suffix(".json")
     data = json.loads(path.read_text()) if path.exists() else {}
     joints = data.get("joints2d", {})
@@ -60,7 +63,9 @@ def face_errors(face: dict[str, Any], truth: dict[str, Any]) -> tuple[float | No
     if not truth["head"]:
         return None, None
     known = {name: point for name, point in truth["face"].items() if name in face}
-    gaps = {name: 100 * np.hypot(*np.subtract(face[name]["center"], point)) / truth["head"] for name, point in known.items()}
+    gaps = {
+        name: 100 * np.hypot(*np.subtract(face[name]["center"], point)) / truth["head"] for name, point in known.items()
+    }
     eyes = [gaps[name] for name in EYES if name in gaps]
     return (max(eyes) if eyes else None), gaps.get("mouth")
 
@@ -117,7 +122,10 @@ def line(row: dict[str, Any]) -> str:
     silent = any((row.get(part) or 0) > WRONG and row[part + "_confidence"] >= 0.5 for part in ("eyes", "mouth"))
     cells = [number(key, form) for key, form in (("joints", "6.1f"), ("eyes", "6.1f"), ("mouth", "6.1f"))]
     cells += [number(key, "5.2f") for key in ("eyes_confidence", "mouth_confidence")]
-    return f"{row['name'][:30]:30} {row['code']:13} {' '.join(cells)} {row['seconds']:5.2f} {'SILENT ' * silent}{row['notes']}"
+    return (
+        f"{row['name'][:30]:30} {row['code']:13} {' '.join(cells)} {row['seconds']:5.2f}"
+        f" {'SILENT ' * silent}{row['notes']}"
+    )
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
@@ -132,7 +140,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
             good = sum(error <= WRONG for error, _ in known)
             silent = sum(error > WRONG and sure >= 0.5 for error, sure in known)
             timid = sum(error <= WRONG and sure < 0.5 for error, sure in known)
-            parts.append(f"{part} within {WRONG:g} %: {good} of {len(known)}, wrong without a warning: {silent}, right with one: {timid}")
+            parts.append(
+                f"{part} within {WRONG:g} %: {good} of {len(known)}, wrong without a warning: {silent}, right with one:"
+                f" {timid}"
+            )
     return "; ".join(parts)
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long the sidebar and the preferences take to draw: `.venv/bpy-4.5.15/bin/python -m benchmarks.panels`.
 
-Draws the sample avatar with 300 bones (two humanoid ones wrong, all groups of their panel open), 60 shape keys, a failed report card and
-200 other objects in the scene, into a layout that does what Blender does beside painting: it polls each button's operator and reads each
-property. One row a panel: milliseconds, median and slowest of 200 redraws; with `--profile` also what takes the time. Blender redraws the
-sidebar at every movement of the mouse over it.
+Draws the sample avatar with 300 bones (two humanoid ones wrong, all groups of their panel open), 60 shape keys, a
+failed report card and 200 other objects in the scene, into a layout that does what Blender does beside painting: it
+polls each button's operator and reads each property. One row a panel: milliseconds, median and slowest of 200
+redraws; with `--profile` also what takes the time. Blender redraws the sidebar at every movement of the mouse over
+it.
 """
 
 from __future__ import annotations
@@ -82,10 +83,15 @@ def make_scene(bpy, addon) -> None:
     for number in range(SHAPE_KEYS - len(avatar.mesh.data.shape_keys.key_blocks)):
         avatar.mesh.shape_key_add(name=f"detail.{number:02}", from_mix=False)
     for number in range(OBJECTS):
-        bpy.context.scene.collection.objects.link(bpy.data.objects.new(f"prop.{number:03}", bpy.data.meshes.new("prop")))
+        bpy.context.scene.collection.objects.link(
+            bpy.data.objects.new(f"prop.{number:03}", bpy.data.meshes.new("prop"))
+        )
     for check in list(avatar.record.checks)[::3]:
         check.status = "FAIL"
-    avatar.record.promoted_key, avatar.record.promoted_url = "avatars/companion-v1.vrm", "https://cdn.example.org/companion-v1.vrm"
+    avatar.record.promoted_key, avatar.record.promoted_url = (
+        "avatars/companion-v1.vrm",
+        "https://cdn.example.org/companion-v1.vrm",
+    )
     session.close()
     del os.environ["AVATAR_FORGE_BACKEND_PYTHON"]
     environment = session.environment()
@@ -99,7 +105,10 @@ def make_scene(bpy, addon) -> None:
 def drawings(bpy, addon):
     """(name, function that draws it once) of every panel that shows itself, and of the preferences."""
     layout, context = Layout(bpy.ops), bpy.context
-    for cls in sorted((c for c in bpy.types.Panel.__subclasses__() if c.__name__.startswith("AVATARFORGE_PT_")), key=lambda c: c.__name__):
+    for cls in sorted(
+        (c for c in bpy.types.Panel.__subclasses__() if c.__name__.startswith("AVATARFORGE_PT_")),
+        key=lambda c: c.__name__,
+    ):
 
         def draw(cls=cls):
             panel = Drawn(cls, layout)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Time from picture to VRM with the preview engine: `python -m benchmarks.preview BLENDER_PYTHON [PICTURES...]`.
 
-Runs the batch twice over the pictures, each time in one process, and prints a table in Markdown: seconds per stage without and with the
-contact sheet, the backend's peak memory (Linux), and whether both runs wrote the same bytes. The first avatar of a run warms Blender and
-the backend up and is counted apart.
+Runs the batch twice over the pictures, each time in one process, and prints a table in Markdown: seconds per stage
+without and with the contact sheet, the backend's peak memory (Linux), and whether both runs wrote the same bytes. The
+first avatar of a run warms Blender and the backend up and is counted apart.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ STAGES = {
 
 
 class PeakMemory(threading.Thread):
-    """Highest resident set of any process below `parent` that runs `-m backend`, in bytes; 0 where /proc does not tell."""
+    """Highest resident set of any process below `parent` that runs `-m backend`, in bytes; 0 where /proc does
+    not tell.
+    """
 
     def __init__(self, parent: int) -> None:
         super().__init__(daemon=True)
@@ -47,7 +49,10 @@ class PeakMemory(threading.Thread):
             for status in Path("/proc").glob("[0-9]*/status") if Path("/proc").is_dir() else ():
                 try:
                     text = status.read_text()
-                    if f"PPid:\t{self.parent}\n" not in text or b"backend" not in (status.parent / "cmdline").read_bytes():
+                    if (
+                        f"PPid:\t{self.parent}\n" not in text
+                        or b"backend" not in (status.parent / "cmdline").read_bytes()
+                    ):
                         continue
                     self.peak = max(self.peak, 1024 * int(text.partition("VmHWM:")[2].split()[0]))
                 except (OSError, ValueError, IndexError):
@@ -55,9 +60,13 @@ class PeakMemory(threading.Thread):
 
 
 def run_batch(blender: Path, pictures: list[Path], out: Path) -> tuple[list[dict], int]:
-    """The receipts in the pictures' order, without refused pictures, and the backend's peak memory. Exits when nothing was made."""
+    """The receipts in the pictures' order, without refused pictures, and the backend's peak memory. Exits when
+    nothing was made.
+    """
     command = [str(blender), str(ROOT / "avatar_addon" / "batch.py"), "--", *map(str, pictures), "--out", str(out)]
-    process = subprocess.Popen(command, env=os.environ | {"AVATAR_FORGE_BACKEND_PYTHON": sys.executable}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=os.environ | {"AVATAR_FORGE_BACKEND_PYTHON": sys.executable}, stdout=subprocess.DEVNULL
+    )
     memory = PeakMemory(process.pid)
     memory.start()
     status = process.wait()
@@ -81,8 +90,10 @@ def table(receipts: list[dict]) -> list[str]:
         return sum(value for stage, value in receipt["seconds"].items() if sheet or stage != "sheet")
 
     lines = ["| stage | median s | min | max | first avatar |", "|---|---|---|---|---|"]
-    for stage in found:
-        lines.append(row(STAGES.get(stage, stage), [r["seconds"].get(stage, 0.0) for r in warm], cold["seconds"].get(stage, 0.0)))
+    lines.extend(
+        row(STAGES.get(stage, stage), [r["seconds"].get(stage, 0.0) for r in warm], cold["seconds"].get(stage, 0.0))
+        for stage in found
+    )
     for title, sheet in (("**picture to VRM**", False), ("**with the contact sheet**", True)):
         lines.append(row(title, [total(r, sheet) for r in warm], total(cold, sheet)))
     return lines
@@ -105,7 +116,9 @@ def main() -> int:
     print(f"\n{len(runs[0][0])} avatars of {len(pictures)} pictures, {os.cpu_count()} cores.", end=" ")
     if peak := max(memory for _, memory in runs):
         print(f"Backend: {peak / 2**20:.0f} MB at most.", end=" ")
-    same = sum(a["files"]["vrm"]["sha256"] == b["files"]["vrm"]["sha256"] for a, b in zip(runs[0][0], runs[1][0], strict=True))
+    same = sum(
+        a["files"]["vrm"]["sha256"] == b["files"]["vrm"]["sha256"] for a, b in zip(runs[0][0], runs[1][0], strict=True)
+    )
     largest = max(receipt["files"]["vrm"]["bytes"] for receipt in runs[0][0])
     print(f"Same bytes in both runs: {same} of {len(runs[0][0])}. Largest file: {largest / 1e6:.1f} MB.")
     return 0 if same == len(runs[0][0]) else 1

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How soon the socket answers, in a real Blender window with 5,000 objects: `GUI_BLENDER=TOOL python -m benchmarks.remote`.
+"""How soon the socket answers, in a real Blender window with 5,000 objects: `GUI_BLENDER=TOOL python -m
+benchmarks.remote`.
 
-The tool (see tests/gui/run.py) runs this file's `drive` inside Blender, which starts the socket; the client is this process. One row a
-command: milliseconds from sending to having the reply, median, 99th percentile and slowest. Then what the timer costs while a client is
-connected and asks nothing. `--headless PYTHON` measures serve.py instead, in a Python with the bpy module; it has no screenshot.
+The tool (see tests/gui/run.py) runs this file's `drive` inside Blender, which starts the socket; the client is this
+process. One row a command: milliseconds from sending to having the reply, median, 99th percentile and slowest. Then
+what the timer costs while a client is connected and asks nothing. `--headless PYTHON` measures serve.py instead, in a
+Python with the bpy module; it has no screenshot.
 """
 
 from __future__ import annotations
@@ -119,9 +121,15 @@ def rows(client: Client, folder: Path, window: bool):
     time.sleep(SETTLED)
     yield "get_scene_info", measure(3000, lambda: client.ask("get_scene_info"))
     yield "execute_code, empty", measure(3000, lambda: client.code(""))
-    yield "get_scene_info, one every 50 ms", measure(100, lambda: client.ask("get_scene_info"), lambda: time.sleep(0.05))
+    yield (
+        "get_scene_info, one every 50 ms",
+        measure(100, lambda: client.ask("get_scene_info"), lambda: time.sleep(0.05)),
+    )
     yield "get_scene_info, one every 3 s", measure(8, lambda: client.ask("get_scene_info"), lambda: time.sleep(3.0))
-    yield "execute_code that moves an object", measure(100, lambda: client.code("bpy.data.objects['Box 7'].location.x += 0.1"))
+    yield (
+        "execute_code that moves an object",
+        measure(100, lambda: client.code("bpy.data.objects['Box 7'].location.x += 0.1")),
+    )
     if window:
         path = str(folder / "shot.png")
         shoot = lambda: client.ask("get_viewport_screenshot", max_size=800, filepath=path, format="png")  # noqa: E731
@@ -144,11 +152,34 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="avatar-forge-remote-") as name:
         folder = Path(name)
         if options.headless:
-            command = [str(options.headless), str(ROOT / "avatar_addon/remote/serve.py"), "--", "--port", str(PORT), "--code", "on"]
+            command = [
+                str(options.headless),
+                str(ROOT / "avatar_addon/remote/serve.py"),
+                "--",
+                "--port",
+                str(PORT),
+                "--code",
+                "on",
+            ]
         else:
-            tool = os.environ.get("GUI_BLENDER") or sys.exit("GUI_BLENDER is not set; see docs/development.md. Nothing was measured.")
-            addon = options.addon or max((ROOT / "dist").glob("avatar_forge-*.zip"), key=lambda path: path.stat().st_mtime)
-            command = [tool, "shot", "--addon", str(addon), "--script", __file__, "--out", str(folder / "out"), "--share", str(folder)]
+            tool = os.environ.get("GUI_BLENDER") or sys.exit(
+                "GUI_BLENDER is not set; see docs/development.md. Nothing was measured."
+            )
+            addon = options.addon or max(
+                (ROOT / "dist").glob("avatar_forge-*.zip"), key=lambda path: path.stat().st_mtime
+            )
+            command = [
+                tool,
+                "shot",
+                "--addon",
+                str(addon),
+                "--script",
+                __file__,
+                "--out",
+                str(folder / "out"),
+                "--share",
+                str(folder),
+            ]
             command += ["--timeout", "400", "--size", "1600x1000"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -160,8 +191,13 @@ def main() -> int:
                 client.code("bpy.app.driver_namespace['measure_idle'] = True")
                 process.wait(120)
                 idle = json.loads((folder / "out/idle.json").read_text())
-                print(f"\nThe timer with a client connected that asks nothing: {idle['ticks']:.0f} ticks a second,", end=" ")
-                print(f"{idle['median']:.3f} ms each (slowest {idle['slowest']:.2f}), {idle['a_second']:.2f} ms a second.")
+                print(
+                    f"\nThe timer with a client connected that asks nothing: {idle['ticks']:.0f} ticks a second,",
+                    end=" ",
+                )
+                print(
+                    f"{idle['median']:.3f} ms each (slowest {idle['slowest']:.2f}), {idle['a_second']:.2f} ms a second."
+                )
         finally:
             process.terminate()
             process.wait(30)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How good the geometric rigger is: `python -m benchmarks.rigging [skinned.glb ...] [mesh.npz ...]`.
 
-Prints one row a mesh: mean joint error in % of the height (where the truth is known), L1 of the weights against the artist's per body
-part (0 to 2, with the true joints and with those found), worst leakage between limbs in %, worst share of stretched triangles in %,
-seconds. Capsule people are always measured; a GLB with a humanoid skin also as one remeshed skin and in A-pose.
-`--pictures DIR` writes what to look at.
+Prints one row a mesh: mean joint error in % of the height (where the truth is known), L1 of the weights against the
+artist's per body part (0 to 2, with the true joints and with those found), worst leakage between limbs in %, worst
+share of stretched triangles in %, seconds. Capsule people are always measured; a GLB with a humanoid skin also as one
+remeshed skin and in A-pose. `--pictures DIR` writes what to look at.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ def rigged(mesh: MeshArrays, joints: dict | None) -> tuple[Rigged, float, list[s
     bones = result.skeleton
     weights = dense_weights(result.weight_joint, result.weight, len(bones.names))
     heads, tails = (np.array(list(p.values())) for p in (bones.heads, bones.tails))
-    return Rigged(mesh.vertices, mesh.triangles, heads, tails, bones.parent_indices(), bones.names, weights), seconds, result.flags
+    return (
+        Rigged(mesh.vertices, mesh.triangles, heads, tails, bones.parent_indices(), bones.names, weights),
+        seconds,
+        result.flags,
+    )
 
 
 def part_weights(rig: Rigged) -> np.ndarray:
@@ -62,7 +66,11 @@ def part_weights(rig: Rigged) -> np.ndarray:
 
 def joint_error(rig: Rigged, truth: dict[str, np.ndarray]) -> float:
     """Mean distance of the joints both have, in % of the height."""
-    errors = [np.linalg.norm(rig.joints[rig.names.index(name)] - truth[name]) for name in MARKERS if name in truth and name != "hips"]
+    errors = [
+        np.linalg.norm(rig.joints[rig.names.index(name)] - truth[name])
+        for name in MARKERS
+        if name in truth and name != "hips"
+    ]
     return 100 * float(np.mean(errors)) / rig.height
 
 
@@ -101,8 +109,10 @@ def look(upright: Rigged, rig: Rigged, path: Path, height: int = 420) -> None:
     colours = palette(len(rig.names))
     base = np.clip(rig.weights @ colours, 0, 255)
     shots = [(rig.vertices, rig.joints, rig.tails), (upright.vertices, upright.joints, upright.tails)]
-    for name in ("arms down", "arms up", "elbows", "sit", "walk", "wave", "look"):
-        shots.append(pose(upright, {bone: rotation(d) for bone, d in POSES[name].items()}))
+    shots.extend(
+        pose(upright, {bone: rotation(d) for bone, d in POSES[name].items()})
+        for name in ("arms down", "arms up", "elbows", "sit", "walk", "wave", "look")
+    )
     tiles = []
     for vertices, joints, tails in shots:
         for turned in (0, 50) if vertices is not upright.vertices else (0,):
@@ -139,13 +149,19 @@ def cases(files: list[Path]):
         if path.suffix == ".npz":
             with np.load(path) as data:
                 if "faces" in data:  # a UniRig example: cube coordinates, Z up
-                    turned = np.stack([data["vertices"][:, 0], data["vertices"][:, 2], -data["vertices"][:, 1]], -1).astype(float)
+                    turned = np.stack(
+                        [data["vertices"][:, 0], data["vertices"][:, 2], -data["vertices"][:, 1]], -1
+                    ).astype(float)
                     yield Case(path.stem, MeshArrays(turned, data["faces"].astype(np.int64)))
                     continue
             yield Case(path.stem, read_mesh(path))
         else:
             skinned = load_skinned(path)
-            for label, (mesh, joints, parts) in {"T": skinned.at_arms(0), "A": skinned.at_arms(45), "A20": skinned.at_arms(20)}.items():
+            for label, (mesh, joints, parts) in {
+                "T": skinned.at_arms(0),
+                "A": skinned.at_arms(45),
+                "A20": skinned.at_arms(20),
+            }.items():
                 yield Case(f"{path.stem} {label}", mesh, joints, parts)
                 solid, near = remeshed(mesh)
                 yield Case(f"{path.stem} {label} one skin", solid, joints, parts[near])

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 FINGERS = ("Thumb", "Index", "Middle", "Ring", "Little")
-PHALANGES = {name: ("Proximal", "Intermediate", "Distal") for name in FINGERS} | {"Thumb": ("Metacarpal", "Proximal", "Distal")}
+PHALANGES = dict.fromkeys(FINGERS, ("Proximal", "Intermediate", "Distal")) | {
+    "Thumb": ("Metacarpal", "Proximal", "Distal")
+}
 
 
 @dataclass
@@ -28,7 +30,9 @@ class Sample:
 
 
 class Builder:
-    """Joints in the order they are added; `label` is the VRM bone, or what an extra joint belongs to after a colon (":hair")."""
+    """Joints in the order they are added; `label` is the VRM bone, or what an extra joint belongs to after a colon
+    (":hair").
+    """
 
     def __init__(self) -> None:
         self.points: list[np.ndarray] = []
@@ -52,7 +56,9 @@ class Builder:
 
 @dataclass
 class Look:
-    """A person. Fractions are of the height; arm: degrees below horizontal; splits: twist joints inside a limb's segment."""
+    """A person. Fractions are of the height; arm: degrees below horizontal; splits: twist joints inside a limb's
+    segment.
+    """
 
     height: float = 1.65
     legs: float = 0.5
@@ -105,7 +111,11 @@ def person(rng: np.random.Generator, look: Look) -> Builder:
     end = top - 0.22 * (top - hips_z)
     for k, label in enumerate(chain_labels):
         t = k / max(look.spine - 1, 1)
-        parent = b.add(parent, (0, (0.01 * np.sin(3 * t)) * h, start + (end - start) * t if look.spine > 1 else (start + end) / 2), label)
+        parent = b.add(
+            parent,
+            (0, (0.01 * np.sin(3 * t)) * h, start + (end - start) * t if look.spine > 1 else (start + end) / 2),
+            label,
+        )
     chest = parent
     head_z = look.head * h
     for k in range(look.necks):
@@ -222,11 +232,17 @@ def _extras(b: Builder, rng: np.random.Generator, look: Look, hips: int, chest: 
         length = h * rng.uniform(0.06, 0.5 if np.sin(angle) > 0 else 0.15)
         base = crown + size * np.array([np.cos(angle), 0.9 * np.sin(angle), rng.uniform(-0.2, 0.5)])
         count = int(rng.integers(2, 6))
-        b.chain(head, [base + [0.02 * h * np.cos(angle) * s, 0.02 * h * s, -length * s] for s in np.linspace(0, 1, count)], ":hair")
+        b.chain(
+            head,
+            [base + [0.02 * h * np.cos(angle) * s, 0.02 * h * s, -length * s] for s in np.linspace(0, 1, count)],
+            ":hair",
+        )
     if look.bunches:
         for sign in (1, -1):
             out = np.array([sign, 0.15, 0])
-            b.chain(head, [crown + out * (size + 0.03 * h * s) - [0, 0, 0.5 * h * s] for s in np.linspace(0, 1, 5)], ":hair")
+            b.chain(
+                head, [crown + out * (size + 0.03 * h * s) - [0, 0, 0.5 * h * s] for s in np.linspace(0, 1, 5)], ":hair"
+            )
     for k in range(look.skirt):
         angle = 2 * np.pi * (k + 0.5 * (look.skirt % 4 == 2)) / look.skirt
         out = np.array([np.cos(angle), np.sin(angle), 0])
@@ -234,12 +250,18 @@ def _extras(b: Builder, rng: np.random.Generator, look: Look, hips: int, chest: 
         steps = np.linspace(0, 1, look.skirt_joints)
         b.chain(
             hips,
-            [waist + out * h * (0.075 + look.flare * (0.05 + 0.2 * look.skirt_length) * s) - [0, 0, fall * s] for s in steps],
+            [
+                waist + out * h * (0.075 + look.flare * (0.05 + 0.2 * look.skirt_length) * s) - [0, 0, fall * s]
+                for s in steps
+            ],
             ":skirt",
         )
     if look.tail:
         rise = rng.uniform(-0.8, 0.7)
-        base, step = b.points[hips] + [0, 0.05 * h, -0.02 * h], np.array([rng.uniform(-0.15, 0.15), 1.0, rise]) * 0.07 * h
+        base, step = (
+            b.points[hips] + [0, 0.05 * h, -0.02 * h],
+            np.array([rng.uniform(-0.15, 0.15), 1.0, rise]) * 0.07 * h,
+        )
         b.chain(hips, [base + step * k for k in range(look.tail)], ":tail")
     if look.wings:
         lift, span, count = rng.uniform(-0.1, 0.8), rng.uniform(0.35, 0.7), int(rng.integers(3, 6))
@@ -255,7 +277,11 @@ def _extras(b: Builder, rng: np.random.Generator, look: Look, hips: int, chest: 
             base, way = b.points[chest] + [sign * 0.04 * h, 0.06 * h, 0.03 * h], np.array([sign, 0.3, lift]) * span * h
             hand = b.chain(chest, [base + way * s for s in (0, 0.45, 0.8)], ":wing")
             for k in range(4):
-                b.chain(hand, [b.points[hand] + np.array([sign * 0.05, 0.02, -0.04 * k]) * h * s for s in (1, 2, 3)], ":wing")
+                b.chain(
+                    hand,
+                    [b.points[hand] + np.array([sign * 0.05, 0.02, -0.04 * k]) * h * s for s in (1, 2, 3)],
+                    ":wing",
+                )
     if look.bust:
         for sign in (1, -1):
             b.chain(chest, [b.points[chest] + np.array([sign * 0.045, y, -0.01]) * h for y in (-0.05, -0.085)], ":bust")
@@ -298,7 +324,13 @@ def child(rng: np.random.Generator) -> Look:
 
 
 def giant(rng: np.random.Generator) -> Look:
-    look = adult(rng, height=rng.uniform(4, 30), neck=rng.uniform(0.83, 0.87), arm=rng.uniform(0.34, 0.42), legs=rng.uniform(0.42, 0.58))
+    look = adult(
+        rng,
+        height=rng.uniform(4, 30),
+        neck=rng.uniform(0.83, 0.87),
+        arm=rng.uniform(0.34, 0.42),
+        legs=rng.uniform(0.42, 0.58),
+    )
     look.head, look.shoulder = look.neck + rng.uniform(0.025, 0.05), rng.uniform(0.12, 0.19)
     return look
 
@@ -320,9 +352,15 @@ KINDS: dict[str, Kind] = {
     "twist beside": lambda r: adult(r, twist_side=True),
     "hair": lambda r: adult(r, hair=int(r.integers(1, 15)), eyes=bool(r.random() < 0.5)),
     "bunches": lambda r: adult(r, hair=int(r.integers(0, 6)), bunches=True),
-    "skirt": lambda r: adult(r, skirt=int(r.choice([4, 6, 8, 12])), skirt_length=r.uniform(0.1, 0.35), skirt_joints=int(r.integers(2, 6))),
+    "skirt": lambda r: adult(
+        r, skirt=int(r.choice([4, 6, 8, 12])), skirt_length=r.uniform(0.1, 0.35), skirt_joints=int(r.integers(2, 6))
+    ),
     "robe": lambda r: adult(
-        r, skirt=int(r.choice([6, 8, 12])), skirt_length=r.uniform(0.45, 0.54), skirt_joints=int(r.integers(3, 6)), flare=r.uniform(0.1, 1)
+        r,
+        skirt=int(r.choice([6, 8, 12])),
+        skirt_length=r.uniform(0.45, 0.54),
+        skirt_joints=int(r.integers(3, 6)),
+        flare=r.uniform(0.1, 1),
     ),
     "tail": lambda r: adult(r, tail=int(r.integers(2, 9))),
     "wings": lambda r: adult(r, wings=True, tail=int(r.choice([0, 4]))),
@@ -335,7 +373,17 @@ KINDS: dict[str, Kind] = {
     "weapon": lambda r: adult(r, weapon=True, bust=bool(r.random() < 0.5)),
     "end bones": lambda r: adult(r, ends=True, toes=True),
     "all at once": lambda r: adult(
-        r, hair=8, bunches=True, skirt=8, skirt_joints=4, tail=4, wings=True, twist_side=True, fingers=5, bust=True, pelvis=True
+        r,
+        hair=8,
+        bunches=True,
+        skirt=8,
+        skirt_joints=4,
+        tail=4,
+        wings=True,
+        twist_side=True,
+        fingers=5,
+        bust=True,
+        pelvis=True,
     ),
     "any axes": lambda r: adult(r),
     "noise, body": lambda r: adult(r, fingers=0),
@@ -352,7 +400,9 @@ def sample(kind: str, rng: np.random.Generator) -> Sample:
     points = np.array(built.points)
     spread = 0.002 * look.height
     points = points + rng.normal(size=points.shape) * spread / np.sqrt(3)
-    if kind.startswith("noise"):  # each joint is off by 2 % of the height (root mean square); fingers lie nearer to each other than that
+    if kind.startswith(
+        "noise"
+    ):  # each joint is off by 2 % of the height (root mean square); fingers lie nearer to each other than that
         hand = np.array([kind == "noise, hands" and any(f in label for f in FINGERS) for label in built.labels])
         size = NOISE * look.height * np.where(hand, look.arm * 0.47, 1.0)
         points = points + rng.normal(size=points.shape) * size[:, None] / np.sqrt(3)

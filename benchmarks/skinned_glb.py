@@ -43,9 +43,14 @@ class Skinned:
     rig: Rigged
 
     def at_arms(self, degrees: float) -> tuple[MeshArrays, dict[str, np.ndarray], np.ndarray]:
-        """The mesh with the arms `degrees` below horizontal, its true joints, and (V, 6) the artist's weights per part."""
+        """The mesh with the arms `degrees` below horizontal, its true joints, and (V, 6) the artist's weights
+        per part.
+        """
         by_name = {vrm_name(name): name for name in reversed(self.rig.names) if vrm_name(name)}
-        turns = {by_name["leftUpperArm"]: rotation((0, 0, -degrees)), by_name["rightUpperArm"]: rotation((0, 0, degrees))}
+        turns = {
+            by_name["leftUpperArm"]: rotation((0, 0, -degrees)),
+            by_name["rightUpperArm"]: rotation((0, 0, degrees)),
+        }
         vertices, joints, _ = pose(self.rig, turns)
         truth = {vrm: joints[self.rig.names.index(name)] for vrm, name in by_name.items()}
         parts = np.zeros((len(vertices), len(PARTS)))
@@ -104,7 +109,9 @@ def load_skinned(path: Path) -> Skinned:
             else:
                 v = v @ matrix(k)[:3, :3].T + matrix(k)[:3, 3]
                 w[:, bone] = 1
-            triangles.append(_accessor(gltf, blob, primitive["indices"]).reshape(-1, 3).astype(np.int64) + sum(map(len, vertices)))
+            triangles.append(
+                _accessor(gltf, blob, primitive["indices"]).reshape(-1, 3).astype(np.int64) + sum(map(len, vertices))
+            )
             vertices.append(v)
             weights.append(w)
     w = np.concatenate(weights)
@@ -116,7 +123,9 @@ def load_skinned(path: Path) -> Skinned:
 
 
 def remeshed(mesh: MeshArrays, rows: int = 190) -> tuple[MeshArrays, np.ndarray]:
-    """One closed skin around everything, as a generative model would give it, and for each vertex the nearest one of `mesh`."""
+    """One closed skin around everything, as a generative model would give it, and for each vertex the nearest one of
+    `mesh`.
+    """
     grid = solid_voxels(mesh.vertices, mesh.triangles, rows)
     field = ndimage.gaussian_filter(grid.solid.astype(np.float32), 0.8)
     vertices, triangles, _, _ = marching_cubes(field, 0.5)

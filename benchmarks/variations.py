@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disturbed copies of pictures with their truth: `python -m benchmarks.variations OUT FOLDER... [--faces FILE]`.
 
-Every picture is put before plain, graded and dark backgrounds, saved as a poor JPEG, reduced, mirrored, turned by a few degrees,
-brightened, darkened, drained of colour and tinted. The truth (and --faces, as in benchmarks.landmarks, which reads the result) moves
-along; nothing here needs a random number.
+Every picture is put before plain, graded and dark backgrounds, saved as a poor JPEG, reduced, mirrored, turned by a
+few degrees, brightened, darkened, drained of colour and tinted. The truth (and --faces, as in benchmarks.landmarks,
+which reads the result) moves along; nothing here needs a random number.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def _turned(degrees: float) -> Change:
         middle = np.array([canvas.width - 1, canvas.height - 1]) / 2
         angle = np.radians(-degrees)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        return turned, {name: (turn @ (np.add(point, margin) - middle) + middle).tolist() for name, point in points.items()}
+        return turned, {
+            name: (turn @ (np.add(point, margin) - middle) + middle).tolist() for name, point in points.items()
+        }
 
     return change
 
@@ -70,7 +72,9 @@ def _tall(pixels: int) -> Change:
 
     def change(image: Image.Image, points: Points) -> tuple[Image.Image, Points]:
         factor = pixels / image.height
-        small = image.convert("RGBa").resize((round(image.width * factor), pixels), Image.Resampling.BOX).convert("RGBA")
+        small = (
+            image.convert("RGBa").resize((round(image.width * factor), pixels), Image.Resampling.BOX).convert("RGBA")
+        )
         return small, {name: [(value + 0.5) * factor - 0.5 for value in point] for name, point in points.items()}
 
     return change

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faces on meshes that have none: `.venv/bpy-4.5.15/bin/python -m benchmarks.visemes [MODEL.glb ...] [--out FOLDER] [--only NAME ...]`.
+"""Faces on meshes that have none: `.venv/bpy-4.5.15/bin/python -m benchmarks.visemes [MODEL.glb ...] [--out FOLDER]
+[--only NAME ...]`.
 
-Heads of our own (benchmarks/heads.py) and each model given, without what its hands hold, become one skin by a voxel remesh: no mouth and no
-eyes are left but painted ones, and no painted mouth. Each is rigged by the geometric rigger, gets its face, and goes through the
-report's face checks. One row a mesh: triangles, where the markers came from and, on a head of our own, how far off those found were (of the
-head's height), movements as the report gives them, and what did not pass. `--out` keeps a contact sheet a mesh, and overview.png of our own
-heads, to look at. Needs AVATAR_FORGE_BACKEND_PYTHON.
+Heads of our own (benchmarks/heads.py) and each model given, without what its hands hold, become one skin by a voxel
+remesh: no mouth and no eyes are left but painted ones, and no painted mouth. Each is rigged by the geometric rigger,
+gets its face, and goes through the report's face checks. One row a mesh: triangles, where the markers came from and,
+on a head of our own, how far off those found were (of the head's height), movements as the report gives them, and
+what did not pass. `--out` keeps a contact sheet a mesh, and overview.png of our own heads, to look at. Needs
+AVATAR_FORGE_BACKEND_PYTHON.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ CHECKS = (
     *("visemes_differ", "mouth_place", "mouth_opens", "blinkLeft", "blinkRight", "blink"),
     *("happy", "angry", "sad", "relaxed", "surprised", "emotions_differ", "gaze", "gaze_origin"),
 )
-# Of the head's height, and of an eye's half height: markers found farther from the truth, or smaller, are replaced by it.
+# Of the head's height, and of an eye's half height: markers found farther from the truth, or smaller, are replaced by
+# it.
 FOUND_WITHIN, FOUND_SIZE = 0.08, 0.7
 
 
@@ -75,7 +78,10 @@ def _markers(avatar, mesh, wait, workflow, scene) -> str:
     if not mesh.face:
         return "found"
     found, true = scene.read_face(avatar), mesh.face
-    off = max(np.linalg.norm((np.array(found[part]["center"]) - true[part]["center"])[[0, 2]]) for part in true) / mesh.head_height
+    off = (
+        max(np.linalg.norm((np.array(found[part]["center"]) - true[part]["center"])[[0, 2]]) for part in true)
+        / mesh.head_height
+    )
     size = min(found[eye]["half_height"] / true[eye]["half_height"] for eye in ("leftEye", "rightEye"))
     figures = f"{100 * off:.0f} % off, eyes {100 * size:.0f} % of their height"
     if off <= FOUND_WITHIN and size >= FOUND_SIZE:
@@ -94,7 +100,9 @@ def table(rows: list[Row]) -> str:
         wrong = [f"{check.title}: {check.figure}" for check in row.checks.values() if check.status != "PASS"]
         passed = len(row.checks) - len(wrong)
         missing = [name for name in CHECKS if name not in row.checks]
-        verdict = f"{passed} of {len(CHECKS)}" + "".join(f"; {text}" for text in [*wrong, *(f"no {name}" for name in missing)])
+        verdict = f"{passed} of {len(CHECKS)}" + "".join(
+            f"; {text}" for text in [*wrong, *(f"no {name}" for name in missing)]
+        )
         lines.append(f"| {row.name} | {row.triangles:,} | {row.markers} | {' | '.join(figures)} | {verdict} |")
     return "\n".join(lines)
 
@@ -120,8 +128,8 @@ def main() -> int:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     rows, own = [], []
-    makers = {name: (lambda name=name: heads.make(name)) for name in heads.HEADS}
-    makers |= {path.stem: (lambda path=path: heads.one_skin(path)) for path in options.models}
+    makers = {name: lambda name=name: heads.make(name) for name in heads.HEADS}
+    makers |= {path.stem: lambda path=path: heads.one_skin(path) for path in options.models}
     with tempfile.TemporaryDirectory() as folder:
         for name, make in makers.items():
             if options.only and name not in options.only:

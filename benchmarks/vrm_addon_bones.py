@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the VRM Add-on's own automatic assignment answers: `PYTHON_WITH_BPY -m benchmarks.vrm_addon_bones SKELETONS.json ANSWERS.json`."""
+"""What the VRM Add-on's own automatic assignment answers: `PYTHON_WITH_BPY -m benchmarks.vrm_addon_bones
+SKELETONS.json ANSWERS.json`.
+"""
 
 from __future__ import annotations
 

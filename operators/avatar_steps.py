@@ -61,7 +61,9 @@ class AVATARFORGE_OT_face(OnAvatar):
     bl_idname = "avatar_forge.face"
     bl_label = "Face"
     bl_translation_context = OURS
-    bl_description = "Cuts the mouth at its marker and makes visemes, blinks, emotions and gaze; made again after markers were moved"
+    bl_description = (
+        "Cuts the mouth at its marker and makes visemes, blinks, emotions and gaze; made again after markers were moved"
+    )
 
     def steps(self, context: Context):
         return workflow.face(scene.need_avatar(context))
@@ -98,11 +100,21 @@ class AVATARFORGE_OT_export(OnAvatar):
 
     def steps(self, context: Context):
         avatar = scene.need_avatar(context)
-        path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".vrm")) if self.filepath else vrm_path(context, avatar.name)
+        path = (
+            Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".vrm"))
+            if self.filepath
+            else vrm_path(context, avatar.name)
+        )
         yield Stage("export", 0.1, "Writing the VRM file")
         workflow.export(avatar, path, self.version)
         self.report({"INFO"}, tr(f"Wrote {path}"))
 
 
-CLASSES = (AVATARFORGE_OT_rig, AVATARFORGE_OT_pose, AVATARFORGE_OT_face, AVATARFORGE_OT_set_up_vrm, AVATARFORGE_OT_export)
+CLASSES = (
+    AVATARFORGE_OT_rig,
+    AVATARFORGE_OT_pose,
+    AVATARFORGE_OT_face,
+    AVATARFORGE_OT_set_up_vrm,
+    AVATARFORGE_OT_export,
+)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

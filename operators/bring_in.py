@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came from elsewhere: a file or the selection becomes an avatar; dropped files; a wrong side is turned to the front."""
+"""What came from elsewhere: a file or the selection becomes an avatar; dropped files; a wrong side is turned to the
+front.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def _height() -> FloatProperty:
 class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     bl_idname = "avatar_forge.bring_in"
     bl_label = "Bring In as Avatar"
-    bl_description = "Makes an avatar of a model's file: a mesh is rigged next, a rigged model or a VRM goes on with its pose and face"
+    bl_description = (
+        "Makes an avatar of a model's file: a mesh is rigged next, a rigged model or a VRM goes on with its pose and"
+        " face"
+    )
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in entry.MODELS), options={"HIDDEN"})
@@ -55,7 +60,9 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     def execute(self, context: Context) -> set[str]:
         if not bpy.app.background and not self.licensed and not self._asked and self._doubts():
             self._asked = True
-            return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=420, confirm_text="Bring In")
+            return context.window_manager.invoke_props_dialog(
+                self, title=self.bl_label, width=420, confirm_text="Bring In"
+            )
         return super().execute(context)
 
     def draw(self, context: Context) -> None:
@@ -119,11 +126,17 @@ class AVATARFORGE_OT_turn(TaskOperator):
     bl_label = "Turn 90°"
     bl_description = "Turns the avatar by a quarter, feet on the ground; for a model that lies or looks to another side"
 
-    axis: EnumProperty(name="Way", items=[("Z", "To the Side", "Another side looks to the front"), ("X", "Up", "Stands it up")])
+    axis: EnumProperty(
+        name="Way", items=[("Z", "To the Side", "Another side looks to the front"), ("X", "Up", "Stands it up")]
+    )
 
     @classmethod
     def description(cls, _context: Context, properties) -> str:
-        return "Stands up an avatar that lies: by a quarter" if properties.axis == "X" else "Turns another side to the front: by a quarter"
+        return (
+            "Stands up an avatar that lies: by a quarter"
+            if properties.axis == "X"
+            else "Turns another side to the front: by a quarter"
+        )
 
     @classmethod
     def ready(cls, context: Context) -> bool:
@@ -172,7 +185,9 @@ class AVATARFORGE_OT_drop_picture(Operator):
     def execute(self, context: Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in PICTURES or not path.is_file():
-            self.report({"ERROR"}, tr(f"{path.name or 'This'} is no picture that can be read; use {', '.join(PICTURES)}."))
+            self.report(
+                {"ERROR"}, tr(f"{path.name or 'This'} is no picture that can be read; use {', '.join(PICTURES)}.")
+            )
             return {"CANCELLED"}
         context.scene.avatar_forge.picture = str(path)
         if self.make == "MAKE":

@@ -14,8 +14,8 @@ class AVATARFORGE_OT_copy_diagnostic(Operator):
     bl_idname = "avatar_forge.copy_diagnostic"
     bl_label = "Copy Diagnostic"
     bl_description = (
-        "Copies versions, machine, backend, last error with its log and the avatar's state as text, to report a problem with; "
-        "keys, tokens and your user name are left out"
+        "Copies versions, machine, backend, last error with its log and the avatar's state as text, to report a problem"
+        " with; keys, tokens and your user name are left out"
     )
     bl_options = {"REGISTER"}
 

@@ -13,7 +13,10 @@ from .on_avatar import OnRiggedAvatar
 class AVATARFORGE_OT_show_face_markers(OnRiggedAvatar):
     bl_idname = "avatar_forge.show_face_markers"
     bl_label = "Edit Markers"
-    bl_description = "Shows eyes and mouth as ellipses, brows and jaw as crosses: move and scale what is wrong, then press Apply Markers"
+    bl_description = (
+        "Shows eyes and mouth as ellipses, brows and jaw as crosses: move and scale what is wrong, then press Apply"
+        " Markers"
+    )
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         markers.show(avatar, context)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The face's shape keys: back to rest, visemes as usual again, and those that came with the mesh bound to the VRM expressions."""
+"""The face's shape keys: back to rest, visemes as usual again, and those that came with the mesh bound to the VRM
+expressions.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class AVATARFORGE_OT_reset_visemes(_OnShapeKeys):
 class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
     bl_idname = "avatar_forge.bind_shape_keys"
     bl_label = "Bind Existing Shape Keys"
-    bl_description = "Recognises shape keys by their names (VRM, VRoid, VRChat, ARKit, MMD) and binds them to the VRM expressions"
+    bl_description = (
+        "Recognises shape keys by their names (VRM, VRoid, VRChat, ARKit, MMD) and binds them to the VRM expressions"
+    )
 
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:

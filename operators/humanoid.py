@@ -14,7 +14,18 @@ from ..avatar_addon.humanoid.table import BONES
 from ..avatar_addon.translation import tr
 
 # What a person turns the view with while picking.
-NAVIGATION = ("MIDDLEMOUSE", "WHEEL", "TRACKPAD", "MOUSEROTATE", "MOUSESMARTZOOM", "NUMPAD", "NDOF", "TIMER", "ACCENT_GRAVE", "HOME")
+NAVIGATION = (
+    "MIDDLEMOUSE",
+    "WHEEL",
+    "TRACKPAD",
+    "MOUSEROTATE",
+    "MOUSESMARTZOOM",
+    "NUMPAD",
+    "NDOF",
+    "TIMER",
+    "ACCENT_GRAVE",
+    "HOME",
+)
 
 
 class _OnBones(Operator):
@@ -50,7 +61,8 @@ class AVATARFORGE_OT_find_bones(_OnBones):
     bl_idname = "avatar_forge.find_bones"
     bl_label = "Find Bones"
     bl_description = (
-        "Finds the humanoid bones of any armature by its shape and names and assigns them; those that were assigned are replaced"
+        "Finds the humanoid bones of any armature by its shape and names and assigns them; those that were assigned are"
+        " replaced"
     )
 
     def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
@@ -80,7 +92,8 @@ class AVATARFORGE_OT_assign_bone(_OnBone):
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
         if self.name not in BONES or (self.bone and self.bone not in armature.data.bones):
             raise AvatarError(
-                f"There is no humanoid bone '{self.name}' or no bone '{self.bone}'; choose one that the armature has.", "bone"
+                f"There is no humanoid bone '{self.name}' or no bone '{self.bone}'; choose one that the armature has.",
+                "bone",
             )
         humanoid_bones.change(armature, {self.name: self.bone})
         return {"FINISHED"}
@@ -152,12 +165,18 @@ def _restore_windows() -> None:
 
 
 def _view_under(context: Context, event: Event):
-    """Region, view and place in the region of the mouse, None where it is on no 3D view or on a panel that lies over it."""
+    """Region, view and place in the region of the mouse, None where it is on no 3D view or on a panel that lies over
+    it.
+    """
     x, y = event.mouse_x, event.mouse_y
     for area in context.window.screen.areas:
         if area.type != "VIEW_3D":
             continue
-        under = [r for r in area.regions if r.x <= x < r.x + r.width and r.y <= y < r.y + r.height and r.width > 1 and r.height > 1]
+        under = [
+            r
+            for r in area.regions
+            if r.x <= x < r.x + r.width and r.y <= y < r.y + r.height and r.width > 1 and r.height > 1
+        ]
         if any(region.type not in ("WINDOW", "XR", "TEMPORARY") for region in under):
             continue
         views = [region for region in under if region.type == "WINDOW"]
@@ -214,7 +233,8 @@ class AVATARFORGE_OT_select_bone(_OnBone):
         armature = humanoid_bones.find_armature(context)
         state = humanoid_bones.snapshot(armature).states[properties.name]
         said = f"{tr(state.reason)} " if state.reason else ""
-        return f"{tr(label(properties.name))}. {said}{tr('Selects the bone in the viewport') if state.bone else ''}".strip()
+        action = tr("Selects the bone in the viewport") if state.bone else ""
+        return f"{tr(label(properties.name))}. {said}{action}".strip()
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
         state = humanoid_bones.snapshot(armature).states[self.name]

@@ -107,7 +107,9 @@ class AVATARFORGE_OT_rest_gaze(_OnLook):
 class AVATARFORGE_OT_find_chains(_OnLook):
     bl_idname = "avatar_forge.find_chains"
     bl_label = "Find"
-    bl_description = "Looks for hair, skirt, tail and the like among the bones that are no humanoid's, and lets them swing"
+    bl_description = (
+        "Looks for hair, skirt, tail and the like among the bones that are no humanoid's, and lets them swing"
+    )
 
     def act(self, _context: Context, avatar: scene.Avatar) -> str:
         known = spring_bones.adopt(avatar)
@@ -197,7 +199,9 @@ class AVATARFORGE_OT_chain_kind(_OnChain):
 class AVATARFORGE_OT_show_colliders(_OnLook):
     bl_idname = "avatar_forge.show_colliders"
     bl_label = "Colliders"
-    bl_description = "Shows or hides the spheres that hair and skirt must not pass through; move and scale them as you like"
+    bl_description = (
+        "Shows or hides the spheres that hair and skirt must not pass through; move and scale them as you like"
+    )
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:

@@ -55,7 +55,9 @@ def vrm_path(context: Context, name: str) -> Path:
     """Where the settings put the VRM file. Raises AvatarError."""
     folder = context.scene.avatar_forge.out_dir
     if folder.startswith("//") and not bpy.data.filepath:
-        raise AvatarError("The folder is relative to this file, which was never saved; save it or choose another folder.", "unsaved")
+        raise AvatarError(
+            "The folder is relative to this file, which was never saved; save it or choose another folder.", "unsaved"
+        )
     return Path(bpy.path.abspath(folder)).resolve() / f"{bpy.path.clean_name(name)}.vrm"
 
 

@@ -61,7 +61,10 @@ class AVATARFORGE_OT_apply_licence(_OnRigged):
     bl_label = "Use Licence"
     bl_description = "Sets who may be this avatar and what may be done with it"
 
-    name: EnumProperty(name="Licence", items=[(name, licence.title, licence.description) for name, licence in licences.LICENCES.items()])
+    name: EnumProperty(
+        name="Licence",
+        items=[(name, licence.title, licence.description) for name, licence in licences.LICENCES.items()],
+    )
 
     @classmethod
     def description(cls, _context: Context, properties) -> str:
@@ -114,7 +117,9 @@ class AVATARFORGE_MT_meta_presets(Menu):
 class AVATARFORGE_OT_add_meta_preset(AddPresetBase, _OnRigged):
     bl_idname = "avatar_forge.add_meta_preset"
     bl_label = "Add Meta Preset"
-    bl_description = "Keeps author, version, contact, references and permissions under a name, or removes the chosen preset"
+    bl_description = (
+        "Keeps author, version, contact, references and permissions under a name, or removes the chosen preset"
+    )
     bl_options = {"REGISTER", "UNDO"}
     preset_menu = "AVATARFORGE_MT_meta_presets"
     preset_subdir = FOLDER
@@ -135,7 +140,9 @@ class AVATARFORGE_OT_edit_meta_list(_OnRigged):
         if properties.index >= 0:
             return "Removes this line"
         return (
-            "Adds an author" if properties.which == "authors" else "Adds a reference, such as the address of what the avatar is made after"
+            "Adds an author"
+            if properties.which == "authors"
+            else "Adds a reference, such as the address of what the avatar is made after"
         )
 
     def execute(self, context: Context) -> set[str]:

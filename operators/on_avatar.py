@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the operators share that change a rigged avatar at once: when they may be pressed, and how they say what went wrong."""
+"""What the operators share that change a rigged avatar at once: when they may be pressed, and how they say what went
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from ..avatar_addon.translation import tr
 
 
 class OnRiggedAvatar(Operator):
-    """Subclasses give `act`, and `ready` where they need more than a skeleton. What runs for a while is a TaskOperator instead."""
+    """Subclasses give `act`, and `ready` where they need more than a skeleton. What runs for a while is a
+    TaskOperator instead.
+    """
 
     bl_options = {"REGISTER", "UNDO"}
     outdates_card = False  # whether the report card has to be made again afterwards

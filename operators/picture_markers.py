@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The markers on the picture: check, mirror, accept, discard; and the lines that join them in the viewport, with every marker's name.
+"""The markers on the picture: check, mirror, accept, discard; and the lines that join them in the viewport, with
+every marker's name.
 
-Return accepts and Esc discards while the markers are shown: key map items whose operators poll, so that nothing has to stay modal.
+Return accepts and Esc discards while the markers are shown: key map items whose operators poll, so that nothing has
+to stay modal.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 class AVATARFORGE_OT_check_markers(FromPicture):
     bl_idname = "avatar_forge.check_markers"
     bl_label = "Check Markers"
-    bl_description = "Shows the picture with the joints, eyes and mouth that were found in it, to be dragged where they are wrong"
+    bl_description = (
+        "Shows the picture with the joints, eyes and mouth that were found in it, to be dragged where they are wrong"
+    )
 
     def steps(self, context: Context):
         return picture_markers.check(context, picture_path(context), placed_markers(context))
@@ -82,7 +86,9 @@ class AVATARFORGE_OT_discard_picture_markers(_OnMarkers):
 class AVATARFORGE_OT_mirror_picture_markers(_OnMarkers):
     bl_idname = "avatar_forge.mirror_picture_markers"
     bl_label = "Mirror Left to Right"
-    bl_description = "Puts the character's right markers where they mirror the left ones about the line through hips, neck and head"
+    bl_description = (
+        "Puts the character's right markers where they mirror the left ones about the line through hips, neck and head"
+    )
 
     def execute(self, context: Context) -> set[str]:
         picture_markers.mirror(context.scene)
@@ -149,7 +155,9 @@ def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
 
 
 def _draw_names() -> None:
-    """Beside the markers, on the side of the body they belong to: Blender's own names of objects are black and lie on each other."""
+    """Beside the markers, on the side of the body they belong to: Blender's own names of objects are black and lie on
+    each other.
+    """
     region, view = bpy.context.region, bpy.context.region_data
     labels = list(_labels(bpy.context)) if view else []
     if not labels:

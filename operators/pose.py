@@ -34,7 +34,9 @@ class _OnPose(OnRiggedAvatar):
 class AVATARFORGE_OT_preview_t_pose(_OnPose):
     bl_idname = "avatar_forge.preview_t_pose"
     bl_label = "Preview T-Pose"
-    bl_description = "Poses the avatar in the T-pose and changes nothing else; Apply makes it the rest pose, Back takes it away"
+    bl_description = (
+        "Poses the avatar in the T-pose and changes nothing else; Apply makes it the rest pose, Back takes it away"
+    )
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         pose_live.preview_t_pose(context, avatar)
@@ -43,7 +45,9 @@ class AVATARFORGE_OT_preview_t_pose(_OnPose):
 class AVATARFORGE_OT_pose_to_rest(_OnPose):
     bl_idname = "avatar_forge.pose_to_rest"
     bl_label = "Apply as Rest Pose"
-    bl_description = "Makes the pose that is shown the rest pose: meshes, normals, shape keys and face markers come along"
+    bl_description = (
+        "Makes the pose that is shown the rest pose: meshes, normals, shape keys and face markers come along"
+    )
 
     def act(self, context: Context, avatar: scene.Avatar) -> str:
         posing = context.mode == "POSE"

@@ -24,7 +24,14 @@ class AVATARFORGE_OT_add_generation_preset(AddPresetBase, Operator):
     preset_menu = "AVATARFORGE_MT_generation_presets"
     preset_subdir = FOLDER
     preset_defines = ["settings = bpy.context.scene.avatar_forge"]
-    preset_values = ["settings.engine", "settings.rigger", "settings.seed", "settings.preview", "settings.trellis", "settings.unirig"]
+    preset_values = [
+        "settings.engine",
+        "settings.rigger",
+        "settings.seed",
+        "settings.preview",
+        "settings.trellis",
+        "settings.unirig",
+    ]
 
 
 CLASSES = (AVATARFORGE_MT_generation_presets, AVATARFORGE_OT_add_generation_preset)

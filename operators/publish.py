@@ -28,7 +28,9 @@ MENDS = {
 class AVATARFORGE_OT_check(OnAvatar):
     bl_idname = "avatar_forge.check"
     bl_label = "Check Avatar"
-    bl_description = "Writes the avatar to a temporary VRM file and checks it: what is in it, and whether it talks, blinks and moves"
+    bl_description = (
+        "Writes the avatar to a temporary VRM file and checks it: what is in it, and whether it talks, blinks and moves"
+    )
 
     def steps(self, context: Context):
         return publish.check(scene.need_avatar(context), context.scene.avatar_forge.vrm_version)
@@ -71,13 +73,18 @@ class _Online(OnAvatar):
 class AVATARFORGE_OT_promote(_Online):
     bl_idname = "avatar_forge.promote"
     bl_label = "Promote"
-    bl_description = "Checks the avatar and uploads it to the bucket as NAME-v1.vrm, NAME-v2.vrm and so on; nothing there is ever replaced"
+    bl_description = (
+        "Checks the avatar and uploads it to the bucket as NAME-v1.vrm, NAME-v2.vrm and so on; nothing there is ever"
+        " replaced"
+    )
 
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
         avatar = scene.need_avatar(context)
         name = settings.publish_name.strip() or publish.model_name(avatar)
-        entry = yield from publish.promote(avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version)
+        entry = yield from publish.promote(
+            avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version
+        )
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
         self.report({"INFO"}, tr(f"Promoted as {entry['key']}; its address is on the clipboard"))
@@ -98,7 +105,9 @@ class AVATARFORGE_OT_set_up_publishing(Operator):
 class AVATARFORGE_OT_register(OnAvatar):
     bl_idname = "avatar_forge.register"
     bl_label = "List the Model"
-    bl_description = "Adds the promoted model to the lists of models that the server (Go) and the page (JavaScript) allow"
+    bl_description = (
+        "Adds the promoted model to the lists of models that the server (Go) and the page (JavaScript) allow"
+    )
     bl_options = {"REGISTER"}  # nothing that undo could take back
     needs_backend = True
 
@@ -112,7 +121,9 @@ class AVATARFORGE_OT_register(OnAvatar):
             cls.poll_message_set("Promote the avatar first")
             return False
         if not publish.Target.from_preferences().lists:
-            cls.poll_message_set("No list is set; name the Go and JavaScript files in the preferences, below Publishing")
+            cls.poll_message_set(
+                "No list is set; name the Go and JavaScript files in the preferences, below Publishing"
+            )
             return False
         return True
 
@@ -147,7 +158,9 @@ class AVATARFORGE_OT_copy_address(Operator):
 class AVATARFORGE_OT_open_run(OnAvatar):
     bl_idname = "avatar_forge.open_run"
     bl_label = "Open Run"
-    bl_description = "Opens the page of the run that this avatar came from: on the MLflow server, else in the run's folder"
+    bl_description = (
+        "Opens the page of the run that this avatar came from: on the MLflow server, else in the run's folder"
+    )
     bl_options = {"REGISTER"}
     needs_backend = True
 

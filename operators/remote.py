@@ -25,7 +25,8 @@ class AVATARFORGE_OT_start_remote(Operator):
     bl_idname = "avatar_forge.start_remote"
     bl_label = "Start"
     bl_description = (
-        "Lets MCP clients on this computer, such as VS Code and Claude, work in this Blender through BlenderMCP's server or ours"
+        "Lets MCP clients on this computer, such as VS Code and Claude, work in this Blender through BlenderMCP's"
+        " server or ours"
     )
 
     @classmethod
@@ -104,13 +105,18 @@ class AVATARFORGE_OT_answer_code(Operator):
             row.label(text=f"Page {page} of {pages}, {len(lines)} lines; look at all of them", icon="ERROR")
             row.prop(self, "page")
         if python_code.is_observation(self._asked.code):
-            layout.label(text="A script that looks at the scene. Once run, the very same one is not asked for again.", icon="HIDE_OFF")
+            layout.label(
+                text="A script that looks at the scene. Once run, the very same one is not asked for again.",
+                icon="HIDE_OFF",
+            )
         layout.label(text="It can do whatever you can do on this computer. Cancel refuses it.", icon="INFO")
 
     def execute(self, _context: Context) -> set[str]:
         asked = self._asked
         if asked not in python_code.asking:
-            self.report({"WARNING"}, tr("Too late: the client was told that nobody answered, and the code was not run."))
+            self.report(
+                {"WARNING"}, tr("Too late: the client was told that nobody answered, and the code was not run.")
+            )
             return {"CANCELLED"}
         if not asked.seen or time.monotonic() - asked.seen < TOO_SOON:
             asked.opened, asked.seen = False, 0.0  # opened again: the press was meant for something else
@@ -150,7 +156,12 @@ def _wrapped(line: str) -> list[str]:
     return parts or [" "]
 
 
-CLASSES = (AVATARFORGE_OT_start_remote, AVATARFORGE_OT_stop_remote, AVATARFORGE_OT_answer_code, AVATARFORGE_OT_refuse_code)
+CLASSES = (
+    AVATARFORGE_OT_start_remote,
+    AVATARFORGE_OT_stop_remote,
+    AVATARFORGE_OT_answer_code,
+    AVATARFORGE_OT_refuse_code,
+)
 
 
 def register() -> None:

@@ -73,7 +73,9 @@ class AVATARFORGE_OT_speak_sound(OnAvatar):
     def steps(self, context: Context):
         if not self.filepath:
             raise AvatarError("No WAV file was chosen; choose one.", "no_file")
-        yield from speak.speak_sound(context, scene.need_avatar(context), Path(bpy.path.abspath(self.filepath)).resolve())
+        yield from speak.speak_sound(
+            context, scene.need_avatar(context), Path(bpy.path.abspath(self.filepath)).resolve()
+        )
         speak.play(context)
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every step's operator shares: a task that a timer drives, so the window stays alive; ESC cancels; one undo step at the end."""
+"""What every step's operator shares: a task that a timer drives, so the window stays alive; ESC cancels; one undo
+step at the end.
+"""
 
 from __future__ import annotations
 

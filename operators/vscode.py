@@ -21,7 +21,8 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
     bl_idname = "avatar_forge.write_mcp_json"
     bl_label = "Set Up VS Code"
     bl_description = (
-        "Writes .vscode/mcp.json into the folder that you open in VS Code, with BlenderMCP's server and Avatar Forge's; what is there stays"
+        "Writes .vscode/mcp.json into the folder that you open in VS Code, with BlenderMCP's server and Avatar Forge's;"
+        " what is there stays"
     )
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
@@ -33,14 +34,19 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
 
     def execute(self, _context: Context) -> set[str]:
         preferences = session.preferences()
-        port, token = (preferences.remote.port, bool(preferences.remote.token)) if preferences else (settings.PORT, False)
+        port, token = (
+            (preferences.remote.port, bool(preferences.remote.token)) if preferences else (settings.PORT, False)
+        )
         try:
             file, changed = vscode.write(Path(bpy.path.abspath(self.directory)), port, EXTENSION, token)
         except AvatarError as error:
             self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
         except OSError as error:
-            self.report({"ERROR"}, f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.")
+            self.report(
+                {"ERROR"},
+                f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.",
+            )
             return {"CANCELLED"}
         self.report({"INFO"}, tr(f"Wrote {file}" if changed else f"Everything is in {file} already"))
         return {"FINISHED"}

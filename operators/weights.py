@@ -44,7 +44,13 @@ def _tell(operator: Operator, avatar: scene.Avatar, changed: int) -> None:
     if not changed:
         operator.report({"WARNING"}, tr("No weight has changed; look whether its vertex groups are locked"))
         return
-    places = f"{left} problem places are left" if left > 1 else "One problem place is left" if left else "No problem place is left"
+    places = (
+        f"{left} problem places are left"
+        if left > 1
+        else "One problem place is left"
+        if left
+        else "No problem place is left"
+    )
     operator.report({"INFO"}, tr(f"{changed} vertices have new weights. {places}"))
 
 
@@ -52,7 +58,8 @@ class AVATARFORGE_OT_find_places(_OnWeights):
     bl_idname = "avatar_forge.find_places"
     bl_label = "Find Problem Places"
     bl_description = (
-        "Looks for skin that follows no bone, the wrong one or several limbs, that tears or opens, in the poses of the report card"
+        "Looks for skin that follows no bone, the wrong one or several limbs, that tears or opens, in the poses of the"
+        " report card"
     )
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> str:
@@ -125,7 +132,10 @@ class AVATARFORGE_OT_next_weights_place(_Looking):
 class AVATARFORGE_OT_reweight_limb(OnAvatar):
     bl_idname = "avatar_forge.reweight_limb"
     bl_label = "Re-weight This Limb"
-    bl_description = "Weights the skin of this part of the body again from its bones, and blends it into what is around; locked groups stay"
+    bl_description = (
+        "Weights the skin of this part of the body again from its bones, and blends it into what is around; locked"
+        " groups stay"
+    )
     needs_backend = True
 
     @classmethod
@@ -155,7 +165,11 @@ class _Mending(_OnWeights):
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
         skin, weights = live.read_skin(avatar), avatar.record.weights
-        vertices = live.vertices_of(weights.place.vertices) if weights.place and live.is_current(avatar) else np.zeros(0, np.int64)
+        vertices = (
+            live.vertices_of(weights.place.vertices)
+            if weights.place and live.is_current(avatar)
+            else np.zeros(0, np.int64)
+        )
         change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", mend.ROUNDS))
         _tell(self, avatar, live.apply(avatar, skin, change))
 
@@ -178,7 +192,9 @@ class AVATARFORGE_OT_bind_island(_MendingPlace):
             return False
         weights = avatar.record.weights
         if not weights.place.loose:
-            cls.poll_message_set("This place is part of the body's skin and no loose part; weight its limb again or smooth it")
+            cls.poll_message_set(
+                "This place is part of the body's skin and no loose part; weight its limb again or smooth it"
+            )
             return False
         bone = avatar.armature.data.bones.get(weights.bone)
         if bone is None or not bone.use_deform:

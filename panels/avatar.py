@@ -11,7 +11,12 @@ from ..avatar_addon.sentences import sentence
 from ..avatar_addon.translation import tr
 from .sidebar import SidebarPanel
 
-ICONS = {step_states.DONE: "CHECKMARK", step_states.OUTDATED: "FILE_REFRESH", step_states.NEXT: "PLAY", step_states.TO_DO: "RADIOBUT_OFF"}
+ICONS = {
+    step_states.DONE: "CHECKMARK",
+    step_states.OUTDATED: "FILE_REFRESH",
+    step_states.NEXT: "PLAY",
+    step_states.TO_DO: "RADIOBUT_OFF",
+}
 BUTTONS = {
     "mesh": ("avatar_forge.generate", "Generate Mesh"),
     "rig": ("avatar_forge.rig", "Rig"),
@@ -64,7 +69,11 @@ class AVATARFORGE_PT_bring_in(SidebarPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout = self.layout
-        sentence(layout, context, "A model from elsewhere goes on at its step: a mesh at Rig, a rigged model at T-Pose, a VRM at any.")
+        sentence(
+            layout,
+            context,
+            "A model from elsewhere goes on at its step: a mesh at Rig, a rigged model at T-Pose, a VRM at any.",
+        )
         column = layout.column(align=True)
         column.operator("avatar_forge.bring_in", text="Model File", icon="FILE_3D")
         column.operator("avatar_forge.use_selected", icon="RESTRICT_SELECT_OFF")

@@ -32,7 +32,10 @@ class AVATARFORGE_PT_face(RiggedAvatarPanel, Panel):
         row.operator("avatar_forge.show_face_markers")
         row.operator("avatar_forge.apply_face_markers")
         if markers.shown(avatar):
-            text = "Move and scale the ellipses onto the eyes and the mouth, brows and jaw where they are wrong, then apply."
+            text = (
+                "Move and scale the ellipses onto the eyes and the mouth, brows and jaw where they are wrong, then"
+                " apply."
+            )
             sentence(layout, context, text, "INFO")
         keys = avatar.mesh.data.shape_keys
         if not keys:
@@ -119,7 +122,9 @@ class AVATARFORGE_PT_shape_keys(_OfFace, Panel):
         known = {key for bound in recognise(block.name for block in others).binds.values() for key, _ in bound}
         column = layout.column(align=True)
         for block in others:
-            column.prop(block, "value", text=block.name, slider=True, icon="CHECKMARK" if block.name in known else "NONE")
+            column.prop(
+                block, "value", text=block.name, slider=True, icon="CHECKMARK" if block.name in known else "NONE"
+            )
 
 
 CLASSES = (AVATARFORGE_PT_face, AVATARFORGE_PT_speak, AVATARFORGE_PT_visemes, AVATARFORGE_PT_shape_keys)

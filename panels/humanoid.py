@@ -56,7 +56,9 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         text, worst = shown.summary
         sentence(layout, context, text, LOOK.get(worst, "ERROR"))
         if shown.unsure > 1:
-            layout.operator("avatar_forge.confirm_bones", text=tr(f"All {shown.unsure} Unsure Look Right"), icon="CHECKMARK").name = ""
+            layout.operator(
+                "avatar_forge.confirm_bones", text=tr(f"All {shown.unsure} Unsure Look Right"), icon="CHECKMARK"
+            ).name = ""
         row = layout.row(align=True)
         row.operator("avatar_forge.mirror_bones", text="Mirror Left to Right", icon="MOD_MIRROR").side = "left"
         row.operator("avatar_forge.mirror_bones", text="", icon="LOOP_BACK").side = "right"
@@ -71,7 +73,9 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
                 icon = LOOK.get(worst, "ERROR") if assigned or worst else ICONS["optional"]
                 header.label(text=f"{tr(group)}  {assigned}/{len(names)}", icon=icon, translate=False)
                 if body:
-                    _draw_rows(body.column(align=True), context, armature, [shown.states[name] for name in names], chosen)
+                    _draw_rows(
+                        body.column(align=True), context, armature, [shown.states[name] for name in names], chosen
+                    )
 
 
 def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
@@ -86,7 +90,9 @@ def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
         sentence(layout, context, doubt, "QUESTION")
 
 
-def _draw_rows(column: UILayout, context: Context, armature: Object, states: list[BoneState], chosen: str | None) -> None:
+def _draw_rows(
+    column: UILayout, context: Context, armature: Object, states: list[BoneState], chosen: str | None
+) -> None:
     sided = len({side_of(state.name) for state in states}) == 2 and len(states) > 2  # both sides, and nothing else
     short = sided or "Fingers" in GROUP_OF[states[0].name]
     side, rows = "", None
@@ -103,7 +109,9 @@ def _draw_rows(column: UILayout, context: Context, armature: Object, states: lis
 
 
 class _Rows:
-    """Two columns: states and names, fields and buttons. One split for all of them, since Blender draws the panel at every movement."""
+    """Two columns: states and names, fields and buttons. One split for all of them, since Blender draws the panel at
+    every movement.
+    """
 
     def __init__(self, column: UILayout, armature: Object, factor: float) -> None:
         split = column.split(factor=factor, align=True)
@@ -135,7 +143,9 @@ class _Rows:
         word.label(text=tr(state.word), translate=False)
         if state.suggestion:
             self._left.label(text="")
-            button = self._right.operator("avatar_forge.assign_bone", text=tr(f"Use {state.suggestion}"), translate=False)
+            button = self._right.operator(
+                "avatar_forge.assign_bone", text=tr(f"Use {state.suggestion}"), translate=False
+            )
             button.name, button.bone = state.name, state.suggestion
 
 

@@ -26,7 +26,12 @@ class AVATARFORGE_PT_look(_Look, Panel):
         layout, avatar = self.layout, scene.find_avatar(context)
         style = look_settings.style(avatar)
         _draw_styles(layout, style)
-        layout.operator("avatar_forge.show_materials", text="Show in the Viewport", icon="SHADING_TEXTURE", depress=_is_shown(context))
+        layout.operator(
+            "avatar_forge.show_materials",
+            text="Show in the Viewport",
+            icon="SHADING_TEXTURE",
+            depress=_is_shown(context),
+        )
         if style == look.MTOON:
             _draw_shading(layout, avatar.record.look)
         elif style == "":

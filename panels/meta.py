@@ -20,7 +20,13 @@ PERMISSIONS = {
     "other_license_url": "Licence Text",
 }
 ACTS = ("Violence", "Sexual Acts", "Politics, Religion", "Antisocial, Hate")
-IN_VRM0 = {"title": "Name", "version": "Version", "author": "Author", "contact_information": "Contact", "reference": "Reference"}
+IN_VRM0 = {
+    "title": "Name",
+    "version": "Version",
+    "author": "Author",
+    "contact_information": "Contact",
+    "reference": "Reference",
+}
 PERMISSIONS_IN_VRM0 = {
     "allowed_user_name": "Who May Use It",
     "violent_ussage_name": "Violence",
@@ -45,7 +51,9 @@ class AVATARFORGE_PT_meta(RiggedAvatarPanel, Panel):
         meta = extension(armature).vrm1.meta
         known = licences.current(armature)
         row = layout.row(align=True)
-        row.menu("AVATARFORGE_MT_meta_presets", text=licences.LICENCES[known].title if known else "Licences and Presets")
+        row.menu(
+            "AVATARFORGE_MT_meta_presets", text=licences.LICENCES[known].title if known else "Licences and Presets"
+        )
         row.operator("avatar_forge.add_meta_preset", text="", icon="ADD")
         row.operator("avatar_forge.add_meta_preset", text="", icon="REMOVE").remove_active = True
         layout.use_property_split = True

@@ -83,7 +83,9 @@ def draw_unavailable(layout: UILayout, context: Context) -> None:
     box = layout.box()
     for reason in dict.fromkeys(reasons):
         sentence(box, context, reason, "ERROR")
-    box.operator("preferences.addon_show", text="Models in the Preferences", icon="PREFERENCES").module = session.PACKAGE
+    box.operator(
+        "preferences.addon_show", text="Models in the Preferences", icon="PREFERENCES"
+    ).module = session.PACKAGE
 
 
 def _reason(kind: str, name: str) -> str:

@@ -14,7 +14,16 @@ from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
 WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
-ON_WEIGHTS = ("leaks", "strays", "follow", "head_turns", "stretch", "seams", "weights", "influences")  # the weights' panel shows where
+ON_WEIGHTS = (
+    "leaks",
+    "strays",
+    "follow",
+    "head_turns",
+    "stretch",
+    "seams",
+    "weights",
+    "influences",
+)  # the weights' panel shows where
 SIGNS = {"+": "ADD", "-": "REMOVE"}
 
 
@@ -48,7 +57,11 @@ class AVATARFORGE_PT_publish(RiggedAvatarPanel, Panel):
         target = publish.Target.from_preferences()
         row = layout.row(align=True)
         row.scale_y = 1.3
-        row.operator("avatar_forge.promote", icon="EXPORT", text=tr(f"Promote to '{target.bucket}'" if target.bucket else "Promote"))
+        row.operator(
+            "avatar_forge.promote",
+            icon="EXPORT",
+            text=tr(f"Promote to '{target.bucket}'" if target.bucket else "Promote"),
+        )
         row.operator("avatar_forge.set_up_publishing", text="", icon="PREFERENCES")
         if record.promoted_key:
             row = layout.row(align=True)
@@ -98,13 +111,17 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
     if record.card_outdated:
         sentence(layout, context, "The avatar has changed since; check it again.", "INFO")
     column = layout.column(align=True)
-    wrong = [(index, check) for status in ("FAIL", "WARN") for index, check in enumerate(checks) if check.status == status]
+    wrong = [
+        (index, check) for status in ("FAIL", "WARN") for index, check in enumerate(checks) if check.status == status
+    ]
     for index, check in wrong:
         chosen = index == record.shown_check
         row = column.row(align=True)
         row.alert = check.status == "FAIL" and not chosen  # red and pressed would be neither
         text = f"{tr(check.title)}: {tr(check.figure)}"
-        row.operator("avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen, translate=False).index = index
+        row.operator(
+            "avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen, translate=False
+        ).index = index
         if chosen:
             box = column.box()
             sentence(box, context, f"{tr(check.meaning[:1].upper() + check.meaning[1:] + '.')} {tr(check.fix)}")

@@ -42,7 +42,12 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
             sentence(layout, context, f"Clients on this computer reach it at port {running.server.port}.", "LINKED")
         else:
             row.operator("avatar_forge.start_remote", icon="PLAY")
-            sentence(layout, context, "Off. Started, it lets VS Code and other MCP clients on this computer work in this Blender.", "INFO")
+            sentence(
+                layout,
+                context,
+                "Off. Started, it lets VS Code and other MCP clients on this computer work in this Blender.",
+                "INFO",
+            )
             column = layout.column()
             column.use_property_split = True
             column.use_property_decorate = False
@@ -60,7 +65,9 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
 def _draw_question(layout: UILayout, context: Context, asked: python_code.Asked) -> None:
     left = max(0, round(asked.until - time.monotonic()))
     lines = asked.code.count("\n") + 1
-    sentence(layout, context, f"A client wants to run code ({lines} lines); {left} seconds are left to answer.", "QUESTION")
+    sentence(
+        layout, context, f"A client wants to run code ({lines} lines); {left} seconds are left to answer.", "QUESTION"
+    )
     row = layout.row(align=True)
     row.operator("avatar_forge.answer_code", text="Look at It", icon="HIDE_OFF")
     row.operator("avatar_forge.refuse_code", text="Refuse", icon="CANCEL")
@@ -72,7 +79,11 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     column.label(text="Clients" if clients else "No client is connected", icon="USER")
     for client in clients[:MOST_SHOWN]:
         since = time.strftime("%H:%M", time.localtime(client.since))
-        text = f"Since {since}, asked {client.asked} times, last {client.last}" if client.asked else f"Since {since}, nothing asked yet"
+        text = (
+            f"Since {since}, asked {client.asked} times, last {client.last}"
+            if client.asked
+            else f"Since {since}, nothing asked yet"
+        )
         sentence(column, context, text, "DOT")
     if len(clients) > MOST_SHOWN:
         sentence(column, context, f"and {len(clients) - MOST_SHOWN} more", "DOT")
@@ -88,8 +99,15 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     if running.server.refused:
         sentence(layout.box(), context, f"Last refused: {running.server.refused}", "CANCEL")
     if python_code.recovery:
-        sentence(layout.box(), context, f"Before the first code the file was saved as {python_code.recovery.name}.", "RECOVER_LAST")
-        layout.operator("wm.path_open", text="Show the Folder", icon="FILE_FOLDER").filepath = str(python_code.recovery.parent)
+        sentence(
+            layout.box(),
+            context,
+            f"Before the first code the file was saved as {python_code.recovery.name}.",
+            "RECOVER_LAST",
+        )
+        layout.operator("wm.path_open", text="Show the Folder", icon="FILE_FOLDER").filepath = str(
+            python_code.recovery.parent
+        )
 
 
 register, unregister = bpy.utils.register_classes_factory((AVATARFORGE_PT_remote,))

@@ -17,7 +17,9 @@ class SidebarPanel:
 
 
 class RiggedAvatarPanel(SidebarPanel):
-    """Closed until it is wanted, and there only with a rigged avatar. Subclasses that need more than a skeleton give `applies`."""
+    """Closed until it is wanted, and there only with a rigged avatar. Subclasses that need more than a skeleton give
+    `applies`.
+    """
 
     bl_options = {"DEFAULT_CLOSED"}
 

@@ -57,7 +57,9 @@ class AVATARFORGE_PT_weights(RiggedAvatarPanel, Panel):
         else:
             _draw_places(layout, context, weights)
         if weights.token and weights.partial:
-            sentence(layout, context, "Humanoid bones are missing; with them, leaks and tears are found as well.", "INFO")
+            sentence(
+                layout, context, "Humanoid bones are missing; with them, leaks and tears are found as well.", "INFO"
+            )
         if weights.place is None or not live.is_current(avatar):
             _draw_whole(layout, weights)
 
@@ -65,7 +67,11 @@ class AVATARFORGE_PT_weights(RiggedAvatarPanel, Panel):
 def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWeights) -> None:
     count = len(weights.places)
     row = layout.row(align=True)
-    text = tr(f"Place {weights.shown + 1} of {count}") if weights.place else tr(f"{count} places" if count > 1 else "One place")
+    text = (
+        tr(f"Place {weights.shown + 1} of {count}")
+        if weights.place
+        else tr(f"{count} places" if count > 1 else "One place")
+    )
     row.label(text=text, translate=False)
     row.operator("avatar_forge.next_weights_place", text="", icon="TRIA_LEFT").step = -1
     row.operator("avatar_forge.next_weights_place", text="", icon="TRIA_RIGHT").step = 1
@@ -75,7 +81,11 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
         row = column.row(align=True)
         row.alert = place.severity == "FAIL" and not shown
         button = row.operator(
-            "avatar_forge.show_weights_place", text=tr(place.name), icon=ICONS[place.severity], depress=shown, translate=False
+            "avatar_forge.show_weights_place",
+            text=tr(place.name),
+            icon=ICONS[place.severity],
+            depress=shown,
+            translate=False,
         )
         button.index = index
         if shown:
@@ -84,7 +94,9 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
         layout.operator("avatar_forge.mend_safe_places", icon="CHECKMARK")
 
 
-def _draw_place(box: UILayout, context: Context, weights: live.AvatarForgeWeights, place: live.AvatarForgePlace) -> None:
+def _draw_place(
+    box: UILayout, context: Context, weights: live.AvatarForgeWeights, place: live.AvatarForgePlace
+) -> None:
     """What it is in full, and every button that may mend it, the usual one first."""
     sentence(box, context, f"{tr(place.name)} {tr(MEANING[place.kind])}" if place.kind in COUNTED else _in_full(place))
     if place.fix in (find.FILL, find.CLOSE, find.NORMALISE):

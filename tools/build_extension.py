@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds the installable extension into dist/: `python tools/build_extension.py`, with a Python that has the bpy module.
+"""Builds the installable extension into dist/: `python tools/build_extension.py`, with a Python that has the bpy
+module.
 
-The VRM Add-on's wheel is fetched by pip at its pinned version, checked to be pure Python, and named in the manifest of the copy that is
-built; the checkout's manifest names no wheel, so that the checkout itself can be linked into Blender.
+The VRM Add-on's wheel is fetched by pip at its pinned version, checked to be pure Python, and named in the manifest
+of the copy that is built; the checkout's manifest names no wheel, so that the checkout itself can be linked into
+Blender.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ def fetch_wheel(folder: Path) -> Path:
     subprocess.run(command, check=True)
     wheel = next(folder.glob("*.whl"))
     if not wheel.name.endswith("py3-none-any.whl"):
-        sys.exit(f"The VRM Add-on's wheel is {wheel.name}, which does not run in every Blender; pin a version that is pure Python.")
+        sys.exit(
+            f"The VRM Add-on's wheel is {wheel.name}, which does not run in every Blender; pin a version that is pure"
+            " Python."
+        )
     return wheel
 
 
@@ -64,7 +69,11 @@ def main() -> int:
     dist.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "avatar_forge"
-        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+        files = (
+            subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+            .stdout.decode()
+            .split("\0")
+        )
         for name in filter(None, files):
             if (ROOT / name).is_file() and name.split("/")[0] not in LEFT_OUT:
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +82,9 @@ def main() -> int:
         wheel = fetch_wheel(source / "wheels")
         manifest = source / "blender_manifest.toml"
         text = manifest.read_text()
-        manifest.write_text(re.sub(r"\n\[permissions\]", f'\nwheels = ["./wheels/{wheel.name}"]\n\n[permissions]', text, count=1))
+        manifest.write_text(
+            re.sub(r"\n\[permissions\]", f'\nwheels = ["./wheels/{wheel.name}"]\n\n[permissions]', text, count=1)
+        )
         command = [sys.executable, str(packager()), "build", "--source-dir", str(source), "--output-dir", str(dist)]
         return subprocess.run(command).returncode
 

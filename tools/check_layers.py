@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs import-linter on the extension as Blender sees it: one package, whatever the checkout's folder is called.
 
-The contracts are in pyproject.toml. Relative imports such as `from ..avatar_addon import workflow` only resolve below a package, so the
-checkout is linked as `avatar_forge` into a temporary folder for the check.
+The contracts are in pyproject.toml. Relative imports such as `from ..avatar_addon import workflow` only resolve below
+a package, so the checkout is linked as `avatar_forge` into a temporary folder for the check.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ def main() -> int:
         package.mkdir()
         for name in LAYERS:
             (package / name).symlink_to(ROOT / name)
-        code = f"import sys; sys.path.insert(0, {folder!r}); from importlinter.cli import lint_imports_command as lint; lint()"
-        return subprocess.run([sys.executable, "-c", code, str(ROOT / "pyproject.toml"), "--no-cache"], cwd=folder).returncode
+        code = (
+            f"import sys; sys.path.insert(0, {folder!r}); from importlinter.cli import lint_imports_command as lint;"
+            " lint()"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code, str(ROOT / "pyproject.toml"), "--no-cache"], cwd=folder
+        ).returncode
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes or refreshes one of the checkout's environments: `python tools/make_env.py FOLDER REQUIREMENTS`.
 
-Uses uv when it is there (seconds), else venv and pip. A stamp holds the digest of every requirements file read, so that a second call
-with nothing changed returns at once and an interrupted install is taken up again.
+Uses uv when it is there (seconds), else venv and pip. A stamp holds the digest of every requirements file read, so
+that a second call with nothing changed returns at once and an interrupted install is taken up again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,16 @@ def commands(folder: Path, python: Path, requirements: Path) -> list[list[str]]:
         install = [uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)]
     else:
         make = [sys.executable, "-m", "venv", "--clear", str(folder)]
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+        install = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            str(requirements),
+        ]
     return [install] if python.exists() else [make, install]
 
 
@@ -56,7 +65,11 @@ def main() -> int:
     for command in commands(folder, python, requirements):
         print("+", " ".join(command), flush=True)
         if subprocess.run(command, env=environment).returncode:
-            print(f"Installing {requirements.name} failed; see the lines above, then run the same command again to go on.", file=sys.stderr)
+            print(
+                f"Installing {requirements.name} failed; see the lines above, then run the same command again to"
+                " go on.",
+                file=sys.stderr,
+            )
             return 1
     stamp.write_text(wanted)
     return 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The texts that a user may read, as the sources have them, against the translations in avatar_addon/translations/.
 
-    python tools/ui_strings.py            what is missing, stale or has other gaps than the English text; exit status 1 if anything is
+    python tools/ui_strings.py            what is missing, stale or has other gaps than the English text;
+                                         exit status 1 if anything is
     python tools/ui_strings.py --update   adds what is missing with an empty translation, drops what is stale
 
 An f-string counts as its text with {} for each value: "Wrote {path}" is "Wrote {}".
@@ -22,7 +23,10 @@ FOLDERS = ("panels", "operators", "avatar_addon", "backend")
 # The console's, and what programs read instead of people.
 SILENT = (
     *(f"avatar_addon/{name}" for name in ("batch.py", "batch_run.py", "remote/", "face/names.py", "humanoid/names.py")),
-    *(f"backend/{name}" for name in ("mcp_server.py", "blender_socket.py", "rerun.py", "commands.py", "record_commands.py")),
+    *(
+        f"backend/{name}"
+        for name in ("mcp_server.py", "blender_socket.py", "rerun.py", "commands.py", "record_commands.py")
+    ),
 )
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
@@ -42,12 +46,32 @@ FRAGMENTS = {
         "left",
         "right",
     ),
-    *("left arm", "right arm", "left leg", "right leg", "head", "torso", "Left arm", "Right arm", "Left leg", "Right leg", "Torso"),
+    *(
+        "left arm",
+        "right arm",
+        "left leg",
+        "right leg",
+        "head",
+        "torso",
+        "Left arm",
+        "Right arm",
+        "Left leg",
+        "Right leg",
+        "Torso",
+    ),
     *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
     *("Geometric", "Preview (silhouette inflation, not TRELLIS)"),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
-SPOKEN = {"text", "name", "description", "title", "heading", "placeholder", "message"}  # keyword arguments that a user reads
+SPOKEN = {
+    "text",
+    "name",
+    "description",
+    "title",
+    "heading",
+    "placeholder",
+    "message",
+}  # keyword arguments that a user reads
 SINGLE = re.compile(r"[A-Z][a-z]+")  # a word that may be an identifier as well
 PHRASE = re.compile(r"[A-Z{'][^\n]* [^\n]*")
 
@@ -64,7 +88,11 @@ def _positions(tree: ast.Module) -> tuple[set[int], set[int]]:
     """ids of nodes that are no texts (docstrings, parts of f-strings), and of those that surely are."""
     silent, spoken = set(), set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body and isinstance(node.body[0], ast.Expr):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        ):
             silent.add(id(node.body[0].value))
         elif isinstance(node, ast.JoinedStr):
             silent |= {id(part) for part in node.values}
@@ -73,7 +101,9 @@ def _positions(tree: ast.Module) -> tuple[set[int], set[int]]:
         elif isinstance(node, ast.keyword) and node.arg == "items":
             entries = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else []
             spoken |= {id(part) for entry in entries if isinstance(entry, ast.Tuple) for part in entry.elts[1:3]}
-        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in ("bl_label", "bl_description") for t in node.targets):
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id in ("bl_label", "bl_description") for t in node.targets
+        ):
             spoken.add(id(node.value))
     return silent, spoken
 
@@ -97,14 +127,18 @@ def texts_in(path: Path) -> Iterator[str]:
 
 
 def told_in(path: Path) -> Iterator[str]:
-    """What an engine tells the user: arguments of BackendError, of progress callbacks, messages and hints of warnings."""
+    """What an engine tells the user: arguments of BackendError, of progress callbacks, messages and hints of
+    warnings.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         told: list[ast.expr] = []
         if isinstance(node, ast.Call) and TELLING.search(ast.unparse(node.func)):
             told = node.args + [keyword.value for keyword in node.keywords]
         elif isinstance(node, ast.Dict):
             told = [
-                v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant) and k.value in ("message", "hint")
+                v
+                for k, v in zip(node.keys, node.values, strict=True)
+                if isinstance(k, ast.Constant) and k.value in ("message", "hint")
             ]
         elif isinstance(node, ast.Assign):  # of a name that is raised or returned further down
             told = [node.value]

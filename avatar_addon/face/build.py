@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A face that talks, on a mesh that has only the picture of one: mouth with a cavity, visemes, eyelids, emotions, gaze."""
+"""A face that talks, on a mesh that has only the picture of one: mouth with a cavity, visemes, eyelids,
+emotions, gaze.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,12 @@ class BuiltFace:
 
 
 def build_face(
-    data: SkinnedMesh, landmarks: Mapping[str, Any], head_group: str, *, texture: np.ndarray | None = None, style: Style = AS_USUAL
+    data: SkinnedMesh,
+    landmarks: Mapping[str, Any],
+    head_group: str,
+    *,
+    texture: np.ndarray | None = None,
+    style: Style = AS_USUAL,
 ) -> BuiltFace:
     """Mouth and shape keys at the markers of a face dict (docs/architecture.md, Blender's axes).
 
@@ -68,10 +75,17 @@ def build_face(
     mouth, warnings = None, []
     at_mouth = skin.front & (np.hypot(skin.points[:, 0], skin.points[:, 1]) < 0.5 * face.width)
     if at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5:
-        refine(skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH)
-        mouth = cut_mouth(skin, face, seen, head, {part: materials.index(name) for part, name in PARTS.items() if name in materials})
+        refine(
+            skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH
+        )
+        mouth = cut_mouth(
+            skin, face, seen, head, {part: materials.index(name) for part, name in PARTS.items() if name in materials}
+        )
     if mouth is None:
-        message = "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the face."
+        message = (
+            "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the"
+            " face."
+        )
         warnings.append({"code": "no_mouth", "message": message})
     lids = add_lids(skin, face, seen, head, texture)
     lower = skin.points[:, 1] < 0
@@ -119,7 +133,9 @@ def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
 
 
 def _limited(weights: np.ndarray, first: int) -> np.ndarray:
-    """The weights with at most four bones for each vertex from `first` on: a vertex between two others has the bones of both."""
+    """The weights with at most four bones for each vertex from `first` on: a vertex between two others has the bones
+    of both.
+    """
     if weights.shape[1] > 4:
         new = weights[first:]
         least = np.partition(new, -4, axis=1)[:, -4:].min(1, keepdims=True)

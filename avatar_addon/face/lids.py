@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Eyelids of their own: flat pouches that wait behind the rims of the eyes and unroll over what is painted there.
 
-They take their colour from below the eye, which is skin where a fringe, a brow or a helmet's edge is above it, and their lashes from the
-eye's upper rim. The front of a pouch bears the colours; its back closes the skin and keeps behind it wherever it moves.
+They take their colour from below the eye, which is skin where a fringe, a brow or a helmet's edge is above it, and
+their lashes from the eye's upper rim. The front of a pouch bears the colours; its back closes the skin and keeps
+behind it wherever it moves.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ SEAM = 4.0  # times the usual size on the texture: a triangle that crosses from 
 
 @dataclass
 class Lid:
-    """side: 1 the upper lid, -1 the lower one; vertices: (COLUMNS, ROWS + 2) numbers of its front, from the rim to the edge; back:
-    (COLUMNS, ROWS) of what lies behind all of them but rim and edge; skin: the surface there, closely looked at."""
+    """side: 1 the upper lid, -1 the lower one; vertices: (COLUMNS, ROWS + 2) numbers of its front, from the rim to
+    the edge; back: (COLUMNS, ROWS) of what lies behind all of them but rim and edge; skin: the surface there, closely
+    looked at.
+    """
 
     eye: Eye
     side: int
@@ -58,7 +61,9 @@ def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int, texture: np.ndar
     lids = []
     close = [_close_up(skin, eye) for eye in face.eyes]
     colours = [_colours(skin, eye, face.spacing, texture) for eye in face.eyes]
-    if texture is not None and colours[0][2] == colours[1][2]:  # both eyes' lashes are as the darker ones: a face is no patchwork
+    if (
+        texture is not None and colours[0][2] == colours[1][2]
+    ):  # both eyes' lashes are as the darker ones: a face is no patchwork
         darkest = min((lash_uv for _, lash_uv, _ in colours), key=lambda uv: _brightness(texture, uv[0, 0, None])[0])
         colours = [(skin_uv, darkest, material) for skin_uv, _, material in colours]
     for eye, surface, (skin_uv, lash_uv, material) in zip(face.eyes, close, colours, strict=True):
@@ -105,14 +110,17 @@ def _uv(eye: Eye, side: int, height: np.ndarray) -> np.ndarray:
 
 
 def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:
-    """UVs of the lid's skin (COLUMNS, ROWS + 1, 2) and of its lashes (COLUMNS, 2, 2), upper row first, and the material they are on.
+    """UVs of the lid's skin (COLUMNS, ROWS + 1, 2) and of its lashes (COLUMNS, 2, 2), upper row first, and the
+    material they are on.
 
     With the texture, the skin is where it is plainest and most usual below the eye, and the lashes are as the darkest
     spot of the eye's upper half.
     """
     start = SKIN_FROM
     if texture is not None:
-        colours = np.array([_looked_up(texture, _texture_at(skin, _cheek(eye, spacing, share))[0]) for share in SKIN_TRIED])
+        colours = np.array(
+            [_looked_up(texture, _texture_at(skin, _cheek(eye, spacing, share))[0]) for share in SKIN_TRIED]
+        )
         start = SKIN_TRIED[int(np.abs(colours - np.median(colours, axis=(0, 1))).mean((1, 2)).argmin())]
     cheek = _cheek(eye, spacing, start)
     uv, material = _texture_at(skin, np.concatenate([cheek, _lashes(eye, LASHES_AT)]))
@@ -120,7 +128,11 @@ def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -
     if texture is not None:
         tried = np.concatenate([_texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
         uv[count:] = tried[int(_brightness(texture, tried).argmin())]
-    return uv[:count].reshape(COLUMNS, ROWS + 1, 2), uv[count:].reshape(COLUMNS, 2, 2), int(np.bincount(material).argmax())
+    return (
+        uv[:count].reshape(COLUMNS, ROWS + 1, 2),
+        uv[count:].reshape(COLUMNS, 2, 2),
+        int(np.bincount(material).argmax()),
+    )
 
 
 def _cheek(eye: Eye, spacing: float, start: float) -> np.ndarray:
@@ -134,7 +146,10 @@ def _lashes(eye: Eye, share: float) -> np.ndarray:
     """(COLUMNS * 2, 2) places around a line at a share of the eye's upper rim."""
     a = LASH_WIDTH * _across()[:, None]
     height = lid_rim(a) * (share + np.array([LASH_SPAN, -LASH_SPAN]))
-    return np.stack(np.broadcast_arrays(a * eye.half_width, height * eye.half_height), -1).reshape(-1, 2) + [eye.u, eye.v]
+    return np.stack(np.broadcast_arrays(a * eye.half_width, height * eye.half_height), -1).reshape(-1, 2) + [
+        eye.u,
+        eye.v,
+    ]
 
 
 def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -145,14 +160,18 @@ def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
 
 
 def _brightness(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(N,) how bright the texture is at UVs and a pixel around them: at the edge of a dark spot its neighbours shine through."""
+    """(N,) how bright the texture is at UVs and a pixel around them: at the edge of a dark spot its neighbours shine
+    through.
+    """
     pixel = 1 / np.array(texture.shape[1::-1])
     around = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * pixel
     return np.mean([_looked_up(texture, uv + step).mean(1) for step in around], axis=0)
 
 
 def _texture_at(skin: Skin, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """UV (N, 2) and material (N,) of the face's front at places (N, 2) in the face plane; of its nearest triangle where it has none."""
+    """UV (N, 2) and material (N,) of the face's front at places (N, 2) in the face plane; of its nearest triangle
+    where it has none.
+    """
     margin = 0.5 * np.ptp(places, axis=0)
     near = np.flatnonzero(skin.front[skin.triangles].all(1))
     corners = skin.points[skin.triangles[near], :2]
@@ -163,7 +182,10 @@ def _texture_at(skin: Skin, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     area = np.einsum("ti,ij,tj->t", ends[:, 0] - starts[:, 0], turn.T, corners[:, 2] - corners[:, 0])
     near, starts, ends, area = (x[area > 1e-12] for x in (near, starts, ends, area))
     # Areas between a place and each side, which weigh the corner opposite.
-    share = np.einsum("tki,ij,ptkj->ptk", ends - starts, turn.T, places[:, None, None] - starts)[:, :, [1, 2, 0]] / area[:, None]
+    share = (
+        np.einsum("tki,ij,ptkj->ptk", ends - starts, turn.T, places[:, None, None] - starts)[:, :, [1, 2, 0]]
+        / area[:, None]
+    )
     best = share.min(2).argmax(1)
     share = np.clip(share[np.arange(len(places)), best], 0, 1)
     share /= share.sum(1, keepdims=True)
@@ -175,7 +197,9 @@ def _quads(grid: np.ndarray) -> np.ndarray:
     return np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], 2)
 
 
-def _add_pouch(skin: Skin, front: np.ndarray, back: np.ndarray, skin_uv: np.ndarray, lash_uv: np.ndarray, side: int, material: int) -> None:
+def _add_pouch(
+    skin: Skin, front: np.ndarray, back: np.ndarray, skin_uv: np.ndarray, lash_uv: np.ndarray, side: int, material: int
+) -> None:
     """The front of a lid, top row first, and a parallel sheet behind it that closes it."""
     uvs = np.repeat(skin_uv[:, [*range(ROWS), -1], None], 2, 2)  # of each row of quads, at its upper and lower end
     uvs[:, :ROWS, 1] = skin_uv[:, 1:]
@@ -188,13 +212,18 @@ def _add_pouch(skin: Skin, front: np.ndarray, back: np.ndarray, skin_uv: np.ndar
     quads = _quads(rows)
     quad_uvs = np.stack([uvs[:-1, :, 0], uvs[:-1, :, 1], uvs[1:, :, 1], uvs[1:, :, 0]], 2)
     behind = np.arange(2 * ROWS + 2) > ROWS
-    # The back runs the other way round and is divided across the other diagonal, so that it is parallel to the front in each triangle.
+    # The back runs the other way round and is divided across the other diagonal, so that it is parallel to the front
+    # in each triangle.
     ways = ((~behind, HALVES[:2]), (behind, HALVES[2:]))
     halves = [
-        (quads[:, some][..., half].reshape(-1, 3), quad_uvs[:, some][:, :, half].reshape(-1, 3, 2)) for some, way in ways for half in way
+        (quads[:, some][..., half].reshape(-1, 3), quad_uvs[:, some][:, :, half].reshape(-1, 3, 2))
+        for some, way in ways
+        for half in way
     ]
     k, count = np.arange(ROWS), ring.shape[1]
-    ladder = np.concatenate([np.column_stack([k, k + 1, count - k - 1]), np.column_stack([k + 1, count - k - 2, count - k - 1])])
+    ladder = np.concatenate(
+        [np.column_stack([k, k + 1, count - k - 1]), np.column_stack([k + 1, count - k - 2, count - k - 1])]
+    )
     triangles = np.concatenate([*(half for half, _ in halves), ring[0][ladder[:, ::-1]], ring[-1][ladder]])
     flat = np.repeat(skin_uv[[0, -1], -1], len(ladder), 0)[:, None].repeat(3, 1)
     corner_uvs = np.concatenate([*(half for _, half in halves), flat])
@@ -208,7 +237,10 @@ def move_lids(skin: Skin, lids: list[Lid], face: Face, seen: DepthMap, shapes: d
     """Adds the lids' displacements to blinks and emotions, name -> (V, 3)."""
     for eye in face.eyes:
         lower, upper = sorted((lid for lid in lids if lid.eye is eye), key=lambda lid: lid.side)
-        for name, eyes in {"blink" + eye.side: Eyes(1.0), **{name: eyes for name, (_, eyes) in EMOTIONS.items()}}.items():
+        for name, eyes in {
+            "blink" + eye.side: Eyes(1.0),
+            **{name: eyes for name, (_, eyes) in EMOTIONS.items()},
+        }.items():
             surface = lower.skin
             for lid in (lower, upper):  # what the upper one keeps clear of includes the lower one
                 drawn = _drawn(skin, lid, eyes, face, seen, surface)
@@ -232,8 +264,9 @@ WITHIN = _places_within()
 
 
 def _behind(points: np.ndarray, surface: DepthMap, clear: float) -> np.ndarray:
-    """(columns, rows) how much nearer the vertices of a sheet must come so that none of its triangles is deeper than `clear` before the
-    surface. points: (columns, rows, 3)."""
+    """(columns, rows) how much nearer the vertices of a sheet must come so that none of its triangles is deeper than
+    `clear` before the surface. points: (columns, rows, 3).
+    """
     places = WITHIN @ _quads(points)
     depth = places[..., 2] - surface.nearest(places[..., :2].reshape(-1, 2)).reshape(places.shape[:3])
     lacking = np.maximum(depth.max(2) + clear, 0)
@@ -245,7 +278,9 @@ def _behind(points: np.ndarray, surface: DepthMap, clear: float) -> np.ndarray:
 
 
 def _drawn(skin: Skin, lid: Lid, eyes: Eyes, face: Face, seen: DepthMap, surface: DepthMap) -> np.ndarray:
-    """(COLUMNS, 2 * ROWS + 2, 3) how a lid, first its front, moves from where it waits. surface: what it comes out of."""
+    """(COLUMNS, 2 * ROWS + 2, 3) how a lid, first its front, moves from where it waits. surface: what it
+    comes out of.
+    """
     rim, hung = lid_rim(_across()), _rim(lid.side)
     close = np.clip(lid_amount(_across(), lid.eye, eyes), 0, 1)
     line = LID_LINE * rim
@@ -254,7 +289,9 @@ def _drawn(skin: Skin, lid: Lid, eyes: Eyes, face: Face, seen: DepthMap, surface
     else:
         # A blink takes the lower lid along; short of that only a squint lifts it.
         way, ahead = (
-            np.where(close > 0.95, line - hung, np.minimum(0.5 * eyes.squint * rim, (1 - close) * (LID_TOP * rim - hung))),
+            np.where(
+                close > 0.95, line - hung, np.minimum(0.5 * eyes.squint * rim, (1 - close) * (LID_TOP * rim - hung))
+            ),
             LOWER_AHEAD,
         )
     edge = np.minimum(LASHES[lid.side] * rim, 0.5 * way)

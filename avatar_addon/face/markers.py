@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The face markers as measures of a face, in a frame of its own: u to the character's left, v up, d depth (larger is deeper)."""
+"""The face markers as measures of a face, in a frame of its own: u to the character's left, v up, d depth (larger is
+deeper).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ MOUTH_WIDTH, MOUTH_WIDTH_RANGE = 0.6, (0.2, 1.2)
 # From the mouth to the chin, as a share of the way from the eyes to the mouth; limits in mouth widths.
 CHIN, CHIN_RANGE = 0.62, (0.72, 1.3)
 CHIN_MARKED_RANGE = (0.5, 2.0)  # of a jaw marker
-# The brow above the lid in eye distances, its limits, and where it is in the band of skin that moves with it (0 at the lid, 1 at its end).
+# The brow above the lid in eye distances, its limits, and where it is in the band of skin that moves with it (0 at
+# the lid, 1 at its end).
 BROW, BROW_RANGE, BROW_AT = 0.217, (0.06, 0.6), 0.35
 LID = 1.05  # half heights of the eye from its middle to the lid that the brow is above
 ROLL_MOST = math.radians(25)
@@ -49,7 +52,8 @@ class Eye:
 class Face:
     """Measures in metres; the frame's origin is the mouth marker.
 
-    turn: (3, 3) rows are the directions of u, v and d in Blender's axes; width: of the mouth; spacing: of the eyes; chin: mouth to chin.
+    turn: (3, 3) rows are the directions of u, v and d in Blender's axes; width: of the mouth; spacing: of the eyes;
+    chin: mouth to chin.
     """
 
     origin: np.ndarray
@@ -68,8 +72,12 @@ class Face:
 
 
 def read_face(landmarks: Mapping[str, Any]) -> Face:
-    """The measures of a face dict (docs/architecture.md, Blender's axes). Raises AvatarError where no face can be like that."""
-    left, right, mouth = (np.array(_part(landmarks, name)["center"], np.float64) for name in ("leftEye", "rightEye", "mouth"))
+    """The measures of a face dict (docs/architecture.md, Blender's axes). Raises AvatarError where no face can be
+    like that.
+    """
+    left, right, mouth = (
+        np.array(_part(landmarks, name)["center"], np.float64) for name in ("leftEye", "rightEye", "mouth")
+    )
     parts = [landmarks["leftEye"], landmarks["rightEye"]]
     if left[0] < right[0]:  # the markers were mixed up; which is left is a matter of where it is
         left, right, parts = right, left, parts[::-1]
@@ -79,13 +87,18 @@ def read_face(landmarks: Mapping[str, Any]) -> Face:
     spacing = float(abs(across @ turn[0]))
     height = float((turn[1] @ (left + right)) / 2 - turn[1] @ mouth)
     if spacing < 1e-4 or height < 0.2 * spacing:
-        raise AvatarError("The mouth marker is not below two eye markers that lie side by side; move the face markers.", "face_markers")
+        raise AvatarError(
+            "The mouth marker is not below two eye markers that lie side by side; move the face markers.",
+            "face_markers",
+        )
     width = _within(landmarks["mouth"].get("width") or MOUTH_WIDTH * spacing, MOUTH_WIDTH_RANGE, spacing)
     eyes = []
     for side, centre, part in zip(SIDES, (left, right), parts, strict=True):
         u, v, _ = turn @ (centre - mouth)
         half_width = _within(part.get("half_width") or EYE_HALF_WIDTH * spacing, EYE_HALF_WIDTH_RANGE, spacing)
-        half_height = _within(part.get("half_height") or EYE_HALF_HEIGHT_OF_WIDTH * half_width, EYE_HALF_HEIGHT_RANGE, half_width)
+        half_height = _within(
+            part.get("half_height") or EYE_HALF_HEIGHT_OF_WIDTH * half_width, EYE_HALF_HEIGHT_RANGE, half_width
+        )
         half_height = min(half_height, EYE_HALF_HEIGHT_MOST * spacing)
         brow = _height(landmarks, side.lower() + "Brow", turn, mouth)
         above = BROW * spacing if brow is None else _within(brow - v - LID * half_height, BROW_RANGE, spacing)
@@ -96,7 +109,8 @@ def read_face(landmarks: Mapping[str, Any]) -> Face:
 
 
 def usual_places(landmarks: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Where the optional markers are meant to be while they are not placed: leftBrow, rightBrow and jaw, in Blender's axes.
+    """Where the optional markers are meant to be while they are not placed: leftBrow, rightBrow and jaw, in Blender's
+    axes.
 
     Raises AvatarError as read_face does.
     """
@@ -104,7 +118,9 @@ def usual_places(landmarks: Mapping[str, Any]) -> dict[str, np.ndarray]:
     places = {"jaw": face.to_blender(np.array([[0.0, -face.chin, 0.0]]))[0]}
     for eye in face.eyes:
         depth = face.to_face(np.array([landmarks[eye.side.lower() + "Eye"]["center"]]))[0, 2]
-        places[eye.side.lower() + "Brow"] = face.to_blender(np.array([[eye.u, eye.v + LID * eye.half_height + eye.brow, depth]]))[0]
+        places[eye.side.lower() + "Brow"] = face.to_blender(
+            np.array([[eye.u, eye.v + LID * eye.half_height + eye.brow, depth]])
+        )[0]
     return places
 
 

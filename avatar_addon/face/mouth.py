@@ -99,14 +99,19 @@ def _part_lips(skin: Skin, upper: np.ndarray) -> np.ndarray:
 
 def _room(seen: DepthMap, middle: float, half: float, w: float) -> float:
     """Metres behind the lips until the head, or a shell inside it, is left."""
-    u, v = (grid.ravel() for grid in np.meshgrid(np.linspace(middle - half, middle + half, 17), np.linspace(-0.5 * w, 0.1 * w, 13)))
+    u, v = (
+        grid.ravel()
+        for grid in np.meshgrid(np.linspace(middle - half, middle + half, 17), np.linspace(-0.5 * w, 0.1 * w, 13))
+    )
     column, row = np.rint((np.column_stack([u, v]) - seen.origin) / seen.cell).astype(int).T
     room = (seen.exit - seen.depth)[row, column]
     return float(np.quantile(np.minimum(room, 10 * w), 0.05))
 
 
 def _add_pocket(skin, chain, lower, depth, middle, half, weights, materials) -> np.ndarray:
-    """A bag from the upper lip back and forward again to the lower one, flat at rest; (C, 2 * RINGS - 1) vertex numbers."""
+    """A bag from the upper lip back and forward again to the lower one, flat at rest; (C, 2 * RINGS - 1) vertex
+    numbers.
+    """
     upper = chain[1:-1]
     lips = skin.points[upper]
     bag = depth * np.sqrt(np.clip(1 - ((lips[:, 0] - middle) / half) ** 2, 0.04, 1))
@@ -114,7 +119,9 @@ def _add_pocket(skin, chain, lower, depth, middle, half, weights, materials) -> 
     points = np.repeat(lips[:, None], len(way), 1)
     points[:, :, 2] += bag[:, None] * way
     points[:, :, 0] -= (points[:, :, 0] - middle) * 0.12 * way
-    arcs = skin.append(points.reshape(-1, 3), np.repeat(weights, points[:, :, 0].size, 0), False).reshape(points.shape[:2])
+    arcs = skin.append(points.reshape(-1, 3), np.repeat(weights, points[:, :, 0].size, 0), False).reshape(
+        points.shape[:2]
+    )
     rows = np.column_stack([upper, arcs, lower])
     a, b, c, d = rows[1:, :-1], rows[:-1, :-1], rows[:-1, 1:], rows[1:, 1:]
     quads = np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], 2)
@@ -147,10 +154,15 @@ def _add_teeth(skin, seen, w, middle, half, room, weights, slot) -> np.ndarray:
     skin_depth = seen.at(grid.reshape(-1, 2)).reshape(grid.shape[:2]).max(1)
     gap, thickness = min(1.6 * LIP_THICKNESS * w, 0.25 * room), min(TEETH_THICKNESS * w, 0.25 * room)
     lip = seen.at(np.column_stack([u, np.zeros_like(u)]))
-    front = np.minimum(skin_depth, lip + TEETH_DEEPEST * w) + gap  # a nose guard or a ridge above the mouth does not hide them
+    front = (
+        np.minimum(skin_depth, lip + TEETH_DEEPEST * w) + gap
+    )  # a nose guard or a ridge above the mouth does not hide them
     top, bottom = np.full(len(a), TEETH_TOP * w), TEETH_BOTTOM * w * (1 - 0.7 * a**4)
     back = front + thickness
-    ring = [np.column_stack([u, height, depth]) for height, depth in ((bottom, front), (top, front), (top, back), (bottom, back))]
+    ring = [
+        np.column_stack([u, height, depth])
+        for height, depth in ((bottom, front), (top, front), (top, back), (bottom, back))
+    ]
     points = np.stack(ring, 1)
     rows = skin.append(points.reshape(-1, 3), np.repeat(weights, points[:, :, 0].size, 0), False).reshape(-1, 4)
     closed = np.column_stack([rows, rows[:, 0]])
@@ -172,7 +184,9 @@ def follow_lips(skin: Skin, mouth: Mouth, face: Face, seen: DepthMap, shape: np.
     moved = lip + (back - lip) * way**2
     rest = skin.points[mouth.arcs]
     at = rest + moved
-    behind = seen.at(at[:, :, :2].reshape(-1, 2)).reshape(at.shape[:2]) + LIP_THICKNESS * w * np.minimum(2 * way[:, :, 0], 1)
+    behind = seen.at(at[:, :, :2].reshape(-1, 2)).reshape(at.shape[:2]) + LIP_THICKNESS * w * np.minimum(
+        2 * way[:, :, 0], 1
+    )
     hidden = np.maximum(at[:, :, 2], behind)
     opened = np.abs(up - down).max(2) > 0.01 * w
     moved[:, :, 2] += np.where(opened, hidden - at[:, :, 2], 0)

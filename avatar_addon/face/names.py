@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which existing shape keys are which VRM expression: our own and VRM's names, VRoid, VRChat, ARKit, MMD (Japanese and English). Pure.
+"""Which existing shape keys are which VRM expression: our own and VRM's names, VRoid, VRChat, ARKit, MMD (Japanese
+and English). Pure.
 
-Sources: Apple's ARFaceAnchor.BlendShapeLocation; VRChat's avatar documentation (visemes after Oculus Lipsync); the usual morph names of
-MikuMikuDance models; VRoid Studio's exported names. A preset that a convention has no key for is put together from several, with weights.
+Sources: Apple's ARFaceAnchor.BlendShapeLocation; VRChat's avatar documentation (visemes after Oculus Lipsync); the
+usual morph names of MikuMikuDance models; VRoid Studio's exported names. A preset that a convention has no key for is
+put together from several, with weights.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from dataclasses import dataclass
 Bind = tuple[str, float]  # shape key, weight
 
 VRM0 = {
-    "a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink": "blink", "blink_l": "blinkLeft", "blink_r": "blinkRight",
+    "a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink": "blink", "blink_l": "blinkLeft",
+    "blink_r": "blinkRight",
     "joy": "happy", "angry": "angry", "sorrow": "sad", "fun": "relaxed", "surprised": "surprised",
     "lookup": "lookUp", "lookdown": "lookDown", "lookleft": "lookLeft", "lookright": "lookRight",
 }  # fmt: skip
@@ -27,7 +30,8 @@ TABLES: dict[str, dict[str, list[list[Bind]]]] = {
     "VRM": {name: [[(name, 1.0)]] for name in VRM1},
     "VRM 0.x": {preset: [[(name, 1.0)]] for name, preset in VRM0.items()},
     "VRChat": {
-        "aa": [[("vrc.v_aa", 1.0)]], "ih": [[("vrc.v_ih", 1.0)]], "ou": [[("vrc.v_ou", 1.0)]], "oh": [[("vrc.v_oh", 1.0)]],
+        "aa": [[("vrc.v_aa", 1.0)]], "ih": [[("vrc.v_ih", 1.0)]], "ou": [[("vrc.v_ou", 1.0)]],
+        "oh": [[("vrc.v_oh", 1.0)]],
         "ee": [[("vrc.v_e", 1.0)], [("vrc.v_ee", 1.0)]],
         "blink": [[("vrc.blink", 1.0)], [("vrc.blink_left", 1.0), ("vrc.blink_right", 1.0)]],
         "blinkLeft": [[("vrc.blink_left", 1.0)]], "blinkRight": [[("vrc.blink_right", 1.0)]],
@@ -40,7 +44,8 @@ TABLES: dict[str, dict[str, list[list[Bind]]]] = {
         "oh": [[("mouthFunnel", 0.7), ("jawOpen", 0.35)]],
         "blink": [[("eyeBlinkLeft", 1.0), ("eyeBlinkRight", 1.0)]],
         "blinkLeft": [[("eyeBlinkLeft", 1.0)]], "blinkRight": [[("eyeBlinkRight", 1.0)]],
-        "happy": [[("mouthSmileLeft", 0.8), ("mouthSmileRight", 0.8), ("cheekSquintLeft", 0.5), ("cheekSquintRight", 0.5)],
+        "happy": [[("mouthSmileLeft", 0.8), ("mouthSmileRight", 0.8),
+                   ("cheekSquintLeft", 0.5), ("cheekSquintRight", 0.5)],
                   [("mouthSmileLeft", 0.8), ("mouthSmileRight", 0.8)]],
         "angry": [[("browDownLeft", 1.0), ("browDownRight", 1.0), ("mouthFrownLeft", 0.4), ("mouthFrownRight", 0.4)],
                   [("browDownLeft", 1.0), ("browDownRight", 1.0)]],
@@ -55,8 +60,11 @@ TABLES: dict[str, dict[str, list[list[Bind]]]] = {
         "lookRight": [[("eyeLookInLeft", 1.0), ("eyeLookOutRight", 1.0)]],
     },
     "MMD": {
-        "aa": [[("あ", 1.0)]], "ih": [[("い", 1.0)]], "ou": [[("う", 1.0)]], "ee": [[("え", 1.0)]], "oh": [[("お", 1.0)]],
-        "blink": [[("まばたき", 1.0)], [("ウィンク2", 1.0), ("ウィンク2右", 1.0)], [("ウィンク", 1.0), ("ウィンク右", 1.0)]],
+        "aa": [[("あ", 1.0)]], "ih": [[("い", 1.0)]], "ou": [[("う", 1.0)]], "ee": [[("え", 1.0)]],
+        "oh": [[("お", 1.0)]],
+        "blink": [
+            [("まばたき", 1.0)], [("ウィンク2", 1.0), ("ウィンク2右", 1.0)], [("ウィンク", 1.0), ("ウィンク右", 1.0)],
+        ],
         "blinkLeft": [[("ウィンク2", 1.0)], [("ウィンク", 1.0)]],
         "blinkRight": [[("ウィンク2右", 1.0)], [("ウィンク右", 1.0)]],
         "happy": [[("笑い", 1.0), ("にこり", 1.0)], [("笑い", 1.0)], [("にこり", 1.0)]],
@@ -64,8 +72,12 @@ TABLES: dict[str, dict[str, list[list[Bind]]]] = {
         "relaxed": [[("なごみ", 1.0)]], "surprised": [[("びっくり", 1.0)]],
     },
     "VRoid": {
-        **{preset: [[(f"Fcl_MTH_{letter}", 1.0)]] for letter, preset in zip("AIUEO", ("aa", "ih", "ou", "ee", "oh"), strict=True)},
-        "blink": [[("Fcl_EYE_Close", 1.0)]], "blinkLeft": [[("Fcl_EYE_Close_L", 1.0)]], "blinkRight": [[("Fcl_EYE_Close_R", 1.0)]],
+        **{
+            preset: [[(f"Fcl_MTH_{letter}", 1.0)]]
+            for letter, preset in zip("AIUEO", ("aa", "ih", "ou", "ee", "oh"), strict=True)
+        },
+        "blink": [[("Fcl_EYE_Close", 1.0)]], "blinkLeft": [[("Fcl_EYE_Close_L", 1.0)]],
+        "blinkRight": [[("Fcl_EYE_Close_R", 1.0)]],
         "happy": [[("Fcl_ALL_Joy", 1.0)]], "angry": [[("Fcl_ALL_Angry", 1.0)]], "sad": [[("Fcl_ALL_Sorrow", 1.0)]],
         "relaxed": [[("Fcl_ALL_Fun", 1.0)]], "surprised": [[("Fcl_ALL_Surprised", 1.0)]],
     },
@@ -83,7 +95,9 @@ class Recognised:
 
 
 def recognise(keys: Iterable[str]) -> Recognised:
-    """The presets that these shape keys can show. A preset of several conventions takes the one that knows most of the keys."""
+    """The presets that these shape keys can show. A preset of several conventions takes the one that knows most of
+    the keys.
+    """
     known: dict[str, str] = {}
     for key in keys:
         known.setdefault(plain(key), key)

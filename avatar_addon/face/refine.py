@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Edge splits that keep the skin closed: a triangle is divided wherever one of its edges is; UVs, materials and weights come along."""
+"""Edge splits that keep the skin closed: a triangle is divided wherever one of its edges is; UVs, materials and
+weights come along.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ TEMPLATES = _all_templates()
 
 @dataclass
 class Skin:
-    """The mesh while it is worked on. New vertices and triangles are put at the end, so the first ones keep their numbers.
+    """The mesh while it is worked on. New vertices and triangles are put at the end, so the first ones keep their
+    numbers.
 
     points: (V, 3) as (u, v, d); triangles: (T, 3); corner_uvs: (T, 3, 2); material: (T,); weights: (V, G);
     front: (V,) whether a vertex is on the face's outermost layer: only edges between two such are split.
@@ -67,7 +70,9 @@ class Skin:
         self.front = np.concatenate([self.front, np.full(len(points), front)])
         return np.arange(first, len(self.points))
 
-    def append_triangles(self, triangles: np.ndarray, material: np.ndarray, corner_uvs: np.ndarray | None = None) -> None:
+    def append_triangles(
+        self, triangles: np.ndarray, material: np.ndarray, corner_uvs: np.ndarray | None = None
+    ) -> None:
         """Adds triangles; without `corner_uvs` (T, 3, 2) they have no place on the texture."""
         if corner_uvs is None:
             corner_uvs = np.zeros((len(triangles), 3, 2))
@@ -84,7 +89,9 @@ class Skin:
         a, b = edges.T
         t = share[:, None]
         both = self.front[a] & self.front[b]
-        new = self.append(self.points[a] * (1 - t) + self.points[b] * t, self.weights[a] * (1 - t) + self.weights[b] * t, False)
+        new = self.append(
+            self.points[a] * (1 - t) + self.points[b] * t, self.weights[a] * (1 - t) + self.weights[b] * t, False
+        )
         self.front[new] = both
         keys = a.astype(np.int64) * count + b
         ends = np.zeros(count, bool)
@@ -114,7 +121,9 @@ class Skin:
             if len(ways) == 2 and len(rows):
                 (p, q), (r, s) = _diagonals(ways)
                 at = self.points[slots[rows]]
-                way = (np.linalg.norm(at[:, r] - at[:, s], axis=1) < np.linalg.norm(at[:, p] - at[:, q], axis=1)).astype(int)
+                way = (
+                    np.linalg.norm(at[:, r] - at[:, s], axis=1) < np.linalg.norm(at[:, p] - at[:, q], axis=1)
+                ).astype(int)
             for k, template in enumerate(ways):
                 some = rows[way == k]
                 triangles.append(slots[some][:, template].reshape(-1, 3))
@@ -131,7 +140,9 @@ def _diagonals(ways: list[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def refine(skin: Skin, low: np.ndarray, high: np.ndarray, length: float) -> None:
-    """Halves edges of the front layer in the rectangle from `low` to `high` (u, v) until none is longer than `length`."""
+    """Halves edges of the front layer in the rectangle from `low` to `high` (u, v) until none is longer than
+    `length`.
+    """
     limit = len(skin.triangles) + MOST_TRIANGLES
     for _ in range(MOST_PASSES):
         near = np.flatnonzero(skin.front[skin.triangles].all(1))
@@ -146,7 +157,8 @@ def refine(skin: Skin, low: np.ndarray, high: np.ndarray, length: float) -> None
 
 
 def split_along(skin: Skin, low: np.ndarray, high: np.ndarray, side: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Puts vertices where edges of the front layer cross the line `side(uv) == 0` inside a rectangle; returns their numbers.
+    """Puts vertices where edges of the front layer cross the line `side(uv) == 0` inside a rectangle; returns their
+    numbers.
 
     side: (N, 2) -> (N,), negative on one side; a point on the line counts as above it.
     """

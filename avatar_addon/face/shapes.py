@@ -16,8 +16,9 @@ from .surface import DepthMap, smoothstep
 
 @dataclass(frozen=True)
 class Lips:
-    """A shape of the mouth, in mouth widths. lower, upper: how far each lip opens; widen: of the mouth, negative narrows;
-    pout: forward; corners: how far they rise."""
+    """A shape of the mouth, in mouth widths. lower, upper: how far each lip opens; widen: of the mouth, negative
+    narrows; pout: forward; corners: how far they rise.
+    """
 
     lower: float = 0.0
     upper: float = 0.0
@@ -36,8 +37,10 @@ class Slit:
 
 @dataclass(frozen=True)
 class Eyes:
-    """A shape of the eyes. close: of the upper lid, 1 is shut, negative opens wider; slant: how much more the lid closes at the nose than
-    outside; brow, brow_slant: how far the brows rise in eye distances, and how much more so at the nose; squint: the lower lid's rise."""
+    """A shape of the eyes. close: of the upper lid, 1 is shut, negative opens wider; slant: how much more the lid
+    closes at the nose than outside; brow, brow_slant: how far the brows rise in eye distances, and how much more so
+    at the nose; squint: the lower lid's rise.
+    """
 
     close: float = 0.0
     slant: float = 0.0
@@ -77,8 +80,8 @@ def make_shapes(
 ) -> dict[str, np.ndarray]:
     """name -> (V, 3) displacements in metres, of the face's skin.
 
-    points: (V, 3) as (u, v, d); lower: (V,) what follows the lower lip; moving: (V,) from 0 to 1, 0 off the face's front;
-    slit: the opening of the mouth; without one there are no visemes.
+    points: (V, 3) as (u, v, d); lower: (V,) what follows the lower lip; moving: (V,) from 0 to 1, 0 off the face's
+    front; slit: the opening of the mouth; without one there are no visemes.
     """
     at = np.flatnonzero(moving > 0)
     skin, below, amount = points[at], lower[at], moving[at, None]
@@ -135,7 +138,9 @@ def lip_field(uv: np.ndarray, lower: np.ndarray, face: Face, slit: Slit | None, 
 
 def eyes_field(uv: np.ndarray, face: Face, eyes: Eyes) -> np.ndarray:
     """(N, 3) the skin around both eyes: brows, and eyes opened wide."""
-    return sum((wide_field(uv, eye, eyes) + brow_field(uv, face, eye, eyes) for eye in face.eyes), np.zeros((len(uv), 3)))
+    return sum(
+        (wide_field(uv, eye, eyes) + brow_field(uv, face, eye, eyes) for eye in face.eyes), np.zeros((len(uv), 3))
+    )
 
 
 def lid_amount(a: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
@@ -148,7 +153,11 @@ def wide_field(uv: np.ndarray, eye: Eye, eyes: Eyes) -> np.ndarray:
     a, b = (uv[:, 0] - eye.u) / (eye.half_width * LID_WIDTH), (uv[:, 1] - eye.v) / eye.half_height
     rim = lid_rim(a)
     raised = -np.minimum(lid_amount(a, eye, eyes), 0) * rim
-    rise = np.where(b < rim, smoothstep((b - WIDENED_FROM) / (rim - WIDENED_FROM)), smoothstep((WIDENED_TO - b) / (WIDENED_TO - rim)))
+    rise = np.where(
+        b < rim,
+        smoothstep((b - WIDENED_FROM) / (rim - WIDENED_FROM)),
+        smoothstep((WIDENED_TO - b) / (WIDENED_TO - rim)),
+    )
     field = np.zeros((len(uv), 3))
     field[:, 1] = raised * rise * eye.half_height
     return field

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the user wants the visemes: stronger, wider, with raised corners; and the mouth with teeth and tongue or plain. Pure."""
+"""How the user wants the visemes: stronger, wider, with raised corners; and the mouth with teeth and tongue or plain.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ WIDEN_RANGE = (-0.75, 0.9)  # beyond, the corners of the mouth would pass each o
 
 @dataclass(frozen=True)
 class Viseme:
-    """strength: of the whole shape, 1 as it is; width: how much wider it becomes, corners: how far they rise, in mouth widths."""
+    """strength: of the whole shape, 1 as it is; width: how much wider it becomes, corners: how far they rise, in
+    mouth widths.
+    """
 
     strength: float = 1.0
     width: float = 0.0
@@ -46,7 +50,10 @@ class Style:
 
     def changed(self) -> dict[str, Lips]:
         """Viseme -> lips, of those that are not as usual."""
-        return {name: VISEMES[name] if viseme == Viseme() else viseme.lips(VISEMES[name]) for name, viseme in self.visemes.items()}
+        return {
+            name: VISEMES[name] if viseme == Viseme() else viseme.lips(VISEMES[name])
+            for name, viseme in self.visemes.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,8 @@ class Reshape:
         at = np.flatnonzero(self.moving > 0)
         skin = self.skin.points[at]
         moved = (
-            on_surface(skin, lip_field(skin[:, :2], self.lower[at], self.face, self.mouth.slit, lips), self.seen) * self.moving[at, None]
+            on_surface(skin, lip_field(skin[:, :2], self.lower[at], self.face, self.mouth.slit, lips), self.seen)
+            * self.moving[at, None]
         )
         moved[np.abs(moved).max(1) < LEAST * self.face.width] = 0
         shape = np.zeros_like(self.skin.points)

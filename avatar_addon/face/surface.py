@@ -42,7 +42,11 @@ class DepthMap:
 
     def nearest(self, uv: np.ndarray) -> np.ndarray:
         """(N,) the least depth of the four cells around each place, which misses no ridge that a cell has seen."""
-        column, row = np.clip(np.floor((uv - self.origin) / self.cell), 0, np.array(self.depth.shape[::-1]) - 2).astype(np.int64).T
+        column, row = (
+            np.clip(np.floor((uv - self.origin) / self.cell), 0, np.array(self.depth.shape[::-1]) - 2)
+            .astype(np.int64)
+            .T
+        )
         return np.min([self.depth[row + i, column + j] for i in (0, 1) for j in (0, 1)], axis=0)
 
     def covered(self, points: np.ndarray, triangles: np.ndarray) -> DepthMap:
@@ -70,7 +74,9 @@ def front_map(points: np.ndarray, triangles: np.ndarray, face: Face) -> DepthMap
     return depth_map(points, triangles, low, high, cell, SMOOTHING * face.width)
 
 
-def depth_map(points: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray, cell: float, smoothing: float) -> DepthMap:
+def depth_map(
+    points: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray, cell: float, smoothing: float
+) -> DepthMap:
     """The front between `low` and `high` (u, v), in cells of that size; smoothing in metres."""
     shape = tuple(np.ceil((high - low) / cell).astype(int)[::-1] + 1)
     corners = points[triangles]
@@ -86,7 +92,9 @@ def depth_map(points: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: 
     return DepthMap(low, cell, depth, smooth, seen, leaves)
 
 
-def _nearest(corners: np.ndarray, low: np.ndarray, cell: float, shape: tuple[int, ...], behind: np.ndarray | None = None) -> np.ndarray:
+def _nearest(
+    corners: np.ndarray, low: np.ndarray, cell: float, shape: tuple[int, ...], behind: np.ndarray | None = None
+) -> np.ndarray:
     """The least depth in each cell; with `behind`, of those deeper than that."""
     size = np.array(shape[::-1])
     first = np.maximum(np.ceil((corners[:, :, :2].min(1) - low) / cell), 0).astype(np.int64)
@@ -123,7 +131,9 @@ def _continued(depth: np.ndarray) -> np.ndarray:
         total, count = np.zeros_like(out), np.zeros_like(out)
         for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
             source, target = [slice(None)] * 2, [slice(None)] * 2
-            source[axis], target[axis] = (slice(1, None), slice(None, -1)) if step == 1 else (slice(None, -1), slice(1, None))
+            source[axis], target[axis] = (
+                (slice(1, None), slice(None, -1)) if step == 1 else (slice(None, -1), slice(1, None))
+            )
             total[tuple(target)] += (out * known)[tuple(source)]
             count[tuple(target)] += known[tuple(source)]
         new = ~known & (count > 0)

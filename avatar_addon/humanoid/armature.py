@@ -15,7 +15,9 @@ from .matcher import Match, match
 
 @dataclass
 class Bones:
-    """heads, tails (J, 3) in world space, Blender's axes, metres; parents: index or -1; parents come before their children."""
+    """heads, tails (J, 3) in world space, Blender's axes, metres; parents: index or -1; parents come before their
+    children.
+    """
 
     names: list[str]
     parents: list[int]
@@ -45,18 +47,26 @@ def read_bones(obj: bpy.types.Object) -> Bones:
     matrix = np.array(obj.matrix_world)
     points = np.array([[bone.head_local[:], bone.tail_local[:]] for bone in bones]).reshape(-1, 2, 3)
     points = points @ matrix[:3, :3].T + matrix[:3, 3]
-    return Bones([bone.name for bone in bones], [index[b.parent.name] if b.parent else -1 for b in bones], points[:, 0], points[:, 1])
+    return Bones(
+        [bone.name for bone in bones],
+        [index[b.parent.name] if b.parent else -1 for b in bones],
+        points[:, 0],
+        points[:, 1],
+    )
 
 
 def match_armature(obj: bpy.types.Object, faces: tuple[float, float] | None = (0.0, -1.0)) -> Match:
-    """The humanoid bones of any armature object in the rest pose; indices are places in `obj.data.bones`. See `matcher.match`."""
+    """The humanoid bones of any armature object in the rest pose; indices are places in `obj.data.bones`. See
+    `matcher.match`.
+    """
     bones = read_bones(obj)
     return match(bones.heads, bones.parents, bones.names, faces)
 
 
 def transform_bones(obj: bpy.types.Object, moves: np.ndarray) -> None:
-    """Moves the rest pose of each bone rigidly, roll included; what is connected stays so. moves: (J, 4, 4) in the armature's space,
-    in the order of `obj.data.bones`."""
+    """Moves the rest pose of each bone rigidly, roll included; what is connected stays so. moves: (J, 4, 4) in the
+    armature's space, in the order of `obj.data.bones`.
+    """
     moved = {bone.name: Matrix(move) for bone, move in zip(obj.data.bones, moves, strict=True)}
     mirror, obj.data.use_mirror_x = obj.data.use_mirror_x, False
     try:

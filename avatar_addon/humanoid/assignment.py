@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person has to know of every humanoid bone: assigned, unsure, missing, in the wrong order, or assigned twice, and in which words.
+"""What a person has to know of every humanoid bone: assigned, unsure, missing, in the wrong order, or assigned twice,
+and in which words.
 
 Source of the rules: specification VRMC_vrm-1.0, "humanoid". Pure: the standard library.
 """
@@ -16,12 +17,24 @@ from .matcher import UNSURE as UNSURE_BELOW
 from .matcher import Match
 from .table import BONES, FINGERS, PARENTS, REQUIRED, ancestors, assigned_parent
 
-ASSIGNED, UNSURE, MISSING, OPTIONAL, ORDER, TWICE, GONE = "assigned", "unsure", "missing", "optional", "order", "twice", "gone"
+ASSIGNED, UNSURE, MISSING, OPTIONAL, ORDER, TWICE, GONE = (
+    "assigned",
+    "unsure",
+    "missing",
+    "optional",
+    "order",
+    "twice",
+    "gone",
+)
 WORST_FIRST = (GONE, TWICE, ORDER, MISSING, UNSURE)  # what a person has to look at
 CONFIRMED = "You said that it is right."
 ROWS_SAY = ("The matcher is unsure of", "No bone was found for")  # doubts of single bones, whose states say it
 
-_LIMBS = {"Arms": ("Shoulder", "UpperArm", "LowerArm", "Hand"), "Legs": ("UpperLeg", "LowerLeg", "Foot"), "Toes": ("Toes",)}
+_LIMBS = {
+    "Arms": ("Shoulder", "UpperArm", "LowerArm", "Hand"),
+    "Legs": ("UpperLeg", "LowerLeg", "Foot"),
+    "Toes": ("Toes",),
+}
 
 
 def _fingers(side: str) -> tuple[str, ...]:
@@ -39,7 +52,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 PARTS = {
-    "hips": "Hips", "spine": "Spine", "chest": "Chest", "upperChest": "Upper Chest", "neck": "Neck", "head": "Head", "jaw": "Jaw",
+    "hips": "Hips", "spine": "Spine", "chest": "Chest", "upperChest": "Upper Chest", "neck": "Neck", "head": "Head",
+    "jaw": "Jaw",
     "Eye": "Eye", "Shoulder": "Shoulder", "UpperArm": "Upper Arm", "LowerArm": "Lower Arm", "Hand": "Hand",
     "UpperLeg": "Upper Leg", "LowerLeg": "Lower Leg", "Foot": "Foot", "Toes": "Toes",
     "ThumbMetacarpal": "Thumb 1", "ThumbProximal": "Thumb 2", "ThumbDistal": "Thumb 3",
@@ -114,17 +128,24 @@ class Finding:
         return cls(**kept | {"notes": notes, "doubts": tuple(kept["doubts"])})
 
     def confirmed(self, names: Iterable[str], assigned: Mapping[str, str]) -> Finding:
-        """The same, where a person has said that these humanoid bones are right as they are assigned. Without an unsure bone left there
-        is no doubt left of the whole."""
+        """The same, where a person has said that these humanoid bones are right as they are assigned. Without an
+        unsure bone left there is no doubt left of the whole.
+        """
         notes = self.notes | {name: Note(assigned[name], 1.0, CONFIRMED) for name in names if name in assigned}
         if any(note.unsure and assigned.get(name) == note.bone for name, note in notes.items()):
             return replace(self, notes=notes)
-        return replace(self, notes=notes, doubts=(), confidence=max(self.confidence, min(note.confidence for note in notes.values())))
+        return replace(
+            self,
+            notes=notes,
+            doubts=(),
+            confidence=max(self.confidence, min(note.confidence for note in notes.values())),
+        )
 
 
 @dataclass(frozen=True)
 class BoneState:
-    """One humanoid bone. bone: "" for none; kind: one of this module's; word: "" where all is well; reason: a sentence, "" for none;
+    """One humanoid bone. bone: "" for none; kind: one of this module's; word: "" where all is well; reason: a
+    sentence, "" for none;
 
     suggestion: the bone that the matcher would assign instead, "" for none.
     """
@@ -142,7 +163,8 @@ def bone_states(
 ) -> dict[str, BoneState]:
     """The state of each of VRM's humanoid bones, by name.
 
-    assigned: VRM bone -> bone name; parents: bone name -> its parent, of every bone of the armature; notes: what the matcher said.
+    assigned: VRM bone -> bone name; parents: bone name -> its parent, of every bone of the armature; notes: what the
+    matcher said.
     """
     notes = notes or {}
     users: dict[str, list[str]] = {}
@@ -187,7 +209,9 @@ def _not_assigned(name: str, assigned: Mapping[str, str]) -> tuple[str, str, str
 
 
 def _needs_parent(name: str) -> bool:
-    """Whether VRM requires the parent's bone as soon as this one is assigned: the upper chest, and a finger's second and third joint."""
+    """Whether VRM requires the parent's bone as soon as this one is assigned: the upper chest, and a finger's second
+    and third joint.
+    """
     part = name[len(side_of(name)) :]
     return name == "upperChest" or (part.startswith(FINGERS) and not PARENTS[name].endswith("Hand"))  # type: ignore[union-attr]
 
@@ -195,10 +219,11 @@ def _needs_parent(name: str) -> bool:
 def _wrong_order(
     assigned: Mapping[str, str], parents: Mapping[str, str | None], notes: Mapping[str, Note]
 ) -> dict[str, tuple[str, str, str]]:
-    """The humanoid bones to blame for every pair whose lower bone does not hang from the upper one: kind, word and reason of each.
+    """The humanoid bones to blame for every pair whose lower bone does not hang from the upper one: kind, word and
+    reason of each.
 
-    A bone that is in several such pairs is to blame for them. Of a single pair it is the upper one where the lower hangs from what is
-    above both, else the lower one; unless the matcher had found it where it is.
+    A bone that is in several such pairs is to blame for them. Of a single pair it is the upper one where the lower
+    hangs from what is above both, else the lower one; unless the matcher had found it where it is.
     """
     above = {name: set(ancestors(bone, parents)) for name, bone in assigned.items()}
     pairs, misfits = [], Counter[str]()
@@ -216,7 +241,10 @@ def _wrong_order(
         worst = max(counts, key=lambda name: (counts[name], name not in found, misfits[name]))
         upper, name = next(pair for pair in pairs if worst in pair)
         word = f"Below {label(upper)}?" if worst == name else f"Above {label(name)}?"
-        reason = f"{label(upper)} must lie above {label(name)}, but '{assigned[name]}' does not hang from '{assigned[upper]}'."
+        reason = (
+            f"{label(upper)} must lie above {label(name)}, but '{assigned[name]}' does not hang from"
+            f" '{assigned[upper]}'."
+        )
         blamed[worst] = ORDER, word, reason
         pairs = [pair for pair in pairs if worst not in pair]
     return blamed

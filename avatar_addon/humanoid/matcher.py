@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which bone of any skeleton is which humanoid bone of VRM, how sure that is and why; or that it is no humanoid.
 
-Works from topology and geometry; names count only where they mean something (names.py). Pure: numpy and the standard library.
+Works from topology and geometry; names count only where they mean something (names.py). Pure: numpy and the standard
+library.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from .matcher_tree import Tree
 from .names import Name, read_names
 from .table import BONES, FINGERS, REQUIRED
 
-NAMES_FORGIVE = 12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that
+NAMES_FORGIVE = (
+    12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that
+)
 PLAIN = 8.0  # the cost below which no other direction than the expected is tried
 UNSURE = 0.5  # a confidence below this wants a person's look
 MOST_BONES = 1000  # a random tree of so many takes seconds
@@ -43,11 +46,12 @@ class Assigned:
 
 @dataclass(frozen=True)
 class Match:
-    """humanoid: whether it is one; bones: VRM 1.0 bone -> what was assigned, empty for no humanoid; confidence: 0 to 1, of the whole.
+    """humanoid: whether it is one; bones: VRM 1.0 bone -> what was assigned, empty for no humanoid; confidence: 0 to
+    1, of the whole.
 
-    reason: one sentence for the whole; doubts: sentences for what the user should look at; missing: required bones without a bone;
-    facing: unit (x, y) the character looks along, Blender's axes; sides_sure: False where left and right may be the wrong way round;
-    aside: every other bone, in chains.
+    reason: one sentence for the whole; doubts: sentences for what the user should look at; missing: required bones
+    without a bone; facing: unit (x, y) the character looks along, Blender's axes; sides_sure: False where left and
+    right may be the wrong way round; aside: every other bone, in chains.
     """
 
     humanoid: bool
@@ -76,15 +80,21 @@ def match(
     """The humanoid bones of a skeleton.
 
     heads: (J, 3) joints, any unit, Blender's axes (Z up); parents: (J,), -1 for a root, in any order; names: (J,).
-    faces: the (x, y) direction that the character is expected to look along; strong evidence overrules it. None: not known.
-    Tails and rolls are not asked for: the bones' own axes mean nothing. Raises ValueError for arrays that are no skeleton.
+    faces: the (x, y) direction that the character is expected to look along; strong evidence overrules it. None: not
+    known. Tails and rolls are not asked for: the bones' own axes mean nothing. Raises ValueError for arrays that are
+    no skeleton.
     """
     heads, parent_list = _checked(heads, parents)
     read = read_names(names) if names is not None else []
     if len(heads) < len(REQUIRED):
-        return Match(False, f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, and a humanoid needs {len(REQUIRED)}.")
+        return Match(
+            False,
+            f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, and a humanoid needs {len(REQUIRED)}.",
+        )
     if len(heads) > MOST_BONES:
-        return Match(False, f"Not a humanoid: it has {len(heads)} bones, more than the matcher looks through ({MOST_BONES}).")
+        return Match(
+            False, f"Not a humanoid: it has {len(heads)} bones, more than the matcher looks through ({MOST_BONES})."
+        )
     turn, tree, found = _best_turn(heads, parent_list, faces)
     if not found.bodies:
         return Match(False, _nothing(found))
@@ -106,7 +116,9 @@ def _checked(heads: np.ndarray, parents: Sequence[int] | np.ndarray) -> tuple[np
     parent_list = [int(parent) for parent in parents]
     if heads.shape != (len(parent_list), 3) or not np.isfinite(heads).all():
         raise ValueError("heads must be finite, (J, 3), with one parent each")
-    if any(not -1 <= parent < len(heads) for parent in parent_list) or len(Tree(heads, parent_list).order) != len(heads):
+    if any(not -1 <= parent < len(heads) for parent in parent_list) or len(Tree(heads, parent_list).order) != len(
+        heads
+    ):
         raise ValueError("parents must be indices or -1, without a loop")
     size = float(np.ptp(heads, axis=0).max()) if len(heads) else 0.0
     return heads / (size or 1.0), parent_list
@@ -149,7 +161,13 @@ def _sideways(heads: np.ndarray, parents: list[int]) -> float:
                     continue
                 across = heads[tree.below(a)].mean(0) - heads[tree.below(b)].mean(0)
                 flat = complex(across[0], across[1])
-                total += tree.size[a] * flat * flat / max(abs(flat), 1e-9) * math.exp(-((across[2] / max(abs(flat), 1e-9)) ** 2))
+                total += (
+                    tree.size[a]
+                    * flat
+                    * flat
+                    / max(abs(flat), 1e-9)
+                    * math.exp(-((across[2] / max(abs(flat), 1e-9)) ** 2))
+                )
     return -np.angle(total) / 2 if abs(total) > 0 else 0.0
 
 
@@ -166,7 +184,10 @@ def _names_agree(body: Body, read: Sequence[Name]) -> float:
     if not read:
         return 0.0
     limbs = [(limb, roles) for pair, roles in ((body.legs, LEG), (body.arms, ARM)) for limb in pair.limbs]
-    return sum(read[bone].role == role for limb, roles in limbs for bone, role in zip(limb.joints, roles, strict=True)) / 12
+    return (
+        sum(read[bone].role == role for limb, roles in limbs for bone, role in zip(limb.joints, roles, strict=True))
+        / 12
+    )
 
 
 def _hands(tree: Tree, body: Body) -> list[Hand]:
@@ -207,7 +228,10 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
         bone, confidence, reason = draft.entries[name]
         confidence *= whole**0.5
         if not sides_sure and name.startswith(("left", "right")):
-            confidence, reason = min(confidence, 0.4), "Left and right may be the wrong way round: nothing tells where the character faces."
+            confidence, reason = (
+                min(confidence, 0.4),
+                "Left and right may be the wrong way round: nothing tells where the character faces.",
+            )
         bones[name] = Assigned(bone, round(confidence, 3), reason)
     missing = [name for name in REQUIRED if name not in bones]
     doubts += [f"No bone was found for {name}." for name in missing]
@@ -249,11 +273,20 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
         draft.set(name, bone, 1.0 if len(spine) <= 3 else 0.8, "On the way up from the hips to where the arms start.")
     necks = [bone for bone in above if tree.at[bone][2] > shoulders - 0.12 * torso]
     if above:
-        draft.set("neck", (necks or above[-1:])[0], 0.95 if len(above) == 1 else 0.75, "Between the shoulders and the head.")
-    rivals = [other.cost - body.cost for other in found.bodies if other.above[-1] != body.above[-1] and other.hips == body.hips]
+        draft.set(
+            "neck", (necks or above[-1:])[0], 0.95 if len(above) == 1 else 0.75, "Between the shoulders and the head."
+        )
+    rivals = [
+        other.cost - body.cost
+        for other in found.bodies
+        if other.above[-1] != body.above[-1] and other.hips == body.hips
+    ]
     sure = 1.0 if not rivals else 1 - 0.5 * math.exp(-max(0.0, min(rivals)))
     draft.set(
-        "head", head, sure * _certain(body.costs["no head stands above its shoulders"], 5), "The highest joint of the spine's way up."
+        "head",
+        head,
+        sure * _certain(body.costs["no head stands above its shoulders"], 5),
+        "The highest joint of the spine's way up.",
     )
 
 
@@ -286,14 +319,24 @@ def _eyes(tree: Tree, body: Body, draft: _Draft) -> None:
     torso = abs(tree.at[head][2] - tree.at[body.hips][2])
     x, y, z = tree.at[head]
     roots = list(tree.children[head])
-    roots += [k for child in roots if tree.distance(head, child) < 0.03 * torso for k in tree.children[child]]  # the head's joint once more
-    front = [k for k in roots if tree.size[k] == 1 and tree.at[k][1] < y - 0.03 * torso and abs(tree.at[k][2] - z) < 0.8 * torso]
+    roots += [
+        k for child in roots if tree.distance(head, child) < 0.03 * torso for k in tree.children[child]
+    ]  # the head's joint once more
+    front = [
+        k
+        for k in roots
+        if tree.size[k] == 1 and tree.at[k][1] < y - 0.03 * torso and abs(tree.at[k][2] - z) < 0.8 * torso
+    ]
     pairs = []
     for a in front:
         for b in front:
             (ax, ay, az), (bx, by, bz) = tree.at[a], tree.at[b]
             wide = ax - bx
-            if 0.03 * torso < wide < 0.5 * torso and max(abs(ax + bx - 2 * x), abs(ay - by), abs(az - bz)) < 0.3 * wide and az > z:
+            if (
+                0.03 * torso < wide < 0.5 * torso
+                and max(abs(ax + bx - 2 * x), abs(ay - by), abs(az - bz)) < 0.3 * wide
+                and az > z
+            ):
                 pairs.append((a, b))
     if len(pairs) == 1:
         for name, bone in zip(("leftEye", "rightEye"), pairs[0], strict=True):
@@ -305,7 +348,9 @@ def _doubts(bones: dict[str, Assigned], seen: Facing, body: Body) -> list[str]:
     if seen.disputed:
         doubts.append("The names' left and right disagree with the body's shape: check the sides before going on.")
     elif not seen.sure:
-        doubts.append("Nothing tells where the character faces, so left and right may be the wrong way round: check one hand.")
+        doubts.append(
+            "Nothing tells where the character faces, so left and right may be the wrong way round: check one hand."
+        )
     weak = [name for name, entry in bones.items() if entry.unsure and name in REQUIRED]
     if weak and seen.sure:
         doubts.append(f"The matcher is unsure of {', '.join(weak)}: check {'it' if len(weak) == 1 else 'them'}.")

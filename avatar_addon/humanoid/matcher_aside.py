@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the bones are that no humanoid bone was found for: hair, skirt, tail, wings and the like, later sprung; twist bones and ends."""
+"""What the bones are that no humanoid bone was found for: hair, skirt, tail, wings and the like, later sprung; twist
+bones and ends.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _LIMBS = ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg", "Shoulder")
 
 @dataclass(frozen=True)
 class Chain:
-    """kind: hair, skirt, tail, wing, bust, ear, sleeve, cloth, face, prop, end, twist, metacarpal, spine, neck or helper.
+    """kind: hair, skirt, tail, wing, bust, ear, sleeve, cloth, face, prop, end, twist, metacarpal, spine, neck or
+    helper.
 
     bones: one unbranched chain, nearest the body first; on: the VRM bone that it hangs from, "" for none.
     """
@@ -56,7 +59,12 @@ def set_aside(tree: Tree, assigned: Mapping[str, int], read: Sequence[Name]) -> 
         if read and read[bone].kind not in ("", "end"):
             kinds[bone] = "helper" if read[bone].kind == "control" else read[bone].kind
         chain = open_chain.get(parent)
-        if chain is not None and kinds[parent] == kinds[bone] and chain[-1] == parent and len(tree.children[parent]) == 1:
+        if (
+            chain is not None
+            and kinds[parent] == kinds[bone]
+            and chain[-1] == parent
+            and len(tree.children[parent]) == 1
+        ):
             chain.append(bone)
         else:
             chain = [bone]
@@ -105,7 +113,9 @@ def _kind(tree: Tree, bone: int, on: str, assigned: Mapping[str, int]) -> str:
 
 
 def _in_ring(tree: Tree, base: int, bone: int, assigned: Mapping[str, int], torso: float) -> bool:
-    """Whether at least two more chains hang from the same bone as far around and as far down: then it is part of a skirt."""
+    """Whether at least two more chains hang from the same bone as far around and as far down: then it is part of a
+    skirt.
+    """
 
     def shape(root: int) -> tuple[int, float, float]:
         x, y, z = tree.heads[max(tree.below(root), key=lambda k: tree.distance(base, k))] - tree.heads[base]
@@ -118,7 +128,13 @@ def _in_ring(tree: Tree, base: int, bone: int, assigned: Mapping[str, int], tors
 
 
 def _on_head(tree: Tree, bone: int, start: tuple, end: tuple, torso: float, on: str) -> str:
-    if tree.size[bone] == 1 and abs(start[0]) < 0.06 * torso and abs(start[1]) < 0.12 * torso and start[2] > 0.1 * torso and on == "head":
+    if (
+        tree.size[bone] == 1
+        and abs(start[0]) < 0.06 * torso
+        and abs(start[1]) < 0.12 * torso
+        and start[2] > 0.1 * torso
+        and on == "head"
+    ):
         return "end"
     if tree.size[bone] == 1 and start[1] < -0.02 * torso:
         return "face"
@@ -127,7 +143,13 @@ def _on_head(tree: Tree, bone: int, start: tuple, end: tuple, torso: float, on: 
 
 def _on_limb(tree: Tree, bone: int, on: str, assigned: Mapping[str, int], torso: float) -> str:
     side, part = (on[:4], on[4:]) if on.startswith("left") else (on[:5], on[5:])
-    following = {"Shoulder": "UpperArm", "UpperArm": "LowerArm", "LowerArm": "Hand", "UpperLeg": "LowerLeg", "LowerLeg": "Foot"}
+    following = {
+        "Shoulder": "UpperArm",
+        "UpperArm": "LowerArm",
+        "LowerArm": "Hand",
+        "UpperLeg": "LowerLeg",
+        "LowerLeg": "Foot",
+    }
     after = assigned.get(side + following[part])
     if after is not None and twist_fit(tree, assigned[on], after, tree.below(bone))[0] < 0.2:
         return "twist"

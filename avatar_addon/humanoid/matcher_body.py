@@ -11,14 +11,16 @@ from .matcher_limbs import Pair, arm_splits, leg_splits, pairs
 from .matcher_tree import Tree, log_cost, over
 
 MOST_HEAD_JOINTS = 8
-# Measured with benchmarks/skeletons.py: people of any build whose joints are where they should be stay below 8 (a game character two heads
-# high comes to 11); an upright bird, the nearest of what is none, starts at 13. Joints off by 2 % of the height cost people up to 36.
+# Measured with benchmarks/skeletons.py: people of any build whose joints are where they should be stay below 8 (a
+# game character two heads high comes to 11); an upright bird, the nearest of what is none, starts at 13. Joints off
+# by 2 % of the height cost people up to 36.
 SYMMETRIC_LIMIT, PER_UNEVENNESS, MOST_FORGIVEN = 11.5, 8.0, 25.0
 
 
 @dataclass(frozen=True)
 class Body:
-    """One reading of a skeleton. spine: joints from above the hips to where the arms start; above: those from there to the head.
+    """One reading of a skeleton. spine: joints from above the hips to where the arms start; above: those from there
+    to the head.
 
     costs: what speaks against a humanoid, by a sentence for the user.
     """
@@ -36,7 +38,9 @@ class Body:
 
     @property
     def limit(self) -> float:
-        """The cost from which this is no humanoid. How uneven the limbs are tells how far off the joints are, and so what to forgive."""
+        """The cost from which this is no humanoid. How uneven the limbs are tells how far off the joints are, and so
+        what to forgive.
+        """
         return SYMMETRIC_LIMIT + min(MOST_FORGIVEN, PER_UNEVENNESS * (self.legs.uneven + self.arms.uneven))
 
 
@@ -98,18 +102,28 @@ def _bodies(tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair) -> 
             heads += _heads(tree, chest, child, shoulders, torso)
     heads.sort(key=lambda entry: entry[0])
     trunk = _trunk_costs(tree, hips, legs, spine, arms, shoulders, torso)
-    costs = trunk | {"its legs do not bend like a person's": legs.cost, "its arms do not bend like a person's": arms.cost}
-    return [Body(hips, legs, tuple(spine), arms, above, costs | {"no head stands above its shoulders": cost}) for cost, above in heads[:1]]
+    costs = trunk | {
+        "its legs do not bend like a person's": legs.cost,
+        "its arms do not bend like a person's": arms.cost,
+    }
+    return [
+        Body(hips, legs, tuple(spine), arms, above, costs | {"no head stands above its shoulders": cost})
+        for cost, above in heads[:1]
+    ]
 
 
 def _heads(tree: Tree, chest: int, child: int, shoulders: float, torso: float) -> list[tuple[float, tuple[int, ...]]]:
     """(cost, joints from above the chest to the head) for each joint on the way up that could be the head."""
     path = [child]
     while len(path) < MOST_HEAD_JOINTS:
-        up = [k for k in tree.children[path[-1]] if _rises(tree, path[-1], k) or tree.distance(path[-1], k) < 0.3 * torso]
+        up = [
+            k for k in tree.children[path[-1]] if _rises(tree, path[-1], k) or tree.distance(path[-1], k) < 0.3 * torso
+        ]
         if not up:
             break
-        path.append(min(up, key=lambda k: abs(tree.at[k][0] - tree.at[chest][0]) - 0.3 * (tree.at[k][2] - tree.at[path[-1]][2])))
+        path.append(
+            min(up, key=lambda k: abs(tree.at[k][0] - tree.at[chest][0]) - 0.3 * (tree.at[k][2] - tree.at[path[-1]][2]))
+        )
     found, forked = [], 0.0
     for k, bone in enumerate(path):
         height = (tree.at[bone][2] - shoulders) / torso
@@ -118,7 +132,9 @@ def _heads(tree: Tree, chest: int, child: int, shoulders: float, torso: float) -
         cost += over(math.hypot(x - x0, 0.5 * (y - y0)) / torso, 0.15, 0.12)
         steps = list(zip([chest, *path], path[: k + 1], strict=False))
         cost += sum(1.0 * (not _rises(tree, a, b)) * min(1.0, tree.distance(a, b) / (0.25 * torso)) for a, b in steps)
-        doubled = k + 1 < len(path) and tree.distance(bone, path[k + 1]) < 0.03 * torso  # the head's own joint once more, for its face
+        doubled = (
+            k + 1 < len(path) and tree.distance(bone, path[k + 1]) < 0.03 * torso
+        )  # the head's own joint once more, for its face
         if k and tree.distance(path[k - 1], bone) < 0.03 * torso:
             cost += 1.5
         if k + 1 < len(path) and not doubled and tree.at[path[k + 1]][2] > tree.at[bone][2] - 0.15 * torso:
@@ -141,7 +157,9 @@ def _rises(tree: Tree, bone: int, child: int) -> bool:
     return z1 - z > 0.8 * math.hypot(x1 - x, y1 - y)
 
 
-def _trunk_costs(tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair, shoulders: float, torso: float) -> dict[str, float]:
+def _trunk_costs(
+    tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair, shoulders: float, torso: float
+) -> dict[str, float]:
     x0, y0, z0 = tree.at[hips]
     chest = tree.at[spine[-1]]
     leg = sum(limb.length(tree) for limb in legs.limbs) / 2
@@ -152,34 +170,52 @@ def _trunk_costs(tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair
     upper = [tree.at[limb.joints[0]] for limb in arms.limbs]
     straight = math.dist(tree.at[hips], chest)
     lean = (chest[2] - z0) / max(straight, 1e-9)
-    bow = sum(math.dist(tree.at[a], tree.at[b]) for a, b in zip([hips, *spine], spine, strict=False)) / max(straight, 1e-9)
+    bow = sum(math.dist(tree.at[a], tree.at[b]) for a, b in zip([hips, *spine], spine, strict=False)) / max(
+        straight, 1e-9
+    )
     size = shoulders - feet
-    depth = max(abs(sum(p[1] for p in thighs) / 2 - y0), 0.5 * abs(sum(tree.at[m.joints[2]][1] for m in legs.limbs) / 2 - y0))
+    depth = max(
+        abs(sum(p[1] for p in thighs) / 2 - y0), 0.5 * abs(sum(tree.at[m.joints[2]][1] for m in legs.limbs) / 2 - y0)
+    )
     hand_depth = abs(sum(tree.at[limb.joints[2]][1] for limb in arms.limbs) / 2 - chest[1])
     return {
         "its spine does not stand upright": over(1 - lean, 0.04, 0.05) + over(bow, 1.15, 0.1),
-        "its spine is not in the middle": sum(over(abs(tree.at[k][0] - x0) / size, 0.04, 0.03) for k in spine) / len(spine)
-        + over(abs(sum(p[0] for p in upper) / 2 - x0) / size, 0.03, 0.03),
-        "its legs are not between trunk and ground": log_cost(torso / leg, 0.8, 0.5)
-        + log_cost((thighs[0][0] - thighs[1][0]) / leg, 0.26, 0.6)
-        + over(depth / leg, 0.06, 0.05)
-        + over(abs(sum(p[2] for p in thighs) / 2 - z0) / max(leg, torso), 0.25, 0.1),
-        "its legs spread from the hips": over(
-            abs(tree.at[legs.plus.joints[2]][0] - tree.at[legs.minus.joints[2]][0] - thighs[0][0] + thighs[1][0]) / leg, 0.15, 0.12
+        "its spine is not in the middle": (
+            sum(over(abs(tree.at[k][0] - x0) / size, 0.04, 0.03) for k in spine) / len(spine)
+            + over(abs(sum(p[0] for p in upper) / 2 - x0) / size, 0.03, 0.03)
         ),
-        "its arms have another length than a person's": log_cost(arm / torso, 1.05, 0.35)
-        + log_cost(arm / leg, 0.8, 0.4)
-        + log_cost((upper[0][0] - upper[1][0]) / torso, 0.72, 0.45),
+        "its legs are not between trunk and ground": (
+            log_cost(torso / leg, 0.8, 0.5)
+            + log_cost((thighs[0][0] - thighs[1][0]) / leg, 0.26, 0.6)
+            + over(depth / leg, 0.06, 0.05)
+            + over(abs(sum(p[2] for p in thighs) / 2 - z0) / max(leg, torso), 0.25, 0.1)
+        ),
+        "its legs spread from the hips": over(
+            abs(tree.at[legs.plus.joints[2]][0] - tree.at[legs.minus.joints[2]][0] - thighs[0][0] + thighs[1][0]) / leg,
+            0.15,
+            0.12,
+        ),
+        "its arms have another length than a person's": (
+            log_cost(arm / torso, 1.05, 0.35)
+            + log_cost(arm / leg, 0.8, 0.4)
+            + log_cost((upper[0][0] - upper[1][0]) / torso, 0.72, 0.45)
+        ),
         "its arms rest on the ground": 0.5 * (max(0.0, 0.22 - (hands - feet) / size) / 0.06) ** 2,
-        "its arms start away from the chest": over(abs(shoulders - chest[2]) / torso, 0.4, 0.12)
-        + over(abs(sum(p[1] for p in upper) / 2 - chest[1]) / torso, 0.08, 0.08),
-        "its arms point away from where arms hang": over(hand_depth / arm, 0.2, 0.15) + over((hands - shoulders) / arm, 0.25, 0.15),
+        "its arms start away from the chest": (
+            over(abs(shoulders - chest[2]) / torso, 0.4, 0.12)
+            + over(abs(sum(p[1] for p in upper) / 2 - chest[1]) / torso, 0.08, 0.08)
+        ),
+        "its arms point away from where arms hang": (
+            over(hand_depth / arm, 0.2, 0.15) + over((hands - shoulders) / arm, 0.25, 0.15)
+        ),
         "it has other limbs where arms should be": _other_limbs(tree, hips, spine, legs, arms, torso),
     }
 
 
 def _other_limbs(tree: Tree, hips: int, spine: list[int], legs: Pair, arms: Pair, torso: float) -> float:
-    """Long chains on both sides of the spine below the arms: then those were hair, ears or wings, and these the arms."""
+    """Long chains on both sides of the spine below the arms: then those were hair, ears or wings, and these
+    the arms.
+    """
     x0 = tree.at[hips][0]
     cost = 0.0
     for bone in spine[:-1]:

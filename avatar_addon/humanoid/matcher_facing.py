@@ -19,7 +19,9 @@ SURE, AGAINST = 2.0, 1.0
 
 @dataclass(frozen=True)
 class Facing:
-    """odds: log odds that the body faces -Y; reasons: what was seen, strongest first, signed alike; expected, named: parts of the odds."""
+    """odds: log odds that the body faces -Y; reasons: what was seen, strongest first, signed alike; expected, named:
+    parts of the odds.
+    """
 
     odds: float
     reasons: tuple[tuple[float, str], ...]
@@ -80,7 +82,12 @@ def _tail(tree: Tree, body: Body, height: float) -> float:
     x, y, _ = tree.at[body.hips]
     best = 0.0
     for child in tree.children[body.hips]:
-        if child in legs or child == body.spine[0] or tree.size[child] < 2 or abs(tree.at[child][0] - x) > 0.04 * height:
+        if (
+            child in legs
+            or child == body.spine[0]
+            or tree.size[child] < 2
+            or abs(tree.at[child][0] - x) > 0.04 * height
+        ):
             continue
         ends = [tree.at[k][1] - y for k in tree.below(child)]
         far = max(ends, key=abs)
@@ -98,7 +105,12 @@ def _hair(tree: Tree, body: Body, height: float) -> float:
 
 def _named(tree: Tree, body: Body, read: Sequence[Name]) -> float:
     votes = 0
-    for limb, side in ((body.legs.plus, "left"), (body.legs.minus, "right"), (body.arms.plus, "left"), (body.arms.minus, "right")):
+    for limb, side in (
+        (body.legs.plus, "left"),
+        (body.legs.minus, "right"),
+        (body.arms.plus, "left"),
+        (body.arms.minus, "right"),
+    ):
         for joint in limb.joints:
             if read and read[joint].side:
                 votes += 1 if read[joint].side == side else -1

@@ -11,8 +11,10 @@ import numpy as np
 from .matcher_tree import Tree
 
 LONGEST = 1.25  # of the forearm, from the wrist to a finger's last joint; what reaches farther is held, not grown
-USUAL = 0.15  # of the palm, as a spread of the fingers: how much their usual direction, front to back, counts against the measured
-# Fingers nearer to each other than this share of the mean gap are taken in the file's order, if it correlates so well with theirs.
+# of the palm, as a spread of the fingers: how much their usual direction, front to back, counts against the measured
+USUAL = 0.15
+# Fingers nearer to each other than this share of the mean gap are taken in the file's order, if it correlates so well
+# with theirs.
 LISTED, TREND = 0.4, 0.75
 THUMB = 0.5  # how much a chain must stand apart to be a thumb (see `_apart`)
 
@@ -103,7 +105,9 @@ def _apart(tree: Tree, hand: int, chains: list[list[int]], k: int, along: np.nda
     return 0.6 * angle + 0.6 * max(-1.0, short) + 0.4 * max(-0.5, low)
 
 
-def _without_metacarpals(tree: Tree, hand: int, chains: list[list[int]], thumb: int | None) -> tuple[list[list[int]], list[int]]:
+def _without_metacarpals(
+    tree: Tree, hand: int, chains: list[list[int]], thumb: int | None
+) -> tuple[list[list[int]], list[int]]:
     """A bone that fills the palm starts near the wrist and is long; the thumb's own metacarpal stays."""
 
     def fills(chain: list[int]) -> bool:
@@ -127,7 +131,9 @@ def _ordered(
     flat = middles - middles.mean(0)
     flat = flat - np.outer(flat @ along, along)
     front = np.array([0.0, -1.0, 0.0]) - along * -along[1]
-    usual = np.outer(front, front) * len(others) * (USUAL * palm) ** 2  # palms face down or inwards more often than forwards
+    usual = (
+        np.outer(front, front) * len(others) * (USUAL * palm) ** 2
+    )  # palms face down or inwards more often than forwards
     across = np.linalg.eigh(flat.T @ flat + usual)[1][:, -1]
     towards = -across[1]  # without a thumb: the palms face down or inwards, and the index finger is in front
     if thumb is not None:
@@ -136,7 +142,9 @@ def _ordered(
     order = np.argsort(-place)
     gaps = -np.diff(place[order]) / palm
     gap = float(gaps.min())
-    if gap < LISTED * gaps.mean():  # uneven, so misplaced: riggers list the fingers in their order, from one side or the other
+    if (
+        gap < LISTED * gaps.mean()
+    ):  # uneven, so misplaced: riggers list the fingers in their order, from one side or the other
         listed = np.arange(len(others))
         trend = float(np.corrcoef(place, listed)[0, 1]) if np.ptp(place) > 0 else 0.0
         if abs(trend) > TREND:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which joints of a chain are thigh, shin, foot and toes, or shoulder, upper arm, forearm and hand; and which chains make a pair.
+"""Which joints of a chain are thigh, shin, foot and toes, or shoulder, upper arm, forearm and hand; and which chains
+make a pair.
 
 Costs are half squared deviations from how people are built, so that they add like negative logarithms of likelihoods.
 """
@@ -19,7 +20,9 @@ LEFT_OUT = 1.0  # a joint at the chain's root or end that nothing explains
 
 @dataclass(frozen=True)
 class Limb:
-    """joints: (upper, lower, foot or hand); extra: toes or shoulder, -1 for none; path: the whole chain from its root."""
+    """joints: (upper, lower, foot or hand); extra: toes or shoulder, -1 for none; path: the whole chain from
+    its root.
+    """
 
     cost: float
     joints: tuple[int, int, int]
@@ -78,7 +81,13 @@ def leg_splits(tree: Tree, hips: int, path: list[int]) -> list[Limb]:
         choices = [(cost + 1.5 * len(rest), -1)]
         if rest:
             choices.append(
-                (cost + _toe(tree, foot, rest[0], length) + 0.15 * len(rest[1:]) + _after_toes(tree, foot, rest, length), rest[0])
+                (
+                    cost
+                    + _toe(tree, foot, rest[0], length)
+                    + 0.15 * len(rest[1:])
+                    + _after_toes(tree, foot, rest, length),
+                    rest[0],
+                )
             )
         found += [Limb(c, (upper, lower, foot), toes, tuple(path)) for c, toes in choices]
     return sorted(found, key=lambda limb: limb.cost)[:4]
@@ -139,7 +148,9 @@ def _hand(tree: Tree, path: list[int], k: int, arm: float) -> float:
     return cost + over(tree.distance(hand, rest[0]) / arm, 0.3, 0.08) + 0.05 * len(rest)
 
 
-def pairs(tree: Tree, roots: Sequence[int], split: Callable[[list[int]], list[Limb]], middle: float, keep: int = 4) -> list[Pair]:
+def pairs(
+    tree: Tree, roots: Sequence[int], split: Callable[[list[int]], list[Limb]], middle: float, keep: int = 4
+) -> list[Pair]:
     """The best pairs among the chains that start at `roots`, one on each side of the plane x = middle."""
     limbs: dict[int, list[Limb]] = {}
     for root in roots:

@@ -22,12 +22,18 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name]) -> list[str]:
     named = named_bones(read) if read else {}
     if "hips" not in named and "hips" in entries:  # Rigify calls the hips "spine"
         named = {name: bone for name, bone in named.items() if name not in _TORSO or bone != entries["hips"][0]}
-    body = [name for name in named if name in entries and name not in _TORSO and not any(finger in name for finger in FINGERS)]
+    body = [
+        name
+        for name in named
+        if name in entries and name not in _TORSO and not any(finger in name for finger in FINGERS)
+    ]
     if len(body) < 4:
         return []
     agree = sum(entries[name][0] == named[name] for name in body)
     if agree < TRUST * len(body):
-        return [f"The names of {len(body) - agree} bones say otherwise than where the bones lie; the names were not used."]
+        return [
+            f"The names of {len(body) - agree} bones say otherwise than where the bones lie; the names were not used."
+        ]
     if not _try(tree, entries, named):
         for name, bone in named.items():
             _try(tree, entries, {name: bone})

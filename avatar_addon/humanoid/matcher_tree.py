@@ -10,7 +10,9 @@ import numpy as np
 
 
 class Tree:
-    """heads: (J, 3) any unit, Z up; parents: (J,) -1 for a root, in any order. `at` holds plain tuples: the search is scalar."""
+    """heads: (J, 3) any unit, Z up; parents: (J,) -1 for a root, in any order. `at` holds plain tuples: the search is
+    scalar.
+    """
 
     def __init__(self, heads: np.ndarray, parents: Sequence[int]) -> None:
         self.heads = heads
@@ -72,7 +74,9 @@ class Tree:
 
 
 def twist_fit(tree: Tree, a: int, b: int, between: Sequence[int]) -> tuple[float, float]:
-    """How far the joints between a and b are off the straight segment, and off parting it evenly, over its length: twist bones are not."""
+    """How far the joints between a and b are off the straight segment, and off parting it evenly, over its length:
+    twist bones are not.
+    """
     start, way = tree.heads[a], tree.heads[b] - tree.heads[a]
     length = max(float(np.linalg.norm(way)), 1e-9)
     rel = tree.heads[list(between)] - start

@@ -10,7 +10,10 @@ import numpy as np
 
 from .assignment import other_side, side_of
 
-SAME_PLACE, SAME_NAME = 0.06, 0.25  # of the body's size: how far from its mirror image a bone may lie, and one whose name says so
+SAME_PLACE, SAME_NAME = (
+    0.06,
+    0.25,
+)  # of the body's size: how far from its mirror image a bone may lie, and one whose name says so
 _PAIRS = (("Left", "Right"), ("left", "right"), ("LEFT", "RIGHT"), ("左", "右"))
 _LETTERS = {"L": "R", "R": "L", "l": "r", "r": "l"}
 # A letter of its own, or a small one before a capital: hand_L, L Thigh, lShldr.
@@ -29,9 +32,10 @@ def mirrored(
 ) -> tuple[dict[str, str], list[str]]:
     """The other side's humanoid bones, and the given side's that have no counterpart.
 
-    assigned: VRM bone -> bone name; names: (J,); parents: (J,) index or -1, parents before their children; heads: (J, 3) at rest, any axes
-    along which the body stands and faces; side: "left" or "right", which is taken as it is.
-    A bone's counterpart bears its name for the other side, or lies where its mirror image lies, with all that hangs from it.
+    assigned: VRM bone -> bone name; names: (J,); parents: (J,) index or -1, parents before their children; heads: (J,
+    3) at rest, any axes along which the body stands and faces; side: "left" or "right", which is taken as it is. A
+    bone's counterpart bears its name for the other side, or lies where its mirror image lies, with all that hangs
+    from it.
     """
     index = {name: k for k, name in enumerate(names)}
     chosen = {name: index[bone] for name, bone in assigned.items() if side_of(name) == side and bone in index}

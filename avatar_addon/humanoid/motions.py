@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test poses and looping test animations for any humanoid, from its joints alone: walk, wave, turn on the spot. Pure arrays.
+"""Test poses and looping test animations for any humanoid, from its joints alone: walk, wave, turn on the spot. Pure
+arrays.
 
-A pose is given as the turns of VRM bones in the T-pose's world axes, so a bone's own axes, its roll and the rest pose do not matter.
-The hips are set so that the lowest point of the soles is on the ground: bodies of any proportion stand, sit and walk on it.
+A pose is given as the turns of VRM bones in the T-pose's world axes, so a bone's own axes, its roll and the rest pose
+do not matter. The hips are set so that the lowest point of the soles is on the ground: bodies of any proportion
+stand, sit and walk on it.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ Turns = dict[str, np.ndarray]  # VRM bone -> (F, 3, 3), one for each frame
 X, Y, Z = np.eye(3)
 HEEL = 0.35  # how far the heel lies behind the ankle, in lengths from the ankle to the ball
 
-# A leg in eight steps of the gait cycle from one touch of the heel to the next, in degrees: usual joint angles of level walking
-# (Perry, "Gait Analysis", 1992), the knee's a little less, for feet that have no ground to feel.
+# A leg in eight steps of the gait cycle from one touch of the heel to the next, in degrees: usual joint angles of
+# level walking (Perry, "Gait Analysis", 1992), the knee's a little less, for feet that have no ground to feel.
 HIP = (24.0, 19.0, 8.0, -4.0, -12.0, -2.0, 16.0, 26.0)  # forward
 KNEE = (4.0, 14.0, 10.0, 5.0, 10.0, 38.0, 56.0, 26.0)  # bent
 FOOT = (14.0, 0.0, 0.0, -2.0, -20.0, -46.0, -32.0, 4.0)  # the toes above the heel, against the ground
@@ -30,7 +32,8 @@ TOES = (0.0, 0.0, 0.0, 2.0, 20.0, 28.0, 4.0, 0.0)  # bent up against the foot
 
 @dataclass
 class Body:
-    """A skeleton in the T-pose. joints, tails: (J, 3), Z up, facing -Y; parents: (J,), -1 for a root; names: (J,), VRM's where it is one.
+    """A skeleton in the T-pose. joints, tails: (J, 3), Z up, facing -Y; parents: (J,), -1 for a root; names: (J,),
+    VRM's where it is one.
 
     ground: z of the soles.
     """
@@ -53,7 +56,9 @@ def pose_names(fingers: bool) -> list[str]:
 
 def pose(body: Body, name: str) -> np.ndarray:
     """(J, 4, 4) what takes each bone from the T-pose to a test pose. Raises KeyError for a name that is none."""
-    turns = curl(body) if name == FISTS else {bone: about_axes(degrees)[None] for bone, degrees in TEST_POSES[name].items()}
+    turns = (
+        curl(body) if name == FISTS else {bone: about_axes(degrees)[None] for bone, degrees in TEST_POSES[name].items()}
+    )
     return moves(body, turns)[0]
 
 
@@ -129,7 +134,8 @@ MOTIONS: dict[str, tuple[Callable[[Body, int], np.ndarray], float]] = {
 def moves(body: Body, turns: Mapping[str, np.ndarray], shift: np.ndarray | None = None) -> np.ndarray:
     """(F, J, 4, 4) what takes each bone from the T-pose to the pose in every frame, soles on the ground.
 
-    turns: VRM bone -> (F, 3, 3), in the T-pose's world axes, before its parents turn; shift: (F, 3) of the hips, in metres.
+    turns: VRM bone -> (F, 3, 3), in the T-pose's world axes, before its parents turn; shift: (F, 3) of the hips, in
+    metres.
     """
     frames = max((len(turn) for turn in turns.values()), default=1)
     out = np.tile(np.eye(4), (frames, len(body.names), 1, 1))

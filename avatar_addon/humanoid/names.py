@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What bone names say, where they say something.
 
-Schemes: VRM, Mixamo and Ready Player Me, VRoid, Unreal, Rigify, 3ds Max Biped, Character Creator, Daz, Cats, MikuMikuDance in Japanese.
+Schemes: VRM, Mixamo and Ready Player Me, VRoid, Unreal, Rigify, 3ds Max Biped, Character Creator, Daz, Cats,
+MikuMikuDance in Japanese.
 """
 
 from __future__ import annotations
@@ -12,13 +13,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PREFIX = re.compile(
-    r"^(?:.*[:|]|def[-_ ]|org[-_ ]|j_(?:bip|adj|sec)_|cc_base_|valvebiped\.|bip\d*[ _]|bip\d*$|mixamorig\d*_?|armature_|jnt_|jt_|sk_|b_)+",
+    r"^(?:.*[:|]|def[-_ ]|org[-_ ]|j_(?:bip|adj|sec)_|cc_base_|valvebiped\.|bip\d*["
+    r" _]|bip\d*$|mixamorig\d*_?|armature_|jnt_|jt_|sk_|b_)+",
     re.I,
 )
-_SIDES = {"l": "left", "left": "left", "lft": "left", "r": "right", "right": "right", "rgt": "right", "左": "left", "右": "right"}
+_SIDES = {
+    "l": "left",
+    "left": "left",
+    "lft": "left",
+    "r": "right",
+    "right": "right",
+    "rgt": "right",
+    "左": "left",
+    "右": "right",
+}
 _FINGERS = {
-    "thumb": "Thumb", "index": "Index", "pointer": "Index", "middle": "Middle", "mid": "Middle", "ring": "Ring", "little": "Little",
-    "pinky": "Little", "pinkie": "Little", "親指": "Thumb", "人指": "Index", "人差指": "Index", "人差し指": "Index", "中指": "Middle",
+    "thumb": "Thumb", "index": "Index", "pointer": "Index", "middle": "Middle", "mid": "Middle", "ring": "Ring",
+    "little": "Little",
+    "pinky": "Little", "pinkie": "Little", "親指": "Thumb", "人指": "Index", "人差指": "Index", "人差し指": "Index",
+    "中指": "Middle",
     "薬指": "Ring", "小指": "Little",
 }  # fmt: skip
 _ROLES = {
@@ -44,7 +57,10 @@ _KINDS = (
     ("control", r"(?:^|[^a-z])ik(?:$|[^a-z])|(?-i:IK(?![a-z]))|pole|ctrl|control"),
     ("twist", r"twist|roll|捩|捻"),
     ("hair", r"hair|bang|pony|tail_?hair|ahoge|髪|ツインテ|もみあげ"),
-    ("face", r"nose|(?:^|[^a-z])(?:lip|lid|eyelid)s?(?:$|[^a-z])|chin|brow|forehead|temple|cheek|teeth|tooth|tongue|舌|眉"),
+    (
+        "face",
+        r"nose|(?:^|[^a-z])(?:lip|lid|eyelid)s?(?:$|[^a-z])|chin|brow|forehead|temple|cheek|teeth|tooth|tongue|舌|眉",
+    ),
     ("skirt", r"skirt|dress|robe|cloth|coat|スカート|裾"),
     ("wing", r"wing|feather|翼|羽"),
     ("tail", r"tail|しっぽ|尻尾"),
@@ -58,7 +74,8 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Name:
-    """What one name says. role: a VRM bone without its side ("UpperArm", "IndexProximal", "hips"), or ""; side: left, right or "";
+    """What one name says. role: a VRM bone without its side ("UpperArm", "IndexProximal", "hips"), or ""; side: left,
+    right or "";
 
     kind: what the bone is besides a humanoid's ("twist", "hair", ...), or "".
     """
@@ -86,7 +103,11 @@ def read_name(name: str) -> Name:
     words: list[str] = []
     for place, token in enumerate(tokens):
         low = token.lower()
-        if not side and low in _SIDES and (len(low) > 1 or low in "左右" or place in (0, len(tokens) - 1) or len(tokens) > 1):
+        if (
+            not side
+            and low in _SIDES
+            and (len(low) > 1 or low in "左右" or place in (0, len(tokens) - 1) or len(tokens) > 1)
+        ):
             side = _SIDES[low]
         elif low not in ("c", "bone", "joint", "jnt", "def", "bind"):
             words.append(low)
@@ -95,7 +116,10 @@ def read_name(name: str) -> Name:
 
 def _role(words: list[str]) -> str:
     text = "".join(words)
-    finger = re.fullmatch(r"(?:f|hand)?(thumb|index|pointer|middle|mid|ring|little|pinky|pinkie|[親人中薬小]差?し?指)(?:finger)?(.*)", text)
+    finger = re.fullmatch(
+        r"(?:f|hand)?(thumb|index|pointer|middle|mid|ring|little|pinky|pinkie|[親人中薬小]差?し?指)(?:finger)?(.*)",
+        text,
+    )
     if finger:
         return _phalanx(_FINGERS[finger[1]], finger[2])
     biped = re.fullmatch(r"finger(\d)(\d?)", text)
@@ -129,7 +153,9 @@ def _phalanx(finger: str, rest: str) -> str:
 
 
 def read_names(names: Sequence[str]) -> list[Name]:
-    """What the names of a whole skeleton say, where words mean different bones in different schemes settled by the others'."""
+    """What the names of a whole skeleton say, where words mean different bones in different schemes settled by the
+    others'.
+    """
     read = [read_name(name) for name in names]
     roles = {name.role for name in read if not name.kind}
     settled = {"arm": "UpperArm", "leg": "LowerLeg" if "UpperLeg" in roles else "UpperLeg"}

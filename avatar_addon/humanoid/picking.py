@@ -20,7 +20,8 @@ def to_screen(points: np.ndarray, perspective: np.ndarray, size: tuple[float, fl
 
 
 def nearest(mouse: tuple[float, float], starts: np.ndarray, ends: np.ndarray, depth: np.ndarray, reach: float) -> int:
-    """The index of the line from `starts` to `ends`, (N, 2) pixels each, that the mouse is on, -1 for none within `reach` pixels.
+    """The index of the line from `starts` to `ends`, (N, 2) pixels each, that the mouse is on, -1 for none within
+    `reach` pixels.
 
     depth: (N,), the lower the nearer to the eye; NaN lines are never hit.
     """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses to look at an avatar in: VRM bone -> degrees about the world's x, y, z, from the T-pose, before its parents turn."""
+"""Poses to look at an avatar in: VRM bone -> degrees about the world's x, y, z, from the T-pose, before its parents
+turn.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,15 @@ TEST_POSES: dict[str, dict[str, Degrees]] = {
     "Arms Up": both(UpperArm=(0.0, -70.0, 0.0)),
     "Arms Forward": both(UpperArm=(0.0, 0.0, -85.0)),
     "Elbows Bent": both(UpperArm=(0.0, 55.0, 0.0), LowerArm=(0.0, 0.0, -115.0)),
-    "Sit": both(UpperArm=(0.0, 62.0, -30.0), LowerArm=(0.0, 0.0, -45.0), UpperLeg=(-86.0, 0.0, 0.0), LowerLeg=(86.0, 0.0, 0.0)),
-    "Squat": both(UpperArm=(0.0, 10.0, -80.0), UpperLeg=(-98.0, 8.0, 0.0), LowerLeg=(112.0, 0.0, 0.0), Foot=(-14.0, -8.0, 0.0))
-    | {"spine": (22.0, 0.0, 0.0), "neck": (-14.0, 0.0, 0.0)},
+    "Sit": both(
+        UpperArm=(0.0, 62.0, -30.0), LowerArm=(0.0, 0.0, -45.0), UpperLeg=(-86.0, 0.0, 0.0), LowerLeg=(86.0, 0.0, 0.0)
+    ),
+    "Squat": (
+        both(
+            UpperArm=(0.0, 10.0, -80.0), UpperLeg=(-98.0, 8.0, 0.0), LowerLeg=(112.0, 0.0, 0.0), Foot=(-14.0, -8.0, 0.0)
+        )
+        | {"spine": (22.0, 0.0, 0.0), "neck": (-14.0, 0.0, 0.0)}
+    ),
     "Kick": HANGING | {"leftUpperLeg": (-75.0, 0.0, 0.0), "leftLowerLeg": (10.0, 0.0, 0.0)},
     "Head Turn": HANGING | {"neck": (0.0, 0.0, 20.0), "head": (8.0, 0.0, 35.0)},
     "Twist": both(UpperArm=(0.0, 25.0, 0.0)) | {"spine": (0.0, 0.0, 22.0), "chest": (0.0, 0.0, 18.0)},

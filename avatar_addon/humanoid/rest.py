@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The T-pose that VRM asks for, arms along X and legs straight down, and a skin that is baked into it or into any other pose."""
+"""The T-pose that VRM asks for, arms along X and legs straight down, and a skin that is baked into it or into any
+other pose.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,15 @@ LIMBS = {"Arm": ("UpperArm", "LowerArm", "Hand"), "Leg": ("UpperLeg", "LowerLeg"
 LIMB_BONES = tuple(side + bone for side, _ in SIDES for chain in LIMBS.values() for bone in chain)
 ROOTS = frozenset(side + bone for side, _ in SIDES for bone, *_ in LIMBS.values())
 RELAXING_ROUNDS, RELAXING_STEPS = 8, 6
-# Where a limb and the trunk share a vertex by less than this, linear blending bends the skin too little to need relaxing.
+# Where a limb and the trunk share a vertex by less than this, linear blending bends the skin too little to need
+# relaxing.
 MIXED = 0.02
 WELD = 1e6  # vertices closer than the mesh's size by this are one point of the skin
 
 
 def body_frame(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(3, 3) the turn from an armature's own axes to Blender's usual ones (Z up, facing -Y, left is +X): the axes nearest to the body's.
+    """(3, 3) the turn from an armature's own axes to Blender's usual ones (Z up, facing -Y, left is +X): the axes
+    nearest to the body's.
 
     joints: (J, 3) of bones with VRM 1.0 names. The identity where hips, head or upper legs are not known.
     """
@@ -34,10 +38,12 @@ def body_frame(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 def t_pose_turns(joints: np.ndarray, parents: Sequence[int] | np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(J, 3, 3) the rotation of each bone from rest to the T-pose: arms along X, legs straight down, feet as they stand at rest.
+    """(J, 3, 3) the rotation of each bone from rest to the T-pose: arms along X, legs straight down, feet as they
+    stand at rest.
 
     joints: (J, 3); parents: (J,), -1 for a root, in any order; names: (J,) VRM 1.0 bone names where the bone is one.
-    Axes as in `body_frame`. A limb that lacks one of its three bones stays as it is, and a bone without an aim follows its parent.
+    Axes as in `body_frame`. A limb that lacks one of its three bones stays as it is, and a bone without an aim
+    follows its parent.
     """
     aim: dict[int, tuple[int, np.ndarray]] = {}
     feet = set()
@@ -57,7 +63,9 @@ def t_pose_turns(joints: np.ndarray, parents: Sequence[int] | np.ndarray, names:
 
 
 def off_t_pose(joints: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Bone -> degrees between its direction and the T-pose's, of the upper and lower bones of all limbs that are complete."""
+    """Bone -> degrees between its direction and the T-pose's, of the upper and lower bones of all limbs that are
+    complete.
+    """
     off = {}
     for chain, direction in _limbs(list(names)):
         for start, end in itertools.pairwise(chain):
@@ -86,11 +94,12 @@ def move_skin(
     parents: Sequence[int] | np.ndarray,
     names: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices (V, 3) after the bones have moved, and (V, 3, 3) what turns a normal or a shape key's displacement there.
+    """The vertices (V, 3) after the bones have moved, and (V, 3, 3) what turns a normal or a shape key's displacement
+    there.
 
-    vertices: (V, 3); triangles: (T, 3); weights: (V, J) dense, rows of any sum, a vertex without any stays; moves: (J, 3, 4);
-    parents: (J,), names: (J,) as in `t_pose_turns`. The skin is moved by linear blend skinning, and made as rigid as possible
-    where a limb that turned and what it hangs from share it.
+    vertices: (V, 3); triangles: (T, 3); weights: (V, J) dense, rows of any sum, a vertex without any stays; moves:
+    (J, 3, 4); parents: (J,), names: (J,) as in `t_pose_turns`. The skin is moved by linear blend skinning, and made
+    as rigid as possible where a limb that turned and what it hangs from share it.
     """
     vertices, triangles = np.asarray(vertices, np.float64), np.asarray(triangles, np.int64).reshape(-1, 3)
     posed, matrix, weights = blend(vertices, weights, moves)
@@ -102,7 +111,9 @@ def move_skin(
 
 
 def blend(vertices: np.ndarray, weights: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Linear blend skinning: vertices (V, 3), the linear part (V, 3, 3) at each, and the weights (V, J) with rows that sum to 1, or 0."""
+    """Linear blend skinning: vertices (V, 3), the linear part (V, 3, 3) at each, and the weights (V, J) with rows
+    that sum to 1, or 0.
+    """
     total = weights.sum(1, keepdims=True)
     weights = np.where(total > 0, weights / np.where(total > 0, total, 1), 0)
     matrix = np.tensordot(weights, moves, 1)
@@ -119,10 +130,12 @@ def ground_of(vertices: np.ndarray, weights: np.ndarray, names: Sequence[str]) -
 
 
 def relax(rest: np.ndarray, posed: np.ndarray, triangles: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Skin that keeps its shape where linear blending squeezes or stretches it: alternately the rotation that fits each vertex' edges
-    best, and positions that fit the turned edges (Sorkine and Alexa, "As-Rigid-As-Possible Surface Modeling", 2007, uniform weights).
+    """Skin that keeps its shape where linear blending squeezes or stretches it: alternately the rotation that fits
+    each vertex' edges best, and positions that fit the turned edges (Sorkine and Alexa, "As-Rigid-As-Possible Surface
+    Modeling", 2007, uniform weights).
 
-    rest, posed: (V, 3); triangles: (T, 3); strength: (V,) from 0 (stays) to 1. Vertices at the same place at rest stay together.
+    rest, posed: (V, 3); triangles: (T, 3); strength: (V,) from 0 (stays) to 1. Vertices at the same place at rest
+    stay together.
     """
     free = strength > 0
     if not free.any() or not len(triangles):
@@ -140,7 +153,9 @@ def relax(rest: np.ndarray, posed: np.ndarray, triangles: np.ndarray, strength: 
     at = posed[first]
     for _ in range(RELAXING_ROUNDS):
         products = ((at[a] - at[b])[:, :, None] * edge[:, None, :]).reshape(-1, 9)
-        turned = _rotations(np.stack([np.bincount(row, products[:, k], len(rows)) for k in range(9)], 1).reshape(-1, 3, 3))
+        turned = _rotations(
+            np.stack([np.bincount(row, products[:, k], len(rows)) for k in range(9)], 1).reshape(-1, 3, 3)
+        )
         wanted = np.einsum("eij,ej->ei", 0.5 * (turned[row_moved] + turned[other]), edge[moved])
         for _ in range(RELAXING_STEPS):
             target = at[b_moved] + wanted
@@ -170,7 +185,9 @@ def _rotations(matrix: np.ndarray) -> np.ndarray:
 
 
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(3, 3) the shortest rotation from direction a to direction b (Rodrigues' formula); none for a vector without length."""
+    """(3, 3) the shortest rotation from direction a to direction b (Rodrigues' formula); none for a vector without
+    length.
+    """
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     if length < 1e-12:
         return np.eye(3)

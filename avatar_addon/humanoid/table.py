@@ -26,12 +26,17 @@ def _parents() -> dict[str, str | None]:
     parents["jaw"] = "head"
     for side in ("left", "right"):
         parents[side + "Eye"] = "head"
-        limbs = (("upperChest", "Shoulder", "UpperArm", "LowerArm", "Hand"), ("hips", "UpperLeg", "LowerLeg", "Foot", "Toes"))
+        limbs = (
+            ("upperChest", "Shoulder", "UpperArm", "LowerArm", "Hand"),
+            ("hips", "UpperLeg", "LowerLeg", "Foot", "Toes"),
+        )
         for root, *bones in limbs:
             names = [root, *(side + bone for bone in bones)]
             parents |= dict(zip(names[1:], names, strict=False))
         for finger in FINGERS:
-            phalanges = ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal")
+            phalanges = (
+                ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal")
+            )
             names = [side + "Hand", *(side + finger + phalanx for phalanx in phalanges)]
             parents |= dict(zip(names[1:], names, strict=False))
     return parents

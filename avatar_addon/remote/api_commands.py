@@ -31,7 +31,10 @@ def describe_node_type(bl_idname: str | None = None, property_overrides: dict | 
         finally:
             bpy.data.node_groups.remove(tree)
     names = [name for name in dir(bpy.types) if "Node" in name]
-    return {"error": f"There is no node type {bl_idname}.", "did_you_mean": difflib.get_close_matches(bl_idname, names, 5)}
+    return {
+        "error": f"There is no node type {bl_idname}.",
+        "did_you_mean": difflib.get_close_matches(bl_idname, names, 5),
+    }
 
 
 def _override(node, overrides: dict[str, Any]) -> dict[str, str]:
@@ -59,7 +62,13 @@ def _node(node, tree: str) -> dict[str, Any]:
 
 
 def _socket(index: int, socket) -> dict[str, Any]:
-    said = {"index": index, "name": socket.name, "identifier": socket.identifier, "type": socket.type, "enabled": socket.enabled}
+    said = {
+        "index": index,
+        "name": socket.name,
+        "identifier": socket.identifier,
+        "type": socket.type,
+        "enabled": socket.enabled,
+    }
     return said | ({"default_value": _plain(socket.default_value)} if hasattr(socket, "default_value") else {})
 
 
@@ -86,8 +95,15 @@ def bpy_api_lookup(query: str | None = None) -> dict[str, Any]:
         return _member(cls, rest) if rest else _type(cls)
     if rest and first in dir(bpy.ops) and rest in dir(getattr(bpy.ops, first)):
         return _operator(getattr(getattr(bpy.ops, first), rest).get_rna_type(), f"{first}.{rest}")
-    names = dir(bpy.types) if not rest or first not in dir(bpy.ops) else [f"{first}.{name}" for name in dir(getattr(bpy.ops, first))]
-    return {"error": f"Blender {bpy.app.version_string} has no {query}.", "did_you_mean": difflib.get_close_matches(sought, names, 8, 0.5)}
+    names = (
+        dir(bpy.types)
+        if not rest or first not in dir(bpy.ops)
+        else [f"{first}.{name}" for name in dir(getattr(bpy.ops, first))]
+    )
+    return {
+        "error": f"Blender {bpy.app.version_string} has no {query}.",
+        "did_you_mean": difflib.get_close_matches(sought, names, 8, 0.5),
+    }
 
 
 def _type(cls) -> dict[str, Any]:
@@ -117,13 +133,26 @@ def _member(cls, name: str) -> dict[str, Any]:
 
 def _operator(rna, name: str) -> dict[str, Any]:
     parameters = [_property(prop) for prop in rna.properties if prop.identifier != "rna_type"]
-    return {"kind": "operator", "name": f"bpy.ops.{name}", "label": rna.name, "description": rna.description, "parameters": parameters}
+    return {
+        "kind": "operator",
+        "name": f"bpy.ops.{name}",
+        "label": rna.name,
+        "description": rna.description,
+        "parameters": parameters,
+    }
 
 
 def _function(function) -> dict[str, Any]:
-    parameters = [_property(prop) | {"required": prop.is_required} for prop in function.parameters if not prop.is_output]
+    parameters = [
+        _property(prop) | {"required": prop.is_required} for prop in function.parameters if not prop.is_output
+    ]
     returned = [_property(prop) for prop in function.parameters if prop.is_output]
-    return {"name": function.identifier, "description": function.description, "parameters": parameters, "returns": returned}
+    return {
+        "name": function.identifier,
+        "description": function.description,
+        "parameters": parameters,
+        "returns": returned,
+    }
 
 
 def _property(prop) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar commands that answer at once: what there is, and small changes to it. What takes long is in avatar_jobs.py."""
+"""The avatar commands that answer at once: what there is, and small changes to it. What takes long is in
+avatar_jobs.py.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def checked(value: Any, kind: type | tuple[type, ...], what: str) -> Any:
 
 
 def the_avatar(name: Any, rigged: bool = False) -> Avatar:
-    """The avatar of that name, of its mesh or of its armature; without a name the selected one, or the only one. Raises Refusal."""
+    """The avatar of that name, of its mesh or of its armature; without a name the selected one, or the only one.
+    Raises Refusal.
+    """
     checked(name, str, "avatar")
     context = bpy.context
     if not name:
@@ -44,12 +48,17 @@ def the_avatar(name: Any, rigged: bool = False) -> Avatar:
         if avatar is None:
             names = [found.name for found in avatars()]
             raise Refusal(
-                f"There are several avatars, name one: {', '.join(names)}." if names else "There is no avatar yet; make one from a picture."
+                f"There are several avatars, name one: {', '.join(names)}."
+                if names
+                else "There is no avatar yet; make one from a picture."
             )
     else:
         avatar = next((found for found in avatars() if name in (found.name, found.mesh.name)), None)
         if avatar is None:
-            raise Refusal(f"There is no avatar {name[:60]!r}; there are {', '.join(found.name for found in avatars()) or 'none yet'}.")
+            raise Refusal(
+                f"There is no avatar {name[:60]!r}; there are"
+                f" {', '.join(found.name for found in avatars()) or 'none yet'}."
+            )
     if rigged and avatar.armature is None:
         raise Refusal(f"{avatar.name} has no skeleton yet; rig it first.")
     return avatar
@@ -83,7 +92,10 @@ def avatar_status() -> dict[str, Any]:
 
 
 def _engines(kind: str, known: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [{"name": name, "label": label, "unavailable": properties.unavailable(kind, name)} for name, label in known.items()]
+    return [
+        {"name": name, "label": label, "unavailable": properties.unavailable(kind, name)}
+        for name, label in known.items()
+    ]
 
 
 def _described(avatar: Avatar) -> dict[str, Any]:
@@ -115,7 +127,12 @@ def _run(path: Path) -> dict[str, Any]:
     try:
         receipt = json.loads(path.read_text(encoding="utf-8"))
         used = receipt.get("parameters", {})
-        run |= {"name": receipt.get("name"), "made_at": receipt.get("made_at"), "engine": used.get("engine"), "rigger": used.get("rigger")}
+        run |= {
+            "name": receipt.get("name"),
+            "made_at": receipt.get("made_at"),
+            "engine": used.get("engine"),
+            "rigger": used.get("rigger"),
+        }
         run["checks"] = (receipt.get("report") or {}).get("counts")
         run["vrm"] = next((str(file) for file in path.parent.glob("*.vrm")), None)
         run["promoted"] = _promotions(path.with_name("promotions.json"))
@@ -129,7 +146,9 @@ def _promotions(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     entries = json.loads(path.read_text(encoding="utf-8")).get("promotions", [])
-    return [{name: entry.get(name) for name in ("bucket", "key", "urls", "promoted_at", "override")} for entry in entries]
+    return [
+        {name: entry.get(name) for name in ("bucket", "key", "urls", "promoted_at", "override")} for entry in entries
+    ]
 
 
 # Jobs
@@ -179,7 +198,9 @@ def avatar_bones(avatar=None) -> dict[str, Any]:
 
 @command("avatar_set_bones", mutates=True)
 def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
-    """bones: VRM bone -> bone of the armature, or null to unassign; those not named stay. automatic: by the matcher first."""
+    """bones: VRM bone -> bone of the armature, or null to unassign; those not named stay. automatic: by the matcher
+    first.
+    """
     found = the_avatar(avatar, rigged=True)
     given = checked(bones, dict, "bones") or {}
     if unknown := [name for name in given if name not in BONES]:
@@ -193,7 +214,9 @@ def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
         else:
             assigned.pop(name, None)
     if problems := humanoid_problems(assigned, scene.bone_parents(found.armature)):
-        raise Refusal(f"That is no VRM humanoid: {problems[0]} Nothing was assigned; name what is missing or wrong as well.")
+        raise Refusal(
+            f"That is no VRM humanoid: {problems[0]} Nothing was assigned; name what is missing or wrong as well."
+        )
     humanoid_bones.change(found.armature, dict.fromkeys(BONES, "") | assigned)
     return avatar_bones(found.name)
 
@@ -218,8 +241,9 @@ def avatar_landmarks(avatar=None) -> dict[str, Any]:
 
 @command("avatar_set_landmarks", mutates=True)
 def avatar_set_landmarks(avatar=None, face=None) -> dict[str, Any]:
-    """face: part -> [x, y, z] or {"center", "half_width", "half_height", "width"}, any subset of leftEye, rightEye, mouth, leftBrow,
-    rightBrow, jaw. The face is made from them when it is made next (avatar_face)."""
+    """face: part -> [x, y, z] or {"center", "half_width", "half_height", "width"}, any subset of leftEye, rightEye,
+    mouth, leftBrow, rightBrow, jaw. The face is made from them when it is made next (avatar_face).
+    """
     found = the_avatar(avatar)
     given = checked(face, dict, "face")
     if not given:
@@ -247,7 +271,11 @@ def _part(name: str, value: Any) -> dict[str, Any]:
     if name not in (*SIZED, *scene.OPTIONAL):
         raise Refusal(f"{name!r} is no landmark; they are {', '.join((*SIZED, *scene.OPTIONAL))}.")
     part = {"center": value} if isinstance(value, list) else checked(value, dict, name)
-    sizes = {"leftEye": ("half_width", "half_height"), "rightEye": ("half_width", "half_height"), "mouth": ("width",)}.get(name, ())
+    sizes = {
+        "leftEye": ("half_width", "half_height"),
+        "rightEye": ("half_width", "half_height"),
+        "mouth": ("width",),
+    }.get(name, ())
     if not part or part.keys() - {"center", *sizes}:
         raise Refusal(f"{name} is [x, y, z] or an object with center{''.join(f', {size}' for size in sizes)}.")
     center = part.get("center")
@@ -273,7 +301,9 @@ def avatar_expressions(avatar=None) -> dict[str, Any]:
 
 @command("avatar_preview_expression")
 def avatar_preview_expression(avatar=None, expression=None, weight=None, view=None, size=None) -> Later:
-    """A PNG in base64. expression: a name, or {name: weight}; rest without. view: face or body. size: pixels of a side."""
+    """A PNG in base64. expression: a name, or {name: weight}; rest without. view: face or body. size: pixels
+    of a side.
+    """
     found = the_avatar(avatar)
     view = checked(view, str, "view") or "face"
     if view not in expressions.VIEWS:
@@ -293,7 +323,11 @@ def avatar_preview_expression(avatar=None, expression=None, weight=None, view=No
 
 def _worn(expression: Any, weight: Any) -> dict[str, float]:
     amount = 1.0 if weight is None else weight
-    worn = expression if isinstance(expression, dict) else {checked(expression, str, "expression") or expressions.REST: amount}
+    worn = (
+        expression
+        if isinstance(expression, dict)
+        else {checked(expression, str, "expression") or expressions.REST: amount}
+    )
     if not all(_is_length(value) and -1 <= value <= 2 for value in worn.values()):
         raise Refusal("A weight must be a number from -1 to 2; 1 is the whole expression.")
     return worn

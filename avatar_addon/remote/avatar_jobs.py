@@ -52,9 +52,12 @@ def avatar_make(
     markers=None,
     vrm_version=None,
 ) -> dict[str, Any]:
-    """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to write as well.
-    What is not given is as the sidebar's settings say."""
-    request = _request(picture, picture_data, name, engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
+    """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to
+    write as well. What is not given is as the sidebar's settings say.
+    """
+    request = _request(
+        picture, picture_data, name, engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version
+    )
     request.vrm = _vrm_path(path, request.avatar_name) if path else None
 
     def steps() -> Steps:
@@ -82,7 +85,9 @@ def avatar_generate(
     return _started(f"Generate {request.avatar_name}", steps())
 
 
-def _request(picture, data, name, engine, rigger, seed, author, options, rigger_options, markers, version) -> workflow.Request:
+def _request(
+    picture, data, name, engine, rigger, seed, author, options, rigger_options, markers, version
+) -> workflow.Request:
     _need_backend()
     checked(picture, str, "picture")
     if checked(data, str, "picture_data"):
@@ -104,7 +109,9 @@ def _request(picture, data, name, engine, rigger, seed, author, options, rigger_
         vrm_version=_one_of(version, VERSIONS, "vrm_version") or settings.vrm_version,
     )
     given = checked(options, dict, "engine_options") or {}
-    request.engine_options = given if engine is None else _panel_options("engine", request.engine) | given  # `prepare` adds the others
+    request.engine_options = (
+        given if engine is None else _panel_options("engine", request.engine) | given
+    )  # `prepare` adds the others
     request.rigger_options = _panel_options("rigger", rigger) | (checked(rigger_options, dict, "rigger_options") or {})
     if seed is None and rigger == settings.rigger:
         request.rigger_seed = engine_options.rigger_seed(settings)
@@ -223,8 +230,10 @@ def avatar_export(avatar=None, path=None, vrm_version=None) -> dict[str, Any]:
 
 @command("avatar_promote")
 def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
-    """Checks and uploads the avatar to the bucket of the add-on's preferences as NAME-vN.vrm. override: the reason to promote one with
-    failed checks. The result is the bucket's index entry and `address`, which is null while the preferences have no public address."""
+    """Checks and uploads the avatar to the bucket of the add-on's preferences as NAME-vN.vrm. override: the reason to
+    promote one with failed checks. The result is the bucket's index entry and `address`, which is null while the
+    preferences have no public address.
+    """
     _need_backend()
     found, target = the_avatar(avatar, rigged=True), publish.Target.from_preferences()
     if not target.bucket:

@@ -11,14 +11,18 @@ _handle: object | None = None
 
 
 def count() -> int:
-    """Grows with every change of the file that Blender's dependency graph was told of, which is all but custom properties."""
+    """Grows with every change of the file that Blender's dependency graph was told of, which is all but custom
+    properties.
+    """
     bpy.context.view_layer.update()
     return _count
 
 
 def sizes() -> tuple[int, ...]:
     """How many datablocks of each kind there are."""
-    return tuple(len(getattr(bpy.data, prop.identifier)) for prop in bpy.data.bl_rna.properties if prop.type == "COLLECTION")
+    return tuple(
+        len(getattr(bpy.data, prop.identifier)) for prop in bpy.data.bl_rna.properties if prop.type == "COLLECTION"
+    )
 
 
 def drawn() -> int:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finds JSON objects in what a client sends. No bpy.
 
-The protocol has no delimiter: a message is one JSON object, and the next one may follow in the same packet. Every byte is looked at once.
-What is not JSON ends the connection; nothing is ever skipped to find a later "{", because the body of a web page's request begins with one.
+The protocol has no delimiter: a message is one JSON object, and the next one may follow in the same packet. Every
+byte is looked at once. What is not JSON ends the connection; nothing is ever skipped to find a later "{", because the
+body of a web page's request begins with one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Malformed(Exception):
 
 @dataclass
 class Decoder:
-    """`feed` bytes as they come; it returns the messages that are complete. longest: command name ("" while unknown) -> most bytes."""
+    """`feed` bytes as they come; it returns the messages that are complete. longest: command name ("" while unknown)
+    -> most bytes.
+    """
 
     longest: Callable[[str], int]
     _buffer: bytearray = field(default_factory=bytearray)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generators that BlenderMCP's servers know, answered by our own engines: Hyper3D Rodin (its main site's form), Hunyuan3D, Meshy.
+"""The generators that BlenderMCP's servers know, answered by our own engines: Hyper3D Rodin (its main site's form),
+Hunyuan3D, Meshy.
 
-Creating starts the panel's "Generate Mesh" as a job, and stops it where the mesh is ready; importing lets it go on into the scene.
-A job that is not known has failed, in each provider's own words: an error would make a client ask for it for two hours.
+Creating starts the panel's "Generate Mesh" as a job, and stops it where the mesh is ready; importing lets it go on
+into the scene. A job that is not known has failed, in each provider's own words: an error would make a client ask for
+it for two hours.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ QUALITY = {"standard": "fast", "high": "quality"}  # as Hunyuan3D says it -> TRE
 
 @dataclass
 class Parcel:
-    """A mesh that is made or in the making. steps: workflow.generate, stopped before the mesh goes into the scene; mesh: what it waits
-    for."""
+    """A mesh that is made or in the making. steps: workflow.generate, stopped before the mesh goes into the scene;
+    mesh: what it waits for.
+    """
 
     request: workflow.Request
     pose: str | None = None
@@ -52,7 +55,9 @@ _parcels: dict[str, Parcel] = {}
 
 
 def engine(settings: Any) -> tuple[str, str]:
-    """The generator's name, and why it is another one than wanted, or "". TRELLIS where it can run, unless the user has chosen."""
+    """The generator's name, and why it is another one than wanted, or "". TRELLIS where it can run, unless the user
+    has chosen.
+    """
     wanted = settings.engine if settings.is_property_set("engine") else "trellis"
     if wanted == "preview":
         return wanted, ""
@@ -68,7 +73,9 @@ def is_known(name: str) -> bool:
 
 
 def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
-    """Chooses the request's engine, once the backend has told what can run here, and adds the sidebar's options to those given."""
+    """Chooses the request's engine, once the backend has told what can run here, and adds the sidebar's options to
+    those given.
+    """
     settings = bpy.context.scene.avatar_forge
     if not is_known(settings.engine) or not is_known("trellis"):
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
@@ -84,13 +91,21 @@ def _status(name: str, mode: str) -> dict[str, Any]:
     """enabled, message and mode. The servers look for the mode in the message."""
     backend = session.environment().state()
     if not backend.ready:
-        return {"enabled": False, "message": f"{name} is answered by Avatar Forge, which cannot run yet: {backend.message}", "mode": mode}
+        return {
+            "enabled": False,
+            "message": f"{name} is answered by Avatar Forge, which cannot run yet: {backend.message}",
+            "mode": mode,
+        }
     chosen, reason = engine(bpy.context.scene.avatar_forge)
-    label = properties.GENERATORS.get(chosen, chosen) or "TRELLIS where it can run, else the preview engine, which is not TRELLIS"
+    label = (
+        properties.GENERATORS.get(chosen, chosen)
+        or "TRELLIS where it can run, else the preview engine, which is not TRELLIS"
+    )
     instead = f" TRELLIS cannot run here: {reason}" if reason and chosen else ""
     message = (
-        f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this computer by Avatar "
-        f"Forge: {label}.{instead} It makes one character from one picture (a file on this computer); text alone is not enough."
+        f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this"
+        f" computer by Avatar Forge: {label}.{instead} It makes one character from one picture (a file on this"
+        " computer); text alone is not enough."
     )
     return {"enabled": True, "message": message, "mode": mode}
 
@@ -235,12 +250,17 @@ def _state(job: Any) -> dict[str, Any]:
 
 
 def _progress(state: dict[str, Any]) -> dict[str, Any]:
-    return {"progress": round(100 * state["fraction"]), **{key: state[key] for key in ("stage", "message") if state.get(key)}}
+    return {
+        "progress": round(100 * state["fraction"]),
+        **{key: state[key] for key in ("stage", "message") if state.get(key)},
+    }
 
 
 @command("poll_rodin_job_status")
 def poll_rodin_job_status(subscription_key=None, request_id=None) -> dict[str, Any]:
-    """status_list in the main site's words, with the reason beside "Failed"; a request_id is answered as fal.ai does."""
+    """status_list in the main site's words, with the reason beside "Failed"; a request_id is answered as
+    fal.ai does.
+    """
     state = _state(subscription_key or request_id)
     if request_id and not subscription_key:
         words = {"waiting": "IN_QUEUE", "running": "IN_PROGRESS", "done": "COMPLETED"}
@@ -299,33 +319,51 @@ def _job_of(url: Any) -> str:
 
 
 def _import(job: Any, name: Any) -> dict[str, Any] | Later:
-    """Puts the mesh into the scene under exactly this name: a server asks for its size by it. A name that is taken is refused, so that
-    neither another object's size is told nor an object of the user's gets a new name; the mesh can still be imported under another."""
+    """Puts the mesh into the scene under exactly this name: a server asks for its size by it. A name that is taken is
+    refused, so that neither another object's size is told nor an object of the user's gets a new name; the mesh can
+    still be imported under another.
+    """
     parcel, state = _parcels.get(job) if isinstance(job, str) else None, _state(job)
     if parcel is None or "error" in state:
         return _refused(state.get("error", LOST))
     if state["status"] not in ENDED:
-        return _refused(f"The model is not ready ({state['fraction']:.0%}{', it waits its turn' if state['status'] == WAITING else ''}).")
+        return _refused(
+            "The model is not ready"
+            f" ({state['fraction']:.0%}{', it waits its turn' if state['status'] == WAITING else ''})."
+        )
     name = name.strip() if isinstance(name, str) else ""
     if not name:
         return _refused("The model needs a name; give one.")
-    if len(name.encode("utf-8")) > 56:  # Blender cuts names at 63 bytes, and the mesh of a rigged one is called "NAME Mesh"
+    if (
+        len(name.encode("utf-8")) > 56
+    ):  # Blender cuts names at 63 bytes, and the mesh of a rigged one is called "NAME Mesh"
         return _refused("The name is too long; give one of at most 56 letters.")
     if parcel.object:
         known = bpy.data.objects.get(parcel.object)
         if known and parcel.object == name:
             return _placed(known)  # the client asks again, its answer was lost
         if known:
-            return _refused(f"This model was imported already, as {parcel.object}; duplicate that object for another one.")
+            return _refused(
+                f"This model was imported already, as {parcel.object}; duplicate that object for another one."
+            )
         if not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
-            return _refused("The model's file is gone, because its avatar was finished and then deleted; generate it again.")
+            return _refused(
+                "The model's file is gone, because its avatar was finished and then deleted; generate it again."
+            )
     if parcel.importing:
         return _refused("The model is just being imported.")
     if name in bpy.data.objects:
-        return _refused(f'There is an object named {name} already; import the same job under another name, such as name="{_free(name)}"')
+        return _refused(
+            f"There is an object named {name} already; import the same job under another name, such as"
+            f' name="{_free(name)}"'
+        )
     if parcel.pose:
-        parcel.importing = TABLE.start(f"Import {name}", _import_posed(parcel, name), after=lambda: setattr(parcel, "importing", ""))
-        return TABLE.later(parcel.importing, lambda end: end["result"] if end["status"] == DONE else _refused(end["error"]))
+        parcel.importing = TABLE.start(
+            f"Import {name}", _import_posed(parcel, name), after=lambda: setattr(parcel, "importing", "")
+        )
+        return TABLE.later(
+            parcel.importing, lambda end: end["result"] if end["status"] == DONE else _refused(end["error"])
+        )
     try:
         return _placed(_take_in(parcel, name).mesh)
     except (AvatarError, OSError) as problem:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes single members in a JSON file with comments and trailing commas, as VS Code writes them; all the rest stays letter by letter.
+"""Changes single members in a JSON file with comments and trailing commas, as VS Code writes them; all the rest stays
+letter by letter.
 
 No bpy. The syntax is JSON's (RFC 8259) with // and /* */ comments and a comma allowed after the last member.
 """
@@ -25,7 +26,9 @@ class JsoncError(ValueError):
 
 @dataclass
 class Node:
-    """A value and where it stands. inside: of an object by name, of a list in order; ends: after its last one, without the comma."""
+    """A value and where it stands. inside: of an object by name, of a list in order; ends: after its last one,
+    without the comma.
+    """
 
     start: int
     end: int

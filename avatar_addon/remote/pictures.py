@@ -15,11 +15,18 @@ from .registry import Refusal
 LARGEST = 24_000_000  # bytes of a picture file
 LONGEST_REQUEST = LARGEST * 4 // 3 + 100_000  # of a command that carries one
 # What a file of each kind begins with; the backend looks at the rest.
-KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"BM": ".bmp", b"II*\x00": ".tif", b"MM\x00*": ".tif"}
+KINDS = {
+    b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"RIFF": ".webp",
+    b"BM": ".bmp",
+    b"II*\x00": ".tif",
+    b"MM\x00*": ".tif",
+}
 
 NO_PICTURE = (
-    "Avatar Forge makes models of characters from a picture, not from text alone: give the path of a picture file on this computer "
-    "(one character, whole body, from the front, plain background)."
+    "Avatar Forge makes models of characters from a picture, not from text alone: give the path of a picture file on"
+    " this computer (one character, whole body, from the front, plain background)."
 )
 NO_WEB = "Avatar Forge fetches nothing from the web: save the picture on this computer and give the path of its file."
 
@@ -50,7 +57,9 @@ def from_reference(given: str) -> Path:
 def from_base64(data: str) -> Path:
     """A picture that was sent, kept among the runs: the same bytes are the same file. Raises Refusal."""
     if len(data) > LARGEST * 4 // 3 + 4:
-        raise Refusal(f"The picture is larger than {LARGEST // 1_000_000} MB; send a smaller one, or the path of its file.")
+        raise Refusal(
+            f"The picture is larger than {LARGEST // 1_000_000} MB; send a smaller one, or the path of its file."
+        )
     try:
         content = base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError) as problem:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the socket's commands on Blender's main thread: from a timer in the window, from a loop headless.
 
-A tick takes several commands, one after the other and clients by turns, for a time that leaves the window usable. After a reply it stays a
-moment, because a client's next command mostly comes at once.
+A tick takes several commands, one after the other and clients by turns, for a time that leaves the window usable.
+After a reply it stays a moment, because a client's next command mostly comes at once.
 """
 
 from __future__ import annotations
@@ -35,12 +35,25 @@ TICK = 0.012  # seconds of one tick, the last command's excess aside
 LINGER = 0.004  # seconds that a tick waits for the next command
 AT_ONCE = 0.1  # seconds after a command during which its client's next one is waited for
 LIVELY = 2.0  # seconds after a command during which ticks follow one another closely
-PAUSES = {"lively": 0.0, "jobs": 0.005, "quiet": 0.02}  # seconds between ticks; Blender itself sleeps 5 ms when nothing happens
+PAUSES = {
+    "lively": 0.0,
+    "jobs": 0.005,
+    "quiet": 0.02,
+}  # seconds between ticks; Blender itself sleeps 5 ms when nothing happens
 JOB_PAUSE = 0.02  # seconds between looks at the running job
 SHOWN_PAUSE = 0.3  # seconds between redraws of the panel
 HOLD_SECONDS = 30.0  # that a command waits for the end of what the user is doing
 # Tools that the mouse is moving: changing the file below them ends Blender.
-HELD_BY = ("TRANSFORM_OT_", "MESH_OT_", "SCULPT_OT_", "PAINT_OT_", "GREASE_PENCIL_OT_", "CURVE_OT_", "ARMATURE_OT_", "OBJECT_OT_")
+HELD_BY = (
+    "TRANSFORM_OT_",
+    "MESH_OT_",
+    "SCULPT_OT_",
+    "PAINT_OT_",
+    "GREASE_PENCIL_OT_",
+    "CURVE_OT_",
+    "ARMATURE_OT_",
+    "OBJECT_OT_",
+)
 
 COMMAND_MODULES = (
     api_commands,
@@ -131,7 +144,9 @@ class Pump:
             return registry.answer(request.message)
         if time.monotonic() < until:
             return None
-        return registry.failure(f"The user is in the middle of something in Blender ({tool}); ask again when that is done.")
+        return registry.failure(
+            f"The user is in the middle of something in Blender ({tool}); ask again when that is done."
+        )
 
     def _look_at_waiting(self) -> None:
         for waiting in list(self._waiting):
@@ -171,7 +186,9 @@ def _safely(act: Callable[[], dict | Later | None]) -> dict | Later | None:
         return registry.failure(str(problem))
     except (Exception, SystemExit) as problem:
         traceback.print_exc()
-        return registry.failure(f"Something unexpected happened ({type(problem).__name__}: {problem}); Blender's console has more.")
+        return registry.failure(
+            f"Something unexpected happened ({type(problem).__name__}: {problem}); Blender's console has more."
+        )
 
 
 def _mutates(request: Request) -> bool:
@@ -215,7 +232,9 @@ def current() -> Pump | None:
 
 
 def start(port: int, mode: str, token: str = "") -> Pump:
-    """Listens on 127.0.0.1. Raises AvatarError where the port cannot be had. In a window the timer runs it; headless call `tick`."""
+    """Listens on 127.0.0.1. Raises AvatarError where the port cannot be had. In a window the timer runs it; headless
+    call `tick`.
+    """
     global _pump
     stop()
     server = Server(port, token=token, interrupt=python_code.interrupt)

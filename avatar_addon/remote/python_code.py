@@ -26,7 +26,9 @@ from .registry import Later, Refusal, command, failure, success
 
 MODES = {
     "off": "Code is refused. Looking at the scene, screenshots, models and avatars still work",
-    "ask": "Each piece of code is shown first, and you run or refuse it. It is refused when nobody answers in 45 seconds",
+    "ask": (
+        "Each piece of code is shown first, and you run or refuse it. It is refused when nobody answers in 45 seconds"
+    ),
     "on": "Code runs at once. It can do whatever you can do on this computer, so only with clients that you trust",
 }
 ANSWER_SECONDS = 45.0
@@ -37,17 +39,24 @@ ENDS = 35_000  # characters of each end
 KEPT_COPIES = 5
 OBSERVATION = "__MCP_RESULT__"  # the servers' own scripts that look at the scene print a line with it
 OFF = (
-    "Running code is switched off in Blender. The user can allow it in the 3D viewport's sidebar, tab Avatar, panel MCP Server: "
-    "'Ask' or 'On' beside 'Code'."
+    "Running code is switched off in Blender. The user can allow it in the 3D viewport's sidebar, tab Avatar, panel MCP"
+    " Server: 'Ask' or 'On' beside 'Code'."
 )
 REFUSED = "The user has looked at this code in Blender and refused it; ask the user what to do instead."
-UNANSWERED = "The user has not answered in Blender whether this code may run; ask the user to look at Blender, then send it again."
-HEADLESS = "Code that must be asked for is refused in a Blender without a window; start serve.py with --code on to allow it."
+UNANSWERED = (
+    "The user has not answered in Blender whether this code may run; ask the user to look at Blender, then send it"
+    " again."
+)
+HEADLESS = (
+    "Code that must be asked for is refused in a Blender without a window; start serve.py with --code on to allow it."
+)
 
 mode = "off"
 recovery: Path | None = None  # the copy that was saved before the first code
 asking: deque[Asked] = deque()  # the first one is shown
-allowed: set[str] = set()  # observations that the user has run: mcp-for-blender looks with the same script again and again
+allowed: set[str] = (
+    set()
+)  # observations that the user has run: mcp-for-blender looks with the same script again and again
 
 
 @dataclass
@@ -79,7 +88,9 @@ def set_mode(setting: str) -> None:
 
 @command("execute_code", mutates=True)
 def execute_code(code: str | None = None) -> Any:
-    """Runs Python. Result: executed, result (what it printed). A fault is a JSON object: exception_type, message, traceback."""
+    """Runs Python. Result: executed, result (what it printed). A fault is a JSON object: exception_type, message,
+    traceback.
+    """
     if code is None:
         raise Refusal("execute_code needs the code, as text.")
     if mode == "off":
@@ -127,7 +138,8 @@ def _forget(asked: Asked) -> None:
         asking.remove(asked)
 
 
-# -- running ----------------------------------------------------------------------------------------------------------------------------
+# -- running
+# --------------------------------------------------------------------------------------------------------------------
 
 
 class _Output(io.TextIOBase):
@@ -178,14 +190,20 @@ def run(code: str) -> dict:
 
 
 def _may_write_silently(code: str) -> bool:
-    """Custom properties are set without Blender telling of it; they are set by subscript. Expects code that compiles."""
+    """Custom properties are set without Blender telling of it; they are set by subscript. Expects code that
+    compiles.
+    """
     if is_observation(code):
         return False
-    return any(isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) for node in ast.walk(ast.parse(code)))
+    return any(
+        isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) for node in ast.walk(ast.parse(code))
+    )
 
 
 def _report(problem: BaseException, printed: str) -> str:
-    """The fault as the servers read it: JSON with exception_type, message, traceback. What was printed before it comes along."""
+    """The fault as the servers read it: JSON with exception_type, message, traceback. What was printed before it
+    comes along.
+    """
     trace = problem.__traceback__
     while trace and trace.tb_frame.f_code.co_filename != FILENAME:
         trace = trace.tb_next
@@ -194,7 +212,11 @@ def _report(problem: BaseException, printed: str) -> str:
         message = str(problem)
     except Exception as worse:  # of an exception class of the code's own
         lines, message = [], f"(its text cannot be shown: {worse})"
-    said = {"exception_type": type(problem).__name__, "message": _shorten(message), "traceback": _shorten("".join(lines))}
+    said = {
+        "exception_type": type(problem).__name__,
+        "message": _shorten(message),
+        "traceback": _shorten("".join(lines)),
+    }
     return json.dumps(said | ({"stdout": _shorten(printed)} if printed else {}))
 
 
@@ -215,7 +237,9 @@ def _save_recovery_copy() -> None:
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, check_existing=False)
     except RuntimeError as problem:
-        raise Refusal(f"The file could not be saved to {path} before running code ({problem}); free some space and try again.") from None
+        raise Refusal(
+            f"The file could not be saved to {path} before running code ({problem}); free some space and try again."
+        ) from None
     recovery = path
     print(f"Avatar Forge: before the first code from a client, this file was saved as {path}")
     for old in sorted(folder.glob("*.blend"))[:-KEPT_COPIES]:
@@ -223,7 +247,8 @@ def _save_recovery_copy() -> None:
             old.unlink()
 
 
-# -- ending code that nobody waits for ------------------------------------------------------------------------------------------------
+# -- ending code that nobody waits for
+# ------------------------------------------------------------------------------------------------
 
 
 class Abandoned(BaseException):

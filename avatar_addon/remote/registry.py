@@ -25,7 +25,10 @@ WORDS = {
     Sequence: "a list",
     dict: "an object",
 }
-TOO_LONG = "The answer is {size} bytes long and the socket carries {limit}; ask for less: filter, print or list only a part of it."
+TOO_LONG = (
+    "The answer is {size} bytes long and the socket carries {limit}; ask for less: filter, print or list only a part"
+    " of it."
+)
 
 
 class Refusal(Exception):
@@ -56,7 +59,9 @@ class Command:
 COMMANDS: dict[str, Command] = {}
 
 
-def command(name: str, *, mutates: bool = False, longest: int = LONGEST_REQUEST) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def command(
+    name: str, *, mutates: bool = False, longest: int = LONGEST_REQUEST
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares a handler. It takes keyword parameters, each of which may be None, and returns what JSON can carry.
 
     A value that does not fit its parameter's annotation is refused before the handler is called.
@@ -133,7 +138,9 @@ def answer(request: dict) -> dict | Later:
 
 
 def encode(envelope: dict) -> bytes:
-    """The envelope as it travels: strict JSON in ASCII. What JSON cannot carry, or is too long, becomes an error reply."""
+    """The envelope as it travels: strict JSON in ASCII. What JSON cannot carry, or is too long, becomes an
+    error reply.
+    """
     try:
         text = _dump(envelope)
     except (TypeError, ValueError, RecursionError) as problem:

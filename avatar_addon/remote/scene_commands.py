@@ -17,12 +17,7 @@ FIRST_OBJECTS = 10  # that get_scene_info names
 MOST_ITEMS = 500
 MOST_OBJECTS = 300  # of a snapshot
 FORMATS = {"glb": ".glb", "fbx": ".fbx"}
-NOT_OFFERED = {
-    "polyhaven": "Poly Haven",
-    "sketchfab": "Sketchfab",
-    "polypizza": "Poly Pizza",
-    "tripo": "Tripo",
-}
+NOT_OFFERED = {"polyhaven": "Poly Haven", "sketchfab": "Sketchfab", "polypizza": "Poly Pizza", "tripo": "Tripo"}
 
 
 @command("ping")
@@ -61,7 +56,10 @@ def drain_human_activity() -> dict[str, Any]:
 
 
 def _declare_not_offered(key: str, label: str) -> None:
-    message = f"{label} is not offered by Avatar Forge: nothing is downloaded from the internet here. Models are made from pictures."
+    message = (
+        f"{label} is not offered by Avatar Forge: nothing is downloaded from the internet here. Models are made from"
+        " pictures."
+    )
 
     @command(f"get_{key}_status")
     def status() -> dict[str, Any]:
@@ -72,7 +70,8 @@ for _key, _label in NOT_OFFERED.items():
     _declare_not_offered(_key, _label)
 
 
-# -- objects --------------------------------------------------------------------------------------------------------------------------
+# -- objects
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @command("get_scene_info")
@@ -136,12 +135,21 @@ def about_object(obj: bpy.types.Object) -> dict[str, Any]:
 
 @command("list_scene_items")
 def list_scene_items(query: str | None = None, limit: int | None = None) -> dict[str, Any]:
-    """Objects of the scene, materials and collections whose name contains the query; those that begin with it come first."""
+    """Objects of the scene, materials and collections whose name contains the query; those that begin with it come
+    first.
+    """
     sought, most = (query or "").casefold(), min(max(limit or 50, 1), MOST_ITEMS)
-    kinds = (("object", bpy.context.scene.objects), ("collection", bpy.data.collections), ("material", bpy.data.materials))
+    kinds = (
+        ("object", bpy.context.scene.objects),
+        ("collection", bpy.data.collections),
+        ("material", bpy.data.materials),
+    )
     found = [(kind, item) for kind, items in kinds for item in items if sought in item.name.casefold()]
     found.sort(key=lambda entry: not entry[1].name.casefold().startswith(sought))
-    return {"items": [{"kind": kind, "name": item.name, "detail": _detail(kind, item)} for kind, item in found[:most]], "total": len(found)}
+    return {
+        "items": [{"kind": kind, "name": item.name, "detail": _detail(kind, item)} for kind, item in found[:most]],
+        "total": len(found),
+    }
 
 
 def _detail(kind: str, item) -> str:
@@ -167,12 +175,30 @@ def get_world_state_snapshot() -> dict[str, Any]:
         "frame_end": scene.frame_end,
         "object_count": len(objects),
         "objects": [
-            {"name": obj.name, "type": obj.type, "location": _rounded(obj.matrix_world.translation, 4), "aabb": world_box(obj)}
+            {
+                "name": obj.name,
+                "type": obj.type,
+                "location": _rounded(obj.matrix_world.translation, 4),
+                "aabb": world_box(obj),
+            }
             for obj in objects[:MOST_OBJECTS]
         ],
-        "camera": camera and {"name": camera.name, "location": _rounded(camera.matrix_world.translation, 4), "lens": camera.data.lens},
-        "lights": [{"name": obj.name, "type": obj.data.type, "energy": obj.data.energy} for obj in objects if obj.type == "LIGHT"],
-        "materials": [{"name": material.name, "users": material.users} for material in bpy.data.materials[:MOST_OBJECTS]],
+        "camera": (
+            camera
+            and {
+                "name": camera.name,
+                "location": _rounded(camera.matrix_world.translation, 4),
+                "lens": camera.data.lens,
+            }
+        ),
+        "lights": [
+            {"name": obj.name, "type": obj.data.type, "energy": obj.data.energy}
+            for obj in objects
+            if obj.type == "LIGHT"
+        ],
+        "materials": [
+            {"name": material.name, "users": material.users} for material in bpy.data.materials[:MOST_OBJECTS]
+        ],
     }
 
 
@@ -180,7 +206,8 @@ def _rounded(values, digits: int) -> list[float]:
     return [round(value, digits) for value in values]
 
 
-# -- export ---------------------------------------------------------------------------------------------------------------------------
+# -- export
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @command("export_scene")
@@ -191,7 +218,9 @@ def export_scene(
     selection_only: bool | None = None,
     apply_modifiers: bool | None = None,
 ) -> dict[str, Any]:
-    """Writes GLB or FBX: the whole scene, what is selected, or the named objects. The selection is as before afterwards."""
+    """Writes GLB or FBX: the whole scene, what is selected, or the named objects. The selection is as before
+    afterwards.
+    """
     kind = (format or "glb").lower().lstrip(".")
     if kind not in FORMATS:
         return {"error": f"Scenes are written as glb or fbx, not {format}."}
@@ -220,7 +249,12 @@ def export_scene(
             for obj in layer:
                 obj.select_set(obj in before)
             layer.active = active
-    return {"path": str(path), "bytes": path.stat().st_size, "selection_only": only, "exported": [obj.name for obj in chosen]}
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "selection_only": only,
+        "exported": [obj.name for obj in chosen],
+    }
 
 
 def _write(kind: str, path: Path, only: bool, apply: bool) -> None:

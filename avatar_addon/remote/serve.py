@@ -5,7 +5,8 @@
     blender FILE.blend --background --python avatar_addon/remote/serve.py -- --code on
     python avatar_addon/remote/serve.py -- --port 9876                     (a Python that has the bpy module)
 
-SIGINT (Ctrl-C) and SIGTERM end it; nothing is saved by itself. Exit status: 0 ended so, 1 the port cannot be had, 2 wrong arguments.
+SIGINT (Ctrl-C) and SIGTERM end it; nothing is saved by itself. Exit status: 0 ended so, 1 the port cannot be had, 2
+wrong arguments.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ JOB_LINGER = 0.01  # the same while a job runs
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="serve.py --", description="Serves BlenderMCP's protocol on 127.0.0.1 without a window.")
+    parser = argparse.ArgumentParser(
+        prog="serve.py --", description="Serves BlenderMCP's protocol on 127.0.0.1 without a window."
+    )
     parser.add_argument("--port", type=int, default=9876, help="default: 9876; 0: any free one, which is printed")
-    parser.add_argument("--code", choices=("off", "on"), default="off", help="whether clients may run Python (default: off)")
+    parser.add_argument(
+        "--code", choices=("off", "on"), default="off", help="whether clients may run Python (default: off)"
+    )
     parser.add_argument("--token", default="", help="clients must know it; better given as AVATAR_FORGE_TOKEN")
     return parser.parse_args(arguments)
 
@@ -60,7 +65,9 @@ def main(arguments: list[str]) -> int:
     except errors.AvatarError as problem:
         print(problem, file=sys.stderr)
         return 1
-    print(f"Avatar Forge listens on 127.0.0.1:{running.server.port}; code is {options.code}. Ctrl-C ends it.", flush=True)
+    print(
+        f"Avatar Forge listens on 127.0.0.1:{running.server.port}; code is {options.code}. Ctrl-C ends it.", flush=True
+    )
     while not ended and pump.current() is running:
         running.tick(JOB_LINGER if work.TABLE.active else LINGER)
     sys.modules[package].unregister()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The listener on 127.0.0.1: one thread that reads all clients; requests wait here until the main thread takes them. No bpy.
+"""The listener on 127.0.0.1: one thread that reads all clients; requests wait here until the main thread takes them.
+No bpy.
 
-Each client's requests run in order and one at a time; clients take turns. Every queue is bounded: a client with many requests waiting, or
-with a reply it has not read, is simply not read from, and TCP makes it wait.
+Each client's requests run in order and one at a time; clients take turns. Every queue is bounded: a client with many
+requests waiting, or with a reply it has not read, is simply not read from, and TCP makes it wait.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ ACCEPTED = (100.0, 200.0)  # connections a second, and at once
 ASKED = (2000.0, 2000.0)  # requests a second of one client, and at once
 ABANDONED = 10.0  # seconds that a command whose client has gone may still run
 CLOSING_SECONDS = 2.0  # for a refusal to be read
-HTTP_REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # Blender leaves SIGPIPE at its default: a client that has gone would end it
+HTTP_REFUSAL = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+)
+_NO_SIGNAL = getattr(
+    socket, "MSG_NOSIGNAL", 0
+)  # Blender leaves SIGPIPE at its default: a client that has gone would end it
 _SO_NOSIGPIPE = 0x1022  # of macOS, which has no MSG_NOSIGNAL
 
 
@@ -104,8 +109,8 @@ class Client:
 class Server:
     """`start`, then `take` requests and `reply` to each, from one thread.
 
-    longest: command name -> most bytes of its requests. interrupt: called, on the server's thread, while a command runs for which
-    nobody waits any more.
+    longest: command name -> most bytes of its requests. interrupt: called, on the server's thread, while a command
+    runs for which nobody waits any more.
     """
 
     def __init__(
@@ -195,7 +200,8 @@ class Server:
         if more:
             self._wake()
 
-    # -- the thread -------------------------------------------------------------------------------------------------------------------
+    # -- the thread
+    # ----------------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -297,7 +303,10 @@ class Server:
             if longest is client:
                 return
         if self._token and not all(_has_token(message, self._token) for message in messages):
-            self._turn_away(client, "This Blender asks for a token, and the request has another one or none; see the add-on's preferences.")
+            self._turn_away(
+                client,
+                "This Blender asks for a token, and the request has another one or none; see the add-on's preferences.",
+            )
             return
         client.waiting.extend(Request(client, message, now) for message in messages)
         if messages:
@@ -309,7 +318,9 @@ class Server:
             self._settle(client)
 
     def _has_ended(self, client: Client) -> None:
-        """It closed its sending side. What it asked just before is still answered: that is how one-shot clients do it (`nc -N`)."""
+        """It closed its sending side. What it asked just before is still answered: that is how one-shot clients do it
+        (`nc -N`).
+        """
         client.ended = True
         newest = client.waiting[-1] if client.waiting else client.running
         if newest is None and client.outbox and not client.closing:
@@ -335,7 +346,8 @@ class Server:
                 client.sock.shutdown(socket.SHUT_WR)
         self.changes += 1
 
-    # -- with the lock held -----------------------------------------------------------------------------------------------------------
+    # -- with the lock held
+    # -----------------------------------------------------------------------------------------------------------
 
     def _settle(self, client: Client) -> None:
         """After anything has changed: is its next request ready, or is it done?"""
@@ -410,7 +422,10 @@ class Server:
         for client in self._clients:
             if client.running is None and client.waiting and now - client.waiting[0].since > PATIENCE:
                 client.waiting.popleft()
-                text = f"Blender has been busy with {running.name} for {now - since:.0f} s and could not begin this; ask again later."
+                text = (
+                    f"Blender has been busy with {running.name} for {now - since:.0f} s and could not begin this; ask"
+                    " again later."
+                )
                 self._send(client, registry.encode(registry.failure(text)))
 
     def _close(self, client: Client) -> None:
@@ -449,11 +464,16 @@ def _listen(port: int) -> socket.socket:
     except (OSError, OverflowError) as problem:
         listener.close()
         if getattr(problem, "errno", None) == errno.EADDRINUSE:
-            message = f"Port {port} is taken, perhaps by another Blender or by BlenderMCP's add-on; stop that one or choose another port."
+            message = (
+                f"Port {port} is taken, perhaps by another Blender or by BlenderMCP's add-on; stop that one or choose"
+                " another port."
+            )
             raise AvatarError(message, "port_taken") from None
         raise AvatarError(f"Port {port} cannot be used ({problem}); choose another one above 1023.", "port") from None
     return listener
 
 
 def _has_token(message: dict[str, Any], token: str) -> bool:
-    return hmac.compare_digest(str(message.get("token", "")).encode("utf-8", "replace"), token.encode("utf-8", "replace"))
+    return hmac.compare_digest(
+        str(message.get("token", "")).encode("utf-8", "replace"), token.encode("utf-8", "replace")
+    )

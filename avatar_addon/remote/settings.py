@@ -18,7 +18,11 @@ def _mode_changed(settings: AvatarForgeRemote, _context) -> None:
 
 class AvatarForgeRemote(PropertyGroup):
     port: IntProperty(
-        name="Port", default=PORT, min=1024, max=65535, description="On this computer only; BlenderMCP's servers look at 9876"
+        name="Port",
+        default=PORT,
+        min=1024,
+        max=65535,
+        description="On this computer only; BlenderMCP's servers look at 9876",
     )
     code: EnumProperty(
         name="Code",
@@ -30,7 +34,10 @@ class AvatarForgeRemote(PropertyGroup):
     token: StringProperty(
         name="Token",
         subtype="PASSWORD",
-        description="If set, only clients that know it are answered: Avatar Forge's own MCP server. BlenderMCP's servers know of none",
+        description=(
+            "If set, only clients that know it are answered: Avatar Forge's own MCP server. BlenderMCP's servers know"
+            " of none"
+        ),
     )
 
 

@@ -44,7 +44,9 @@ def find_viewport() -> tuple[Any, Any, Any] | None:
 
 
 @command("get_viewport_screenshot")
-def get_viewport_screenshot(max_size: float | None = None, filepath: str | None = None, format: str | None = None) -> dict[str, Any]:
+def get_viewport_screenshot(
+    max_size: float | None = None, filepath: str | None = None, format: str | None = None
+) -> dict[str, Any]:
     """Writes the largest 3D viewport to a PNG; a picture of what has not changed is not drawn again."""
     global _last
     if bpy.app.background:
@@ -60,7 +62,16 @@ def get_viewport_screenshot(max_size: float | None = None, filepath: str | None 
     width, height = _fit(region.width, region.height, max_size)
     view, projection = space.region_3d.view_matrix.copy(), space.region_3d.window_matrix.copy()
     scene, layer = window.scene, window.view_layer
-    key = (area.as_pointer(), width, height, _rows(view), _rows(projection), scene.name, changes.count(), changes.drawn())
+    key = (
+        area.as_pointer(),
+        width,
+        height,
+        _rows(view),
+        _rows(projection),
+        scene.name,
+        changes.count(),
+        changes.drawn(),
+    )
     if _last and _last[0] == key and space.shading.type not in UNSTEADY:
         path.write_bytes(_last[1])
         return _last[2] | {"filepath": str(path)}
@@ -80,7 +91,10 @@ def _picture_path(filepath: str | None) -> Path:
         return Path(tempfile.gettempdir()) / "avatar_forge_screenshot.png"
     path = Path(filepath)
     if not path.is_absolute() or path.suffix.lower() != ".png" or not path.parent.is_dir():
-        raise Refusal(f"{filepath} is no place for a screenshot: name a .png file by its whole path in a folder that Blender can see.")
+        raise Refusal(
+            f"{filepath} is no place for a screenshot: name a .png file by its whole path in a folder that Blender can"
+            " see."
+        )
     if path.exists():
         with contextlib.suppress(OSError), path.open("rb") as file:
             head = file.read(len(PNG))
@@ -154,7 +168,9 @@ def pick_viewport_object(
         back = (projection @ view).inverted()
         begin, end = (_through(back, point, depth) for depth in (-1.0, 1.0))
     except (TypeError, ValueError, ZeroDivisionError):
-        raise Refusal("pick_viewport_object needs x, y, view_matrix and window_matrix, as the screenshot's view has them.") from None
+        raise Refusal(
+            "pick_viewport_object needs x, y, view_matrix and window_matrix, as the screenshot's view has them."
+        ) from None
     way = end - begin
     graph = bpy.context.evaluated_depsgraph_get()
     hit, place, _normal, _index, obj, _matrix = here.ray_cast(graph, begin, way.normalized(), distance=way.length)
@@ -164,7 +180,10 @@ def pick_viewport_object(
     if obj is None:
         return {"object": None}
     return {
-        "object": about_object(obj) | {"location": [round(value, 4) for value in (place if hit and obj is not beside else obj.location)]}
+        "object": (
+            about_object(obj)
+            | {"location": [round(value, 4) for value in (place if hit and obj is not beside else obj.location)]}
+        )
     }
 
 

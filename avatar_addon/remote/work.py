@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The socket's jobs: the panel's steps, begun by a command that answers at once, asked for by their id, one after the other.
+"""The socket's jobs: the panel's steps, begun by a command that answers at once, asked for by their id, one after the
+other.
 
-`TABLE.tick()` runs them on the main thread: called by a timer in the window, also after the socket was stopped, by the pump headless.
-A job waits while an operator's task or an earlier job has the slot (task_slot.py).
+`TABLE.tick()` runs them on the main thread: called by a timer in the window, also after the socket was stopped, by
+the pump headless. A job waits while an operator's task or an earlier job has the slot (task_slot.py).
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ class Work:
 
     def state(self) -> dict[str, Any]:
         task = self.task
-        said = {"job": self.id, "title": task.title, "status": self.status, "fraction": round(min(task.fraction, 1.0), 3)}
+        said = {
+            "job": self.id,
+            "title": task.title,
+            "status": self.status,
+            "fraction": round(min(task.fraction, 1.0), 3),
+        }
         if self.status == RUNNING:
             said |= {"stage": task.stage, "message": task.message or "Starting"}
         elif self.status == WAITING:
@@ -59,7 +65,9 @@ class Table:
         self._works: dict[str, Work] = {}
 
     def start(self, title: str, steps: Steps, undo: bool = True, after: Callable[[], None] | None = None) -> str:
-        """Queues steps that have not begun and whose result JSON can carry; returns the job's id. undo: they change the file."""
+        """Queues steps that have not begun and whose result JSON can carry; returns the job's id. undo: they change
+        the file.
+        """
         if sum(work.status == WAITING for work in self._works.values()) >= MOST_WAITING:
             raise Refusal(f"{MOST_WAITING} jobs are waiting already; wait for them or cancel some.")
         work = Work(secrets.token_hex(6), Task(title, steps, session.worker), undo, after=after)
@@ -71,7 +79,9 @@ class Table:
         return work.id
 
     def state(self, job: str) -> dict[str, Any] | None:
-        """job, title, status (waiting, running, done, failed, cancelled), fraction, and stage and message, result, or error and code."""
+        """job, title, status (waiting, running, done, failed, cancelled), fraction, and stage and message, result, or
+        error and code.
+        """
         work = self._works.get(job)
         return work.state() if work else None
 
@@ -80,7 +90,8 @@ class Table:
         state = self.state(job) if job else None
         if state is None:
             raise Refusal(
-                f"There is no job {str(job)[:40]!r}; Blender forgets its jobs when it is closed. avatar_jobs lists those there are."
+                f"There is no job {str(job)[:40]!r}; Blender forgets its jobs when it is closed. avatar_jobs lists"
+                " those there are."
             )
         return state
 
@@ -149,9 +160,15 @@ class Table:
 
 
 def _in_window() -> contextlib.AbstractContextManager:
-    """Operators need a window around them; Blender takes it away from a loop that goes on after another file was opened."""
+    """Operators need a window around them; Blender takes it away from a loop that goes on after another file was
+    opened.
+    """
     windows = bpy.context.window_manager.windows
-    return bpy.context.temp_override(window=windows[0]) if bpy.context.window is None and windows else contextlib.nullcontext()
+    return (
+        bpy.context.temp_override(window=windows[0])
+        if bpy.context.window is None and windows
+        else contextlib.nullcontext()
+    )
 
 
 def _end(work: Work, undo: bool = True) -> None:

@@ -15,7 +15,9 @@ def is_available() -> bool:
 
 
 def need_addon() -> None:
-    """Enables the bundled VRM Add-on unless there is one already; two at once would fight over the same properties. Raises AvatarError."""
+    """Enables the bundled VRM Add-on unless there is one already; two at once would fight over the same properties.
+    Raises AvatarError.
+    """
     if is_available():
         return
     try:
@@ -23,7 +25,9 @@ def need_addon() -> None:
     except RuntimeError:
         enabled = False
     if not enabled or not is_available():
-        raise AvatarError("The VRM Add-on is missing; install 'VRM format' from Blender's extensions and try again.", "no_vrm_addon")
+        raise AvatarError(
+            "The VRM Add-on is missing; install 'VRM format' from Blender's extensions and try again.", "no_vrm_addon"
+        )
 
 
 def extension(armature: bpy.types.Object):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an avatar's file does: whether it talks, blinks, shows emotions and looks around, and whether its limbs follow their bones."""
+"""What an avatar's file does: whether it talks, blinks, shows emotions and looks around, and whether its limbs follow
+their bones.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from .skin_measures import MOVED, following, head_turn, leaks, strays, tearing
 VISEMES = ("aa", "ih", "ou", "ee", "oh")
 BLINKS = ("blink", "blinkLeft", "blinkRight")
 EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
-LOOKS = {"lookUp": (1, 1.0), "lookDown": (1, -1.0), "lookLeft": (0, 1.0), "lookRight": (0, -1.0)}  # axis and direction of the iris
+LOOKS = {
+    "lookUp": (1, 1.0),
+    "lookDown": (1, -1.0),
+    "lookLeft": (0, 1.0),
+    "lookRight": (0, -1.0),
+}  # axis and direction of the iris
 
 
 def behaviour(m: Measured) -> Iterator[Check]:
@@ -100,7 +107,15 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
     eyes = _centre(m, fields["blink"])
     inside = m.rest[m.in_head]
     if not mouths or not len(inside):
-        return line("mouth_place", "Mouth in its place", FAIL, "no viseme moves", "the avatar cannot talk", "face", "Make the face.")
+        return line(
+            "mouth_place",
+            "Mouth in its place",
+            FAIL,
+            "no viseme moves",
+            "the avatar cannot talk",
+            "face",
+            "Make the face.",
+        )
     mouth = np.mean(mouths, axis=0)
     faults = []
     if abs(mouth[0] - m.heads["head"][0]) > 0.25 * m.head_height:
@@ -159,11 +174,21 @@ def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         for what, length in zip(("left", "right"), _by_side(m, fields["blink"], middle, 1.0), strict=True):
             if length.max(initial=0) < LIMITS["blink_amount"].bad * m.head_height:
                 status, figure = FAIL, f"the {what} eye does not close"
-    yield line("blink", "Both eyes blink", status, figure, "the avatar stares", "face", "Check the eyes' markers and make the face again.")
+    yield line(
+        "blink",
+        "Both eyes blink",
+        status,
+        figure,
+        "the avatar stares",
+        "face",
+        "Check the eyes' markers and make the face again.",
+    )
 
 
 def _between_eyes(m: Measured, fields: dict[str, np.ndarray]) -> float:
-    """x between what the two winks move, which is beside the head's middle in a face seen at an angle; else the head's."""
+    """x between what the two winks move, which is beside the head's middle in a face seen at an angle; else
+    the head's.
+    """
     left, right = (_centre(m, fields[name]) for name in ("blinkLeft", "blinkRight"))
     if left is None or right is None or abs(left[0] - right[0]) < 0.05 * m.head_height:
         return float(m.heads["head"][0])
@@ -180,7 +205,15 @@ def _by_side(m: Measured, field: np.ndarray, middle: float, side: float) -> tupl
 def _emotions(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
     for name in EMOTIONS:
         status, figure = _amount(m, name, fields[name], "emotion_amount")
-        yield line(name, f"Emotion {name}", status, figure, "the face does not change with this emotion", "face", "Make the face again.")
+        yield line(
+            name,
+            f"Emotion {name}",
+            status,
+            figure,
+            "the face does not change with this emotion",
+            "face",
+            "Make the face again.",
+        )
     value, pair = _most_alike(fields, EMOTIONS)
     yield line(
         "emotions_differ",

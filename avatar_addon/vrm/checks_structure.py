@@ -13,7 +13,12 @@ from ..humanoid.table import REQUIRED, assigned_parent
 from .measured import LIMBS, Measured
 from .report_limits import FAIL, LIMITS, PASS, WARN, Check, line, worst
 
-KNOWN_REQUIRED = {"KHR_materials_unlit", "KHR_texture_transform", "KHR_mesh_quantization", "KHR_materials_emissive_strength"}
+KNOWN_REQUIRED = {
+    "KHR_materials_unlit",
+    "KHR_texture_transform",
+    "KHR_mesh_quantization",
+    "KHR_materials_emissive_strength",
+}
 
 
 def structure(m: Measured) -> Iterator[Check]:
@@ -141,7 +146,9 @@ def _stance(m: Measured) -> Iterator[Check]:
 def _facing(m: Measured) -> Check:
     """By what the face's shapes move, and by where the toes or soles point."""
     signs = []
-    moved = sum((np.linalg.norm(m.expression(name), axis=1) for name in ("aa", "blink", "happy")), np.zeros(len(m.rest)))
+    moved = sum(
+        (np.linalg.norm(m.expression(name), axis=1) for name in ("aa", "blink", "happy")), np.zeros(len(m.rest))
+    )
     moved = np.where(np.isfinite(moved), moved, 0) * m.in_head
     inside = m.rest[m.in_head]
     if moved.max(initial=0) > 0 and len(inside):
@@ -176,7 +183,8 @@ def _skin(m: Measured) -> Iterator[Check]:
     if not m.parts:
         return
     finite = all(
-        np.isfinite(part.positions).all() and np.isfinite(part.morphs).all() and np.isfinite(part.weights).all() for part in m.parts
+        np.isfinite(part.positions).all() and np.isfinite(part.morphs).all() and np.isfinite(part.weights).all()
+        for part in m.parts
     )
     yield line(
         "finite",
@@ -358,7 +366,13 @@ def _cost(m: Measured) -> Iterator[Check]:
     morphs = sum(part.morphs.shape[0] * len(part.positions) for part in m.parts)
     figures = (
         ("size", "File size", m.file.size / 1e6, f"{m.file.size / 1e6:.1f} MB", "slow to load on a phone"),
-        ("triangles", "Triangles", len(m.triangles), f"{len(m.triangles):,}", "low frame rates on phones and in crowds"),
+        (
+            "triangles",
+            "Triangles",
+            len(m.triangles),
+            f"{len(m.triangles):,}",
+            "low frame rates on phones and in crowds",
+        ),
         ("draw_calls", "Draw calls", len(m.parts), f"{len(m.parts)}", "low frame rates with several avatars"),
         ("morph_values", "Morph targets", morphs, f"{morphs / 1e6:.2f} million values", "phones run out of memory"),
     )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A VRM file that exists already: imported by the VRM Add-on, what a 0.x file says also as 1.0, its binds kept when meshes are joined."""
+"""A VRM file that exists already: imported by the VRM Add-on, what a 0.x file says also as 1.0, its binds kept when
+meshes are joined.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ IN_VRM1 = {old: new for new, old in setup.IN_VRM0.items()}
 
 
 def licence_questions(path: Path) -> list[str]:
-    """What the VRM Add-on would ask about the file's licence before it imports it; [] where nothing stands against changing it."""
+    """What the VRM Add-on would ask about the file's licence before it imports it; [] where nothing stands against
+    changing it.
+    """
     need_addon()
     scene = importlib.import_module(bpy.types.IMPORT_SCENE_OT_vrm.__module__)
     parse, doubt = getattr(scene, "parse_vrm_json", None), getattr(scene, "LicenseConfirmationRequiredError", None)
@@ -47,7 +51,9 @@ def licence_questions(path: Path) -> list[str]:
         found = [" ".join(str(entry.get("message", "")).split()) for entry in error.license_confirmations()]
         return [text for text in found if text] or ["Its licence may not allow that the model is changed."]
     except Exception as error:
-        raise AvatarError(f"The file {path.name} is no VRM file that can be read ({_short(error)}); use another one.", "import") from error
+        raise AvatarError(
+            f"The file {path.name} is no VRM file that can be read ({_short(error)}); use another one.", "import"
+        ) from error
     return []
 
 
@@ -64,7 +70,9 @@ def import_file(path: Path) -> None:
                 set_armature_display_to_wire=False,
             )
     except Exception as error:  # the add-on raises what it likes
-        raise AvatarError(f"The VRM file {path.name} cannot be imported ({_short(error)}); use another one.", "import") from error
+        raise AvatarError(
+            f"The VRM file {path.name} cannot be imported ({_short(error)}); use another one.", "import"
+        ) from error
     if outcome != {"FINISHED"}:
         raise AvatarError(f"The VRM Add-on did not import {path.name}; check that it is a complete VRM file.", "import")
 
@@ -91,7 +99,9 @@ def also_as_vrm1(armature: bpy.types.Object) -> None:
     ext = extension(armature)
     names = {name_in_vrm0(name): name for name in BONES}
     bones = {
-        names[entry.bone]: entry.node.bone_name for entry in ext.vrm0.humanoid.human_bones if entry.bone in names and entry.node.bone_name
+        names[entry.bone]: entry.node.bone_name
+        for entry in ext.vrm0.humanoid.human_bones
+        if entry.bone in names and entry.node.bone_name
     }
     human = ext.vrm1.humanoid.human_bones
     human.initial_automatic_bone_assignment = False
@@ -140,10 +150,15 @@ def binds(armature: bpy.types.Object) -> list:
 
 
 def forget_lost_annotations(armature: bpy.types.Object) -> int:
-    """Removes first-person settings of meshes that are gone; their number. Viewers hide the head of what has none by its weights."""
+    """Removes first-person settings of meshes that are gone; their number. Viewers hide the head of what has none by
+    its weights.
+    """
     ext = extension(armature)
     lost = 0
-    for values, name in ((ext.vrm1.first_person.mesh_annotations, "node"), (ext.vrm0.first_person.mesh_annotations, "mesh")):
+    for values, name in (
+        (ext.vrm1.first_person.mesh_annotations, "node"),
+        (ext.vrm0.first_person.mesh_annotations, "mesh"),
+    ):
         for index in reversed(range(len(values))):
             if not getattr(values[index], name).mesh_object_name:
                 values.remove(index)

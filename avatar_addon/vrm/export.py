@@ -62,7 +62,9 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
 
 @contextlib.contextmanager
 def _selected(armature: bpy.types.Object) -> Iterator[None]:
-    """What belongs to the armature: the add-on would write everything in the scene, the startup file's cube and other avatars too."""
+    """What belongs to the armature: the add-on would write everything in the scene, the startup file's cube and other
+    avatars too.
+    """
     layer = bpy.context.view_layer
     layer.update()
     parts = {armature, *armature.children_recursive} | {obj for obj in layer.objects if obj.find_armature() == armature}
@@ -77,8 +79,9 @@ def _selected(armature: bpy.types.Object) -> Iterator[None]:
 
 
 def _leave_out_records(path: Path) -> None:
-    """Takes our own properties out of the file: Blender before 5.0 counts an add-on's among the custom ones, which the glTF exporter
-    writes as extras, and ours name folders of this machine and the run."""
+    """Takes our own properties out of the file: Blender before 5.0 counts an add-on's among the custom ones, which
+    the glTF exporter writes as extras, and ours name folders of this machine and the run.
+    """
     data = path.read_bytes()
     if len(data) < JSON_START or data[:4] != b"glTF":
         return  # whatever it is, it is refused as a VRM file next

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the eyes look: by expressions or by eye bones, how far, and a look at it; in the VRM Add-on's properties of VRM 1.0 and 0.x.
+"""Where the eyes look: by expressions or by eye bones, how far, and a look at it; in the VRM Add-on's properties of
+VRM 1.0 and 0.x.
 
 yaw: degrees, positive to the character's left; pitch: positive upwards. Source: VRMC_vrm-1.0, lookAt.
 """
@@ -18,7 +19,12 @@ from .addon import extension
 BONE, EXPRESSION = "bone", "expression"
 IN_VRM0 = {BONE: "Bone", EXPRESSION: "BlendShape"}
 SIDES = ("horizontal_inner", "horizontal_outer", "vertical_up", "vertical_down")
-EYE_TURN = {"horizontal_inner": 8.0, "horizontal_outer": 12.0, "vertical_up": 8.0, "vertical_down": 10.0}  # degrees of an eye bone
+EYE_TURN = {
+    "horizontal_inner": 8.0,
+    "horizontal_outer": 12.0,
+    "vertical_up": 8.0,
+    "vertical_down": 10.0,
+}  # degrees of an eye bone
 EYES = ("leftEye", "rightEye")
 TARGET = "Gaze Target"
 AHEAD = 1.0  # metres from the eyes to a new target
@@ -48,7 +54,9 @@ def set_kind(armature: bpy.types.Object, new: str) -> None:
 
 
 def ranges(armature: bpy.types.Object) -> Maps:
-    """Side -> (degrees of the gaze at which it is complete, degrees of the eye bone or weight of the expression then)."""
+    """Side -> (degrees of the gaze at which it is complete, degrees of the eye bone or weight of the
+    expression then).
+    """
     look = extension(armature).vrm1.look_at
     parts = {side: getattr(look, "range_map_" + side) for side in SIDES}
     return {side: (part.input_max_value, part.output_scale) for side, part in parts.items()}
@@ -133,7 +141,9 @@ def is_following(armature: bpy.types.Object) -> bool:
     return bool(look_at.enable_preview and look_at.preview_target_bpy_object)
 
 
-def follow(context: bpy.types.Context, armature: bpy.types.Object, target: bpy.types.Object | None = None) -> bpy.types.Object:
+def follow(
+    context: bpy.types.Context, armature: bpy.types.Object, target: bpy.types.Object | None = None
+) -> bpy.types.Object:
     """The VRM Add-on keeps the eyes on an object, by default a new empty before the face; returns it."""
     look_at = extension(armature).vrm1.look_at
     if target is None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What usual licences are in the fields of VRM's meta, for 1.0 and 0.x alike.
 
-Sources: VRMC_vrm-1.0 meta and the VRM Public License 1.0 (vrm.dev/licenses/1.0); VRM 0.0 meta; the legal codes of Creative Commons.
-A Creative Commons licence knows no limits on what a model is shown doing, so those fields are allowed with it.
+Sources: VRMC_vrm-1.0 meta and the VRM Public License 1.0 (vrm.dev/licenses/1.0); VRM 0.0 meta; the legal codes of
+Creative Commons. A Creative Commons licence knows no limits on what a model is shown doing, so those fields are
+allowed with it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ ALLOWED_ACTS = (
 
 @dataclass(frozen=True)
 class Licence:
-    """acts: whether violent, sexual, political and antisocial use are allowed; in_vrm0: name of the licence in VRM 0.x."""
+    """acts: whether violent, sexual, political and antisocial use are allowed; in_vrm0: name of the licence in
+    VRM 0.x.
+    """
 
     title: str
     description: str
@@ -57,12 +60,14 @@ LICENCES = {
     "cc_by": Licence(
         "CC BY 4.0",
         "Everyone may use, change and pass it on, with credit",
-        "everyone", "corporation", True, True, "allowModificationRedistribution", True, f"{CC}licenses/by/4.0/", "CC_BY",
+        "everyone", "corporation", True, True, "allowModificationRedistribution", True, f"{CC}licenses/by/4.0/",
+        "CC_BY",
     ),
     "cc_by_nc": Licence(
         "CC BY-NC 4.0",
         "Everyone may use, change and pass it on, with credit, for nothing that earns money",
-        "everyone", "personalNonProfit", True, True, "allowModificationRedistribution", True, f"{CC}licenses/by-nc/4.0/", "CC_BY_NC",
+        "everyone", "personalNonProfit", True, True, "allowModificationRedistribution", True,
+        f"{CC}licenses/by-nc/4.0/", "CC_BY_NC",
     ),
     "cc_by_nd": Licence(
         "CC BY-ND 4.0",
@@ -72,10 +77,15 @@ LICENCES = {
     "cc0": Licence(
         "CC0 1.0, All Allowed",
         "Everyone may do everything with it, without credit",
-        "everyone", "corporation", False, True, "allowModificationRedistribution", True, f"{CC}publicdomain/zero/1.0/", "CC0",
+        "everyone", "corporation", False, True, "allowModificationRedistribution", True,
+        f"{CC}publicdomain/zero/1.0/", "CC0",
     ),
 }  # fmt: skip
-USERS_IN_VRM0 = {"onlyAuthor": "OnlyAuthor", "onlySeparatelyLicensedPerson": "ExplicitlyLicensedPerson", "everyone": "Everyone"}
+USERS_IN_VRM0 = {
+    "onlyAuthor": "OnlyAuthor",
+    "onlySeparatelyLicensedPerson": "ExplicitlyLicensedPerson",
+    "everyone": "Everyone",
+}
 
 
 def apply(armature: bpy.types.Object, name: str) -> None:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How materials are lit: MToon, unlit or PBR, each kept while another is worn, and MToon's shadows and outline.
 
-In the file: MToon is VRMC_materials_mtoon, unlit is KHR_materials_unlit alone, PBR is plain glTF, for VRM 1.0; in VRM 0.x MToon is
-VRM/MToon and the others are VRM_USE_GLTFSHADER. The VRM Add-on writes the first from its own properties and leaves the others as
-Blender's glTF exporter reads them from the nodes, so unlit is the exporter's pattern: Light Path, Mix Shader, Emission.
-Sources: VRMC_materials_mtoon-1.0, KHR_materials_unlit, Blender's glTF exporter (material/unlit.py).
+In the file: MToon is VRMC_materials_mtoon, unlit is KHR_materials_unlit alone, PBR is plain glTF, for VRM 1.0; in VRM
+0.x MToon is VRM/MToon and the others are VRM_USE_GLTFSHADER. The VRM Add-on writes the first from its own properties
+and leaves the others as Blender's glTF exporter reads them from the nodes, so unlit is the exporter's pattern: Light
+Path, Mix Shader, Emission. Sources: VRMC_materials_mtoon-1.0, KHR_materials_unlit, Blender's glTF exporter
+(material/unlit.py).
 """
 
 from __future__ import annotations
@@ -48,10 +49,11 @@ def style_of(material: bpy.types.Material) -> str:
 
 
 def set_style(material: bpy.types.Material, style: str) -> bpy.types.Material:
-    """Puts another style on everything that has the material, and keeps the one it had; returns the one that is worn now.
+    """Puts another style on everything that has the material, and keeps the one it had; returns the one that is worn
+    now.
 
-    Styles are materials of their own, of which one is worn under the name and the others wait in its settings: whatever a user or an
-    importer has put into the nodes comes back untouched.
+    Styles are materials of their own, of which one is worn under the name and the others wait in its settings:
+    whatever a user or an importer has put into the nodes comes back untouched.
     """
     now = style_of(material)
     if style == now:
@@ -68,7 +70,9 @@ def set_style(material: bpy.types.Material, style: str) -> bpy.types.Material:
 
 
 def set_default(material: bpy.types.Material, double_sided: bool = False) -> None:
-    """MToon without shading, as `setup.make_toon`, once: a material that is one already, or that was given another style, is left alone."""
+    """MToon without shading, as `setup.make_toon`, once: a material that is one already, or that was given another
+    style, is left alone.
+    """
     look = material.avatar_forge_look
     if _toon(material).enabled or look.mtoon or _shadeless(material):
         return
@@ -107,13 +111,19 @@ def read_surface(material: bpy.types.Material) -> Surface:
                 colour = tuple(node.inputs["Color"].default_value)
             elif node.type == "MIX" and node.data_type == "RGBA" and not node.inputs[7].is_linked:
                 colour = tuple(node.inputs[7].default_value)
-            elif node.type == "MIX_SHADER" and node.inputs[0].is_linked and node.inputs[0].links[0].from_socket.name != "Is Camera Ray":
+            elif (
+                node.type == "MIX_SHADER"
+                and node.inputs[0].is_linked
+                and node.inputs[0].links[0].from_socket.name != "Is Camera Ray"
+            ):
                 alpha = "MASK" if node.inputs[0].links[0].from_node.type == "MATH" else "BLEND"
     return Surface(image, colour, normal, alpha, 0.5, not material.use_backface_culling)
 
 
 def set_shadow(material: bpy.types.Material, strength: float, colour: Colour, softness: float) -> None:
-    """MToon's shade: strength 0 is flat, as the picture was drawn; softness 0 is an edge, 1 a gradient around the whole body."""
+    """MToon's shade: strength 0 is flat, as the picture was drawn; softness 0 is an edge, 1 a gradient around the
+    whole body.
+    """
     toon = _toon(material)
     if not toon.enabled:
         return
@@ -139,12 +149,16 @@ def set_outline(material: bpy.types.Material, width: float, colour: Colour) -> N
 
 
 def read_back(material: bpy.types.Material) -> dict[str, float | Colour]:
-    """What the settings say when the material was made elsewhere: shadow, shadow_colour, softness, outline_width, outline_colour."""
+    """What the settings say when the material was made elsewhere: shadow, shadow_colour, softness, outline_width,
+    outline_colour.
+    """
     toon = _toon(material)
     if not toon.enabled:
         return {}
     shading, base = toon.extensions.vrmc_materials_mtoon, toon.pbr_metallic_roughness.base_color_factor
-    ratio = tuple(min(s / b, 1.0) if b > 0.01 else 1.0 for s, b in zip(shading.shade_color_factor, base[:3], strict=True))
+    ratio = tuple(
+        min(s / b, 1.0) if b > 0.01 else 1.0 for s, b in zip(shading.shade_color_factor, base[:3], strict=True)
+    )
     found: dict[str, float | Colour] = {"softness": max(0.0, 1 - shading.shading_toony_factor / HARDEST), "shadow": 0.0}
     if min(ratio) < 0.98:
         found |= {"shadow": 1.0, "shadow_colour": ratio}
@@ -221,7 +235,9 @@ def _alpha_of(node: bpy.types.Node) -> str:
 
 
 def _shadeless(material: bpy.types.Material) -> bool:
-    """Whether the glTF exporter writes it as unlit: a camera ray sees an emission or a colour, behind transparency or not."""
+    """Whether the glTF exporter writes it as unlit: a camera ray sees an emission or a colour, behind transparency or
+    not.
+    """
     if not material.use_nodes:
         return False
     node = next((n for n in material.node_tree.nodes if n.type == "OUTPUT_MATERIAL" and n.is_active_output), None)
@@ -266,8 +282,18 @@ def _build_pbr(material: bpy.types.Material, surface: Surface) -> None:
 def _build_unlit(material: bpy.types.Material, surface: Surface) -> None:
     nodes, links = _emptied(material, surface)
     ray, clear = nodes.new("ShaderNodeLightPath"), nodes.new("ShaderNodeBsdfTransparent")
-    glow, mix, out = nodes.new("ShaderNodeEmission"), nodes.new("ShaderNodeMixShader"), nodes.new("ShaderNodeOutputMaterial")
-    ray.location, clear.location, glow.location, mix.location, out.location = (-200, 300), (-200, 0), (0, -100), (200, 0), (600, 0)
+    glow, mix, out = (
+        nodes.new("ShaderNodeEmission"),
+        nodes.new("ShaderNodeMixShader"),
+        nodes.new("ShaderNodeOutputMaterial"),
+    )
+    ray.location, clear.location, glow.location, mix.location, out.location = (
+        (-200, 300),
+        (-200, 0),
+        (0, -100),
+        (200, 0),
+        (600, 0),
+    )
     links.new(ray.outputs["Is Camera Ray"], mix.inputs[0])
     links.new(clear.outputs[0], mix.inputs[1])
     links.new(glow.outputs[0], mix.inputs[2])

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An avatar's file as the report card looks at it: all primitives in one, turned to face +Z, with its rest pose and any other."""
+"""An avatar's file as the report card looks at it: all primitives in one, turned to face +Z, with its rest pose and
+any other.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,21 @@ POSES: dict[str, dict[str, Degrees]] = {
         "leftUpperArm": (0, 0, -65),
         "rightUpperArm": (0, 0, 65),
     },
-    "sitting": {"leftUpperLeg": (-80, 0, 0), "rightUpperLeg": (-80, 0, 0), "leftLowerLeg": (80, 0, 0), "rightLowerLeg": (80, 0, 0)},
+    "sitting": {
+        "leftUpperLeg": (-80, 0, 0),
+        "rightUpperLeg": (-80, 0, 0),
+        "leftLowerLeg": (80, 0, 0),
+        "rightLowerLeg": (80, 0, 0),
+    },
     "waving": {"leftUpperArm": (0, 0, -70), "rightUpperArm": (0, 0, 20), "rightLowerArm": (0, 0, -110)},
     "looking aside": {"head": (25, 40, 0)},
 }
-LIMB_TURN: dict[str, Degrees] = {"leftArm": (0, 0, -60), "rightArm": (0, 0, 60), "leftLeg": (-60, 0, 0), "rightLeg": (-60, 0, 0)}
+LIMB_TURN: dict[str, Degrees] = {
+    "leftArm": (0, 0, -60),
+    "rightArm": (0, 0, 60),
+    "leftLeg": (-60, 0, 0),
+    "rightLeg": (-60, 0, 0),
+}
 
 
 def rotation(degrees: Degrees) -> np.ndarray:
@@ -48,8 +60,8 @@ def rotation(degrees: Degrees) -> np.ndarray:
 class Body:
     """A skinned humanoid that can be posed: in a file (Measured) or in Blender's scene (weights.skin.Skin).
 
-    Metres, Y up, facing +Z. bones: VRM 1.0 name -> node; parents: parent of each node, -1 for a root; heads: name -> (3,) position;
-    rest: (V, 3); triangles: (T, 3); owner: (V,) node that holds most of a vertex, -1 for none.
+    Metres, Y up, facing +Z. bones: VRM 1.0 name -> node; parents: parent of each node, -1 for a root; heads: name ->
+    (3,) position; rest: (V, 3); triangles: (T, 3); owner: (V,) node that holds most of a vertex, -1 for none.
     """
 
     bones: dict[str, int]
@@ -96,7 +108,9 @@ class Measured(Body):
         self.parts = file.primitives()
         self.parents = list(file.parents)
         self.front = np.diag([-1.0, 1.0, -1.0]) if file.version == "0.0" else np.eye(3)
-        self.bones = {name: node for name, node in file.humanoid().items() if name in BONES and 0 <= node < len(file.parents)}
+        self.bones = {
+            name: node for name, node in file.humanoid().items() if name in BONES and 0 <= node < len(file.parents)
+        }
         self.heads = {name: self.front @ file.world[node, :3, 3] for name, node in self.bones.items()}
         self.offsets = np.cumsum([0, *(len(part.positions) for part in self.parts)])
 
@@ -135,7 +149,11 @@ class Measured(Body):
         return self._joined([self.file.expression_field(part, name) for part in self.parts])
 
     def posed(self, pose: dict[str, Degrees]) -> np.ndarray:
-        turns = {self.bones[name]: self.front.T @ rotation(degrees) @ self.front for name, degrees in pose.items() if name in self.bones}
+        turns = {
+            self.bones[name]: self.front.T @ rotation(degrees) @ self.front
+            for name, degrees in pose.items()
+            if name in self.bones
+        }
         world = self.file.posed(turns)
         return self._joined([self.file.skinned(part, world=world) for part in self.parts])
 

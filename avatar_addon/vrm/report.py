@@ -29,7 +29,9 @@ MARKS = {PASS: "ok  ", WARN: "WARN", FAIL: "FAIL"}
 
 @dataclass
 class Report:
-    """All checks of one file. `promotable` without FAIL. sha256: of the file, so that a report cannot pass for another file's."""
+    """All checks of one file. `promotable` without FAIL. sha256: of the file, so that a report cannot pass for
+    another file's.
+    """
 
     name: str
     sha256: str = ""
@@ -45,7 +47,9 @@ class Report:
         return bool(self.checks) and not self.counts[FAIL]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON: `{"report": 1, "file", "sha256", "counts", "checks": [{id, title, status, figure, meaning, step, fix}]}`."""
+        """JSON: `{"report": 1, "file", "sha256", "counts", "checks": [{id, title, status, figure, meaning, step,
+        fix}]}`.
+        """
         return {
             "report": 1,
             "file": self.name,
@@ -90,7 +94,9 @@ def _container(ok: bool, figure: str) -> Check:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m avatar_addon.vrm.report", description="The report card of .vrm files.")
+    parser = argparse.ArgumentParser(
+        prog="python -m avatar_addon.vrm.report", description="The report card of .vrm files."
+    )
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     options = parser.parse_args(arguments)

@@ -11,7 +11,9 @@ PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 
 @dataclass(frozen=True)
 class Limit:
-    """Figures up to `good` pass and up to `bad` warn; with `least`, figures from `good` on pass and from `bad` on warn."""
+    """Figures up to `good` pass and up to `bad` warn; with `least`, figures from `good` on pass and from `bad`
+    on warn.
+    """
 
     good: float
     bad: float
@@ -34,7 +36,9 @@ LIMITS = {
     "height": Limit(3.0, 5.0, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall"),
     "height_least": Limit(0.5, 0.2, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall", least=True),
     "weight_sum": Limit(1e-3, 1e-2, "", "glTF 2.0, 3.7.3.1: the weights of a vertex sum to 1"),
-    "influences": Limit(4, 4, "", "glTF 2.0, 3.7.3.1: clients must support 4 joints a vertex, and need support no more"),
+    "influences": Limit(
+        4, 4, "", "glTF 2.0, 3.7.3.1: clients must support 4 joints a vertex, and need support no more"
+    ),
     "size": Limit(12, 40, "MB", "house rule for a browser app behind a CDN"),
     "triangles": Limit(60_000, 150_000, "", "house rule; VRChat's 'poor' begins at 70,000"),
     "draw_calls": Limit(8, 24, "", "one a primitive; VRChat's 'good' allows 8 materials"),
@@ -43,11 +47,19 @@ LIMITS = {
     "leak": Limit(0.01, 0.05, "", "share of another limb that moves 2 mm when one limb turns 60°; house rule 1 %"),
     "stray": Limit(0.002, 0.01, "", "share of a limb's skin that lies at another limb"),
     "follow": Limit(
-        0.85, 0.6, "", "share of a limb beyond its joint that follows it; below that the skin is torn off its bone", least=True
+        0.85,
+        0.6,
+        "",
+        "share of a limb beyond its joint that follows it; below that the skin is torn off its bone",
+        least=True,
     ),
     "stretch": Limit(0.002, 0.01, "", "share of triangles stretched over 4 times in the usual poses; house rule 0.2 %"),
-    "seam": Limit(0.001, 0.005, "m", "gap that opens in a pose between vertices that coincide at rest: a visible crack"),
-    "viseme_amount": Limit(0.008, 0.003, "", "largest movement in heads; measured on hand-made avatars: 0.05 to 0.13", least=True),
+    "seam": Limit(
+        0.001, 0.005, "m", "gap that opens in a pose between vertices that coincide at rest: a visible crack"
+    ),
+    "viseme_amount": Limit(
+        0.008, 0.003, "", "largest movement in heads; measured on hand-made avatars: 0.05 to 0.13", least=True
+    ),
     "face_most": Limit(0.35, 0.6, "", "largest movement in heads; beyond it the face is torn"),
     "viseme_cosine": Limit(0.97, 0.985, "", "cosine of two visemes' displacements; at 1 they are the same"),
     "emotion_cosine": Limit(0.97, 0.985, "", "as for visemes"),
@@ -63,7 +75,8 @@ HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn w
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the card. figure: the measured value, as text; meaning: what a viewer would see; fix: the step that mends it.
+    """One line of the card. figure: the measured value, as text; meaning: what a viewer would see; fix: the step that
+    mends it.
 
     step is one of generate, rig, humanoid, pose, face, vrm, export: where the panel jumps to.
     """

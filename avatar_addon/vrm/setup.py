@@ -50,7 +50,9 @@ class Meta:
 
 
 def set_humanoid(armature: bpy.types.Object, assigned: Mapping[str, str]) -> None:
-    """assigned: VRM 1.0 bone name -> bone name. Bones that are not in it become unassigned. The rest pose is the T-pose."""
+    """assigned: VRM 1.0 bone name -> bone name. Bones that are not in it become unassigned. The rest pose is the
+    T-pose.
+    """
     need_addon()
     ext = extension(armature)
     for humanoid in (ext.vrm1.humanoid, ext.vrm0.humanoid):
@@ -83,8 +85,8 @@ def assign(node, bone: str) -> None:
 def _assign_all(armature: bpy.types.Object, wanted: Mapping[Any, str]) -> None:
     """wanted: every node of one of the add-on's humanoids -> bone name.
 
-    All names of 300 bones set as in `assign` take five seconds. So the bones' identifiers are set, which are what the add-on keeps, and the
-    last of the names as names are, so that it looks once.
+    All names of 300 bones set as in `assign` take five seconds. So the bones' identifiers are set, which are what the
+    add-on keeps, and the last of the names as names are, so that it looks once.
     """
     for node in wanted:  # it looks 55 times as often where it has not looked yet
         getattr(node, "pointer_to_bone_name_candidates", {}).setdefault(node.as_pointer(), set())
@@ -121,10 +123,14 @@ def get_bone(armature: bpy.types.Object, name: str) -> str:
 
 
 def set_expressions(armature: bpy.types.Object, mesh: bpy.types.Object) -> list[str]:
-    """Binds every preset to the mesh's shape keys, ours or others of a known name; presets that found none are returned."""
+    """Binds every preset to the mesh's shape keys, ours or others of a known name; presets that found none are
+    returned.
+    """
     keys = mesh.data.shape_keys.key_blocks.keys()[1:] if mesh.data.shape_keys else []
     found = recognise(keys).binds
-    return bind_expressions(armature, {name: [(mesh.name, key, weight) for key, weight in bound] for name, bound in found.items()})
+    return bind_expressions(
+        armature, {name: [(mesh.name, key, weight) for key, weight in bound] for name, bound in found.items()}
+    )
 
 
 def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bind]]) -> list[str]:
@@ -157,7 +163,9 @@ def _add_group(groups, preset: str, binds: Sequence[Bind]) -> None:
 
 
 def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) -> None:
-    """The gaze moves shape keys, unless it was set. offset: from the head bone's head to between the eyes, Blender's axes, metres."""
+    """The gaze moves shape keys, unless it was set. offset: from the head bone's head to between the eyes, Blender's
+    axes, metres.
+    """
     look = extension(armature).vrm1.look_at
     x, y, z = offset
     fresh = not any(look.offset_from_head_bone)
@@ -178,7 +186,9 @@ def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) 
 
 
 def set_meta(armature: bpy.types.Object, meta: Meta) -> None:
-    """Thumbnail, and name, author and version where nobody has set them; the permissions are the user's (or the add-on's strict ones)."""
+    """Thumbnail, and name, author and version where nobody has set them; the permissions are the user's (or the
+    add-on's strict ones).
+    """
     ext = extension(armature)
     new, old = ext.vrm1.meta, ext.vrm0.meta
     new.vrm_name, new.version = new.vrm_name or meta.name, new.version or meta.version

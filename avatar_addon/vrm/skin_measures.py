@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well a skin follows its bones, vertex by vertex: the report card makes its figures of it, the weights' panel its places."""
+"""How well a skin follows its bones, vertex by vertex: the report card makes its figures of it, the weights' panel
+its places.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ HEAD_TURN: dict[str, Degrees] = {"head": (0, 40, 0)}
 
 @dataclass
 class Finding:
-    """value: a share, or metres for cracks; first, second: limbs, or the pose; vertices: (V,) bool, those that are wrong."""
+    """value: a share, or metres for cracks; first, second: limbs, or the pose; vertices: (V,) bool, those that are
+    wrong.
+    """
 
     value: float
     first: str
@@ -64,7 +68,9 @@ def head_turn(m: Body) -> tuple[Finding, Finding]:
     top = float(m.rest[:, 1].max())
     above = m.rest[:, 1] > m.heads["head"][1] + 0.1 * (top - m.heads["head"][1])
     limbs = np.any(list(limbs_of(m).values()), axis=0)
-    return Finding(share(moved, above), "head", "head", above & ~moved), Finding(share(moved, limbs), "head", "", moved & limbs)
+    return Finding(share(moved, above), "head", "head", above & ~moved), Finding(
+        share(moved, limbs), "head", "", moved & limbs
+    )
 
 
 def strays(m: Body) -> Iterator[Finding]:
@@ -104,7 +110,9 @@ def to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def tearing(m: Body) -> Iterator[tuple[Finding, Finding]]:
-    """For each usual pose: triangles stretched too far, as a share of all; and the widest crack that opens, in metres."""
+    """For each usual pose: triangles stretched too far, as a share of all; and the widest crack that opens,
+    in metres.
+    """
     edges = np.stack([m.triangles, np.roll(m.triangles, -1, axis=1)], -1)
     at_rest = np.linalg.norm(m.rest[edges[..., 0]] - m.rest[edges[..., 1]], axis=-1)
     usable = at_rest.min(1, initial=np.inf) > CLOSE
@@ -114,7 +122,9 @@ def tearing(m: Body) -> Iterator[tuple[Finding, Finding]]:
         length = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1)
         torn = (length / np.maximum(at_rest, 1e-9)).max(1, initial=0) > STRETCHED
         gaps = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
-        stretch = Finding(float(torn[usable].mean()) if usable.any() else 0.0, name, "", _marked(m, m.triangles[torn & usable]))
+        stretch = Finding(
+            float(torn[usable].mean()) if usable.any() else 0.0, name, "", _marked(m, m.triangles[torn & usable])
+        )
         yield stretch, Finding(float(gaps.max(initial=0)), name, "", _marked(m, pairs[gaps > MOVED / 2]))
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Springs for the chains of bones that are no humanoid's, with colliders, in the VRM Add-on's properties; for VRM 0.x at the export.
+"""Springs for the chains of bones that are no humanoid's, with colliders, in the VRM Add-on's properties; for VRM 0.x
+at the export.
 
-What swings is read and written in the add-on's own springs, so its panels and ours show the same. The avatar's record only knows which
-chains there are (look_settings.AvatarForgeChain), so that one can be switched off and on again.
+What swings is read and written in the add-on's own springs, so its panels and ours show the same. The avatar's record
+only knows which chains there are (look_settings.AvatarForgeChain), so that one can be switched off and on again.
 Sources: VRMC_springBone-1.0; VRM 0.0 (secondaryAnimation).
 """
 
@@ -43,14 +44,21 @@ class Chain:
 
 
 def find_chains(armature: bpy.types.Object) -> list[Chain]:
-    """What hangs on the humanoid bones and may swing, the longest way at every fork. Empty where hips or head are not assigned."""
+    """What hangs on the humanoid bones and may swing, the longest way at every fork. Empty where hips or head are not
+    assigned.
+    """
     bones = read_bones(armature)
     index = {name: k for k, name in enumerate(bones.names)}
     assigned = {vrm: index[bone] for vrm, bone in get_humanoid(armature).items() if bone in index}
     if "hips" not in assigned or "head" not in assigned or len(assigned) == len(index):
         return []
     tree = Tree(bones.heads, bones.parents)
-    kinds = {bone: chain.kind for chain in set_aside(tree, assigned, read_names(bones.names)) if chain.sprung for bone in chain.bones}
+    kinds = {
+        bone: chain.kind
+        for chain in set_aside(tree, assigned, read_names(bones.names))
+        if chain.sprung
+        for bone in chain.bones
+    }
     chains, starts = [], [k for k in tree.order if k in kinds and tree.parents[k] not in kinds]
     while starts:
         path = _longest(tree, starts.pop(0), set(kinds))
@@ -71,7 +79,9 @@ def chain_from(armature: bpy.types.Object, bone: str) -> Chain:
     humanoid = {name: vrm for vrm, name in get_humanoid(armature).items()}
     if bone in humanoid:
         raise AvatarError(
-            f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select one of hair, skirt, tail or the like.", "spring"
+            f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select one of hair, skirt, tail or"
+            " the like.",
+            "spring",
         )
     bones = read_bones(armature)
     tree, start = Tree(bones.heads, bones.parents), bones.names.index(bone)
@@ -92,11 +102,15 @@ def spring_of(armature: bpy.types.Object, root: str):
 def used_bones(armature: bpy.types.Object) -> dict[str, str]:
     """Bone -> the name of the spring that has it."""
     springs = extension(armature).spring_bone1.springs
-    return {joint.node.bone_name: spring.vrm_name for spring in springs for joint in spring.joints if joint.node.bone_name}
+    return {
+        joint.node.bone_name: spring.vrm_name for spring in springs for joint in spring.joints if joint.node.bone_name
+    }
 
 
 def adopt(avatar) -> int:
-    """Lists springs that came with the file or from the VRM Add-on's panels, and forgets bones that are gone; how many are new."""
+    """Lists springs that came with the file or from the VRM Add-on's panels, and forgets bones that are gone; how
+    many are new.
+    """
     record, armature = avatar.record.look, avatar.armature
     bones = armature.data.bones
     for index in reversed(range(len(record.chains))):
@@ -141,9 +155,13 @@ def add(avatar, chains: Sequence[Chain]) -> None:
         body = _Body(avatar)
         _add_ends(avatar, chains, body)
         tails = [body.points(chain)[1:] for chain in chains]
-        shapes = leave_room(body.shapes, [(chain.kind, tail) for chain, tail in zip(chains, tails, strict=True)], body.least)
+        shapes = leave_room(
+            body.shapes, [(chain.kind, tail) for chain, tail in zip(chains, tails, strict=True)], body.least
+        )
         _make_colliders(armature, shapes, {name for chain in chains for name in KINDS[chain.kind].against})
-        shapes = {name: _shape_of(armature, name) or shape for name, shape in shapes.items()}  # an earlier chain's may be other
+        shapes = {
+            name: _shape_of(armature, name) or shape for name, shape in shapes.items()
+        }  # an earlier chain's may be other
         for chain, tail in zip(chains, tails, strict=True):
             _make_spring(avatar, chain, body, tail, shapes)
 
@@ -254,7 +272,10 @@ def _fill_vrm0(armature: bpy.types.Object, old, new, made: list[bpy.types.Object
         first, group = spring.joints[0], old.bone_groups.add()
         group.comment, group.center.bone_name = spring.vrm_name, spring.center.bone_name
         group.stiffiness, group.gravity_power, group.drag_force = first.stiffness, first.gravity_power, first.drag_force
-        group.gravity_dir, group.hit_radius = first.gravity_dir, float(np.median([joint.hit_radius for joint in spring.joints]))
+        group.gravity_dir, group.hit_radius = (
+            first.gravity_dir,
+            float(np.median([joint.hit_radius for joint in spring.joints])),
+        )
         group.bones.add().bone_name = first.node.bone_name
         for reference in spring.collider_groups:
             for copied in groups.get(reference.collider_group_uuid, ()):
@@ -275,7 +296,11 @@ def _spheres(collider) -> list[tuple[Vector, float]]:
 def _at_rest(armature: bpy.types.Object) -> Iterator[None]:
     """The rest pose, and afterwards the pose, the selection and the active object as they were."""
     layer = bpy.context.view_layer
-    position, active, selected = armature.data.pose_position, layer.objects.active, [o for o in layer.objects if o.select_get()]
+    position, active, selected = (
+        armature.data.pose_position,
+        layer.objects.active,
+        [o for o in layer.objects if o.select_get()],
+    )
     armature.data.pose_position = "REST"
     layer.update()
     try:
@@ -293,17 +318,25 @@ class _Body:
 
     def __init__(self, avatar) -> None:
         self.armature, self.data = avatar.armature, mesh_data.read_mesh(avatar.mesh)
-        others = [obj for obj in avatar.armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh and obj.vertex_groups]
+        others = [
+            obj
+            for obj in avatar.armature.children_recursive
+            if obj.type == "MESH" and obj != avatar.mesh and obj.vertex_groups
+        ]
         self.parts = [self.data, *map(mesh_data.read_mesh, others)]
         self.read()
         low, high = (
-            (self.data.vertices.min(0), self.data.vertices.max(0)) if len(self.data.vertices) else (self.heads.min(0), self.heads.max(0))
+            (self.data.vertices.min(0), self.data.vertices.max(0))
+            if len(self.data.vertices)
+            else (self.heads.min(0), self.heads.max(0))
         )
         self.height = max(float((high - low)[2]), 1e-3)
         self.least = LEAST_RADIUS * self.height / USUAL_HEIGHT
         humanoid = get_humanoid(self.armature)
         segments = {
-            vrm: (self.heads[self.index[bone]], self.tails[self.index[bone]]) for vrm, bone in humanoid.items() if bone in self.index
+            vrm: (self.heads[self.index[bone]], self.tails[self.index[bone]])
+            for vrm, bone in humanoid.items()
+            if bone in self.index
         }
         self.shapes = fit_body(self._to_next(segments), {vrm: self.held(bone) for vrm, bone in humanoid.items()})
 
@@ -315,7 +348,9 @@ class _Body:
     def held(self, bone: str) -> np.ndarray:
         """(N, 3) the vertices that mostly follow one bone."""
         parts = [part for part in self.parts if part.weights is not None and bone in part.groups]
-        return np.concatenate([np.zeros((0, 3)), *(part.vertices[part.weights[:, part.groups.index(bone)] > HELD] for part in parts)])
+        return np.concatenate(
+            [np.zeros((0, 3)), *(part.vertices[part.weights[:, part.groups.index(bone)] > HELD] for part in parts)]
+        )
 
     def points(self, chain: Chain) -> np.ndarray:
         """(J + 1, 3) a chain's heads and its last tail."""
@@ -366,12 +401,24 @@ def _make_spring(avatar, chain: Chain, body: _Body, tails: np.ndarray, shapes: d
     root, end = chain.bones[0], chain.bones[-1] + END
     bones = [*chain.bones, end] if end in armature.data.bones else list(chain.bones)
     groups = extension(armature).spring_bone1.collider_groups
-    ours = [group.uuid for group in groups if group.vrm_name.removeprefix(GROUP) in names and group.vrm_name.startswith(GROUP)]
+    ours = [
+        group.uuid
+        for group in groups
+        if group.vrm_name.removeprefix(GROUP) in names and group.vrm_name.startswith(GROUP)
+    ]
     rows = [
-        {"bone": bone, "stiffness": j.stiffness, "gravity_power": j.gravity, "drag_force": j.drag, "hit_radius": j.radius}
+        {
+            "bone": bone,
+            "stiffness": j.stiffness,
+            "gravity_power": j.gravity,
+            "drag_force": j.drag,
+            "hit_radius": j.radius,
+        }
         for bone, j in zip(bones, [*made, made[-1]], strict=False)
     ]
-    _write(armature, root, {"vrm_name": f"{KINDS[chain.kind].label} {root}", "center": "", "joints": rows, "groups": ours})
+    _write(
+        armature, root, {"vrm_name": f"{KINDS[chain.kind].label} {root}", "center": "", "joints": rows, "groups": ours}
+    )
     if root in record.chains:
         entry = record.chains[root]
     else:
@@ -386,7 +433,11 @@ def _read(spring) -> dict:
         row = {name: getattr(joint, name) for name in ("stiffness", "gravity_power", "drag_force", "hit_radius")}
         limit = getattr(joint, "vrmc_spring_bone_limit", None)
         kept = (
-            {p.identifier: getattr(limit, p.identifier) for p in limit.bl_rna.properties if p.identifier not in ("rna_type", "name")}
+            {
+                p.identifier: getattr(limit, p.identifier)
+                for p in limit.bl_rna.properties
+                if p.identifier not in ("rna_type", "name")
+            }
             if limit
             else {}
         )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Spring bones in figures: how hair, skirts and tails swing, and the body that they must not pass through. Pure.
 
-Axes are Blender's, metres, the avatar at rest in its T-pose facing -Y. Source: VRMC_springBone-1.0 (joint, collider, update procedure).
+Axes are Blender's, metres, the avatar at rest in its T-pose facing -Y. Source: VRMC_springBone-1.0 (joint, collider,
+update procedure).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ TORSO = ("upperChest", "chest", "spine", "hips")
 
 @dataclass(frozen=True)
 class Kind:
-    """stiffness, gravity, drag: of VRM's joints, for a person of the usual height; against: the parts of the body that stop it."""
+    """stiffness, gravity, drag: of VRM's joints, for a person of the usual height; against: the parts of the body
+    that stop it.
+    """
 
     label: str
     stiffness: float
@@ -81,9 +84,11 @@ def to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[
 
 
 def joints(kind: str, points: np.ndarray, height: float, thickness: Sequence[float]) -> list[Joint]:
-    """One joint for each segment of a chain. points: (J + 1, 3) its heads and last tail; thickness: (J,) metres, 0 where not known.
+    """One joint for each segment of a chain. points: (J + 1, 3) its heads and last tail; thickness: (J,) metres, 0
+    where not known.
 
-    VRM adds stiffness to the tail's position at each step: the same figure bends a short bone more, so it grows with the length.
+    VRM adds stiffness to the tail's position at each step: the same figure bends a short bone more, so it grows with
+    the length.
     """
     figures = KINDS[kind]
     lengths = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6)
@@ -93,12 +98,21 @@ def joints(kind: str, points: np.ndarray, height: float, thickness: Sequence[flo
         scale *= 0.85
     fall = np.linspace(1.0, TIP, len(lengths))
     least = LEAST_RADIUS * tall
-    radii = [float(np.clip(t or 0.15 * length, least, 0.35 * length + least)) for t, length in zip(thickness, lengths, strict=True)]
-    return [Joint(figures.stiffness * scale * f, figures.gravity * scale, figures.drag, r) for f, r in zip(fall, radii, strict=True)]
+    radii = [
+        float(np.clip(t or 0.15 * length, least, 0.35 * length + least))
+        for t, length in zip(thickness, lengths, strict=True)
+    ]
+    return [
+        Joint(figures.stiffness * scale * f, figures.gravity * scale, figures.drag, r)
+        for f, r in zip(fall, radii, strict=True)
+    ]
 
 
-def fit_body(segments: Mapping[str, tuple[np.ndarray, np.ndarray]], vertices: Mapping[str, np.ndarray]) -> dict[str, Shape]:
-    """VRM bone -> collider. segments: head and tail of each bone; vertices: (N, 3) those it holds. Parts with hardly any are left out.
+def fit_body(
+    segments: Mapping[str, tuple[np.ndarray, np.ndarray]], vertices: Mapping[str, np.ndarray]
+) -> dict[str, Shape]:
+    """VRM bone -> collider. segments: head and tail of each bone; vertices: (N, 3) those it holds. Parts with hardly
+    any are left out.
 
     Radii are medians of distances, so that a collar, a belt or a pocket does not blow a part up.
     """
@@ -132,7 +146,9 @@ def _across(points: np.ndarray) -> Shape:
 
 
 def leave_room(shapes: Mapping[str, Shape], chains: Sequence[tuple[str, np.ndarray]], least: float) -> dict[str, Shape]:
-    """Colliders small enough that nothing is pushed at rest, down to SHRINK of their size. chains: (kind, (J, 3) its joints' tails)."""
+    """Colliders small enough that nothing is pushed at rest, down to SHRINK of their size. chains: (kind, (J, 3) its
+    joints' tails).
+    """
     out = {}
     for name, shape in shapes.items():
         near = [shape.clearance(tails).min() for kind, tails in chains if name in KINDS[kind].against and len(tails)]
@@ -141,12 +157,20 @@ def leave_room(shapes: Mapping[str, Shape], chains: Sequence[tuple[str, np.ndarr
     return out
 
 
-def attach(kind: str, tails: np.ndarray, made: Sequence[Joint], shapes: Mapping[str, Shape], least: float) -> tuple[list[Joint], list[str]]:
-    """The joints with radii that touch nothing at rest, and the colliders that may stop them: not those the chain starts inside of.
+def attach(
+    kind: str, tails: np.ndarray, made: Sequence[Joint], shapes: Mapping[str, Shape], least: float
+) -> tuple[list[Joint], list[str]]:
+    """The joints with radii that touch nothing at rest, and the colliders that may stop them: not those the chain
+    starts inside of.
 
     tails: (J, 3) where each joint ends.
     """
-    names = [name for name in KINDS[kind].against if name in shapes and shapes[name].clearance(tails).min() >= 0.5 * least]
+    names = [
+        name for name in KINDS[kind].against if name in shapes and shapes[name].clearance(tails).min() >= 0.5 * least
+    ]
     room = np.min([shapes[name].clearance(tails) for name in names], axis=0) if names else np.full(len(tails), np.inf)
-    fitted = [Joint(j.stiffness, j.gravity, j.drag, float(min(j.radius, max(r, 0.5 * least)))) for j, r in zip(made, room, strict=True)]
+    fitted = [
+        Joint(j.stiffness, j.gravity, j.drag, float(min(j.radius, max(r, 0.5 * least))))
+        for j, r in zip(made, room, strict=True)
+    ]
     return fitted, names

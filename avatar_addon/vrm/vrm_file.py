@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-COMPONENTS: dict[int, type] = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COMPONENTS: dict[int, type] = {
+    5120: np.int8,
+    5121: np.uint8,
+    5122: np.int16,
+    5123: np.uint16,
+    5125: np.uint32,
+    5126: np.float32,
+}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
@@ -25,7 +32,9 @@ class VrmFileError(ValueError):
 
 @dataclass
 class Primitive:
-    """One draw call: vertices with weights and morph targets, in the mesh's own space (which skinning ignores node transforms for)."""
+    """One draw call: vertices with weights and morph targets, in the mesh's own space (which skinning ignores node
+    transforms for).
+    """
 
     node: int
     mesh: int
@@ -72,7 +81,9 @@ class VrmFile:
                 1,
                 s["count"],
             )
-            out[where[:, 0]] = self._strided(s["values"]["bufferView"], s["values"].get("byteOffset", 0), dtype, width, s["count"])
+            out[where[:, 0]] = self._strided(
+                s["values"]["bufferView"], s["values"].get("byteOffset", 0), dtype, width, s["count"]
+            )
         if a.get("normalized"):
             return np.maximum(out.astype(np.float64) / np.iinfo(COMPONENTS[a["componentType"]]).max, -1.0)
         return out
@@ -83,8 +94,8 @@ class VrmFile:
         for node_index, node in enumerate(self.json.get("nodes", [])):
             if "mesh" not in node:
                 continue
-            for primitive in self.json["meshes"][node["mesh"]]["primitives"]:
-                found.append(self._primitive(node_index, node, primitive))
+            primitives = self.json["meshes"][node["mesh"]]["primitives"]
+            found.extend(self._primitive(node_index, node, primitive) for primitive in primitives)
         return found
 
     def skin_matrices(self, skin: int, world: np.ndarray | None = None) -> np.ndarray:
@@ -96,8 +107,12 @@ class VrmFile:
             inverse = self.accessor(s["inverseBindMatrices"]).astype(np.float64).reshape(-1, 4, 4).transpose(0, 2, 1)
         return world[s["joints"]] @ inverse
 
-    def skinned(self, primitive: Primitive, positions: np.ndarray | None = None, world: np.ndarray | None = None) -> np.ndarray:
-        """(V, 3) scene positions of a primitive by linear blend skinning, for the rest pose or the node matrices given."""
+    def skinned(
+        self, primitive: Primitive, positions: np.ndarray | None = None, world: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(V, 3) scene positions of a primitive by linear blend skinning, for the rest pose or the node
+        matrices given.
+        """
         points = primitive.positions if positions is None else positions
         homogeneous = np.c_[points, np.ones(len(points))]
         world = self.world if world is None else world
@@ -108,7 +123,9 @@ class VrmFile:
         return np.einsum("vk,vki->vi", primitive.weights, moved)[:, :3]
 
     def posed(self, rotations: dict[int, np.ndarray]) -> np.ndarray:
-        """(N, 4, 4) world matrices with nodes turned by 3x3 rotations given in scene axes about each node's own origin."""
+        """(N, 4, 4) world matrices with nodes turned by 3x3 rotations given in scene axes about each node's
+        own origin.
+        """
         return self._world_matrices(rotations)
 
     def humanoid(self) -> dict[str, int]:
@@ -133,7 +150,10 @@ class VrmFile:
             presets = self.vrm.get("expressions", {}).get("preset", {})
             nodes = self.json["nodes"]
             return {
-                name: [(nodes[b["node"]]["mesh"], b["index"], b.get("weight", 1.0)) for b in entry.get("morphTargetBinds", [])]
+                name: [
+                    (nodes[b["node"]]["mesh"], b["index"], b.get("weight", 1.0))
+                    for b in entry.get("morphTargetBinds", [])
+                ]
                 for name, entry in presets.items()
             }
         groups = self.vrm.get("blendShapeMaster", {}).get("blendShapeGroups", [])
@@ -164,10 +184,19 @@ class VrmFile:
         attributes = primitive["attributes"]
         positions = self.accessor(attributes["POSITION"]).astype(np.float64)
         skinned = "JOINTS_0" in attributes and "WEIGHTS_0" in attributes and "skin" in node
-        joints = self.accessor(attributes["JOINTS_0"]).astype(np.int64) if skinned else np.zeros((len(positions), 4), np.int64)
-        weights = self.accessor(attributes["WEIGHTS_0"]).astype(np.float64) if skinned else np.zeros((len(positions), 4))
+        joints = (
+            self.accessor(attributes["JOINTS_0"]).astype(np.int64)
+            if skinned
+            else np.zeros((len(positions), 4), np.int64)
+        )
+        weights = (
+            self.accessor(attributes["WEIGHTS_0"]).astype(np.float64) if skinned else np.zeros((len(positions), 4))
+        )
         indices = self.accessor(primitive["indices"])[:, 0] if "indices" in primitive else np.arange(len(positions))
-        morphs = [self.accessor(t["POSITION"]) if "POSITION" in t else np.zeros_like(positions) for t in primitive.get("targets", [])]
+        morphs = [
+            self.accessor(t["POSITION"]) if "POSITION" in t else np.zeros_like(positions)
+            for t in primitive.get("targets", [])
+        ]
         return Primitive(
             node=node_index,
             mesh=node["mesh"],

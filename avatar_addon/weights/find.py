@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The places where the skin does not follow its bones, the worst first: the report's measures and limits, on the scene. No bpy."""
+"""The places where the skin does not follow its bones, the worst first: the report's measures and limits, on the
+scene. No bpy.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,20 @@ REWEIGHT, BIND, FILL, SMOOTH, CLOSE, NORMALISE = (
 )  # fmt: skip
 SAFE = (FILL, CLOSE, NORMALISE)  # nothing about them is a guess
 PARTS = {
-    "leftArm": "left arm", "rightArm": "right arm", "leftLeg": "left leg", "rightLeg": "right leg", "head": "head", "torso": "torso",
+    "leftArm": "left arm", "rightArm": "right arm", "leftLeg": "left leg", "rightLeg": "right leg", "head": "head",
+    "torso": "torso",
 }  # fmt: skip
-KINDS = ("island", "unweighted", "stray", "leak", "follow", "stretch", "crack", "influences", "sum")  # in this order, of equal severity
+KINDS = (
+    "island",
+    "unweighted",
+    "stray",
+    "leak",
+    "follow",
+    "stretch",
+    "crack",
+    "influences",
+    "sum",
+)  # in this order, of equal severity
 MOST_OF_A_KIND = 8
 EXPLAINED = 0.9  # of what stays behind is at a place that says why
 SAMPLED = 24  # vertices of a loose part that look for the skin next to them
@@ -31,8 +44,10 @@ LOOSE = 0.5  # of the mesh: a part that hangs together and is smaller
 
 @dataclass
 class Place:
-    """One place. kind: of KINDS; severity: WARN or FAIL; vertices: (n,) indices; centre: (3,) metres, glTF axes; limb: of PARTS or "";
-    bone: VRM bone that is nearest, or ""; fix: what mends it; loose: its vertices are parts that do not hang together with the body."""
+    """One place. kind: of KINDS; severity: WARN or FAIL; vertices: (n,) indices; centre: (3,) metres, glTF axes;
+    limb: of PARTS or ""; bone: VRM bone that is nearest, or ""; fix: what mends it; loose: its vertices are parts
+    that do not hang together with the body.
+    """
 
     kind: str
     severity: str
@@ -71,7 +86,9 @@ def find_places(skin: Skin) -> list[Place]:
     if is_complete(skin):
         for find in (_strays, _leaks, _behind):  # each after what explains it
             known = _marked(skin, places)
-            places += [place for place in find(skin) if place.kind != "follow" or known[place.vertices].mean() < EXPLAINED]
+            places += [
+                place for place in find(skin) if place.kind != "follow" or known[place.vertices].mean() < EXPLAINED
+            ]
         places += _torn(skin, skin.grown(_marked(skin, places), 2))
     for place in places:
         place.loose = _is_loose(skin, place.vertices)
@@ -87,7 +104,9 @@ def _marked(skin: Skin, places: list[Place]) -> np.ndarray:
     return known
 
 
-def _place(skin: Skin, kind: str, severity: str, sentence: str, rows: np.ndarray, limb: str, fix: str, bone: str = "") -> Place:
+def _place(
+    skin: Skin, kind: str, severity: str, sentence: str, rows: np.ndarray, limb: str, fix: str, bone: str = ""
+) -> Place:
     return Place(kind, severity, sentence, rows, skin.rest[rows].mean(0), limb, bone or nearest_bone(skin, rows), fix)
 
 
@@ -130,7 +149,9 @@ def _leaks(skin: Skin) -> Iterator[Place]:
     if severity != PASS:
         rows = np.flatnonzero(drags.vertices)
         bone = _most_common(skin, rows)
-        yield _place(skin, "leak", severity, f"The head drags the {PARTS[part_of(bone)]} along.", rows, part_of(bone), REWEIGHT)
+        yield _place(
+            skin, "leak", severity, f"The head drags the {PARTS[part_of(bone)]} along.", rows, part_of(bone), REWEIGHT
+        )
 
 
 def _strays(skin: Skin) -> Iterator[Place]:
@@ -147,7 +168,9 @@ def _behind(skin: Skin) -> Iterator[Place]:
     def place(found: Finding, severity: str) -> Iterator[Place]:
         rows = np.flatnonzero(found.vertices & ~skin.empty)
         if severity != PASS and len(rows):
-            yield _place(skin, "follow", severity, f"Skin of the {PARTS[found.first]} stays behind.", rows, found.first, REWEIGHT)
+            yield _place(
+                skin, "follow", severity, f"Skin of the {PARTS[found.first]} stays behind.", rows, found.first, REWEIGHT
+            )
 
     for found in following(skin):
         yield from place(found, LIMITS["follow"].judge(found.value))
@@ -190,7 +213,9 @@ def humanoid_bone(skin: Skin, bone: int) -> str:
 
 
 def nearest_bone(skin: Skin, rows: np.ndarray) -> str:
-    """The VRM bone of the skin that lies nearest to a loose part, or of the bones where no skin has weights; "" without bones."""
+    """The VRM bone of the skin that lies nearest to a loose part, or of the bones where no skin has weights; ""
+    without bones.
+    """
     some = rows[np.linspace(0, len(rows) - 1, min(SAMPLED, len(rows))).astype(np.int64)]
     other = ~skin.empty
     other[rows] = False
@@ -199,7 +224,9 @@ def nearest_bone(skin: Skin, rows: np.ndarray) -> str:
         near = [others[((skin.rest[others] - point) ** 2).sum(1).argmin()] for point in skin.rest[some]]
         if bone := humanoid_bone(skin, int(np.bincount(skin.owner[near]).argmax())):
             return bone
-    apart = {name: float(to_segment(skin.rest[some], skin.joints[k], skin.tails[k]).mean()) for name, k in skin.bones.items()}
+    apart = {
+        name: float(to_segment(skin.rest[some], skin.joints[k], skin.tails[k]).mean()) for name, k in skin.bones.items()
+    }
     return min(apart, key=lambda name: apart[name], default="")
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The avatar's weights in Blender: its skin as arrays, the places found in it, and what mends them written back.
 
-The places are kept in the avatar's record, so undo and the .blend have them. Each change also goes to the mesh that the face step was
-made from, so that making the face again does not bring the old weights back.
+The places are kept in the avatar's record, so undo and the .blend have them. Each change also goes to the mesh that
+the face step was made from, so that making the face again does not bring the old weights back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ RIGGER = "geometric"
 
 
 class AvatarForgePlace(PropertyGroup):
-    """A place (find.Place). `name` is the sentence; vertices: see `_packed`; centre: world space; bone: of the armature."""
+    """A place (find.Place). `name` is the sentence; vertices: see `_packed`; centre: world space; bone: of the
+    armature.
+    """
 
     kind: StringProperty()
     severity: StringProperty()
@@ -79,7 +81,9 @@ CLASSES = (AvatarForgePlace, AvatarForgeWeights)
 
 
 def read_skin(avatar: Avatar) -> Skin:
-    """The avatar's skin in its rest pose, glTF axes; vertex groups that are no bone's are left out. Raises AvatarError without a rig."""
+    """The avatar's skin in its rest pose, glTF axes; vertex groups that are no bone's are left out. Raises
+    AvatarError without a rig.
+    """
     if avatar.armature is None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
     data, bones = mesh_data.read_mesh(avatar.mesh), read_bones(avatar.armature)
@@ -89,11 +93,15 @@ def read_skin(avatar: Avatar) -> Skin:
             weights[:, k] = data.weights[:, data.groups.index(name)]
     humanoid = setup.get_humanoid(avatar.armature) if scene.has_vrm(avatar) else {}
     heads, tails = scene.to_gltf(bones.heads), scene.to_gltf(bones.tails)
-    return Skin(scene.to_gltf(data.vertices), data.triangles, weights, bones.names, bones.parents, heads, tails, humanoid)
+    return Skin(
+        scene.to_gltf(data.vertices), data.triangles, weights, bones.names, bones.parents, heads, tails, humanoid
+    )
 
 
 def find_places(avatar: Avatar, skin: Skin | None = None) -> int:
-    """Looks for places and keeps them in the record; how many. What was shown goes on being shown where it is still there."""
+    """Looks for places and keeps them in the record; how many. What was shown goes on being shown where it is still
+    there.
+    """
     skin = skin or read_skin(avatar)
     weights = avatar.record.weights
     before = (weights.place.kind, weights.place.limb) if weights.place else None
@@ -129,11 +137,15 @@ def _packed(vertices: np.ndarray) -> str:
 @functools.lru_cache(4)
 def vertices_of(packed: str) -> np.ndarray:
     """The indices of a place; do not write to them."""
-    return np.cumsum(np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<i4")) if packed else np.zeros(0, np.int64)
+    return (
+        np.cumsum(np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<i4")) if packed else np.zeros(0, np.int64)
+    )
 
 
 def points_of(avatar: Avatar, place: AvatarForgePlace, depsgraph: bpy.types.Depsgraph | None = None) -> np.ndarray:
-    """(n, 3) where the place's vertices are, in world space; with a depsgraph in the pose and with the expressions of now."""
+    """(n, 3) where the place's vertices are, in world space; with a depsgraph in the pose and with the expressions of
+    now.
+    """
     obj = avatar.mesh.evaluated_get(depsgraph) if depsgraph else avatar.mesh
     mesh = obj.data if len(obj.data.vertices) == len(avatar.mesh.data.vertices) else avatar.mesh.data
     rows = vertices_of(place.vertices)
@@ -153,7 +165,9 @@ def locks(avatar: Avatar, skin: Skin) -> np.ndarray:
 
 
 def apply(avatar: Avatar, skin: Skin, change: mend.Change) -> int:
-    """Writes new weights into the mesh and into the one without a face, and looks for places again. How many vertices have changed."""
+    """Writes new weights into the mesh and into the one without a face, and looks for places again. How many vertices
+    have changed.
+    """
     rows, weights = change
     if len(rows):
         _write(avatar.mesh, rows, weights, skin)
@@ -186,8 +200,9 @@ def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: S
 
 
 def _shared(skin: Skin, kept: bpy.types.Mesh, avatar: Avatar, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices of the mesh without a face that are among `rows` of the mesh with one, and which: by their number, for the face step
-    puts new vertices behind the old ones; where those were renumbered, by their place."""
+    """Vertices of the mesh without a face that are among `rows` of the mesh with one, and which: by their number, for
+    the face step puts new vertices behind the old ones; where those were renumbered, by their place.
+    """
     points = np.empty(len(kept.vertices) * 3, np.float32)
     kept.vertices.foreach_get("co", points)
     matrix = np.array(avatar.mesh.matrix_world)
@@ -204,15 +219,21 @@ def _shared(skin: Skin, kept: bpy.types.Mesh, avatar: Avatar, rows: np.ndarray) 
 
 
 def reweight(avatar: Avatar, limb: str, vertices: np.ndarray) -> Steps:
-    """A limb's skin is weighted again by the geometric rigger, for the bones as they are. Returns how many vertices have changed."""
+    """A limb's skin is weighted again by the geometric rigger, for the bones as they are. Returns how many vertices
+    have changed.
+    """
     yield Stage("rig", 0.0, "Sending the mesh to the rigger")
     skin = read_skin(avatar)
     if not find.is_complete(skin):
-        raise AvatarError("Humanoid bones are missing, without which no limb can be weighted; assign them first.", "humanoid")
+        raise AvatarError(
+            "Humanoid bones are missing, without which no limb can be weighted; assign them first.", "humanoid"
+        )
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {name: point.tolist() for name, point in skin.heads.items()}
-        result = yield Wait(jobs.Job("rig", rigger=RIGGER, mesh=mesh, out_dir=folder, seed=0, joints=joints, options={}))
+        result = yield Wait(
+            jobs.Job("rig", rigger=RIGGER, mesh=mesh, out_dir=folder, seed=0, joints=joints, options={})
+        )
         fresh = _fresh(Path(result["rig"]))
     if len(next(iter(fresh.values()))) != len(skin.rest) or len(avatar.mesh.data.vertices) != len(skin.rest):
         raise AvatarError("The mesh was changed meanwhile; weight the limb again.", "rig_mismatch")
@@ -230,8 +251,12 @@ def _fresh(path: Path) -> dict[str, np.ndarray]:
     return {name: dense[:, k] for k, name in enumerate(names)}
 
 
-def change_for(avatar: Avatar, skin: Skin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS) -> mend.Change:
-    """What a button other than Re-weight would write. fix: of find.py. Raises AvatarError for a bone that is not there."""
+def change_for(
+    avatar: Avatar, skin: Skin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS
+) -> mend.Change:
+    """What a button other than Re-weight would write. fix: of find.py. Raises AvatarError for a bone that is
+    not there.
+    """
     locked = locks(avatar, skin)
     if fix == find.BIND:
         if bone not in skin.names or not avatar.armature.data.bones[bone].use_deform:
@@ -245,7 +270,9 @@ def change_for(avatar: Avatar, skin: Skin, fix: str, vertices: np.ndarray, bone:
 
 
 def mend_safe(avatar: Avatar) -> int:
-    """Everything whose mending is no guess: too many bones, sums, cracks and patches without weights. How many vertices have changed."""
+    """Everything whose mending is no guess: too many bones, sums, cracks and patches without weights. How many
+    vertices have changed.
+    """
     total = 0
     for fix in find.SAFE:
         skin = read_skin(avatar)

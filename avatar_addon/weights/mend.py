@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What mends a place: new weights for some vertices. No bpy.
 
-Every function returns (rows, weights): indices of vertices (n,) and their new weights (n, J), bones in the order of the skin's names,
-at most four a vertex, sums 1. locked: (J,) bool, bones whose weights stay as they are.
+Every function returns (rows, weights): indices of vertices (n,) and their new weights (n, J), bones in the order of
+the skin's names, at most four a vertex, sums 1. locked: (J,) bool, bones whose weights stay as they are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Change = tuple[np.ndarray, np.ndarray]
 
 
 def settle(skin: Skin, rows: np.ndarray, wanted: np.ndarray, locked: np.ndarray) -> Change:
-    """Wanted weights (n, J) as they can be: locked bones keep theirs, the strongest four stay, sums are 1. Rows that stay are left out."""
+    """Wanted weights (n, J) as they can be: locked bones keep theirs, the strongest four stay, sums are 1. Rows that
+    stay are left out.
+    """
     old = skin.weights[rows]
     held = np.where(locked, old, 0.0)
     free = np.where(locked, 0.0, np.maximum(wanted, 0.0))
@@ -63,7 +65,9 @@ def bind(skin: Skin, rows: np.ndarray, bone: int, locked: np.ndarray) -> Change:
 
 
 def smooth(skin: Skin, rows: np.ndarray, locked: np.ndarray, rounds: int = ROUNDS) -> Change:
-    """The weights around a place go evenly over into each other: each round the mean of the neighbours, from the ring beyond inwards."""
+    """The weights around a place go evenly over into each other: each round the mean of the neighbours, from the ring
+    beyond inwards.
+    """
     some = np.zeros(len(skin.rest), bool)
     some[rows] = True
     rows = np.flatnonzero(skin.grown(some, MARGIN))
@@ -107,9 +111,9 @@ def close(skin: Skin, locked: np.ndarray) -> Change:
 def reweight(skin: Skin, fresh: Mapping[str, np.ndarray], limb: str, place: np.ndarray, locked: np.ndarray) -> Change:
     """New weights for a limb's skin: what a rigger gives (VRM bone -> (V,)), blended into what is around.
 
-    limb: of find.PARTS; place: (n,) vertices that are to be taken from it whatever they are weighted to. The limb's skin is what follows
-    it now and what should. A bone that the rigger does not know, such as a finger or a twist bone, keeps its share of its parent's skin,
-    and skin that follows hair or cloth bones stays as it is.
+    limb: of find.PARTS; place: (n,) vertices that are to be taken from it whatever they are weighted to. The limb's
+    skin is what follows it now and what should. A bone that the rigger does not know, such as a finger or a twist
+    bone, keeps its share of its parent's skin, and skin that follows hair or cloth bones stays as it is.
     """
     wanted = with_details(skin, fresh)
     mine = members(skin, limb)
@@ -144,8 +148,10 @@ def members(skin: Skin, limb: str) -> np.ndarray:
 
 
 def with_details(skin: Skin, fresh: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(V, J) a rigger's weights on the bones that this skin has: those it lacks fall to their parent, and what a bone of the rigger's
-    has is divided among it and the bones below that the rigger does not know, as it is now, or by nearness among fingers."""
+    """(V, J) a rigger's weights on the bones that this skin has: those it lacks fall to their parent, and what a bone
+    of the rigger's has is divided among it and the bones below that the rigger does not know, as it is now, or by
+    nearness among fingers.
+    """
     out = np.zeros_like(skin.even)
     for name, weight in fresh.items():
         target: str | None = name
@@ -178,7 +184,9 @@ def _above(skin: Skin, bone: int, known: set[int]) -> int:
 
 
 def _averaged(skin: Skin, values: np.ndarray, rows: np.ndarray, rounds: int) -> np.ndarray:
-    """(V, k) values of which those of `rows` became their neighbours' mean, so many times; vertices at one place have one value."""
+    """(V, k) values of which those of `rows` became their neighbours' mean, so many times; vertices at one place have
+    one value.
+    """
     out = values.copy()
     free = np.zeros(len(out), bool)
     free[skin.weld[rows]] = True

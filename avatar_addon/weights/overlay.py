@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The chosen place over the 3D view: its vertices as dots in front of everything, a ring around them, and what is wrong in words."""
+"""The chosen place over the 3D view: its vertices as dots in front of everything, a ring around them, and what is
+wrong in words.
+"""
 
 from __future__ import annotations
 

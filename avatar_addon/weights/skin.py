@@ -16,10 +16,11 @@ LEAST = 1e-4  # from this weight on a bone moves a vertex
 
 
 class Skin(Body):
-    """Metres, glTF axes (Y up, facing +Z) as in the report. weights: (V, J) as painted, not normalised; J in the order of names.
+    """Metres, glTF axes (Y up, facing +Z) as in the report. weights: (V, J) as painted, not normalised; J in the
+    order of names.
 
-    vertices: (V, 3); triangles: (T, 3); names, parents, heads, tails: the bones, (J,) and (J, 3), parents -1 for a root, in any order;
-    humanoid: VRM 1.0 bone -> bone name.
+    vertices: (V, 3); triangles: (T, 3); names, parents, heads, tails: the bones, (J,) and (J, 3), parents -1 for a
+    root, in any order; humanoid: VRM 1.0 bone -> bone name.
     """
 
     def __init__(
@@ -96,7 +97,9 @@ class Skin(Body):
         return island_of(self.weld[self.triangles], len(self.rest))[self.weld]
 
     def clusters(self, some: np.ndarray) -> list[np.ndarray]:
-        """The vertices of `some` (V,) bool as sorted indices, in groups that hang together by edges among themselves; the largest first."""
+        """The vertices of `some` (V,) bool as sorted indices, in groups that hang together by edges among themselves;
+        the largest first.
+        """
         points = np.zeros(len(self.rest), bool)
         points[self.weld[some]] = True
         label = self._islands(self.edges[points[self.edges].all(1)], np.arange(len(self.rest)))[self.weld]
@@ -116,7 +119,9 @@ class Skin(Body):
 
     @staticmethod
     def _islands(pairs: np.ndarray, number: np.ndarray) -> np.ndarray:
-        return island_of(np.column_stack([pairs, pairs[:, :1]]) if len(pairs) else np.zeros((0, 3), np.int64), len(number))
+        return island_of(
+            np.column_stack([pairs, pairs[:, :1]]) if len(pairs) else np.zeros((0, 3), np.int64), len(number)
+        )
 
     def _parents_first(self) -> list[int]:
         order = [k for k, parent in enumerate(self.parents) if parent < 0]

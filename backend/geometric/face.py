@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Eyes and mouth of a character mesh: its head is searched like a picture of it, and what is found is put back on the surface."""
+"""Eyes and mouth of a character mesh: its head is searched like a picture of it, and what is found is put back on the
+surface.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ BELOW = 0.35  # of the neck, in heads: the search uses what lies around the head
 
 
 def locate_face_on_mesh(mesh: Path, texture: Path | None, joints: dict[str, list[float]] | None) -> dict[str, Any]:
-    """mesh: mesh.npz, Y up, facing +Z; texture: its colour picture; joints: what is known of neck, head and headTop, in metres.
+    """mesh: mesh.npz, Y up, facing +Z; texture: its colour picture; joints: what is known of neck, head and headTop,
+    in metres.
 
-    Returns `face` (docs/architecture.md, metres on the mesh's front), `joints` (neck, head and headTop that were used) and `warnings`.
-    Raises BackendError: bad_mesh, unreadable, not_humanoid (no head found, and none given).
+    Returns `face` (docs/architecture.md, metres on the mesh's front), `joints` (neck, head and headTop that were
+    used) and `warnings`. Raises BackendError: bad_mesh, unreadable, not_humanoid (no head found, and none given).
     """
     arrays = read_mesh(mesh)
     if not len(arrays.triangles):
@@ -60,7 +63,8 @@ def head_joints(mesh: MeshArrays, given: dict[str, list[float]]) -> dict[str, np
     if "head" not in given:
         raise BackendError(
             "not_humanoid",
-            "No head was found on this mesh: the figure must stand upright and face the front (+Z in glTF, -Y in Blender).",
+            "No head was found on this mesh: the figure must stand upright and face the front (+Z in glTF, -Y in"
+            " Blender).",
             "Turn the mesh, rig it first, or place the face markers by hand.",
         )
     base = np.array(given["head"], float)
@@ -79,7 +83,9 @@ def look_at_head(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndar
     used, triangles = np.unique(mesh.triangles[near], return_inverse=True)
     vertices, triangles = mesh.vertices[used], triangles.reshape(-1, 3)
     if not len(triangles):
-        raise BackendError("not_humanoid", "There is no surface where the head should be.", "Correct the head's joint or the mesh.")
+        raise BackendError(
+            "not_humanoid", "There is no surface where the head should be.", "Correct the head's joint or the mesh."
+        )
     pixels = round(HEAD_PIXELS * float(np.ptp(vertices[:, 1])) / size)
     view = front_view(vertices, triangles, max(pixels, 32))
     if texture is None or mesh.corner_uvs is None:
@@ -96,6 +102,10 @@ def _lifted(face: dict[str, Any], view: View) -> dict[str, Any]:
         x, y = part["center"]
         nearest = int(np.argmin((columns - x) ** 2 + (rows - y) ** 2))
         centre = [*view.to_metres(np.array([x, y])), view.depth[rows[nearest], columns[nearest]]]
-        sizes = {key: round(float(part[key]) / view.scale, 6) for key in ("half_width", "half_height", "width") if key in part}
+        sizes = {
+            key: round(float(part[key]) / view.scale, 6)
+            for key in ("half_width", "half_height", "width")
+            if key in part
+        }
         out[name] = {"center": [round(float(v), 6) for v in centre], **sizes}
     return out

@@ -26,8 +26,8 @@ def pieces(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def make_rigid(weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, skeleton: Skeleton) -> None:
     """Gives every loose piece that no bone runs through the weights of one bone, in place. weights: (V, J).
 
-    A piece is one thing when it is small, or when most of it already follows the head, a hand or a foot (a hat, a sword).
-    Large sheets (capes, skirts) stay soft.
+    A piece is one thing when it is small, or when most of it already follows the head, a hand or a foot (a hat, a
+    sword). Large sheets (capes, skirts) stay soft.
     """
     piece = pieces(vertices, triangles)
     count = np.bincount(piece)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Marker joints of a humanoid mesh: found in its front silhouette, lifted into its solid (shared reference, preview engine 6)."""
+"""Marker joints of a humanoid mesh: found in its front silhouette, lifted into its solid (shared reference, preview
+engine 6).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ TORSO = ("hips", "neck", "head", "leftUpperArm", "rightUpperArm", "leftUpperLeg"
 
 @dataclass
 class MeshJoints:
-    """joints: name -> (3,) metres in the mesh's own axes. yaw: degrees the character is turned away from +Z (0, 90, 180 or 270)."""
+    """joints: name -> (3,) metres in the mesh's own axes. yaw: degrees the character is turned away from +Z (0, 90,
+    180 or 270).
+    """
 
     joints: dict[str, np.ndarray]
     confidence: dict[str, float]
@@ -39,8 +43,8 @@ def turn(points: np.ndarray, yaw: int) -> np.ndarray:
 def find_joints(vertices: np.ndarray, triangles: np.ndarray) -> MeshJoints:
     """The 15 marker joints, `headTop`, hand tips and toes of a standing humanoid, Y up.
 
-    Assumes it faces +Z; if that view is no humanoid, the other three yaws are tried. A figure seen from behind has the same
-    silhouette, so the feet decide between two opposite yaws. Raises BackendError("not_humanoid").
+    Assumes it faces +Z; if that view is no humanoid, the other three yaws are tried. A figure seen from behind has
+    the same silhouette, so the feet decide between two opposite yaws. Raises BackendError("not_humanoid").
     """
     for yaw in (0, 90):
         turned = turn(vertices, yaw)
@@ -51,7 +55,8 @@ def find_joints(vertices: np.ndarray, triangles: np.ndarray) -> MeshJoints:
     else:
         raise BackendError(
             "not_humanoid",
-            "No standing humanoid found in this mesh: the arms must stand away from the body and the figure must be upright.",
+            "No standing humanoid found in this mesh: the arms must stand away from the body and the figure must be"
+            " upright.",
             "Set the joints by hand, or use an A- or T-pose.",
         )
     grid = solid_voxels(turned, triangles)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights made softer where the usual poses would tear the skin: between the shins in a skirt or a cape, under a wide head."""
+"""Weights made softer where the usual poses would tear the skin: between the shins in a skirt or a cape, under a wide
+head.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ ROUNDS, RINGS, STEPS = 5, 5, 12  # of relief; of neighbours that give way; of av
 
 
 def relieve(weights: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, skeleton: Skeleton) -> None:
-    """Averages weights over the skin (in place) around edges that the usual poses stretch; limbs stay apart as `territory.apart` has them.
+    """Averages weights over the skin (in place) around edges that the usual poses stretch; limbs stay apart as
+    `territory.apart` has them.
 
     weights: (V, J), J in the order of skeleton.names; vertices: (V, 3) as bound; triangles: (T, 3).
     """
-    edges = np.unique(np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0)
+    edges = np.unique(
+        np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0
+    )
     if not len(edges):
         return
     both = np.concatenate([edges, edges[:, ::-1]])
@@ -70,7 +75,9 @@ def _taut(
 
 def _members(names: list[str]) -> np.ndarray:
     """(6, J) bool: the part of the body that each bone belongs to."""
-    part = [next((k for k, name in enumerate(PARTS) if bone.replace("Toes", "Foot") in CHAINS[name]), 0) for bone in names]
+    part = [
+        next((k for k, name in enumerate(PARTS) if bone.replace("Toes", "Foot") in CHAINS[name]), 0) for bone in names
+    ]
     return np.asarray(np.arange(len(PARTS))[:, None] == np.array(part)[None])
 
 
@@ -78,14 +85,16 @@ def _limbs_apart(share: np.ndarray) -> np.ndarray:
     """(N, 6) shares as `territory.apart` has them, but for the legs: both are one limb."""
     legs = share[:, LEFT_LEG:].sum(1, keepdims=True)
     merged = apart(np.concatenate([share[:, :LEFT_LEG], legs, 0 * legs], 1))
-    return np.concatenate([merged[:, :LEFT_LEG], share[:, LEFT_LEG:] * merged[:, [LEFT_LEG]] / np.maximum(legs, 1e-9)], 1)
+    return np.concatenate(
+        [merged[:, :LEFT_LEG], share[:, LEFT_LEG:] * merged[:, [LEFT_LEG]] / np.maximum(legs, 1e-9)], 1
+    )
 
 
 def _legs_apart(share: np.ndarray) -> np.ndarray:
     """(N, 6) shares in which legs that share skin change over in the hips.
 
-    A leg that holds twice as much as the other has the skin alone; between, both fade evenly, with the hips between them: cut off at
-    what the hips hold, they would change over within an edge.
+    A leg that holds twice as much as the other has the skin alone; between, both fade evenly, with the hips between
+    them: cut off at what the hips hold, they would change over within an edge.
     """
     out = share.copy()
     both = share[:, LEFT_LEG:].sum(1)

@@ -22,7 +22,9 @@ from .weights import bone_weights, soften_neck, strongest
 
 @dataclass
 class RiggedMesh:
-    """skeleton; weight_joint, weight: (V, 4); yaw: degrees the character is turned away from +Z; flags of the joint search."""
+    """skeleton; weight_joint, weight: (V, 4); yaw: degrees the character is turned away from +Z; flags of the joint
+    search.
+    """
 
     skeleton: Skeleton
     weight_joint: np.ndarray
@@ -46,15 +48,24 @@ class GeometricRigger:
         path = request.out_dir / "rig.npz"
         bones = result.skeleton
         heads, tails = (np.array(list(points.values())) for points in (bones.heads, bones.tails))
-        write_rig(path, RigArrays(heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight))
-        metrics = {"vertices": float(len(mesh.vertices)), "bones": float(len(bones.names)), "seconds": time.perf_counter() - started}
+        write_rig(
+            path, RigArrays(heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight)
+        )
+        metrics = {
+            "vertices": float(len(mesh.vertices)),
+            "bones": float(len(bones.names)),
+            "seconds": time.perf_counter() - started,
+        }
         return Rig(path, self.label, {name: name for name in bones.names}, metrics, _warnings(result))
 
 
-def rig_mesh(mesh: MeshArrays, joints: dict[str, list[float]] | None = None, progress: Progress = lambda *_: None) -> RiggedMesh:
+def rig_mesh(
+    mesh: MeshArrays, joints: dict[str, list[float]] | None = None, progress: Progress = lambda *_: None
+) -> RiggedMesh:
     """Skeleton and weights of a mesh. `joints`: known marker joints in the mesh's axes; all 15 spare the search.
 
-    Raises BackendError("not_humanoid") when joints have to be found and cannot be, ("bad_joints") when given ones are no points.
+    Raises BackendError("not_humanoid") when joints have to be found and cannot be, ("bad_joints") when given ones are
+    no points.
     """
     known = _checked(joints or {})
     progress("joints", 0.1, "Finding the joints")
@@ -90,17 +101,23 @@ def _checked(joints: dict[str, list[float]]) -> dict[str, np.ndarray]:
     known = {name: np.asarray(point, float) for name, point in joints.items()}
     for name, point in known.items():
         if point.shape != (3,) or not np.isfinite(point).all():
-            raise BackendError("bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out.")
+            raise BackendError(
+                "bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out."
+            )
     return known
 
 
 def _warnings(result: RiggedMesh) -> list[dict[str, str]]:
     warnings = []
     if result.yaw:
-        sentence = f"The character is turned by {result.yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
+        sentence = (
+            f"The character is turned by {result.yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
+        )
         warnings.append({"code": "not_facing_front", "message": sentence})
     if {"skirt", "legs_closed"} & set(result.flags):
-        warnings.append({"code": "legs_hidden", "message": "The legs are hidden by clothing; hip and knee positions are estimated."})
+        warnings.append(
+            {"code": "legs_hidden", "message": "The legs are hidden by clothing; hip and knee positions are estimated."}
+        )
     for side in ("left", "right"):
         if {f"weak_{side}_arm", f"no_{side}_arm"} & set(result.flags):
             sentence = f"The {side} arm is not clearly separated from the body; check the {side} arm's joints."

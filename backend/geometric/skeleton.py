@@ -24,14 +24,20 @@ CHAINS = {
 
 @dataclass
 class Skeleton:
-    """Bones in an order where parents come first. heads, tails: name -> (3,) metres, Y up; parents: name -> name or None."""
+    """Bones in an order where parents come first. heads, tails: name -> (3,) metres, Y up; parents: name -> name or
+    None.
+    """
 
     heads: dict[str, np.ndarray] = field(default_factory=dict)
     tails: dict[str, np.ndarray] = field(default_factory=dict)
     parents: dict[str, str | None] = field(default_factory=dict)
 
     def add(self, name: str, parent: str | None, head: np.ndarray, tail: np.ndarray) -> None:
-        self.heads[name], self.tails[name], self.parents[name] = np.asarray(head, float), np.asarray(tail, float), parent
+        self.heads[name], self.tails[name], self.parents[name] = (
+            np.asarray(head, float),
+            np.asarray(tail, float),
+            parent,
+        )
 
     @property
     def names(self) -> list[str]:
@@ -46,7 +52,8 @@ class Skeleton:
 
 
 def build_skeleton(markers: dict[str, np.ndarray], low: np.ndarray, high: np.ndarray) -> Skeleton:
-    """VRM 1.0 humanoid bones from the 15 marker joints (and `headTop`, `leftToes`, `rightToes`, fingertips `leftHandTip` if known).
+    """VRM 1.0 humanoid bones from the 15 marker joints (and `headTop`, `leftToes`, `rightToes`, fingertips
+    `leftHandTip` if known).
 
     low, high: (3,) the mesh's bounds, for what no joint tells: the crown and the soles. All in metres, Y up, facing +Z.
     The torso's bones share the way from hips to neck as in common humanoid rigs: spine .18, chest .42, upperChest .68.
@@ -68,12 +75,23 @@ def build_skeleton(markers: dict[str, np.ndarray], low: np.ndarray, high: np.nda
     for side, sign in SIDES:
         arm, elbow, hand = (at[side + part] for part in ("UpperArm", "LowerArm", "Hand"))
         root = torso(0.9)
-        root = np.array([root[0] + 0.22 * (arm[0] - root[0]), root[1] + 0.3 * (arm[1] - root[1]), root[2] + 0.3 * (arm[2] - root[2])])
+        root = np.array(
+            [
+                root[0] + 0.22 * (arm[0] - root[0]),
+                root[1] + 0.3 * (arm[1] - root[1]),
+                root[2] + 0.3 * (arm[2] - root[2]),
+            ]
+        )
         bones.add(f"{side}Shoulder", "upperChest", root, arm)
         bones.add(f"{side}UpperArm", f"{side}Shoulder", arm, elbow)
         bones.add(f"{side}LowerArm", f"{side}UpperArm", elbow, hand)
         tip = at.get(f"{side}HandTip", hand + 0.45 * (hand - elbow))
-        bones.add(f"{side}Hand", f"{side}LowerArm", hand, tip if np.linalg.norm(tip - hand) > 1e-6 else hand + [1e-3 * sign, 0, 0])
+        bones.add(
+            f"{side}Hand",
+            f"{side}LowerArm",
+            hand,
+            tip if np.linalg.norm(tip - hand) > 1e-6 else hand + [1e-3 * sign, 0, 0],
+        )
     for side, _ in SIDES:
         thigh, knee, ankle = (at[side + part] for part in ("UpperLeg", "LowerLeg", "Foot"))
         bones.add(f"{side}UpperLeg", "hips", thigh, knee)
@@ -105,14 +123,17 @@ _PLAIN = {
 def complete_markers(known: dict[str, np.ndarray], found: dict[str, np.ndarray] | None) -> dict[str, np.ndarray]:
     """All 15 markers: those `known`, else those `found` in the mesh, else a plain figure's, fitted to the known ones.
 
-    The plain figure is scaled and moved (not turned) to the known joints by least squares; with fewer than two, to unit height.
+    The plain figure is scaled and moved (not turned) to the known joints by least squares; with fewer than two, to
+    unit height.
     """
     complete = {name: np.asarray(point, float) for name, point in {**(found or {}), **known}.items()}
     missing = [name for name in MARKERS if name not in complete]
     if not missing:
         return complete
     plain = {name: np.array(point, float) for name, point in _PLAIN.items()}
-    plain |= {name.replace("left", "right"): point * [-1, 1, 1] for name, point in plain.items() if name.startswith("left")}
+    plain |= {
+        name.replace("left", "right"): point * [-1, 1, 1] for name, point in plain.items() if name.startswith("left")
+    }
     shared = [name for name in MARKERS if name in complete]
     scale, offset = 1.0, np.zeros(3)
     if shared:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which part of the body each voxel belongs to, and how firmly: geodesic distances inside the solid (shared reference 3.8 and 6)."""
+"""Which part of the body each voxel belongs to, and how firmly: geodesic distances inside the solid (shared reference
+3.8 and 6).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ DETOUR = 1.25
 
 @dataclass
 class Territory:
-    """Fields over the solid cells. node: (X, Y, Z) int32, row of a cell or -1; part: (N, 6) shares of PARTS, rows sum to 1."""
+    """Fields over the solid cells. node: (X, Y, Z) int32, row of a cell or -1; part: (N, 6) shares of PARTS, rows sum
+    to 1.
+    """
 
     node: np.ndarray
     part: np.ndarray
@@ -32,9 +36,9 @@ class Territory:
 def find_territory(grid: VoxelGrid, skeleton: Skeleton) -> Territory:
     """Shares of the body's parts for every solid cell.
 
-    A cell follows the part whose bones are near inside the body, never across a gap: the hand next to the thigh is far from it.
-    Parts that do not touch in a body (arm and leg, left and right arm) share a cell only where the torso holds most of it, and so do left
-    and right leg where cloth joins them (a robe, a skirt).
+    A cell follows the part whose bones are near inside the body, never across a gap: the hand next to the thigh is
+    far from it. Parts that do not touch in a body (arm and leg, left and right arm) share a cell only where the torso
+    holds most of it, and so do left and right leg where cloth joins them (a robe, a skirt).
     """
     cells = np.argwhere(grid.solid)
     node = np.full(grid.solid.shape, -1, np.int32)
@@ -64,13 +68,16 @@ def find_territory(grid: VoxelGrid, skeleton: Skeleton) -> Territory:
 
 
 def apart(share: np.ndarray) -> np.ndarray:
-    """(N, 6) shares with which no limb pulls at another, nor at the head: beside the limb that holds a place most there is another one
-    only as far as the torso outweighs it, so that it is gone where the limb takes over. What goes is the torso's."""
+    """(N, 6) shares with which no limb pulls at another, nor at the head: beside the limb that holds a place most
+    there is another one only as far as the torso outweighs it, so that it is gone where the limb takes over. What
+    goes is the torso's.
+    """
     limbs = np.delete(np.arange(len(PARTS)), TORSO)
     rows = np.arange(len(share))
     first = limbs[share[:, limbs].argmax(1)]
     strongest = share[rows, first]
-    # Between the legs the torso is the hips alone; elsewhere several bones divide it, and the limb outweighs each of them sooner.
+    # Between the legs the torso is the hips alone; elsewhere several bones divide it, and the limb outweighs each of
+    # them sooner.
     legs = np.isin(np.arange(len(PARTS)), (LEFT_LEG, RIGHT_LEG))
     weigh = np.where(legs[None, :] & legs[first][:, None], 1.0, 0.5)
     out = np.minimum(share, np.maximum(weigh * share[:, [TORSO]] - strongest[:, None], 0.0))
@@ -99,7 +106,9 @@ def _neighbours(grid: VoxelGrid, node: np.ndarray) -> sparse.csr_matrix:
 
 
 def _bridged(near: sparse.csr_matrix, cells: np.ndarray, cell: float) -> sparse.csr_matrix:
-    """The graph with each loose piece tied to the nearest cell of the largest one, so that a floating eye finds the head."""
+    """The graph with each loose piece tied to the nearest cell of the largest one, so that a floating eye finds the
+    head.
+    """
     count, label = connected_components(near, directed=False)
     if count == 1:
         return near
@@ -117,8 +126,8 @@ def _bridged(near: sparse.csr_matrix, cells: np.ndarray, cell: float) -> sparse.
 def _seeds(part, skeleton, centres, thickness, tree, cell) -> np.ndarray:
     """Cells that belong to a part for sure: balls around its bones, .7 of the inscribed radius.
 
-    A limb begins a little way down its first bone, and its balls stay within what the middle of the limb has: at its root the
-    inscribed radius is the trunk's.
+    A limb begins a little way down its first bone, and its balls stay within what the middle of the limb has: at its
+    root the inscribed radius is the trunk's.
     """
     bones = [skeleton.segment(name) for name in CHAINS[part] if name in skeleton.heads]
     limb = part.endswith(("Arm", "Leg"))
@@ -145,7 +154,8 @@ def _seeds(part, skeleton, centres, thickness, tree, cell) -> np.ndarray:
 
 
 def _inside_head(skeleton: Skeleton, centres: np.ndarray, cell: float) -> np.ndarray:
-    """Cells of the head, slice by slice, within .7 of its extents: a wide chin may be as near to the chest as to the head's bone.
+    """Cells of the head, slice by slice, within .7 of its extents: a wide chin may be as near to the chest as to the
+    head's bone.
 
     They begin as far above the head's joint as the skin needs to blend: a wide head that turns takes more of it along.
     """

@@ -17,8 +17,8 @@ NECK_ROUNDS = 200
 def bone_weights(points: np.ndarray, skeleton: Skeleton, grid: VoxelGrid, territory: Territory) -> np.ndarray:
     """(V, J) weights of (V, 3) points, rows sum to 1; J in the order of skeleton.names.
 
-    The part of the body comes from the voxels; within a part, bones blend into each other across the plane that halves the angle at
-    their joint, over a width that follows the limb's thickness.
+    The part of the body comes from the voxels; within a part, bones blend into each other across the plane that
+    halves the angle at their joint, over a width that follows the limb's thickness.
     """
     share = part_shares(points, grid, territory)
     column = {name: k for k, name in enumerate(skeleton.names)}
@@ -29,12 +29,21 @@ def bone_weights(points: np.ndarray, skeleton: Skeleton, grid: VoxelGrid, territ
         arm = [f"{side}UpperArm", f"{side}LowerArm", f"{side}Hand"]
         leg = [f"{side}UpperLeg", f"{side}LowerLeg", f"{side}Foot", f"{side}Toes"]
         for part, chain in (("Arm", arm), ("Leg", leg)):
-            _limb(points, share[:, PARTS.index(side + part)], [name for name in chain if name in column], skeleton, column, weights)
+            _limb(
+                points,
+                share[:, PARTS.index(side + part)],
+                [name for name in chain if name in column],
+                skeleton,
+                column,
+                weights,
+            )
     return weights / weights.sum(1, keepdims=True)
 
 
 def part_shares(points: np.ndarray, grid: VoxelGrid, territory: Territory) -> np.ndarray:
-    """(V, 6) the territory at the points: linear between the solid cells around, but never between parts that do not touch."""
+    """(V, 6) the territory at the points: linear between the solid cells around, but never between parts that do not
+    touch.
+    """
     own = territory.node[tuple(grid.index(points).T)]
     share = territory.part[np.maximum(own, 0)]
     owner = share.argmax(1)
@@ -62,7 +71,9 @@ def smoothstep(x: np.ndarray) -> np.ndarray:
 
 
 def _split(points: np.ndarray, chain: list[str], skeleton: Skeleton, bands: list[float]) -> np.ndarray:
-    """(V, len(chain)) shares along a chain of bones; `bands` are the half widths of the blends at its inner joints, in metres."""
+    """(V, len(chain)) shares along a chain of bones; `bands` are the half widths of the blends at its inner joints,
+    in metres.
+    """
     out = np.zeros((len(points), len(chain)))
     rest = np.ones(len(points))
     for k in range(1, len(chain)):
@@ -120,7 +131,9 @@ def _torso(points, share, skeleton, column, weights) -> None:
 
 
 def _head(points, share, skeleton, column, weights) -> None:
-    """The neck holds only what lies around it below the head's joint: cheeks, hair and beards follow the head rigidly."""
+    """The neck holds only what lies around it below the head's joint: cheeks, hair and beards follow the head
+    rigidly.
+    """
     neck, head = skeleton.segment("neck")
     axis = head - neck
     length = max(float(np.linalg.norm(axis)), 1e-9)
@@ -136,10 +149,11 @@ def _head(points, share, skeleton, column, weights) -> None:
 
 
 def soften_neck(weights: np.ndarray, points: np.ndarray, triangles: np.ndarray, skeleton: Skeleton) -> None:
-    """Spreads the blend between head and trunk (in place) downwards over .6 of the throat's radius, evenly over the skin (harmonic).
+    """Spreads the blend between head and trunk (in place) downwards over .6 of the throat's radius, evenly over the
+    skin (harmonic).
 
-    Where a wide head sits on the shoulders there is hardly a neck to blend over, and a turn of the head takes the jaw far.
-    weights: (V, J), J in the order of skeleton.names; points: (V, 3); triangles: (T, 3).
+    Where a wide head sits on the shoulders there is hardly a neck to blend over, and a turn of the head takes the jaw
+    far. weights: (V, J), J in the order of skeleton.names; points: (V, 3); triangles: (T, 3).
     """
     column = {name: k for k, name in enumerate(skeleton.names)}
     neck, head = skeleton.segment("neck")
@@ -149,9 +163,13 @@ def soften_neck(weights: np.ndarray, points: np.ndarray, triangles: np.ndarray, 
         return
     radius = float(np.median(np.linalg.norm((points - head)[near][:, [0, 2]], axis=1)))
     drop = head[1] - points[:, 1]
-    limbs = weights[:, [column[f"{side}{bone}"] for side, _ in SIDES for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg")]].sum(1)
+    limbs = weights[
+        :, [column[f"{side}{bone}"] for side, _ in SIDES for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg")]
+    ].sum(1)
     free = (drop > -0.25 * np.linalg.norm(head - neck)) & (drop < 0.6 * radius) & (limbs < 1e-3)
-    edges = np.unique(np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0)
+    edges = np.unique(
+        np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0
+    )
     edges = edges[free[edges].any(1)]
     both = np.concatenate([edges, edges[:, ::-1]])
     both = both[free[both[:, 0]]]
@@ -166,7 +184,9 @@ def soften_neck(weights: np.ndarray, points: np.ndarray, triangles: np.ndarray, 
 
 
 def strongest(weights: np.ndarray, count: int = MAX_INFLUENCES) -> tuple[np.ndarray, np.ndarray]:
-    """(V, J) to the `count` strongest: (V, count) int32 joints and float32 weights, strongest first; rows sum to 1, unused are 0."""
+    """(V, J) to the `count` strongest: (V, count) int32 joints and float32 weights, strongest first; rows sum to 1,
+    unused are 0.
+    """
     if weights.shape[1] < count:
         weights = np.pad(weights, ((0, 0), (0, count - weights.shape[1])))
     order = np.argsort(-weights, axis=1, kind="stable")[:, :count]

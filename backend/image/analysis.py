@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One picture to everything the preview engine needs to know of it: cut-out, joints, face, and what to tell the user."""
+"""One picture to everything the preview engine needs to know of it: cut-out, joints, face, and what to tell
+the user.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,21 @@ COARSE_SIDE = 512
 SHOWN_SIDE = 2048
 ARMS = ("leftArm", "rightArm")
 FACE_PARTS = ("leftEye", "rightEye", "mouth")
-FACE_WARNING = {"code": "face", "message": "Eyes or mouth were not recognised with confidence; check the three face markers."}
+FACE_WARNING = {
+    "code": "face",
+    "message": "Eyes or mouth were not recognised with confidence; check the three face markers.",
+}
 
 
 @dataclass
 class PictureAnalysis:
-    """rgba: (H, W, 4) uint8, the whole upright picture scaled so that the figure is at most 1024 pixels tall; alpha is its soft mask.
+    """rgba: (H, W, 4) uint8, the whole upright picture scaled so that the figure is at most 1024 pixels tall; alpha
+    is its soft mask.
 
     mask: (H, W) bool. scale: pixels of rgba per pixel of the upright original; size: (width, height) of that original.
     joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
-    The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers; only in a draft.
+    The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers;
+    only in a draft.
     """
 
     rgba: np.ndarray
@@ -64,10 +71,11 @@ class PictureAnalysis:
 def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = False) -> PictureAnalysis:
     """Finds the figure, its joints and its face in the file `picture`.
 
-    `markers` (docs/architecture.md, pixels of the upright original) override single points. With all 15 joints given, a picture that
-    would be refused for its shape is taken, and the reason becomes a warning. A draft takes such a picture as well and says so in
-    `refused`: its joints are the best guess, for the user to correct.
-    Raises BackendError: unreadable, too_large, too_small, background, cropped, several, not_humanoid, arms, bad_markers.
+    `markers` (docs/architecture.md, pixels of the upright original) override single points. With all 15 joints given,
+    a picture that would be refused for its shape is taken, and the reason becomes a warning. A draft takes such a
+    picture as well and says so in `refused`: its joints are the best guess, for the user to correct.
+    Raises BackendError: unreadable, too_large, too_small, background, cropped, several, not_humanoid, arms,
+    bad_markers.
     """
     markers = markers or {}
     loaded = load_picture(Path(picture))
@@ -107,11 +115,15 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
 
 
 def write_upright(picture: Path, path: Path) -> None:
-    """The picture as `analyse` counts its pixels, turned as its EXIF orientation says, at most 2048 pixels on a side, as PNG."""
+    """The picture as `analyse` counts its pixels, turned as its EXIF orientation says, at most 2048 pixels on a side,
+    as PNG.
+    """
     rgba = load_picture(Path(picture)).rgba
     height, width = rgba.shape[:2]
     factor = min(1.0, SHOWN_SIDE / max(height, width))
-    Image.fromarray(resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))).save(path, "PNG")
+    Image.fromarray(resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))).save(
+        path, "PNG"
+    )
 
 
 def _figure_at_size(rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
@@ -139,7 +151,9 @@ def _with_joints(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray, 
         return figure, rgba, found
     whole, painted = joined(figure, rgba)
     better = detect_upright(whole.mask)
-    if better.humanoid and (not found.humanoid or min(better.confidence[arm] - found.confidence[arm] for arm in ARMS) >= -0.1):
+    if better.humanoid and (
+        not found.humanoid or min(better.confidence[arm] - found.confidence[arm] for arm in ARMS) >= -0.1
+    ):
         return whole, painted, better
     return figure, rgba, found
 
@@ -148,7 +162,9 @@ def _given_joints(markers: dict[str, Any]) -> dict[str, tuple[float, float]]:
     given = {}
     for name, point in (markers.get("joints") or {}).items():
         if name not in JOINTS and name != "headTop":
-            raise BackendError("bad_markers", f"The markers name an unknown joint, {name!r}.", f"The joints are {', '.join(JOINTS)}.")
+            raise BackendError(
+                "bad_markers", f"The markers name an unknown joint, {name!r}.", f"The joints are {', '.join(JOINTS)}."
+            )
         given[name] = _point(point, name)
     return given
 
@@ -159,7 +175,11 @@ def _point(value: Any, name: str) -> tuple[float, float]:
     except (TypeError, ValueError):
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise BackendError("bad_markers", f"The marker {name!r} is not a pair of numbers.", "Give [x, y] in pixels of the upright picture.")
+        raise BackendError(
+            "bad_markers",
+            f"The marker {name!r} is not a pair of numbers.",
+            "Give [x, y] in pixels of the upright picture.",
+        )
     return x, y
 
 
@@ -168,14 +188,20 @@ def _check_inside(joints: dict[str, tuple[float, float]], given: dict[str, Any],
         x, y = joints[name]
         if not (-0.5 <= x <= shape[1] and -0.5 <= y <= shape[0]):
             raise BackendError(
-                "bad_markers", f"The marker {name!r} lies outside the picture.", "Markers are in pixels of the upright picture."
+                "bad_markers",
+                f"The marker {name!r} lies outside the picture.",
+                "Markers are in pixels of the upright picture.",
             )
 
 
 def _face(analysis: PictureAnalysis, given: dict[str, Any]) -> dict[str, Any]:
-    """The face found, with what the user has placed (pixels of the original) put in; adds a warning where neither is reliable."""
+    """The face found, with what the user has placed (pixels of the original) put in; adds a warning where neither is
+    reliable.
+    """
     face = locate_face(analysis.rgba, analysis.mask, analysis.joints)
-    placed = {name: _face_entry(given[name], name, analysis.scale) for name in FACE_PARTS if given.get(name) is not None}
+    placed = {
+        name: _face_entry(given[name], name, analysis.scale) for name in FACE_PARTS if given.get(name) is not None
+    }
     face = _with_placed(face, placed)
     if min(face["confidence"]["eyes"], face["confidence"]["mouth"]) < 0.5:
         analysis.warnings.append(dict(FACE_WARNING))
@@ -190,7 +216,9 @@ def _face_entry(value: Any, name: str, scale: float) -> dict[str, Any]:
 
 
 def _with_placed(face: dict[str, Any], placed: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Sizes that were not given follow the distance between the eyes, so that a wrong size is corrected by moving points."""
+    """Sizes that were not given follow the distance between the eyes, so that a wrong size is corrected by moving
+    points.
+    """
     merged = {name: dict(face[name]) for name in FACE_PARTS if name in face}
     before = _eye_distance(merged)
     for name, entry in placed.items():

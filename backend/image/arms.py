@@ -63,7 +63,9 @@ def geodesic_from_axis(mask: np.ndarray, axis: float) -> np.ndarray:
 
 
 def open_pockets(mask: np.ndarray, axis: float, height: float) -> np.ndarray:
-    """The mask with the gap between an arm and the body opened where the hand touches the thigh: cut by the shortest way down and out."""
+    """The mask with the gap between an arm and the body opened where the hand touches the thigh: cut by the shortest
+    way down and out.
+    """
     holes, count = ndimage.label(~mask)
     if count <= 1:
         return mask
@@ -90,7 +92,9 @@ def open_pockets(mask: np.ndarray, axis: float, height: float) -> np.ndarray:
 
 
 def find_tips(mask: np.ndarray, distance: np.ndarray, axis: float, top: float, height: float) -> dict[str, list[Tip]]:
-    """Hand candidates of each side ("left" is the character's: right in the picture), none lower than .93 of the height."""
+    """Hand candidates of each side ("left" is the character's: right in the picture), none lower than .93 of the
+    height.
+    """
     contour = outline(mask)
     geodesic = geodesic_from_axis(mask, axis)
     inside = np.clip(np.round(contour).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1])
@@ -128,14 +132,18 @@ def _value_near(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return best
 
 
-def _describe(path: np.ndarray, reach: np.ndarray, peak: int, distance: np.ndarray, height: float, axis: float, sign: float) -> Tip | None:
+def _describe(
+    path: np.ndarray, reach: np.ndarray, peak: int, distance: np.ndarray, height: float, axis: float, sign: float
+) -> Tip | None:
     """The concavity below the tip and the cut that separates the limb from the body.
 
     path, reach: outline from the top of the figure to its soles on one side, and its geodesic distance from the axis.
     """
     below = path[peak:]
     # The gap between a thumb and the fingers is a slot too, but not as deep as the armpit.
-    pits = [pit for pit in (_slot(below, height), _first_concavity((below - [axis, 0]) * [sign, 1], 0.015 * height)) if pit]
+    pits = [
+        pit for pit in (_slot(below, height), _first_concavity((below - [axis, 0]) * [sign, 1], 0.015 * height)) if pit
+    ]
     if not pits:
         return None
     index, depth = max(pits, key=lambda pit: pit[1])
@@ -154,7 +162,9 @@ def _describe(path: np.ndarray, reach: np.ndarray, peak: int, distance: np.ndarr
 
 
 def _slot(path: np.ndarray, height: float) -> tuple[int, float] | None:
-    """(index, depth) of the end of a narrow gap between a hanging arm and the body: the path comes back close to where it starts."""
+    """(index, depth) of the end of a narrow gap between a hanging arm and the body: the path comes back close to
+    where it starts.
+    """
     steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     chord = np.hypot(*(path - path[0]).T)
     depth = (steps - chord) / 2
@@ -168,14 +178,16 @@ def _slot(path: np.ndarray, height: float) -> tuple[int, float] | None:
 def _first_concavity(path: np.ndarray, least: float) -> tuple[int, float] | None:
     """(index, depth) of the first concavity of an open path that is at least `least` and .4 of the deepest one.
 
-    The path is (N, 2): x outwards from the axis, y down, from a hand to a foot. Depth is measured from the lid that the outer side of the
-    path's convex hull puts on it.
+    The path is (N, 2): x outwards from the axis, y down, from a hand to a foot. Depth is measured from the lid that
+    the outer side of the path's convex hull puts on it.
     """
     if len(path) < 4:
         return None
     try:
         # Two far points on the inner side, one above and one beside the foot, keep the inner points off the hull.
-        hull = ConvexHull(np.vstack([path, [path[-1, 0] - FAR, path[-1, 1]], [path[:, 0].min() - 1.0, path[0, 1] - FAR]]))
+        hull = ConvexHull(
+            np.vstack([path, [path[-1, 0] - FAR, path[-1, 1]], [path[:, 0].min() - 1.0, path[0, 1] - FAR]])
+        )
     except QhullError:
         return None
     corners = np.unique(np.concatenate([[0], hull.vertices[hull.vertices < len(path)], [len(path) - 1]]))
@@ -197,8 +209,12 @@ def _first_concavity(path: np.ndarray, least: float) -> tuple[int, float] | None
     return next(((index, depth) for index, depth in pits if depth >= limit), None)
 
 
-def choose_pair(tips: dict[str, list[Tip]], mask: np.ndarray, axis: float, top: float, height: float) -> tuple[Tip | None, Tip | None]:
-    """The pair that looks most like two hands: far from the body, low (hat brims and ears are high), alike, slim, with armpits."""
+def choose_pair(
+    tips: dict[str, list[Tip]], mask: np.ndarray, axis: float, top: float, height: float
+) -> tuple[Tip | None, Tip | None]:
+    """The pair that looks most like two hands: far from the body, low (hat brims and ears are high), alike, slim,
+    with armpits.
+    """
     best: tuple[Tip | None, Tip | None] = (None, None)
     best_score = 0.0
     for left in tips["left"]:
@@ -210,7 +226,9 @@ def choose_pair(tips: dict[str, list[Tip]], mask: np.ndarray, axis: float, top: 
 
 
 def _body_below(left: Tip, right: Tip, mask: np.ndarray, axis: float, height: float) -> float:
-    """1 where the body under the armpits is as wide as between them; little where they are the sides of a neck, under a hat's brim."""
+    """1 where the body under the armpits is as wide as between them; little where they are the sides of a neck, under
+    a hat's brim.
+    """
     row = round(max(left.armpit[1], right.armpit[1]) + 0.015 * height)
     widths = []
     for y in range(row, min(row + int(0.16 * height), mask.shape[0])):
@@ -234,7 +252,9 @@ def _pair_score(left: Tip, right: Tip, axis: float, top: float, height: float) -
 
 
 def arm_line(mask: np.ndarray, distance: np.ndarray, tip: Tip, root: np.ndarray) -> np.ndarray:
-    """(N, 2) x, y from `root` to the hand's tip along the middle of the arm: least-cost path with cost 1 / (D + .5)^1.5."""
+    """(N, 2) x, y from `root` to the hand's tip along the middle of the arm: least-cost path with cost 1 / (D +
+    .5)^1.5.
+    """
     margin = 12
     x0 = int(max(min(tip.x, root[0]) - margin, 0))
     y0 = int(max(min(tip.y, root[1]) - margin - 0.1 * mask.shape[0], 0))

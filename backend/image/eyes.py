@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pair of eyes in a view of the head: spots that differ from what is around them, and what speaks for two of them being eyes."""
+"""The pair of eyes in a view of the head: spots that differ from what is around them, and what speaks for two of them
+being eyes.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ FEATURES = (
 
 @dataclass
 class Spots:
-    """points: (N, 2) x, y working pixels; strength: (N,) Lab difference to the surroundings; radius: (N,) working pixels."""
+    """points: (N, 2) x, y working pixels; strength: (N,) Lab difference to the surroundings; radius: (N,) working
+    pixels.
+    """
 
     points: np.ndarray
     strength: np.ndarray
@@ -90,10 +94,15 @@ class Sampler:
         """(..., 2) x, y to (..., channels)."""
         field = field if field.ndim == 3 else field[..., None]
         where = [points[..., 1], points[..., 0]]
-        return np.stack([ndimage.map_coordinates(field[..., k], where, order=1, mode="nearest") for k in range(field.shape[2])], axis=-1)
+        return np.stack(
+            [ndimage.map_coordinates(field[..., k], where, order=1, mode="nearest") for k in range(field.shape[2])],
+            axis=-1,
+        )
 
     def patches(self, centres: np.ndarray, across: np.ndarray, half: np.ndarray) -> np.ndarray:
-        """(P, n, n, 3) around `centres` (P, 2); `across` (P, 2): the unit direction of the columns; half: (P,) or (P, 1) half side."""
+        """(P, n, n, 3) around `centres` (P, 2); `across` (P, 2): the unit direction of the columns; half: (P,) or (P,
+        1) half side.
+        """
         down = np.column_stack([-across[:, 1], across[:, 0]])
         x, y = np.meshgrid(GRID, GRID)
         half = np.reshape(half, (-1, 1, 1, 1))
@@ -111,7 +120,9 @@ def mirrored_likeness(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def describe(sampler: Sampler, a: np.ndarray, b: np.ndarray, strength: np.ndarray, loudest: float) -> np.ndarray:
-    """(P, len(FEATURES)) of eyes at a and b, (P, 2) each, with (P, 2) spot strengths; `loudest` is the head's strongest spot."""
+    """(P, len(FEATURES)) of eyes at a and b, (P, 2) each, with (P, 2) spot strengths; `loudest` is the head's
+    strongest spot.
+    """
     view = sampler.view
     gap = b - a
     d = np.maximum(np.hypot(gap[:, 0], gap[:, 1]), 1e-6)
@@ -119,7 +130,9 @@ def describe(sampler: Sampler, a: np.ndarray, b: np.ndarray, strength: np.ndarra
     down = np.column_stack([-across[:, 1], across[:, 0]])
     middle = (a + b) / 2
     left, right = (sampler.patches(eye, across, PATCH * d) for eye in (a, b))
-    half_left, half_right = (sampler.patches(middle + side * 0.5 * gap + 0.15 * d[:, None] * down, across, 0.5 * d) for side in (-1, 1))
+    half_left, half_right = (
+        sampler.patches(middle + side * 0.5 * gap + 0.15 * d[:, None] * down, across, 0.5 * d) for side in (-1, 1)
+    )
     cheek_a, cheek_b = (eye + 0.5 * d[:, None] * down for eye in (a, b))
     bridge = middle + 0.08 * d[:, None] * down
     colours = [sampler.at(sampler.coarse, place) for place in (cheek_a, cheek_b, bridge)]
@@ -127,7 +140,9 @@ def describe(sampler: Sampler, a: np.ndarray, b: np.ndarray, strength: np.ndarra
     loud = np.minimum(sampler.at(sampler.edges, a)[:, 0], sampler.at(sampler.edges, b)[:, 0]) + 0.5
     eye_colour = [patch[:, 4:9, 4:9].mean(axis=(1, 2)) for patch in (left, right)]
     skin = np.median(np.stack(colours), axis=0)
-    contrast = np.minimum(*[np.linalg.norm(patch - skin[:, None, None], axis=3).max(axis=(1, 2)) for patch in (left, right)])
+    contrast = np.minimum(
+        *[np.linalg.norm(patch - skin[:, None, None], axis=3).max(axis=(1, 2)) for patch in (left, right)]
+    )
     weak = strength.min(axis=1)
     return np.column_stack(
         [

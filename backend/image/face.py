@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Eyes and mouth of a figure in a picture, and how sure that is (shared reference, preview engine 3.3, with other cues).
+"""Eyes and mouth of a figure in a picture, and how sure that is (shared reference, preview engine 3.3, with other
+cues).
 
-Every candidate, for the eyes a pair of spots and for the mouth a line under them, gets a score: a weighted sum of its features. "None of
-them" has a score too. The confidence is the softmax of these scores, summed over the candidates that mean the same place; that is a
-conditional logit model (McFadden 1974), whose weights `benchmarks/fit_face.py` fits to drawn characters, those without a face among them.
+Every candidate, for the eyes a pair of spots and for the mouth a line under them, gets a score: a weighted sum of its
+features. "None of them" has a score too. The confidence is the softmax of these scores, summed over the candidates
+that mean the same place; that is a conditional logit model (McFadden 1974), whose weights `benchmarks/fit_face.py`
+fits to drawn characters, those without a face among them.
 """
 
 from __future__ import annotations
@@ -22,16 +24,19 @@ from .mouth import eye_frame, mouth_candidates, usual_place
 
 SAME_PLACE = 0.04  # parts of the head's height within which two answers are one
 EYE_HEIGHT, EYE_SPACING = 0.63, 0.33  # of usual eyes, parts of the head's height
-BELOW_CHIN = 0.08  # how far below the head's joint a mouth may be, parts of the head's height: the joint is found to that
+BELOW_CHIN = (
+    0.08  # how far below the head's joint a mouth may be, parts of the head's height: the joint is found to that
+)
 WINDOW = np.linspace(-0.34, 0.34, 35)  # around an eye, in distances between the eyes
 
 
 def locate_face(rgba: np.ndarray, mask: np.ndarray, joints: Joints) -> dict[str, Any]:
-    """The face of the figure in `rgba` (H, W, 4) uint8 with `mask` (H, W) bool and `joints` (neck, head, headTop: pixels, x right, y down).
+    """The face of the figure in `rgba` (H, W, 4) uint8 with `mask` (H, W) bool and `joints` (neck, head, headTop:
+    pixels, x right, y down).
 
-    Returns `face` of docs/architecture.md in pixels: leftEye and rightEye (the character's: leftEye is on the right of the picture) with
-    center, half_width and half_height; mouth with center and width; confidence of eyes and mouth, 0..1. All parts are always there: what is
-    not seen is put where it usually is, with a confidence below 0.5.
+    Returns `face` of docs/architecture.md in pixels: leftEye and rightEye (the character's: leftEye is on the right
+    of the picture) with center, half_width and half_height; mouth with center and width; confidence of eyes and
+    mouth, 0..1. All parts are always there: what is not seen is put where it usually is, with a confidence below 0.5.
     """
     view = view_of_head(rgba, mask, joints)
     if view is None:
@@ -42,7 +47,11 @@ def locate_face(rgba: np.ndarray, mask: np.ndarray, joints: Joints) -> dict[str,
     right, left, half_width, half_height = _measured(sampler, right, left)
 
     def eye(point: np.ndarray) -> dict[str, Any]:
-        return {"center": view.to_picture(point), "half_width": half_width / view.scale, "half_height": half_height / view.scale}
+        return {
+            "center": view.to_picture(point),
+            "half_width": half_width / view.scale,
+            "half_height": half_height / view.scale,
+        }
 
     return {
         "leftEye": eye(left),
@@ -117,7 +126,9 @@ def _measured(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarra
     """(a, b, half width, half height): the middles and the size of what is not skin around eyes at a and b."""
     _, across, down = eye_frame(a, b)
     d = float(np.hypot(*across))
-    skin = np.median(sampler.at(sampler.coarse, np.array([a + 0.5 * down, b + 0.5 * down, (a + b) / 2 + 0.08 * down])), axis=0)
+    skin = np.median(
+        sampler.at(sampler.coarse, np.array([a + 0.5 * down, b + 0.5 * down, (a + b) / 2 + 0.08 * down])), axis=0
+    )
     boxes = []
     for eye in (a, b):
         grid = eye + WINDOW[None, :, None] * across + WINDOW[:, None, None] * down
@@ -134,7 +145,8 @@ def _box(difference: np.ndarray) -> tuple[float, float, float, float]:
     """(u0, u1, v0, v1) in WINDOW units of the region around the middle that differs from the skin."""
     middle = len(WINDOW) // 2
     core = difference[middle - 4 : middle + 5, middle - 4 : middle + 5]
-    # The white of an eye and a pale iris differ much less from the skin than lashes do; the opening cuts bridges to lines beside the eye.
+    # The white of an eye and a pale iris differ much less from the skin than lashes do; the opening cuts bridges to
+    # lines beside the eye.
     other = ndimage.binary_opening(difference > float(np.clip(0.25 * core.max(), 8.0, 14.0)))
     labels, _ = ndimage.label(other)
     inside = labels[middle - 4 : middle + 5, middle - 4 : middle + 5]
@@ -146,7 +158,8 @@ def _box(difference: np.ndarray) -> tuple[float, float, float, float]:
     limits = [(columns.min(), columns.max()), (rows.min(), rows.max())]
     box = []
     for low, high in limits:
-        # A region that runs out of the window (a fringe, a frame) says nothing on that side: the other side is mirrored.
+        # A region that runs out of the window (a fringe, a frame) says nothing on that side: the other side is
+        # mirrored.
         if low == 0 and high < len(WINDOW) - 1:
             low = max(2 * middle - high, 0)
         elif high == len(WINDOW) - 1 and low > 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a silhouette is a standing humanoid seen from the front (shared reference, preview engine 3.2, extended).
 
-The limits were set on rendered characters with 0 to 60 degrees of arm and up to 25 degrees of yaw, drawings, and some 90 pictures of
-animals, buildings, vehicles and things.
+The limits were set on rendered characters with 0 to 60 degrees of arm and up to 25 degrees of yaw, drawings, and some
+90 pictures of animals, buildings, vehicles and things.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Evidence:
     symmetry 0..1; armpit: depth of the shallower armpit; arms: width over length of the worse arm (2 = only a tip);
     tilt, offset: how far the hands are from level and from being centred on the axis; likeness: of their reaches, 0..1;
     low: mean height of the hands (0 top, 1 soles); reach: the shorter arm's; wide: hand to hand; split: of the legs;
-    neck: width over the head's; cover: part of the upper body on the axis; angle: of the steeper arm, degrees below horizontal.
+    neck: width over the head's; cover: part of the upper body on the axis; angle: of the steeper arm, degrees below
+    horizontal.
     """
 
     symmetry: float
@@ -68,7 +69,9 @@ class Evidence:
 
 
 def is_humanoid(e: Evidence) -> bool:
-    """Clear arms need little else; arms that are short or half hidden by clothes need legs or a neck, and more symmetry."""
+    """Clear arms need little else; arms that are short or half hidden by clothes need legs or a neck, and more
+    symmetry.
+    """
     balanced = e.tilt <= 0.1 and e.offset <= 0.035 and e.likeness >= 0.8 and e.cover >= 0.9 and e.wide <= 1.2
     free = e.armpit >= 0.12 and e.arms <= 0.7
     if not balanced or e.angle > (MAX_FREE_ARM_ANGLE if free else MAX_ARM_ANGLE):

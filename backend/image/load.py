@@ -22,7 +22,9 @@ MAX_SIDE = 4096
 
 @dataclass
 class Picture:
-    """rgba: (H, W, 4) uint8, upright. size: (width, height) of the upright original; rgba may be a smaller version of it."""
+    """rgba: (H, W, 4) uint8, upright. size: (width, height) of the upright original; rgba may be a smaller version of
+    it.
+    """
 
     rgba: np.ndarray
     size: tuple[int, int]
@@ -37,13 +39,17 @@ def load_picture(path: Path) -> Picture:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own warnings on size and damaged metadata; the sizes are checked below
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow's own warnings on size and damaged metadata; the sizes are checked below
             return _decode(path)
     except Image.DecompressionBombError as error:
         raise _too_large() from error
     except UnidentifiedImageError as error:
         if path.stat().st_size == 0:
-            raise BackendError("unreadable", f"The picture {path.name} is an empty file.", "Choose another file.") from error
+            raise BackendError(
+                "unreadable", f"The picture {path.name} is an empty file.", "Choose another file."
+            ) from error
         message = f"The file {path.name} is not a picture in a known format."
         raise BackendError("unreadable", message, "Use a PNG, JPEG or WebP picture.") from error
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
@@ -66,7 +72,9 @@ def resize_rgba(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _too_large() -> BackendError:
-    return BackendError("too_large", "The picture has over 100 million pixels.", "Make it smaller; 2048 pixels on a side is plenty.")
+    return BackendError(
+        "too_large", "The picture has over 100 million pixels.", "Make it smaller; 2048 pixels on a side is plenty."
+    )
 
 
 def _decode(path: Path) -> Picture:
@@ -78,7 +86,9 @@ def _decode(path: Path) -> Picture:
         swapped = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         size = (image.height, image.width) if swapped else image.size
         animated = getattr(image, "n_frames", 1) > 1 and image.format != "MPO"  # an MPO's other frames are previews
-        image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # JPEG decodes to a smaller size directly; no effect on the other formats
+        image.draft(
+            "RGB", (MAX_SIDE, MAX_SIDE)
+        )  # JPEG decodes to a smaller size directly; no effect on the other formats
         image.load()
         upright = ImageOps.exif_transpose(image)
         rgba = _to_rgba(upright)

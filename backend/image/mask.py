@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Separating one figure from a transparent or plain background (shared reference, preview engine 3.1).
 
-A plain background is a second-order polynomial of the picture coordinates per CIE Lab channel, fitted robustly to the picture's border;
-what is connected to the border and close to that colour is background. Colour distances below are Euclidean in Lab (CIE76).
+A plain background is a second-order polynomial of the picture coordinates per CIE Lab channel, fitted robustly to the
+picture's border; what is connected to the border and close to that colour is background. Colour distances below are
+Euclidean in Lab (CIE76).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Figure:
     contact: side of the picture -> length in pixels along which the figure touches it.
     second: pixels of the second largest separate thing over those of the figure.
     low_contrast: part of the outline whose colour is that of the background (0 for transparent pictures).
-    loose: (H, W) bool, things beside the figure that may be parts of it (a forearm that the drawing does not join to its sleeve), or None.
-    rest: like second, without the loose parts.
+    loose: (H, W) bool, things beside the figure that may be parts of it (a forearm that the drawing does not join to
+    its sleeve), or None. rest: like second, without the loose parts.
     """
 
     mask: np.ndarray
@@ -65,7 +66,9 @@ def find_figure(rgba: np.ndarray) -> Figure:
 
 
 def joined(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
-    """The figure with its loose parts bridged to it, and (H, W, 4) `rgba` with the bridges painted in the nearest colours of the figure."""
+    """The figure with its loose parts bridged to it, and (H, W, 4) `rgba` with the bridges painted in the nearest
+    colours of the figure.
+    """
     mask = figure.mask.copy()
     labels, count = ndimage.label(figure.loose if figure.loose is not None else np.zeros_like(mask), np.ones((3, 3)))
     to_figure = ndimage.distance_transform_edt(~figure.mask)
@@ -99,11 +102,15 @@ def is_cut_out(alpha: np.ndarray) -> bool:
 
 
 def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None, float]:
-    """(figure, area of the second largest thing over the figure's, its loose parts, the second's share without them)."""
+    """(figure, area of the second largest thing over the figure's, its loose parts, the second's share
+    without them).
+    """
     opened = ndimage.binary_opening(mask, CROSS)
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     if count == 0:
-        raise BackendError("not_humanoid", "There is no figure in the picture.", "Use a picture with one character on it.")
+        raise BackendError(
+            "not_humanoid", "There is no figure in the picture.", "Use a picture with one character on it."
+        )
     areas = np.bincount(labels.ravel())[1:]
     order = np.argsort(-areas, kind="stable")
     second = float(areas[order[1]] / areas[order[0]]) if count > 1 else 0.0
@@ -118,7 +125,9 @@ def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None, fl
 
 
 def _loose_parts(labels: np.ndarray, areas: np.ndarray, order: np.ndarray) -> np.ndarray | None:
-    """Things within 4.5 % of the height of the figure that are .8 to 12 % of its area, or stand over or under it as a head on a body."""
+    """Things within 4.5 % of the height of the figure that are .8 to 12 % of its area, or stand over or under it as a
+    head on a body.
+    """
     boxes = ndimage.find_objects(labels)
     figure = labels == order[0] + 1
     distance: np.ndarray | None = None
@@ -218,8 +227,9 @@ def _connected_to_border(candidates: np.ndarray) -> np.ndarray:
 
 
 def _take_shadow(outside: np.ndarray, lab: np.ndarray, difference: np.ndarray, far: float) -> np.ndarray:
-    """Adds the drop shadow under the feet to the background: background-hued, darker, low in the figure, and without an edge of its own
-    towards the background (or a flat lens of one tone, as vector art has it)."""
+    """Adds the drop shadow under the feet to the background: background-hued, darker, low in the figure, and without
+    an edge of its own towards the background (or a flat lens of one tone, as vector art has it).
+    """
     figure = ~outside
     rows = np.flatnonzero(figure.any(axis=1))
     if len(rows) == 0:
@@ -228,7 +238,13 @@ def _take_shadow(outside: np.ndarray, lab: np.ndarray, difference: np.ndarray, f
     low = np.zeros_like(figure)
     low[int(bottom - 0.22 * (bottom - top)) :] = True
     chroma = np.hypot(difference[..., 1], difference[..., 2])
-    tinted = low & figure & (difference[..., 0] < -1.0) & (difference[..., 0] > -65.0) & (chroma < 7.0 + 0.12 * np.abs(difference[..., 0]))
+    tinted = (
+        low
+        & figure
+        & (difference[..., 0] < -1.0)
+        & (difference[..., 0] > -65.0)
+        & (chroma < 7.0 + 0.12 * np.abs(difference[..., 0]))
+    )
     if not tinted.any():
         return outside
     start = int(bottom - 0.22 * (bottom - top)) - 4
@@ -261,7 +277,8 @@ def _flat_lenses(candidates: np.ndarray, outside: np.ndarray, lab: np.ndarray, h
 def _pockets(sure: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """Enclosed background: between the legs, between a hand on the body and the arm.
 
-    White eyes and shirts look the same, so above the middle of the figure a pocket has to be large and off the figure's middle.
+    White eyes and shirts look the same, so above the middle of the figure a pocket has to be large and off the
+    figure's middle.
     """
     rows, columns = np.nonzero(~outside)
     if len(rows) == 0:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Background removal with a matting network in ONNX form, if the user has one: U²-Net, IS-Net, BiRefNet and others with one picture in.
+"""Background removal with a matting network in ONNX form, if the user has one: U²-Net, IS-Net, BiRefNet and others
+with one picture in.
 
-Optional twice: onnxruntime need not be installed, and `matting/` in the models folder may be empty. The alphabetically first .onnx file
-there is used, or the file named by AVATAR_FORGE_MATTING.
+Optional twice: onnxruntime need not be installed, and `matting/` in the models folder may be empty. The
+alphabetically first .onnx file there is used, or the file named by AVATAR_FORGE_MATTING.
 """
 
 from __future__ import annotations
@@ -37,12 +38,16 @@ def installed_model(root: Path | None = None) -> Path | None:
 
 
 def matte(rgb: Image.Image, model: Path) -> np.ndarray:
-    """(H, W) uint8 alpha of the subject of an RGB picture. Raises BackendError("bad_weights") when the file is no such network."""
+    """(H, W) uint8 alpha of the subject of an RGB picture. Raises BackendError("bad_weights") when the file is no
+    such network.
+    """
     try:
         return _run(rgb, model)
     except Exception as error:  # onnxruntime's exceptions have no common base below Exception
         message = f"The background removal model {model.name} cannot be used ({type(error).__name__})."
-        raise BackendError("bad_weights", message, f"Remove it from {model.parent}, or use a picture without background.") from error
+        raise BackendError(
+            "bad_weights", message, f"Remove it from {model.parent}, or use a picture without background."
+        ) from error
 
 
 def _run(rgb: Image.Image, model: Path) -> np.ndarray:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mouth below a pair of eyes: a line or patch across the face that is darker or redder than the skin above and below it."""
+"""The mouth below a pair of eyes: a line or patch across the face that is darker or redder than the skin above and
+below it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def eye_frame(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def mouth_candidates(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """((M, 3) u, v and half width, (M, len(FEATURES))) of what may be a mouth under eyes at a and b (2,), working pixels."""
+    """((M, 3) u, v and half width, (M, len(FEATURES))) of what may be a mouth under eyes at a and b (2,), working
+    pixels.
+    """
     middle, across, down = eye_frame(a, b)
     points = middle + U[None, :, None] * across + V[:, None, None] * down
     lab = sampler.at(sampler.fine, points)
@@ -45,7 +49,12 @@ def mouth_candidates(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np
             if window.start < 0 or window.stop > len(U):
                 continue
             response = _line_response(lab[:, window].mean(axis=1))
-            peaks = np.flatnonzero((response[1:-1] >= response[:-2]) & (response[1:-1] > response[2:]) & (response[1:-1] > 0.8)) + 1
+            peaks = (
+                np.flatnonzero(
+                    (response[1:-1] >= response[:-2]) & (response[1:-1] > response[2:]) & (response[1:-1] > 0.8)
+                )
+                + 1
+            )
             strongest = max(strongest, float(response.max()))
             for row in peaks:
                 places.append((U[centre], V[row], half * STEP))
@@ -56,11 +65,15 @@ def mouth_candidates(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np
 
 
 def _line_response(rows: np.ndarray) -> np.ndarray:
-    """(n,) how much each of the mean colours (n, 3) differs from those above and below it in the same direction; Lab units."""
+    """(n,) how much each of the mean colours (n, 3) differs from those above and below it in the same direction; Lab
+    units.
+    """
     best = np.zeros(len(rows))
     for k in (2, 3, 5):
         above, below = rows[k:-k] - rows[: -2 * k], rows[k:-k] - rows[2 * k :]
-        same = (above * below).sum(axis=1) / np.maximum(np.linalg.norm(above, axis=1) * np.linalg.norm(below, axis=1), 1e-6)
+        same = (above * below).sum(axis=1) / np.maximum(
+            np.linalg.norm(above, axis=1) * np.linalg.norm(below, axis=1), 1e-6
+        )
         line = np.minimum(np.linalg.norm(above, axis=1), np.linalg.norm(below, axis=1)) * np.clip(same, 0, 1)
         best[k:-k] = np.maximum(best[k:-k], line)
     return best
@@ -69,7 +82,11 @@ def _line_response(rows: np.ndarray) -> np.ndarray:
 def _describe(lab: np.ndarray, row: int, centre: int, half: int, line: float, chin: float) -> list[float]:
     window = slice(centre - half, centre + half + 1)
     near = slice(max(row - 1, 0), row + 2)
-    around = np.concatenate([lab[max(row - 6, 0) : max(row - 3, 1), window], lab[row + 4 : row + 7, window]]).reshape(-1, 3).mean(axis=0)
+    around = (
+        np.concatenate([lab[max(row - 6, 0) : max(row - 3, 1), window], lab[row + 4 : row + 7, window]])
+        .reshape(-1, 3)
+        .mean(axis=0)
+    )
     difference = lab[near, window].reshape(-1, 3).mean(axis=0) - around
     columns = np.linalg.norm(lab[near].mean(axis=0) - around, axis=1)
     inside = columns[window]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a picture cannot be used, and what is doubtful about one that can: one sentence each (shared reference, preview engine 4)."""
+"""Why a picture cannot be used, and what is doubtful about one that can: one sentence each (shared reference, preview
+engine 4).
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,21 @@ from .silhouette import SilhouetteJoints, detect_joints
 
 # What the user may overrule by placing all joints.
 COPED_WITH = ("cropped", "several", "not_humanoid", "arms")
-POSE_HINT = "Use a front view in A- or T-pose (arms 0 to 60 degrees below horizontal), or place the joint markers by hand."
+POSE_HINT = (
+    "Use a front view in A- or T-pose (arms 0 to 60 degrees below horizontal), or place the joint markers by hand."
+)
 
 
 def refusal(figure: Figure, found: SilhouetteJoints) -> BackendError | None:
     """The reason not to go on with this figure, or None."""
     sides = cut_off_sides(figure)
-    if sides and not (found.humanoid and len(sides) == 1 and sides[0] == "top" and figure.contact["top"] < 0.1 * figure.mask.shape[1]):
+    if sides and not (
+        found.humanoid and len(sides) == 1 and sides[0] == "top" and figure.contact["top"] < 0.1 * figure.mask.shape[1]
+    ):
         where = " and ".join(sides)
-        return BackendError("cropped", f"The character is cut off at the {where} of the picture.", "The whole body must be visible.")
+        return BackendError(
+            "cropped", f"The character is cut off at the {where} of the picture.", "The whole body must be visible."
+        )
     if figure.second > 0.15:
         return _several()
     if found.humanoid:
@@ -36,7 +44,9 @@ def refusal(figure: Figure, found: SilhouetteJoints) -> BackendError | None:
 
 
 def cut_off_sides(figure: Figure) -> list[str]:
-    """Sides of the picture that cut the figure. A tightly trimmed picture touches its border everywhere, but only with tips and soles."""
+    """Sides of the picture that cut the figure. A tightly trimmed picture touches its border everywhere, but only
+    with tips and soles.
+    """
     rows, columns = (np.flatnonzero(figure.mask.any(axis=axis)) for axis in (1, 0))
     tall, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     trimmed = sum(figure.contact[side] > 0 for side in ("top", "bottom", "left", "right")) >= 3
@@ -45,7 +55,8 @@ def cut_off_sides(figure: Figure) -> list[str]:
         touch = figure.contact[side]
         limit = 0.02 * tall
         if trimmed:
-            # Soles are broad; a body that is cut across is about as broad at the border as just above it and more than two feet wide.
+            # Soles are broad; a body that is cut across is about as broad at the border as just above it and more
+            # than two feet wide.
             limit = 0.45 * wide if side == "bottom" else 0.12 * tall if side != "top" else 0.3 * wide
         if touch > limit:
             found.append(side)
@@ -53,7 +64,9 @@ def cut_off_sides(figure: Figure) -> list[str]:
 
 
 def _several() -> BackendError:
-    return BackendError("several", "There is more than one figure in the picture.", "Use a picture of one character alone.")
+    return BackendError(
+        "several", "There is more than one figure in the picture.", "Use a picture of one character alone."
+    )
 
 
 def _two_figures(mask: np.ndarray) -> bool:
@@ -77,7 +90,11 @@ def _person_like(found: SilhouetteJoints) -> bool:
 
 
 def _arms(found: SilhouetteJoints) -> BackendError:
-    bad = [side for side in ("left", "right") if found.confidence[side + "Arm"] < 0.5 or found.confidence[side + "Angle"] > MAX_ARM_ANGLE]
+    bad = [
+        side
+        for side in ("left", "right")
+        if found.confidence[side + "Arm"] < 0.5 or found.confidence[side + "Angle"] > MAX_ARM_ANGLE
+    ]
     which = f"The {bad[0]} arm is" if len(bad) == 1 else "The arms are"
     return BackendError("arms", f"{which} not clearly separated from the body.", POSE_HINT)
 
@@ -87,7 +104,9 @@ def remarks(figure: Figure, found: SilhouetteJoints, given: Iterable[str]) -> li
     by_hand = set(given)
     warnings = []
     if figure.low_contrast > 0.08:
-        warnings.append(("contrast", "Parts of the character have the background's colour; the outline may be wrong there."))
+        warnings.append(
+            ("contrast", "Parts of the character have the background's colour; the outline may be wrong there.")
+        )
     for side in ("left", "right"):
         placed = {side + part for part in ("UpperArm", "LowerArm", "Hand")} <= by_hand
         if f"weak_{side}_arm" in found.flags and not placed:

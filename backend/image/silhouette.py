@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joints of a standing figure from its silhouette alone (shared reference, preview engine 3.2): no network, no random numbers."""
+"""Joints of a standing figure from its silhouette alone (shared reference, preview engine 3.2): no network, no random
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from .gate import MAX_ARM_ANGLE, Evidence, is_humanoid
 from .trunk import Legs, Neck, find_legs, find_neck, symmetry_axis
 
 JOINTS = ("hips", "neck", "head") + tuple(
-    side + part for side in ("left", "right") for part in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+    side + part
+    for side in ("left", "right")
+    for part in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
 )
 SIDES = (("left", 1.0), ("right", -1.0))
 WORK_HEIGHT = 400
@@ -24,9 +28,10 @@ WORK_HEIGHT = 400
 class SilhouetteJoints:
     """joints: the 15 marker joints and `headTop`, pixels (x right, y down) of the mask given; left is the character's.
 
-    confidence, 0..1: symmetry (mirrored overlap), leftArm and rightArm (0.5 and over: the arm stands away from the body), legs, neck, cover
-    (part of the upper body's rows that lie on the axis). Lengths over the figure's height: armpit (depth of the shallower one), headRatio.
-    Degrees below horizontal: leftAngle, rightAngle (shoulder to fingertip).
+    confidence, 0..1: symmetry (mirrored overlap), leftArm and rightArm (0.5 and over: the arm stands away from the
+    body), legs, neck, cover (part of the upper body's rows that lie on the axis). Lengths over the figure's height:
+    armpit (depth of the shallower one), headRatio. Degrees below horizontal: leftAngle, rightAngle (shoulder to
+    fingertip).
     flags: no_neck, skirt, legs_closed, weak_left_arm, weak_right_arm, no_left_arm, no_right_arm, steep_arms.
     humanoid: see gate.is_humanoid.
     """
@@ -66,8 +71,8 @@ class _Body:
 def detect_joints(mask: np.ndarray) -> SilhouetteJoints:
     """Joints of the figure in `mask` (H, W) bool, front view, arms 0 to 60 degrees below horizontal.
 
-    Always gives all joints, estimated from usual proportions where the silhouette hides them; `humanoid` says whether to believe them.
-    Raises ValueError if the mask is empty.
+    Always gives all joints, estimated from usual proportions where the silhouette hides them; `humanoid` says whether
+    to believe them. Raises ValueError if the mask is empty.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
@@ -110,7 +115,9 @@ def _detect(mask: np.ndarray) -> SilhouetteJoints:
     shoulder_top = float(np.mean([tip.above[1] for tip in rooted])) if rooted else None
     neck = find_neck(mask, axis, top, height, shoulder_top)
     body = _Body(mask, distance, axis, top, height, neck, legs)
-    result = SilhouetteJoints({}, {"symmetry": symmetry, "headRatio": body.head_ratio, "neck": float(np.clip(2 * (1 - neck.ratio), 0, 1))})
+    result = SilhouetteJoints(
+        {}, {"symmetry": symmetry, "headRatio": body.head_ratio, "neck": float(np.clip(2 * (1 - neck.ratio), 0, 1))}
+    )
     if neck.ratio > 0.9:
         result.flags.append("no_neck")
     _place_legs(body, result)
@@ -127,7 +134,9 @@ def _detect(mask: np.ndarray) -> SilhouetteJoints:
 
 
 def _cover(body: _Body, hips: float) -> float:
-    """Part of the rows from the head to the hips that are covered at the axis: two people side by side have a gap there."""
+    """Part of the rows from the head to the hips that are covered at the axis: two people side by side have a gap
+    there.
+    """
     x, reach = round(body.axis), max(1, int(0.02 * body.height))
     rows = body.mask[body.top + int(0.04 * body.height) : int(hips), max(x - reach, 0) : x + reach + 1]
     return float(rows.any(axis=1).mean()) if len(rows) else 0.0
@@ -142,7 +151,9 @@ def _place_head(body: _Body, result: SilhouetteJoints) -> None:
 
 
 def _place_legs(body: _Body, result: SilhouetteJoints) -> None:
-    """Heights below are parts of neck to sole, above the sole; children and chibis (large head ratio) have shorter legs."""
+    """Heights below are parts of neck to sole, above the sole; children and chibis (large head ratio) have shorter
+    legs.
+    """
     legs, bottom, span = body.legs, body.top + body.height, body.neck_to_sole
     age = min(body.head_ratio, 0.55) - 0.15
     hips, upper = 0.66 - 0.72 * age, 0.64 - 0.6 * age  # where clothes hide the crotch
@@ -185,7 +196,8 @@ def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: Sil
         return
     root = (tip.armpit + tip.above) / 2
     end = np.array([tip.x, tip.y])
-    # An arm that is wider than long where it leaves the body is only a hand that sticks out: its line starts at the usual shoulder.
+    # An arm that is wider than long where it leaves the body is only a hand that sticks out: its line starts at the
+    # usual shoulder.
     trust = float(np.clip((1.4 - tip.width_to_length) / 0.5, 0.0, 1.0))
     straight = prior + np.linspace(0, 1, 20)[:, None] * (end - prior)
     if trust > 0:
@@ -198,7 +210,9 @@ def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: Sil
         if trust > 0:
             point = trust * along(line, fraction) + (1 - trust) * point
         result.joints[side + part] = (float(point[0]), float(point[1]))
-    result.confidence[side + "Angle"] = float(np.degrees(np.arctan2(tip.y - prior[1], max((tip.x - prior[0]) * sign, 0.0))))
+    result.confidence[side + "Angle"] = float(
+        np.degrees(np.arctan2(tip.y - prior[1], max((tip.x - prior[0]) * sign, 0.0)))
+    )
     confidence = float(np.clip((tip.depth / height - 0.03) / 0.08, 0, 1) * np.clip(2.0 - tip.width_to_length, 0, 1))
     result.confidence[side + "Arm"] = confidence
     if confidence < 0.5:
@@ -206,7 +220,9 @@ def _place_arm(body: _Body, side: str, sign: float, tip: Tip | None, result: Sil
 
 
 def _up_the_arm(path: np.ndarray, prior: np.ndarray, axis: float, sign: float, height: float) -> np.ndarray:
-    """The root of the arm; where clothes hide the armpit the visible root is too low, and the arm's line is followed up to the shoulder."""
+    """The root of the arm; where clothes hide the armpit the visible root is too low, and the arm's line is followed
+    up to the shoulder.
+    """
     root, outer = along(path, 0.05), along(path, 0.5)
     direction = root - outer
     rise = root[1] - prior[1]

@@ -31,7 +31,9 @@ def run_at(row: np.ndarray, x: float, reach: float = 0.0) -> tuple[int, int] | N
 
 
 def symmetry_axis(distance: np.ndarray) -> tuple[float, float]:
-    """(x, overlap 0..1) of the vertical mirror axis that maximises the mirrored overlap of the squared distance transform."""
+    """(x, overlap 0..1) of the vertical mirror axis that maximises the mirrored overlap of the squared distance
+    transform.
+    """
     weight = distance.astype(np.float64) ** 2
     step = max(1, weight.shape[0] // 128)
     rows, columns = (size // step * step for size in weight.shape)
@@ -43,7 +45,9 @@ def symmetry_axis(distance: np.ndarray) -> tuple[float, float]:
     sums = sums[(sums >= 0) & (sums <= 2 * width - 2)]
     mirrored = padded[:, ::-1]
     # Mirroring at s/2 takes column x to s - x; in the padded array that is a shift of the reversed one.
-    scores = np.array([np.minimum(small, mirrored[:, 2 * width - 1 - s : 3 * width - 1 - s]).sum() for s in sums]) / total
+    scores = (
+        np.array([np.minimum(small, mirrored[:, 2 * width - 1 - s : 3 * width - 1 - s]).sum() for s in sums]) / total
+    )
     best = int(np.argmax(scores))
     offset = 0.0
     if 0 < best < len(sums) - 1:
@@ -160,8 +164,8 @@ class Neck:
 def find_neck(mask: np.ndarray, axis: float, top: int, height: float, shoulder_top: float | None) -> Neck:
     """The narrowest central row between the widest row of the head and the shoulders.
 
-    `shoulder_top` is the row where the arms' upper outline meets the body; where it is not known, the neck is the row that is narrowest
-    compared with the widest rows above and below it.
+    `shoulder_top` is the row where the arms' upper outline meets the body; where it is not known, the neck is the row
+    that is narrowest compared with the widest rows above and below it.
     """
     last = int(0.66 * height)
     widths, middles = _central_widths(mask, axis, top, last, 0.04 * height)
@@ -189,8 +193,9 @@ def find_neck(mask: np.ndarray, axis: float, top: int, height: float, shoulder_t
 
 
 def _clear_valley(widths: np.ndarray, start: int, end: int) -> tuple[int, int] | None:
-    """(head row, neck row) of a place well narrower than something above and below it, among rows `start` to `end`: broad shoulders may
-    reach higher than the arms' upper outline."""
+    """(head row, neck row) of a place well narrower than something above and below it, among rows `start` to `end`:
+    broad shoulders may reach higher than the arms' upper outline.
+    """
     above = np.maximum.accumulate(widths[start:end])
     below = np.maximum.accumulate(widths[start:end][::-1])[::-1]
     depth = widths[start:end] / np.maximum(np.minimum(above, below), 1.0)

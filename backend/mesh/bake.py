@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A texture from gaussians, baked in space: no rasteriser, no camera.
 
-Each texel knows its point on the surface and the normal there. It is looked at along that normal, from outside: the gaussians around the
-point are put in order along the line and laid over each other as a splat renderer does (Kerbl et al. 2023, eq. 3), each with its opacity
-times its anisotropic density where the line comes closest to its centre. So what lies under the surface, which training never saw, does not
-shine through. Where next to nothing covers the point, the densest gaussians around it decide.
+Each texel knows its point on the surface and the normal there. It is looked at along that normal, from outside: the
+gaussians around the point are put in order along the line and laid over each other as a splat renderer does (Kerbl et
+al. 2023, eq. 3), each with its opacity times its anisotropic density where the line comes closest to its centre. So
+what lies under the surface, which training never saw, does not shine through. Where next to nothing covers the point,
+the densest gaussians around it decide.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from .raster import covered
 NEIGHBOURS = 24
 CHUNK = 1 << 15  # texels at once: about 60 MB of intermediate values
 CELL = 0.5  # of the median gaussian: texels this close to each other share their neighbours
-NEAR = 3.0  # gaussians farther along the normal than this, in mean radii of those around, belong to another layer of the surface
+# gaussians farther along the normal than this, in mean radii of those around, belong to another layer of the surface
+NEAR = 3.0
 FLOOR = 0.02  # coverage below which the fallback begins to count
 MAX_ALPHA = 0.99  # as in the renderer the gaussians were trained with
 
 
 @dataclass
 class GaussianCloud:
-    """xyz (g, 3), scale (g, 3) standard deviations, rotation (g, 4) unit (w, x, y, z), opacity (g,) 0..1, colour (g, 3) 0..1 or above."""
+    """xyz (g, 3), scale (g, 3) standard deviations, rotation (g, 4) unit (w, x, y, z), opacity (g,) 0..1, colour (g,
+    3) 0..1 or above.
+    """
 
     xyz: np.ndarray
     scale: np.ndarray
@@ -39,7 +43,9 @@ class GaussianCloud:
 
 @dataclass
 class Texels:
-    """The texels whose centres lie in a chart: row and column (n,), the triangle (n,) and barycentric coordinates (n, 3) there."""
+    """The texels whose centres lie in a chart: row and column (n,), the triangle (n,) and barycentric coordinates (n,
+    3) there.
+    """
 
     row: np.ndarray
     column: np.ndarray
@@ -58,8 +64,9 @@ def bake(
 ) -> np.ndarray:
     """(size, size, 3) uint8. vertices, normals (V, 3) in the cloud's axes; corner_uvs (T, 3, 2), origin bottom left.
 
-    Every texel is painted: those outside the charts with the nearest one inside, so that neither filtering nor mip maps show seams.
-    `on_share(done 0..1)` is called now and then and may raise to stop. Deterministic. An empty cloud gives a grey texture.
+    Every texel is painted: those outside the charts with the nearest one inside, so that neither filtering nor mip
+    maps show seams. `on_share(done 0..1)` is called now and then and may raise to stop. Deterministic. An empty cloud
+    gives a grey texture.
     """
     out = np.full((size, size, 3), 128, np.uint8)
     texels = chart_texels(corner_uvs, size)
@@ -96,7 +103,9 @@ def colours_at(
     """(n, 3) what the surface looks like at (n, 3) points, seen along their (n, 3) normals from outside."""
     k = min(NEIGHBOURS, len(cloud.xyz))
     xyz, colour, opacity = (np.asarray(v, np.float32) for v in (cloud.xyz, cloud.colour, cloud.opacity))
-    whiten = (_matrices(cloud.rotation).transpose(0, 2, 1) / np.asarray(cloud.scale, np.float64)[:, :, None]).astype(np.float32)
+    whiten = (_matrices(cloud.rotation).transpose(0, 2, 1) / np.asarray(cloud.scale, np.float64)[:, :, None]).astype(
+        np.float32
+    )
     radius = np.asarray(cloud.scale, np.float32).mean(1)
     tree = cKDTree(xyz)
     cells = np.floor(points / max(CELL * float(np.median(radius)), 1e-9)).astype(np.int64)
@@ -117,10 +126,13 @@ def colours_at(
     return out
 
 
-def _over(local: np.ndarray, line: np.ndarray, opacity: np.ndarray, radius: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def _over(
+    local: np.ndarray, line: np.ndarray, opacity: np.ndarray, radius: np.ndarray, colour: np.ndarray
+) -> np.ndarray:
     """(n, 3) colours of k gaussians a point laid over each other along a line.
 
-    local, line (n, k, 3): the way from the point to each centre, and the line's direction (outwards), in each gaussian's own unit frame.
+    local, line (n, k, 3): the way from the point to each centre, and the line's direction (outwards), in each
+    gaussian's own unit frame.
     """
     squared = np.maximum((line**2).sum(-1), 1e-12)
     height = (local * line).sum(-1) / squared  # of the closest approach over the point, in world units
@@ -132,7 +144,9 @@ def _over(local: np.ndarray, line: np.ndarray, opacity: np.ndarray, radius: np.n
     sorted_alpha = np.take_along_axis(alpha, order, 1)
     through = np.cumprod(1 - sorted_alpha, axis=1)
     weight = np.empty_like(alpha)
-    np.put_along_axis(weight, order, sorted_alpha * np.concatenate([np.ones_like(through[:, :1]), through[:, :-1]], 1), 1)
+    np.put_along_axis(
+        weight, order, sorted_alpha * np.concatenate([np.ones_like(through[:, :1]), through[:, :-1]], 1), 1
+    )
     # The fallback: opacity times density at the point itself, relative to the largest, so that it never vanishes.
     log = np.log(np.maximum(opacity, 1e-6)) - 0.5 * distance
     plain = np.exp(log - log.max(1, keepdims=True))

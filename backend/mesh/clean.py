@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cleaning a dense extracted surface: walls nobody can see, floating crumbs and holes.
 
-A network that only describes a thin layer of cells around the surface gives a body two walls, one outside and one around the cavity. The
-inner one costs half the faces, and no picture ever showed it; it is found by flooding the empty space from outside.
+A network that only describes a thin layer of cells around the surface gives a body two walls, one outside and one
+around the cavity. The inner one costs half the faces, and no picture ever showed it; it is found by flooding the
+empty space from outside.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ HOLE = 0.7  # of the longest side: an opening with a longer rim is meant to be o
 
 
 def clean(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3), (T, 3) with normals outwards -> the visible surface, without crumbs, with small holes closed; float64, int64."""
+    """(V, 3), (T, 3) with normals outwards -> the visible surface, without crumbs, with small holes closed; float64,
+    int64.
+    """
     vertices, triangles = compact(np.asarray(vertices, np.float64), np.asarray(triangles, np.int64))
     if not len(triangles):
         return vertices, triangles
@@ -53,7 +56,9 @@ def _crosses(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def pieces(count: int, triangles: np.ndarray) -> np.ndarray:
-    """(T,) which of the pieces, connected by shared vertices, each triangle belongs to. `count` is the number of vertices."""
+    """(T,) which of the pieces, connected by shared vertices, each triangle belongs to. `count` is the number of
+    vertices.
+    """
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
     graph = coo_matrix((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
     label = connected_components(graph, directed=False)[1][triangles[:, 0]]
@@ -68,9 +73,11 @@ def crumbs(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def hidden(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) bool: triangles that face a closed cavity. Openings narrower than about a twentieth of the longest side count as closed.
+    """(T,) bool: triangles that face a closed cavity. Openings narrower than about a twentieth of the longest side
+    count as closed.
 
-    Decided by patch, never by single triangle: what is removed is a whole piece or a connected part of one larger than a crumb.
+    Decided by patch, never by single triangle: what is removed is a whole piece or a connected part of one larger
+    than a crumb.
     """
     front = _space_in_front(vertices, triangles)
     area = areas(vertices, triangles)
@@ -86,7 +93,9 @@ def hidden(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _space_in_front(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) 1 where the space before a triangle is connected to the outside, -1 where it is a closed cavity, 0 where nobody can tell."""
+    """(T,) 1 where the space before a triangle is connected to the outside, -1 where it is a closed cavity, 0 where
+    nobody can tell.
+    """
     low = vertices.min(0)
     cell = max(float((vertices.max(0) - low).max()), 1e-9) / CELLS
     corners = (vertices[triangles] - low) / cell + REACH + 2  # in cells, with empty ones around
@@ -100,7 +109,9 @@ def _space_in_front(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _voxels(corners: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """The cells that (T, 3, 3) triangles, in cells, pass through; without pores as long as no edge is longer than about 6 cells."""
+    """The cells that (T, 3, 3) triangles, in cells, pass through; without pores as long as no edge is longer than
+    about 6 cells.
+    """
     surface = np.zeros(shape, bool)
     longest = float(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max())
     steps = int(np.clip(np.ceil(longest / 0.8), 1, 8))
@@ -112,7 +123,9 @@ def _voxels(corners: np.ndarray, shape: np.ndarray) -> np.ndarray:
 
 
 def _spaces(surface: np.ndarray, leak: int) -> tuple[np.ndarray, np.ndarray]:
-    """The empty spaces that openings under 2 * `leak` cells do not connect: labels of the cells, and each label's kind as above."""
+    """The empty spaces that openings under 2 * `leak` cells do not connect: labels of the cells, and each label's
+    kind as above.
+    """
     label, count = ndimage.label(~ndimage.binary_dilation(surface, np.ones((3, 3, 3), bool), iterations=leak))
     kind = np.full(count + 1, -1, np.int8)
     kind[np.bincount(label.ravel(), minlength=count + 1) < CAVITY] = 0
@@ -120,7 +133,9 @@ def _spaces(surface: np.ndarray, leak: int) -> tuple[np.ndarray, np.ndarray]:
     return label, kind
 
 
-def _walk(centres: np.ndarray, normal: np.ndarray, surface: np.ndarray, label: np.ndarray, kind: np.ndarray) -> np.ndarray:
+def _walk(
+    centres: np.ndarray, normal: np.ndarray, surface: np.ndarray, label: np.ndarray, kind: np.ndarray
+) -> np.ndarray:
     """(T,) the kind of the first space that each normal reaches."""
     out, undecided, left = np.zeros(len(centres), np.int8), np.ones(len(centres), bool), np.zeros(len(centres), bool)
     for step in np.arange(1, 2 * REACH + 1) / 2:
@@ -135,7 +150,9 @@ def _walk(centres: np.ndarray, normal: np.ndarray, surface: np.ndarray, label: n
 
 
 def fill_holes(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Openings whose rim is at most HOLE of the longest side get a fan around their middle, wound like their surroundings."""
+    """Openings whose rim is at most HOLE of the longest side get a fan around their middle, wound like their
+    surroundings.
+    """
     limit = HOLE * float((vertices.max(0) - vertices.min(0)).max())
     middles: list[np.ndarray] = []
     fans: list[np.ndarray] = []
@@ -155,7 +172,9 @@ def fill_holes(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray,
 
 
 def rims(triangles: np.ndarray) -> list[np.ndarray]:
-    """The closed loops of edges that have a triangle on one side only, in the direction a filling triangle would have."""
+    """The closed loops of edges that have a triangle on one side only, in the direction a filling triangle
+    would have.
+    """
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     count = int(triangles.max(initial=0)) + 1
     there = edges[:, 0] * count + edges[:, 1]

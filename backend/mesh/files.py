@@ -17,7 +17,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass
 class MeshArrays:
-    """Metres, Y up, the character faces +Z. vertices (V, 3) float64; triangles (T, 3) int64; corner_uvs (T, 3, 2) float64 or None."""
+    """Metres, Y up, the character faces +Z. vertices (V, 3) float64; triangles (T, 3) int64; corner_uvs (T, 3, 2)
+    float64 or None.
+    """
 
     vertices: np.ndarray
     triangles: np.ndarray
@@ -26,7 +28,9 @@ class MeshArrays:
 
 @dataclass
 class RigArrays:
-    """joints, tails (J, 3); parents (J,), -1 for the root; names; weight_joint (V, 4) int; weight (V, 4), rows sum to 1."""
+    """joints, tails (J, 3); parents (J,), -1 for the root; names; weight_joint (V, 4) int; weight (V, 4), rows sum to
+    1.
+    """
 
     joints: np.ndarray
     tails: np.ndarray
@@ -52,7 +56,11 @@ def read_mesh(path: Path) -> MeshArrays:
         raise BackendError("bad_mesh", "The mesh has no vertices.", REPAIR)
     broken = int((~np.isfinite(vertices)).any(1).sum())
     if broken:
-        raise BackendError("bad_mesh", f"{broken} of the mesh's {len(vertices)} vertices have no valid position (NaN or infinite).", REPAIR)
+        raise BackendError(
+            "bad_mesh",
+            f"{broken} of the mesh's {len(vertices)} vertices have no valid position (NaN or infinite).",
+            REPAIR,
+        )
     if len(triangles) and (triangles.min() < 0 or triangles.max() >= len(vertices)):
         raise BackendError("bad_mesh", "The mesh has triangles that refer to vertices it does not have.", REPAIR)
     if uvs is not None and (uvs.shape != (len(triangles), 3, 2) or not np.isfinite(uvs).all()):
@@ -88,7 +96,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for name, array in arrays.items():
-                # numpy.savez stamps the time of writing into some versions' archives; a fixed date keeps the bytes equal.
+                # numpy.savez stamps the time of writing into some versions' archives; a fixed date keeps the bytes
+                # equal.
                 with archive.open(zipfile.ZipInfo(f"{name}.npy", EPOCH), "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
         part.replace(path)

@@ -24,23 +24,37 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def split_seams(triangles: np.ndarray, corner_uvs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A file has one UV per vertex: returns which vertex each file vertex copies (n,), its UV (n, 2), and the triangles between them."""
+    """A file has one UV per vertex: returns which vertex each file vertex copies (n,), its UV (n, 2), and the
+    triangles between them.
+    """
     corners = np.column_stack([triangles.reshape(-1), np.round(corner_uvs.reshape(-1, 2) * (1 << 20)).astype(np.int64)])
     _, first, inverse = np.unique(corners, axis=0, return_index=True, return_inverse=True)
     return triangles.reshape(-1)[first], corner_uvs.reshape(-1, 2)[first], inverse.reshape(-1, 3)
 
 
 def write_glb(
-    path: Path, vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, corner_uvs: np.ndarray, texture: np.ndarray
+    path: Path,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    normals: np.ndarray,
+    corner_uvs: np.ndarray,
+    texture: np.ndarray,
 ) -> Path:
-    """vertices (V, 3), triangles (T, 3), normals (V, 3), corner_uvs (T, 3, 2) with the origin bottom left, texture (H, W, 3) uint8.
+    """vertices (V, 3), triangles (T, 3), normals (V, 3), corner_uvs (T, 3, 2) with the origin bottom left, texture
+    (H, W, 3) uint8.
 
     Appears at `path` complete or not at all. Raises OSError.
     """
     source, uvs, faces = split_seams(triangles, corner_uvs)
-    material = PBRMaterial(baseColorTexture=Image.fromarray(texture), metallicFactor=0.0, roughnessFactor=1.0, name="Skin")
+    material = PBRMaterial(
+        baseColorTexture=Image.fromarray(texture), metallicFactor=0.0, roughnessFactor=1.0, name="Skin"
+    )
     mesh = trimesh.Trimesh(
-        vertices[source], faces, vertex_normals=normals[source], visual=TextureVisuals(uv=uvs, material=material), process=False
+        vertices[source],
+        faces,
+        vertex_normals=normals[source],
+        visual=TextureVisuals(uv=uvs, material=material),
+        process=False,
     )
     data = mesh.export(file_type="glb", include_normals=True)
     temporary = path.with_name(path.name + ".part")

@@ -16,8 +16,9 @@ CHUNK = 1_000_000
 class View:
     """A front view: seen from +Z, x to the right, y up; row 0 is the top. H x W pixels.
 
-    triangle: (H, W) int64, the visible triangle or -1. bary: (H, W, 3), its barycentric coordinates there. depth: (H, W) z in
-    metres, NaN where nothing is. scale: pixels a metre. left, top: x and y of the picture's left and top edges in metres.
+    triangle: (H, W) int64, the visible triangle or -1. bary: (H, W, 3), its barycentric coordinates there. depth: (H,
+    W) z in metres, NaN where nothing is. scale: pixels a metre. left, top: x and y of the picture's left and top
+    edges in metres.
     """
 
     triangle: np.ndarray
@@ -33,7 +34,9 @@ class View:
         return self.triangle >= 0
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """(..., >= 2) metres to (..., 2) pixels, x to the right and y down; the centre of pixel (row, column) is (column, row)."""
+        """(..., >= 2) metres to (..., 2) pixels, x to the right and y down; the centre of pixel (row, column) is
+        (column, row).
+        """
         points = np.asarray(points, float)
         return np.stack([(points[..., 0] - self.left) * self.scale, (self.top - points[..., 1]) * self.scale], -1) - 0.5
 
@@ -43,7 +46,9 @@ class View:
         return np.stack([self.left + pixels[..., 0] / self.scale, self.top - pixels[..., 1] / self.scale], -1)
 
 
-def front_view(vertices: np.ndarray, triangles: np.ndarray, height: int = 640, margin: int = 8, max_width: int = 2048) -> View:
+def front_view(
+    vertices: np.ndarray, triangles: np.ndarray, height: int = 640, margin: int = 8, max_width: int = 2048
+) -> View:
     """Draws (V, 3) vertices and (T, 3) triangles so that the mesh is `height` pixels high (less if it is very wide).
 
     Both sides of a triangle are drawn; triangles smaller than a pixel may leave no trace.
@@ -52,7 +57,14 @@ def front_view(vertices: np.ndarray, triangles: np.ndarray, height: int = 640, m
     size = np.maximum(high - low, 1e-9)
     scale = float(min(height / size[1], max_width / size[0]))
     shape = tuple(int(np.ceil(size[k] * scale)) + 2 * margin for k in (1, 0))
-    view = View(np.full(shape, -1), np.zeros((*shape, 3)), np.full(shape, np.nan), scale, low[0] - margin / scale, high[1] + margin / scale)
+    view = View(
+        np.full(shape, -1),
+        np.zeros((*shape, 3)),
+        np.full(shape, np.nan),
+        scale,
+        low[0] - margin / scale,
+        high[1] + margin / scale,
+    )
     if len(triangles):
         _draw(view, vertices, triangles)
     return view
@@ -76,9 +88,11 @@ def _draw(view: View, vertices: np.ndarray, triangles: np.ndarray) -> None:
 
 
 def covered(corners: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """All pixels of a (rows, columns) grid whose centres lie in triangles (T, 3, 2): pixels, x right, y down, centres are integers.
+    """All pixels of a (rows, columns) grid whose centres lie in triangles (T, 3, 2): pixels, x right, y down, centres
+    are integers.
 
-    Yields pieces of triangle (n,), row * columns + column (n,) and barycentric coordinates (n, 3). Triangles without area cover nothing.
+    Yields pieces of triangle (n,), row * columns + column (n,) and barycentric coordinates (n, 3). Triangles without
+    area cover nothing.
     """
     rows, columns = shape
     area = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UV coordinates for a mesh without any: charts and their packing are xatlas' (xatlas of Jonathan Young, from thekla_atlas)."""
+"""UV coordinates for a mesh without any: charts and their packing are xatlas' (xatlas of Jonathan Young, from
+thekla_atlas).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ PADDING = 4  # texels between charts at 1024
 
 
 def unwrap(vertices: np.ndarray, triangles: np.ndarray, resolution: int) -> np.ndarray:
-    """corner_uvs (T, 3, 2) in 0..1, charts that do not overlap on a square texture of `resolution` texels. Deterministic.
+    """corner_uvs (T, 3, 2) in 0..1, charts that do not overlap on a square texture of `resolution` texels.
+    Deterministic.
 
     A triangle that no chart took (without any area as single precision sees it) lies in one point.
     """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Solid voxels of any triangle soup: non-manifold, open, overlapping or inverted shells, floating pieces, bare points."""
+"""Solid voxels of any triangle soup: non-manifold, open, overlapping or inverted shells, floating pieces,
+bare points.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,9 @@ class VoxelGrid:
 def solid_voxels(vertices: np.ndarray, triangles: np.ndarray, rows: int = 110) -> VoxelGrid:
     """The mesh, filled, on a grid of `rows` cells over its height (fewer when it is very wide or deep).
 
-    Every cell touched by a vertex or a triangle is solid, and every cell that is enclosed: not reached from outside between those
-    (holes up to two cells wide count as closed), or with surface in all six directions (so an open neck or sleeve does not empty
-    the body). What is inside does not depend on the direction of normals.
+    Every cell touched by a vertex or a triangle is solid, and every cell that is enclosed: not reached from outside
+    between those (holes up to two cells wide count as closed), or with surface in all six directions (so an open neck
+    or sleeve does not empty the body). What is inside does not depend on the direction of normals.
     """
     low, high = vertices.min(0), vertices.max(0)
     size = high - low
@@ -56,7 +58,9 @@ def solid_voxels(vertices: np.ndarray, triangles: np.ndarray, rows: int = 110) -
 
 
 def _samples(vertices: np.ndarray, triangles: np.ndarray, spacing: float):
-    """Points on vertices and triangles, no two neighbours farther apart than about `spacing`; at most a million at a time."""
+    """Points on vertices and triangles, no two neighbours farther apart than about `spacing`; at most a million at a
+    time.
+    """
     yield vertices
     if not len(triangles):
         return

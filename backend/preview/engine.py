@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generator that needs no model: a figure is cut out, inflated and covered with its own picture. Deterministic, one core, seconds."""
+"""The generator that needs no model: a figure is cut out, inflated and covered with its own picture. Deterministic,
+one core, seconds.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ TRIANGLES_PER_CELL = 10.5
 
 
 class PreviewGenerator:
-    """`backend.engines.Generator`. Options: height (metres), triangles (about), texture_size (pixels of a half's longer side)."""
+    """`backend.engines.Generator`. Options: height (metres), triangles (about), texture_size (pixels of a half's
+    longer side).
+    """
 
     name = "preview"
     label = "Preview (silhouette inflation, not TRELLIS)"
@@ -46,7 +50,9 @@ class PreviewGenerator:
         normals = vertex_normals(vertices, triangles)
         clock.lap("surface_s")
         progress("texture", 0.75, "Painting it")
-        atlas = make_atlas(picture.rgba, picture.mask, depth, frame, picture.joints, picture.face, options["texture_size"])
+        atlas = make_atlas(
+            picture.rgba, picture.mask, depth, frame, picture.joints, picture.face, options["texture_size"]
+        )
         uvs = corner_uvs(vertices, triangles, normals, depth, frame, atlas)
         clock.lap("texture_s")
         progress("write", 0.92, "Writing the mesh")
@@ -58,17 +64,23 @@ class PreviewGenerator:
             "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
         }
         clock.lap("write_s")
-        return GeneratedMesh(path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings, settings=options)
+        return GeneratedMesh(
+            path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings, settings=options
+        )
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     options = dict(DEFAULTS)
     for name, value in given.items():
         if name not in LIMITS:
-            raise BackendError("bad_params", f"The preview engine has no option {name!r}.", f"It has {', '.join(LIMITS)}.")
+            raise BackendError(
+                "bad_params", f"The preview engine has no option {name!r}.", f"It has {', '.join(LIMITS)}."
+            )
         low, high = LIMITS[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise BackendError("bad_params", f"The option {name!r} must be a number from {low} to {high}.", "Correct it and try again.")
+            raise BackendError(
+                "bad_params", f"The option {name!r} must be a number from {low} to {high}.", "Correct it and try again."
+            )
         options[name] = type(DEFAULTS[name])(value)
     return options
 
@@ -94,9 +106,16 @@ def landmarks(picture: PictureAnalysis, depth: Any, frame: Frame) -> dict[str, A
         entry = picture.face[name]
         cell = frame.to_cells(entry["center"])
         centre = [*frame.to_metres(cell), *surface_depth(depth, frame, cell)]
-        sizes = {key: round(float(entry[key]) * per_pixel, 6) for key in ("half_width", "half_height", "width") if key in entry}
+        sizes = {
+            key: round(float(entry[key]) * per_pixel, 6)
+            for key in ("half_width", "half_height", "width")
+            if key in entry
+        }
         face[name] = {"center": [round(float(v), 6) for v in centre], **sizes}
-    return {"joints": {name: [round(float(v), 6) for v in point] for name, point in zip(names, points, strict=True)}, "face": face}
+    return {
+        "joints": {name: [round(float(v), 6) for v in point] for name, point in zip(names, points, strict=True)},
+        "face": face,
+    }
 
 
 def silhouette_iou(vertices: np.ndarray, triangles: np.ndarray, picture: PictureAnalysis, frame: Frame) -> float:

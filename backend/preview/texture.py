@@ -12,21 +12,31 @@ from scipy import ndimage
 from .thickness import PARTS, Depth, Frame
 
 PAD = 6  # pixels around the figure in each half
-# Beyond this angle between normal and view, the texture runs back inwards instead of smearing the outline's pixels over the side.
+# Beyond this angle between normal and view, the texture runs back inwards instead of smearing the outline's pixels
+# over the side.
 RIM_DEGREES = 57.0, 72.0  # body, head: a face's outline carries hair, hats and headphones that the front must keep
 RIM_BODY, RIM_HEAD = 0.42, 0.04  # how far back at the very rim, in local radii
-# How deep inside the outline, in radii, what only the back shows begins and has taken over: the sides show what the front shows there.
+# How deep inside the outline, in radii, what only the back shows begins and has taken over: the sides show what the
+# front shows there.
 FADE_TORSO, FADE_HEAD = (0.08, 0.45), (0.10, 0.32)
-TRUNK_FLANKS, HEAD_FLANKS = (0.06, 0.26), (0.12, 0.34)  # of a row's width, on either side: what the back is coloured after
+TRUNK_FLANKS, HEAD_FLANKS = (
+    (0.06, 0.26),
+    (0.12, 0.34),
+)  # of a row's width, on either side: what the back is coloured after
 # A cape: what of a row's width is its edge and its middle, and the share of the lower rows that must show it.
 CAPE_EDGES, CAPE_MIDDLE, CAPE_SHARE = (0.02, 0.12), (0.36, 0.5), 0.5
-CAPE_APART, CAPE_EVEN = 25.0, 12.0  # of 255: difference of a channel between edge and middle, and mean difference along the edge
+CAPE_APART, CAPE_EVEN = (
+    25.0,
+    12.0,
+)  # of 255: difference of a channel between edge and middle, and mean difference along the edge
 SAME_COLOUR = 36.0  # largest difference of a channel, of 255
 
 
 @dataclass
 class Atlas:
-    """image: (height, 2 * width, 3) uint8, front half left, back half right. scale and corner take pixels of the picture into a half."""
+    """image: (height, 2 * width, 3) uint8, front half left, back half right. scale and corner take pixels of the
+    picture into a half.
+    """
 
     image: np.ndarray
     scale: float
@@ -40,7 +50,9 @@ class Atlas:
         return np.stack([x / width, 1 - y / height], -1)
 
 
-def make_atlas(rgba: np.ndarray, mask: np.ndarray, depth: Depth, frame: Frame, joints: dict, face: dict, size: int) -> Atlas:
+def make_atlas(
+    rgba: np.ndarray, mask: np.ndarray, depth: Depth, frame: Frame, joints: dict, face: dict, size: int
+) -> Atlas:
     """Both halves, at most `size` pixels tall and wide each."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     top, left = max(rows[0] - PAD, 0), max(columns[0] - PAD, 0)
@@ -52,10 +64,14 @@ def make_atlas(rgba: np.ndarray, mask: np.ndarray, depth: Depth, frame: Frame, j
     back = _back(front, mask[window], solid, (left, top), depth, frame, joints, face)
     scale = min(1.0, size / max(front.shape[:2]))
     halves = [
-        Image.fromarray(half).resize((round(half.shape[1] * scale), round(half.shape[0] * scale)), Image.Resampling.LANCZOS)
+        Image.fromarray(half).resize(
+            (round(half.shape[1] * scale), round(half.shape[0] * scale)), Image.Resampling.LANCZOS
+        )
         for half in (front, back)
     ]
-    return Atlas(np.concatenate([np.asarray(half) for half in halves], 1), halves[0].height / front.shape[0], (left, top))
+    return Atlas(
+        np.concatenate([np.asarray(half) for half in halves], 1), halves[0].height / front.shape[0], (left, top)
+    )
 
 
 def _extended(colours: np.ndarray, solid: np.ndarray) -> np.ndarray:
@@ -65,9 +81,18 @@ def _extended(colours: np.ndarray, solid: np.ndarray) -> np.ndarray:
 
 
 def _back(
-    front: np.ndarray, mask: np.ndarray, solid: np.ndarray, corner: tuple[int, int], depth: Depth, frame: Frame, joints: dict, face: dict
+    front: np.ndarray,
+    mask: np.ndarray,
+    solid: np.ndarray,
+    corner: tuple[int, int],
+    depth: Depth,
+    frame: Frame,
+    joints: dict,
+    face: dict,
 ) -> np.ndarray:
-    """The back half: the head shows what its crown shows, the trunk what its sides show, the limbs what they show in front."""
+    """The back half: the head shows what its crown shows, the trunk what its sides show, the limbs what they show in
+    front.
+    """
     row, column = np.mgrid[: front.shape[0], : front.shape[1]]
     cells = frame.to_cells(np.stack([column + corner[0], row + corner[1]], -1))
     at = [cells[..., 1], cells[..., 0]]
@@ -85,8 +110,12 @@ def _back(
     return _blend(back, _back_of_head(front, head, brow, nape), head, inside, FADE_HEAD).round().astype(np.uint8)
 
 
-def _blend(base: np.ndarray, other: np.ndarray, where: np.ndarray, inside: np.ndarray, fade: tuple[float, float]) -> np.ndarray:
-    """`other` inside a part, fading into `base` towards the outline (fade: of the part's radius) and softly at the part's own border."""
+def _blend(
+    base: np.ndarray, other: np.ndarray, where: np.ndarray, inside: np.ndarray, fade: tuple[float, float]
+) -> np.ndarray:
+    """`other` inside a part, fading into `base` towards the outline (fade: of the part's radius) and softly at the
+    part's own border.
+    """
     radius = float(inside[where].max()) if where.any() else 1.0
     start, end = fade[0] * radius, fade[1] * radius
     weight = np.clip((inside - start) / (end - start), 0, 1) * where
@@ -94,8 +123,11 @@ def _blend(base: np.ndarray, other: np.ndarray, where: np.ndarray, inside: np.nd
     return base + (other - base) * weight
 
 
-def _row_colours(front: np.ndarray, part: np.ndarray, band: tuple[float, float], calm: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a part and the colour that most of its flanks have in each; `calm`: share of the rows below which a stripe is ignored.
+def _row_colours(
+    front: np.ndarray, part: np.ndarray, band: tuple[float, float], calm: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a part and the colour that most of its flanks have in each; `calm`: share of the rows below which a
+    stripe is ignored.
 
     A median along the rows keeps the edges of garments, which a mean would wash out.
     """
@@ -119,7 +151,9 @@ def _plain_trunk(front: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 
 def _cape(front: np.ndarray, torso: np.ndarray, legs: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """(colour, where) of what hangs down the back, if one colour shows on both sides of trunk and legs, and not between; else None."""
+    """(colour, where) of what hangs down the back, if one colour shows on both sides of trunk and legs, and not
+    between; else None.
+    """
     body = torso | legs
     rows, edges = _row_colours(front, body, CAPE_EDGES, 20)
     _, middle = _row_colours(front, body, CAPE_MIDDLE, 20)
@@ -146,7 +180,8 @@ def _cape(front: np.ndarray, torso: np.ndarray, legs: np.ndarray) -> tuple[np.nd
 
 
 def _back_of_head(front: np.ndarray, head: np.ndarray, brow: float | None, nape: float) -> np.ndarray:
-    """Hair, hat, helmet or bald skin: the rows above the brow in the colour of their flanks, then on down to the nape as they end.
+    """Hair, hat, helmet or bald skin: the rows above the brow in the colour of their flanks, then on down to the nape
+    as they end.
 
     brow: the row where the forehead begins, if it is known. A bare forehead above it is left out.
     nape: the row of the head joint; below it the neck keeps its own colour unless hair hangs beside it.
@@ -181,10 +216,13 @@ def _face_colour(front: np.ndarray, head: np.ndarray, start: int, end: int) -> n
     return np.median(np.concatenate(pixels), axis=0) if pixels else np.zeros(3)
 
 
-def corner_uvs(vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, depth: Depth, frame: Frame, atlas: Atlas) -> np.ndarray:
+def corner_uvs(
+    vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray, depth: Depth, frame: Frame, atlas: Atlas
+) -> np.ndarray:
     """(T, 3, 2) UV of every corner: triangles that look forward take the front half, the others the back half.
 
-    normals: (V, 3) of the vertices. The rim's corners are moved inwards, the same way on both halves, so that the halves meet.
+    normals: (V, 3) of the vertices. The rim's corners are moved inwards, the same way on both halves, so that the
+    halves meet.
     """
     pixels = frame.to_pixels(vertices[:, :2])
     cells = frame.to_cells(pixels)
@@ -196,7 +234,9 @@ def corner_uvs(vertices: np.ndarray, triangles: np.ndarray, normals: np.ndarray,
     radius = ndimage.map_coordinates(thick, at, order=1, mode="nearest")
     figure = depth.inside > 0
     share = ndimage.gaussian_filter(((depth.parts == PARTS.index("head")) & figure).astype(float), 3)
-    head = ndimage.map_coordinates(share / (ndimage.gaussian_filter(figure.astype(float), 3) + 1e-3), at, order=1, mode="nearest")
+    head = ndimage.map_coordinates(
+        share / (ndimage.gaussian_filter(figure.astype(float), 3) + 1e-3), at, order=1, mode="nearest"
+    )
     angle = np.degrees(np.arccos(np.clip(np.abs(normals[:, 2]), 0, 1)))
     head = np.clip(head, 0, 1)
     start = RIM_DEGREES[0] + (RIM_DEGREES[1] - RIM_DEGREES[0]) * head

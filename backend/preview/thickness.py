@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How deep a figure is at every point of its silhouette: inflation by a Poisson equation, tempered by what each part of a body is."""
+"""How deep a figure is at every point of its silhouette: inflation by a Poisson equation, tempered by what each part
+of a body is.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ HAND_FLATTENING = 0.68
 
 @dataclass
 class Frame:
-    """The working grid, `cell` metres wide: (column, row) lies at x = (column - middle) * cell, y = (ground - row) * cell."""
+    """The working grid, `cell` metres wide: (column, row) lies at x = (column - middle) * cell, y = (ground - row) *
+    cell.
+    """
 
     cell: float
     pixels: float  # pixels of the picture per cell
@@ -45,7 +49,8 @@ class Frame:
 
 @dataclass
 class Depth:
-    """On the grid, in cells. inside: signed distance to the outline, positive inside. square: thickness squared, below 0 outside.
+    """On the grid, in cells. inside: signed distance to the outline, positive inside. square: thickness squared,
+    below 0 outside.
 
     centre: depth of the middle plane towards the viewer. front, back: factors on the thickness of each half.
     """
@@ -59,7 +64,9 @@ class Depth:
 
 
 def make_frame(mask: np.ndarray, joints: dict[str, tuple[float, float]], height: float, cell: float) -> Frame:
-    """A grid of `cell` metres over the figure, `height` metres tall, with three free cells around it. x = 0 lies at the hips."""
+    """A grid of `cell` metres over the figure, `height` metres tall, with three free cells around it. x = 0 lies at
+    the hips.
+    """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     metres = height / (rows[-1] + 1 - rows[0])  # per pixel
     pixels = cell / metres
@@ -82,7 +89,9 @@ def signed_distance(mask: np.ndarray, frame: Frame) -> np.ndarray:
 
 
 def poisson(inside: np.ndarray) -> np.ndarray:
-    """The solution of laplace(u) = -2 with u = 0 on the outline, in cells squared; 0 outside. sqrt(u) is a half circle over a strip."""
+    """The solution of laplace(u) = -2 with u = 0 on the outline, in cells squared; 0 outside. sqrt(u) is a half
+    circle over a strip.
+    """
     mask = inside > 0
     index = np.full(mask.shape, -1)
     index[mask] = np.arange(mask.sum())
@@ -95,7 +104,9 @@ def poisson(inside: np.ndarray) -> np.ndarray:
         rows.append(here[linked])
         columns.append(there[linked])
         values.append(np.full(int(linked.sum()), -1.0))
-    matrix = sparse.csc_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(len(here), len(here)))
+    matrix = sparse.csc_matrix(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(len(here), len(here))
+    )
     u = np.zeros(mask.shape)
     u[mask] = spsolve(matrix, np.full(len(here), 2.0), permc_spec="MMD_AT_PLUS_A")
     # The grid's outline runs through the centres of the first cells outside; move it to where the picture's outline is.
@@ -105,7 +116,8 @@ def poisson(inside: np.ndarray) -> np.ndarray:
 
 
 def label_parts(mask: np.ndarray, joints: dict[str, np.ndarray]) -> np.ndarray:
-    """For each cell of the figure the part it belongs to: nearest by the way inside the silhouette, from seeds along the bones.
+    """For each cell of the figure the part it belongs to: nearest by the way inside the silhouette, from seeds along
+    the bones.
 
     Head and torso are seeded as areas, so that hair over an arm stays with the head.
     """
@@ -121,12 +133,28 @@ def label_parts(mask: np.ndarray, joints: dict[str, np.ndarray]) -> np.ndarray:
         width = 0.72 * min(run[-1] - joints["head"][0], joints["head"][0] - run[0])
         seeds[r, run[np.abs(run - joints["head"][0]) <= max(width, 2)]] = PARTS.index("head")
     for side in ("left", "right"):
-        _draw(seeds, mask, [joints[f"{side}{b}"] for b in ("LowerArm", "Hand")], PARTS.index(f"{side}Arm"), joints[f"{side}UpperArm"], 0.45)
-        _draw(seeds, mask, [joints[f"{side}{b}"] for b in ("LowerLeg", "Foot")], PARTS.index(f"{side}Leg"), joints[f"{side}UpperLeg"], 0.35)
+        _draw(
+            seeds,
+            mask,
+            [joints[f"{side}{b}"] for b in ("LowerArm", "Hand")],
+            PARTS.index(f"{side}Arm"),
+            joints[f"{side}UpperArm"],
+            0.45,
+        )
+        _draw(
+            seeds,
+            mask,
+            [joints[f"{side}{b}"] for b in ("LowerLeg", "Foot")],
+            PARTS.index(f"{side}Leg"),
+            joints[f"{side}UpperLeg"],
+            0.35,
+        )
     return _spread(mask, seeds)
 
 
-def _draw(seeds: np.ndarray, mask: np.ndarray, points: list[np.ndarray], part: int, root: np.ndarray, start: float) -> None:
+def _draw(
+    seeds: np.ndarray, mask: np.ndarray, points: list[np.ndarray], part: int, root: np.ndarray, start: float
+) -> None:
     """Marks the bones from `start` of the way between root and the first point to beyond the last one."""
     chain = [root + (points[0] - root) * start, *points, points[-1] + (points[-1] - points[-2]) * 0.35]
     for a, b in zip(chain, chain[1:], strict=False):
@@ -138,7 +166,9 @@ def _draw(seeds: np.ndarray, mask: np.ndarray, points: list[np.ndarray], part: i
 
 
 def _spread(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Every cell of the mask takes the label of the seed that is nearest by the way inside the mask; 0 (torso) outside."""
+    """Every cell of the mask takes the label of the seed that is nearest by the way inside the mask; 0 (torso)
+    outside.
+    """
     index = np.full(mask.shape, -1)
     index[mask] = np.arange(mask.sum())
     rows, columns, lengths = [], [], []
@@ -149,7 +179,8 @@ def _spread(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         columns.append(there[linked])
         lengths.append(np.full(int(linked.sum()), length))
     graph = sparse.csr_matrix(
-        (np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns))), shape=(int(mask.sum()), int(mask.sum()))
+        (np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns))),
+        shape=(int(mask.sum()), int(mask.sum())),
     )
     label = seeds[mask]
     sources = np.flatnonzero(label >= 0)
@@ -159,7 +190,9 @@ def _spread(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     return out
 
 
-def inflate(mask: np.ndarray, joints_px: dict[str, tuple[float, float]], face: dict, frame: Frame, roundness: float = 1.12) -> Depth:
+def inflate(
+    mask: np.ndarray, joints_px: dict[str, tuple[float, float]], face: dict, frame: Frame, roundness: float = 1.12
+) -> Depth:
     """The figure's depth on the grid. `roundness` scales everything: inflation alone is about a tenth too thin."""
     inside = signed_distance(mask, frame)
     figure = inside > 0
@@ -174,7 +207,9 @@ def inflate(mask: np.ndarray, joints_px: dict[str, tuple[float, float]], face: d
     return Depth(inside, square, centre, front, back, parts)
 
 
-def _part_scales(figure: np.ndarray, inside: np.ndarray, parts: np.ndarray, joints: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _part_scales(
+    figure: np.ndarray, inside: np.ndarray, parts: np.ndarray, joints: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Per cell the factor on the Poisson thickness and the soft cap, blurred across the borders of parts."""
     torso = abs(joints["leftUpperArm"][0] - joints["rightUpperArm"][0]) / 2
     scale, cap = np.ones(figure.shape), np.full(figure.shape, torso)
@@ -184,7 +219,9 @@ def _part_scales(figure: np.ndarray, inside: np.ndarray, parts: np.ndarray, join
             continue
         radius = float(inside[here].max())
         scale[here] = SCALE[name]
-        cap[here] = {"torso": 0.74 * torso + 0.25 * radius, "head": 1.05 * radius}.get(name, 1.2 * float(np.percentile(inside[here], 97)))
+        cap[here] = {"torso": 0.74 * torso + 0.25 * radius, "head": 1.05 * radius}.get(
+            name, 1.2 * float(np.percentile(inside[here], 97))
+        )
     row, column = np.mgrid[: figure.shape[0], : figure.shape[1]]
     for side in ("left", "right"):
         wrist, elbow = joints[f"{side}Hand"], joints[f"{side}LowerArm"]
@@ -194,11 +231,15 @@ def _part_scales(figure: np.ndarray, inside: np.ndarray, parts: np.ndarray, join
         scale[hand] *= HAND_FLATTENING
     sigma = 0.03 * figure.shape[0]
     weight = ndimage.gaussian_filter(figure.astype(float), sigma) + 1e-9
-    return ndimage.gaussian_filter(scale * figure, sigma) / weight, np.maximum(ndimage.gaussian_filter(cap * figure, sigma) / weight, 1e-3)
+    return ndimage.gaussian_filter(scale * figure, sigma) / weight, np.maximum(
+        ndimage.gaussian_filter(cap * figure, sigma) / weight, 1e-3
+    )
 
 
 def _continue_outside(square: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Continues the squared thickness below zero with the slope it has at the outline, so that its zero set is the outline."""
+    """Continues the squared thickness below zero with the slope it has at the outline, so that its zero set is the
+    outline.
+    """
     figure = inside > 0
     _, (rows, columns) = ndimage.distance_transform_edt(~figure, return_indices=True)
     slope = np.clip(square / np.maximum(inside, 0.3), 0.5, None)[rows, columns]
@@ -222,7 +263,10 @@ def _profile(
     leg = np.isin(parts, [PARTS.index("leftLeg"), PARTS.index("rightLeg")])
     # Neck a little forward, chest forward, lumbar back, buttocks back, calves back: shares of the body's height.
     curve = 0.006 * _bump(row, neck, 0.08 * body) + 0.008 * _bump(row, neck + 0.3 * (hips - neck), 0.12 * body)
-    curve -= 0.010 * _bump(row, hips, 0.08 * body) * (trunk | leg) + 0.010 * _bump(row, (knee + ankle) / 2, 0.08 * body) * leg
+    curve -= (
+        0.010 * _bump(row, hips, 0.08 * body) * (trunk | leg)
+        + 0.010 * _bump(row, (knee + ankle) / 2, 0.08 * body) * leg
+    )
     head = parts == PARTS.index("head")
     centre = body * curve + head * 0.10 * np.where(head, thickness, 0).max()
     sole = np.clip((row - ankle) / max(frame.ground - ankle, 1), 0, 1) * leg
@@ -237,6 +281,8 @@ def _profile(
         left, right, mouth = (frame.to_cells(face[n]["center"]) for n in ("leftEye", "rightEye", "mouth"))
         eyes, apart = (left + right) / 2, max(np.hypot(*(left - right)), 1)
         tip = eyes + (mouth - eyes) * 0.55
-        front += 0.07 * np.exp(-(((column - tip[0]) / (0.17 * apart)) ** 2) - ((row - tip[1]) / (0.26 * apart)) ** 2) * head
+        front += (
+            0.07 * np.exp(-(((column - tip[0]) / (0.17 * apart)) ** 2) - ((row - tip[1]) / (0.26 * apart)) ** 2) * head
+        )
     sigma = 0.012 * parts.shape[0]
     return tuple(ndimage.gaussian_filter(f, sigma) for f in (centre, front, back))

@@ -14,7 +14,9 @@ SMOOTHING = 4  # Taubin steps: enough to hide the grid, too few to shrink
 
 
 def build_skin(depth: Depth, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) in metres, glTF axes, and triangles (T, 3) of the zero set of thickness^2 - (depth - centre)^2, one closed piece."""
+    """Vertices (V, 3) in metres, glTF axes, and triangles (T, 3) of the zero set of thickness^2 - (depth - centre)^2,
+    one closed piece.
+    """
     thick = np.sqrt(np.maximum(depth.square, 0))
     near = int(np.ceil((depth.centre + thick * depth.front).max())) + 3
     far = int(np.ceil((thick * depth.back - depth.centre).max())) + 3

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m backend.trellis.bench`: how fast the networks run here, per stage, and what each shortcut gains.
 
-Networks of the released sizes with random weights, on voxel sets of realistic count and shape. Arithmetic is counted as executed
-(torch.utils.flop_counter), its rate compared with the best matrix product that the same device manages in the same precision. On a
-processor the networks are smaller unless --size full is given; the table says so. With one thread (OMP_NUM_THREADS=1) a processor's time is
-that of the process, so that what else runs on the machine does not count.
+Networks of the released sizes with random weights, on voxel sets of realistic count and shape. Arithmetic is counted
+as executed (torch.utils.flop_counter), its rate compared with the best matrix product that the same device manages in
+the same precision. On a processor the networks are smaller unless --size full is given; the table says so. With one
+thread (OMP_NUM_THREADS=1) a processor's time is that of the process, so that what else runs on the machine does not
+count.
 """
 
 from __future__ import annotations
@@ -75,16 +76,28 @@ GAUSSIANS = {
 
 def networks(size: Size) -> dict[str, tuple[str, dict[str, Any]]]:
     """Class and constructor arguments of every network, as their NAME.json files have them."""
-    flow = {"in_channels": 8, "out_channels": 8, "model_channels": size.width, "cond_channels": size.encoder, "num_blocks": size.blocks}
+    flow = {
+        "in_channels": 8,
+        "out_channels": 8,
+        "model_channels": size.width,
+        "cond_channels": size.encoder,
+        "num_blocks": size.blocks,
+    }
     flow |= {"num_heads": size.heads, "mlp_ratio": 4, "qk_rms_norm": True}
     trunk = {"resolution": 64, "model_channels": size.trunk, "latent_channels": 8, "num_blocks": size.trunk_blocks}
     trunk |= {"num_heads": size.trunk_heads, "mlp_ratio": 4, "window_size": 8}
     decoder = {"out_channels": 1, "latent_channels": 8, "num_res_blocks": 2, "channels": list(size.structure)}
     return {
-        ENCODER: ("DinoVisionTransformer", {"embed_dim": size.encoder, "depth": size.encoder_blocks, "num_heads": size.encoder // 64}),
+        ENCODER: (
+            "DinoVisionTransformer",
+            {"embed_dim": size.encoder, "depth": size.encoder_blocks, "num_heads": size.encoder // 64},
+        ),
         "sparse_structure_flow_model": ("SparseStructureFlowModel", flow | {"resolution": 16, "patch_size": 1}),
         "sparse_structure_decoder": ("SparseStructureDecoder", decoder),
-        "slat_flow_model": ("SLatFlowModel", flow | {"resolution": 64, "patch_size": 2, "io_block_channels": [size.width // 8]}),
+        "slat_flow_model": (
+            "SLatFlowModel",
+            flow | {"resolution": 64, "patch_size": 2, "io_block_channels": [size.width // 8]},
+        ),
         "slat_decoder_gs": ("SLatGaussianDecoder", trunk | {"representation_config": GAUSSIANS}),
         "slat_decoder_mesh": ("SLatMeshDecoder", trunk | {"representation_config": {"use_color": True}}),
     }
@@ -114,9 +127,15 @@ class RandomPipeline(TrellisPipeline):
 def figure(count: int, device: torch.device) -> Voxels:
     """The `count` voxels of a 64^3 grid that lie nearest to the skin of a standing figure made of capsules."""
     p = (np.stack(np.meshgrid(*[np.arange(64)] * 3, indexing="ij"), -1).reshape(-1, 3) + 0.5) / 64 - 0.5
-    bones: list[tuple[tuple, tuple, float]] = [((0, 0, -0.02), (0, 0, 0.2), 0.1), ((0, 0, 0.36), (0, 0, 0.38), 0.1)]  # torso, head
+    bones: list[tuple[tuple, tuple, float]] = [
+        ((0, 0, -0.02), (0, 0, 0.2), 0.1),
+        ((0, 0, 0.36), (0, 0, 0.38), 0.1),
+    ]  # torso, head
     for side in (-1, 1):
-        bones += [((side * 0.1, 0, 0.2), (side * 0.4, 0, 0.16), 0.045), ((side * 0.07, 0, -0.06), (side * 0.1, 0, -0.44), 0.06)]
+        bones += [
+            ((side * 0.1, 0, 0.2), (side * 0.4, 0, 0.16), 0.045),
+            ((side * 0.07, 0, -0.06), (side * 0.1, 0, -0.44), 0.06),
+        ]
     distance = np.full(len(p), np.inf)
     for start, end, radius in bones:
         a, d = np.array(start), np.array(end) - np.array(start)
@@ -127,7 +146,8 @@ def figure(count: int, device: torch.device) -> Voxels:
     return Voxels(torch.from_numpy(coords).to(device))
 
 
-# -- measuring -------------------------------------------------------------------------------------------------------------------------
+# -- measuring
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -245,8 +265,18 @@ class Bench:
             return self.pipeline._network("slat_decoder_mesh", self.plan)(latent)
 
         cases: list[tuple[str, str, Callable[[], Any], Callable[[], contextlib.AbstractContextManager]]] = [
-            ("constant cross-attention of the zero condition", "structure", self.structure, lambda: _zero_condition_computed(self.tokens)),
-            ("keys and values kept over the steps", "structure", self.structure, lambda: _contexts_each_step(self.tokens)),
+            (
+                "constant cross-attention of the zero condition",
+                "structure",
+                self.structure,
+                lambda: _zero_condition_computed(self.tokens),
+            ),
+            (
+                "keys and values kept over the steps",
+                "structure",
+                self.structure,
+                lambda: _contexts_each_step(self.tokens),
+            ),
             ("tables kept over the steps", "latent", lambda: self.latent(voxels), _tables_forgotten),
             ("products before gathering", "latent", lambda: self.latent(voxels), _gather_first),
             ("products before gathering", "cube features", mesh, _gather_first),
@@ -274,7 +304,8 @@ class Bench:
         return rows  # type: ignore[return-value]
 
 
-# -- what each shortcut replaces ---------------------------------------------------------------------------------------------------------
+# -- what each shortcut replaces
+# ---------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -293,7 +324,9 @@ def _zero_condition_computed(tokens: list[Tensor]) -> Iterator[None]:
 def _contexts_each_step(tokens: list[Tensor]) -> Iterator[None]:
     real = FlowTransformer.run_blocks
 
-    def run_blocks(self: FlowTransformer, x: Tensor, time: Tensor, contexts: list, voxels: Voxels | None = None) -> Tensor:
+    def run_blocks(
+        self: FlowTransformer, x: Tensor, time: Tensor, contexts: list, voxels: Voxels | None = None
+    ) -> Tensor:
         return real(self, x, time, self.contexts(tokens[0] if contexts[0].conditioned else None), voxels)
 
     with mock.patch.object(FlowTransformer, "run_blocks", run_blocks):
@@ -331,13 +364,18 @@ def _gather_first() -> Iterator[None]:
 def _silent(stage: str, fraction: float, message: str) -> None: ...
 
 
-# -- the report ------------------------------------------------------------------------------------------------------------------------
+# -- the report
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def report(size_name: str, bench: Bench, dtype: torch.dtype, tables: dict[int, list[Row]], gains: list) -> str:
     """Markdown: one table of stages per number of voxels, one of what the shortcuts gain."""
     size = SIZES[size_name]
-    what = "networks of the released sizes" if size_name == "full" else f"REDUCED networks ({size.width} wide, {size.blocks} blocks)"
+    what = (
+        "networks of the released sizes"
+        if size_name == "full"
+        else f"REDUCED networks ({size.width} wide, {size.blocks} blocks)"
+    )
     lines = [f"{device_name(bench.device)}, {str(dtype).removeprefix('torch.')}, {what}, random weights; "]
     lines[0] += f"best matrix product {bench.peak:.3g} TFLOP/s; memory plan {bench.plan}."
     for count, rows in tables.items():
@@ -349,10 +387,18 @@ def report(size_name: str, bench: Bench, dtype: torch.dtype, tables: dict[int, l
         lines.append(f"| all | {sum(row.seconds for row in rows):.3f} | {sum(row.tflop for row in rows):.3g} | | | |")
     if gains:
         lines += ["", "| shortcut | stage | s with | s without | times faster |", "|---|---|---|---|---|"]
-        lines += [f"| {name} | {stage} | {fast:.3f} | {slow:.3f} | {slow / fast:.2f} |" for name, stage, fast, slow in gains]
+        lines += [
+            f"| {name} | {stage} | {fast:.3f} | {slow:.3f} | {slow / fast:.2f} |" for name, stage, fast, slow in gains
+        ]
     if bench.device.type == "cpu":
         clock = "processor seconds of one thread" if torch.get_num_threads() == 1 else "wall-clock seconds"
-        lines += ["", f"Peak memory of the whole process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB. s: {clock}."]
+        lines += [
+            "",
+            (
+                f"Peak memory of the whole process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB."
+                f" s: {clock}."
+            ),
+        ]
     return "\n".join(lines)
 
 
@@ -388,7 +434,13 @@ def main(arguments: list[str] | None = None) -> int:
     gains = [] if options.no_gains else bench.gains(counts[0])
     print(report(name, bench, dtype, tables, gains))
     if options.json:
-        figures = {"device": device_name(device), "dtype": str(dtype), "size": name, "peak_tflops": bench.peak, "plan": asdict(bench.plan)}
+        figures = {
+            "device": device_name(device),
+            "dtype": str(dtype),
+            "size": name,
+            "peak_tflops": bench.peak,
+            "plan": asdict(bench.plan),
+        }
         figures["stages"] = {count: [asdict(row) for row in rows] for count, rows in tables.items()}
         figures["gains"] = [dict(zip(("shortcut", "stage", "with_s", "without_s"), row, strict=True)) for row in gains]
         options.json.write_text(json.dumps(figures, indent=1) + "\n")

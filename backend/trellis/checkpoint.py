@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a checkpoint folder to networks: pipeline.json, NAME.json with the constructor's arguments, NAME.safetensors with the weights.
+"""From a checkpoint folder to networks: pipeline.json, NAME.json with the constructor's arguments, NAME.safetensors
+with the weights.
 
 Weights are only ever read as safetensors, and only when keys and shapes are exactly those of the network.
 """
@@ -33,7 +34,13 @@ CLASSES: dict[str, type[nn.Module]] = {
     "DinoVisionTransformer": DinoV2,
 }
 ENCODER = "image_cond_model"
-NETWORKS = ("sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model", "slat_decoder_gs", "slat_decoder_mesh")
+NETWORKS = (
+    "sparse_structure_flow_model",
+    "sparse_structure_decoder",
+    "slat_flow_model",
+    "slat_decoder_gs",
+    "slat_decoder_mesh",
+)
 REPAIR = "Run `python -m backend models verify`, then download the model again."
 
 
@@ -50,18 +57,28 @@ class Description:
 
 
 def describe(folder: Path, encoder: Path | None = None) -> Description:
-    """Reads pipeline.json. `encoder` is the folder of the image encoder when the pipeline only names it. Raises BackendError."""
+    """Reads pipeline.json. `encoder` is the folder of the image encoder when the pipeline only names it. Raises
+    BackendError.
+    """
     try:
         args = json.loads((folder / "pipeline.json").read_text())["args"]
         files = {name: folder / args["models"][name] for name in NETWORKS}
         inside = folder / str(args[ENCODER])
         files[ENCODER] = inside if inside.with_suffix(".json").exists() else (encoder or folder / "dinov2") / "model"
         normal = args["slat_normalization"]
-        return Description(files, _sampler(args["sparse_structure_sampler"]), _sampler(args["slat_sampler"]), normal["mean"], normal["std"])
+        return Description(
+            files,
+            _sampler(args["sparse_structure_sampler"]),
+            _sampler(args["slat_sampler"]),
+            normal["mean"],
+            normal["std"],
+        )
     except FileNotFoundError as error:
         raise missing(folder) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise BackendError("bad_weights", f"The file pipeline.json in {folder} is damaged ({error}).", REPAIR) from error
+        raise BackendError(
+            "bad_weights", f"The file pipeline.json in {folder} is damaged ({error}).", REPAIR
+        ) from error
 
 
 def missing(folder: Path) -> BackendError:
@@ -75,7 +92,11 @@ def missing(folder: Path) -> BackendError:
 def _sampler(entry: dict[str, Any]) -> SamplerSettings:
     p = entry["params"]
     return SamplerSettings(
-        p["steps"], p["cfg_strength"], tuple(p["cfg_interval"]), p["rescale_t"], entry.get("args", {}).get("sigma_min", 1e-5)
+        p["steps"],
+        p["cfg_strength"],
+        tuple(p["cfg_interval"]),
+        p["rescale_t"],
+        entry.get("args", {}).get("sigma_min", 1e-5),
     )
 
 
@@ -104,13 +125,17 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
 def _build(config: Path) -> nn.Module:
     try:
         description = json.loads(config.read_text()) if config.exists() else {}
-        if "name" not in description:  # the encoder's public re-host describes itself in its own words; its shape is fixed
+        if (
+            "name" not in description
+        ):  # the encoder's public re-host describes itself in its own words; its shape is fixed
             description = {"name": "DinoVisionTransformer", "args": {}}
         kind = CLASSES[description["name"].removeprefix("Elastic")]
         with torch.device("meta"):
             return kind(**description["args"])
     except (KeyError, TypeError, ValueError) as error:
-        raise BackendError("bad_weights", f"The description {config.name} does not fit any TRELLIS network ({error}).", REPAIR) from error
+        raise BackendError(
+            "bad_weights", f"The description {config.name} does not fit any TRELLIS network ({error}).", REPAIR
+        ) from error
 
 
 def read_weights(path: Path, device: torch.device) -> dict[str, Tensor]:
@@ -119,7 +144,9 @@ def read_weights(path: Path, device: torch.device) -> dict[str, Tensor]:
         with safe_open(path, "pt", device=str(device)) as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError) as error:
-        raise BackendError("bad_weights", f"The weights {path.name} are damaged or incomplete ({error}).", REPAIR) from error
+        raise BackendError(
+            "bad_weights", f"The weights {path.name} are damaged or incomplete ({error}).", REPAIR
+        ) from error
 
 
 def _check(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
@@ -133,11 +160,15 @@ def _check(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     ]
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise BackendError("bad_weights", f"The weights {path.name} do not fit the network: {problems[0]}{more}.", REPAIR)
+        raise BackendError(
+            "bad_weights", f"The weights {path.name} do not fit the network: {problems[0]}{more}.", REPAIR
+        )
 
 
 def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's weights under their original names. The re-host on the hub splits queries, keys and values and renames the rest."""
+    """The encoder's weights under their original names. The re-host on the hub splits queries, keys and values and
+    renames the rest.
+    """
     if "embeddings.cls_token" not in state:
         return state
     outer = {
@@ -150,7 +181,13 @@ def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
         "norm.weight": "layernorm.weight",
         "norm.bias": "layernorm.bias",
     }
-    inner = {"attn.proj": "attention.output.dense", "norm1": "norm1", "norm2": "norm2", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
+    inner = {
+        "attn.proj": "attention.output.dense",
+        "norm1": "norm1",
+        "norm2": "norm2",
+        "mlp.fc1": "mlp.fc1",
+        "mlp.fc2": "mlp.fc2",
+    }
     out = {name: state[source] for name, source in outer.items() if source in state}
     depth = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("encoder.layer."))
     for i in range(depth):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the structured latent to gaussians and to the cube features of a mesh: one windowed transformer trunk with two kinds of heads."""
+"""From the structured latent to gaussians and to the cube features of a mesh: one windowed transformer trunk with two
+kinds of heads.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class SwinBlock(nn.Module):
 
 
 class Trunk(MixedPrecision):
-    """Latent (n, latent) on 64^3 voxels -> features (n, model). Every second block's windows are moved by half a window."""
+    """Latent (n, latent) on 64^3 voxels -> features (n, model). Every second block's windows are moved by half a
+    window.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,8 @@ class Trunk(MixedPrecision):
         self.resolution = resolution
         self.input_layer = nn.Linear(latent_channels, model_channels)
         self.blocks = nn.ModuleList(
-            SwinBlock(model_channels, num_heads, mlp_ratio, (window_size, window_size // 2 * (i % 2))) for i in range(num_blocks)
+            SwinBlock(model_channels, num_heads, mlp_ratio, (window_size, window_size // 2 * (i % 2)))
+            for i in range(num_blocks)
         )
 
     def trunk(self, x: Sparse) -> Tensor:
@@ -86,7 +91,9 @@ class Gaussians:
 
 
 def offset_perturbation(count: int, voxel_size: float) -> Tensor:
-    """(count, 3) where a voxel's gaussians start: a Hammersley set, so that they spread evenly before the network moves them."""
+    """(count, 3) where a voxel's gaussians start: a Hammersley set, so that they spread evenly before the network
+    moves them.
+    """
     points = torch.tensor([hammersley(i, count) for i in range(count)])
     return torch.atanh((2 * points - 1) / voxel_size)
 
@@ -99,8 +106,12 @@ class GaussianDecoder(Trunk):
         self.config = representation_config
         self.count = representation_config["num_gaussians"]
         self.layout = {"xyz": (3,), "features_dc": (1, 3), "scaling": (3,), "rotation": (4,), "opacity": (1,)}
-        self.out_layer = nn.Linear(kwargs["model_channels"], self.count * sum(math.prod(shape) for shape in self.layout.values()))
-        self.register_buffer("offset_perturbation", offset_perturbation(self.count, representation_config["voxel_size"]))
+        self.out_layer = nn.Linear(
+            kwargs["model_channels"], self.count * sum(math.prod(shape) for shape in self.layout.values())
+        )
+        self.register_buffer(
+            "offset_perturbation", offset_perturbation(self.count, representation_config["voxel_size"])
+        )
 
     def forward(self, x: Sparse) -> Tensor:
         h = self.trunk(x).float()
@@ -118,8 +129,12 @@ class GaussianDecoder(Trunk):
         reach = 0.5 * self.config["voxel_size"] / self.resolution
         centre = (x.voxels.coords[:, 1:].float() + 0.5) / self.resolution
         raw["xyz"] = centre[:, None] + torch.tanh(offset) * reach
-        per_item = {name: values.flatten(0, 1).split([n * self.count for n in x.voxels.counts]) for name, values in raw.items()}
-        return [self._activate({name: parts[i] for name, parts in per_item.items()}) for i in range(len(x.voxels.counts))]
+        per_item = {
+            name: values.flatten(0, 1).split([n * self.count for n in x.voxels.counts]) for name, values in raw.items()
+        }
+        return [
+            self._activate({name: parts[i] for name, parts in per_item.items()}) for i in range(len(x.voxels.counts))
+        ]
 
     def _activate(self, raw: dict[str, Tensor]) -> Gaussians:
         c = self.config
@@ -157,13 +172,19 @@ class SubdivideBlock(nn.Module):
         # nn.SiLU in the lists only keeps the checkpoint's numbering of the layers around it.
         self.act_layers = nn.ModuleList([GroupNorm(channels, groups), nn.SiLU()])
         self.out_layers = nn.ModuleList(
-            [SparseConv(channels, out_channels), GroupNorm(out_channels, groups), nn.SiLU(), SparseConv(out_channels, out_channels)]
+            [
+                SparseConv(channels, out_channels),
+                GroupNorm(out_channels, groups),
+                nn.SiLU(),
+                SparseConv(out_channels, out_channels),
+            ]
         )
         self.skip_connection = SparseConv(channels, out_channels, 1) if channels != out_channels else None
 
     def forward(self, x: Sparse) -> Sparse:
         fine = x.voxels.subdivided
-        # Group norm, activation, kernel-1 skip and a convolution's products commute with copying a row eight times: done on the parents.
+        # Group norm, activation, kernel-1 skip and a convolution's products commute with copying a row eight times:
+        # done on the parents.
         parents = torch.arange(len(x.feats), device=fine.device).repeat_interleave(8)
         h = self.out_layers[0](F.silu(self.act_layers[0](x.feats, x.voxels)), fine, parents)
         h = self.out_layers[3](F.silu(self.out_layers[1](h, fine)), fine)
@@ -172,15 +193,21 @@ class SubdivideBlock(nn.Module):
 
 
 class MeshDecoder(Trunk):
-    """Latent on 64^3 -> cube features on 256^3: sdf 8, deformation 24, weights 21, colour 48 (absent without colour)."""
+    """Latent on 64^3 -> cube features on 256^3: sdf 8, deformation 24, weights 21, colour 48 (absent without
+    colour).
+    """
 
     half_parts = ("blocks", "upsample")
 
-    def __init__(self, representation_config: dict[str, Any] | None = None, num_groups: int = 32, **kwargs: Any) -> None:
+    def __init__(
+        self, representation_config: dict[str, Any] | None = None, num_groups: int = 32, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         width = kwargs["model_channels"]
         self.use_colour = bool((representation_config or {}).get("use_color", False))
-        self.upsample = nn.ModuleList([SubdivideBlock(width, width // 4, num_groups), SubdivideBlock(width // 4, width // 8, num_groups)])
+        self.upsample = nn.ModuleList(
+            [SubdivideBlock(width, width // 4, num_groups), SubdivideBlock(width // 4, width // 8, num_groups)]
+        )
         self.out_layer = nn.Linear(width // 8, 101 if self.use_colour else 53)
 
     def forward(self, x: Sparse) -> Sparse:

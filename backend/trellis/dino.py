@@ -58,7 +58,9 @@ class PatchEmbed(nn.Module):
 
 
 class DinoV2(nn.Module):
-    """Picture (b, 3, size, size), normalised as `preprocess.normalise` does -> all tokens (b, 1 + registers + patches, channels)."""
+    """Picture (b, 3, size, size), normalised as `preprocess.normalise` does -> all tokens (b, 1 + registers +
+    patches, channels).
+    """
 
     def __init__(
         self,

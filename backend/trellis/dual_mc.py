@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Flexible dual marching cubes in sparse form: cube features on the active cubes of a 256^3 grid -> a coloured mesh.
 
-Only cubes that can carry surface are ever stored. Source: FlexiCubes (Shen et al., SIGGRAPH 2023, sections 4.1 to 4.3), with the tables
-derived from their rule instead of copied: crossing edges of a cube belong together when a face joins them.
+Only cubes that can carry surface are ever stored. Source: FlexiCubes (Shen et al., SIGGRAPH 2023, sections 4.1 to
+4.3), with the tables derived from their rule instead of copied: crossing edges of a cube belong together when a face
+joins them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ DIRECTIONS = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1],
 
 @dataclass
 class DenseMesh:
-    """Vertices (v, 3) in world axes, faces (f, 3) int64 with normals towards positive sdf, attributes (v, 6): rgb and normal in 0..1.
+    """Vertices (v, 3) in world axes, faces (f, 3) int64 with normals towards positive sdf, attributes (v, 6): rgb and
+    normal in 0..1.
 
     Faces 2i and 2i + 1 are one quad; margin (f / 2,) is by how much its first diagonal was better than the second.
     """
@@ -37,7 +39,9 @@ class DenseMesh:
 class Tables:
     """What each of the 256 corner cases looks like."""
 
-    patch: np.ndarray  # (256, 12) the patch that each crossing edge belongs to, counted per case; -1 where the edge does not cross
+    patch: (
+        np.ndarray
+    )  # (256, 12) the patch that each crossing edge belongs to, counted per case; -1 where the edge does not cross
     patches: np.ndarray  # (256,) how many
     ambiguous: np.ndarray  # (256, 3) direction of the ambiguous face, or 0
     label: np.ndarray  # (256, 12) like patch, named by the smallest edge in it
@@ -82,7 +86,9 @@ def _join(group: dict[int, int], a: int, b: int) -> None:
 
 
 class _Grid:
-    """Integer keys of cubes and vertices of a grid of `res` cubes a side; one vertex more along each axis, with a border for neighbours."""
+    """Integer keys of cubes and vertices of a grid of `res` cubes a side; one vertex more along each axis, with a
+    border for neighbours.
+    """
 
     def __init__(self, res: int) -> None:
         self.res, self.side = res, res + 3
@@ -93,7 +99,13 @@ class _Grid:
 
     def points(self, key: Tensor) -> Tensor:
         side = self.side
-        return torch.stack([key.div(side * side, rounding_mode="floor"), key.div(side, rounding_mode="floor") % side, key % side], -1) - 1
+        return (
+            torch.stack(
+                [key.div(side * side, rounding_mode="floor"), key.div(side, rounding_mode="floor") % side, key % side],
+                -1,
+            )
+            - 1
+        )
 
     def offsets(self, steps: np.ndarray, device: torch.device) -> Tensor:
         """Key differences of steps (k, 3)."""
@@ -120,7 +132,9 @@ def extract(coords: Tensor, feats: Tensor, res: int) -> DenseMesh:
     cubes = candidates[inside]
     if not len(cubes):
         return _empty(feats)
-    at = _find(vertex_keys, cubes[:, None] + corner_steps)  # (cubes, 8) rows of the shared vertices, -1 where none is active
+    at = _find(
+        vertex_keys, cubes[:, None] + corner_steps
+    )  # (cubes, 8) rows of the shared vertices, -1 where none is active
     values = torch.where(at >= 0, sdf[at], 1.0)
     case = ((values < 0).long() << torch.arange(8, device=device)).sum(1)
     surface = case < 255
@@ -136,7 +150,9 @@ def extract(coords: Tensor, feats: Tensor, res: int) -> DenseMesh:
 
 def _empty(feats: Tensor) -> DenseMesh:
     attributes = feats.new_zeros(0, 6) if feats.shape[1] > 53 else None
-    return DenseMesh(feats.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long, device=feats.device), attributes, feats.new_zeros(0))
+    return DenseMesh(
+        feats.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long, device=feats.device), attributes, feats.new_zeros(0)
+    )
 
 
 def _shared_vertices(grid: _Grid, coords: Tensor, feats: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -215,7 +231,9 @@ def _dual_vertices(
 
 
 def _quads(grid: _Grid, cubes: Tensor, dual: Tensor, values: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-    """Two triangles around every crossing grid edge that has all of its four cubes, and how clear the choice of the diagonal was."""
+    """Two triangles around every crossing grid edge that has all of its four cubes, and how clear the choice of the
+    diagonal was.
+    """
     device = cubes.device
     cube, edge = torch.nonzero(dual >= 0, as_tuple=True)
     low = np.minimum(CORNERS[EDGES[:, 0]], CORNERS[EDGES[:, 1]])
@@ -229,7 +247,9 @@ def _quads(grid: _Grid, cubes: Tensor, dual: Tensor, values: Tensor, gamma: Tens
     cube, edge = cube[around], edge[around]
     start = torch.as_tensor(EDGES[:, 0], device=device)[edge[:, 0]]
     outwards = values[cube[:, 0], start] > 0
-    pick = torch.where(outwards[:, None], torch.tensor([0, 1, 3, 2], device=device), torch.tensor([2, 3, 1, 0], device=device))
+    pick = torch.where(
+        outwards[:, None], torch.tensor([0, 1, 3, 2], device=device), torch.tensor([2, 3, 1, 0], device=device)
+    )
     q = dual[cube, edge].gather(1, pick)
     g = gamma[cube].gather(1, pick)
     margin = g[:, 0] * g[:, 2] - g[:, 1] * g[:, 3]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generator "trellis": pictures of one thing, of any kind, to a textured mesh. The module itself needs neither torch nor weights."""
+"""The generator "trellis": pictures of one thing, of any kind, to a textured mesh. The module itself needs neither
+torch nor weights.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ WEIGHTS, PICTURES, NETWORKS, SURFACE = (0.0, 0.02), (0.02, 0.04), (0.04, 0.7), (
 
 
 class TrellisGenerator:
-    """`backend.engines.Generator`. Options: see OPTIONS; `pictures` are absolute paths of further views of the same thing.
+    """`backend.engines.Generator`. Options: see OPTIONS; `pictures` are absolute paths of further views of the same
+    thing.
 
     Networks stay loaded between jobs as the memory plan allows.
     """
@@ -68,8 +71,9 @@ class TrellisGenerator:
         return folder_reason(folder)
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
-        """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory, empty_structure, and those of
-        `backend.trellis.pictures.prepare`."""
+        """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory,
+        empty_structure, and those of `backend.trellis.pictures.prepare`.
+        """
         options = checked_options(request.options)
         clock = StageClock(progress)
         from .pictures import prepare  # torch comes with these, and only now
@@ -77,7 +81,9 @@ class TrellisGenerator:
         pipeline = self._ready(options, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
         pictures = [prepare(path) for path in [request.picture, *options["pictures"]]]
-        settings = pipeline.settings(request.seed, {name: value for name, value in options.items() if value is not None})
+        settings = pipeline.settings(
+            request.seed, {name: value for name, value in options.items() if value is not None}
+        )
         result = pipeline.run(pictures, settings, clock.part(*NETWORKS))
         return self._finish(result, options, settings, request.out_dir, clock)
 
@@ -98,7 +104,9 @@ class TrellisGenerator:
             self._made_from, self._digests = made_from, digests
         return self._pipeline
 
-    def _finish(self, result: Result, options: dict[str, Any], settings: Settings, out_dir: Path, clock: StageClock) -> GeneratedMesh:
+    def _finish(
+        self, result: Result, options: dict[str, Any], settings: Settings, out_dir: Path, clock: StageClock
+    ) -> GeneratedMesh:
         from ..mesh.bake import GaussianCloud
         from ..mesh.glb import write_glb
         from .finish import finish
@@ -111,8 +119,14 @@ class TrellisGenerator:
         part = clock.part(*SURFACE)
         made = finish(vertices, triangles, cloud, options["faces"], options["texture_size"], options["height"], part)
         part("write", 0.95, "Writing the mesh")
-        path = write_glb(out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture)
-        metrics |= {"vertex_count": len(made.vertices), "face_count": len(made.triangles), "texture_resolution": options["texture_size"]}
+        path = write_glb(
+            out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture
+        )
+        metrics |= {
+            "vertex_count": len(made.vertices),
+            "face_count": len(made.triangles),
+            "texture_resolution": options["texture_size"],
+        }
         all_metrics = {name: float(value) for name, value in metrics.items()} | clock.seconds()
         used = {name: options[name] for name in ("preset", "faces", "texture_size", "height")} | {
             "structure_steps": settings.structure.steps,
@@ -128,7 +142,9 @@ def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     options = {name: default for name, (default, _) in OPTIONS.items()}
     for name, value in given.items():
         if name not in OPTIONS:
-            raise BackendError("bad_params", f"The TRELLIS engine has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}.")
+            raise BackendError(
+                "bad_params", f"The TRELLIS engine has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}."
+            )
         if value is not None:
             options[name] = _checked(name, value)
     return options
@@ -138,11 +154,15 @@ def _checked(name: str, value: Any) -> Any:
     allowed = OPTIONS[name][1]
     if name == "device":
         if not isinstance(value, str) or not DEVICE.fullmatch(value):
-            raise BackendError("unknown_device", f"There is no device {str(value)[:40]!r}.", "Choose auto, cuda, cuda:N, mps or cpu.")
+            raise BackendError(
+                "unknown_device", f"There is no device {str(value)[:40]!r}.", "Choose auto, cuda, cuda:N, mps or cpu."
+            )
         return value
     if name == "pictures":
         fits = isinstance(value, list) and len(value) < MAX_PICTURES
-        if not fits or not all(isinstance(path, str) and Path(path).is_absolute() and "\0" not in path for path in value):
+        if not fits or not all(
+            isinstance(path, str) and Path(path).is_absolute() and "\0" not in path for path in value
+        ):
             raise _wrong(name, f"a list of at most {MAX_PICTURES - 1} absolute paths")
         return [Path(path) for path in value]
     if not isinstance(allowed[0], type):

@@ -18,7 +18,8 @@ from ..mesh.simplify import simplify
 from ..mesh.unwrap import unwrap
 from .export import to_gltf
 
-# Something lying or spread out is measured by this part of its length instead of its height (a T-pose is as wide as it is high).
+# Something lying or spread out is measured by this part of its length instead of its height (a T-pose is as wide as
+# it is high).
 LENGTH = 0.5
 
 
@@ -34,7 +35,13 @@ class Finished:
 
 
 def finish(
-    vertices: np.ndarray, triangles: np.ndarray, cloud: GaussianCloud, faces: int, texture_size: int, height: float, progress: Progress
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    cloud: GaussianCloud,
+    faces: int,
+    texture_size: int,
+    height: float,
+    progress: Progress,
 ) -> Finished:
     """vertices (V, 3), triangles (T, 3), cloud: TRELLIS' axes (Z up, facing -Y, unit cube), normals outwards.
 
@@ -61,7 +68,9 @@ def finish(
 
 
 def place(vertices: np.ndarray, triangles: np.ndarray, height: float) -> tuple[np.ndarray, int]:
-    """(V, 3) Y up -> feet at y = 0, `height` metres, in the middle, facing +Z; and the degrees it was turned about +Y."""
+    """(V, 3) Y up -> feet at y = 0, `height` metres, in the middle, facing +Z; and the degrees it was turned
+    about +Y.
+    """
     size = np.ptp(vertices, axis=0)
     vertices = vertices * (height / max(float(size[1]), LENGTH * float(size.max()), 1e-9))
     yaw, hips = 0, None

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Structured latent: the flow transformer on the occupied voxels, with residual blocks around one level of down-sampling."""
+"""Structured latent: the flow transformer on the occupied voxels, with residual blocks around one level of
+down-sampling.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class SparseResBlock(nn.Module):
         if self.resample == "down":
             x = sparse.downsample(x)
         voxels = x.voxels if fine is None else fine
-        # Norm, activation, skip and the convolution's products act on each row alone: on the way up they are done on the few coarse rows.
+        # Norm, activation, skip and the convolution's products act on each row alone: on the way up they are done on
+        # the few coarse rows.
         h, skip, parents = F.silu(self.norm1(x.feats)), self.skip_connection(x.feats), None
         if fine is not None:
             parents, skip = fine.coarse[1], sparse.upsample(skip, fine)
@@ -101,12 +104,15 @@ class SlatFlow(FlowTransformer):
             self.input_blocks.extend(SparseResBlock(width, model_channels, width) for _ in range(num_io_res_blocks - 1))
             self.input_blocks.append(SparseResBlock(width, model_channels, wider, "down"))
         self.blocks = nn.ModuleList(
-            DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross) for _ in range(num_blocks)
+            DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross)
+            for _ in range(num_blocks)
         )
         self.out_blocks = nn.ModuleList()
         for width, wider in reversed(pairs):
             self.out_blocks.append(SparseResBlock(2 * wider, model_channels, width, "up"))
-            self.out_blocks.extend(SparseResBlock(2 * width, model_channels, width) for _ in range(num_io_res_blocks - 1))
+            self.out_blocks.extend(
+                SparseResBlock(2 * width, model_channels, width) for _ in range(num_io_res_blocks - 1)
+            )
         self.out_layer = nn.Linear(outer, out_channels)
 
     def forward(self, x: Sparse, t: Tensor, contexts: list[Context]) -> Sparse:

@@ -20,7 +20,9 @@ class LayerNorm32(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         if self.weight is None:  # computes in fp32 inside whatever the input is: one kernel in place of three
             return F.layer_norm(x, self.normalized_shape, None, None, self.eps)
-        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(x.dtype)
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(
+            x.dtype
+        )
 
 
 class ChannelLayerNorm32(LayerNorm32):
@@ -47,7 +49,9 @@ def head_rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
 
 
 def position_embedding(positions: Tensor, channels: int) -> Tensor:
-    """Absolute position embedding (n, channels) fp32 of voxel indices (n, 3): per axis sines then cosines, zero-padded."""
+    """Absolute position embedding (n, channels) fp32 of voxel indices (n, 3): per axis sines then cosines,
+    zero-padded.
+    """
     frequencies = channels // 6
     rates = 10000.0 ** (-torch.arange(frequencies, dtype=torch.float32, device=positions.device) / frequencies)
     angles = positions.float()[:, :, None] * rates
@@ -86,7 +90,9 @@ class FeedForward(nn.Module):
 class SelfAttention(nn.Module):
     """Self-attention over a dense (b, n, c) sequence, over all rows of each batch item, or inside windows."""
 
-    def __init__(self, channels: int, heads: int, qk_rms_norm: bool = False, window: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, channels: int, heads: int, qk_rms_norm: bool = False, window: tuple[int, int] | None = None
+    ) -> None:
         super().__init__()
         self.heads, self.window = heads, window
         self.to_qkv = nn.Linear(channels, 3 * channels)
@@ -110,7 +116,9 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention to the picture's tokens. Keys and values do not change during sampling: `keys_values` computes them once."""
+    """Attention to the picture's tokens. Keys and values do not change during sampling: `keys_values` computes them
+    once.
+    """
 
     def __init__(self, channels: int, context: int, heads: int, qk_rms_norm: bool = False) -> None:
         super().__init__()
@@ -141,7 +149,9 @@ class CrossAttention(nn.Module):
             y = F.scaled_dot_product_attention(q.transpose(1, 2), k, v).transpose(1, 2)
         else:
             parts = [
-                F.scaled_dot_product_attention(part.transpose(0, 1)[None], k[i : i + 1], v[i : i + 1])[0].transpose(0, 1)
+                F.scaled_dot_product_attention(part.transpose(0, 1)[None], k[i : i + 1], v[i : i + 1])[0].transpose(
+                    0, 1
+                )
                 for i, part in enumerate(q.split(counts))
             ]
             y = torch.cat(parts)
@@ -150,7 +160,9 @@ class CrossAttention(nn.Module):
 
 @dataclass
 class Context:
-    """The condition of one block. The first batch items have keys and values; the rest has the zero condition, whose answer is constant."""
+    """The condition of one block. The first batch items have keys and values; the rest has the zero condition, whose
+    answer is constant.
+    """
 
     keys_values: tuple[Tensor, Tensor] | None
     constant: Tensor
@@ -161,9 +173,13 @@ class Context:
 
 
 class DitBlock(nn.Module):
-    """Modulated transformer block: self-attention and feed-forward are shifted, scaled and gated by time; cross-attention is not."""
+    """Modulated transformer block: self-attention and feed-forward are shifted, scaled and gated by time;
+    cross-attention is not.
+    """
 
-    def __init__(self, channels: int, context: int, heads: int, ratio: float, qk_rms_norm: bool, qk_rms_norm_cross: bool = False) -> None:
+    def __init__(
+        self, channels: int, context: int, heads: int, ratio: float, qk_rms_norm: bool, qk_rms_norm_cross: bool = False
+    ) -> None:
         super().__init__()
         self.norm1 = LayerNorm32(channels, eps=1e-6, elementwise_affine=False)
         self.norm2 = LayerNorm32(channels, eps=1e-6)
@@ -175,7 +191,9 @@ class DitBlock(nn.Module):
 
     def context(self, condition: Tensor | None) -> Context:
         """What this block makes of a condition (b, tokens, context), once for all steps; None is the zero condition."""
-        return Context(None if condition is None else self.cross_attn.keys_values(condition), self.cross_attn.without_context())
+        return Context(
+            None if condition is None else self.cross_attn.keys_values(condition), self.cross_attn.without_context()
+        )
 
     def forward(self, x: Tensor, time: Tensor, context: Context, voxels: Voxels | None = None) -> Tensor:
         m = self.adaLN_modulation(time)
@@ -216,7 +234,8 @@ class MixedPrecision(nn.Module):
 class FlowTransformer(MixedPrecision):
     """What both flow transformers have: modulated blocks that attend to the picture.
 
-    `on_block(share)` is called before each block with the share of blocks done; it may raise to stop in the middle of an evaluation.
+    `on_block(share)` is called before each block with the share of blocks done; it may raise to stop in the middle of
+    an evaluation.
     """
 
     blocks: nn.ModuleList

@@ -47,7 +47,11 @@ class Plan:
 def free_bytes(device: torch.device) -> int | None:
     """Memory that the device has left, what torch keeps for reuse included, or None where nobody can tell."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (
+            torch.cuda.mem_get_info(device)[0]
+            + torch.cuda.memory_reserved(device)
+            - torch.cuda.memory_allocated(device)
+        )
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return None
@@ -56,7 +60,8 @@ def free_bytes(device: torch.device) -> int | None:
 def choose_plan(mode: str, device: torch.device, held: int = 0) -> Plan:
     """`auto` reads the free memory; `low` and `high` are the user's word. Raises BackendError for another mode.
 
-    held: bytes of networks that are on the device from the last job. They count as free, or every second job would send them away.
+    held: bytes of networks that are on the device from the last job. They count as free, or every second job would
+    send them away.
     """
     if mode == "low":
         return Plan(keep_all=False, batch_guidance=False, scratch=1 << 28)
@@ -112,7 +117,11 @@ class Residents:
 
     @property
     def bytes(self) -> int:
-        return sum(tensor.numel() * tensor.element_size() for network in self._held.values() for tensor in network.state_dict().values())
+        return sum(
+            tensor.numel() * tensor.element_size()
+            for network in self._held.values()
+            for tensor in network.state_dict().values()
+        )
 
 
 def with_ladder(plan: Plan, residents: Residents, device: torch.device, stage: Callable[[Plan], T]) -> tuple[T, Plan]:

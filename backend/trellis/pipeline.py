@@ -27,7 +27,8 @@ from .structure import occupied
 
 T = TypeVar("T")
 
-# Where each stage begins and ends in the whole, as shares of the progress bar: measured on the arithmetic of 12 + 12 steps.
+# Where each stage begins and ends in the whole, as shares of the progress bar: measured on the arithmetic of 12 + 12
+# steps.
 STAGES = {"encode": (0.0, 0.03), "structure": (0.03, 0.45), "latent": (0.45, 0.88), "decode": (0.88, 1.0)}
 
 
@@ -45,7 +46,9 @@ PRESETS = {"fast": Preset(12, 7.5, 3.0), "quality": Preset(25)}
 
 @dataclass(frozen=True)
 class Settings:
-    """One generation. `multi_image` is how several pictures of one object are combined: stochastic or multidiffusion."""
+    """One generation. `multi_image` is how several pictures of one object are combined: stochastic or
+    multidiffusion.
+    """
 
     seed: int
     structure: SamplerSettings
@@ -70,7 +73,9 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise BackendError("unknown_device", f"There is no usable device {name!r} here.", "Choose auto, cuda, mps or cpu.") from error
+        raise BackendError(
+            "unknown_device", f"There is no usable device {name!r} here.", "Choose auto, cuda, mps or cpu."
+        ) from error
     return device
 
 
@@ -85,7 +90,9 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 class TrellisPipeline:
-    """The networks of one checkpoint folder on one device. Kept between jobs; what stays loaded follows the job's memory plan."""
+    """The networks of one checkpoint folder on one device. Kept between jobs; what stays loaded follows the job's
+    memory plan.
+    """
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, encoder: Path | None = None) -> None:
         self.description = describe(folder, encoder)
@@ -115,7 +122,8 @@ class TrellisPipeline:
     def run(self, pictures: list[Image.Image], settings: Settings, progress: Progress) -> Result:
         """Prepared pictures (see `preprocess.crop_subject`) of one object -> mesh and gaussians.
 
-        Raises BackendError (empty_structure, out_of_memory, missing_weights, bad_weights) and whatever `progress` raises to cancel.
+        Raises BackendError (empty_structure, out_of_memory, missing_weights, bad_weights) and whatever `progress`
+        raises to cancel.
         """
         plan = choose_plan(settings.memory, self.device, self.residents.bytes)
 
@@ -143,7 +151,11 @@ class TrellisPipeline:
         progress("decode", (begin + end) / 2, "Decoding the surface")
         mesh = ladder(lambda p: self._mesh(latent, p))
         if not len(mesh.faces):
-            raise BackendError("empty_structure", "TRELLIS made no surface from this picture.", "Try another seed or a clearer picture.")
+            raise BackendError(
+                "empty_structure",
+                "TRELLIS made no surface from this picture.",
+                "Try another seed or a clearer picture.",
+            )
         if not plan.keep_all:
             self.residents.drop()
         return Result(mesh, gaussians, len(voxels), plan)
@@ -157,19 +169,27 @@ class TrellisPipeline:
         encoder = self._network(ENCODER, plan)
         return [condition(encoder(normalise([picture]).to(self.device))) for picture in pictures]
 
-    def _structure(self, tokens: list[Tensor], generator: torch.Generator, settings: Settings, plan: Plan, progress: Progress) -> Tensor:
+    def _structure(
+        self, tokens: list[Tensor], generator: torch.Generator, settings: Settings, plan: Plan, progress: Progress
+    ) -> Tensor:
         flow = self._network("sparse_structure_flow_model", plan)
         side = round(flow.pos_emb.shape[0] ** (1 / 3)) * flow.patch
         channels = flow.input_layer.in_features // flow.patch**3
         noise = structure_noise(generator, 1, channels, side).to(self.device)
         velocity = self._velocity(flow, flow, tokens, settings.multi_image, plan.batch_guidance)
-        x, _, _ = sample(velocity, noise, settings.structure, self._steps(progress, "structure", "Finding the shape", flow))
+        x, _, _ = sample(
+            velocity, noise, settings.structure, self._steps(progress, "structure", "Finding the shape", flow)
+        )
         coords = occupied(self._network("sparse_structure_decoder", plan)(x))
         if not len(coords):
-            raise BackendError("empty_structure", "TRELLIS found no object in this picture.", "Try another seed or a clearer picture.")
+            raise BackendError(
+                "empty_structure", "TRELLIS found no object in this picture.", "Try another seed or a clearer picture."
+            )
         return coords
 
-    def _latent(self, tokens: list[Tensor], voxels: Voxels, noise: Tensor, settings: Settings, plan: Plan, progress: Progress) -> Sparse:
+    def _latent(
+        self, tokens: list[Tensor], voxels: Voxels, noise: Tensor, settings: Settings, plan: Plan, progress: Progress
+    ) -> Sparse:
         flow = self._network("slat_flow_model", plan)
 
         def network(x: Tensor, time: Tensor, contexts: list[Context]) -> Tensor:
@@ -189,11 +209,17 @@ class TrellisPipeline:
         cubes = decoder(latent)
         return dual_mc.extract(cubes.voxels.coords[:, 1:], cubes.feats, 4 * decoder.resolution)
 
-    def _velocity(self, network: Callable, flow: FlowTransformer, tokens: list[Tensor], multi_image: str, batch: bool) -> Callable:
-        """The guided velocity of `network(x, time, contexts)`, which runs `flow`. Keys and values are computed once, here."""
+    def _velocity(
+        self, network: Callable, flow: FlowTransformer, tokens: list[Tensor], multi_image: str, batch: bool
+    ) -> Callable:
+        """The guided velocity of `network(x, time, contexts)`, which runs `flow`. Keys and values are computed once,
+        here.
+        """
         if multi_image not in ("stochastic", "multidiffusion"):
             raise BackendError(
-                "bad_params", f"There is no way {multi_image!r} to combine pictures.", "Choose stochastic or multidiffusion."
+                "bad_params",
+                f"There is no way {multi_image!r} to combine pictures.",
+                "Choose stochastic or multidiffusion.",
             )
         positive, negative = [flow.contexts(cond) for cond in tokens], flow.contexts(None)
 
@@ -204,7 +230,8 @@ class TrellisPipeline:
                 return mean, network(x, time, negative) if guided else None
             contexts = positive[step % len(positive)]
             if guided and batch:
-                # A block gives items without keys and values the zero condition's constant: one evaluation, both halves.
+                # A block gives items without keys and values the zero condition's constant: one evaluation, both
+                # halves.
                 both = network(torch.cat([x, x]), time.expand(2), contexts)
                 return both[: len(x)], both[len(x) :]
             return network(x, time, contexts), network(x, time, negative) if guided else None

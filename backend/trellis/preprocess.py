@@ -19,7 +19,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def crop_subject(picture: Image.Image) -> Image.Image:
     """RGBA picture with a matted subject -> (518, 518) RGB on black. Raises BackendError when the mask is empty.
 
-    The resize happens in RGBA, where Pillow weights colours by alpha; the last conversion to 8 bit truncates, as in training.
+    The resize happens in RGBA, where Pillow weights colours by alpha; the last conversion to 8 bit truncates, as in
+    training.
     """
     alpha = np.asarray(picture)[..., 3]
     rows, columns = np.nonzero(alpha > SOLID)
@@ -39,5 +40,10 @@ def crop_subject(picture: Image.Image) -> Image.Image:
 
 def normalise(pictures: list[Image.Image]) -> Tensor:
     """RGB pictures -> (b, 3, 518, 518) fp32 with the encoder's mean and deviation."""
-    values = torch.stack([torch.from_numpy(np.array(p.resize((SIZE, SIZE), Image.Resampling.LANCZOS), np.float32)) / 255 for p in pictures])
+    values = torch.stack(
+        [
+            torch.from_numpy(np.array(p.resize((SIZE, SIZE), Image.Resampling.LANCZOS), np.float32)) / 255
+            for p in pictures
+        ]
+    )
     return (values.permute(0, 3, 1, 2) - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)

@@ -32,10 +32,12 @@ Velocity = Callable
 
 
 def sample(velocity: Velocity, noise, settings: SamplerSettings, on_step: Callable[[int, int], None] | None = None):
-    """Integrates from unit noise at t = 1 to the sample at t = 0. Works on anything with + and * (tensors, `Sparse.feats`).
+    """Integrates from unit noise at t = 1 to the sample at t = 0. Works on anything with + and * (tensors,
+    `Sparse.feats`).
 
-    `velocity(x, t, step, guided)` gives the conditional velocity and, if guided, the unconditional one; the model multiplies t by 1000.
-    `on_step(done, steps)` is called before every step and may raise to stop. Returns (sample, x0 estimates of the first and last step).
+    `velocity(x, t, step, guided)` gives the conditional velocity and, if guided, the unconditional one; the model
+    multiplies t by 1000. `on_step(done, steps)` is called before every step and may raise to stop. Returns (sample,
+    x0 estimates of the first and last step).
     """
     x, times = noise, settings.times()
     first = last = None

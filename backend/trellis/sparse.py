@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sparse voxel tensors: features on a set of occupied voxels, and the few operators that the networks need on them.
 
-A `Voxels` is a set of coordinates together with everything that depends on the coordinates alone: neighbour tables, window partitions, the
-way to the next coarser set. Each is computed on first use and kept, so all layers, steps and guidance halves on one set share it.
-A `Sparse` is features on a `Voxels`. Coordinates are int64 (b, x, y, z) rows grouped by batch item b; features are (n, channels).
+A `Voxels` is a set of coordinates together with everything that depends on the coordinates alone: neighbour tables,
+window partitions, the way to the next coarser set. Each is computed on first use and kept, so all layers, steps and
+guidance halves on one set share it. A `Sparse` is features on a `Voxels`. Coordinates are int64 (b, x, y, z) rows
+grouped by batch item b; features are (n, channels).
 """
 
 from __future__ import annotations
@@ -74,14 +75,18 @@ class Voxels:
 
     @cached_property
     def _extent(self) -> tuple[Tensor, Tensor]:
-        """Lowest coordinate minus the reach, and the extents plus a border on both sides: no neighbour leaves this box."""
+        """Lowest coordinate minus the reach, and the extents plus a border on both sides: no neighbour leaves
+        this box.
+        """
         if not len(self):
             return self.coords.new_zeros(3), self.coords.new_ones(3)
         low = self.coords[:, 1:].amin(0) - self.reach
         return low, self.coords[:, 1:].amax(0) + self.reach + 1 - low
 
     def keys(self, coords: Tensor) -> Tensor:
-        """One integer per row, ordered like (b, x, y, z), valid for coordinates at most `reach` steps outside the bounding box."""
+        """One integer per row, ordered like (b, x, y, z), valid for coordinates at most `reach` steps outside the
+        bounding box.
+        """
         low, size = self._extent
         x, y, z = (coords[:, 1:] - low).unbind(1)
         return ((coords[:, 0] * size[0] + x) * size[1] + y) * size[2] + z
@@ -107,7 +112,8 @@ class Voxels:
         if self.parent is not None:
             return self._neighbours_from_parent(self.parent)
         n = len(self)
-        # Half of the table is looked up, the other half is the same pairs seen from the other end. Misses write to a row that is dropped.
+        # Half of the table is looked up, the other half is the same pairs seen from the other end. Misses write to a
+        # row that is dropped.
         table = torch.full((n + 1, 27), n, dtype=torch.int32, device=self.device)
         own = torch.arange(n, dtype=torch.int32, device=self.device)
         table[:n, 13] = own
@@ -121,7 +127,9 @@ class Voxels:
         return table[:n]
 
     def _neighbours_from_parent(self, parent: Voxels) -> Tensor:
-        """The same for a subdivision, without looking anything up: a child's neighbour is a child of its parent's neighbour."""
+        """The same for a subdivision, without looking anything up: a child's neighbour is a child of its parent's
+        neighbour.
+        """
         child = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3)
         step = torch.cartesian_prod(*[torch.arange(3, device=self.device)] * 3) - 1
         at = child[:, None] + step  # (8, 27, 3) in -1..2, counted from the parent's first child
@@ -132,7 +140,9 @@ class Voxels:
 
     @cached_property
     def coarse(self) -> tuple[Voxels, Tensor, Tensor]:
-        """The set at half resolution (rows in lexicographic order), each fine row's coarse row, and the children counted per coarse row."""
+        """The set at half resolution (rows in lexicographic order), each fine row's coarse row, and the children
+        counted per coarse row.
+        """
         halved = torch.cat([self.coords[:, :1], self.coords[:, 1:].div(2, rounding_mode="floor")], 1)
         coords, parents, children = _unique_rows(halved)
         return Voxels(coords), parents, children
@@ -153,7 +163,9 @@ class Voxels:
         return Voxels(torch.cat([batch, fine], 2).reshape(-1, 4), parent=self)
 
     def windows(self, size: int, shift: int) -> Windows:
-        """The rows in windows of `size` voxels a side, the grid moved by `shift`. Order inside a window is that of the rows."""
+        """The rows in windows of `size` voxels a side, the grid moved by `shift`. Order inside a window is that of
+        the rows.
+        """
         if (size, shift) not in self._windows:
             self._windows[size, shift] = self._partition(size, shift)
         return self._windows[size, shift]
@@ -191,7 +203,9 @@ def _unique_rows(coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     size = coords.amax(0) - low + 1
     # One integer a row: sorting those is many times faster than sorting rows.
     b, x, y, z = (coords - low).unbind(1)
-    keys, place, count = torch.unique(((b * size[1] + x) * size[2] + y) * size[3] + z, return_inverse=True, return_counts=True)
+    keys, place, count = torch.unique(
+        ((b * size[1] + x) * size[2] + y) * size[3] + z, return_inverse=True, return_counts=True
+    )
     z, keys = keys % size[3], keys // size[3]
     y, keys = keys % size[2], keys // size[2]
     return torch.stack([keys // size[1], keys % size[1], y, z], 1) + low, place, count
@@ -211,9 +225,10 @@ class Sparse:
 def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, source: Tensor | None = None) -> Tensor:
     """Submanifold convolution: (m, in) -> (n, out), weight (out, 3, 3, 3, in), taken over the occupied neighbours only.
 
-    source (n,): which row of x each voxel's features are (children that copy their parent); None when x has a row per voxel.
-    Narrow inputs are gathered from the 27 neighbours and multiplied once. Where the output is narrower, or several voxels share a row,
-    each row is multiplied by the 27 taps first and the products are gathered and summed: less arithmetic and far less memory.
+    source (n,): which row of x each voxel's features are (children that copy their parent); None when x has a row per
+    voxel. Narrow inputs are gathered from the 27 neighbours and multiplied once. Where the output is narrower, or
+    several voxels share a row, each row is multiplied by the 27 taps first and the products are gathered and summed:
+    less arithmetic and far less memory.
     """
     table = voxels.neighbours
     if source is not None:
@@ -238,7 +253,9 @@ def _multiply_then_gather(padded: Tensor, table: Tensor, weight: Tensor, bias: T
     for first in range(0, 27, taps):
         some = by_tap[first : first + taps]
         products = F.linear(padded, some.flatten(0, 1)).view(-1, width)  # row r, tap t of these at r * len(some) + t
-        at = table[:, first : first + taps] * len(some) + torch.arange(len(some), dtype=table.dtype, device=table.device)
+        at = table[:, first : first + taps] * len(some) + torch.arange(
+            len(some), dtype=table.dtype, device=table.device
+        )
         step = limits.rows(at.shape[1] * width * padded.element_size())
         for rows in range(0, len(at), step):
             out[rows : rows + step] += products[at[rows : rows + step]].sum(1, dtype=torch.float32)
@@ -246,7 +263,8 @@ def _multiply_then_gather(padded: Tensor, table: Tensor, weight: Tensor, bias: T
 
 
 def conv1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Kernel-1 convolution as the released weights were trained: the (out, 1, 1, 1, in) buffer is read as an (in, out) matrix.
+    """Kernel-1 convolution as the released weights were trained: the (out, 1, 1, 1, in) buffer is read as an (in,
+    out) matrix.
 
     That is what spconv 2.x does for this kernel size: it reinterprets the buffer instead of transposing it.
     """

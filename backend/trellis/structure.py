@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import ChannelLayerNorm32, Context, DitBlock, FlowTransformer, MixedPrecision, TimestepEmbedder, position_embedding
+from .layers import (
+    ChannelLayerNorm32,
+    Context,
+    DitBlock,
+    FlowTransformer,
+    MixedPrecision,
+    TimestepEmbedder,
+    position_embedding,
+)
 
 
 def patchify(x: Tensor, patch: int) -> Tensor:
@@ -30,7 +38,9 @@ pixel_shuffle = unpatchify
 
 
 class SparseStructureFlow(FlowTransformer):
-    """Velocity of the dense structure latent. x (b, in, r, r, r), t (b,) times 1000, condition (b, tokens, cond_channels)."""
+    """Velocity of the dense structure latent. x (b, in, r, r, r), t (b,) times 1000, condition (b, tokens,
+    cond_channels).
+    """
 
     pos_emb: Tensor
 
@@ -60,7 +70,8 @@ class SparseStructureFlow(FlowTransformer):
         self.t_embedder = TimestepEmbedder(model_channels)
         self.input_layer = nn.Linear(in_channels * patch_size**3, model_channels)
         self.blocks = nn.ModuleList(
-            DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross) for _ in range(num_blocks)
+            DitBlock(model_channels, cond_channels, num_heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross)
+            for _ in range(num_blocks)
         )
         self.out_layer = nn.Linear(model_channels, out_channels * patch_size**3)
 
@@ -122,7 +133,9 @@ class SparseStructureDecoder(MixedPrecision):
             if level + 1 < len(channels):
                 blocks.append(Upsample3d(width, channels[level + 1]))
         self.blocks = nn.ModuleList(blocks)
-        self.out_layer = nn.Sequential(ChannelLayerNorm32(channels[-1]), nn.SiLU(), nn.Conv3d(channels[-1], out_channels, 3, padding=1))
+        self.out_layer = nn.Sequential(
+            ChannelLayerNorm32(channels[-1]), nn.SiLU(), nn.Conv3d(channels[-1], out_channels, 3, padding=1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.middle_block(self.input_layer(x).to(self.dtype))

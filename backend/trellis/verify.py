@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m backend.trellis.verify [FOLDER]`: does this machine compute what the original networks computed?
 
-Runs every vector of a golden folder (NAME.json + NAME.npz, weights in safetensors beside it) and prints one line a file: largest error and
-tolerance. The last line is `N of M hold`; the exit status is 0 only if all do. A file's stem names its kind.
+Runs every vector of a golden folder (NAME.json + NAME.npz, weights in safetensors beside it) and prints one line a
+file: largest error and tolerance. The last line is `N of M hold`; the exit status is 0 only if all do. A file's stem
+names its kind.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from pathlib import Path
 import torch
 
 from ..errors import BackendError
-from . import verify_meshes, verify_networks, verify_operators, verify_pipeline  # noqa: F401 (importing them registers their checks)
+
+# Importing them registers their checks.
+from . import verify_meshes, verify_networks, verify_operators, verify_pipeline  # noqa: F401
 from .pipeline import choose_device
 from .verify_cases import Case, check_for
 
@@ -47,7 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     # Other JSON files may lie there (an index); a vector has a tolerance.
     files = [file for file in sorted(options.folder.glob("*.json")) if "tolerance" in json.loads(file.read_text())]
     if not files:
-        print(f"There are no vectors in {options.folder}; give the folder that holds NAME.json and NAME.npz files.", file=sys.stderr)
+        print(
+            f"There are no vectors in {options.folder}; give the folder that holds NAME.json and NAME.npz files.",
+            file=sys.stderr,
+        )
         return 2
     try:
         device = choose_device(options.device)

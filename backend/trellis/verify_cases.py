@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Golden vectors and how results are compared with them. The checks themselves are in the other verify_* modules, by kind."""
+"""Golden vectors and how results are compared with them. The checks themselves are in the other verify_* modules, by
+kind.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,13 @@ class Case:
     @classmethod
     def read(cls, file: Path, device: torch.device) -> Case:
         arrays = file.with_suffix(".npz")
-        return cls(file.stem, file.parent, json.loads(file.read_text()), dict(np.load(arrays)) if arrays.exists() else {}, device)
+        return cls(
+            file.stem,
+            file.parent,
+            json.loads(file.read_text()),
+            dict(np.load(arrays)) if arrays.exists() else {},
+            device,
+        )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -62,7 +70,9 @@ class Case:
         return torch.from_numpy(self.arrays[name]).to(self.device)
 
     def tolerance(self, name: str = "") -> float:
-        """The file's tolerance, for the named result where it has several; the tightest of them for a result it does not name."""
+        """The file's tolerance, for the named result where it has several; the tightest of them for a result it does
+        not name.
+        """
         value = self.description["tolerance"]
         if not isinstance(value, dict):
             return float(value)
@@ -79,7 +89,9 @@ class Case:
     def compare(
         self, label: str, got: Tensor | np.ndarray, expected: np.ndarray | None = None, tolerance: float | None = None
     ) -> Comparison:
-        """Largest absolute difference to the recorded array of that name, or to `expected`; infinite for another shape or a NaN."""
+        """Largest absolute difference to the recorded array of that name, or to `expected`; infinite for another
+        shape or a NaN.
+        """
         want = self.arrays[label] if expected is None else expected
         have = got.detach().cpu().numpy() if isinstance(got, Tensor) else np.asarray(got)
         limit = self.tolerance(label) if tolerance is None else tolerance
@@ -127,7 +139,9 @@ def build(kind: type[nn.Module], case: Case, weights: str | None = None) -> Any:
 
 
 def recording(network: nn.Module, case: Case) -> dict[str, Tensor]:
-    """Fills, while the network runs, with the features of the submodules whose recorded output the case has (`inter_*` arrays)."""
+    """Fills, while the network runs, with the features of the submodules whose recorded output the case has
+    (`inter_*` arrays).
+    """
     record: dict[str, Tensor] = {}
     paths = {"inter_" + path.replace(".", "_"): path for path, _ in network.named_modules() if path}
     for name in case.arrays:

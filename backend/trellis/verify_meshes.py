@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of mesh extraction and of the gaussian file, and how meshes are compared: numbering and order of faces are nobody's contract."""
+"""Checks of mesh extraction and of the gaussian file, and how meshes are compared: numbering and order of faces are
+nobody's contract.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def _extract(case: Case) -> list[Comparison]:
 
 
 def meshes_of(case: Case, coords, feats, res: int) -> list[Comparison]:
-    """Extracts every batch item whose mesh the case has: arrays `vertices` (the only item) or `meshN_vertices` (item N)."""
+    """Extracts every batch item whose mesh the case has: arrays `vertices` (the only item) or `meshN_vertices` (item
+    N).
+    """
     out = []
     for name in [name for name in case.arrays if name.endswith("vertices")]:
         prefix = name.removesuffix("vertices")
@@ -43,7 +47,13 @@ def compare_meshes(case: Case, prefix: str, mesh: DenseMesh) -> list[Comparison]
     want, want_faces = case.arrays[f"{prefix}vertices"], case.arrays[f"{prefix}faces"]
     got, got_faces = mesh.vertices.cpu().numpy(), mesh.faces.cpu().numpy()
     if len(got) != len(want) or len(got_faces) != len(want_faces):
-        return [Comparison(f"{len(got)} vertices and {len(got_faces)} faces, not {len(want)} and {len(want_faces)}", float("inf"), limit)]
+        return [
+            Comparison(
+                f"{len(got)} vertices and {len(got_faces)} faces, not {len(want)} and {len(want_faces)}",
+                float("inf"),
+                limit,
+            )
+        ]
     if not len(want):
         return [Comparison("empty mesh", 0.0, limit)]
     want_colours = case.arrays.get(f"{prefix}vertex_attrs")
@@ -54,7 +64,9 @@ def compare_meshes(case: Case, prefix: str, mesh: DenseMesh) -> list[Comparison]
         match = cKDTree(want).query(got)[1]
     out = [case.compare(f"{prefix}vertices", got, want[match], limit)]
     if want_colours is not None and got_colours is not None:
-        out.append(case.compare(f"{prefix}vertex_attrs", got_colours, want_colours[match], case.tolerance("vertex_attrs")))
+        out.append(
+            case.compare(f"{prefix}vertex_attrs", got_colours, want_colours[match], case.tolerance("vertex_attrs"))
+        )
     # Vertices closer than the tolerance have one name, so that faces do not depend on which of them was found.
     name = _names(want, limit)
     pairing = Counter(name[match].tolist()) - Counter(name.tolist())
@@ -94,25 +106,38 @@ def _turned(faces: np.ndarray) -> list[tuple[int, ...]]:
 
 
 def compare_meshes_loosely(case: Case, mesh: DenseMesh) -> list[Comparison]:
-    """A whole pipeline may flip the sign of a corner that is almost zero: counts within 1 %, 99 % of the positions within 5e-3."""
+    """A whole pipeline may flip the sign of a corner that is almost zero: counts within 1 %, 99 % of the positions
+    within 5e-3.
+    """
     want, got = case.arrays["vertices"], mesh.vertices.cpu().numpy()
     want_faces = len(case.arrays["faces"])
     if not len(want) or not len(got):
         return [Comparison("vertices", float(abs(len(want) - len(got))), 0)]
     counts = max(abs(len(got) - len(want)) / len(want), abs(len(mesh.faces) - want_faces) / max(want_faces, 1))
     far = max((cKDTree(a).query(b)[0] > 5e-3).mean() for a, b in ((want, got), (got, want)))
-    return [Comparison("share by which counts differ", counts, 0.01), Comparison("share of vertices off by 5e-3", float(far), 0.01)]
+    return [
+        Comparison("share by which counts differ", counts, 0.01),
+        Comparison("share of vertices off by 5e-3", float(far), 0.01),
+    ]
 
 
 def compare_gaussians(case: Case, prefix: str, got: Gaussians, limit: float) -> list[Comparison]:
-    values = {"xyz": got.xyz, "scaling": got.scaling, "rotation": got.rotation, "opacity": got.opacity, "features_dc": got.features_dc}
+    values = {
+        "xyz": got.xyz,
+        "scaling": got.scaling,
+        "rotation": got.rotation,
+        "opacity": got.opacity,
+        "features_dc": got.features_dc,
+    }
     values |= {f"{name}_raw": value for name, value in got.raw.items()}
     return case.compare_recorded({prefix + name: value for name, value in values.items()}, limit)
 
 
 @check("gaussian_ply")
 def _ply(case: Case) -> list[Comparison]:
-    gaussians = Gaussians(raw={}, **{n: case.tensor(n) for n in ("xyz", "features_dc", "scaling", "rotation", "opacity")})
+    gaussians = Gaussians(
+        raw={}, **{n: case.tensor(n) for n in ("xyz", "features_dc", "scaling", "rotation", "opacity")}
+    )
     got, want = export.gaussian_table(gaussians), case.arrays["table"]
     if got.shape != want.shape:
         return [case.compare("table", got)]

@@ -26,7 +26,9 @@ def _encoder(case: Case) -> list[Comparison]:
     record = recording(network, case)
     mean, std = (torch.tensor(v, device=case.device).view(3, 1, 1) for v in (MEAN, STD))
     tokens = network((case.tensor("image") - mean) / std)
-    return case.compare_recorded({"x_prenorm": tokens, "cond": condition(tokens)}) + compare_record(case, record, case.tolerance())
+    return case.compare_recorded({"x_prenorm": tokens, "cond": condition(tokens)}) + compare_record(
+        case, record, case.tolerance()
+    )
 
 
 @check("ss_flow")

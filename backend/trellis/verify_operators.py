@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of the small operators: embeddings, layouts, sparse operators, cameras, random numbers, picture preparation, tables."""
+"""Checks of the small operators: embeddings, layouts, sparse operators, cameras, random numbers, picture preparation,
+tables.
+"""
 
 from __future__ import annotations
 
@@ -44,21 +46,29 @@ def _layout(case: Case) -> list[Comparison]:
         got["patchified"] = patchify(case.tensor("x"), patch)
         got["unpatchified"] = unpatchify(got["patchified"], patch)
     if "ps_in" in case.arrays:
-        got["ps_out"] = pixel_shuffle(case.tensor("ps_in"), case.arrays["ps_out"].shape[2] // case.arrays["ps_in"].shape[2])
+        got["ps_out"] = pixel_shuffle(
+            case.tensor("ps_in"), case.arrays["ps_out"].shape[2] // case.arrays["ps_in"].shape[2]
+        )
     return case.compare_recorded(got)
 
 
 @check("submanifold_conv")
 def _conv(case: Case) -> list[Comparison]:
     x, weight, bias = case.tensor("x"), case.tensor("weight"), case.tensor("bias") if "bias" in case.arrays else None
-    y = sparse.conv1(x, weight, bias) if weight.shape[1] == 1 else sparse.conv3(x, Voxels(case.tensor("coords")), weight, bias)
+    y = (
+        sparse.conv1(x, weight, bias)
+        if weight.shape[1] == 1
+        else sparse.conv3(x, Voxels(case.tensor("coords")), weight, bias)
+    )
     return [case.compare("y", y)]
 
 
 @check("sparse_group_norm")
 def _group_norm(case: Case) -> list[Comparison]:
     voxels, c = Voxels(case.tensor("coords")), case.config
-    y = sparse.group_norm(case.tensor("x"), voxels, c["groups"], case.tensor("weight"), case.tensor("bias"), c.get("eps", 1e-5))
+    y = sparse.group_norm(
+        case.tensor("x"), voxels, c["groups"], case.tensor("weight"), case.tensor("bias"), c.get("eps", 1e-5)
+    )
     return [case.compare("y", y)]
 
 
@@ -66,7 +76,11 @@ def _group_norm(case: Case) -> list[Comparison]:
 def _down_up(case: Case) -> list[Comparison]:
     x = Sparse(case.tensor("x"), Voxels(case.tensor("coords")))
     down = sparse.downsample(x)
-    feats = {"down_feats": down.feats, "up_feats": sparse.upsample(down.feats, x.voxels), "sub_feats": sparse.subdivide(x.feats)}
+    feats = {
+        "down_feats": down.feats,
+        "up_feats": sparse.upsample(down.feats, x.voxels),
+        "sub_feats": sparse.subdivide(x.feats),
+    }
     coords = {"down_coords": down.voxels.coords, "up_coords": x.voxels.coords, "sub_coords": x.voxels.subdivided.coords}
     return case.compare_recorded(feats) + case.compare_recorded(coords, tolerance=0)
 
@@ -92,7 +106,11 @@ def _windows(case: Case) -> list[Comparison]:
 
 @check("gs_offset_perturbation")
 def _perturbation(case: Case) -> list[Comparison]:
-    return [case.compare("offset_perturbation", offset_perturbation(case.config["num_gaussians"], case.config["voxel_size"]))]
+    return [
+        case.compare(
+            "offset_perturbation", offset_perturbation(case.config["num_gaussians"], case.config["voxel_size"])
+        )
+    ]
 
 
 @check("cameras")
@@ -115,7 +133,9 @@ def _cameras(case: Case) -> list[Comparison]:
     }
     posed = {"extrinsics": matrices, "view": opengl}
     return case.compare_recorded(got) + [
-        case.compare(name, value[usable], case.arrays[name][usable]) for name, value in posed.items() if name in case.arrays
+        case.compare(name, value[usable], case.arrays[name][usable])
+        for name, value in posed.items()
+        if name in case.arrays
     ]
 
 
@@ -128,7 +148,10 @@ def _rng(case: Case) -> list[Comparison]:
     second = torch.randn(c["voxels"], channels, generator=generator).flatten()
     out = []
     for name, values in (("ss_noise", first), ("slat_noise", second)):
-        for end, part in (("first", values[: len(case.arrays[f"{name}_first"])]), ("last", values[-len(case.arrays[f"{name}_last"]) :])):
+        for end, part in (
+            ("first", values[: len(case.arrays[f"{name}_first"])]),
+            ("last", values[-len(case.arrays[f"{name}_last"]) :]),
+        ):
             out.append(case.compare(f"{name}_{end}", part))
     return out
 

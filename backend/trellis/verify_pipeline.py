@@ -76,7 +76,9 @@ def _run_toy(case: Case, positive: Callable[[int], list[Tensor]], negative: Tens
 @check("sampler")
 def _sampler(case: Case) -> list[Comparison]:
     cond = case.tensor("cond")
-    return _run_toy(case, lambda step: [cond], case.tensor("neg_cond") if "neg_cond" in case.arrays else torch.zeros_like(cond))
+    return _run_toy(
+        case, lambda step: [cond], case.tensor("neg_cond") if "neg_cond" in case.arrays else torch.zeros_like(cond)
+    )
 
 
 @check("multi_image")
@@ -116,12 +118,18 @@ def _stages(case: Case) -> list[Comparison]:
     out.append(case.compare("ss_noise", structure_noise(generator, *ss_noise.shape[:3]), tolerance=1e-6))
     out.append(case.compare("slat_noise", torch.randn(*slat_noise.shape, generator=generator), tolerance=1e-6))
     flow = _network(case, "e2e_sparse_structure_flow_model")
-    x, _, _ = sample(_velocity(flow, cond, len(ss_noise)), case.tensor("ss_noise"), _settings(config["sparse_structure_sampler"], sigma))
+    x, _, _ = sample(
+        _velocity(flow, cond, len(ss_noise)),
+        case.tensor("ss_noise"),
+        _settings(config["sparse_structure_sampler"], sigma),
+    )
     out.append(case.compare("ss_logits", _network(case, "e2e_sparse_structure_decoder")(x)))
     out.append(case.compare("coords", occupied(case.tensor("ss_logits")), tolerance=0))
     voxels, latent = Voxels(case.tensor("coords")), _network(case, "e2e_slat_flow_model")
     x, _, _ = sample(
-        _velocity(latent, cond, len(voxels.counts), voxels), case.tensor("slat_noise"), _settings(config["slat_sampler"], sigma)
+        _velocity(latent, cond, len(voxels.counts), voxels),
+        case.tensor("slat_noise"),
+        _settings(config["slat_sampler"], sigma),
     )
     mean, std = (torch.tensor(config["slat_normalization"][k], device=case.device) for k in ("mean", "std"))
     return [*out, case.compare("slat", x * std + mean)]
@@ -154,4 +162,6 @@ def _outputs(case: Case) -> list[Comparison]:
     out = compare_gaussians(case, "g_", decoder.gaussians(x, decoder(x))[0], case.tolerance("gaussians"))
     mesh_decoder = _network(case, "e2e_slat_decoder_mesh")
     cubes = mesh_decoder(x)
-    return out + compare_meshes_loosely(case, dual_mc.extract(cubes.voxels.coords[:, 1:], cubes.feats, 4 * mesh_decoder.resolution))
+    return out + compare_meshes_loosely(
+        case, dual_mc.extract(cubes.voxels.coords[:, 1:], cubes.feats, 4 * mesh_decoder.resolution)
+    )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m backend.unirig.bench`: how long a rig takes, stage by stage, with the released sizes and random weights.
 
-Prints a table and writes JSON. Random weights never end a skeleton, so exactly `--tokens` are decoded; the skin stage rigs the example's
-own skeleton. Peak memory is the device's on CUDA, that of the whole process so far elsewhere. Shares of peak need the card's `--tflops` and
-`--gbs`.
+Prints a table and writes JSON. Random weights never end a skeleton, so exactly `--tokens` are decoded; the skin stage
+rigs the example's own skeleton. Peak memory is the device's on CUDA, that of the whole process so far elsewhere.
+Shares of peak need the card's `--tflops` and `--gbs`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from .shortest_paths import Search, quickest_search, scipy_search
 from .tokenizer import Vocabulary
 
 T = TypeVar("T")
-# What the released skin network computes and reads at least (specification, section 13): a fixed part, and one that grows with the joints.
+# What the released skin network computes and reads at least (specification, section 13): a fixed part, and one that
+# grows with the joints.
 SKIN_TFLOP, SKIN_TFLOP_PER_JOINT, SKIN_GB = 12.5, 0.0633, 0.92
 FEATURE_RUNS = 4
 CPU = torch.device("cpu")
@@ -44,7 +45,9 @@ GIB = 1 << 30
 
 @dataclass
 class Row:
-    """One stage of one mesh. `tflop` and `gbytes` are what it must compute and move at least, 0 where nobody counted."""
+    """One stage of one mesh. `tflop` and `gbytes` are what it must compute and move at least, 0 where nobody
+    counted.
+    """
 
     mesh: str
     stage: str
@@ -89,13 +92,17 @@ def encoder_cost(c: OptConfig, points: int, width: int) -> tuple[float, float]:
     """TFLOP and GB of the point encoder: linear layers, attention, weights of `width` bytes."""
     e = c.encoder
     w, t, n = e.width, e.tokens, points
-    cross = 2 * (n * w * (3 + 6 * e.frequencies + e.point_feats) + n * w * 2 * w + 2 * t * w * w + 2 * t * n * w + 8 * t * w * w)
+    cross = 2 * (
+        n * w * (3 + 6 * e.frequencies + e.point_feats) + n * w * 2 * w + 2 * t * w * w + 2 * t * n * w + 8 * t * w * w
+    )
     layers = 2 * e.layers * (12 * t * w * w + 2 * t * t * w)
     return (cross + layers) / 1e12, (e.layers + 1) * 12 * w * w * width / 1e9
 
 
 def decode_cost(c: OptConfig, prefix: int, tokens: int, beams: int, width: int) -> tuple[float, float]:
-    """TFLOP and GB of all steps after the prefix: weights once a step, keys and values of the prefix once, of every beam once."""
+    """TFLOP and GB of all steps after the prefix: weights once a step, keys and values of the prefix once, of every
+    beam once.
+    """
     weights = c.layers * (4 * c.hidden * c.hidden + 2 * c.hidden * c.ffn)
     flop, bytes_ = 0.0, 0.0
     for step in range(1, tokens):
@@ -105,7 +112,13 @@ def decode_cost(c: OptConfig, prefix: int, tokens: int, beams: int, width: int) 
 
 
 def bench_skeleton(
-    name: str, model: SkeletonModel, vertices: np.ndarray, faces: np.ndarray, tokens: int, how: Decoding, device: torch.device
+    name: str,
+    model: SkeletonModel,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    tokens: int,
+    how: Decoding,
+    device: torch.device,
 ) -> tuple[list[Row], Prepared]:
     """The rows of the skeleton stage of one mesh, and the prepared mesh for the skin stage."""
     v, c = Vocabulary.of_size(model.config.vocabulary), model.config
@@ -162,7 +175,9 @@ def bench_skin(
     skin.predict(model, mesh, joints, parents, vertices, faces, BASE_SEED, on_skin)
     on_skin(1.0, "end")
     rows = []
-    for (message, begin, _), (_, later, peak) in zip(marks[:-2], marks[1:-1], strict=True):  # the last two only say that it is done
+    for (message, begin, _), (_, later, peak) in zip(
+        marks[:-2], marks[1:-1], strict=True
+    ):  # the last two only say that it is done
         cost = (SKIN_TFLOP + SKIN_TFLOP_PER_JOINT * len(joints), SKIN_GB) if message == SKIN_NETWORK else (0.0, 0.0)
         rows.append(Row(name, f"skin: {message}", later - begin, peak, *cost, note=f"{len(joints)} joints"))
     return rows
@@ -181,7 +196,9 @@ def bench_feature(name: str, mesh: Prepared, joints: np.ndarray) -> list[Row]:
     note = f"{len(mesh.vertices)} vertices, {len(joints)} joints" + ("" if same else ", RESULTS DIFFER")
     rows = []
     for search, seconds in best.items():
-        rows.append(Row(name, f"feature: {'scipy' if search is scipy_search else 'numba'}", seconds, _peak(CPU), note=note))
+        rows.append(
+            Row(name, f"feature: {'scipy' if search is scipy_search else 'numba'}", seconds, _peak(CPU), note=note)
+        )
     return rows
 
 
@@ -193,20 +210,33 @@ def table(rows: list[Row], tflops: float, gbs: float) -> str:
         share = max(rate / tflops if tflops else 0.0, moved / gbs if gbs else 0.0)
         numbers = f"{rate:>8.2f} {moved:>7.1f}" if row.tflop else f"{'':>8} {'':>7}"
         shown = f"{share:>6.1%}" if row.tflop and share else f"{'':>6}"
-        lines.append(f"{row.mesh:<14} {row.stage:<42} {row.seconds:>9.3f} {row.peak_gib:>7.2f} {numbers} {shown}  {row.note}".rstrip())
+        lines.append(
+            f"{row.mesh:<14} {row.stage:<42} {row.seconds:>9.3f} {row.peak_gib:>7.2f}"
+            f" {numbers} {shown}  {row.note}".rstrip()
+        )
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m backend.unirig.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("meshes", nargs="*", type=Path, help="example_*.npz with vertices, faces, joints, parents in UniRig axes")
+    parser.add_argument(
+        "meshes", nargs="*", type=Path, help="example_*.npz with vertices, faces, joints, parents in UniRig axes"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", choices=("auto", "fp16", "bf16", "fp32"))
     parser.add_argument("--preset", default="quality", choices=tuple(PRESETS))
     parser.add_argument("--tokens", type=int, default=400)
-    parser.add_argument("--stages", default="skeleton,skin", help="comma-separated: skeleton, skin, feature (the processor's part of skin)")
-    parser.add_argument("--tflops", type=float, default=0.0, help="the card's peak in the precision used, e.g. 800 for an H100 in bf16")
-    parser.add_argument("--gbs", type=float, default=0.0, help="the card's memory bandwidth in GB/s, e.g. 3000 for an H100")
+    parser.add_argument(
+        "--stages",
+        default="skeleton,skin",
+        help="comma-separated: skeleton, skin, feature (the processor's part of skin)",
+    )
+    parser.add_argument(
+        "--tflops", type=float, default=0.0, help="the card's peak in the precision used, e.g. 800 for an H100 in bf16"
+    )
+    parser.add_argument(
+        "--gbs", type=float, default=0.0, help="the card's memory bandwidth in GB/s, e.g. 3000 for an H100"
+    )
     parser.add_argument("--json", type=Path, default=Path("build") / "unirig_bench.json")
     arguments = parser.parse_args()
     from ..trellis.pipeline import choose_device
@@ -220,12 +250,16 @@ def main() -> int:
     print(f"{name}, {str(dtype).removeprefix('torch.')}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(table(rows, arguments.tflops, arguments.gbs))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps({"device": name, "dtype": str(dtype), "rows": [asdict(row) for row in rows]}, indent=1))
+    arguments.json.write_text(
+        json.dumps({"device": name, "dtype": str(dtype), "rows": [asdict(row) for row in rows]}, indent=1)
+    )
     print(f"Written to {arguments.json}.")
     return 0
 
 
-def run(files: list[Path], device: torch.device, dtype: torch.dtype, stages: list[str], tokens: int, preset: Decoding) -> list[Row]:
+def run(
+    files: list[Path], device: torch.device, dtype: torch.dtype, stages: list[str], tokens: int, preset: Decoding
+) -> list[Row]:
     """All stages of all meshes. One network at a time is on the device; the first mesh also pays for warming up."""
     how = Decoding(**{**asdict(preset), "max_new_tokens": tokens})
     arrays = {file.stem.removeprefix("example_"): dict(np.load(file)) for file in files}
@@ -234,7 +268,9 @@ def run(files: list[Path], device: torch.device, dtype: torch.dtype, stages: lis
     if "skeleton" in stages:
         model = random_network(SkeletonModel, device)
         assert isinstance(model, SkeletonModel)
-        model.transformer.decoder.embed_tokens.weight.mul_(model.config.hidden**-0.5)  # logits of order 1, as after training
+        model.transformer.decoder.embed_tokens.weight.mul_(
+            model.config.hidden**-0.5
+        )  # logits of order 1, as after training
         model.set_dtype(dtype)
         for name, a in arrays.items():
             made, meshes[name] = bench_skeleton(name, model, a["vertices"], a["faces"], tokens, how, device)

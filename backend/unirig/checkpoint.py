@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UniRig's checkpoints: PyTorch-Lightning pickles, read without running anything in them, converted once to safetensors.
+"""UniRig's checkpoints: PyTorch-Lightning pickles, read without running anything in them, converted once to
+safetensors.
 
-The pickle also holds configuration objects of other packages. Its names are resolved through an allow-list; every other name becomes a
-placeholder that takes what it is given and does nothing (specification, section 2).
+The pickle also holds configuration objects of other packages. Its names are resolved through an allow-list; every
+other name becomes a placeholder that takes what it is given and does nothing (specification, section 2).
 """
 
 from __future__ import annotations
@@ -32,12 +33,26 @@ REPAIR = "Run `python -m backend models verify`, then download the model again."
 
 STORAGES = {
     f"{kind}Storage"
-    for kind in ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool", "Untyped")  # what tensors lie in
+    for kind in (
+        "Double",
+        "Float",
+        "Half",
+        "BFloat16",
+        "Long",
+        "Int",
+        "Short",
+        "Char",
+        "Byte",
+        "Bool",
+        "Untyped",
+    )  # what tensors lie in
 }
 
 
 class Placeholder:
-    """Stands for an object whose class is not on the list. Construction, state, items, appends and calls are taken and dropped."""
+    """Stands for an object whose class is not on the list. Construction, state, items, appends and calls are taken
+    and dropped.
+    """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Placeholder:
         return super().__new__(cls)
@@ -62,7 +77,9 @@ class Placeholder:
 
 
 def _restricted(refused: set[str]) -> types.SimpleNamespace:
-    """A stand-in for the module `pickle` that `torch.load` can be given. Names that were not resolved are added to `refused`."""
+    """A stand-in for the module `pickle` that `torch.load` can be given. Names that were not resolved are added to
+    `refused`.
+    """
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -78,7 +95,9 @@ def _restricted(refused: set[str]) -> types.SimpleNamespace:
     def load(file: Any, **options: Any) -> Any:
         return Unpickler(file, **options).load()
 
-    return types.SimpleNamespace(Unpickler=Unpickler, load=load, UnpicklingError=pickle.UnpicklingError, __name__="pickle")
+    return types.SimpleNamespace(
+        Unpickler=Unpickler, load=load, UnpicklingError=pickle.UnpicklingError, __name__="pickle"
+    )
 
 
 def read_pickle(path: Path) -> tuple[dict[str, Tensor], set[str]]:
@@ -94,18 +113,26 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], set[str]]:
         except pickle.UnpicklingError:
             content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_restricted(refused))
         state = content["state_dict"]
-        wrong = [str(name)[:80] for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+        wrong = [
+            str(name)[:80] for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))
+        ]
     except Exception as error:  # a damaged or hostile pickle may make the reader fail in any way
         raise BackendError(
-            "bad_weights", f"The checkpoint {path.name} is damaged or is not a checkpoint of UniRig ({type(error).__name__}).", REPAIR
+            "bad_weights",
+            f"The checkpoint {path.name} is damaged or is not a checkpoint of UniRig ({type(error).__name__}).",
+            REPAIR,
         ) from error
     if wrong:
-        raise BackendError("bad_weights", f"The checkpoint {path.name} holds something other than weights under {wrong[0]!r}.", REPAIR)
+        raise BackendError(
+            "bad_weights", f"The checkpoint {path.name} holds something other than weights under {wrong[0]!r}.", REPAIR
+        )
     return dict(state), refused
 
 
 def _check_archive(path: Path) -> None:
-    """Only torch's zip format is read: its older format has a reader with more ways in, and TorchScript archives hold code."""
+    """Only torch's zip format is read: its older format has a reader with more ways in, and TorchScript archives hold
+    code.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
@@ -126,7 +153,9 @@ def missing(path: Path) -> BackendError:
 
 
 def convert(source: Path, target: Path) -> None:
-    """Writes the weights of a Lightning checkpoint as safetensors: without `model.`, tied tables once, under a temporary name first."""
+    """Writes the weights of a Lightning checkpoint as safetensors: without `model.`, tied tables once, under a
+    temporary name first.
+    """
     state, refused = read_pickle(source)
     if refused:
         log.info("not resolved in %s: %s", source.name, ", ".join(sorted(refused))[:500])
@@ -146,7 +175,9 @@ def convert(source: Path, target: Path) -> None:
 
 
 def safe_weights(checkpoint: Path, converted: Callable[[Path], None] = lambda _: None) -> Path:
-    """The safetensors beside a checkpoint; made from it when it is not there yet, and then `converted` is called with its path."""
+    """The safetensors beside a checkpoint; made from it when it is not there yet, and then `converted` is called with
+    its path.
+    """
     target = checkpoint.with_suffix(".safetensors")
     if not target.exists():
         convert(checkpoint, target)
@@ -155,14 +186,18 @@ def safe_weights(checkpoint: Path, converted: Callable[[Path], None] = lambda _:
 
 
 def load(weights: Path, network: Callable[[], nn.Module], device: torch.device) -> nn.Module:
-    """The network with the weights of a safetensors file in fp32, ready to run. Raises BackendError that lists what does not fit."""
+    """The network with the weights of a safetensors file in fp32, ready to run. Raises BackendError that lists what
+    does not fit.
+    """
     with torch.device("meta"):
         model = network()
     try:
         with safe_open(weights, "pt", device=str(device)) as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError) as error:
-        raise BackendError("bad_weights", f"The weights {weights.name} are damaged or incomplete ({error}).", REPAIR) from error
+        raise BackendError(
+            "bad_weights", f"The weights {weights.name} are damaged or incomplete ({error}).", REPAIR
+        ) from error
     expected = {name: value for name, value in model.state_dict().items() if not name.endswith(IGNORED)}
     state = {name: value for name, value in state.items() if not name.endswith(IGNORED) and name not in TIED}
     problems = differences(expected, state)

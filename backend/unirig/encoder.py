@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The point encoder of both checkpoints: a perceiver over points and normals (specification 5; Zhao et al., Michelangelo, 2023)."""
+"""The point encoder of both checkpoints: a perceiver over points and normals (specification 5; Zhao et al.,
+Michelangelo, 2023).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ CANDIDATES_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The shipped sizes. `frequencies`: sines and cosines a coordinate; `point_feats`: channels beside the position (the normal)."""
+    """The shipped sizes. `frequencies`: sines and cosines a coordinate; `point_feats`: channels beside the position
+    (the normal).
+    """
 
     width: int = 512
     heads: int = 8
@@ -48,22 +52,28 @@ class EncoderConfig:
 
 
 def fourier(x: Tensor, frequencies: int, include_pi: bool = False, include_input: bool = True) -> Tensor:
-    """(..., d) -> (..., d + 2 d frequencies): the input, then sines, then cosines, axis by axis, of 2^k x (times pi on request)."""
+    """(..., d) -> (..., d + 2 d frequencies): the input, then sines, then cosines, axis by axis, of 2^k x (times pi
+    on request).
+    """
     rates = 2.0 ** torch.arange(frequencies, dtype=torch.float32, device=x.device)
     angles = (x[..., None] * (rates * math.pi if include_pi else rates)).flatten(-2)
     return torch.cat([x, angles.sin(), angles.cos()] if include_input else [angles.sin(), angles.cos()], -1)
 
 
 def query_candidates(points: int, tokens: int) -> np.ndarray:
-    """(4 tokens,) indices of the points among which queries are chosen. They depend on the numbers only, not on the run's seed."""
+    """(4 tokens,) indices of the points among which queries are chosen. They depend on the numbers only, not on the
+    run's seed.
+    """
     count = CANDIDATES_PER_TOKEN * tokens
     return np.random.default_rng(QUERY_SEED).choice(points, count, replace=count > points)
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
-    """(count,) indices into points (n, 3), each the farthest from those before it; the first is 0, equal distances go to the lowest index.
+    """(count,) indices into points (n, 3), each the farthest from those before it; the first is 0, equal distances go
+    to the lowest index.
 
-    Computed in fp32 on the processor: the thousand tiny steps would cost a GPU more in launches, and its ties are not fixed.
+    Computed in fp32 on the processor: the thousand tiny steps would cost a GPU more in launches, and its ties are not
+    fixed.
     """
     at = points.detach().float().cpu().numpy()
     distance = np.full(len(at), np.inf, np.float32)
@@ -76,7 +86,9 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """A linear layer that computes in its weights' precision, whatever comes in; residuals and norms around it stay fp32."""
+    """A linear layer that computes in its weights' precision, whatever comes in; residuals and norms around it stay
+    fp32.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
@@ -153,7 +165,9 @@ class Transformer(nn.Module):
 
 
 class PointEncoder(nn.Module):
-    """Points and normals (b, n, 3) in the cube -> latents (b, tokens, width). Queries are points far from each other."""
+    """Points and normals (b, n, 3) in the cube -> latents (b, tokens, width). Queries are points far from
+    each other.
+    """
 
     def __init__(self, config: EncoderConfig | None = None) -> None:
         super().__init__()

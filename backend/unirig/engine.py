@@ -36,7 +36,9 @@ WEIGHTS, WORK = (0.0, 0.03), (0.03, 0.98)
 
 
 class UniRigRigger:
-    """`backend.engines.Rigger`. Options: see OPTIONS. Known joints of the request are not used: the network places its own."""
+    """`backend.engines.Rigger`. Options: see OPTIONS. Known joints of the request are not used: the network places
+    its own.
+    """
 
     name = "unirig"
     label = "UniRig"
@@ -53,8 +55,9 @@ class UniRigRigger:
         return folder_reason(Path(os.environ[VARIABLE]))
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
-        """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, no_skeleton, out_of_memory, missing_weights,
-        bad_weights."""
+        """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, no_skeleton, out_of_memory,
+        missing_weights, bad_weights.
+        """
         options = checked_options(request.options)
         clock = StageClock(progress)
         clock("read", 0.0, "Reading the mesh")
@@ -64,11 +67,15 @@ class UniRigRigger:
         from .pipeline import Settings
 
         decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
-        settings = Settings(request.seed, options["class"], decoding, options["grammar"] == "strict", options["attempts"])
+        settings = Settings(
+            request.seed, options["class"], decoding, options["grammar"] == "strict", options["attempts"]
+        )
         result = pipeline.run(mesh.vertices, mesh.triangles, settings, clock.part(*WORK))
         clock("write", WORK[1], "Writing the rig")
         path = request.out_dir / "rig.npz"
-        arrays = RigArrays(result.joints, result.tails, result.parents, result.names, result.weight_joint, result.weight)
+        arrays = RigArrays(
+            result.joints, result.tails, result.parents, result.names, result.weight_joint, result.weight
+        )
         write_rig(path, arrays)
         metrics = {"vertices": len(mesh.vertices), "bones": len(result.names), "tokens": result.tokens}
         metrics["attempts"] = len(result.failures) + 1
@@ -125,13 +132,19 @@ def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     options = {name: default for name, (default, _) in OPTIONS.items()}
     for name, value in given.items():
         if name not in OPTIONS:
-            raise BackendError("bad_params", f"The rigger UniRig has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}.")
+            raise BackendError(
+                "bad_params", f"The rigger UniRig has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}."
+            )
         if value is None:
             continue
         allowed = OPTIONS[name][1]
         if name == "device":
             if not isinstance(value, str) or not DEVICE.fullmatch(value):
-                raise BackendError("unknown_device", f"There is no device {str(value)[:40]!r}.", "Choose auto, cuda, cuda:N, mps or cpu.")
+                raise BackendError(
+                    "unknown_device",
+                    f"There is no device {str(value)[:40]!r}.",
+                    "Choose auto, cuda, cuda:N, mps or cpu.",
+                )
         elif isinstance(allowed[0], int):
             if type(value) is not int or not allowed[0] <= value <= allowed[1]:
                 raise _wrong(name, f"a whole number from {allowed[0]} to {allowed[1]}")
@@ -152,7 +165,9 @@ def _warnings(result: Rigging, class_name: str) -> list[dict[str, str]]:
         message = f"The first {tried} no valid skeleton ({result.failures[-1]}); the next seed was used."
         warnings.append({"code": "seed_changed", "message": message})
     if class_name == "mixamo":
-        warnings.append({"code": "untrained_class", "message": "The released UniRig weights were not trained for the class mixamo."})
+        warnings.append(
+            {"code": "untrained_class", "message": "The released UniRig weights were not trained for the class mixamo."}
+        )
     if class_name != "articulationxl" and not result.humanoid:
         message = f"UniRig wrote no {class_name} bone names for this mesh; the bones are matched by their shape."
         warnings.append({"code": "no_bone_names", "message": message})

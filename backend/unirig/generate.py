@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decoding joint tokens: greedy, sampling, beam search and beam sampling (specification, section 6.5).
 
-The choices are made on the processor in fp32 from each step's logits: one copy a step, the same draws for a seed on every device, and the
-grammar needs the tokens there anyway.
+The choices are made on the processor in fp32 from each step's logits: one copy a step, the same draws for a seed on
+every device, and the grammar needs the tokens there anyway.
 """
 
 from __future__ import annotations
@@ -35,11 +35,7 @@ class Decoding:
 
 
 # Presets: greedy and few beams cost a fraction; the original's is "quality".
-PRESETS = {
-    "quality": Decoding(),
-    "fast": Decoding(beams=4),
-    "greedy": Decoding(beams=1, sample=False),
-}
+PRESETS = {"quality": Decoding(), "fast": Decoding(beams=4), "greedy": Decoding(beams=1, sample=False)}
 
 
 class Session(Protocol):
@@ -59,7 +55,9 @@ Draw = Callable[[Tensor, int], Tensor]
 
 @dataclass
 class Step:
-    """What one step decided on: each beam's tokens so far, scores (beams, vocabulary) before the grammar, probabilities drawn from."""
+    """What one step decided on: each beam's tokens so far, scores (beams, vocabulary) before the grammar,
+    probabilities drawn from.
+    """
 
     index: int
     tokens: list[list[int]]
@@ -127,23 +125,29 @@ def _beams(
     logits = session.logits
     for length in range(1, limit + 1):
         scores = penalise(logits.float().cpu().log_softmax(-1), seen, how.repetition_penalty)
-        allowed = scores.masked_fill(~torch.stack([torch.from_numpy(s.allowed().copy()) for s in states]), float("-inf"))
+        allowed = scores.masked_fill(
+            ~torch.stack([torch.from_numpy(s.allowed().copy()) for s in states]), float("-inf")
+        )
         total = ((warp(allowed, how, keep=2) if how.sample else allowed) + running[:, None]).flatten()
         chances = total.softmax(-1) if how.sample else None
         on_step(Step(length - 1, histories, scores, chances))
         chosen = total.topk(2 * beams).indices if chances is None else draw(chances, 2 * beams)
         values, parents, tokens = total[chosen], (chosen // size).tolist(), (chosen % size).tolist()
         done = torch.tensor([token == eos or length == limit for token in tokens])
-        for rank in range(beams):
-            if done[rank] and values[rank] > UNFILLED / 2:
-                finished.append((float(values[rank]) / length**how.length_penalty, [*histories[parents[rank]], tokens[rank]]))
+        finished.extend(
+            (float(values[rank]) / length**how.length_penalty, [*histories[parents[rank]], tokens[rank]])
+            for rank in range(beams)
+            if done[rank] and values[rank] > UNFILLED / 2
+        )
         finished = sorted(finished, key=lambda entry: -entry[0])[:beams]
         if bool(done.all()):
             break
         running, best = torch.where(done, values + UNFILLED, values).topk(beams)
         parents, tokens = [parents[i] for i in best], [tokens[i] for i in best]
         worst = finished[-1][0] if len(finished) == beams else UNFILLED
-        if (how.early_stopping and len(finished) == beams) or not float(running[0]) / length**how.length_penalty > worst:
+        if (how.early_stopping and len(finished) == beams) or not float(
+            running[0]
+        ) / length**how.length_penalty > worst:
             break
         histories = [[*histories[p], t] for p, t in zip(parents, tokens, strict=True)]
         states = [states[p].after(t) for p, t in zip(parents, tokens, strict=True)]
@@ -154,12 +158,16 @@ def _beams(
 
 
 def penalise(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Scores (beams, vocabulary) of tokens that a beam has already written become less likely (Keskar et al., CTRL, 2019)."""
+    """Scores (beams, vocabulary) of tokens that a beam has already written become less likely (Keskar et al., CTRL,
+    2019).
+    """
     return torch.where(seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
 
 
 def warp(scores: Tensor, how: Decoding, keep: int) -> Tensor:
-    """Temperature, the k best (ties stay), then the nucleus (Holtzman et al., 2020); at least `keep` entries a row survive."""
+    """Temperature, the k best (ties stay), then the nucleus (Holtzman et al., 2020); at least `keep` entries a row
+    survive.
+    """
     scores = scores / how.temperature
     k = min(max(how.top_k, keep), scores.shape[1])
     if how.top_k > 0:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The geodesic feature: how near each joint is to each vertex along surface and inside, as weights (shared/reference/unirig.md 7.1)."""
+"""The geodesic feature: how near each joint is to each vertex along surface and inside, as weights
+(shared/reference/unirig.md 7.1).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from .shortest_paths import Graph, Search, shortest_paths
 
 @dataclass(frozen=True)
 class GeodesicSettings:
-    """The original's parameters. grid: cells a side of the cube; cell_weight: what a step from cell to cell costs, in its length;
-    neighbours: cells beside a cell that are looked at; nearest: vertices that a cell may be joined to."""
+    """The original's parameters. grid: cells a side of the cube; cell_weight: what a step from cell to cell costs, in
+    its length; neighbours: cells beside a cell that are looked at; nearest: vertices that a cell may be joined to.
+    """
 
     grid: int = 196
     alpha: float = 0.5
@@ -42,7 +45,9 @@ def geodesic_weights(
     progress: Callable[[float], None] = lambda fraction: None,
     search: Search | None = None,
 ) -> np.ndarray:
-    """vertices (v, 3), faces (f, 3), cells (m, 3) centres, joints (j, 3), all in the cube -> (v, j) f64, rows sum to 1."""
+    """vertices (v, 3), faces (f, 3), cells (m, 3) centres, joints (j, 3), all in the cube -> (v, j) f64, rows
+    sum to 1.
+    """
     vertices, cells, joints = (np.asarray(a, np.float64) for a in (vertices, cells, joints))
     graph = make_graph(vertices, faces, cells, settings)
     distance = shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints), progress, search)
@@ -51,7 +56,9 @@ def geodesic_weights(
 
 def nearest_nodes(nodes: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """(j,) the node nearest to each joint; of several the one that scipy's balanced tree names, as in the original."""
-    distance, index = cKDTree(nodes, balanced_tree=False, compact_nodes=False).query(joints, 2)  # built in a third of the time
+    distance, index = cKDTree(nodes, balanced_tree=False, compact_nodes=False).query(
+        joints, 2
+    )  # built in a third of the time
     if (distance[:, 1] - distance[:, 0] > 1e-9).all():
         return index[:, 0]
     return cKDTree(nodes).query(joints)[1]
@@ -68,7 +75,9 @@ def make_graph(vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, setti
     distance, nearest = tree.query(cells, range(1, settings.nearest + 1), distance_upper_bound=SLACK * size)
     near = (distance > 0) & (distance < SLACK * size)
     neighbours, mutual = cell_neighbours(cells, settings)
-    return Graph(surface, neighbours, mutual, settings.cell_weight * size, np.nonzero(near)[0], nearest[near], distance[near])
+    return Graph(
+        surface, neighbours, mutual, settings.cell_weight * size, np.nonzero(near)[0], nearest[near], distance[near]
+    )
 
 
 def mesh_edges(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,7 +95,9 @@ def linked_vertices(vertices: np.ndarray, tree: cKDTree, limit: float) -> tuple[
 
 
 def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> tuple[np.ndarray, bool]:
-    """(m, k) the cells beside each cell, -1 where there is none; and whether every cell is its neighbours' neighbour."""
+    """(m, k) the cells beside each cell, -1 where there is none; and whether every cell is its neighbours'
+    neighbour.
+    """
     grid = settings.grid
     at = np.rint((cells + 1) * (grid / 2) - 0.5).astype(np.int64) + 1
     place = np.full((grid + 2) ** 3, -1, np.int64)
@@ -95,13 +106,16 @@ def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> tuple[np.n
     if settings.neighbours >= 6 and (place[flat] == np.arange(len(cells))).all():
         steps = np.array([(grid + 2) ** 2, grid + 2, 1])
         return np.stack([place[flat + step] for step in (*steps, *-steps)], 1), True
-    # Fewer than lie beside a cell, or several cells in one place: who is among the nearest is then the search tree's answer.
+    # Fewer than lie beside a cell, or several cells in one place: who is among the nearest is then the search tree's
+    # answer.
     distance, other = cKDTree(cells).query(cells, range(2, settings.neighbours + 2))
     return np.where((distance > 0) & (distance < SLACK * 2 / grid), other, -1), False
 
 
 def clean(distance: np.ndarray, vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """(j, v) made finite: vertices that no joint reaches take the straight way to their nearest joints, the rest the farthest known."""
+    """(j, v) made finite: vertices that no joint reaches take the straight way to their nearest joints, the rest the
+    farthest known.
+    """
     distance = distance.copy()
     lost = np.flatnonzero(np.isinf(distance).all(0))
     if len(lost):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which tokens may come next (specification, section 6.3), as immutable states that beams can share.
 
-`Shipped` is the original's machine. It cannot write a branch after a later part token, and forgets that a branch needs six coordinates.
-`Strict` (ours) mends both, wants two joints at least, and lets a part that has bone names end only when each name has its joint, because
-names are given by position.
+`Shipped` is the original's machine. It cannot write a branch after a later part token, and forgets that a branch
+needs six coordinates. `Strict` (ours) mends both, wants two joints at least, and lets a part that has bone names end
+only when each name has its joint, because names are given by position.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Strict:
-    """class_token: None before one is known. due: coordinates that the joint being written still needs. part: the running part's token.
+    """class_token: None before one is known. due: coordinates that the joint being written still needs. part: the
+    running part's token.
 
     in_part: its joints so far. used: part tokens so far. after_part: whether a part token came last.
     """
@@ -123,7 +124,9 @@ class Strict:
             return replace(self, started=True)
         if self.due:  # two steps of three: built without `replace`, which costs as much as all else here
             done = self.due == 1
-            return Strict(v, True, self.class_token, self.due - 1, self.joints + done, self.part, self.in_part + done, self.used)
+            return Strict(
+                v, True, self.class_token, self.due - 1, self.joints + done, self.part, self.in_part + done, self.used
+            )
         if token < v.bins:
             return replace(self, due=2, after_part=False)
         if token == v.branch:

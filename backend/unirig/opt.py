@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The skeleton model: point encoder, then an OPT decoder over joint tokens (specification, sections 5 and 6.4; Zhang et al., OPT, 2022).
+"""The skeleton model: point encoder, then an OPT decoder over joint tokens (specification, sections 5 and 6.4; Zhang
+et al., OPT, 2022).
 
-All beams share one cache of keys and values. A step appends one slot a beam, and each beam sees, by a mask, the prefix and the slots of its
-own history; nothing is ever copied when beams are reordered, and the prefix is read once for all of them.
+All beams share one cache of keys and values. A step appends one slot a beam, and each beam sees, by a mask, the
+prefix and the slots of its own history; nothing is ever copied when beams are reordered, and the prefix is read once
+for all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from torch.nn import functional as F
 from ..trellis.layers import MixedPrecision
 from .encoder import EncoderConfig, Linear, MeshEncoder
 
-# Sums of a step's attention are split over this many pieces of the cache, so that a GPU has enough to do for a handful of queries.
+# Sums of a step's attention are split over this many pieces of the cache, so that a GPU has enough to do for a
+# handful of queries.
 SPLIT = 16
 FIRST_CAPACITY = 128
 POSITION_OFFSET = 2
@@ -37,7 +40,9 @@ class OptConfig:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> OptConfig:
-        """From the original's configuration: {"llm": {...}, "opt": {...}, "mesh_encoder": {...}, "vocab_size": n}, all optional."""
+        """From the original's configuration: {"llm": {...}, "opt": {...}, "mesh_encoder": {...}, "vocab_size": n},
+        all optional.
+        """
         llm = {**config.get("llm", {}), **config.get("opt", {})}
         names = {
             "hidden_size": "hidden",
@@ -61,7 +66,10 @@ class Attention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(b, n, hidden) -> queries, keys, values, each (b, heads, n, d)."""
         x = x.to(self.q_proj.weight.dtype)
-        q, k, v = (layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.q_proj, self.k_proj, self.v_proj)
+        )
         return q, k, v
 
     def join(self, y: Tensor) -> Tensor:
@@ -81,13 +89,17 @@ class Layer(nn.Module):
         return x + self.fc2(F.relu(self.fc1(self.final_layer_norm(x))))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (b, n, hidden) fp32 and this layer's keys and values (b, heads, n, d), every row attending to those before it."""
+        """x (b, n, hidden) fp32 and this layer's keys and values (b, heads, n, d), every row attending to those
+        before it.
+        """
         q, k, v = self.self_attn.project(self.self_attn_layer_norm(x))
         x = x + self.self_attn.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
         return self.feed_forward(x), k, v
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
-        """One new row for each beam, x (beams, hidden). Writes slots (beams,) of keys, values (heads, n, d); mask (beams, n) is added."""
+        """One new row for each beam, x (beams, hidden). Writes slots (beams,) of keys, values (heads, n, d); mask
+        (beams, n) is added.
+        """
         q, k, v = (t[0] for t in self.self_attn.project(self.self_attn_layer_norm(x)[None]))
         keys.index_copy_(1, slots, k)
         values.index_copy_(1, slots, v)
@@ -112,7 +124,9 @@ class Decoder(nn.Module):
         return self.final_layer_norm(x) @ self.embed_tokens.weight.T
 
     def prefill(self, latents: Tensor, tokens: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """latents (b, t, hidden), tokens (b, n) -> logits (b, t + n, vocabulary) and each layer's keys and values (b, heads, t + n, d)."""
+        """latents (b, t, hidden), tokens (b, n) -> logits (b, t + n, vocabulary) and each layer's keys and values (b,
+        heads, t + n, d).
+        """
         x = torch.cat([latents.float(), self.embed_tokens(tokens)], 1)
         x = x + self.embed_positions.weight[POSITION_OFFSET : POSITION_OFFSET + x.shape[1]]
         caches = []
@@ -137,7 +151,9 @@ class Transformer(nn.Module):
 
 
 class SkeletonModel(MixedPrecision):
-    """Points of a mesh to joint tokens. Linear layers may compute in half precision; residuals, norms and logits are fp32."""
+    """Points of a mesh to joint tokens. Linear layers may compute in half precision; residuals, norms and logits are
+    fp32.
+    """
 
     half_parts = ("mesh_encoder", "output_proj", "transformer")
 
@@ -162,12 +178,16 @@ class SkeletonModel(MixedPrecision):
 
 
 class Session:
-    """Cached decoding of one sequence by several beams. `logits` (beams, vocabulary) is the prediction after the last step.
+    """Cached decoding of one sequence by several beams. `logits` (beams, vocabulary) is the prediction after the last
+    step.
 
-    On CUDA each step is one replay of a captured graph; the cache grows by doubling, and the graph is captured anew each time.
+    On CUDA each step is one replay of a captured graph; the cache grows by doubling, and the graph is captured anew
+    each time.
     """
 
-    def __init__(self, decoder: Decoder, latents: Tensor, start: list[int], beams: int, graphs: bool | None = None) -> None:
+    def __init__(
+        self, decoder: Decoder, latents: Tensor, start: list[int], beams: int, graphs: bool | None = None
+    ) -> None:
         self.decoder, self.beams, self.device = decoder, beams, latents.device
         self.graphs = latents.is_cuda if graphs is None else graphs
         logits, caches = decoder.prefill(latents, torch.tensor([start], device=self.device))
@@ -187,7 +207,9 @@ class Session:
         return self._positions - self.prefix - self.steps
 
     def step(self, tokens: list[int], parents: list[int]) -> Tensor:
-        """Beam i goes on from beam parents[i] with tokens[i]. Returns logits (beams, vocabulary) fp32, valid until the next step."""
+        """Beam i goes on from beam parents[i] with tokens[i]. Returns logits (beams, vocabulary) fp32, valid until
+        the next step.
+        """
         if self.steps == self.capacity:
             self._grow()
         slot = self.prefix + self.steps * self.beams
@@ -212,7 +234,9 @@ class Session:
         self.logits = self._logits
 
     def _grow(self) -> None:
-        """Room for twice as many steps. Slots that nothing has written yet are masked, so their content only has to be finite."""
+        """Room for twice as many steps. Slots that nothing has written yet are masked, so their content only has to
+        be finite.
+        """
         self._graph = None  # its memory is free before the new one is captured
         self.capacity = min(max(FIRST_CAPACITY, 2 * self.capacity), self.steps + self.room)
         size = self.prefix + self.capacity * self.beams
@@ -227,7 +251,9 @@ class Session:
             self._graph = self._capture()
 
     def _capture(self) -> torch.cuda.CUDAGraph:
-        """Records `_forward` on the present buffers. Warming up writes the slots of the step to come, which that step writes again."""
+        """Records `_forward` on the present buffers. Warming up writes the slots of the step to come, which that step
+        writes again.
+        """
         mask, logits = self._mask.clone(), self._logits.clone()
         slot = self.prefix + self.steps * self.beams
         rows = torch.arange(self.beams, device=self.device)

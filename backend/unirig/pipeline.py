@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh to a rig: preparation, skeleton (with retries), skin weights; everything comes back in the coordinates that went in."""
+"""A mesh to a rig: preparation, skeleton (with retries), skin weights; everything comes back in the coordinates that
+went in.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ from .tokenizer import Vocabulary
 if TYPE_CHECKING:
     from .skin import SkinNetwork
 
-CHECKPOINTS = {"skeleton": "skeleton/articulation-xl_quantization_256/model.ckpt", "skin": "skin/articulation-xl/model.ckpt"}
+CHECKPOINTS = {
+    "skeleton": "skeleton/articulation-xl_quantization_256/model.ckpt",
+    "skin": "skin/articulation-xl/model.ckpt",
+}
 # The original's scripts run with this seed; a job's seed is added to it.
 BASE_SEED = 12345
 # Both networks in half precision (1.7 GB) and the larger of both stages' activations, with room for the allocator.
@@ -50,7 +55,8 @@ class Settings:
 
 @dataclass
 class Rigging:
-    """joints, tails (J, 3), parents (J,), names, weight_joint and weight (V, 4) in the order and coordinates of the given vertices.
+    """joints, tails (J, 3), parents (J,), names, weight_joint and weight (V, 4) in the order and coordinates of the
+    given vertices.
 
     humanoid: VRM bone -> joint; tokens: how many were written; failures: why earlier seeds gave no skeleton.
     """
@@ -67,23 +73,34 @@ class Rigging:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """auto: half precision on an accelerator, bfloat16 where it has it (the networks were trained so), single on a processor."""
+    """auto: half precision on an accelerator, bfloat16 where it has it (the networks were trained so), single on a
+    processor.
+    """
     known = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
     if name != "auto":
         return known[name]
     if device.type == "cpu":
         return torch.float32
-    return torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return (
+        torch.bfloat16
+        if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+        else torch.float16
+    )
 
 
 class UniRigPipeline:
-    """The networks of one checkpoint folder (the hub's layout) on one device. Both stay loaded where the device has room.
+    """The networks of one checkpoint folder (the hub's layout) on one device. Both stay loaded where the device has
+    room.
 
     `converted(path, source)` is told of each safetensors file that was made from a checkpoint.
     """
 
     def __init__(
-        self, folder: Path, device: torch.device, dtype: torch.dtype, converted: Callable[[Path, str], None] = lambda *_: None
+        self,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        converted: Callable[[Path, str], None] = lambda *_: None,
     ) -> None:
         self.folder, self.device, self.dtype = folder, device, dtype
         self.converted = converted
@@ -91,12 +108,16 @@ class UniRigPipeline:
         self.vocabulary = Vocabulary.of_size(OptConfig.of(self._config("skeleton")).vocabulary)
 
     def _config(self, kind: str) -> dict[str, Any]:
-        """Sizes other than the released ones stand in a model.json beside the checkpoint, in the original's words; `samples` is ours."""
+        """Sizes other than the released ones stand in a model.json beside the checkpoint, in the original's words;
+        `samples` is ours.
+        """
         path = (self.folder / CHECKPOINTS[kind]).with_name("model.json")
         try:
             return json.loads(path.read_text()) if path.exists() else {}
         except ValueError as error:
-            raise BackendError("bad_weights", f"The description {path} is damaged ({error}).", checkpoint.REPAIR) from error
+            raise BackendError(
+                "bad_weights", f"The description {path} is damaged ({error}).", checkpoint.REPAIR
+            ) from error
 
     def _samples(self, kind: str, default: int) -> tuple[int, int]:
         """How many points a network sees, and how many of them at most are vertices."""
@@ -107,7 +128,9 @@ class UniRigPipeline:
         source, config = CHECKPOINTS[kind], self._config(kind)
         weights = checkpoint.safe_weights(self.folder / source, lambda path: self.converted(path, source))
         if kind == "skeleton":
-            skeleton = cast(SkeletonModel, checkpoint.load(weights, lambda: SkeletonModel(OptConfig.of(config)), self.device))
+            skeleton = cast(
+                SkeletonModel, checkpoint.load(weights, lambda: SkeletonModel(OptConfig.of(config)), self.device)
+            )
             skeleton.set_dtype(self.dtype)
             return skeleton
         network = cast("SkinNetwork", checkpoint.load(weights, lambda: skin.build(config), self.device))
@@ -118,7 +141,8 @@ class UniRigPipeline:
     def run(self, vertices: np.ndarray, triangles: np.ndarray, settings: Settings, progress: Progress) -> Rigging:
         """Rigs vertices (V, 3) and triangles (T, 3) in glTF axes, any unit and place.
 
-        Raises BackendError (bad_mesh, no_skeleton, out_of_memory, missing_weights, bad_weights) and whatever `progress` raises to cancel.
+        Raises BackendError (bad_mesh, no_skeleton, out_of_memory, missing_weights, bad_weights) and whatever
+        `progress` raises to cancel.
         """
         progress("prepare", 0.0, "Preparing the mesh")
         # Float32 would lose a small mesh far from the origin: all that follows happens near it.
@@ -137,7 +161,9 @@ class UniRigPipeline:
         seed = (BASE_SEED + settings.seed) % 2**32
         count = self._samples("skin", SKIN_SAMPLES)
         weight_joint, weight = self._staged(
-            lambda: skin.predict(self._network("skin"), mesh, joints, skeleton.parents, local, triangles, seed, on_skin, *count)
+            lambda: skin.predict(
+                self._network("skin"), mesh, joints, skeleton.parents, local, triangles, seed, on_skin, *count
+            )
         )
         if not self._plan().keep_all:
             self.residents.drop()
@@ -148,7 +174,9 @@ class UniRigPipeline:
     def _plan(self) -> Plan:
         free = free_bytes(self.device)
         held = sum(1 for _ in self.residents)
-        return Plan(keep_all=free is not None and (held == len(CHECKPOINTS) or free >= KEEP_NEEDS), batch_guidance=False)
+        return Plan(
+            keep_all=free is not None and (held == len(CHECKPOINTS) or free >= KEEP_NEEDS), batch_guidance=False
+        )
 
     def _network(self, kind: str) -> Any:
         return self.residents.get(kind, self._plan())
@@ -173,7 +201,9 @@ class UniRigPipeline:
                 "Close other programs that use it, choose fewer beams (preset fast or greedy) or the device cpu.",
             ) from None
 
-    def _skeleton(self, mesh: prepare.Prepared, settings: Settings, progress: Progress) -> tuple[Skeleton, int, list[str]]:
+    def _skeleton(
+        self, mesh: prepare.Prepared, settings: Settings, progress: Progress
+    ) -> tuple[Skeleton, int, list[str]]:
         failures: list[str] = []
         for attempt in range(settings.attempts):
             seed = (BASE_SEED + settings.seed + attempt) % 2**32
@@ -196,9 +226,13 @@ class UniRigPipeline:
         rng = np.random.RandomState(seed)
         normaliser_draws(rng)
         affine = prepare.normalisation(mesh.vertices)
-        cube = prepare.Prepared(affine.apply(mesh.vertices).astype(np.float32), mesh.faces, mesh.vertex_normals, mesh.face_normals)
+        cube = prepare.Prepared(
+            affine.apply(mesh.vertices).astype(np.float32), mesh.faces, mesh.vertex_normals, mesh.face_normals
+        )
         samples = sample(cube, *self._samples("skeleton", SKELETON_SAMPLES), rng)
-        latents = model.encode(*(torch.from_numpy(part).to(self.device)[None] for part in (samples.points, samples.normals)))
+        latents = model.encode(
+            *(torch.from_numpy(part).to(self.device)[None] for part in (samples.points, samples.normals))
+        )
         v = self.vocabulary
         start = [v.bos, v.class_token(settings.class_name)]
 

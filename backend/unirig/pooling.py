@@ -17,7 +17,9 @@ from .serialisation import encode_all
 
 @dataclass
 class Pooled:
-    """cells (m, 3), coords (m, 3) means, codes and orders (4, m), cluster (n,) each point's row, feats (m, channels)."""
+    """cells (m, 3), coords (m, 3) means, codes and orders (4, m), cluster (n,) each point's row, feats (m,
+    channels).
+    """
 
     cells: Tensor
     coords: Tensor
@@ -28,7 +30,9 @@ class Pooled:
 
 
 class SerialisedPooling(nn.Module):
-    """stride is a power of two; reduce: max, min, mean or sum of the features. The coarser cells are in the order of the first curve."""
+    """stride is a power of two; reduce: max, min, mean or sum of the features. The coarser cells are in the order of
+    the first curve.
+    """
 
     def __init__(self, channels: int, out: int, stride: int = 2, reduce: str = "max") -> None:
         super().__init__()
@@ -45,7 +49,16 @@ class SerialisedPooling(nn.Module):
         first = torch.argsort(cluster, stable=True)[counts.cumsum(0) - counts]
         projected = self.proj(feats)
         rows = cluster[:, None].expand_as(projected)
-        joined = projected.new_zeros(len(counts), projected.shape[1]).scatter_reduce_(0, rows, projected, self.reduce, include_self=False)
+        joined = projected.new_zeros(len(counts), projected.shape[1]).scatter_reduce_(
+            0, rows, projected, self.reduce, include_self=False
+        )
         mean = coords.new_zeros(len(counts), 3).index_add_(0, cluster, coords) / counts[:, None]
         codes = codes[:, first]
-        return Pooled(cells[first] >> shift, mean, codes, torch.argsort(codes, dim=1, stable=True), cluster, F.gelu(self.norm(joined)))
+        return Pooled(
+            cells[first] >> shift,
+            mean,
+            codes,
+            torch.argsort(codes, dim=1, stable=True),
+            cluster,
+            F.gelu(self.norm(joined)),
+        )

@@ -25,7 +25,9 @@ REPAIR = "Delete loose points, merge by distance or re-import the mesh, then try
 
 @dataclass(frozen=True)
 class Prepared:
-    """vertices (V, 3), vertex_normals (V, 3), face_normals (F, 3) float32; faces (F, 3) int64. Zero-area faces have a zero normal."""
+    """vertices (V, 3), vertex_normals (V, 3), face_normals (F, 3) float32; faces (F, 3) int64. Zero-area faces have a
+    zero normal.
+    """
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -71,7 +73,8 @@ def to_gltf(points: np.ndarray) -> np.ndarray:
 
 
 def prepare(vertices: np.ndarray, faces: np.ndarray, max_faces: int = MAX_FACES) -> Prepared:
-    """Welds vertices at the same place, drops points without a face, and decimates (quadric) what has more than `max_faces` faces.
+    """Welds vertices at the same place, drops points without a face, and decimates (quadric) what has more than
+    `max_faces` faces.
 
     vertices (n, 3) and faces (m, 3) in UniRig axes. Raises BackendError("bad_mesh") when no surface is left.
     """
@@ -91,7 +94,8 @@ def prepare(vertices: np.ndarray, faces: np.ndarray, max_faces: int = MAX_FACES)
 def _decimated(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
     """At most about `max_faces` faces of the same shape, as the original does it: by quadric error.
 
-    That can tear meshes with very many slivers apart, which shows in their bounds. Such a mesh is first welded on a fine grid.
+    That can tear meshes with very many slivers apart, which shows in their bounds. Such a mesh is first welded on a
+    fine grid.
     """
     simple = _collapsed(mesh.vertices, mesh.faces, max_faces)
     if not _same_bounds(mesh, simple):

@@ -2,8 +2,9 @@
 """Point Transformer V3 (Wu et al. 2024) as UniRig's skin network uses it: no pooling, every block on every point
 (shared/reference/unirig.md 7.2 to 7.4).
 
-Points are ordered along space-filling curves and attend to each other in patches of neighbours on the curve; a submanifold convolution
-stands in for positions. Computes in fp32; on CUDA attention takes half precision inputs, as the original does everywhere.
+Points are ordered along space-filling curves and attend to each other in patches of neighbours on the curve; a
+submanifold convolution stands in for positions. Computes in fp32; on CUDA attention takes half precision inputs, as
+the original does everywhere.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from .serialisation import ORDERS, encode_all
 from .submanifold import CPU_RULE, GPU_RULE, GPU_STEM_RULE, Rule, SubmanifoldConv, Taps, make_taps
 
 STEM_KERNEL, BLOCK_KERNEL = 5, 3
-# How points that share a cell take part in the stem's and in the blocks' convolutions: as in the original on each kind of device.
+# How points that share a cell take part in the stem's and in the blocks' convolutions: as in the original on each
+# kind of device.
 GPU_RULES = (GPU_STEM_RULE, GPU_RULE)
 CPU_RULES = (CPU_RULE, CPU_RULE)
 
@@ -29,8 +31,8 @@ CPU_RULES = (CPU_RULE, CPU_RULE)
 class Patches:
     """One order of the points, cut into patches of attention.
 
-    groups: (patches (p, length)) rows of points, one group per length. inverse (n,): where each point's result lies in the
-    concatenated groups; results of points that only complete a patch are named by none.
+    groups: (patches (p, length)) rows of points, one group per length. inverse (n,): where each point's result lies
+    in the concatenated groups; results of points that only complete a patch are named by none.
     """
 
     groups: list[Tensor]
@@ -38,8 +40,9 @@ class Patches:
 
 
 def cut(order: Tensor, counts: list[int], size: int) -> Patches:
-    """order (n,) rows grouped by batch item, counts of points per item. An item with more points than `size` has patches of `size`, the
-    last completed with the points of the patch before; a smaller item is one patch."""
+    """order (n,) rows grouped by batch item, counts of points per item. An item with more points than `size` has
+    patches of `size`, the last completed with the points of the patch before; a smaller item is one patch.
+    """
     by_length: dict[int, list[Tensor]] = {}
     owners: dict[int, list[Tensor]] = {}
     for rows in order.split(counts):
@@ -124,7 +127,9 @@ class SerialisedAttention(nn.Module):
             q, k = F.layer_norm(q, q.shape[-1:]), F.layer_norm(k, k.shape[-1:])
         qkv = torch.stack([q, k, v], 1)
         if self.half_inputs:
-            qkv = qkv.half() if x.is_cuda else qkv.half().float()  # only CUDA is faster in half precision; what is rounded is the same
+            qkv = (
+                qkv.half() if x.is_cuda else qkv.half().float()
+            )  # only CUDA is faster in half precision; what is rounded is the same
         patches = points.patches(order, self.patch)
         done = []
         for rows in patches.groups:
@@ -145,12 +150,16 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolution, attention and MLP, each added to its input. Containers of one module carry the checkpoint's names."""
+    """Convolution, attention and MLP, each added to its input. Containers of one module carry the
+    checkpoint's names.
+    """
 
     def __init__(self, channels: int, heads: int, patch: int, order: int, qk_norm: bool, ratio: float = 4.0) -> None:
         super().__init__()
         self.order = order
-        self.cpe = nn.ModuleList([SubmanifoldConv(channels, channels, BLOCK_KERNEL), nn.Linear(channels, channels), nn.LayerNorm(channels)])
+        self.cpe = nn.ModuleList(
+            [SubmanifoldConv(channels, channels, BLOCK_KERNEL), nn.Linear(channels, channels), nn.LayerNorm(channels)]
+        )
         self.norm1 = nn.Sequential(nn.LayerNorm(channels))
         self.attn = SerialisedAttention(channels, heads, patch, qk_norm)
         self.norm2 = nn.Sequential(nn.LayerNorm(channels))
@@ -185,7 +194,9 @@ class Embedding(nn.Module):
 
 
 class PointTransformer(nn.Module):
-    """Parameters are named as in the configuration of the original. Features (n, in_channels) to (n, enc_channels[-1])."""
+    """Parameters are named as in the configuration of the original. Features (n, in_channels) to (n,
+    enc_channels[-1]).
+    """
 
     def __init__(
         self,
@@ -202,7 +213,9 @@ class PointTransformer(nn.Module):
         self.embedding = Embedding(in_channels, enc_channels[0], res_linear)
         self.enc = nn.ModuleDict()
         before = enc_channels[0]
-        for s, (depth, channels, heads, patch) in enumerate(zip(enc_depths, enc_channels, enc_num_head, enc_patch_size, strict=True)):
+        for s, (depth, channels, heads, patch) in enumerate(
+            zip(enc_depths, enc_channels, enc_num_head, enc_patch_size, strict=True)
+        ):
             stage = nn.ModuleDict()
             if s:
                 stage["0"] = nn.Linear(before, channels)

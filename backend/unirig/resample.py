@@ -22,13 +22,17 @@ def nearest_weights(
     neighbours: int = NEIGHBOURS,
     alpha: float = ALPHA,
 ) -> np.ndarray:
-    """points (n, 3) with weights (n, j) to vertices (v, 3): per bone the median, or the mean by distance, of the nearest points."""
+    """points (n, 3) with weights (n, j) to vertices (v, 3): per bone the median, or the mean by distance, of the
+    nearest points.
+    """
     count = min(neighbours, len(points))
     distance, index = cKDTree(points).query(vertices, count)
     distance, index = distance.reshape(len(vertices), count), index.reshape(len(vertices), count)
     if how == "median":
         out = np.empty((len(vertices), weights.shape[1]), weights.dtype)
-        for rows in np.array_split(np.arange(len(vertices)), len(vertices) // 8192 + 1):  # bounds the memory of large meshes
+        for rows in np.array_split(
+            np.arange(len(vertices)), len(vertices) // 8192 + 1
+        ):  # bounds the memory of large meshes
             out[rows] = np.median(weights[index[rows]], axis=1)
         return out
     share = np.exp(-alpha * distance)
@@ -40,8 +44,9 @@ def nearest_weights(
 
 
 def diffuse(sums: np.ndarray, vertices: np.ndarray, faces: np.ndarray, alpha: float = ALPHA) -> None:
-    """One step, in place, in which a vertex rises towards a neighbour that has more. Of all edges only the last that ends at a vertex
-    counts, as in the original, whose assignment is buffered."""
+    """One step, in place, in which a vertex rises towards a neighbour that has more. Of all edges only the last that
+    ends at a vertex counts, as in the original, whose assignment is buffered.
+    """
     if not len(faces):
         return
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
@@ -65,7 +70,8 @@ def smooth(
     alpha: float = ALPHA,
     threshold: float = KEPT,
 ) -> np.ndarray:
-    """(v, j) weights of vertices, diffused along the hierarchy and the mesh, small ones removed; rows with any weight sum to 1.
+    """(v, j) weights of vertices, diffused along the hierarchy and the mesh, small ones removed; rows with any weight
+    sum to 1.
 
     Parents come before their children.
     """
@@ -94,7 +100,9 @@ def normalise(weights: np.ndarray) -> None:
 
 
 def strongest(weights: np.ndarray, count: int = INFLUENCES) -> tuple[np.ndarray, np.ndarray]:
-    """(v, j) to bones (v, count) int64 and weights (v, count) f64, strongest first, rows sum to 1; unused entries are bone 0, weight 0."""
+    """(v, j) to bones (v, count) int64 and weights (v, count) f64, strongest first, rows sum to 1; unused entries are
+    bone 0, weight 0.
+    """
     used = min(count, weights.shape[1])
     order = np.argsort(-weights, axis=1, kind="stable")[:, :used]
     chosen = np.maximum(np.take_along_axis(weights, order, 1), 0).astype(np.float64)

@@ -42,7 +42,8 @@ def normaliser_draws(rng: np.random.RandomState) -> None:
 def sample(mesh: Prepared, total: int, vertex_samples: int, rng: np.random.RandomState) -> Samples:
     """`total` samples of a mesh, of which min(vertex_samples, V) are vertices.
 
-    Faces are drawn by their squared area, as the networks were trained. Raises BackendError("bad_mesh") when every face is degenerate.
+    Faces are drawn by their squared area, as the networks were trained. Raises BackendError("bad_mesh") when every
+    face is degenerate.
     """
     vertex_index = rng.permutation(len(mesh.vertices))[: min(vertex_samples, total)]
     rest = total - len(vertex_index)
@@ -62,7 +63,9 @@ def sample(mesh: Prepared, total: int, vertex_samples: int, rng: np.random.Rando
     return Samples(points.astype(np.float32), normals.astype(np.float32), vertex_index, corner_index, barycentric)
 
 
-def _interpolate(values: np.ndarray, vertex_index: np.ndarray, corner_index: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
+def _interpolate(
+    values: np.ndarray, vertex_index: np.ndarray, corner_index: np.ndarray, barycentric: np.ndarray
+) -> np.ndarray:
     a, b, c = (values[corner_index[:, corner]] for corner in range(3))
     inside = a + barycentric[:, 1:2] * (b - a) + barycentric[:, 2:] * (c - a)
     return np.concatenate([values[vertex_index], inside])

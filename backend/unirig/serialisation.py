@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serialisation codes of the point transformer: positions of grid cells on a Morton or a Hilbert curve (shared/reference/unirig.md 7.2).
+"""Serialisation codes of the point transformer: positions of grid cells on a Morton or a Hilbert curve
+(shared/reference/unirig.md 7.2).
 
-Codes are int64: the batch item in the bits above 3 * depth, the position on the curve below. depth is the bits of an axis, 0 to 16.
+Codes are int64: the batch item in the bits above 3 * depth, the position on the curve below. depth is the bits of an
+axis, 0 to 16.
 """
 
 from __future__ import annotations

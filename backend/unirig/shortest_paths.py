@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shortest paths from joints over the surface of a mesh and through the cells inside it.
 
-By the compiled queue of buckets where numba can be imported, else by scipy's Dijkstra; the same numbers, scipy takes four times as long.
+By the compiled queue of buckets where numba can be imported, else by scipy's Dijkstra; the same numbers, scipy takes
+four times as long.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-TOGETHER = 16  # sources between two calls of progress; bounds the memory, as scipy measures the way to every cell as well
+TOGETHER = (
+    16  # sources between two calls of progress; bounds the memory, as scipy measures the way to every cell as well
+)
 
 # matrix (n, n) symmetric, sources (s,), count -> (s, count) f64 lengths from the sources to the first nodes
 Search = Callable[[csr_matrix, np.ndarray, int], np.ndarray]
@@ -24,9 +27,9 @@ Search = Callable[[csr_matrix, np.ndarray, int], np.ndarray]
 class Graph:
     """Vertices of a mesh, and cells of a grid inside it. All edges go both ways.
 
-    surface (v, v): directed lengths, of which the smaller counts where both directions are present. neighbours (m, k): rows of cells
-    beside each cell or -1, all `step` away; mutual: whether each is also in the other's row. attached, vertex, length (a,): cells joined
-    to a vertex.
+    surface (v, v): directed lengths, of which the smaller counts where both directions are present. neighbours (m,
+    k): rows of cells beside each cell or -1, all `step` away; mutual: whether each is also in the other's row.
+    attached, vertex, length (a,): cells joined to a vertex.
     """
 
     surface: csr_matrix
@@ -54,9 +57,14 @@ def scipy_search(matrix: csr_matrix, sources: np.ndarray, count: int) -> np.ndar
 
 
 def shortest_paths(
-    graph: Graph, sources: np.ndarray, progress: Callable[[float], None] = lambda fraction: None, search: Search | None = None
+    graph: Graph,
+    sources: np.ndarray,
+    progress: Callable[[float], None] = lambda fraction: None,
+    search: Search | None = None,
 ) -> np.ndarray:
-    """(s, v) f64 lengths from sources, numbered vertices first, then cells, to all vertices; inf where there is no way."""
+    """(s, v) f64 lengths from sources, numbered vertices first, then cells, to all vertices; inf where there
+    is no way.
+    """
     count = graph.surface.shape[0]
     matrix = both_ways(graph)
     search = search or quickest_search()

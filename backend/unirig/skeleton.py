@@ -16,7 +16,9 @@ class InvalidSequence(ValueError):
 
 @dataclass
 class Skeleton:
-    """joints, tails (J, 3) float32 in the cube, parents (J,) int64 with -1 for the root, names, class, the parts written (None: spring)."""
+    """joints, tails (J, 3) float32 in the cube, parents (J,) int64 with -1 for the root, names, class, the parts
+    written (None: spring).
+    """
 
     joints: np.ndarray
     tails: np.ndarray
@@ -29,8 +31,8 @@ class Skeleton:
 def detokenise(tokens: list[int], v: Vocabulary, shipped: bool = False) -> Skeleton:
     """The skeleton that a whole sequence, bos to eos, writes. Raises InvalidSequence.
 
-    A sequence of one joint is a skeleton here, which the original refuses. `shipped` takes whatever ids stand where a joint's coordinates
-    should be, as the original does with what its grammar lets through.
+    A sequence of one joint is a skeleton here, which the original refuses. `shipped` takes whatever ids stand where a
+    joint's coordinates should be, as the original does with what its grammar lets through.
     """
     ids = [token for token in tokens if token != v.pad]
     if not ids or ids[0] != v.bos:
@@ -71,7 +73,9 @@ def detokenise(tokens: list[int], v: Vocabulary, shipped: bool = False) -> Skele
 
 
 def _parents(written: np.ndarray) -> np.ndarray:
-    """Of the joints before it the one nearest to the parent's position as written, the last among equals. written (J, 6): parent, joint."""
+    """Of the joints before it the one nearest to the parent's position as written, the last among equals. written (J,
+    6): parent, joint.
+    """
     parents = np.full(len(written), -1, np.int64)
     for i in range(1, len(written)):
         distance = ((written[:i, 3:] - written[i, :3]) ** 2).sum(1)
@@ -80,7 +84,9 @@ def _parents(written: np.ndarray) -> np.ndarray:
 
 
 def _tails(joints: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """One child: its joint. A leaf or a fork goes on half a bone's length. A root with several children follows the original's formula."""
+    """One child: its joint. A leaf or a fork goes on half a bone's length. A root with several children follows the
+    original's formula.
+    """
     tails = np.zeros_like(joints)
     up = np.array([0, 0, 0.5], joints.dtype)
     for i, parent in enumerate(parents):
@@ -112,12 +118,15 @@ def _vrm_bones() -> list[str]:
         f"{side}{finger}{bone}"
         for side, fingers in (("left", FINGERS_LEFT), ("right", FINGERS_RIGHT))
         for finger in fingers
-        for bone in (("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal"))
+        for bone in (
+            ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal")
+        )
     ]
     return ["hips", "spine", "chest", "upperChest", "neck", "head", *body, *hands]
 
 
 # class -> bone name of its template -> VRM 1.0 bone
 VRM_BONES = {
-    name: dict(zip([bone for part in parts.values() for bone in part], _vrm_bones(), strict=True)) for name, parts in TEMPLATES.items()
+    name: dict(zip([bone for part in parts.values() for bone in part], _vrm_bones(), strict=True))
+    for name, parts in TEMPLATES.items()
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The skin stage: a prepared mesh and a skeleton to at most four weights for each vertex given (shared/reference/unirig.md 7 to 9)."""
+"""The skin stage: a prepared mesh and a skeleton to at most four weights for each vertex given
+(shared/reference/unirig.md 7 to 9).
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,12 @@ def predict(
     samples: int = SKIN_SAMPLES,
     vertex_samples: int = VERTEX_SAMPLES,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """weight_joint (W, 4) int64 and weight (W, 4) f64 for the vertices (W, 3) and triangles (T, 3) given; the network sees `mesh`.
+    """weight_joint (W, 4) int64 and weight (W, 4) f64 for the vertices (W, 3) and triangles (T, 3) given; the network
+    sees `mesh`.
 
-    joints (J, 3), parents (J,) with -1 for a root and parents before children, all in the same coordinates. Rows are finite, sum to 1,
-    strongest first, unused entries are 0. progress(fraction of this stage, message) may raise to stop.
+    joints (J, 3), parents (J,) with -1 for a root and parents before children, all in the same coordinates. Rows are
+    finite, sum to 1, strongest first, unused entries are 0. progress(fraction of this stage, message) may raise to
+    stop.
     """
 
     def on_feature(fraction: float) -> None:
@@ -64,7 +68,9 @@ def predict(
     affine = normalisation(mesh.vertices, joints)
     rng = np.random.RandomState(seed)
     normaliser_draws(rng)
-    chosen = sample(replace(mesh, vertices=affine.apply(mesh.vertices).astype(np.float32)), samples, vertex_samples, rng)
+    chosen = sample(
+        replace(mesh, vertices=affine.apply(mesh.vertices).astype(np.float32)), samples, vertex_samples, rng
+    )
 
     def on_network(fraction: float) -> None:
         progress(NETWORK + (VERTICES - NETWORK) * fraction, "Computing skin weights")
@@ -92,14 +98,22 @@ def sampled_weights(
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)[None]
 
     bones = torch.from_numpy(np.asarray(parents, np.int64)).to(device)[None]
-    weights = model(tensor(samples.points), tensor(samples.normals), tensor(joints), bones, tensor(near), progress=progress)
+    weights = model(
+        tensor(samples.points), tensor(samples.normals), tensor(joints), bones, tensor(near), progress=progress
+    )
     return weights[0].cpu().numpy()
 
 
 def to_vertices(
-    samples: Samples, weights: np.ndarray, affine: Affine, vertices: np.ndarray, triangles: np.ndarray, parents: np.ndarray
+    samples: Samples,
+    weights: np.ndarray,
+    affine: Affine,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    parents: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (N, J) of samples in the cube to bones and weights (W, 4) of the vertices given, in the coordinates before `affine`.
+    """Weights (N, J) of samples in the cube to bones and weights (W, 4) of the vertices given, in the coordinates
+    before `affine`.
 
     Vertices in the same place, as at texture seams, get the same weights.
     """
@@ -111,14 +125,18 @@ def to_vertices(
     first = nearest_weights(points, known, at)
     smoothed = smooth(first, at, faces, parents)
     joint, weight = strongest(smoothed)
-    lost = np.flatnonzero(weight.sum(1) < 0.5)  # per bone medians may all be 0: the strongest bone nearby then takes it all
+    lost = np.flatnonzero(
+        weight.sum(1) < 0.5
+    )  # per bone medians may all be 0: the strongest bone nearby then takes it all
     if len(lost):
         joint[lost], weight[lost] = strongest(nearest_weights(points, known, at[lost], neighbours=1))
     return joint[place], weight[place]
 
 
 def welded(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct places (u, 3) among vertices (w, 3) and the place (w,) of each; what is not finite lies at the origin."""
+    """The distinct places (u, 3) among vertices (w, 3) and the place (w,) of each; what is not finite lies at the
+    origin.
+    """
     vertices = np.where(np.isfinite(vertices).all(1, keepdims=True), vertices, 0) + np.float32(0)  # -0 becomes 0
     order = np.lexsort(vertices.T)
     ordered = vertices[order]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """UniRig's skin network: sampled points and joints to weights (shared/reference/unirig.md 7).
 
-A perceiver sees the whole shape, a point transformer each point, bone tokens look at the shape, points look at bones and shape; a small
-head turns how well point and bone fit, together with the geodesic feature, into a weight. Half precision leaves residuals, norms and
-softmax in fp32 and the point transformer altogether.
+A perceiver sees the whole shape, a point transformer each point, bone tokens look at the shape, points look at bones
+and shape; a small head turns how well point and bone fit, together with the geodesic feature, into a weight. Half
+precision leaves residuals, norms and softmax in fp32 and the point transformer altogether.
 """
 
 from __future__ import annotations
@@ -103,7 +103,16 @@ class WeightHead(nn.Module):
 class SkinNetwork(MixedPrecision):
     """Parameters are named as in the configuration of the original; defaults are the released sizes."""
 
-    half_parts = ("global_encoder", "out_proj", "bone_encoder", "mesh_bone_attn", "qmesh", "kmesh", "downscale", "skinweight_pred")
+    half_parts = (
+        "global_encoder",
+        "out_proj",
+        "bone_encoder",
+        "mesh_bone_attn",
+        "qmesh",
+        "kmesh",
+        "downscale",
+        "skinweight_pred",
+    )
 
     def __init__(
         self,
@@ -139,10 +148,16 @@ class SkinNetwork(MixedPrecision):
         return self.out_proj(self.global_encoder(points, normals)).float()
 
     def place(
-        self, points: Tensor, rules: tuple[Rule, Rule] | None = None, permutation: Tensor | None = None, orders: Tensor | None = None
+        self,
+        points: Tensor,
+        rules: tuple[Rule, Rule] | None = None,
+        permutation: Tensor | None = None,
+        orders: Tensor | None = None,
     ) -> Points:
         """The point transformer's cells and curves for points (b, n, 3)."""
-        return self.mesh_encoder.points(points.flatten(0, 1), [points.shape[1]] * len(points), self.cell, rules, permutation, orders)
+        return self.mesh_encoder.points(
+            points.flatten(0, 1), [points.shape[1]] * len(points), self.cell, rules, permutation, orders
+        )
 
     def point_features(self, points: Tensor, normals: Tensor, placed: Points) -> Tensor:
         """(b, n, feat)."""
@@ -150,10 +165,11 @@ class SkinNetwork(MixedPrecision):
         return self.feat_map(self.mesh_encoder(features.flatten(0, 1), placed)).unflatten(0, points.shape[:2])
 
     def fit(self, points: Tensor, bones: Tensor) -> Callable[[slice], Tensor]:
-        """A function of a range of points that gives how well they fit each bone, (b, n, j, heads): attention over the bones per head.
+        """A function of a range of points that gives how well they fit each bone, (b, n, j, heads): attention over
+        the bones per head.
 
-        The product of a point's query with a bone's key is linear in the point's features, so both projections become one narrow
-        matrix per bone and no query is ever computed.
+        The product of a point's query with a bone's key is linear in the point's features, so both projections become
+        one narrow matrix per bone and no query is ever computed.
         """
         width = points.shape[-1]
         keys = self.kmesh(bones).unflatten(-1, (self.heads, width))
@@ -183,8 +199,10 @@ class SkinNetwork(MixedPrecision):
         placed: Points | None = None,
         progress: Callable[[float], None] = lambda fraction: None,
     ) -> Tensor:
-        """points, normals (b, n, 3), joints (b, j, 3), parents (b, j) with -1 for a root, geodesic (b, n, j) -> weights (b, n, j), rows
-        sum to 1. Bones from bone_counts on are padding: they are seen, as in the original, and get no weight. Everything fp32."""
+        """points, normals (b, n, 3), joints (b, j, 3), parents (b, j) with -1 for a root, geodesic (b, n, j) ->
+        weights (b, n, j), rows sum to 1. Bones from bone_counts on are padding: they are seen, as in the original,
+        and get no weight. Everything fp32.
+        """
         latents = self.latents(points, normals)
         progress(0.1)
         features = self.point_features(points, normals, placed or self.place(points))
@@ -202,14 +220,17 @@ class SkinNetwork(MixedPrecision):
         for start in range(0, points.shape[1], chunk):
             rows = slice(start, start + chunk)
             near = geodesic[:, rows]
-            scores = self.skinweight_pred(self.pair_features(fit(rows), near))[..., 0].masked_fill(padding[:, None], -torch.inf)
+            scores = self.skinweight_pred(self.pair_features(fit(rows), near))[..., 0].masked_fill(
+                padding[:, None], -torch.inf
+            )
             out[:, rows] = self.masked(F.softmax(scores, -1), near, parents)
             progress(0.8 + 0.2 * min(1.0, rows.stop / points.shape[1]))
         return out
 
     def masked(self, weights: Tensor, geodesic: Tensor, parents: Tensor) -> Tensor:
-        """Weights (b, n, j) times a power of the geodesic feature of each bone and its children, normalised. A row that the feature
-        rules out altogether stays as the network gave it."""
+        """Weights (b, n, j) times a power of the geodesic feature of each bone and its children, normalised. A row
+        that the feature rules out altogether stays as the network gave it.
+        """
         children = torch.zeros_like(geodesic[:, 0]).unsqueeze(1).expand(-1, parents.shape[1], -1).clone()
         batch, child = torch.nonzero(parents >= 0, as_tuple=True)
         children[batch, child, parents[batch, child]] = 1
@@ -228,14 +249,26 @@ SETTINGS = (
     "bone_embed_dim",
     "voxel_mask",
 )
-POINT_SETTINGS = ("in_channels", "enc_depths", "enc_channels", "enc_num_head", "enc_patch_size", "enable_qknorm", "res_linear")
+POINT_SETTINGS = (
+    "in_channels",
+    "enc_depths",
+    "enc_channels",
+    "enc_num_head",
+    "enc_patch_size",
+    "enable_qknorm",
+    "res_linear",
+)
 
 
 def build(config: dict[str, Any]) -> SkinNetwork:
-    """The network of a configuration in the original's names; {} is the released one. Entries that change no result are ignored."""
+    """The network of a configuration in the original's names; {} is the released one. Entries that change no result
+    are ignored.
+    """
     settings = {name: value for name, value in config.items() if name in SETTINGS}
     points = {name: value for name, value in config.get("mesh_encoder", {}).items() if name in POINT_SETTINGS}
-    return SkinNetwork(**settings, mesh_encoder=points, global_encoder=EncoderConfig.of(config.get("global_encoder", {})))
+    return SkinNetwork(
+        **settings, mesh_encoder=points, global_encoder=EncoderConfig.of(config.get("global_encoder", {}))
+    )
 
 
 def set_precision(model: SkinNetwork, dtype: torch.dtype) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Submanifold convolution of points, several of which may share a cell (shared/reference/unirig.md 7.3).
 
-What a convolution means when a cell holds several points is decided by how the original's library builds its lists of pairs. `Taps` states
-those rules as (output row, input row) pairs per kernel tap, made once per set of cells and used by every convolution on it.
+What a convolution means when a cell holds several points is decided by how the original's library builds its lists of
+pairs. `Taps` states those rules as (output row, input row) pairs per kernel tap, made once per set of cells and used
+by every convolution on it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from ..trellis.sparse import Voxels
 class Rule:
     """How points that share a cell take part.
 
-    pairs "native": each cell's representative gathers the sums of the cells before it, every point the representatives after it.
-    pairs "implicit": every point gathers the representatives before it, only representatives the last points of the cells after it.
-    representative: the first or the last point of a cell.
+    pairs "native": each cell's representative gathers the sums of the cells before it, every point the
+    representatives after it. pairs "implicit": every point gathers the representatives before it, only
+    representatives the last points of the cells after it. representative: the first or the last point of a cell.
     """
 
     pairs: Literal["native", "implicit"]
@@ -37,9 +38,11 @@ GPU_STEM_RULE = Rule("native", "last")
 
 @dataclass
 class Taps:
-    """pairs: (output rows, input rows) of every tap but the centre, in tap order x-major, empty tensors where nothing meets.
+    """pairs: (output rows, input rows) of every tap but the centre, in tap order x-major, empty tensors where nothing
+    meets.
 
-    Input rows from n on are sums over a cell: row n + c is the sum over cell c; cells (n,) is then each point's cell, else None.
+    Input rows from n on are sums over a cell: row n + c is the sum over cell c; cells (n,) is then each point's cell,
+    else None.
     """
 
     kernel: int
@@ -101,7 +104,9 @@ def make_taps(coords: Tensor, kernel: int, rule: Rule) -> Taps:
 
 
 def convolve(x: Tensor, taps: Taps, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (n, in), weight (out, k, k, k, in) -> (n, out): cross-correlation; the centre tap is always the point itself."""
+    """x (n, in), weight (out, k, k, k, in) -> (n, out): cross-correlation; the centre tap is always the
+    point itself.
+    """
     by_tap = weight.flatten(1, 3).unbind(1)
     centre = len(by_tap) // 2
     out = F.linear(x, by_tap[centre], bias)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joint tokens: the vocabulary, coordinate bins, and the bone names that belong to a class (specification, sections 6.1 and 10.1)."""
+"""Joint tokens: the vocabulary, coordinate bins, and the bone names that belong to a class (specification, sections
+6.1 and 10.1).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ MIXAMO_LIMBS = ("Shoulder", "Arm", "ForeArm", "Hand"), ("UpLeg", "Leg", "Foot", 
 def _vroid() -> dict[str, list[str]]:
     trunk = [f"J_Bip_C_{bone}" for bone in ("Hips", "Spine", "Chest", "UpperChest", "Neck", "Head")]
     limbs = [f"J_Bip_{side}_{bone}" for bones in LIMBS for side in "LR" for bone in bones]
-    hands = [f"J_Bip_{side}_{f}{k}" for side, fingers in (("L", FINGERS_LEFT), ("R", FINGERS_RIGHT)) for f in fingers for k in (1, 2, 3)]
+    hands = [
+        f"J_Bip_{side}_{f}{k}"
+        for side, fingers in (("L", FINGERS_LEFT), ("R", FINGERS_RIGHT))
+        for f in fingers
+        for k in (1, 2, 3)
+    ]
     return {"body": trunk + limbs, "hand": hands}
 
 
@@ -58,7 +65,9 @@ class Vocabulary:
     size: int
 
     @classmethod
-    def make(cls, classes: Sequence[str] = SHIPPED_CLASSES, bins: int = 256, parts: Sequence[str] = ("body", "hand")) -> Vocabulary:
+    def make(
+        cls, classes: Sequence[str] = SHIPPED_CLASSES, bins: int = 256, parts: Sequence[str] = ("body", "hand")
+    ) -> Vocabulary:
         """The original's layout: bins, branch, bos, eos, pad, spring, parts, class none, classes."""
         first = bins + 5
         named = {name: first + i for i, name in enumerate(parts)}
@@ -68,7 +77,8 @@ class Vocabulary:
 
     @classmethod
     def of_size(cls, size: int) -> Vocabulary:
-        """The vocabulary of a model by the rows of its token table: a power of two of bins, and one of the two known sets of classes.
+        """The vocabulary of a model by the rows of its token table: a power of two of bins, and one of the two known
+        sets of classes.
 
         Raises ValueError when no vocabulary has that size.
         """
@@ -83,7 +93,16 @@ class Vocabulary:
         """From a description {branch, bos, eos, pad, spring, parts, cls_none, cls, vocab_size}."""
         s = special
         return cls(
-            s["branch"], s["branch"], s["bos"], s["eos"], s["pad"], s["spring"], s["parts"], s["cls_none"], s["cls"], s["vocab_size"]
+            s["branch"],
+            s["branch"],
+            s["bos"],
+            s["eos"],
+            s["pad"],
+            s["spring"],
+            s["parts"],
+            s["cls_none"],
+            s["cls"],
+            s["vocab_size"],
         )
 
     def class_token(self, name: str) -> int:
@@ -114,7 +133,9 @@ def quantise(x: np.ndarray, bins: int = 256) -> np.ndarray:
 
 
 def coordinates(tokens: np.ndarray, bins: int = 256) -> np.ndarray:
-    """Bins to the middle of their coordinates, float32. Not the inverse of `quantise`: that rounds, this takes bin + 1/2."""
+    """Bins to the middle of their coordinates, float32. Not the inverse of `quantise`: that rounds, this takes bin +
+    1/2.
+    """
     return ((np.asarray(tokens, np.float32) + np.float32(0.5)) / bins * 2 - 1).astype(np.float32)
 
 

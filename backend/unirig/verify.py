@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m backend.unirig.verify [FOLDER]`: does this machine compute what the original networks computed?
 
-Runs every vector of a golden folder (NAME.safetensors and NAME.json, see `verify_cases`) and prints one line a file: largest error and
-tolerance. The last line is `N of M hold`; the exit status is 0 only if all do. A file's stem names its kind; `example*` files are data.
+Runs every vector of a golden folder (NAME.safetensors and NAME.json, see `verify_cases`) and prints one line a file:
+largest error and tolerance. The last line is `N of M hold`; the exit status is 0 only if all do. A file's stem names
+its kind; `example*` files are data.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ def run(path: Path, device: torch.device) -> tuple[bool, str]:
     if not comparisons:
         return False, "nothing in it was compared"
     worst = max(comparisons, key=lambda c: c.error - c.tolerance if c.tolerance == 0 else c.error / c.tolerance)
-    return all(c.holds for c in comparisons), f"error {worst.error:.3g}, tolerance {worst.tolerance:.3g} ({worst.label})"
+    return (
+        all(c.holds for c in comparisons),
+        f"error {worst.error:.3g}, tolerance {worst.tolerance:.3g} ({worst.label})",
+    )
 
 
 def main() -> int:
@@ -42,9 +46,16 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    files = [f for f in sorted(arguments.folder.glob("*")) if f.suffix in (".json", ".safetensors") and not f.name.startswith("example")]
+    files = [
+        f
+        for f in sorted(arguments.folder.glob("*"))
+        if f.suffix in (".json", ".safetensors") and not f.name.startswith("example")
+    ]
     if not files:
-        print(f"There are no vectors in {arguments.folder}; give the folder that holds NAME.safetensors and NAME.json.", file=sys.stderr)
+        print(
+            f"There are no vectors in {arguments.folder}; give the folder that holds NAME.safetensors and NAME.json.",
+            file=sys.stderr,
+        )
         return 2
     torch.set_grad_enabled(False)
     held = 0

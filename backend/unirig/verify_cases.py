@@ -65,7 +65,11 @@ class Case:
         return float(found[1]) if found else 1e-5
 
     def compare(
-        self, label: str, got: Tensor | np.ndarray, want: Tensor | np.ndarray | None = None, tolerance: float | None = None
+        self,
+        label: str,
+        got: Tensor | np.ndarray,
+        want: Tensor | np.ndarray | None = None,
+        tolerance: float | None = None,
     ) -> Comparison:
         """The largest error relative to max(1, |expected|): tolerances are stated for values of order 1."""
         want = self.tensors[label] if want is None else want
@@ -75,7 +79,9 @@ class Case:
             return Comparison(f"{label} has shape {have.shape}, not {need.shape}", float("inf"), limit)
         if not have.size:
             return Comparison(label, 0.0, limit)
-        difference = np.abs(have.astype(np.float64) - need.astype(np.float64)) / np.maximum(1, np.abs(need.astype(np.float64)))
+        difference = np.abs(have.astype(np.float64) - need.astype(np.float64)) / np.maximum(
+            1, np.abs(need.astype(np.float64))
+        )
         return Comparison(label, float(np.nan_to_num(difference, nan=np.inf).max()), limit)
 
 

@@ -21,7 +21,8 @@ from .skeleton import InvalidSequence, Skeleton, detokenise
 from .tokenizer import RIGNET_CLASSES, SHIPPED_CLASSES, Vocabulary, coordinates, quantise
 from .verify_cases import Case, Comparison, check, exact
 
-# -- networks ----------------------------------------------------------------------------------------------------------------------
+# -- networks
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 @check("embedders")
@@ -55,7 +56,8 @@ def _encoder(case: Case) -> list[Comparison]:
     return out + [case.compare(name, value) for name, value in taps.items() if case.has(name)]
 
 
-# -- tokens ------------------------------------------------------------------------------------------------------------------------
+# -- tokens
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def _named_vocabulary(name: str) -> Vocabulary:
@@ -118,7 +120,9 @@ def _grammar(case: Case) -> list[Comparison]:
     for k, w in enumerate(case.meta["walks"]):
         vocabulary = _named_vocabulary(w["tokenizer"])
         got = _allowed(w["tokens"], vocabulary)
-        out.append(exact(f"walk {k}: allowed", got == w["allowed_before"][: len(got)] and len(got) == len(w["allowed_before"])))
+        out.append(
+            exact(f"walk {k}: allowed", got == w["allowed_before"][: len(got)] and len(got) == len(w["allowed_before"]))
+        )
         if w["decoded"] is not None:
             out += _same_skeleton(case, w["tokens"], vocabulary, w["decoded"])
     return out
@@ -140,7 +144,8 @@ def _tokenizer(case: Case) -> list[Comparison]:
     return out
 
 
-# -- decoding ----------------------------------------------------------------------------------------------------------------------
+# -- decoding
+# ----------------------------------------------------------------------------------------------------------------------
 
 DECODING = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty", "early_stopping", "max_new_tokens")
 
@@ -149,7 +154,9 @@ def _decoding(kwargs: dict[str, Any]) -> Decoding:
     """From the arguments of the original's `generate`, whose unstated ones have other defaults than ours."""
     plain = Decoding(1, False, 1.0, 50, 1.0, 1.0)
     given = {name: kwargs[name] for name in DECODING if kwargs.get(name) is not None}
-    return Decoding(**{**vars(plain), **given, "beams": kwargs.get("num_beams", 1), "sample": bool(kwargs.get("do_sample", False))})
+    return Decoding(
+        **{**vars(plain), **given, "beams": kwargs.get("num_beams", 1), "sample": bool(kwargs.get("do_sample", False))}
+    )
 
 
 class _Recorded:
@@ -196,13 +203,17 @@ def _decoder(case: Case) -> list[Comparison]:
     stepped = []
     for k, row in enumerate(ids.tolist()):
         session = model.session(latents[k : k + 1], row[: len(start)], beams=1)
-        stepped.append(torch.cat([session.logits.clone(), *(session.step([token], [0]).clone() for token in row[len(start) :])]))
+        stepped.append(
+            torch.cat([session.logits.clone(), *(session.step([token], [0]).clone() for token in row[len(start) :])])
+        )
     out.append(case.compare("out.step_logits", torch.stack(stepped)))
     state = grammar.walk(grammar.start(v, strict=False), start)
     for i, entry in enumerate(meta["generate"]):
         how = _decoding(entry["kwargs"])
         recorded = _Recorded(case, f"gen{i}", entry.get("multinomial_choices") or [])
-        tokens = decode(model.session(latents[:1], start, how.beams), state, v.eos, how, recorded.draw, recorded.on_step)
+        tokens = decode(
+            model.session(latents[:1], start, how.beams), state, v.eos, how, recorded.draw, recorded.on_step
+        )
         out += recorded.out
         out.append(exact(f"gen{i}.new_tokens", tokens == [t for t in entry["new_tokens"] if t != v.pad]))
         out += _generated(case, i, entry, [*start, *tokens], v)
@@ -224,7 +235,8 @@ def _generated(case: Case, i: int, entry: dict[str, Any], tokens: list[int], v: 
     ]
 
 
-# -- meshes ------------------------------------------------------------------------------------------------------------------------
+# -- meshes
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @check("mesh_prepare")
@@ -236,7 +248,9 @@ def _prepare(case: Case) -> list[Comparison]:
 @check("sample_mesh")
 def _sample(case: Case) -> list[Comparison]:
     mesh = Prepared(*(case.array(f"in.{name}") for name in ("vertices", "faces", "vertex_normals", "face_normals")))
-    points = {"vertices": mesh.vertices} | {name: case.array(f"in.{name}") for name in ("joints", "tails") if case.has(f"in.{name}")}
+    points = {"vertices": mesh.vertices} | {
+        name: case.array(f"in.{name}") for name in ("joints", "tails") if case.has(f"in.{name}")
+    }
     affine = normalisation(*(points[name] for name in ("vertices", "joints") if name in points))
     out = [case.compare(f"normalised.{name}", affine.apply(value)) for name, value in points.items()]
     matrix = np.eye(4)
@@ -254,13 +268,19 @@ def _sample(case: Case) -> list[Comparison]:
 
 @check("merge")
 def _merge(case: Case) -> list[Comparison]:
-    """The original's way back to the given mesh. Ours keeps the affine map, whose inverse must agree; the search is restated here."""
+    """The original's way back to the given mesh. Ours keeps the affine map, whose inverse must agree; the search is
+    restated here.
+    """
     mesh = case.array("in.mesh_vertices")
     affine = normalisation(mesh)
     vertices = affine.invert(case.array("in.vertices"))
     bones = affine.invert(case.array("in.bones").reshape(-1, 3)).reshape(-1, 6)
     tree = cKDTree(mesh)
-    turns = [np.diag(signs)[list(axes)] for axes in itertools.permutations(range(3)) for signs in itertools.product((1.0, -1.0), repeat=3)]
+    turns = [
+        np.diag(signs)[list(axes)]
+        for axes in itertools.permutations(range(3))
+        for signs in itertools.product((1.0, -1.0), repeat=3)
+    ]
     best = min(turns, key=lambda turn: float(tree.query(vertices @ turn.T)[0].mean()))
     return [
         case.compare("denormalised.vertices", vertices),

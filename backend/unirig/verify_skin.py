@@ -33,7 +33,8 @@ def load(network: nn.Module, weights: dict[str, Tensor], case: Case) -> Any:
     return network.to(case.device).eval()
 
 
-# -- point transformer -------------------------------------------------------------------------------------------------------------
+# -- point transformer
+# -------------------------------------------------------------------------------------------------------------
 
 
 @check("ptv3_codes")
@@ -117,7 +118,11 @@ def _point_transformer(case: Case) -> list[Comparison]:
     for stage, layers in network.enc.items():
         for name, block in cast(nn.ModuleDict, layers).items():
             if isinstance(block, Block):
-                watched |= {f"tap.{stage}.{name}": block, f"tap.{stage}.{name}.attn": block.attn, f"tap.{stage}.{name}.cpe": block.cpe[2]}
+                watched |= {
+                    f"tap.{stage}.{name}": block,
+                    f"tap.{stage}.{name}.attn": block.attn,
+                    f"tap.{stage}.{name}.cpe": block.cpe[2],
+                }
     _watch(watched, taps)
     taps["out.feat"] = network(case.tensor("in.feat"), network.points(*place, case.tensor("serialized_order")))
     return out + [case.compare(name, value) for name, value in taps.items() if case.has(name)]
@@ -128,7 +133,8 @@ def _watch(modules: dict[str, nn.Module], taps: dict[str, Tensor]) -> None:
         module.register_forward_hook(lambda _m, _i, output, name=name: taps.update({name: output}))
 
 
-# -- skin network ------------------------------------------------------------------------------------------------------------------
+# -- skin network
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @check("skin_parts")
@@ -139,7 +145,9 @@ def _parts(case: Case) -> list[Comparison]:
     weights = load(WeightHead(head["in"], head["mlp"]), case.group("head.w"), case)
     return [
         case.compare("cross.out", block(case.tensor("cross.q"), case.tensor("cross.kv"))),
-        case.compare("bone.out", bones(case.tensor("bone.joints"), case.tensor("bone.min_coord"), case.tensor("bone.latents"))),
+        case.compare(
+            "bone.out", bones(case.tensor("bone.joints"), case.tensor("bone.min_coord"), case.tensor("bone.latents"))
+        ),
         case.compare("head.out", weights(case.tensor("head.x"))),
     ]
 
@@ -147,7 +155,9 @@ def _parts(case: Case) -> list[Comparison]:
 @check("skin_")
 def _skin(case: Case) -> list[Comparison]:
     network = load(build(case.meta["config"]), case.group("w"), case)
-    points, normals, joints, near = (case.tensor(f"in.{name}") for name in ("vertices", "normals", "joints", "voxel_skin"))
+    points, normals, joints, near = (
+        case.tensor(f"in.{name}") for name in ("vertices", "normals", "joints", "voxel_skin")
+    )
     bones = case.tensor("in.num_bones").tolist()
     placed: Points = network.place(points, CPU_RULES, case.tensor("order_permutation"))
     taps: dict[str, Tensor] = {}
@@ -181,7 +191,8 @@ def _skin(case: Case) -> list[Comparison]:
     return [*out, exact("rows finite and of sum 1", whole)]
 
 
-# -- geodesic feature, vertices ----------------------------------------------------------------------------------------------------
+# -- geodesic feature, vertices
+# ----------------------------------------------------------------------------------------------------
 
 
 @check("voxels")
@@ -216,7 +227,9 @@ def _voxel_weights(case: Case) -> list[Comparison]:
         cell_weight=meta["grid_weight"],
         mode=meta["mode"],
     )
-    vertices, faces, cells, joints = (case.array(f"in.{name}") for name in ("vertices", "faces", "grid_coords", "joints"))
+    vertices, faces, cells, joints = (
+        case.array(f"in.{name}") for name in ("vertices", "faces", "grid_coords", "joints")
+    )
     got = geodesic_weights(vertices, faces, cells, joints, settings)
     return [case.compare("out.weights", got)]
 
@@ -224,7 +237,9 @@ def _voxel_weights(case: Case) -> list[Comparison]:
 @check("resample")
 def _resample(case: Case) -> list[Comparison]:
     meta, parents = case.meta, case.array("in.parents")
-    points, weights, vertices = (case.array(f"in.{n}").astype(np.float64) for n in ("sampled_vertices", "sampled_weights", "vertices"))
+    points, weights, vertices = (
+        case.array(f"in.{n}").astype(np.float64) for n in ("sampled_vertices", "sampled_weights", "vertices")
+    )
     faces, settings = case.array("in.faces"), (meta["iterations"], meta["alpha"], meta["threshold"])
     out = []
     for how in ("median", "mean"):

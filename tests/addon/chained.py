@@ -41,7 +41,11 @@ def figure(seed=3):
     head = labels.index("head")
     tails[head] = heads[head] + [0, 0, 0.2]
     for side in ("left", "right"):
-        tails[labels.index(f"{side}Hand")] = heads[labels.index(f"{side}Hand")] + [0.08 if side == "left" else -0.08, 0, 0]
+        tails[labels.index(f"{side}Hand")] = heads[labels.index(f"{side}Hand")] + [
+            0.08 if side == "left" else -0.08,
+            0,
+            0,
+        ]
     return [f"bone_{k}" for k in range(len(heads))], parents, heads, tails, labels
 
 
@@ -49,11 +53,15 @@ RADII = {"head": 0.1, "hips": 0.13, "spine": 0.12, "chest": 0.12, "upperChest": 
 
 
 def make(addon, bpy, name="Chained"):
-    """(Avatar, labels): the figure in the scene, humanoid bones assigned; labels: of each bone, VRM's or ":hair" and the like."""
+    """(Avatar, labels): the figure in the scene, humanoid bones assigned; labels: of each bone, VRM's or ":hair" and
+    the like.
+    """
     names, parents, heads, tails, labels = figure()
     module = addon("humanoid.armature")
     addon("vrm.addon").need_addon()
-    armature = module.make_armature(name, module.Bones(names, parents.tolist(), heads, tails), bpy.context.scene.collection)
+    armature = module.make_armature(
+        name, module.Bones(names, parents.tolist(), heads, tails), bpy.context.scene.collection
+    )
     vertices, triangles, owner = [], [], []
     for k, label in enumerate(labels):
         radius = RADII.get(label, 0.02 if label.startswith(":") or label.endswith(("Eye", "Toes")) else 0.045)
@@ -81,5 +89,7 @@ def make(addon, bpy, name="Chained"):
     body.modifiers.new("Armature", "ARMATURE").object = armature
     body.avatar_forge.is_avatar = True
     bpy.context.view_layer.objects.active = body
-    addon("vrm.setup").set_humanoid(armature, {label: names[k] for k, label in enumerate(labels) if not label.startswith(":")})
+    addon("vrm.setup").set_humanoid(
+        armature, {label: names[k] for k, label in enumerate(labels) if not label.startswith(":")}
+    )
     return addon("scene").Avatar(body, armature), dict(zip(names, labels, strict=True))

@@ -58,15 +58,25 @@ def made(extension, picture, tmp_path_factory):
     import bpy
 
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    part = {name: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}") for name in ("workflow", "tasks", "session")}
+    part = {
+        name: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}")
+        for name in ("workflow", "tasks", "session")
+    }
     folder = tmp_path_factory.mktemp("made")
-    request = part["workflow"].Request(picture, vrm=folder / "companion.vrm", sheet=folder / "companion.sheet.png", author="Tester")
+    request = part["workflow"].Request(
+        picture, vrm=folder / "companion.vrm", sheet=folder / "companion.sheet.png", author="Tester"
+    )
     task = part["tasks"].Task("Make", part["workflow"].make_avatar(bpy.context, request), part["session"].worker)
     result = task.wait()
     blend = folder / "companion.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend), check_existing=False)
     return SimpleNamespace(
-        blend=blend, vrm=result.vrm, sheet=result.sheet, metrics=result.metrics, warnings=result.warnings, seconds=task.seconds
+        blend=blend,
+        vrm=result.vrm,
+        sheet=result.sheet,
+        metrics=result.metrics,
+        warnings=result.warnings,
+        seconds=task.seconds,
     )
 
 

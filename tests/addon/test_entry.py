@@ -1,4 +1,6 @@
-"""What came from elsewhere: meshes, rigged models, VRM files, the selection; own shape keys through the face; states of the steps; meta."""
+"""What came from elsewhere: meshes, rigged models, VRM files, the selection; own shape keys through the face; states
+of the steps; meta.
+"""
 
 import math
 import shutil
@@ -30,12 +32,17 @@ def states(addon, avatar):
 
 def said(meta):
     """What meta says; an empty field says as much as one that was never set."""
-    return {version: {name: value for name, value in fields.items() if value not in ("", [])} for version, fields in meta.items()}
+    return {
+        version: {name: value for name, value in fields.items() if value not in ("", [])}
+        for version, fields in meta.items()
+    }
 
 
 @pytest.fixture
 def written(bpy, made, tmp_path):
-    """written("a.glb", change) -> a file with the made avatar as another program would write it; change(mesh, armature) before that."""
+    """written("a.glb", change) -> a file with the made avatar as another program would write it; change(mesh,
+    armature) before that.
+    """
 
     def write(name, change=lambda mesh, armature: None, rigged=True, keys=True):
         bpy.ops.wm.open_mainfile(filepath=str(made.blend))
@@ -149,10 +156,16 @@ def test_a_vrm_comes_back_as_it_was(bpy, addon, avatar, version, tmp_path):
     assert setup.get_humanoid(back.armature) == humanoid
     assert sorted(back.mesh.data.shape_keys.key_blocks.keys()) == sorted(keys)
     bound = back.armature.data.vrm_addon_extension.vrm1.expressions.preset
-    assert [(bind.node.mesh_object_name, bind.index) for bind in bound.aa.morph_target_binds] == [(back.mesh.name, "aa")]
+    assert [(bind.node.mesh_object_name, bind.index) for bind in bound.aa.morph_target_binds] == [
+        (back.mesh.name, "aa")
+    ]
     assert {bind.index for bind in bound.blink.morph_target_binds} == {"blinkLeft", "blinkRight"}
     meta = back.armature.data.vrm_addon_extension.vrm1.meta
-    assert (meta.authors[0].value, meta.commercial_usage, meta.allow_redistribution) == ("Zoe", "personalNonProfit", True)
+    assert (meta.authors[0].value, meta.commercial_usage, meta.allow_redistribution) == (
+        "Zoe",
+        "personalNonProfit",
+        True,
+    )
     assert "by-nc" in meta.other_license_url
     found = states(addon, back)
     assert set(found.values()) == {"done", "next"} and found["export"] == "next"
@@ -161,7 +174,9 @@ def test_a_vrm_comes_back_as_it_was(bpy, addon, avatar, version, tmp_path):
     workflow.set_up_vrm(back)
     again = workflow.export(back, tmp_path / "again.vrm")
     new(bpy)
-    meta = run(addon, addon("entry").bring_in(bpy.context, again, licensed=True)).armature.data.vrm_addon_extension.vrm1.meta
+    meta = run(
+        addon, addon("entry").bring_in(bpy.context, again, licensed=True)
+    ).armature.data.vrm_addon_extension.vrm1.meta
     assert meta.authors[0].value == "Zoe" and meta.commercial_usage == "personalNonProfit"
 
 
@@ -219,14 +234,14 @@ def test_own_shape_keys_live_through_the_face(bpy, addon, avatar):
     shift = (moved - basis)[basis[:, 2] > 0.87 * rest[:, 2].max()]
     assert len(shift) > top.sum()  # the face's new vertices are among them
     np.testing.assert_allclose(shift, np.broadcast_to([0, -0.05, 0], shift.shape), atol=2e-4)
-    assert any("3 shape keys are kept" in warning.message and "aa.own" in warning.message for warning in avatar.record.warnings)
+    assert any(
+        "3 shape keys are kept" in warning.message and "aa.own" in warning.message for warning in avatar.record.warnings
+    )
     run(addon, addon("workflow").face(avatar))  # again, from the mesh with its own keys
     assert {"jawOpen", "aa", "aa.own", "tail"} <= set(mesh.data.shape_keys.key_blocks.keys())
-    assert run(addon, addon("workflow").rig(bpy.context, avatar, "geometric")).mesh.data.shape_keys.key_blocks.keys()[1:] == [
-        "jawOpen",
-        "aa",
-        "tail",
-    ]
+    assert run(addon, addon("workflow").rig(bpy.context, avatar, "geometric")).mesh.data.shape_keys.key_blocks.keys()[
+        1:
+    ] == ["jawOpen", "aa", "tail"]
 
 
 def test_steps_say_what_is_outdated(bpy, addon, avatar):
@@ -241,7 +256,10 @@ def test_steps_say_what_is_outdated(bpy, addon, avatar):
 
 def test_a_dropped_picture_is_set_or_made(bpy, addon, picture, tmp_path):
     handler = bpy.types.AVATARFORGE_FH_picture
-    assert Path(picture).suffix in handler.bl_file_extensions.split(";") and handler.bl_import_operator == "avatar_forge.drop_picture"
+    assert (
+        Path(picture).suffix in handler.bl_file_extensions.split(";")
+        and handler.bl_import_operator == "avatar_forge.drop_picture"
+    )
     assert bpy.types.AVATARFORGE_FH_model.bl_import_operator == "avatar_forge.bring_in"
     assert bpy.ops.avatar_forge.drop_picture(filepath=str(picture), make="SET") == {"FINISHED"}
     assert bpy.context.scene.avatar_forge.picture == str(picture) and not bpy.context.scene.objects
@@ -309,4 +327,9 @@ def test_the_diagnostic_has_no_secrets(bpy, addon, avatar, monkeypatch):
         log.write_bytes(earlier)
     assert [secret for secret in secrets if secret in text] == []
     assert "~/models/x.safetensors" in text and "The file ~/a.png cannot be read." in text
-    assert f"Blender {bpy.app.version_string}" in text and "VRM Add-on 4." in text and "Steps: Mesh done" in text and "Preview" in text
+    assert (
+        f"Blender {bpy.app.version_string}" in text
+        and "VRM Add-on 4." in text
+        and "Steps: Mesh done" in text
+        and "Preview" in text
+    )

@@ -11,7 +11,18 @@ from types import SimpleNamespace
 
 import pytest
 
-OPERATORS = ("make_avatar", "generate", "rig", "pose", "face", "set_up_vrm", "export", "cancel", "install_backend", "show_install_plan")
+OPERATORS = (
+    "make_avatar",
+    "generate",
+    "rig",
+    "pose",
+    "face",
+    "set_up_vrm",
+    "export",
+    "cancel",
+    "install_backend",
+    "show_install_plan",
+)
 
 
 class Layout:
@@ -40,7 +51,9 @@ def panels(bpy):
 
 
 class Shown:
-    """A panel or the preferences as Blender makes them: an instance with a layout. The class itself cannot be called from here."""
+    """A panel or the preferences as Blender makes them: an instance with a layout. The class itself cannot be called
+    from here.
+    """
 
     def __init__(self, cls, **attributes):
         self._cls, self.layout = cls, Layout()
@@ -60,11 +73,16 @@ def children():
     """Command and state of the processes that this one has started."""
     numbers = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     command = {number: Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode() for number in numbers}
-    return [f"{command[number]} {Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0]}" for number in numbers]
+    return [
+        f"{command[number]} {Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0]}"
+        for number in numbers
+    ]
 
 
 def ours(extension, bpy):
-    """What of the extension is alive in this process: handlers by list, threads, child processes, classes, keymap items."""
+    """What of the extension is alive in this process: handlers by list, threads, child processes, classes, keymap
+    items.
+    """
     handlers = {
         name: len([entry for entry in values if getattr(entry, "__module__", "").startswith(extension.__name__)])
         for name, values in ((name, getattr(bpy.app.handlers, name)) for name in dir(bpy.app.handlers))
@@ -77,7 +95,10 @@ def ours(extension, bpy):
         "children": children(),
         "classes": [name for name in dir(bpy.types) if name.lower().startswith(("avatarforge", "avatar_forge"))],
         "keys": [
-            item.idname for keymap in (keymaps.keymaps if keymaps else ()) for item in keymap.keymap_items if "avatar_forge" in item.idname
+            item.idname
+            for keymap in (keymaps.keymaps if keymaps else ())
+            for item in keymap.keymap_items
+            if "avatar_forge" in item.idname
         ],
         "timers": [
             f"{name}.{timer.__name__}"
@@ -180,7 +201,9 @@ def test_an_error_is_one_sentence_in_the_panel(bpy, tmp_path):
 def test_settings_offer_every_engine_the_backend_has(bpy, addon):
     hello = addon("session").worker().submit(addon("jobs").Job("hello")).wait()
     addon("properties").learn_engines(hello)
-    offered = {item.identifier for item in bpy.types.Scene.avatar_forge.keywords["type"].bl_rna.properties["engine"].enum_items}
+    offered = {
+        item.identifier for item in bpy.types.Scene.avatar_forge.keywords["type"].bl_rna.properties["engine"].enum_items
+    }
     assert {engine["name"] for engine in hello["generators"]} >= {"preview"}
     settings = bpy.context.scene.avatar_forge
     for engine in hello["generators"]:

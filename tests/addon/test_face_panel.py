@@ -62,7 +62,12 @@ def test_brow_and_jaw_markers_count_once_they_are_moved(avatar, addon, bpy):
     markers.show(avatar, bpy.context)
     empties = markers.shown(avatar)
     assert set(empties) == {*markers.PARTS, "left_brow", "right_brow", "jaw"}
-    assert empties["left_brow"].location.z > empties["left_eye"].location.z > empties["mouth"].location.z > empties["jaw"].location.z
+    assert (
+        empties["left_brow"].location.z
+        > empties["left_eye"].location.z
+        > empties["mouth"].location.z
+        > empties["jaw"].location.z
+    )
     before = lowest_moved(avatar)
     bpy.ops.avatar_forge.apply_face_markers()
     assert not avatar.record.has_jaw and not avatar.record.has_brows
@@ -131,7 +136,11 @@ def test_a_sentence_is_spoken_and_stopping_leaves_nothing(avatar, addon, bpy):
     scene.avatar_forge.sentence = "Hello"  # again, while it speaks
     assert bpy.ops.avatar_forge.speak() == {"FINISHED"} and len(bpy.data.actions) == 1
     assert bpy.ops.avatar_forge.stop_speaking() == {"FINISHED"}
-    assert not bpy.data.actions and not (keys.animation_data and keys.animation_data.action) and not scene.use_preview_range
+    assert (
+        not bpy.data.actions
+        and not (keys.animation_data and keys.animation_data.action)
+        and not scene.use_preview_range
+    )
     assert scene.frame_current == 7 and keys.key_blocks["happy"].value == pytest.approx(0.3)
     assert sum(keys.key_blocks[name].value for name in VISEMES) == 0
     assert not bpy.ops.avatar_forge.stop_speaking.poll() and action is not None

@@ -25,8 +25,9 @@ def start(bpy, addon, picture, tmp_path):
 
 
 def reach(start, stage, note=lambda: None):
-    """A task that is in the stage, and what `note` returned before it began. A stage of 20 ms may pass between two looks of a busy
-    machine; then another task is made."""
+    """A task that is in the stage, and what `note` returned before it began. A stage of 20 ms may pass between two
+    looks of a busy machine; then another task is made.
+    """
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         noted, task = note(), start()
@@ -139,7 +140,9 @@ def test_the_runs_folder_cannot_be_written(start, addon, bpy, monkeypatch, tmp_p
     monkeypatch.setattr(addon("session"), "runs_folder", lambda: tmp_path / "file" / "runs")
     task = start()
     finish(task)
-    assert task.error.code == "not_writable" and is_sentence(str(task.error)) and str(tmp_path / "file") in str(task.error)
+    assert (
+        task.error.code == "not_writable" and is_sentence(str(task.error)) and str(tmp_path / "file") in str(task.error)
+    )
     assert not bpy.context.scene.objects
 
 
@@ -168,10 +171,12 @@ def test_the_avatar_is_deleted_while_the_backend_works(start, bpy):
 def test_two_tasks_at_once_share_the_backend(start, addon, bpy, picture, tmp_path):
     workflow = addon("workflow")
     tasks = [
-        addon("tasks").Task(name, workflow.generate(bpy.context, workflow.Request(picture, name=name)), addon("session").worker)
+        addon("tasks").Task(
+            name, workflow.generate(bpy.context, workflow.Request(picture, name=name)), addon("session").worker
+        )
         for name in ("first", "second")
     ]
-    while not all([task.poll() for task in tasks]):
+    while False in [task.poll() for task in tasks]:
         time.sleep(0.005)
     assert [task.error for task in tasks] == [None, None]
     assert {obj.name for obj in bpy.data.objects} == {"first", "second"}

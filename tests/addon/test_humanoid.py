@@ -17,8 +17,10 @@ def skeleton():
     rows = list(torso)
     for side, s in (("left", 1), ("right", -1)):
         limbs = (
-            ("UpperArm", 2, (0.16, 0.02, 1.36)), ("LowerArm", None, (0.42, 0.025, 1.36)), ("Hand", None, (0.66, 0.02, 1.36)),
-            ("UpperLeg", 0, (0.09, 0, 0.86)), ("LowerLeg", None, (0.09, -0.01, 0.48)), ("Foot", None, (0.09, 0.02, 0.09)),
+            ("UpperArm", 2, (0.16, 0.02, 1.36)), ("LowerArm", None, (0.42, 0.025, 1.36)),
+            ("Hand", None, (0.66, 0.02, 1.36)),
+            ("UpperLeg", 0, (0.09, 0, 0.86)), ("LowerLeg", None, (0.09, -0.01, 0.48)),
+            ("Foot", None, (0.09, 0.02, 0.09)),
             ("Toes", None, (0.09, -0.1, 0.02)),
         )  # fmt: skip
         for bone, parent, (x, y, z) in limbs:
@@ -26,11 +28,24 @@ def skeleton():
         hand = next(k for k, row in enumerate(rows) if row[0] == side + "Hand")
         for finger, y in (("Index", -0.03), ("Middle", -0.005), ("Ring", 0.015), ("Little", 0.035)):
             for k, part in enumerate(("Proximal", "Intermediate", "Distal")):
-                rows.append((side + finger + part, hand if k == 0 else len(rows) - 1, (s * (0.75 + 0.035 * k), y, 1.36)))
+                rows.append(
+                    (side + finger + part, hand if k == 0 else len(rows) - 1, (s * (0.75 + 0.035 * k), y, 1.36))
+                )
         for k, part in enumerate(("Metacarpal", "Proximal", "Distal")):
-            rows.append((side + "Thumb" + part, hand if k == 0 else len(rows) - 1, (s * (0.69 + 0.02 * k), -0.03 - 0.025 * k, 1.35)))
+            rows.append(
+                (
+                    side + "Thumb" + part,
+                    hand if k == 0 else len(rows) - 1,
+                    (s * (0.69 + 0.02 * k), -0.03 - 0.025 * k, 1.35),
+                )
+            )
     names = [f"bone_{k}" for k in range(len(rows))]
-    return names, [row[1] for row in rows], np.array([row[2] for row in rows], float), {row[0]: f"bone_{k}" for k, row in enumerate(rows)}
+    return (
+        names,
+        [row[1] for row in rows],
+        np.array([row[2] for row in rows], float),
+        {row[0]: f"bone_{k}" for k, row in enumerate(rows)},
+    )
 
 
 @pytest.fixture

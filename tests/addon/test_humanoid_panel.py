@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The humanoid panel's operators: found, assigned, confirmed, mirrored; undone, kept in the file, and the VRM Add-on's all the time."""
+"""The humanoid panel's operators: found, assigned, confirmed, mirrored; undone, kept in the file, and the VRM
+Add-on's all the time.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ def foreign(bpy, addon):
     """(armature alone in the scene, truth): bones without names, as an importer leaves them."""
     names, parents, heads, truth = skeleton()
     module = addon("humanoid.armature")
-    armature = module.make_armature("Foreign", module.Bones(names, parents, heads, heads + [0.0, 0.03, 0.01]), bpy.context.scene.collection)
+    armature = module.make_armature(
+        "Foreign", module.Bones(names, parents, heads, heads + [0.0, 0.03, 0.01]), bpy.context.scene.collection
+    )
     bpy.context.view_layer.objects.active = armature
     bpy.ops.ed.undo_push(message="Start")
     return armature, truth
@@ -41,7 +45,9 @@ def test_bones_of_a_foreign_armature_are_found_and_one_undo_takes_them_back(bpy,
     assert vrm(armature, "leftThumbProximal")[1] == truth["leftThumbMetacarpal"]  # as VRM 0.x calls it
     assert {state.kind for state in states(addon, bpy).values()} == {"assigned", "optional"}
     snapshot = addon("humanoid_bones").snapshot(armature)
-    assert snapshot.finding.humanoid and snapshot.finding.confidence > 0.8 and snapshot.groups["Left Fingers"] == (15, "")
+    assert (
+        snapshot.finding.humanoid and snapshot.finding.confidence > 0.8 and snapshot.groups["Left Fingers"] == (15, "")
+    )
     bpy.ops.ed.undo()
     assert not addon("humanoid_bones").assigned_bones(bpy.data.objects["Foreign"])
     bpy.ops.ed.redo()
@@ -168,7 +174,9 @@ def test_what_is_drawn_over_the_bones_follows_the_pose(bpy, addon, foreign):
     bpy.context.view_layer.update()
     names, heads, _ = overlay.posed(armature)
     k = names.index(truth["leftHand"])
-    np.testing.assert_allclose(heads[k], armature.matrix_world @ armature.data.bones[truth["leftHand"]].head_local, atol=1e-5)
+    np.testing.assert_allclose(
+        heads[k], armature.matrix_world @ armature.data.bones[truth["leftHand"]].head_local, atol=1e-5
+    )
     pick = overlay.start_picking(armature)
     assert len(pick.names) == len(armature.data.bones)
     overlay.unregister()

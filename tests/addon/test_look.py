@@ -15,7 +15,9 @@ STYLES = {"MTOON": {"VRMC_materials_mtoon", "KHR_materials_unlit"}, "UNLIT": {"K
 @pytest.fixture
 def saved(addon, tmp_path):
     """`saved(avatar)`: the avatar exported and read back."""
-    return lambda avatar, version="1.0": VrmFile(addon("vrm.export").export(avatar.armature, tmp_path / "look.vrm", version))
+    return lambda avatar, version="1.0": VrmFile(
+        addon("vrm.export").export(avatar.armature, tmp_path / "look.vrm", version)
+    )
 
 
 @pytest.fixture
@@ -28,7 +30,11 @@ def by_name(file):
 
 
 def extensions(material):
-    return set(material.get("extensions", {})) - {"KHR_materials_emissive_strength", "KHR_materials_specular", "KHR_materials_ior"}
+    return set(material.get("extensions", {})) - {
+        "KHR_materials_emissive_strength",
+        "KHR_materials_specular",
+        "KHR_materials_ior",
+    }
 
 
 def nodes(file, springs):
@@ -63,7 +69,10 @@ def test_old_files_have_the_styles_too(bpy, avatar, saved):
         bpy.ops.avatar_forge.set_style(style=style)
         file = saved(avatar, "0.0")
         shaders[style] = {entry["shader"] for entry in file.vrm["materialProperties"]}
-        assert all(("KHR_materials_unlit" in material.get("extensions", {})) == (style != "PBR") for material in file.json["materials"])
+        assert all(
+            ("KHR_materials_unlit" in material.get("extensions", {})) == (style != "PBR")
+            for material in file.json["materials"]
+        )
     assert shaders == {"MTOON": {"VRM/MToon"}, "UNLIT": {"VRM_USE_GLTFSHADER"}, "PBR": {"VRM_USE_GLTFSHADER"}}
 
 
@@ -96,7 +105,9 @@ def test_a_material_with_a_look_of_its_own_does_not_follow(bpy, avatar, addon):
     skin.avatar_forge_look.own = True
     assert skin.avatar_forge_look.outline_width == pytest.approx(0.002)
     bpy.ops.avatar_forge.set_style(style="UNLIT")
-    assert [look.style_of(m) for m in settings.materials(avatar)] == ["MTOON"] + ["UNLIT"] * (len(settings.materials(avatar)) - 1)
+    assert [look.style_of(m) for m in settings.materials(avatar)] == ["MTOON"] + ["UNLIT"] * (
+        len(settings.materials(avatar)) - 1
+    )
     bpy.ops.avatar_forge.set_style(style="PBR", material=skin.name)
     skin = settings.materials(avatar)[0]
     assert (look.style_of(skin), skin.avatar_forge_look.own) == ("PBR", True)
@@ -124,7 +135,12 @@ def test_cut_out_hair_stays_cut_out_in_every_style(bpy, addon):
         for build, style in ((look._build_pbr, "PBR"), (look._build_unlit, "UNLIT"), (look._build_toon, "MTOON")):
             build(material, surface)
             found = look.read_surface(material)
-            assert (look.style_of(material), found.alpha, found.image, found.double_sided) == (style, alpha, image, True)
+            assert (look.style_of(material), found.alpha, found.image, found.double_sided) == (
+                style,
+                alpha,
+                image,
+                True,
+            )
         material.vrm_addon_extension.mtoon1.enabled = False
 
 
@@ -133,11 +149,15 @@ def test_the_gaze_is_written_as_it_is_set(avatar, saved):
     look.sideways, look.up, look.down = 40.0, 30.0, 20.0
     new, old = saved(avatar).vrm["lookAt"], saved(avatar, "0.0").vrm["firstPerson"]
     assert new["type"] == "expression"
-    assert [new[f"rangeMap{side}"]["inputMaxValue"] for side in ("HorizontalInner", "HorizontalOuter", "VerticalUp", "VerticalDown")] == [
-        pytest.approx(v) for v in (40, 40, 30, 20)
-    ]
+    assert [
+        new[f"rangeMap{side}"]["inputMaxValue"]
+        for side in ("HorizontalInner", "HorizontalOuter", "VerticalUp", "VerticalDown")
+    ] == [pytest.approx(v) for v in (40, 40, 30, 20)]
     assert old["lookAtTypeName"] == "BlendShape"
-    assert (old["lookAtHorizontalOuter"]["xRange"], old["lookAtVerticalDown"]["xRange"]) == (pytest.approx(40), pytest.approx(20))
+    assert (old["lookAtHorizontalOuter"]["xRange"], old["lookAtVerticalDown"]["xRange"]) == (
+        pytest.approx(40),
+        pytest.approx(20),
+    )
 
 
 def test_trying_the_gaze_moves_the_eyes_and_back(bpy, avatar):
@@ -205,7 +225,11 @@ def test_chains_become_springs_with_colliders_that_push_nothing_at_rest(figure, 
         assert chain[-1].endswith("_end")
         for joint in spring["joints"]:
             assert 0.001 <= joint["hitRadius"] <= 0.05
-            assert 0.2 < joint["stiffness"] < 4 and 0 <= joint["gravityPower"] < 0.3 * joint["stiffness"] and joint["dragForce"] < 1
+            assert (
+                0.2 < joint["stiffness"] < 4
+                and 0 <= joint["gravityPower"] < 0.3 * joint["stiffness"]
+                and joint["dragForce"] < 1
+            )
     sizes = {}
     for group in springs["colliderGroups"]:
         collider = springs["colliders"][group["colliders"][0]]
@@ -233,7 +257,9 @@ def test_old_files_have_the_springs_too_and_the_scene_does_not_keep_them(bpy, fi
     assert len(old["boneGroups"]) == 10
     roots = [labels[file.json["nodes"][group["bones"][0]]["name"]] for group in old["boneGroups"]]
     assert sorted(set(roots)) == [":hair", ":skirt", ":tail"]
-    assert all(group["stiffiness"] > 0 and group["hitRadius"] > 0 and group["colliderGroups"] for group in old["boneGroups"])
+    assert all(
+        group["stiffiness"] > 0 and group["hitRadius"] > 0 and group["colliderGroups"] for group in old["boneGroups"]
+    )
     assert all(collider["radius"] > 0.01 for group in old["colliderGroups"] for collider in group["colliders"])
     assert set(bpy.data.objects) == before
 
@@ -253,7 +279,9 @@ def test_a_chain_is_switched_off_changed_removed_and_added(bpy, figure, addon, s
     assert sorted(again["springs"], key=str) == sorted(first["springs"], key=str)
     before = [joint.stiffness for joint in springs.spring_of(avatar.armature, tail.name).joints]
     tail.stiffness = 2 * before[0]
-    assert [j.stiffness for j in springs.spring_of(avatar.armature, tail.name).joints] == pytest.approx([2 * b for b in before])
+    assert [j.stiffness for j in springs.spring_of(avatar.armature, tail.name).joints] == pytest.approx(
+        [2 * b for b in before]
+    )
     root, bones = tail.name, len(avatar.armature.data.bones)
     look.active_chain = look.chains.find(root)
     bpy.ops.avatar_forge.chain_kind(kind="ear")
@@ -263,7 +291,9 @@ def test_a_chain_is_switched_off_changed_removed_and_added(bpy, figure, addon, s
     avatar.armature.data.bones.active = avatar.armature.data.bones[root]
     assert bpy.ops.avatar_forge.add_chain() == {"FINISHED"}
     assert look.chains[root].kind == "tail" and len(springs.spring_of(avatar.armature, root).joints) == 5
-    avatar.armature.data.bones.active = avatar.armature.data.bones[next(name for name, label in labels.items() if label == "head")]
+    avatar.armature.data.bones.active = avatar.armature.data.bones[
+        next(name for name, label in labels.items() if label == "head")
+    ]
     with pytest.raises(RuntimeError, match="humanoid bone head"):
         bpy.ops.avatar_forge.add_chain()
     for _ in range(10):
@@ -311,7 +341,10 @@ def test_the_report_names_springs_that_viewers_cannot_run(figure, addon, saved, 
     saved(avatar)
     path = tmp_path / "look.vrm"
     assert {check.id: check.status for check in make_report(path).checks}["springs"] == "PASS"
-    for spoil, word in ((lambda springs: springs[0]["joints"].reverse(), "order"), (lambda springs: springs.append(springs[0]), "share")):
+    for spoil, word in (
+        (lambda springs: springs[0]["joints"].reverse(), "order"),
+        (lambda springs: springs.append(springs[0]), "share"),
+    ):
         surgery = Surgery(VrmFile(path))
         spoil(surgery.json["extensions"]["VRMC_springBone"]["springs"])
         surgery.write(tmp_path / "broken.vrm")

@@ -58,7 +58,8 @@ def option_panels(bpy):
     return " ".join(
         draw(bpy, panel).texts
         for panel in panels(bpy)
-        if panel.__name__.endswith(("PT_options", "PT_advanced")) and (not hasattr(panel, "poll") or panel.poll(bpy.context))
+        if panel.__name__.endswith(("PT_options", "PT_advanced"))
+        and (not hasattr(panel, "poll") or panel.poll(bpy.context))
     )
 
 
@@ -141,7 +142,11 @@ def test_options_reach_the_backend_and_have_its_limits(bpy, addon, settings, pic
     """Every option at its lowest and highest value is one that the engine's own check takes."""
     options = addon("engine_options")
     given = []
-    for engine, rigger, group in (("preview", "geometric", "preview"), ("trellis", "unirig", "trellis"), ("trellis", "unirig", "unirig")):
+    for engine, rigger, group in (
+        ("preview", "geometric", "preview"),
+        ("trellis", "unirig", "trellis"),
+        ("trellis", "unirig", "unirig"),
+    ):
         settings.engine, settings.rigger = engine, rigger
         settings.trellis.own_sampling = True
         chosen = getattr(settings, group)
@@ -157,15 +162,18 @@ def test_options_reach_the_backend_and_have_its_limits(bpy, addon, settings, pic
                 chosen[name] = value if prop.type != "ENUM" else values.index(value)
                 given.append((engine, rigger, options.engine_options(settings), options.rigger_options(settings)))
     code = (
-        "import json, sys; from backend.preview import engine as preview; from backend.trellis import engine as trellis;"
-        "from backend.unirig import engine as unirig; engines = {'preview': preview, 'trellis': trellis, 'unirig': unirig}\n"
-        "for e, r, eo, ro in json.load(sys.stdin):\n engines[e].checked_options(eo); r == 'unirig' and unirig.checked_options(ro)\n"
-        "print(json.dumps([sorted(trellis.OPTIONS), sorted(unirig.OPTIONS), trellis.checked_options({}), unirig.checked_options({})]))"
+        "import json, sys; from backend.preview import engine as preview; from backend.trellis import engine as"
+        " trellis;from backend.unirig import engine as unirig; engines = {'preview': preview, 'trellis': trellis,"
+        " 'unirig': unirig}\nfor e, r, eo, ro in json.load(sys.stdin):\n engines[e].checked_options(eo); r == 'unirig'"
+        " and unirig.checked_options(ro)\nprint(json.dumps([sorted(trellis.OPTIONS), sorted(unirig.OPTIONS),"
+        " trellis.checked_options({}), unirig.checked_options({})]))"
     )
     ended = subprocess.run([BACKEND, "-c", code], cwd=ROOT, input=json.dumps(given), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     trellis, unirig, trellis_defaults, unirig_defaults = json.loads(ended.stdout)
-    assert set(given[-1][2]) == set(trellis) - {"pictures", "multi_image"} and set(given[-1][3]) == set(unirig) - {"max_tokens"}
+    assert set(given[-1][2]) == set(trellis) - {"pictures", "multi_image"} and set(given[-1][3]) == set(unirig) - {
+        "max_tokens"
+    }
     for group in ("trellis", "unirig", "preview"):
         settings.property_unset(group)
     settings.trellis.own_sampling = False
@@ -193,7 +201,12 @@ def test_a_preset_keeps_the_settings(bpy, settings):
     settings.engine, settings.rigger = "trellis", "unirig"
     settings.trellis.faces, settings.unirig.grammar = 12345, "upstream"
     assert bpy.ops.avatar_forge.add_generation_preset(name="Small game") == {"FINISHED"}
-    settings.engine, settings.rigger, settings.trellis.faces, settings.unirig.grammar = "preview", "geometric", 900, "strict"
+    settings.engine, settings.rigger, settings.trellis.faces, settings.unirig.grammar = (
+        "preview",
+        "geometric",
+        900,
+        "strict",
+    )
     path = bpy.utils.preset_find("Small_game", menu.preset_subdir)
     try:
         bpy.ops.script.execute_preset(filepath=path, menu_idname=menu.__name__)

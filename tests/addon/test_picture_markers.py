@@ -60,11 +60,14 @@ def test_the_picture_is_shown_with_what_was_found_on_it(bpy, addon, ready):
     root = addon("picture_markers").root_of(bpy.context.scene)
     image = root.data
     assert image.packed_file and image.filepath_raw == "" and root.empty_display_type == "IMAGE"
-    # On the picture's ink: the mouth lies below the eyes on the body's axis, the character's left on the right of the picture.
+    # On the picture's ink: the mouth lies below the eyes on the body's axis, the character's left on the right of the
+    # picture.
     at = {name: empty.matrix_world.translation for name, empty in empties.items()}
     assert at["leftHand"].x > 0.2 > -0.2 > at["rightHand"].x and abs(at["mouth"].x) < 0.03
     assert at["leftFoot"].z < at["leftLowerLeg"].z < at["hips"].z < at["mouth"].z < at["leftEye"].z
-    corner = root.matrix_world @ addon("picture_markers").Vector((root.empty_image_offset[0] * root.empty_display_size * 1100 / 1536, 0, 0))
+    corner = root.matrix_world @ addon("picture_markers").Vector(
+        (root.empty_image_offset[0] * root.empty_display_size * 1100 / 1536, 0, 0)
+    )
     assert corner.z == pytest.approx(0) and corner.x < at["rightHand"].x
 
 
@@ -84,7 +87,12 @@ def test_a_dragged_marker_is_the_requests(bpy, addon, extension, ready):
 
 def test_discarding_leaves_nothing_and_another_picture_has_its_own(bpy, addon, extension, ready, picture, tmp_path):
     bpy.ops.avatar_forge.discard_picture_markers()
-    assert not bpy.data.objects and not bpy.data.images and not bpy.data.collections and request(extension, bpy).markers is None
+    assert (
+        not bpy.data.objects
+        and not bpy.data.images
+        and not bpy.data.collections
+        and request(extension, bpy).markers is None
+    )
     bpy.ops.avatar_forge.check_markers()
     bpy.ops.avatar_forge.accept_picture_markers()
     ready.picture = str(tmp_path / "another.png")

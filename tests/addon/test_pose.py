@@ -10,7 +10,12 @@ VISEMES = ("aa", "ih", "ou", "ee", "oh")
 A_POSE = {"leftUpperArm": (0, 45, 0), "rightUpperArm": (0, -45, 0)}
 LEGS = {"leftUpperLeg": (0, -8, 0), "rightUpperLeg": (0, 8, 0), "leftFoot": (0, 8, 0), "rightFoot": (0, -8, 0)}
 ARMS_DOWN = {"leftUpperArm": (0, 80, 0), "rightUpperArm": (0, -80, 0), **LEGS}
-ELBOWS = {"leftUpperArm": (0, 40, 0), "rightUpperArm": (0, -20, 0), "leftLowerArm": (0, 0, -50), "rightLowerArm": (0, 30, 40)}
+ELBOWS = {
+    "leftUpperArm": (0, 40, 0),
+    "rightUpperArm": (0, -20, 0),
+    "leftLowerArm": (0, 0, -50),
+    "rightLowerArm": (0, 30, 40),
+}
 POSES = {"A": A_POSE, "arms down": ARMS_DOWN, "elbows bent": ELBOWS}
 
 
@@ -54,8 +59,17 @@ def everything_shown(avatar, bpy):
     """Pose, action, range, frame: what a preview must give back."""
     bpy.context.view_layer.update()
     scene, data = bpy.context.scene, avatar.armature.animation_data
-    bones = {bone.name: [list(bone.location), list(bone.rotation_quaternion), list(bone.scale)] for bone in avatar.armature.pose.bones}
-    frames = scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end, scene.frame_current, scene.sync_mode
+    bones = {
+        bone.name: [list(bone.location), list(bone.rotation_quaternion), list(bone.scale)]
+        for bone in avatar.armature.pose.bones
+    }
+    frames = (
+        scene.use_preview_range,
+        scene.frame_preview_start,
+        scene.frame_preview_end,
+        scene.frame_current,
+        scene.sync_mode,
+    )
     return json.dumps([bones, frames, data and data.action and data.action.name, bool(data and data.use_nla)])
 
 
@@ -64,14 +78,20 @@ def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
     scene, workflow = addon("scene"), addon("workflow")
     keys = avatar.mesh.data.shape_keys.key_blocks
     keys["happy"].value, keys["happy"].slider_max = 0.25, 2.0
-    before, vertices, mouth = shapes(avatar.mesh.data), points_of(avatar.mesh.data.vertices), np.array(avatar.record.mouth.center)
+    before, vertices, mouth = (
+        shapes(avatar.mesh.data),
+        points_of(avatar.mesh.data.vertices),
+        np.array(avatar.record.mouth.center),
+    )
     names, head = [key.name for key in keys], in_head(avatar.mesh)
     bend(avatar, POSES[pose])
     seen = evaluated(avatar.mesh, bpy)
     assert bpy.ops.avatar_forge.pose_to_rest() == {"FINISHED"}
     assert not addon("pose_bake").is_posed(avatar.armature)
     assert not scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) > 30
-    assert np.quantile(np.linalg.norm(evaluated(avatar.mesh, bpy) - seen, axis=1), 0.9) < 1e-3  # as it was shown, but for relaxed skin
+    assert (
+        np.quantile(np.linalg.norm(evaluated(avatar.mesh, bpy) - seen, axis=1), 0.9) < 1e-3
+    )  # as it was shown, but for relaxed skin
     assert bpy.ops.avatar_forge.pose() == {"FINISHED"}
     assert scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) < 0.1
     keys = avatar.mesh.data.shape_keys.key_blocks
@@ -107,7 +127,9 @@ def test_a_turned_head_takes_its_shape_keys_and_markers_along(avatar, addon, bpy
 
 @pytest.fixture
 def imported(avatar, addon, bpy):
-    """As an importer leaves a model: in centimetres and lying, head and body apart, custom normals, ARKit keys, a hat on a bone."""
+    """As an importer leaves a model: in centimetres and lying, head and body apart, custom normals, ARKit keys, a hat
+    on a bone.
+    """
     from mathutils import Euler, Matrix
 
     body, armature = avatar.mesh, avatar.armature
@@ -155,7 +177,10 @@ def test_an_imported_model_is_baked_as_a_whole(imported, addon, bpy):
     assert bpy.ops.avatar_forge.pose() == {"FINISHED"}
     assert scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) < 0.1
     world = np.array(
-        [armature.matrix_world @ armature.data.bones[name].head_local for name in ("leftUpperArm", "leftLowerArm", "leftHand")]
+        [
+            armature.matrix_world @ armature.data.bones[name].head_local
+            for name in ("leftUpperArm", "leftLowerArm", "leftHand")
+        ]
     )
     np.testing.assert_allclose(np.ptp(world, axis=0)[1:], 0, atol=1e-4)
     assert world[0, 0] < world[1, 0] < world[2, 0]
@@ -197,7 +222,9 @@ def test_a_preview_shows_what_apply_makes_and_back_restores_all(avatar, addon, b
     live = addon("pose_live")
     assert live.shown(avatar.armature) == "T-Pose"
     worst = dict(live.bends(avatar.armature))
-    assert worst["leftLowerArm"] == pytest.approx(50, abs=2) and list(worst.values()) == sorted(worst.values(), reverse=True)
+    assert worst["leftLowerArm"] == pytest.approx(50, abs=2) and list(worst.values()) == sorted(
+        worst.values(), reverse=True
+    )
     previewed = evaluated(avatar.mesh, bpy)
     assert bpy.ops.avatar_forge.pose_back() == {"FINISHED"}
     assert everything_shown(avatar, bpy) == before and not live.shown(avatar.armature)
@@ -251,7 +278,11 @@ def test_speech_over_a_walk_ends_with_it(avatar, bpy):
     scene.avatar_forge.sentence = "Hello"
     bpy.ops.avatar_forge.speak()
     bpy.ops.avatar_forge.pose_back()
-    assert (scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end) == before and not bpy.data.actions
+    assert (
+        scene.use_preview_range,
+        scene.frame_preview_start,
+        scene.frame_preview_end,
+    ) == before and not bpy.data.actions
 
 
 def test_shared_data_are_made_single_and_a_hidden_armature_is_told(avatar, addon, bpy):

@@ -36,19 +36,21 @@ def test_a_step_done_again_outdates_the_card(avatar, addon, run, bpy):
         assert not avatar.record.card_outdated and statuses(avatar)["viseme_oh"] == "PASS"
 
 
-@pytest.mark.parametrize(("given", "name"), [("Momo", "momo"), ("Zoë B. (new)", "zoe-b-new"), ("桃", "avatar"), ("cat_2", "cat_2")])
+@pytest.mark.parametrize(
+    ("given", "name"), [("Momo", "momo"), ("Zoë B. (new)", "zoe-b-new"), ("桃", "avatar"), ("cat_2", "cat_2")]
+)
 def test_a_name_fit_for_a_public_address(avatar, addon, given, name):
     avatar.armature.name = given
     assert addon("publish").model_name(avatar) == name
 
 
 def test_a_failed_check_is_not_promoted_without_a_reason(avatar, addon, run):
-    publish, AvatarError = addon("publish"), addon("errors").AvatarError
-    with pytest.raises(AvatarError, match="bucket"):
+    publish, refused = addon("publish"), addon("errors").AvatarError
+    with pytest.raises(refused, match="bucket"):
         run(publish.promote(avatar, "companion", publish.Target()))
     avatar.mesh.data.shape_keys.key_blocks["oh"].name = "renamed"
     addon("workflow").set_up_vrm(avatar, "Tester")
-    with pytest.raises(AvatarError) as refused:
+    with pytest.raises(refused) as refused:
         run(publish.promote(avatar, "companion", publish.Target(bucket="models")))
     assert refused.value.code == "report" and "Viseme oh" in str(refused.value)
 
@@ -60,8 +62,16 @@ def test_a_run_folder_has_everything(avatar, addon, run, tmp_path, made):
     folder = Path(result["run_folder"])
     receipt = json.loads((folder / "receipt.json").read_text())
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    assert {"reference.png", "companion.vrm", "companion_rigged.glb", "previews/companion_sheet.png", "request.json"} <= there
-    assert receipt["parameters"]["engine"] == "preview" and receipt["parameters"]["engine_options"]["texture_size"] == 1024
+    assert {
+        "reference.png",
+        "companion.vrm",
+        "companion_rigged.glb",
+        "previews/companion_sheet.png",
+        "request.json",
+    } <= there
+    assert (
+        receipt["parameters"]["engine"] == "preview" and receipt["parameters"]["engine_options"]["texture_size"] == 1024
+    )
     assert receipt["report"]["counts"]["FAIL"] == 0
     assert {"generate", "rig", "export"} <= receipt["seconds"].keys() and receipt["versions"]["blender"]
     assert run(publish.run_address(avatar)).startswith("file:")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The socket on Blender's main thread: the commands an unmodified server sends, code, and peers that must not get through."""
+"""The socket on Blender's main thread: the commands an unmodified server sends, code, and peers that must not get
+through.
+"""
 
 import itertools
 import json
@@ -78,14 +80,20 @@ def test_what_every_server_asks_first(bpy, serve):
     peer = serve()
     assert peer.result("ping") == {"pong": True}
     info = peer.result("get_addon_info")
-    assert info["protocol_version"] >= 15 and info["premium_generators"] == [] and "get_scene_info" in info["capabilities"]
-    assert peer.result("get_telemetry_consent") == {"consent": False} == peer.result("set_telemetry_consent", consent=True)
+    assert (
+        info["protocol_version"] >= 15 and info["premium_generators"] == [] and "get_scene_info" in info["capabilities"]
+    )
+    assert (
+        peer.result("get_telemetry_consent") == {"consent": False} == peer.result("set_telemetry_consent", consent=True)
+    )
     assert peer.result("drain_human_activity") == {"events": []}
     for name in ("polyhaven", "sketchfab", "polypizza", "tripo"):
         status = peer.result(f"get_{name}_status")
         assert status["enabled"] is False and "not offered" in status["message"]
     scene = peer.result("get_scene_info")
-    assert scene["object_count"] == 1 and scene["objects"] == [{"name": "Cube", "type": "MESH", "location": [1.23, 0.0, 0.0]}]
+    assert scene["object_count"] == 1 and scene["objects"] == [
+        {"name": "Cube", "type": "MESH", "location": [1.23, 0.0, 0.0]}
+    ]
     cube = peer.result("get_object_info", name="Cube")
     assert cube["mesh"] == {"vertices": 8, "edges": 12, "polygons": 6}
     assert cube["world_bounding_box"] == [[0.234, -1, -1], [2.234, 1, 1]]
@@ -97,7 +105,9 @@ def test_what_servers_read_in_refusals(serve):
     assert peer.refusal("search_polyhaven_assets").startswith("Unknown command type: search_polyhaven_assets")
     assert "unexpected keyword argument" in peer.refusal("get_scene_info", depth=3)
     assert peer.refusal("get_object_info", name="Nobody") == "Object not found: Nobody"
-    assert "No 3D viewport" in peer.refusal("get_viewport_screenshot", max_size=400, filepath="/tmp/x.png", format="png")
+    assert "No 3D viewport" in peer.refusal(
+        "get_viewport_screenshot", max_size=400, filepath="/tmp/x.png", format="png"
+    )
 
 
 def test_items_are_found_by_part_of_their_name(bpy, serve):
@@ -110,16 +120,23 @@ def test_items_are_found_by_part_of_their_name(bpy, serve):
 
 def test_blenders_api_is_told_without_a_trace(bpy, serve):
     peer, groups = serve(), len(bpy.data.node_groups)
-    node = peer.result("describe_node_type", bl_idname="ShaderNodeMix", property_overrides={"data_type": "RGBA", "nothing": 1})
+    node = peer.result(
+        "describe_node_type", bl_idname="ShaderNodeMix", property_overrides={"data_type": "RGBA", "nothing": 1}
+    )
     enabled = [socket["name"] for socket in node["inputs"] if socket["enabled"]]
     assert enabled == ["Factor", "A", "B"] and list(node["refused_overrides"]) == ["nothing"]
-    assert peer.result("describe_node_type", bl_idname="GeometryNodeMeshCube", property_overrides=None)["tree"] == "GeometryNodeTree"
+    assert (
+        peer.result("describe_node_type", bl_idname="GeometryNodeMeshCube", property_overrides=None)["tree"]
+        == "GeometryNodeTree"
+    )
     assert "ShaderNodeMix" in peer.result("describe_node_type", bl_idname="ShaderNodeMixx")["did_you_mean"]
     assert len(bpy.data.node_groups) == groups
     assert "NISHITA" in peer.result("bpy_api_lookup", query="ShaderNodeTexSky.sky_type")["items"]
     cast = peer.result("bpy_api_lookup", query="bpy.types.Object.ray_cast")
     assert cast["parameters"][0]["required"] and "location" in [value["name"] for value in cast["returns"]]
-    assert "size" in [entry["name"] for entry in peer.result("bpy_api_lookup", query="bpy.ops.mesh.primitive_cube_add")["parameters"]]
+    assert "size" in [
+        entry["name"] for entry in peer.result("bpy_api_lookup", query="bpy.ops.mesh.primitive_cube_add")["parameters"]
+    ]
     assert "Object" in peer.result("bpy_api_lookup", query="Objct")["did_you_mean"]
 
 
@@ -128,7 +145,9 @@ def test_export_writes_what_is_named_and_leaves_the_selection(bpy, serve, tmp_pa
         bpy.ops.mesh.primitive_cube_add()
         bpy.context.object.name = name
     peer, path = serve(), tmp_path / "scene"
-    said = peer.result("export_scene", filepath=str(path), format="glb", object_names=["A"], selection_only=False, apply_modifiers=True)
+    said = peer.result(
+        "export_scene", filepath=str(path), format="glb", object_names=["A"], selection_only=False, apply_modifiers=True
+    )
     assert said["exported"] == ["A"] and said["bytes"] == Path(said["path"]).stat().st_size
     assert Path(said["path"]).read_bytes()[:4] == b"glTF" and b'"A"' in Path(said["path"]).read_bytes()
     assert b'"B"' not in Path(said["path"]).read_bytes()
@@ -160,10 +179,14 @@ def test_an_observation_that_was_allowed_is_not_asked_for_again(serve, part):
 def test_code_runs_and_what_it_prints_comes_back(bpy, serve, part, capsys):
     peer = serve("on")
     chatter = "import threading\nt = threading.Thread(target=print, args=('elsewhere',))\nt.start()\nt.join()\n"
-    said = peer.result("execute_code", code=chatter + "bpy.ops.mesh.primitive_cube_add()\nprint('é', len(bpy.data.objects))")
+    said = peer.result(
+        "execute_code", code=chatter + "bpy.ops.mesh.primitive_cube_add()\nprint('é', len(bpy.data.objects))"
+    )
     assert said == {"executed": True, "result": "é 1\n"} and "elsewhere" in capsys.readouterr().out
     assert peer.result("execute_code", code="")["result"] == ""
-    observed = peer.result("execute_code", code="import json\nprint('x' * 500_000)\nprint('__MCP_RESULT__' + json.dumps({'n': 1}))")
+    observed = peer.result(
+        "execute_code", code="import json\nprint('x' * 500_000)\nprint('__MCP_RESULT__' + json.dumps({'n': 1}))"
+    )
     assert observed["result"].splitlines()[-1] == '__MCP_RESULT__{"n": 1}'
     copies = list(part("python_code").recovery.parent.glob("*.blend"))
     assert copies == [part("python_code").recovery]  # one, before the first code
@@ -182,7 +205,9 @@ def test_faults_in_code_come_back_in_parts_and_end_nothing(serve):
         ("def f(): f()\nf()", "RecursionError", "recursion"),
     ):
         said = json.loads(peer.refusal("execute_code", code=code))
-        assert said["exception_type"] == kind and words in said["traceback"] and "python_code.py" not in said["traceback"]
+        assert (
+            said["exception_type"] == kind and words in said["traceback"] and "python_code.py" not in said["traceback"]
+        )
     assert peer.result("execute_code", code="import sys\nprint('done')\nsys.exit()")["result"] == "done\n"
     assert "left out" in peer.result("execute_code", code="print('\\u00e9' * 2_000_000)")["result"]
     assert peer.result("execute_code", code="print('\\ud800')")["result"] == "\N{REPLACEMENT CHARACTER}\n"
@@ -192,7 +217,9 @@ def test_faults_in_code_come_back_in_parts_and_end_nothing(serve):
 def test_another_file_may_be_opened_by_code(serve):
     peer = serve("on")
     assert (
-        peer.result("execute_code", code="bpy.ops.wm.read_homefile(use_factory_startup=True)\nprint(len(bpy.data.objects))")["result"]
+        peer.result(
+            "execute_code", code="bpy.ops.wm.read_homefile(use_factory_startup=True)\nprint(len(bpy.data.objects))"
+        )["result"]
         == "3\n"
     )
     assert peer.result("get_scene_info")["object_count"] == 3
@@ -213,7 +240,12 @@ def test_code_whose_client_has_gone_is_stopped(serve, part, monkeypatch):
 
 @pytest.mark.parametrize(
     "opening",
-    [b"POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n", b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"\n\x16\x03", b"\x00"],
+    [
+        b"POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n",
+        b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+        b"\n\x16\x03",
+        b"\x00",
+    ],
 )
 def test_a_body_behind_something_else_is_never_run(bpy, serve, opening):
     peer = serve("on")
@@ -234,7 +266,11 @@ def test_any_parameter_may_be_null_or_nonsense(serve, part):
         names = list(entry.signature.parameters)
         for values in itertools.chain([None], (3, -1.5, "x", [], ["a"], {}, True)):
             reply = peer.ask(name, **dict.fromkeys(names, values))
-            assert reply["status"] in {"success", "error"} and "did not work" not in reply.get("message", ""), (name, values, reply)
+            assert reply["status"] in {"success", "error"} and "did not work" not in reply.get("message", ""), (
+                name,
+                values,
+                reply,
+            )
     for broken in ({}, {"type": 3}, {"type": "execute_code", "params": []}, {"params": {}}):
         assert peer.send(json.dumps(broken).encode())["status"] == "error"
     assert peer.send(b'{"type": "ping"}') == peer.send(b'{"type": "ping", "params": null}')
@@ -267,7 +303,12 @@ def test_picking_finds_the_object_under_the_point(bpy, serve):
     bpy.ops.object.light_add(location=(3, 0, 0))
     view = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -10], [0, 0, 0, 1]]  # from above
     near, far = 0.1, 100.0
-    lens = [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, -1, 0]]
+    lens = [
+        [2, 0, 0, 0],
+        [0, 2, 0, 0],
+        [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)],
+        [0, 0, -1, 0],
+    ]
     seen = {"view_matrix": view, "window_matrix": lens, "width": 100, "height": 100, "file": "", "scene": "Scene"}
     peer = serve()
     assert peer.result("pick_viewport_object", x=0.5, y=0.5, **seen)["object"]["name"] == "Cube"

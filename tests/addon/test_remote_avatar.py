@@ -32,11 +32,22 @@ def finished(remote, ends, command, **params):
 
 def test_from_a_picture_that_is_sent_to_a_vrm_file(bpy, remote, ends, picture, tmp_path):
     data = base64.b64encode(picture.read_bytes()).decode()
-    made = finished(remote, ends, "avatar_make", picture_data=data, name="Mia", path=str(tmp_path), author="Tester", engine="preview")
+    made = finished(
+        remote,
+        ends,
+        "avatar_make",
+        picture_data=data,
+        name="Mia",
+        path=str(tmp_path),
+        author="Tester",
+        engine="preview",
+    )
     assert made["avatar"] == "Mia" and made["report"]["promotable"] and not made["report"]["counts"]["FAIL"]
     assert (tmp_path / "Mia.vrm").stat().st_size > 100_000 and made["vrm"] == str(tmp_path / "Mia.vrm")
     status = remote("avatar_status")
-    assert [avatar["name"] for avatar in status["avatars"]] == ["Mia"] and set(status["avatars"][0]["steps"].values()) == {"done"}
+    assert [avatar["name"] for avatar in status["avatars"]] == ["Mia"] and set(
+        status["avatars"][0]["steps"].values()
+    ) == {"done"}
     runs = remote("avatar_runs", limit=3)["runs"]
     assert runs[0]["name"] == "Mia" and runs[0]["vrm"].endswith("Mia.vrm")
 
@@ -78,7 +89,9 @@ def test_face_landmarks_are_listed_and_moved(bpy, addon, remote, refused, ends, 
     x, y, z = before["face"]["mouth"]["center"]
     moved = remote("avatar_set_landmarks", face={"mouth": [x, y, z + 0.01], "jaw": {"center": [x, y, z - 0.05]}})
     assert moved["face"]["mouth"]["center"][2] == pytest.approx(z + 0.01, abs=1e-5)
-    assert moved["face"]["mouth"]["width"] == pytest.approx(before["face"]["mouth"]["width"])  # sizes that are not given stay
+    assert moved["face"]["mouth"]["width"] == pytest.approx(
+        before["face"]["mouth"]["width"]
+    )  # sizes that are not given stay
     assert moved["face"]["jaw"] and moved["confidence"] == {"eyes": 1.0, "mouth": 1.0}
     finished(remote, ends, "avatar_face")
     assert addon("scene").find_avatar(bpy.context).mesh.data.shape_keys
@@ -105,7 +118,10 @@ def test_an_expression_is_seen(bpy, remote, avatar):
         assert content.startswith(PNG) and shown["width"] == 128
         seen[str(worn)] = content
     assert len(set(seen.values())) == 3
-    assert keys == {block.name: block.value for block in avatar.mesh.data.shape_keys.key_blocks} and len(bpy.data.objects) == objects
+    assert (
+        keys == {block.name: block.value for block in avatar.mesh.data.shape_keys.key_blocks}
+        and len(bpy.data.objects) == objects
+    )
 
 
 def test_what_cannot_be_done_is_said(bpy, remote, refused, tmp_path):

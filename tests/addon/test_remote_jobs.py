@@ -10,7 +10,10 @@ import pytest
 
 def rodin(remote, picture):
     made = remote(
-        "create_rodin_job", text_prompt=None, bbox_condition=None, images=[[".png", base64.b64encode(picture.read_bytes()).decode()]]
+        "create_rodin_job",
+        text_prompt=None,
+        bbox_condition=None,
+        images=[[".png", base64.b64encode(picture.read_bytes()).decode()]],
     )
     return made["jobs"]["subscription_key"], made["uuid"]
 
@@ -29,7 +32,9 @@ def test_a_picture_becomes_an_object_of_the_wanted_name(bpy, remote, ends, pictu
     assert placed["succeed"] and placed["name"] == "Hero" and high[2] - low[2] == pytest.approx(1.6, abs=0.02)
     hero = bpy.context.scene.objects["Hero"]
     assert hero.avatar_forge.is_avatar and hero.avatar_forge.engine == "preview" and len(hero.data.materials)
-    assert remote("import_generated_asset", name="Hero", task_uuid=uuid)["name"] == "Hero"  # its answer may have been lost
+    assert (
+        remote("import_generated_asset", name="Hero", task_uuid=uuid)["name"] == "Hero"
+    )  # its answer may have been lost
     assert remote("import_generated_asset", name="Other", task_uuid=uuid)["succeed"] is False
     assert len(bpy.context.scene.objects) == 1
     bpy.data.objects.remove(hero)  # deleted or undone: it can come again
@@ -130,7 +135,10 @@ def test_the_status_says_who_answers(remote, name):
 def test_the_file_for_vs_code_is_written_by_a_button(bpy, extension, tmp_path):
     assert bpy.ops.avatar_forge.write_mcp_json(directory=str(tmp_path)) == {"FINISHED"}
     written = json.loads((tmp_path / ".vscode/mcp.json").read_text())["servers"]
-    assert written["blender"]["args"] == ["mcp-for-blender==2.2.4"] and written["avatar-forge"]["env"]["BLENDER_PORT"] == "9876"
+    assert (
+        written["blender"]["args"] == ["mcp-for-blender==2.2.4"]
+        and written["avatar-forge"]["env"]["BLENDER_PORT"] == "9876"
+    )
     root = Path(written["avatar-forge"]["env"]["PYTHONPATH"])
     assert (root / "backend/mcp_server.py").is_file() and Path(written["avatar-forge"]["args"][3]).is_file()
     (tmp_path / ".vscode/mcp.json").write_text("{ not json")

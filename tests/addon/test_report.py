@@ -214,7 +214,10 @@ BREAKS = {
     "viseme twenty times too strong": ("viseme_aa", lambda s: s.expression("aa", lambda field, points: 20 * field)),
     "viseme that moves an arm": ("viseme_oh", move_an_arm),
     "two equal visemes": ("visemes_differ", lambda s: bind_like(s, "ee", "aa")),
-    "mouth that closes upwards": ("mouth_opens", lambda s: s.expression("aa", lambda field, points: field * [1, -1, 1])),
+    "mouth that closes upwards": (
+        "mouth_opens",
+        lambda s: s.expression("aa", lambda field, points: field * [1, -1, 1]),
+    ),
     "mouth at the back of the head": ("mouth_place", put_the_mouth_behind),
     "swapped blinks": ("blinkLeft", lambda s: swap(s.presets, "blinkLeft", "blinkRight")),
     "one eye only": ("blink", lambda s: bind_like(s, "blink", "blinkLeft")),
@@ -246,7 +249,9 @@ def test_a_good_avatar_has_no_fail(made, good, tmp_path):
     assert report.counts["WARN"] <= 2, report.text()
     # Taken apart and put together without a break, it is still as good: the tests below measure the breaks alone.
     again = make_report(Surgery(good).write(tmp_path / "again.vrm"))
-    assert [check.figure for check in again.checks if check.id != "size"] == [check.figure for check in report.checks if check.id != "size"]
+    assert [check.figure for check in again.checks if check.id != "size"] == [
+        check.figure for check in report.checks if check.id != "size"
+    ]
 
 
 @pytest.mark.parametrize("name", BREAKS)
@@ -264,7 +269,9 @@ def test_files_that_are_no_vrm(made, tmp_path, content):
     whole = made.vrm.read_bytes()
     path = tmp_path / "broken.vrm"
     path.write_bytes(
-        {"short": whole[: len(whole) // 2], "text": b"not a model\n" * 9, "json": whole[:20] + b"{" * 40 + whole[60:]}[content]
+        {"short": whole[: len(whole) // 2], "text": b"not a model\n" * 9, "json": whole[:20] + b"{" * 40 + whole[60:]}[
+            content
+        ]
     )
     report = make_report(path)
     assert status(report, "container") == "FAIL" and not report.promotable
@@ -272,7 +279,9 @@ def test_files_that_are_no_vrm(made, tmp_path, content):
 
 def test_the_command_prints_a_card_and_its_status_tells(made, tmp_path):
     def call(*arguments):
-        return subprocess.run([sys.executable, "-m", "avatar_addon.vrm.report", *map(str, arguments)], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "avatar_addon.vrm.report", *map(str, arguments)], capture_output=True, text=True
+        )
 
     good = call(made.vrm, "--json")
     assert good.returncode == 0 and json.loads(good.stdout)["counts"]["FAIL"] == 0

@@ -1,4 +1,6 @@
-"""Avatars from TRELLIS: real networks of a tiny size that make noise, and a character as its second half hands it over."""
+"""Avatars from TRELLIS: real networks of a tiny size that make noise, and a character as its second half hands
+it over.
+"""
 
 import json
 import os
@@ -16,7 +18,9 @@ MAKE = "from pathlib import Path; from tests.unit.tiny_{0} import make_checkpoin
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """Folders of the published layouts with tiny networks: {"AVATAR_FORGE_TRELLIS": path, "AVATAR_FORGE_UNIRIG": path}."""
+    """Folders of the published layouts with tiny networks: {"AVATAR_FORGE_TRELLIS": path,
+    "AVATAR_FORGE_UNIRIG": path}.
+    """
     made = {}
     for name in ("trellis", "unirig"):
         made[f"AVATAR_FORGE_{name.upper()}"] = str(tmp_path_factory.mktemp("weights") / name)
@@ -28,7 +32,9 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def run(bpy, addon, checkpoints, monkeypatch):
-    """run(steps) -> the task at its end; the worker has the tiny checkpoints and the engines of tests/addon/third_party."""
+    """run(steps) -> the task at its end; the worker has the tiny checkpoints and the engines of
+    tests/addon/third_party.
+    """
     for name, folder in checkpoints.items():
         monkeypatch.setenv(name, folder)
     session = addon("session")
@@ -50,16 +56,27 @@ def one_sentence(error):
 
 
 def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon, run, picture, capfd):
-    """The way of a real picture through the real pipeline, into the scene; what follows says clearly that this is nobody."""
+    """The way of a real picture through the real pipeline, into the scene; what follows says clearly that this is
+    nobody.
+    """
     workflow, scene = addon("workflow"), addon("scene")
-    task = run(workflow.make_avatar(bpy.context, workflow.Request(picture, engine="trellis", engine_options=SMALL, seed=3)))
+    task = run(
+        workflow.make_avatar(bpy.context, workflow.Request(picture, engine="trellis", engine_options=SMALL, seed=3))
+    )
     assert task.error.code == "not_humanoid" and one_sentence(task.error)
     assert {"structure", "latent", "decode", "bake"} <= task.seconds.keys()
     avatar = scene.find_avatar(bpy.context)
-    assert avatar.armature is None and len(avatar.mesh.data.polygons) > 100 and avatar.record.label == "TRELLIS image-large"
+    assert (
+        avatar.armature is None
+        and len(avatar.mesh.data.polygons) > 100
+        and avatar.record.label == "TRELLIS image-large"
+    )
     story = json.loads(avatar.record.story)
     assert len(story["weights"]) == 6 and story["parameters"]["engine_options"]["faces"] == 1000
-    for steps in (workflow.rig(bpy.context, avatar, "unirig", {"device": "cpu", "preset": "greedy"}), workflow.locate_face(avatar)):
+    for steps in (
+        workflow.rig(bpy.context, avatar, "unirig", {"device": "cpu", "preset": "greedy"}),
+        workflow.locate_face(avatar),
+    ):
         task = run(steps)
         assert task.error and task.error.code != "internal" and one_sentence(task.error)
     assert "Traceback" not in capfd.readouterr().err
@@ -68,7 +85,9 @@ def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon,
 def test_a_mesh_without_landmarks_becomes_a_whole_avatar(bpy, addon, run, picture, tmp_path):
     """A figure cleaned, unwrapped and baked as TRELLIS does it, from which nobody knows joints or face."""
     workflow = addon("workflow")
-    request = workflow.Request(picture, name="Capsule", engine="bare", author="Tester", vrm=tmp_path / "capsule.vrm", record=False)
+    request = workflow.Request(
+        picture, name="Capsule", engine="bare", author="Tester", vrm=tmp_path / "capsule.vrm", record=False
+    )
     task = run(workflow.make_avatar(bpy.context, request))
     assert task.error is None
     made = task.result

@@ -1,4 +1,6 @@
-"""Weights help on the real avatar: planted faults fail the report's own checks, the buttons mend them, undo brings them back."""
+"""Weights help on the real avatar: planted faults fail the report's own checks, the buttons mend them, undo brings
+them back.
+"""
 
 import numpy as np
 import pytest
@@ -60,10 +62,19 @@ def choose(avatar, bpy, kind):
 def test_a_good_avatar_has_no_places(avatar, addon, bpy):
     assert bpy.ops.avatar_forge.find_places() == {"FINISHED"}
     assert kinds(avatar) == [] and not avatar.record.weights.partial and addon("weights.live").is_current(avatar)
-    for button in ("show_weights_place", "next_weights_place", "bind_island", "smooth_weights", "fill_weights", "mend_safe_places"):
+    for button in (
+        "show_weights_place",
+        "next_weights_place",
+        "bind_island",
+        "smooth_weights",
+        "fill_weights",
+        "mend_safe_places",
+    ):
         assert not getattr(bpy.ops.avatar_forge, button).poll(), button
     before = columns(avatar, bpy)
-    assert bpy.ops.avatar_forge.normalise_weights() == {"FINISHED"} and bpy.ops.avatar_forge.close_cracks() == {"FINISHED"}
+    assert bpy.ops.avatar_forge.normalise_weights() == {"FINISHED"} and bpy.ops.avatar_forge.close_cracks() == {
+        "FINISHED"
+    }
     np.testing.assert_allclose(columns(avatar, bpy), before, atol=1e-4)
     assert not avatar.record.card_outdated
 
@@ -89,8 +100,12 @@ def test_a_hand_on_the_leg_fails_the_report_until_its_limb_is_weighted_again(ava
     far = points(avatar.mesh.data)[:, 0] < 0
     np.testing.assert_array_equal(after[far], before[far])
     assert status("strays", "leaks", "follow", "stretch") == ["PASS"] * 4
-    assert [key.name for key in avatar.mesh.data.shape_keys.key_blocks][1:3] == ["aa", "ih"] and status("viseme_aa") == ["PASS"]
-    assert bpy.ops.avatar_forge.face() == {"FINISHED"}  # from the mesh without a face, whose weights were mended as well
+    assert [key.name for key in avatar.mesh.data.shape_keys.key_blocks][1:3] == ["aa", "ih"] and status(
+        "viseme_aa"
+    ) == ["PASS"]
+    assert bpy.ops.avatar_forge.face() == {
+        "FINISHED"
+    }  # from the mesh without a face, whose weights were mended as well
     bpy.ops.avatar_forge.find_places()
     assert kinds(avatar) == []
     np.testing.assert_allclose(columns(avatar, bpy)[rows], after[rows], atol=1e-5)
@@ -113,7 +128,9 @@ def add_sleeve(avatar, bpy):
     bones, mesh = avatar.armature.data.bones, avatar.mesh.data
     start, end = np.array(bones["leftLowerArm"].head_local), np.array(bones["leftHand"].head_local)
     rings, sides, first = 40, 24, len(mesh.vertices)
-    along, turn = np.meshgrid(np.linspace(0.25, 1.2, rings), np.linspace(0, 2 * np.pi, sides, endpoint=False), indexing="ij")
+    along, turn = np.meshgrid(
+        np.linspace(0.25, 1.2, rings), np.linspace(0, 2 * np.pi, sides, endpoint=False), indexing="ij"
+    )
     tube = start + along[..., None] * (end - start) + 0.055 * np.stack([0 * turn, np.cos(turn), np.sin(turn)], -1)
     number = first + np.arange(rings * sides).reshape(rings, sides)
     nxt = np.roll(number, -1, 1)

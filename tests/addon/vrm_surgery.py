@@ -10,7 +10,9 @@ TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
 
 
 class Surgery:
-    """json: the file's document; `array(index)` an accessor's content, `replace(index, array)` puts another one in its place."""
+    """json: the file's document; `array(index)` an accessor's content, `replace(index, array)` puts another one in
+    its place.
+    """
 
     def __init__(self, file):
         self.file = file
@@ -37,7 +39,12 @@ class Surgery:
         self.binary += array.tobytes()
         view = len(self.json["bufferViews"]) - 1
         width = array.shape[1]
-        self.json["accessors"][index] = {"bufferView": view, "componentType": kind, "count": len(array), "type": TYPES[width]}
+        self.json["accessors"][index] = {
+            "bufferView": view,
+            "componentType": kind,
+            "count": len(array),
+            "type": TYPES[width],
+        }
 
     def each(self, name, change):
         """`change(array)` for an attribute of every primitive."""
@@ -65,6 +72,11 @@ class Surgery:
         document = json.dumps(self.json).encode()
         document += b" " * (-len(document) % 4)
         binary = bytes(self.binary) + b"\0" * (-len(self.binary) % 4)
-        chunks = struct.pack("<II", len(document), 0x4E4F534A) + document + struct.pack("<II", len(binary), 0x004E4942) + binary
+        chunks = (
+            struct.pack("<II", len(document), 0x4E4F534A)
+            + document
+            + struct.pack("<II", len(binary), 0x004E4942)
+            + binary
+        )
         path.write_bytes(b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks)
         return path

@@ -1,7 +1,8 @@
-"""`make e2e`: pictures -> batch -> VRM files -> checks on the files -> three-vrm in headless Chromium, with screenshots.
+"""`make e2e`: pictures -> batch -> VRM files -> checks on the files -> three-vrm in headless Chromium, with
+screenshots.
 
-Without PICTURES it draws the project's own varied pictures (tools/characters) and adds the sample. Prints a line an avatar and ends with
-`N passed, N failed`.
+Without PICTURES it draws the project's own varied pictures (tools/characters) and adds the sample. Prints a line an
+avatar and ends with `N passed, N failed`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ def call(*command: object, **options) -> int:
 
 
 def browser() -> str | None:
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return (
+        os.environ.get("CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
 
 
 def draw_pictures(folder: Path) -> list[Path]:
@@ -61,13 +67,16 @@ def main() -> int:
     chromium = browser()
     if not chromium or not shutil.which("npm"):
         print(
-            "The browser check needs npm and Chromium (Debian: tests/e2e/install_browser); CHROMIUM may name another browser.",
+            "The browser check needs npm and Chromium (Debian: tests/e2e/install_browser); CHROMIUM may name another"
+            " browser.",
             file=sys.stderr,
         )
         return 2
     out = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    if not (HERE / "node_modules/.package-lock.json").exists() and call("npm", "ci", "--no-audit", "--no-fund", "--prefix", HERE):
+    if not (HERE / "node_modules/.package-lock.json").exists() and call(
+        "npm", "ci", "--no-audit", "--no-fund", "--prefix", HERE
+    ):
         return 1
     given = [path.absolute() for path in arguments.pictures]
     avatars = [path for path in given if path.suffix == ".vrm"]

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make gui`: the built extension in a real Blender window, driven by mouse and keyboard, with screenshots.
 
-GUI_BLENDER names the tool that runs Blender under Xvfb: `TOOL shot --addon ZIP --script DRIVER --out DIR [--share DIR] [--env K=V]` runs a
-generator `drive(g)` inside Blender. Each scenario is a module in tests/gui/scenarios and a Blender of its own; they share one user folder,
-so that the backend which the first one installs in the window is there for the others.
+GUI_BLENDER names the tool that runs Blender under Xvfb: `TOOL shot --addon ZIP --script DRIVER --out DIR [--share
+DIR] [--env K=V]` runs a generator `drive(g)` inside Blender. Each scenario is a module in tests/gui/scenarios and a
+Blender of its own; they share one user folder, so that the backend which the first one installs in the window is
+there for the others.
 """
 
 from __future__ import annotations
@@ -46,7 +47,16 @@ SIZES = {"frames": "800x600"}  # without a graphics card, drawing a larger windo
 BUCKET = "avatars"
 SECONDS = 600  # for one scenario; an installation may have to download
 # What a package index needs; the window's root has neither the host's settings nor its certificates.
-PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
+PASSED_ON = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+)
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 
 
@@ -61,7 +71,9 @@ def hide_face(path: Path) -> Image.Image:
     """The sample picture with nothing where its eyes and mouth are."""
     picture = Image.open(path).convert("RGBA")
     width, height = picture.size
-    ImageDraw.Draw(picture).ellipse((0.396 * width, 0.144 * height, 0.602 * width, 0.243 * height), fill=(196, 132, 118))
+    ImageDraw.Draw(picture).ellipse(
+        (0.396 * width, 0.144 * height, 0.602 * width, 0.243 * height), fill=(196, 132, 118)
+    )
     return picture
 
 
@@ -94,9 +106,15 @@ def prepare(shared: Path, fresh: bool) -> dict[str, str]:
 
 @contextlib.contextmanager
 def bucket(folder: Path):
-    """A real S3 server with an empty bucket on this machine's loopback, which the window's is as well; what the window must know of it."""
+    """A real S3 server with an empty bucket on this machine's loopback, which the window's is as well; what the
+    window must know of it.
+    """
     folder.mkdir(exist_ok=True)
-    keys = {"AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": servers.SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+    keys = {
+        "AWS_ACCESS_KEY_ID": servers.KEY,
+        "AWS_SECRET_ACCESS_KEY": servers.SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     with tempfile.TemporaryDirectory(dir=folder) as data, servers.seaweed(Path(data)) as endpoint:
         access = {"aws_access_key_id": servers.KEY, "aws_secret_access_key": servers.SECRET}
         servers.make_bucket(endpoint, BUCKET, **access)
@@ -111,7 +129,15 @@ def conversation(folder: Path):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copy(PICTURE, folder)
-    command = [ROOT / ".venv/mcp/bin/python", "-m", "tests.mcp.record", "--folder", folder, "--picture", folder / PICTURE.name]
+    command = [
+        ROOT / ".venv/mcp/bin/python",
+        "-m",
+        "tests.mcp.record",
+        "--folder",
+        folder,
+        "--picture",
+        folder / PICTURE.name,
+    ]
     command += ["--port", "9888", "--linger", "60"]
     speaker = subprocess.Popen([str(part) for part in command], cwd=ROOT)
     try:
@@ -134,11 +160,16 @@ def run(tool: str, scenario: str, addon: Path, out: Path, shared: Path, env: dic
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "build/gui")
-    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=SCENARIOS, help="all but `install` need an earlier `install`")
+    parser.add_argument(
+        "--only", nargs="+", choices=SCENARIOS, default=SCENARIOS, help="all but `install` need an earlier `install`"
+    )
     options = parser.parse_args()
     tool = os.environ.get("GUI_BLENDER")
     if not tool:
-        print("GUI_BLENDER is not set: it names the tool that runs Blender under Xvfb (docs/development.md). Nothing was tested.")
+        print(
+            "GUI_BLENDER is not set: it names the tool that runs Blender under Xvfb (docs/development.md). Nothing was"
+            " tested."
+        )
         return 2
     wanted = [name for name in SCENARIOS if name in options.only]  # `install` comes first
     out = options.out.resolve()

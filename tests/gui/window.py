@@ -39,7 +39,18 @@ def idle():
 
 def what_exists():
     """Everything an avatar is made of, by kind."""
-    kinds = ("objects", "meshes", "armatures", "materials", "images", "actions", "collections", "scenes", "cameras", "worlds")
+    kinds = (
+        "objects",
+        "meshes",
+        "armatures",
+        "materials",
+        "images",
+        "actions",
+        "collections",
+        "scenes",
+        "cameras",
+        "worlds",
+    )
     return {kind: sorted(item.name for item in getattr(bpy.data, kind)) for kind in kinds}
 
 
@@ -85,16 +96,20 @@ def _under_mouse(area, region):
 
 
 def find(g, operator, having="", **where):
-    """Moves the mouse down a region until it is on the button of `operator` ("avatar_forge.rig"); returns the place on the screen.
+    """Moves the mouse down a region until it is on the button of `operator` ("avatar_forge.rig"); returns the place
+    on the screen.
 
-    having: what else is in the button's Python command, such as "apply=True"; where: see `_look`."""
+    having: what else is in the button's Python command, such as "apply=True"; where: see `_look`.
+    """
     place = yield from _look(g, operator, having, **where)
     if not place:  # a busy machine draws a button under the mouse later
         place = yield from _look(g, operator, having, patience=0.25, **where)
     return place or g.fail(f"there is no button {operator} on the screen")
 
 
-def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0, patience=0.06):
+def _look(
+    g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0, patience=0.06
+):
     """As `find`, or None. near: a place on the screen at which to begin; depth: pixels to look at from there, 0: all.
 
     patience: seconds until a button under the mouse has noticed it."""
@@ -102,7 +117,9 @@ def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, to
     region = next(r for r in area[1].regions if r.type == kind)
     window = area[0]
     x = int(window.x + region.x + region.width * across)
-    first = SCREEN_HEIGHT - window.y - region.y - region.height + top  # Blender counts from the bottom, the screen from the top
+    first = (
+        SCREEN_HEIGHT - window.y - region.y - region.height + top
+    )  # Blender counts from the bottom, the screen from the top
     for y in range(near[1] - 30 if near else first, near[1] + depth if depth else first + region.height - top, STEP):
         g.xdo("mousemove", x, y)
         yield patience
@@ -110,7 +127,9 @@ def _look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, to
             continue
         g.xdo("mousemove", x, y + 4)
         yield 2 * patience
-        if _is_under_mouse(area, region, operator, having):  # else Blender still believed the mouse on the button where it was before
+        if _is_under_mouse(
+            area, region, operator, having
+        ):  # else Blender still believed the mouse on the button where it was before
             return x, y + 4
     return None
 
@@ -140,7 +159,9 @@ def open_panel(g, operator, **where):
 
 
 def open_blend(g, path):
-    """As the user does, with the file browser: a file that a script's timer loads leaves other add-ons' timers without a window."""
+    """As the user does, with the file browser: a file that a script's timer loads leaves other add-ons' timers
+    without a window.
+    """
     if bpy.data.is_dirty:
         g.fail("the file has changes that are not saved, which Blender would ask about")
     window, area = g.area()
@@ -195,7 +216,8 @@ def rest(g):
 
 
 def when(stages, act):
-    """Calls `act` as soon as the task is in one of the stages; the tool itself looks too seldom. Returns a list: the stage it was.
+    """Calls `act` as soon as the task is in one of the stages; the tool itself looks too seldom. Returns a list: the
+    stage it was.
 
     Name the later stages as well: on a busy machine a short one is over between two looks of the task's own timer.
     """

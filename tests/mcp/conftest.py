@@ -102,7 +102,12 @@ def blender(serving):
 
 def start(name, serving, folder, **more):
     """BlenderMCP's server of a release, or "ours", against the serving Blender. more: environment variables."""
-    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+    home = {
+        "HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder),
+    }
     env = home | {"BLENDER_HOST": "127.0.0.1", "BLENDER_PORT": str(serving.port), "DISABLE_TELEMETRY": "true", **more}
     if name == "ours":
         return Talk([VENVS / "mcp/bin/python", "-m", "backend", "mcp"], env, folder / "errors", ROOT)

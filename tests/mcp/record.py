@@ -3,8 +3,8 @@
 
     .venv/mcp/bin/python -m tests.mcp.record --port 9876 --picture PICTURE --folder FOLDER [--docs docs/vscode.md]
 
-The prompts and which tool answers them are written down here; every reply is what the server said. FOLDER is seen by Blender under the same
-path. With --docs the part of the file between its two marks is replaced.
+The prompts and which tool answers them are written down here; every reply is what the server said. FOLDER is seen by
+Blender under the same path. With --docs the part of the file between its two marks is replaced.
 """
 
 import argparse
@@ -42,7 +42,10 @@ class Recorder:
         self.servers = {
             "blender": Talk([venvs / "mcp-2.2.4/bin/mcp-for-blender"], environment, options.folder / "blender.log"),
             "avatar-forge": Talk(
-                [venvs / "mcp/bin/python", "-m", "backend", "mcp"], environment, options.folder / "avatar-forge.log", ROOT
+                [venvs / "mcp/bin/python", "-m", "backend", "mcp"],
+                environment,
+                options.folder / "avatar-forge.log",
+                ROOT,
             ),
         }
 
@@ -60,7 +63,11 @@ class Recorder:
             raise SystemExit(f"{tool}: {reply.text}")
         text = self._clean(_short(reply.text.strip()))
         if text:
-            self.lines += ["```text", *(part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]), "```"]
+            self.lines += [
+                "```text",
+                *(part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]),
+                "```",
+            ]
         self.lines += [f"*(a picture, {len(picture) / 1000:.0f} kB PNG)*" for picture in reply.pictures]
         for number, picture in enumerate(reply.pictures):
             (self.options.folder / f"{tool}-{number}.png").write_bytes(picture)
@@ -102,13 +109,17 @@ def converse(recorder, picture, folder):
     call("avatar-forge", "validate_avatar")
     call("avatar-forge", "export_vrm", path=str(folder / "mia.vrm"))
     recorder.prompt(
-        "Now use only the Blender server: generate a model from the same picture, call it Statue, and put it behind her on the left."
+        "Now use only the Blender server: generate a model from the same picture, call it Statue, and put it behind her"
+        " on the left."
     )
     call("blender", "generate_3d", image=str(picture), name="Statue")
     call(
         "blender",
         "execute_blender_code",
-        code="import bpy\nstatue = bpy.data.objects['Statue']\nstatue.location = (1.1, 0.9, 0)\nprint(statue.location[:])",
+        code=(
+            "import bpy\nstatue = bpy.data.objects['Statue']\nstatue.location = (1.1, 0.9,"
+            " 0)\nprint(statue.location[:])"
+        ),
     )
     call("blender", "look", mode="viewport")
 

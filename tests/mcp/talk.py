@@ -29,7 +29,9 @@ class Reply:
 
 
 class Talk:
-    """`call(tool, **arguments)` until `close()`. The session lives on a thread's event loop, so tests stay plain functions."""
+    """`call(tool, **arguments)` until `close()`. The session lives on a thread's event loop, so tests stay plain
+    functions.
+    """
 
     def __init__(self, command, env, errors: Path, cwd=None):
         self.called: list[str] = []
@@ -38,7 +40,9 @@ class Talk:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._ended = asyncio.Event()
-        self._begun: asyncio.Future = asyncio.run_coroutine_threadsafe(self._start(command, env, errors, cwd), self._loop).result(PATIENCE)
+        self._begun: asyncio.Future = asyncio.run_coroutine_threadsafe(
+            self._start(command, env, errors, cwd), self._loop
+        ).result(PATIENCE)
 
     async def _start(self, command, env, errors, cwd):
         begun = self._loop.create_future()
@@ -51,7 +55,9 @@ class Talk:
     async def _live(self, command, env, errors, cwd, begun):
         """Everything of the session in one task, as the SDK's cancel scopes want it."""
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        parameters = StdioServerParameters(command=str(command[0]), args=[str(part) for part in command[1:]], env=kept | env, cwd=cwd)
+        parameters = StdioServerParameters(
+            command=str(command[0]), args=[str(part) for part in command[1:]], env=kept | env, cwd=cwd
+        )
         async with AsyncExitStack() as stack:
             log = stack.enter_context(errors.open("w"))
             streams = await stack.enter_async_context(stdio_client(parameters, errlog=log))

@@ -43,14 +43,25 @@ def poll(server, tool, done, **job):
 
 
 def test_the_scene_and_its_objects(server, blender):
-    code = "import bpy\nbpy.ops.mesh.primitive_cube_add(location=(1, 2, 3))\nbpy.context.object.name = 'Box'\nprint('ünï', 'Box')"
-    assert server.call("execute_blender_code", code=code, **PROMPT).text.strip() == "Code executed successfully: ünï Box"
+    code = (
+        "import bpy\nbpy.ops.mesh.primitive_cube_add(location=(1, 2, 3))\nbpy.context.object.name = 'Box'\nprint('ünï',"
+        " 'Box')"
+    )
+    assert (
+        server.call("execute_blender_code", code=code, **PROMPT).text.strip() == "Code executed successfully: ünï Box"
+    )
     scene = server.call("get_scene_info", **PROMPT).json
-    assert scene["object_count"] == 1 and scene["objects"][0] == {"name": "Box", "type": "MESH", "location": [1.0, 2.0, 3.0]}
+    assert scene["object_count"] == 1 and scene["objects"][0] == {
+        "name": "Box",
+        "type": "MESH",
+        "location": [1.0, 2.0, 3.0],
+    }
     box = server.call("get_object_info", object_name="Box", **PROMPT).json
     assert box["mesh"]["vertices"] == 8 and box["world_bounding_box"] == [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]
     assert "Object not found: Nothing" in server.call("get_object_info", object_name="Nothing", **PROMPT).text
-    assert server.call("get_scene_info", **PROMPT).json == scene  # the failed call has cost the client its connection, not more
+    assert (
+        server.call("get_scene_info", **PROMPT).json == scene
+    )  # the failed call has cost the client its connection, not more
 
 
 def test_code_that_fails_says_how(server, blender):
@@ -70,7 +81,9 @@ def test_what_is_not_offered_is_said(server, blender):
     for tool, arguments in NOT_OFFERED.items():
         if tool in names:
             said = server.call(tool, **arguments).text
-            assert any(words in said for words in ("Unknown command type", "disabled", "switched off", "not offered")), said
+            assert any(
+                words in said for words in ("Unknown command type", "disabled", "switched off", "not offered")
+            ), said
             assert "Traceback" not in said
     for name in ("polyhaven", "sketchfab", "polypizza"):
         if f"get_{name}_status" in names:
@@ -84,7 +97,9 @@ def test_a_picture_becomes_an_object_through_rodin(server, blender, picture):
     began = time.perf_counter()
     job = server.call("generate_hyper3d_model_via_images", input_image_paths=[str(picture)]).json
     assert time.perf_counter() - began < 5
-    assert poll(server, "poll_rodin_job_status", "Done", subscription_key=job["subscription_key"])["status_list"] == ["Done"]
+    assert poll(server, "poll_rodin_job_status", "Done", subscription_key=job["subscription_key"])["status_list"] == [
+        "Done"
+    ]
     placed = server.call("import_generated_asset", name="Hero", task_uuid=job["task_uuid"]).json
     assert placed["succeed"] and placed["name"] == "Hero"
     hero = server.call("get_object_info", object_name="Hero", **PROMPT).json
@@ -103,7 +118,9 @@ def test_a_picture_becomes_an_object_through_hunyuan(server, blender, picture):
         return
     job = server.call("generate_hunyuan3d_model", input_image_url=str(picture)).json["job_id"]
     done = poll(server, "poll_hunyuan_job_status", "DONE", job_id=job)["Response"]
-    placed = server.call("import_generated_asset_hunyuan", name="Hero", zip_file_url=done["ResultFile3Ds"][0]["Url"]).json
+    placed = server.call(
+        "import_generated_asset_hunyuan", name="Hero", zip_file_url=done["ResultFile3Ds"][0]["Url"]
+    ).json
     assert placed["succeed"] and server.call("get_scene_info", **PROMPT).json["objects"][0]["name"] == "Hero"
 
 

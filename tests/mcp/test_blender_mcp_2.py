@@ -22,7 +22,9 @@ def test_the_handshake_finds_a_current_add_on_and_no_consent(server, blender):
 
 
 def test_the_scene_by_the_servers_own_scripts(server, blender):
-    code = "import bpy\nbpy.ops.mesh.primitive_cube_add(location=(1, 2, 3))\nbpy.context.object.name = 'Box'\nprint('ünï')"
+    code = (
+        "import bpy\nbpy.ops.mesh.primitive_cube_add(location=(1, 2, 3))\nbpy.context.object.name = 'Box'\nprint('ünï')"
+    )
     assert "ünï" in server.call("execute_blender_code", code=code).text
     assert "Box | mesh | at (1.0, 2.0, 3.0) | size 2.0x2.0x2.0" in server.call("get_scene_info").text
     assert (
@@ -54,7 +56,9 @@ def test_a_picture_becomes_an_object(server, blender, picture):
     taken = server.call("generate_3d", image=str(picture), name="Hero", provider="hyper3d").text
     assert 'name="Hero-2"' in taken
     handle = taken.partition('job="')[2].partition('"')[0]
-    assert server.call("generate_3d", job=handle, name="Hero-2").text.startswith("Generated and imported 'Hero-2' with hyper3d.")
+    assert server.call("generate_3d", job=handle, name="Hero-2").text.startswith(
+        "Generated and imported 'Hero-2' with hyper3d."
+    )
     assert "Hero-2 | mesh" in server.call("get_scene_info").text
 
 

@@ -1,4 +1,6 @@
-"""Our own MCP server and a real S3 server: an avatar is made public under the next free name, a faulty one only for a reason."""
+"""Our own MCP server and a real S3 server: an avatar is made public under the next free name, a faulty one only for a
+reason.
+"""
 
 import hashlib
 import json
@@ -13,7 +15,8 @@ ACCESS = {"aws_access_key_id": servers.KEY, "aws_secret_access_key": servers.SEC
 BUCKET = "avatars"
 PREFERENCES = """\
 import bpy
-addon = bpy.context.preferences.addons.new()  # the add-on's entry, which a checkout that runs without being installed has not
+# The add-on's entry, which a checkout that runs without being installed has not.
+addon = bpy.context.preferences.addons.new()
 addon.module = "avatar_forge"
 for name, value in {}.items():
     setattr(addon.preferences, name, value)
@@ -41,7 +44,13 @@ def publisher(endpoint, tmp_path_factory):
     (folder / "credentials").write_text(f"[studio]\n{keys}")
     aws = {"AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"), "AWS_CONFIG_FILE": str(folder / "config")}
     with serve(folder, **aws, AWS_EC2_METADATA_DISABLED="true", XDG_DATA_HOME=str(folder / "data")) as blender:
-        chosen = {"bucket": BUCKET, "endpoint": endpoint, "profile_name": "studio", "region": "us-east-1", "prefix": "models"}
+        chosen = {
+            "bucket": BUCKET,
+            "endpoint": endpoint,
+            "profile_name": "studio",
+            "region": "us-east-1",
+            "prefix": "models",
+        }
         blender.run(PREFERENCES.format(chosen | {"cdn_url": "https://cdn.example/{key}"}))
         yield blender
 
@@ -68,7 +77,9 @@ def test_an_avatar_is_promoted_twice_and_a_faulty_one_for_a_reason(ours, publish
     entries = [first["result"], second["result"]]
     for version, entry in enumerate(entries, 1):
         key = f"models/mia-v{version}.vrm"
-        assert (entry["version"], entry["key"], entry["bucket"]) == (version, key, BUCKET) and len(entry["sha256"]) == 64
+        assert (entry["version"], entry["key"], entry["bucket"]) == (version, key, BUCKET) and len(
+            entry["sha256"]
+        ) == 64
         assert entry["address"] == entry["urls"]["CDN"] == f"https://cdn.example/{key}"
 
     publisher.run(FLATTEN)
@@ -85,9 +96,16 @@ def test_an_avatar_is_promoted_twice_and_a_faulty_one_for_a_reason(ours, publish
     for entry, listed in zip(entries, index, strict=True):
         assert listed.items() <= entry.items()
         found = client.get_object(Bucket=BUCKET, Key=entry["key"])
-        assert hashlib.sha256(found["Body"].read()).hexdigest() == entry["sha256"] and held[entry["key"]] == entry["size"]
+        assert (
+            hashlib.sha256(found["Body"].read()).hexdigest() == entry["sha256"] and held[entry["key"]] == entry["size"]
+        )
     assert found["Metadata"]["override-reason"] == entry["override"] == "The stream is tonight"
 
     runs = ours.call("list_runs").json["runs"]
-    assert [[model["key"] for model in run["promoted"]] for run in runs] == [[accepted["key"]], [entry["key"] for entry in entries[:2]]]
-    assert [run["checks"]["FAIL"] for run in runs] == [1, 0] and runs[1]["promoted"][1]["urls"] == second["result"]["urls"]
+    assert [[model["key"] for model in run["promoted"]] for run in runs] == [
+        [accepted["key"]],
+        [entry["key"] for entry in entries[:2]],
+    ]
+    assert [run["checks"]["FAIL"] for run in runs] == [1, 0] and runs[1]["promoted"][1]["urls"] == second["result"][
+        "urls"
+    ]

@@ -36,7 +36,9 @@ def mia(serving, ours, picture, tmp_path_factory):
     serving.empty()
     folder = tmp_path_factory.mktemp("made")
     began = time.perf_counter()
-    job = ours.call("make_avatar", picture=str(picture), name="Mia", vrm_path=str(folder), author="Tester", engine="preview").json
+    job = ours.call(
+        "make_avatar", picture=str(picture), name="Mia", vrm_path=str(folder), author="Tester", engine="preview"
+    ).json
     assert time.perf_counter() - began < 5 and "wait_for_job" in job["next"]
     state = wait(ours, job["job"])
     assert state["status"] == "done", state
@@ -66,9 +68,12 @@ def test_its_face_is_looked_at(ours, mia):
     known = ours.call("list_expressions").json["expressions"]
     assert {"rest", "aa", "blink", "happy"} <= set(known)
     rest, happy, body = (
-        ours.call("preview_expression", size=128, **more).pictures for more in ({}, {"expression": "happy"}, {"view": "body"})
+        ours.call("preview_expression", size=128, **more).pictures
+        for more in ({}, {"expression": "happy"}, {"view": "body"})
     )
-    assert len(rest) == len(happy) == len(body) == 1 and rest[0].startswith(PNG) and len({rest[0], happy[0], body[0]}) == 3
+    assert (
+        len(rest) == len(happy) == len(body) == 1 and rest[0].startswith(PNG) and len({rest[0], happy[0], body[0]}) == 3
+    )
     assert "no expression" in ours.call("preview_expression", expression="sneezing").text
 
 
@@ -81,13 +86,22 @@ def test_bones_and_landmarks_are_corrected(ours, mia):
     before = ours.call("list_face_landmarks").json["face"]
     x, y, z = before["mouth"]["center"]
     moved = ours.call("set_face_landmarks", mouth=[x, y, z + 0.005], mouth_width=before["mouth"]["width"] * 1.1).json
-    assert moved["landmarks"]["face"]["mouth"]["center"][2] == pytest.approx(z + 0.005, abs=1e-5) and moved["face"]["avatar"] == "Mia"
+    assert (
+        moved["landmarks"]["face"]["mouth"]["center"][2] == pytest.approx(z + 0.005, abs=1e-5)
+        and moved["face"]["avatar"] == "Mia"
+    )
 
 
 def test_steps_one_by_one_and_the_file(ours, blender, picture, tmp_path):
-    assert wait(ours, ours.call("generate_mesh", picture=str(picture), name="Leo").json["job"])["result"]["avatar"] == "Leo"
+    assert (
+        wait(ours, ours.call("generate_mesh", picture=str(picture), name="Leo").json["job"])["result"]["avatar"]
+        == "Leo"
+    )
     assert wait(ours, ours.call("rig_avatar").json["job"])["status"] == "done"
-    assert ours.call("make_face").json["avatar"] == "Leo" and ours.call("set_up_vrm", author="Tester").json["avatar"] == "Leo"
+    assert (
+        ours.call("make_face").json["avatar"] == "Leo"
+        and ours.call("set_up_vrm", author="Tester").json["avatar"] == "Leo"
+    )
     written = ours.call("export_vrm", path=str(tmp_path)).json
     assert written["vrm"] == str(tmp_path / "Leo.vrm") and (tmp_path / "Leo.vrm").stat().st_size == written["bytes"]
     assert "bucket" in ours.call("promote_avatar").text

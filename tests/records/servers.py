@@ -20,7 +20,9 @@ KEY, SECRET = "AKIATESTRECORDS", "wJalrXUtnFEMI-secret-of-the-tests-K7MDENG"
 
 
 def free_port(span=1):
-    """A port below 55536 that is free together with its twin 10000 above (SeaweedFS' gRPC), and `span` - 1 more after it."""
+    """A port below 55536 that is free together with its twin 10000 above (SeaweedFS' gRPC), and `span` - 1 more after
+    it.
+    """
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -56,13 +58,36 @@ def start(command, folder, ready_url, **options):
 def seaweed(folder):
     """A SeaweedFS server below `folder`; its address. KEY may do everything, READER with reader-secret only read."""
     port = free_port(4)
-    reader = {"name": "reader", "credentials": [{"accessKey": "READER", "secretKey": "reader-secret"}], "actions": ["Read", "List"]}
+    reader = {
+        "name": "reader",
+        "credentials": [{"accessKey": "READER", "secretKey": "reader-secret"}],
+        "actions": ["Read", "List"],
+    }
     admin = {"name": "avatar", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
     admin["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
     (folder / "s3.json").write_text(json.dumps({"identities": [admin, reader]}))
-    command = [BIN / "weed", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]
-    command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.port={port}", f"-master.port={port + 1}"]
-    command += [f"-volume.port={port + 2}", f"-filer.port={port + 3}", "-s3.config=s3.json", f"-s3.localSocket={folder}/s3.sock"]
+    command = [
+        BIN / "weed",
+        "mini",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-master.telemetry=false",
+        "-webdav=false",
+    ]
+    command += [
+        "-admin.ui=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        f"-s3.port={port}",
+        f"-master.port={port + 1}",
+    ]
+    command += [
+        f"-volume.port={port + 2}",
+        f"-filer.port={port + 3}",
+        "-s3.config=s3.json",
+        f"-s3.localSocket={folder}/s3.sock",
+    ]
     process = start(command, folder, f"http://127.0.0.1:{port}/")
     try:
         yield f"http://127.0.0.1:{port}"

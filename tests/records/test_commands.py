@@ -1,4 +1,6 @@
-"""Records and promotion as the add-on and a shell use them: real processes, real kills, and no secret in what they write."""
+"""Records and promotion as the add-on and a shell use them: real processes, real kills, and no secret in what they
+write.
+"""
 
 import json
 import os
@@ -29,7 +31,9 @@ def env(tmp_path):
 def worker(env, tmp_path):
     """call(method, **params) to a living worker; its log is tmp_path/worker.log."""
     with (tmp_path / "worker.log").open("wb") as log:
-        process = subprocess.Popen([*COMMAND, "worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env)
+        process = subprocess.Popen(
+            [*COMMAND, "worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env
+        )
     asked = []
 
     def call(method, cancel_at=None, **params):
@@ -97,17 +101,27 @@ def test_a_rerun_says_what_differs_and_what_it_lacks(env, tmp_path):
     picture = tmp_path / "p.png"
     Image.new("RGB", (4, 4)).save(picture)
     vrm = make_vrm(tmp_path / "ada.vrm")
-    folder = write_run(tmp_path / "runs", Run("run-1", "Ada", picture, {"vrm": vrm}, metrics={"faces": 3.0}, versions={"blender": "4.2"}))
+    folder = write_run(
+        tmp_path / "runs",
+        Run("run-1", "Ada", picture, {"vrm": vrm}, metrics={"faces": 3.0}, versions={"blender": "4.2"}),
+    )
     old = read_receipt(folder / "receipt.json")
     make_vrm(vrm, seed=1)
-    new = read_receipt(write_run(tmp_path / "again", Run("run-1", "Ada", picture, {"vrm": vrm}, metrics={"faces": 4.0})) / "receipt.json")
+    new = read_receipt(
+        write_run(tmp_path / "again", Run("run-1", "Ada", picture, {"vrm": vrm}, metrics={"faces": 4.0}))
+        / "receipt.json"
+    )
     new["versions"]["blender"] = "5.0"
     lines, same = compare(old, new)
-    assert not same and lines[0] == "version blender: was 4.2, is 5.0" and lines[1].startswith("vrm: different (SHA-256 ")
+    assert (
+        not same and lines[0] == "version blender: was 4.2, is 5.0" and lines[1].startswith("vrm: different (SHA-256 ")
+    )
     assert lines[2:] == ["metric faces: was 3, is 4"] and compare(old, old)[1]
     command = [*COMMAND, "rerun", str(folder / "receipt.json")]
     without = subprocess.run(command, env={**env, "PATH": ""}, capture_output=True, text=True)
-    assert without.returncode == 1 and without.stderr.startswith("Making the avatar again needs Blender, which was not found.")
+    assert without.returncode == 1 and without.stderr.startswith(
+        "Making the avatar again needs Blender, which was not found."
+    )
     (folder / "reference.png").write_bytes(b"another")
     changed = subprocess.run(command, env=env, capture_output=True, text=True)
     assert changed.returncode == 1 and "is not the picture that this avatar was made from" in changed.stderr
@@ -116,20 +130,41 @@ def test_a_rerun_says_what_differs_and_what_it_lacks(env, tmp_path):
 def test_a_killed_upload_leaves_no_object_and_goes_on(env, seaweed, bucket, tmp_path):
     file, report = make_vrm(tmp_path / "big.vrm", 40_000_000), tmp_path / "report.json"
     report.write_text(json.dumps(GOOD))
-    command = [*COMMAND, "promote", str(file), "--bucket", bucket, "--endpoint", seaweed, "--name", "big", "--report", str(report)]
+    command = [
+        *COMMAND,
+        "promote",
+        str(file),
+        "--bucket",
+        bucket,
+        "--endpoint",
+        seaweed,
+        "--name",
+        "big",
+        "--report",
+        str(report),
+    ]
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     said = [next(line for line in process.stderr if "Uploading 15.7" in line)]
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert [item["Key"] for item in client(seaweed).list_objects_v2(Bucket=bucket)["Contents"] if "big" in item["Key"]] == []
+    assert [
+        item["Key"] for item in client(seaweed).list_objects_v2(Bucket=bucket)["Contents"] if "big" in item["Key"]
+    ] == []
     ended = subprocess.run(command, env=env, capture_output=True, text=True)
     entry = json.loads(ended.stdout)
     assert ended.returncode == 0 and entry["resumed"] and entry["version"] == 1
     sent = [line for line in ended.stderr.splitlines() if "Uploading" in line]
     assert "Uploading 5.2 of 40.0" in sent[0]  # the parts that were there are only counted
     said += [ended.stderr, ended.stdout]
-    wrong = subprocess.run(command, env={**env, "AWS_SECRET_ACCESS_KEY": "another-secret"}, capture_output=True, text=True)
-    assert wrong.returncode == 1 and wrong.stderr.count("\n") <= 12 and "access key" in wrong.stderr and "Traceback" not in wrong.stderr
+    wrong = subprocess.run(
+        command, env={**env, "AWS_SECRET_ACCESS_KEY": "another-secret"}, capture_output=True, text=True
+    )
+    assert (
+        wrong.returncode == 1
+        and wrong.stderr.count("\n") <= 12
+        and "access key" in wrong.stderr
+        and "Traceback" not in wrong.stderr
+    )
     said += [wrong.stderr, *(path.read_text() for path in (tmp_path / "data").rglob("*.json"))]
     assert not any(secret in text for text in said for secret in (SECRET, KEY, "another-secret"))
 
@@ -139,10 +174,24 @@ def test_a_batch_promotes_what_it_makes(seaweed, bucket, tmp_path):
     blender = ROOT / ".venv" / "bpy-4.5.15" / "bin" / "python"
     if not blender.exists():
         pytest.skip("needs the environment with bpy: make env-bpy")
-    command = [blender, ROOT / "avatar_addon/batch.py", "--", ROOT / "examples/companion.png", "--out", tmp_path / "out", "--no-sheet"]
+    command = [
+        blender,
+        ROOT / "avatar_addon/batch.py",
+        "--",
+        ROOT / "examples/companion.png",
+        "--out",
+        tmp_path / "out",
+        "--no-sheet",
+    ]
     command += ["--bucket", bucket, "--endpoint", seaweed, "--name", "Ada Two"]
-    environment = os.environ | {"AVATAR_FORGE_RUNS": str(tmp_path / "runs"), "AVATAR_FORGE_BACKEND_PYTHON": sys.executable}
+    environment = os.environ | {
+        "AVATAR_FORGE_RUNS": str(tmp_path / "runs"),
+        "AVATAR_FORGE_BACKEND_PYTHON": sys.executable,
+    }
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0 and "promoted as ada-two-v1.vrm" in ended.stdout, ended.stdout + ended.stderr
-    assert {entry["Key"] for entry in client(seaweed).list_objects_v2(Bucket=bucket)["Contents"]} >= {"ada-two-v1.vrm", "index.json"}
+    assert {entry["Key"] for entry in client(seaweed).list_objects_v2(Bucket=bucket)["Contents"]} >= {
+        "ada-two-v1.vrm",
+        "index.json",
+    }
     assert SECRET not in ended.stdout + ended.stderr

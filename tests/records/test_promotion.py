@@ -1,4 +1,6 @@
-"""Promotion against real S3 servers: names are given once, nothing is overwritten, nothing is lost, and every failure has its sentence."""
+"""Promotion against real S3 servers: names are given once, nothing is overwritten, nothing is lost, and every failure
+has its sentence.
+"""
 
 import hashlib
 import json
@@ -35,7 +37,9 @@ def make(tmp_path, seaweed, bucket):
     def make(name="companion", size=20_000, seed=0, **options):
         file = make_vrm(tmp_path / f"{seed}.vrm", size, seed)
         target = options.pop("target", Target(bucket, seaweed))
-        return Promotion(file, target, name, **{"report": GOOD, "run_id": f"run-{seed}", "state": tmp_path / "state", **options})
+        return Promotion(
+            file, target, name, **{"report": GOOD, "run_id": f"run-{seed}", "state": tmp_path / "state", **options}
+        )
 
     return make
 
@@ -57,12 +61,19 @@ def test_a_promoted_model_is_public_as_it_was_checked(make, seaweed, bucket):
     entry = promote(promotion, lambda *event: stages.append(event[0]))
     found = client(seaweed).get_object(Bucket=bucket, Key="companion-v1.vrm")
     assert found["Body"].read() == promotion.file.read_bytes()
-    assert found["ContentType"] == "model/gltf-binary" and found["CacheControl"] == "public, max-age=31536000, immutable"
+    assert (
+        found["ContentType"] == "model/gltf-binary" and found["CacheControl"] == "public, max-age=31536000, immutable"
+    )
     digest = hashlib.sha256(promotion.file.read_bytes()).hexdigest()
     assert found["Metadata"]["sha256"] == digest and found["Metadata"]["run-id"] == "run-%C3%84-1"
     [listed] = index_of(seaweed, bucket)["models"]
     assert listed == {key: value for key, value in entry.items() if key not in ("bucket", "resumed")}
-    assert (listed["file"], listed["version"], listed["sha256"], listed["run_id"]) == ("companion-v1.vrm", 1, digest, "run-Ä-1")
+    assert (listed["file"], listed["version"], listed["sha256"], listed["run_id"]) == (
+        "companion-v1.vrm",
+        1,
+        digest,
+        "run-Ä-1",
+    )
     assert listed["report"] == {"pass": 1, "warn": 1, "fail": 0} and listed["licence"] == "CC0"
     assert list(dict.fromkeys(stages)) == ["check", "upload", "verify", "index"]
     assert not list(promotion.state.glob("*.json"))
@@ -81,7 +92,9 @@ def test_twenty_promoters_at_once(make, seaweed, bucket):
     with ThreadPoolExecutor(20) as pool:
         entries = list(pool.map(lambda promotion: promote(promotion, quiet), promotions))
     assert sorted(entry["version"] for entry in entries) == list(range(1, 21))
-    assert {model["key"] for model in index_of(seaweed, bucket)["models"]} == {f"companion-v{n}.vrm" for n in range(1, 21)}
+    assert {model["key"] for model in index_of(seaweed, bucket)["models"]} == {
+        f"companion-v{n}.vrm" for n in range(1, 21)
+    }
     for entry in entries:
         body = client(seaweed).get_object(Bucket=bucket, Key=entry["key"])["Body"].read()
         assert hashlib.sha256(body).hexdigest() == entry["sha256"]
@@ -119,7 +132,9 @@ def stop_at(stage, part=0.0):
 def test_a_promotion_that_died_goes_on_where_it_was(make, seaweed, bucket, stage, size):
     with pytest.raises(Stopped):
         promote(make(size=size), stop_at(stage, 0.4 if stage == "upload" and size > 1e6 else 0.0))
-    there = [item["Key"] for item in client(seaweed).list_objects_v2(Bucket=bucket, Prefix="companion").get("Contents", [])]
+    there = [
+        item["Key"] for item in client(seaweed).list_objects_v2(Bucket=bucket, Prefix="companion").get("Contents", [])
+    ]
     assert there == ([] if stage == "upload" else ["companion-v1.vrm"])
     messages = []
     entry = promote(make(size=size), lambda stage, fraction, message: messages.append(message))
@@ -169,7 +184,9 @@ def test_only_what_was_checked_is_promoted(make, tmp_path, seaweed, bucket):
     assert check_report(GOOD, "") == {"pass": 1, "warn": 1, "fail": 0}
 
 
-@pytest.mark.parametrize("answer, code", [(500, "server_error"), (None, "server_silent"), (507, "disk_full"), (403, "no_permission")])
+@pytest.mark.parametrize(
+    "answer, code", [(500, "server_error"), (None, "server_silent"), (507, "disk_full"), (403, "no_permission")]
+)
 def test_a_server_in_trouble(make, broken, answer, code):
     broken.RequestHandlerClass.answer = answer
     target = Target("avatars", f"http://127.0.0.1:{broken.server_port}")

@@ -40,7 +40,11 @@ CASES = {
         "const NAME = [\r\n    `a.vrm`, // one\r\n];\r\n",
         "const NAME = [\r\n    `a.vrm`, // one\r\n    `new-v1.vrm`,\r\n];\r\n",
     ),
-    "js, comment after the last": ("a.js", 'NAME = [\n  "a.vrm" // ]\n]', 'NAME = [\n  "a.vrm", // ]\n  "new-v1.vrm"\n]'),
+    "js, comment after the last": (
+        "a.js",
+        'NAME = [\n  "a.vrm" // ]\n]',
+        'NAME = [\n  "a.vrm", // ]\n  "new-v1.vrm"\n]',
+    ),
     "js, one line": ("a.js", "let NAME = [ 'a.vrm', 'b.vrm' ]", "let NAME = [ 'a.vrm', 'b.vrm', 'new-v1.vrm' ]"),
     "ts, frozen set, bare names": (
         "a.ts",
@@ -78,7 +82,9 @@ def test_nothing_is_written_that_was_not_shown(tmp_path):
     script.write_text("const Other = []\n")
     with pytest.raises(BackendError, match=r"a\.js has no JavaScript array AllowedAvatarModels"):
         plan([go, script], "new-v1.vrm")
-    script.write_text("// AllowedAvatarModels = []\nconst x = ['AllowedAvatarModels = [']\nconst AllowedAvatarModels = [")
+    script.write_text(
+        "// AllowedAvatarModels = []\nconst x = ['AllowedAvatarModels = [']\nconst AllowedAvatarModels = ["
+    )
     with pytest.raises(BackendError, match="does not end"):
         plan([script], "new-v1.vrm")
     elsewhere.write_text("const Models = []\n")
@@ -95,7 +101,12 @@ def test_nothing_is_written_that_was_not_shown(tmp_path):
 
 
 def test_public_urls():
-    templates = {"lan": "/avatars/{file}", "cdn": "https://cdn.example/", "direct": "http://nas.example:9000/{bucket}/{key}", "none": ""}
+    templates = {
+        "lan": "/avatars/{file}",
+        "cdn": "https://cdn.example/",
+        "direct": "http://nas.example:9000/{bucket}/{key}",
+        "none": "",
+    }
     assert public_urls(templates, "avatars", "models/a b-v1.vrm") == {
         "lan": "/avatars/a%20b-v1.vrm",
         "cdn": "https://cdn.example/models/a%20b-v1.vrm",

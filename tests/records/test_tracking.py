@@ -31,9 +31,16 @@ def serve(mlflow_folder):
 
     def serve():
         command = [BIN / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{mlflow_folder}/server.db", "--artifacts-destination", str(mlflow_folder / "files")]
+        command += [
+            "--backend-store-uri",
+            f"sqlite:///{mlflow_folder}/server.db",
+            "--artifacts-destination",
+            str(mlflow_folder / "files"),
+        ]
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        running.append(start(command, mlflow_folder, f"http://127.0.0.1:{port}/health", env={**os.environ, "PATH": path}))
+        running.append(
+            start(command, mlflow_folder, f"http://127.0.0.1:{port}/health", env={**os.environ, "PATH": path})
+        )
         return running[-1]
 
     serve.url = f"http://127.0.0.1:{port}"
@@ -78,7 +85,9 @@ def make_run(tmp_path):
 def runs_at(uri, run_id):
     client = tracking.connect(tracking.Store(uri))
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
-    return client, client.search_runs([experiment.experiment_id], f"tags.\"{tracking.RUN_ID}\" = '{run_id}'") if experiment else []
+    return client, client.search_runs(
+        [experiment.experiment_id], f"tags.\"{tracking.RUN_ID}\" = '{run_id}'"
+    ) if experiment else []
 
 
 def files_at(client, run, path=None):
@@ -91,12 +100,26 @@ def check_complete(uri, run_id):
     [run] = found
     assert run.info.status == "FINISHED" and run.info.run_name == "Ada é"
     assert run.info.end_time - run.info.start_time == 14500
-    expected = {"engine": "trellis", "seed": "7", "skeleton_seed": "7", "structure_cfg": "7.5", "version.blender": "4.5.15"}
+    expected = {
+        "engine": "trellis",
+        "seed": "7",
+        "skeleton_seed": "7",
+        "structure_cfg": "7.5",
+        "version.blender": "4.5.15",
+    }
     assert run.data.params.items() >= expected.items()
-    figures = {"vertex_count": 3, "face_count": 1, "texture_resolution": 64, "trellis_time_s": 12.25, "total_time_s": 14.5}
+    figures = {
+        "vertex_count": 3,
+        "face_count": 1,
+        "texture_resolution": 64,
+        "trellis_time_s": 12.25,
+        "total_time_s": 14.5,
+    }
     figures |= {"report_pass": 1, "report_warn": 1, "report_fail": 0}
     assert run.data.metrics.items() >= figures.items() and "unirig_time_s" not in run.data.metrics
-    assert {"reference.png", "Ada_é_raw.glb", "Ada_é.vrm", "previews/Ada_é_sheet.png", "receipt.json"} <= set(files_at(client, run))
+    assert {"reference.png", "Ada_é_raw.glb", "Ada_é.vrm", "previews/Ada_é_sheet.png", "receipt.json"} <= set(
+        files_at(client, run)
+    )
     return run
 
 
@@ -105,7 +128,9 @@ def test_a_run_folder_is_complete_or_not_there(make_run, tmp_path):
     receipt = read_receipt(folder / "receipt.json")
     assert Image.open(folder / "reference.png").size == (40, 60) and (folder / "picture.jpg").exists()
     assert receipt["files"]["raw"]["path"] == "Ada_é_raw.glb" and receipt["weights"] == {"ss_flow.safetensors": "96dc"}
-    assert {"python", "numpy", "avatar_forge", "blender"} <= receipt["versions"].keys() and "broken" not in receipt["metrics"]
+    assert {"python", "numpy", "avatar_forge", "blender"} <= receipt["versions"].keys() and "broken" not in receipt[
+        "metrics"
+    ]
     page = (folder / "run.html").read_text(encoding="utf-8")
     assert "&lt;small&gt;" in page and "previews/Ada_é_sheet.png" in page
     assert make_run() == folder
@@ -133,7 +158,12 @@ def test_the_local_store_needs_no_server_and_nobody_waits_for_it(make_run, tmp_p
 
 @pytest.mark.parametrize(
     "answer, sentence",
-    [(500, "kept and sent later"), (None, "kept and sent later"), (403, "does not let us in"), (404, "There is no MLflow at")],
+    [
+        (500, "kept and sent later"),
+        (None, "kept and sent later"),
+        (403, "does not let us in"),
+        (404, "There is no MLflow at"),
+    ],
 )
 def test_a_server_in_trouble_costs_no_run(make_run, broken, monkeypatch, answer, sentence):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
@@ -206,5 +236,7 @@ def test_what_is_recorded_while_the_server_is_away_arrives_once(make_run, serve,
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     assert tracking.sync(root, url)["sent"] == 1
     check_complete(serve.url, "hanging")
-    written = said + "".join(path.read_text(encoding="utf-8") for path in root.rglob("*.json")) + "".join(capfd.readouterr())
+    written = (
+        said + "".join(path.read_text(encoding="utf-8") for path in root.rglob("*.json")) + "".join(capfd.readouterr())
+    )
     assert PASSWORD not in written

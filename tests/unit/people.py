@@ -34,7 +34,9 @@ T_POSE = Person(arm=0.0)
 
 
 def joints_of(person: Person, x: float, top: float) -> dict[str, tuple[float, float]]:
-    """The 15 marker joints and headTop of a person whose head's top is at (x, top), pixels; left is on the right of the picture."""
+    """The 15 marker joints and headTop of a person whose head's top is at (x, top), pixels; left is on the right of
+    the picture.
+    """
     h, narrow = person.height, np.cos(np.radians(person.yaw))
     neck = person.head * h
     body = h - neck
@@ -122,7 +124,15 @@ def paint(pen: ImageDraw.ImageDraw, person: Person, joints: dict) -> None:
     )
     if person.skirt:
         hem = hips + 0.55 * (bottom - hips)
-        polygon([(x - 0.8 * wide, hips - 0.05 * h), (x + 0.8 * wide, hips - 0.05 * h), (x + 2 * wide, hem), (x - 2 * wide, hem)], cloth)
+        polygon(
+            [
+                (x - 0.8 * wide, hips - 0.05 * h),
+                (x + 0.8 * wide, hips - 0.05 * h),
+                (x + 2 * wide, hem),
+                (x - 2 * wide, hem),
+            ],
+            cloth,
+        )
     radius, chin = (neck - top) / 2, neck - 0.015 * h
     broad = radius * (0.82 if person.head < 0.3 else 1.0)
     x0, y0, x1, y1 = *at((x - broad, top)), *at((x + broad, chin))
@@ -147,7 +157,8 @@ def paint_face(pen: ImageDraw.ImageDraw, person: Person, joints: dict) -> None:
 def picture(
     *people: Person, size: tuple[int, int] = (900, 800), places: tuple | None = None, background=None
 ) -> tuple[Image.Image, list[dict]]:
-    """(picture, joints of each person). RGBA where `background` is None, else RGB on that colour or on that (H, W, 3) array.
+    """(picture, joints of each person). RGBA where `background` is None, else RGB on that colour or on that (H, W, 3)
+    array.
 
     places: (x, top) of each person's head; by default they stand side by side in the middle.
     """

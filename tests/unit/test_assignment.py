@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The humanoid panel's states: what is wrong with an assignment, who is to blame, and in which words; mirroring; picking."""
+"""The humanoid panel's states: what is wrong with an assignment, who is to blame, and in which words; mirroring;
+picking.
+"""
 
 from dataclasses import replace
 
@@ -39,7 +41,12 @@ def test_missing_and_optional(whole):
     for name in ("leftHand", "jaw", "chest", "rightIndexProximal"):
         del assigned[name]
     states = bone_states(assigned, parents)
-    assert kinds(states) == {"leftHand": "missing", "jaw": "optional", "chest": "missing", "rightIndexProximal": "missing"}
+    assert kinds(states) == {
+        "leftHand": "missing",
+        "jaw": "optional",
+        "chest": "missing",
+        "rightIndexProximal": "missing",
+    }
     assert "Upper Chest" in states["chest"].reason and "Right Index 2" in states["rightIndexProximal"].reason
     text, worst = summary(states)
     assert "1 required bone is missing: Left Hand" in text and worst == "missing"
@@ -88,7 +95,11 @@ def test_doubts_of_single_bones_are_their_rows(whole):
     sample = skeletons.sample("5 fingers", np.random.default_rng(3))
     names = [f"bone{k}" for k in range(len(sample.parents))]
     found = match(sample.heads, sample.parents)
-    doubts = ["The matcher is unsure of hips: check it.", "No bone was found for head.", "The skeleton is an unusual humanoid: so."]
+    doubts = [
+        "The matcher is unsure of hips: check it.",
+        "No bone was found for head.",
+        "The skeleton is an unusual humanoid: so.",
+    ]
     finding = Finding.of(replace(found, doubts=doubts), names)
     assert finding.doubts == (doubts[2],) and {n: note.bone for n, note in finding.notes.items()} == {
         n: names[k] for n, k in found.mapping.items()
@@ -117,7 +128,8 @@ def test_a_note_speaks_of_its_bone_only(whole):
 @pytest.mark.parametrize(
     "name, other",
     [
-        ("hand_L", "hand_R"), ("L Hand", "R Hand"), ("mixamorig:LeftHand", "mixamorig:RightHand"), ("左腕", "右腕"), ("lShldr", "rShldr"),
+        ("hand_L", "hand_R"), ("L Hand", "R Hand"), ("mixamorig:LeftHand", "mixamorig:RightHand"), ("左腕", "右腕"),
+        ("lShldr", "rShldr"),
         ("upper_arm.L.001", "upper_arm.R.001"), ("J_Bip_L_Hand", "J_Bip_R_Hand"), ("lower", ""), ("Rig", ""),
     ],
 )  # fmt: skip
@@ -156,13 +168,17 @@ def in_order(sample):
 def test_a_bone_without_a_counterpart_is_told():
     names, parents = ["hips", "spine", "a", "b"], [-1, 0, 0, 2]
     heads = np.array([[0, 0, 1.0], [0, 0, 1.5], [0.1, 0, 0.9], [0.1, 0, 0.5]])
-    found, alone = mirrored({"hips": "hips", "spine": "spine", "leftUpperLeg": "a", "leftLowerLeg": "b"}, names, parents, heads)
+    found, alone = mirrored(
+        {"hips": "hips", "spine": "spine", "leftUpperLeg": "a", "leftLowerLeg": "b"}, names, parents, heads
+    )
     assert not found and alone == ["leftUpperLeg", "leftLowerLeg"]
     assert other_side("leftHand") == "rightHand" and other_side("jaw") == "jaw" and "jaw" not in REQUIRED
 
 
 def test_the_bone_under_the_mouse_is_the_nearest_and_the_foremost():
-    perspective = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1.0, 0]])  # looks along +Z, a right angle wide
+    perspective = np.array(
+        [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1.0, 0]]
+    )  # looks along +Z, a right angle wide
     starts = np.array([[-1, 0, 2.0], [-1, 0, 4], [0, 1, 2], [0, 0, -3]])
     ends = starts + [2.0, 0, 0]
     a, depth = picking.to_screen(starts, perspective, (200, 100))
@@ -172,4 +188,6 @@ def test_the_bone_under_the_mouse_is_the_nearest_and_the_foremost():
     assert picking.nearest((100, 51), a, b, depth, 10) == 1  # both lie there: the one before the other
     assert picking.nearest((52, 51), a, b, depth, 10) == 0
     assert picking.nearest((120, 73), a, b, depth, 10) == 2
-    assert picking.nearest((10, 10), a, b, depth, 10) == -1 and picking.nearest((1, 1), a[:0], b[:0], depth[:0], 10) == -1
+    assert (
+        picking.nearest((10, 10), a, b, depth, 10) == -1 and picking.nearest((1, 1), a[:0], b[:0], depth[:0], 10) == -1
+    )

@@ -1,4 +1,6 @@
-"""The backend's environment: real virtual environments and a real pip (or uv), with a small package instead of the real ones."""
+"""The backend's environment: real virtual environments and a real pip (or uv), with a small package instead of the
+real ones.
+"""
 
 import json
 import shutil
@@ -30,13 +32,17 @@ def make_wheel(folder, name, version, code):
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", code)
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
 
 
 @pytest.fixture
 def wheels(tmp_path, monkeypatch):
-    """Where pip and uv find packages; there is no index. The environment variables are those of a Blender with a Python of its own."""
+    """Where pip and uv find packages; there is no index. The environment variables are those of a Blender with a
+    Python of its own.
+    """
     folder = tmp_path / "wheels"
     make_wheel(folder, "tiny", "1.0", "VALUE = 1\n")
     make_wheel(folder, "torch", "2.13.0", "def zeros(n, device='cpu'):\n    assert device == 'cpu', 'no such device'\n")
@@ -118,7 +124,11 @@ def test_install_from_nothing(environment, tool, monkeypatch):
 def test_an_interrupted_installation_goes_on(environment, wheels):
     (wheels / "tiny-1.0-py3-none-any.whl").rename(wheels / "away")
     error = install(environment).error
-    assert error.code in ("install_failed", "network") and str(environment.log_path) in str(error) and "press Install Backend" in str(error)
+    assert (
+        error.code in ("install_failed", "network")
+        and str(environment.log_path) in str(error)
+        and "press Install Backend" in str(error)
+    )
     assert environment.state().code == "incomplete"
     assert keys(environment.plan()) == ["packages", "check"], "the environment is made once"
     (wheels / "away").rename(wheels / "tiny-1.0-py3-none-any.whl")
@@ -187,7 +197,13 @@ def test_torch_comes_from_the_right_index(environment, profile, system, monkeypa
 
 def sleeper(environment):
     environment.folder.mkdir(exist_ok=True)
-    return Step("packages", "Sleeping", (sys.executable, "-c", "import time; print('zzz', flush=True); time.sleep(60)"), "1", network=True)
+    return Step(
+        "packages",
+        "Sleeping",
+        (sys.executable, "-c", "import time; print('zzz', flush=True); time.sleep(60)"),
+        "1",
+        network=True,
+    )
 
 
 def test_cancel(environment):

@@ -22,7 +22,10 @@ def test_every_joint_and_marker_lies_on_the_character():
     for look in (COMPANION, *(look for look in SET if look.background == "none")):
         image, truth = draw(look)
         alpha = np.asarray(image)[..., 3]
-        points = [*(p for name, p in truth["joints2d"].items() if name != "headTop"), *(part["center"] for part in truth["face"].values())]
+        points = [
+            *(p for name, p in truth["joints2d"].items() if name != "headTop"),
+            *(part["center"] for part in truth["face"].values()),
+        ]
         for x, y in points:
             around = alpha[max(0, int(y) - 4) : int(y) + 8, max(0, int(x) - 4) : int(x) + 5]
             assert around.max() > 127, (look.name, x, y)

@@ -69,7 +69,9 @@ def part(mesh: SkinnedMesh, name: str) -> np.ndarray:
 
 def lids(mesh: SkinnedMesh) -> np.ndarray:
     """Vertex numbers of all four lids, which nothing else but a blink moves as far."""
-    return np.flatnonzero(np.maximum(*(np.abs(mesh.shape_keys[name]).max(1) for name in ("blinkLeft", "blinkRight"))) > 0)
+    return np.flatnonzero(
+        np.maximum(*(np.abs(mesh.shape_keys[name]).max(1) for name in ("blinkLeft", "blinkRight"))) > 0
+    )
 
 
 def lips(mesh: SkinnedMesh) -> np.ndarray:
@@ -106,7 +108,10 @@ def test_the_mouth_is_shut_at_rest_and_opens_on_a_cavity_with_teeth(built):
     mesh = result.mesh
     pairs = lips(mesh)
     assert len(pairs) >= 6 and np.ptp(mesh.vertices[pairs[:, 0], 0]) > 0.7 * WIDTH
-    opening = {name: (mesh.shape_keys[name][pairs[:, 0], 2] - mesh.shape_keys[name][pairs[:, 1], 2]).max() / WIDTH for name in NAMES}
+    opening = {
+        name: (mesh.shape_keys[name][pairs[:, 0], 2] - mesh.shape_keys[name][pairs[:, 1], 2]).max() / WIDTH
+        for name in NAMES
+    }
     assert opening["aa"] >= 0.45 and opening["oh"] > 0.3 and all(opening[name] > 0.1 for name in VISEMES)
     assert abs(opening["happy"]) < 0.01 and abs(opening["blinkLeft"]) < 1e-6
     inner = np.concatenate([part(mesh, name) for name in ("Mouth", "Tongue", "Teeth")])
@@ -170,7 +175,9 @@ def test_a_blink_covers_the_whole_eye_with_skin_from_below_it_and_a_line_of_lash
 
 
 def front_at(corners: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of triangles (T, 3, 3) seen from the front: y of the foremost at places (N, 2) of x and z, and which; infinite where none is."""
+    """Of triangles (T, 3, 3) seen from the front: y of the foremost at places (N, 2) of x and z, and which; infinite
+    where none is.
+    """
     flat = corners[:, :, [0, 2]]
     near = np.flatnonzero(((flat.min(1) <= places.max(0)) & (flat.max(1) >= places.min(0))).all(1))
     corners, (a, b, c) = corners[near], flat[near].transpose(1, 0, 2)
@@ -194,7 +201,9 @@ def shut_eyes(data: SkinnedMesh) -> tuple[SkinnedMesh, np.ndarray, np.ndarray]:
 def test_shut_lids_lie_before_a_ridge_within_the_eye(across):
     """Finer than the lids' quads, and higher than lids usually lie before the skin (1 mm)."""
     data = head(160, 240)
-    x, _, z = np.abs(np.abs(data.vertices - [0, 0, FACE["leftEye"]["center"][2]]) - [FACE["leftEye"]["center"][0], 0, 0]).T
+    x, _, z = np.abs(
+        np.abs(data.vertices - [0, 0, FACE["leftEye"]["center"][2]]) - [FACE["leftEye"]["center"][0], 0, 0]
+    ).T
     ridge = (z if across else x) < 0.0014
     data.vertices[ridge & (data.vertices[:, 1] < 0), 1] -= 0.003
     _, corners, lid = shut_eyes(data)

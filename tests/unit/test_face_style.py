@@ -22,12 +22,16 @@ def test_a_viseme_made_stronger_wider_and_smiling():
         np.testing.assert_array_equal(built.mesh.vertices, rest)
         for name in set(NAMES) - {"aa"}:
             np.testing.assert_array_equal(built.mesh.shape_keys[name], usual.mesh.shape_keys[name])
-        np.testing.assert_array_equal(usual.reshape.in_blender("aa", Viseme(**values)), built.mesh.shape_keys["aa"])  # live as built
+        np.testing.assert_array_equal(
+            usual.reshape.in_blender("aa", Viseme(**values)), built.mesh.shape_keys["aa"]
+        )  # live as built
         return built.mesh.shape_keys["aa"]
 
     half = shape(strength=0.5)
     assert half[upper, 2] - half[middle, 2] == pytest.approx(0.5 * (before[upper, 2] - before[middle, 2]), rel=0.1)
-    corner = np.argmin(np.linalg.norm(rest - [0.5 * WIDTH, FACE["mouth"]["center"][1], FACE["mouth"]["center"][2]], axis=1))
+    corner = np.argmin(
+        np.linalg.norm(rest - [0.5 * WIDTH, FACE["mouth"]["center"][1], FACE["mouth"]["center"][2]], axis=1)
+    )
     assert shape(width=0.3)[corner, 0] > before[corner, 0] + 0.05 * WIDTH
     assert shape(corners=0.2)[corner, 2] > before[corner, 2] + 0.1 * WIDTH
 

@@ -7,7 +7,20 @@ from avatar_addon import intake
 
 BOX = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 SIDES = np.array(
-    [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]
+    [
+        [0, 1, 3],
+        [0, 3, 2],
+        [4, 6, 7],
+        [4, 7, 5],
+        [0, 4, 5],
+        [0, 5, 1],
+        [2, 3, 7],
+        [2, 7, 6],
+        [0, 2, 6],
+        [0, 6, 4],
+        [1, 5, 7],
+        [1, 7, 3],
+    ]
 )
 
 
@@ -63,7 +76,9 @@ def test_islands_of_a_long_strip():
     assert set(labels[:4002]) == {0} and set(labels[5000:9002]) == {5000} and labels[4500] == 4500
 
 
-@pytest.mark.parametrize("height, result", [(170.0, 1.7), (1700.0, 1.7), (66.9, 1.7), (0.016, 1.6), (1.2, 1.2), (40.0, 1.016), (7.0, 1.6)])
+@pytest.mark.parametrize(
+    "height, result", [(170.0, 1.7), (1700.0, 1.7), (66.9, 1.7), (0.016, 1.6), (1.2, 1.2), (40.0, 1.016), (7.0, 1.6)]
+)
 def test_scaled_to_a_human(height, result):
     factor, said = intake.scale_to_human(height)
     assert height * factor == pytest.approx(result, rel=0.01)

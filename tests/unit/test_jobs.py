@@ -72,7 +72,14 @@ def fake(tmp_path):
 
     def fake(do="", at="shape", out_dir=None, **params):
         options = {"do": do, "at": at, "go": str(tmp_path / "go")}
-        return Job("generate", engine="fake", picture=tmp_path / "me.png", out_dir=out_dir or tmp_path / "out", options=options, **params)
+        return Job(
+            "generate",
+            engine="fake",
+            picture=tmp_path / "me.png",
+            out_dir=out_dir or tmp_path / "out",
+            options=options,
+            **params,
+        )
 
     return fake
 
@@ -211,7 +218,10 @@ def test_a_stalled_job_is_stopped(worker, fake, tmp_path, log):
         ("import time; time.sleep(60)", "backend_silent"),
         ("import sys; sys.exit('no numpy')", "backend_broken"),
         ("print('hello?')", "backend_broken"),
-        ('print(\'{"id": 0, "result": {"version": 99}}\', flush=True); import time; time.sleep(60)', "backend_outdated"),
+        (
+            'print(\'{"id": 0, "result": {"version": 99}}\', flush=True); import time; time.sleep(60)',
+            "backend_outdated",
+        ),
     ],
 )
 def test_what_is_no_worker(fake, log, code, error):
@@ -251,7 +261,8 @@ def test_a_long_log_is_set_aside(worker, fake, log, monkeypatch):
 
 def test_noise_on_the_protocol_is_ignored():
     assert [
-        jobs._from_line(line) for line in (b"print\n", b"[]\n", b"{}\n", b'{"id": 1}\n', b'{"id": 1, "event": "progress"}\n', b"[" * 99999)
+        jobs._from_line(line)
+        for line in (b"print\n", b"[]\n", b"{}\n", b'{"id": 1}\n', b'{"id": 1, "event": "progress"}\n', b"[" * 99999)
     ] == [None] * 6
 
 
@@ -273,9 +284,11 @@ def client_script(tmp_path, ending):
         import os, signal, sys, time
         sys.path.insert(0, {str(ROOT)!r})
         from avatar_addon.jobs import Job, Worker
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and so these tests in one, ignore it
+        # A shell's background jobs, and so these tests in one, ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         worker = Worker({COMMAND!r}, dict(os.environ))
-        job = Job("generate", engine="fake", picture={__file__!r}, out_dir={str(tmp_path / "out")!r}, options={{"do": "sleep"}})
+        options = {{"do": "sleep"}}
+        job = Job("generate", engine="fake", picture={__file__!r}, out_dir={str(tmp_path / "out")!r}, options=options)
         running = worker.submit(job)
         while running.stage != "sleep":
             running.poll()
@@ -284,16 +297,25 @@ def client_script(tmp_path, ending):
     """)
 
 
-@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "pass", "raise KeyboardInterrupt"])
+@pytest.mark.parametrize(
+    "ending", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "pass", "raise KeyboardInterrupt"]
+)
 def test_the_worker_does_not_outlive_its_client(tmp_path, ending):
-    ended = subprocess.run([sys.executable, "-c", client_script(tmp_path, ending)], env=ENV, capture_output=True, text=True, timeout=LIMIT)
+    ended = subprocess.run(
+        [sys.executable, "-c", client_script(tmp_path, ending)], env=ENV, capture_output=True, text=True, timeout=LIMIT
+    )
     until_gone(int(ended.stdout))
 
 
 def test_ctrl_c_in_a_headless_run_cancels_the_job(tmp_path):
     script = client_script(tmp_path, "print('ready', flush=True); running.wait()")
     client = subprocess.Popen(
-        [sys.executable, "-c", script], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+        [sys.executable, "-c", script],
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     with client:
         pid = int(client.stdout.readline())

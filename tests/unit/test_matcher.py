@@ -33,14 +33,23 @@ def truth_of(labels: list[str]) -> dict[str, int]:
     return {label: k for k, label in enumerate(labels) if label in BONES}
 
 
-# What the schemes call the bones of `PLAIN`; L and R stand for the side, the numbers of a finger's joints follow its name.
+# What the schemes call the bones of `PLAIN`; L and R stand for the side, the numbers of a finger's joints follow its
+# name.
 SCHEMES = {
-    "mixamo": ("mixamorig:", dict(zip(BONES[:6], ["Hips", "Spine", "Spine1", "Spine2", "Neck", "Head"], strict=True)), "S{}",
-               ["Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase"], "SHand{}{}", ("Left", "Right")),
-    "unreal": ("", dict(zip(BONES[:6], ["pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "head"], strict=True)), "{}_S",
+    "mixamo": ("mixamorig:",
+               dict(zip(BONES[:6], ["Hips", "Spine", "Spine1", "Spine2", "Neck", "Head"], strict=True)),
+               "S{}",
+               ["Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase"], "SHand{}{}",
+               ("Left", "Right")),
+    "unreal": ("",
+               dict(zip(BONES[:6], ["pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "head"], strict=True)),
+               "{}_S",
                ["clavicle", "upperarm", "lowerarm", "hand", "thigh", "calf", "foot", "ball"], "{}_0{}_S", ("l", "r")),
-    "vroid": ("J_Bip_", dict(zip(BONES[:6], ["C_Hips", "C_Spine", "C_Chest", "C_UpperChest", "C_Neck", "C_Head"], strict=True)), "S_{}",
-              ["Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "ToeBase"], "S_{}{}", ("L", "R")),
+    "vroid": ("J_Bip_",
+              dict(zip(BONES[:6], ["C_Hips", "C_Spine", "C_Chest", "C_UpperChest", "C_Neck", "C_Head"], strict=True)),
+              "S_{}",
+              ["Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "ToeBase"], "S_{}{}",
+              ("L", "R")),
     "rigify": ("DEF-", dict(zip(BONES[:6], ["spine", *(f"spine.00{k}" for k in range(1, 6))], strict=True)), "{}.S",
                ["shoulder", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe"], "f_{}.0{}.S", ("L", "R")),
     "mmd": ("", dict(zip(BONES[:6], ["腰", "上半身", "上半身2", "上半身3", "首", "頭"], strict=True)), "S{}",
@@ -108,7 +117,9 @@ def test_every_other_bone_is_set_aside_once_and_for_what_it_is():
     for bone, kind in sample.aside.items():
         if kind in ("hair", "skirt", "tail", "wing", "twist", "bust"):
             assert kinds[bone] == kind
-    assert all(sample.parents[b] == a for chain in found.aside for a, b in zip(chain.bones, chain.bones[1:], strict=False))
+    assert all(
+        sample.parents[b] == a for chain in found.aside for a, b in zip(chain.bones, chain.bones[1:], strict=False)
+    )
 
 
 @pytest.mark.parametrize("degrees", [0, 37, 90, 180, 250])

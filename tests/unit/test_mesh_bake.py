@@ -1,4 +1,6 @@
-"""From a dense surface with gaussians to a light textured mesh: cleaning, simplifying, charts, and colours baked in space."""
+"""From a dense surface with gaussians to a light textured mesh: cleaning, simplifying, charts, and colours baked in
+space.
+"""
 
 import hashlib
 
@@ -117,7 +119,9 @@ def test_what_a_viewer_samples_is_right_across_seams_too(body, texture):
     x, y = np.clip(uv[:, 0] * size - 0.5, 0, size - 2), np.clip((1 - uv[:, 1]) * size - 0.5, 0, size - 2)
     c, r = x.astype(int), y.astype(int)
     fx, fy = (x - c)[:, None], (y - r)[:, None]
-    seen = (texture[r, c] * (1 - fx) + texture[r, c + 1] * fx) * (1 - fy) + (texture[r + 1, c] * (1 - fx) + texture[r + 1, c + 1] * fx) * fy
+    seen = (texture[r, c] * (1 - fx) + texture[r, c + 1] * fx) * (1 - fy) + (
+        texture[r + 1, c] * (1 - fx) + texture[r + 1, c + 1] * fx
+    ) * fy
     off = np.abs(seen - 255 * colour_field(points))
     assert off.mean() < 2 and off.max() < 20, (off.mean(), off.max())
 
@@ -135,20 +139,25 @@ def test_what_lies_under_the_surface_does_not_shine_through(body):
 
 
 def two(scale, angles=(0, 0), opacity=(0.5, 0.5)):
-    """Colour at the origin, seen from +Z, between a red and a green gaussian, 0.01 away on a line through it 30 degrees from Y.
+    """Colour at the origin, seen from +Z, between a red and a green gaussian, 0.01 away on a line through it 30
+    degrees from Y.
 
     angles: degrees that each is turned by about Z.
     """
     way = 0.01 * np.array([-0.5, np.sqrt(0.75), 0])
     rotation = Rotation.from_euler("z", np.reshape(angles, (2, 1)), degrees=True).as_quat()[:, [3, 0, 1, 2]]
-    cloud = GaussianCloud(np.array([way, -way]), np.array([scale, scale]), rotation, np.array(opacity), np.array([[1.0, 0, 0], [0, 1, 0]]))
+    cloud = GaussianCloud(
+        np.array([way, -way]), np.array([scale, scale]), rotation, np.array(opacity), np.array([[1.0, 0, 0], [0, 1, 0]])
+    )
     return colours_at(np.zeros((1, 3)), np.array([[0, 0, 1.0]]), cloud)[0]
 
 
 def test_density_follows_shape_and_rotation_and_opacity():
     long_in_y, round_ = [0.002, 0.01, 0.002], [0.006] * 3
     assert two(round_) == pytest.approx([0.5, 0.5, 0], abs=0.05)
-    assert two(long_in_y, (30, -30))[0] > 0.95, "turned by 30 degrees it reaches the origin, turned the other way it does not"
+    assert two(long_in_y, (30, -30))[0] > 0.95, (
+        "turned by 30 degrees it reaches the origin, turned the other way it does not"
+    )
     assert two(long_in_y, (-30, 30))[1] > 0.95
     faint = two(round_, opacity=(0.9, 0.1))
     assert faint[0] > 3 * faint[1] > 0
@@ -207,7 +216,8 @@ def test_an_inner_wall_that_hangs_on_the_outer_one_at_a_leak_goes_too():
 @pytest.mark.parametrize(
     "field",
     [
-        np.minimum(column(-0.11, 0, 0.1), column(0.11, 0, 0.1)) + 100 * (np.abs(Z) > 0.4),  # two limbs with a narrow gap
+        np.minimum(column(-0.11, 0, 0.1), column(0.11, 0, 0.1))
+        + 100 * (np.abs(Z) > 0.4),  # two limbs with a narrow gap
         np.maximum(shell(ball(0, 0, 0, 0.3)), -np.maximum(column(0, 0, 0.12), -Z)),  # a bowl: its inside is seen
         BODY,
     ],
@@ -247,7 +257,9 @@ def test_crumbs_go_but_parts_and_the_last_piece_stay():
 def test_holes_are_closed_and_wide_openings_are_not():
     vertices, triangles = surface(BODY)
     centres = vertices[triangles].mean(1)
-    small = (np.linalg.norm(centres - [0.2, 0, -0.1], axis=1) > 0.03) & (np.linalg.norm(centres - [0, 0, 0.26], axis=1) > 0.035)
+    small = (np.linalg.norm(centres - [0.2, 0, -0.1], axis=1) > 0.03) & (
+        np.linalg.norm(centres - [0, 0, 0.26], axis=1) > 0.035
+    )
     closed = solid(*clean(vertices, triangles[small]))
     assert (
         closed.is_watertight
@@ -291,9 +303,12 @@ def test_finished_meshes_stand_upright_in_metres_and_face_the_front(tmp_path):
     assert [share for _, share in stages] == sorted(share for _, share in stages)
     again = finish(*dense, cloud, 3000, 256, 1.6, lambda *_: None)
     files = [
-        write_glb(tmp_path / f"{i}.glb", m.vertices, m.triangles, m.normals, m.corner_uvs, m.texture) for i, m in enumerate((made, again))
+        write_glb(tmp_path / f"{i}.glb", m.vertices, m.triangles, m.normals, m.corner_uvs, m.texture)
+        for i, m in enumerate((made, again))
     ]
-    assert len({hashlib.sha256(file.read_bytes()).hexdigest() for file in files}) == 1, "the same input gives the same bytes"
+    assert len({hashlib.sha256(file.read_bytes()).hexdigest() for file in files}) == 1, (
+        "the same input gives the same bytes"
+    )
 
 
 def test_something_long_is_not_blown_up_to_a_persons_height():
@@ -312,5 +327,9 @@ def test_a_person_is_turned_to_the_front_and_what_one_hand_holds_does_not_push_i
         feet = placed[placed[:, 1] < 0.1]
         body = placed[: len(person.vertices)]
         assert np.ptp(placed[:, 1]) == pytest.approx(2.0) and placed[:, 1].min() == 0
-        assert abs(body[:, [0, 2]].min(0) + body[:, [0, 2]].max(0))[0] < 0.1, "the body is in the middle, not body and pole"
-        assert np.ptp(body[:, 0]) > 2 * np.ptp(body[:, 2]) and feet[:, 2].max() > -feet[:, 2].min(), "arms along X, toes towards +Z"
+        assert abs(body[:, [0, 2]].min(0) + body[:, [0, 2]].max(0))[0] < 0.1, (
+            "the body is in the middle, not body and pole"
+        )
+        assert np.ptp(body[:, 0]) > 2 * np.ptp(body[:, 2]) and feet[:, 2].max() > -feet[:, 2].min(), (
+            "arms along X, toes towards +Z"
+        )

@@ -17,7 +17,9 @@ def character(tmp_path_factory):
     """(mesh.npz, texture, the engine's landmarks, metres)"""
     folder = tmp_path_factory.mktemp("character")
     picture(ADULT)[0].save(folder / "picture.png")
-    made = PreviewGenerator().generate(GenerateRequest(folder / "picture.png", folder, options={"triangles": 8000}), lambda *_: None)
+    made = PreviewGenerator().generate(
+        GenerateRequest(folder / "picture.png", folder, options={"triangles": 8000}), lambda *_: None
+    )
     scene = trimesh.load(made.mesh, force="mesh", process=False)
     scene.visual.material.baseColorTexture.save(folder / "texture.png")
     mesh = MeshArrays(np.asarray(scene.vertices), np.asarray(scene.faces), np.asarray(scene.visual.uv)[scene.faces])

@@ -20,7 +20,8 @@ huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 16
 from backend import models, worker
 files = (models.File("config.json"), models.File("big.safetensors"))
 models.MODELS.clear()
-models.MODELS["tiny"] = models.Model("tiny", "A tiny model", (models.Source("some/repo", "main", "MIT", files),), about=1_000_000)
+SOURCES = (models.Source("some/repo", "main", "MIT", files),)
+models.MODELS["tiny"] = models.Model("tiny", "A tiny model", SOURCES, about=1_000_000)
 raise SystemExit(worker.main())
 """
 
@@ -31,7 +32,11 @@ def start(tmp_path, monkeypatch):
     clients = []
 
     def start(command=None, **environment):
-        for name, value in {models.VARIABLE: str(tmp_path / "models"), "HF_HOME": str(tmp_path / "hub"), **environment}.items():
+        for name, value in {
+            models.VARIABLE: str(tmp_path / "models"),
+            "HF_HOME": str(tmp_path / "hub"),
+            **environment,
+        }.items():
             monkeypatch.setitem(ENV, name, value)
         clients.append(Client(tmp_path / "worker.log", command or [sys.executable, "-P", "-m", "backend", "worker"]))
         return clients[-1]
@@ -83,7 +88,10 @@ def test_listed_downloaded_and_removed(tiny, tmp_path):
     answer, stages = tiny.answer(tiny.send("download_model", name="tiny"))
     assert "download" in stages and answer["result"]["installed"]
     folder = tmp_path / "models" / "tiny"
-    assert answer["result"]["folder"] == str(folder) and (folder / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
+    assert (
+        answer["result"]["folder"] == str(folder)
+        and (folder / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
+    )
     assert only(tiny) == answer["result"] and only(tiny)["reason"] == ""
     removed = ask(tiny, "remove_model", name="tiny")["result"]
     assert removed["freed"] > len(CONTENT["big.safetensors"]) and removed["state"] == "missing" and not folder.exists()
@@ -118,7 +126,10 @@ def test_a_network_that_hangs_can_be_interrupted(tiny, hub, tmp_path):
 
 def test_offline_and_a_full_disk_are_one_sentence(tiny, start, hub, tmp_path):
     off = start([sys.executable, "-P", "-c", TINY], HF_ENDPOINT="http://127.0.0.1:1")
-    full = start([sys.executable, "-P", "-c", TINY.replace("raise", "models._free = lambda where: 1000\nraise", 1)], HF_ENDPOINT=hub.url)
+    full = start(
+        [sys.executable, "-P", "-c", TINY.replace("raise", "models._free = lambda where: 1000\nraise", 1)],
+        HF_ENDPOINT=hub.url,
+    )
     for client, code in ((off, "offline"), (full, "disk_full")):
         error = ask(client, "download_model", name="tiny")["error"]
         assert error["code"] == code and is_one_sentence(error["message"]) and is_one_sentence(error["hint"])

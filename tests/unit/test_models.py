@@ -76,10 +76,14 @@ class Hub:
 def fake(monkeypatch, tmp_path):
     fake = Hub()
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", fake.url)
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 16)
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)  # between the hub library's own retries
+    monkeypatch.setattr(
+        "huggingface_hub.file_download.time.sleep", lambda _: None
+    )  # between the hub library's own retries
     files = (File("config.json"), File("big.safetensors", len(CONTENT["big.safetensors"])))
     source = Source("some/repo", "main", "MIT", files)
     monkeypatch.setitem(models.MODELS, "tiny", Model("tiny", "A tiny model", (source,)))
@@ -98,7 +102,9 @@ def test_a_download_is_locked_and_pinned(fake, root):
     events = []
     where = models.download("tiny", lambda *event: events.append(event))
     assert where == root / "tiny" and (where / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
-    assert models.digests("tiny") == {name: hashlib.sha256(CONTENT[name]).hexdigest() for name in ("big.safetensors", "config.json")}
+    assert models.digests("tiny") == {
+        name: hashlib.sha256(CONTENT[name]).hexdigest() for name in ("big.safetensors", "config.json")
+    }
     fractions = [fraction for _, fraction, _ in events]
     assert fractions == sorted(fractions) and fractions[-1] == 1 and events[-1][0] == "download"
     assert models.status("tiny")["sources"][0]["revision"] == COMMIT
@@ -128,7 +134,9 @@ def test_a_stopped_download_goes_on_where_it_stopped(fake, root):
 
 def test_a_broken_connection_keeps_what_has_arrived(fake, root):
     fake.cut_after = 100_000
-    fake.content["big.safetensors"] = CONTENT["big.safetensors"][:650_000]  # seven pieces; the hub library gives up only without any
+    fake.content["big.safetensors"] = CONTENT["big.safetensors"][
+        :650_000
+    ]  # seven pieces; the hub library gives up only without any
     models.download("tiny")
     assert (root / "tiny" / "big.safetensors").read_bytes() == fake.content["big.safetensors"]
     models.remove("tiny")
@@ -145,7 +153,9 @@ def test_what_arrives_must_be_what_the_hub_announced(fake, root):
     assert error.value.code == "bad_weights" and not (root / "tiny" / "big.safetensors").exists()
 
 
-@pytest.mark.parametrize(("change", "words"), [(lambda b: b[:-1], "bytes instead of"), (lambda b: b[:-1] + b"x", "SHA-256 differs")])
+@pytest.mark.parametrize(
+    ("change", "words"), [(lambda b: b[:-1], "bytes instead of"), (lambda b: b[:-1] + b"x", "SHA-256 differs")]
+)
 def test_a_changed_file_is_refused_before_the_load_and_mended(fake, root, change, words):
     path = models.download("tiny") / "big.safetensors"
     path.write_bytes(change(path.read_bytes()))
@@ -235,7 +245,12 @@ def test_a_converted_file_stands_for_its_source(fake, root):
 def test_a_damaged_or_hostile_lock_is_one_sentence(fake, root):
     where = models.download("tiny")
     entry = {"sha256": "0" * 64, "size": 1}
-    for text in ("{", "[]", '{"files": {"a": {}}, "commits": {}}', json.dumps({"files": {"../../etc/passwd": entry}, "commits": {}})):
+    for text in (
+        "{",
+        "[]",
+        '{"files": {"a": {}}, "commits": {}}',
+        json.dumps({"files": {"../../etc/passwd": entry}, "commits": {}}),
+    ):
         (where / models.LOCK).write_text(text)
         with pytest.raises(BackendError, match="lock") as error:
             models.folder("tiny")
@@ -256,10 +271,17 @@ def test_the_command(fake, root):
     env = {**os.environ, models.VARIABLE: str(root), "PYTHONPATH": str(ROOT), "HF_ENDPOINT": fake.url}
 
     def run(*arguments):
-        return subprocess.run([sys.executable, "-m", "backend", "models", *arguments], env=env, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "backend", "models", *arguments], env=env, capture_output=True, text=True
+        )
 
     listed = run("list")
-    assert listed.returncode == 0 and "MIT" in listed.stdout and "Apache-2.0" in listed.stdout and "missing" in listed.stdout
+    assert (
+        listed.returncode == 0
+        and "MIT" in listed.stdout
+        and "Apache-2.0" in listed.stdout
+        and "missing" in listed.stdout
+    )
     assert [row["name"] for row in json.loads(run("list", "--json").stdout)] == ["trellis", "unirig"]
     missing = run("verify", "trellis")
     assert missing.returncode == 1 and "models download trellis" in missing.stderr and "Traceback" not in missing.stderr

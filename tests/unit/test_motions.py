@@ -22,7 +22,8 @@ def person(legs=0.9, arms=0.5, root=False, fingers=True):
     shoulder = legs + 0.45
     for side, sign in (("left", 1), ("right", -1)):
         chains = {
-            "chest": {"Shoulder": (0.04, 0, shoulder), "UpperArm": (0.15, 0, shoulder), "LowerArm": (0.15 + arms / 2, 0, shoulder),
+            "chest": {"Shoulder": (0.04, 0, shoulder), "UpperArm": (0.15, 0, shoulder),
+                      "LowerArm": (0.15 + arms / 2, 0, shoulder),
                       "Hand": (0.15 + arms, 0, shoulder)},
             "hips": {"UpperLeg": (0.1, 0, legs - 0.02), "LowerLeg": (0.1, 0, legs / 2), "Foot": (0.1, 0.02, 0.08),
                      "Toes": (0.1, -0.1, 0.02)},
@@ -34,7 +35,11 @@ def person(legs=0.9, arms=0.5, root=False, fingers=True):
             parent = f"{side}Hand"
             for step, part in enumerate(("Proximal", "Intermediate", "Distal")):
                 name = side + finger + part
-                at[name], above[name], parent = (sign * (0.2 + arms + 0.03 * step), 0.02 * k - 0.03, legs + 0.45), parent, name
+                at[name], above[name], parent = (
+                    (sign * (0.2 + arms + 0.03 * step), 0.02 * k - 0.03, legs + 0.45),
+                    parent,
+                    name,
+                )
     if root:
         at, above = {"anything": (0, 0, 0), **at}, {"anything": None, **above, "hips": "anything"}
     names = list(at)
@@ -53,7 +58,12 @@ def placed(body, moves):
     return {name: joints[..., k, :] for k, name in enumerate(body.names)}
 
 
-BODIES = {"adult": person(), "child": person(legs=0.35, arms=0.3), "root bone": person(root=True), "no fingers": person(fingers=False)}
+BODIES = {
+    "adult": person(),
+    "child": person(legs=0.35, arms=0.3),
+    "root bone": person(root=True),
+    "no fingers": person(fingers=False),
+}
 
 
 @pytest.fixture(params=BODIES)
@@ -88,13 +98,17 @@ def test_the_walk_takes_steps_with_arms_against_the_legs(body):
         assert (at[f"{side}Hand"][:, 2] < at[f"{side}UpperArm"][:, 2]).all()
         lifted = at[f"{side}Foot"][:, 2]
         assert np.ptp(lifted) > 0.05 * at["hips"][:, 2].mean()
-        back = ahead[side] - np.roll(ahead[side], 1) < 0  # the foot goes back while it stands, and comes forward through the air
+        back = (
+            ahead[side] - np.roll(ahead[side], 1) < 0
+        )  # the foot goes back while it stands, and comes forward through the air
         assert lifted[back].mean() < lifted[~back].mean()
 
 
 def test_the_wave_raises_the_right_hand_and_the_turn_goes_around_once(body):
     at = placed(body, motions.wave(body, FRAMES))
-    assert (at["rightHand"][:, 2] > at["rightUpperArm"][:, 2]).all() and (at["leftHand"][:, 2] < at["leftUpperArm"][:, 2]).all()
+    assert (at["rightHand"][:, 2] > at["rightUpperArm"][:, 2]).all() and (
+        at["leftHand"][:, 2] < at["leftUpperArm"][:, 2]
+    ).all()
     assert np.ptp(at["rightHand"][:, 0]) > 0.05
     moves = motions.turn(body, FRAMES)
     facing = moves[:, body.names.index("hips"), :2, 1]
@@ -127,7 +141,10 @@ def test_limbs_without_bones_stay_and_a_body_without_feet_is_no_error():
     keep = [k for k, name in enumerate(whole.names) if not name.endswith(("Foot", "Toes", "LowerArm", "Hand"))]
     place = {k: n for n, k in enumerate(keep)}
     body = motions.Body(
-        whole.joints[keep], whole.tails[keep], np.array([place.get(p, -1) for p in whole.parents[keep]]), [whole.names[k] for k in keep]
+        whole.joints[keep],
+        whole.tails[keep],
+        np.array([place.get(p, -1) for p in whole.parents[keep]]),
+        [whole.names[k] for k in keep],
     )
     for make, _ in motions.MOTIONS.values():
         assert np.isfinite(make(body, 8)).all()

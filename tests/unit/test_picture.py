@@ -88,7 +88,12 @@ def test_positions_are_those_of_a_large_original(tmp_path):
 def test_the_analysis_goes_through_the_pipe_as_json(tmp_path):
     analysis = analyse(save(tmp_path, picture(ADULT)[0]))
     again = json.loads(json.dumps(analysis.to_result(), allow_nan=False))
-    assert again["joints"].keys() == {*JOINTS, "headTop"} and again["face"].keys() == {"leftEye", "rightEye", "mouth", "confidence"}
+    assert again["joints"].keys() == {*JOINTS, "headTop"} and again["face"].keys() == {
+        "leftEye",
+        "rightEye",
+        "mouth",
+        "confidence",
+    }
     assert again == analyse(tmp_path / "picture.png").to_result()
 
 
@@ -106,7 +111,9 @@ def test_forearms_that_the_drawing_does_not_join(tmp_path):
     assert mean_error(analysis, joints, ADULT) <= 3
     bridge = analysis.mask & (pixels[..., 3] == 0)
     assert bridge.sum() > 400
-    assert np.abs(analysis.rgba[bridge][:, :3].astype(int) - [0x3B, 0x6E, 0xA8]).max(axis=1).mean() < 12  # the sleeve's colour
+    assert (
+        np.abs(analysis.rgba[bridge][:, :3].astype(int) - [0x3B, 0x6E, 0xA8]).max(axis=1).mean() < 12
+    )  # the sleeve's colour
 
 
 def refuse(path, markers=None):

@@ -47,7 +47,11 @@ def test_what_was_found_is_kept_and_the_rest_filled():
         "face": {"mouth": {"center": [205, 90], "width": 20}},
     }
     points = pre_filled(result)
-    assert points["hips"].tolist() == [210, 300] and points["mouth"].tolist() == [205, 90] and set(points) == {*JOINTS, *FACE}
+    assert (
+        points["hips"].tolist() == [210, 300]
+        and points["mouth"].tolist() == [205, 90]
+        and set(points) == {*JOINTS, *FACE}
+    )
     assert sizes(result, points)["mouth"][0] == 10 and sizes(result, points)["leftEye"].min() > 0
 
 
@@ -56,8 +60,12 @@ def test_mirror_about_the_axis_through_the_trunk():
     points |= {name: points[name] + [40, 0] for name in ("hips", "neck", "head")}
     there = mirrored(points)
     assert axis_of(points) == 540
-    assert there["rightHand"].tolist() == [180, 700] and set(there) == {name for name in points if name.startswith("right")}
-    back = mirrored({other_side(name): point for name, point in there.items()} | {n: points[n] for n in ("hips", "neck", "head")})
+    assert there["rightHand"].tolist() == [180, 700] and set(there) == {
+        name for name in points if name.startswith("right")
+    }
+    back = mirrored(
+        {other_side(name): point for name, point in there.items()} | {n: points[n] for n in ("hips", "neck", "head")}
+    )
     np.testing.assert_allclose(back["rightHand"], points["leftHand"])
 
 

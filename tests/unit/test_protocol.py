@@ -112,10 +112,18 @@ def test_bad_parameters_never_get_past_the_check(method, params):
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "sed": 1}, "no parameter 'sed'"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "options": []}, "options"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"joint": {}}}, "joint"),
-        ({"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"joints": {"head": [1]}}}, "2 numbers"),
+        (
+            {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"joints": {"head": [1]}}},
+            "2 numbers",
+        ),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"face": {"nose": [1, 2]}}}, "nose"),
         (
-            {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"face": {"mouth": {"center": [1, 2], "width": 0}}}},
+            {
+                "engine": "preview",
+                "picture": __file__,
+                "out_dir": "/o",
+                "markers": {"face": {"mouth": {"center": [1, 2], "width": 0}}},
+            },
             "positive",
         ),
     ],
@@ -126,7 +134,12 @@ def test_the_sentence_names_the_parameter(params, says):
 
 
 def test_defaults_are_filled_in():
-    checked = check_params("generate", {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"face": {"mouth": [3, 4]}}})
+    checked = check_params(
+        "generate", {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"face": {"mouth": [3, 4]}}}
+    )
     assert checked["seed"] == 0 and checked["markers"] == {"face": {"mouth": [3, 4]}}
-    full = {"leftEye": {"center": [1.0, 2.0], "half_width": 3, "half_height": 1.5}, "confidence": {"eyes": 0.2, "mouth": 1}}
+    full = {
+        "leftEye": {"center": [1.0, 2.0], "half_width": 3, "half_height": 1.5},
+        "confidence": {"eyes": 0.2, "mouth": 1},
+    }
     assert check_params("analyse", {"picture": __file__, "markers": {"face": full}})["markers"]["face"] == full

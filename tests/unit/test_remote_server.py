@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The listener with a small table of commands in place of Blender's: peers that break the rules, and those who keep them meanwhile."""
+"""The listener with a small table of commands in place of Blender's: peers that break the rules, and those who keep
+them meanwhile.
+"""
 
 import json
 import random
@@ -293,11 +295,19 @@ def test_with_a_token_only_those_who_know_it_are_answered():
 
 
 def test_twenty_thousand_damaged_messages_leave_it_answering(running, monkeypatch):
-    """Damaged, cut and glued at random, over some hundred connections; every well-formed ping is answered in between."""
+    """Damaged, cut and glued at random, over some hundred connections; every well-formed ping is answered in
+    between.
+    """
     monkeypatch.setattr(server, "ACCEPTED", (1e6, 1e6))
     running.server._accepted = server.Rate(1e6, 1e6)
     dice = random.Random(20)
-    seeds = [BODY, b'{"type": "ping", "params": {}}', b'{"type": null, "params": [1, {"a": "\\u0000"}]}', b'{"x": 1e5}', b"{}"]
+    seeds = [
+        BODY,
+        b'{"type": "ping", "params": {}}',
+        b'{"type": null, "params": [1, {"a": "\\u0000"}]}',
+        b'{"x": 1e5}',
+        b"{}",
+    ]
     sent = 0
     with others_are_served(running):
         while sent < 20_000:

@@ -57,7 +57,9 @@ class Avatar:
         self.humanoid = {name: index for index, name in enumerate(self.names)}
         points, owner, triangles = [], [], []
         for index, (_, start, end) in enumerate(SKELETON.values()):
-            tube, faces = self.tube(np.array(start, float), np.array(end, float), 0.07 if index < 3 else 0.03 + 0.0002 * index)
+            tube, faces = self.tube(
+                np.array(start, float), np.array(end, float), 0.07 if index < 3 else 0.03 + 0.0002 * index
+            )
             triangles.append(faces + len(points) * RINGS * SIDES)
             points.append(tube)
             owner += [index] * len(tube)
@@ -96,10 +98,14 @@ class Avatar:
 
         def put(array, kind, component):
             nonlocal binary
-            data = np.ascontiguousarray(array, {5126: np.float32, 5123: np.uint16, 5125: np.uint32}[component]).tobytes()
+            data = np.ascontiguousarray(
+                array, {5126: np.float32, 5123: np.uint16, 5125: np.uint32}[component]
+            ).tobytes()
             views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(data)})
             binary += data + bytes(-len(data) % 4)
-            accessors.append({"bufferView": len(views) - 1, "componentType": component, "count": len(array), "type": kind})
+            accessors.append(
+                {"bufferView": len(views) - 1, "componentType": component, "count": len(array), "type": kind}
+            )
             return len(accessors) - 1
 
         nodes = []
@@ -111,10 +117,15 @@ class Avatar:
             if children:
                 nodes[-1]["children"] = children
         inverse = np.tile(np.eye(4), (len(nodes), 1, 1))
-        inverse[:, 3, :3] = [-self.heads[name] for name in self.names]  # column-major: the translation is the last row here
+        inverse[:, 3, :3] = [
+            -self.heads[name] for name in self.names
+        ]  # column-major: the translation is the last row here
         attributes = {"POSITION": put(self.positions, "VEC3", 5126)}
         for index in range(self.sets):
-            attributes |= {f"JOINTS_{index}": put(self.joints, "VEC4", 5123), f"WEIGHTS_{index}": put(self.weights, "VEC4", 5126)}
+            attributes |= {
+                f"JOINTS_{index}": put(self.joints, "VEC4", 5123),
+                f"WEIGHTS_{index}": put(self.weights, "VEC4", 5126),
+            }
         targets = [{"POSITION": put(field, "VEC3", 5126)} for field in self.morphs.values()]
         indices = put(self.triangles.reshape(-1, 1), "SCALAR", 5125)
         skin = {"joints": list(range(len(nodes))), "inverseBindMatrices": put(inverse.reshape(-1, 16), "MAT4", 5126)}
@@ -133,7 +144,9 @@ class Avatar:
             "scenes": [{"nodes": [0, mesh_node]}],
             "nodes": nodes,
             "materials": [{}],
-            "meshes": [{"primitives": [{"attributes": attributes, "indices": indices, "targets": targets, "material": 0}]}],
+            "meshes": [
+                {"primitives": [{"attributes": attributes, "indices": indices, "targets": targets, "material": 0}]}
+            ],
             "skins": [skin],
             "accessors": accessors,
             "bufferViews": views,
@@ -215,7 +228,10 @@ FAULTS = {
     "leaking arm": ("leaks", leak),
     "arm without skin": ("follow", one_limb_less),
     "torn hand": ("stretch", tear),
-    "many triangles": ("triangles", lambda a: setattr(a, "triangles", np.tile(a.triangles, (1 + 60_000 // len(a.triangles), 1)))),
+    "many triangles": (
+        "triangles",
+        lambda a: setattr(a, "triangles", np.tile(a.triangles, (1 + 60_000 // len(a.triangles), 1))),
+    ),
     "large file": ("size", lambda a: setattr(a, "padding", 12_000_000)),
     "no name": ("meta", lambda a: a.meta.pop("name")),
 }

@@ -1,4 +1,6 @@
-"""The T-pose that is baked into mesh and skeleton, in Blender's axes, on capsule people rigged by the geometric rigger."""
+"""The T-pose that is baked into mesh and skeleton, in Blender's axes, on capsule people rigged by the
+geometric rigger.
+"""
 
 import numpy as np
 import pytest
@@ -14,14 +16,20 @@ TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # row vectors: (x, 
 
 @pytest.fixture(scope="module")
 def bent():
-    """A person with arms 50 degrees down, elbows bent, and legs apart: vertices, triangles, weights, joints, tails, parents, names."""
+    """A person with arms 50 degrees down, elbows bent, and legs apart: vertices, triangles, weights, joints, tails,
+    parents, names.
+    """
     look = Figure(arm=50, elbow=25, gap=1.6)
     mesh = make(look, 0.02)
     rig = rig_mesh(mesh, {name: list(point) for name, point in true_joints(look).items()})
     bones = rig.skeleton
     heads, tails = (np.array(list(points.values())) for points in (bones.heads, bones.tails))
     weights = dense_weights(rig.weight_joint, rig.weight, len(bones.names))
-    points = (mesh.vertices @ TO_BLENDER + [0, 0, 0.3], heads @ TO_BLENDER + [0, 0, 0.3], tails @ TO_BLENDER + [0, 0, 0.3])
+    points = (
+        mesh.vertices @ TO_BLENDER + [0, 0, 0.3],
+        heads @ TO_BLENDER + [0, 0, 0.3],
+        tails @ TO_BLENDER + [0, 0, 0.3],
+    )
     return points[0], mesh.triangles, weights, points[1], points[2], bones.parent_indices(), bones.names
 
 
@@ -30,7 +38,9 @@ def bake_pose(vertices, triangles, weights, joints, tails, parents, names):
     moves = rest.moves_of(rest.t_pose_turns(joints, parents, names), joints, parents)
     posed, _ = rest.move_skin(vertices, triangles, weights, moves, parents, names)
     ground = [0, 0, rest.ground_of(posed, weights, names)]
-    joints, tails = (np.einsum("kij,kj->ki", moves[:, :, :3], points) + moves[:, :, 3] - ground for points in (joints, tails))
+    joints, tails = (
+        np.einsum("kij,kj->ki", moves[:, :, :3], points) + moves[:, :, 3] - ground for points in (joints, tails)
+    )
     return posed - ground, joints, tails
 
 
@@ -112,7 +122,9 @@ def test_the_order_of_bones_does_not_matter(bent):
     order = np.arange(len(bent[6]))[::-1]
     rank = np.argsort(order)
     parents = np.array([rank[p] if p >= 0 else -1 for p in bent[5][order]])
-    turned = bake_pose(bent[0], bent[1], bent[2][:, order], bent[3][order], bent[4][order], parents, [bent[6][k] for k in order])
+    turned = bake_pose(
+        bent[0], bent[1], bent[2][:, order], bent[3][order], bent[4][order], parents, [bent[6][k] for k in order]
+    )
     straight = bake_pose(*bent)
     np.testing.assert_allclose(turned[0], straight[0], atol=1e-9)
     np.testing.assert_allclose(turned[1][rank], straight[1], atol=1e-9)

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from backend.__main__ import main
-from backend.rig_metrics import RigArrays, bone_to_bone, compare, joint_to_bone, joint_to_joint, precision_recall, weight_l1
+from backend.rig_metrics import (
+    RigArrays,
+    bone_to_bone,
+    compare,
+    joint_to_bone,
+    joint_to_joint,
+    precision_recall,
+    weight_l1,
+)
 
 
 def points(*rows):
@@ -83,7 +91,11 @@ def test_distances_are_percent_of_the_mesh():
 
 def save(folder, shift):
     folder.mkdir()
-    np.savez(folder / "mesh.npz", vertices=points([0, 0, 0], [0, 2, 0]).astype(np.float32), triangles=np.zeros((0, 3), np.int32))
+    np.savez(
+        folder / "mesh.npz",
+        vertices=points([0, 0, 0], [0, 2, 0]).astype(np.float32),
+        triangles=np.zeros((0, 3), np.int32),
+    )
     np.savez(
         folder / "rig.npz",
         joints=points([shift, 0, 0]),

@@ -77,7 +77,10 @@ MMD = [
     "お",
     "ω",
 ]
-VRCHAT = [f"vrc.v_{name}" for name in ["sil", "pp", "ff", "th", "dd", "kk", "ch", "ss", "nn", "rr", "aa", "e", "ih", "oh", "ou"]] + [
+VRCHAT = [
+    f"vrc.v_{name}"
+    for name in ["sil", "pp", "ff", "th", "dd", "kk", "ch", "ss", "nn", "rr", "aa", "e", "ih", "oh", "ou"]
+] + [
     "vrc.blink_left",
     "vrc.blink_right",
 ]
@@ -127,4 +130,8 @@ def test_spellings(keys, preset, key):
 
 def test_names_that_mean_nothing_are_left_alone():
     found = recognise(["Basis", "Key 1", "A", "Fat", "Muscle", "shoe_size"])
-    assert found.binds == {} and describe(found).startswith("No shape key") and describe(recognise(MMD)).startswith("Bound 13 of 17")
+    assert (
+        found.binds == {}
+        and describe(found).startswith("No shape key")
+        and describe(recognise(MMD)).startswith("Bound 13 of 17")
+    )

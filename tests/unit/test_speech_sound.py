@@ -9,7 +9,8 @@ from backend.errors import BackendError
 from backend.speech import STEP, visemes
 
 RATE = 22050
-# Formants of two speakers' vowels, Hz (Peterson and Barney 1952; Hillenbrand et al. 1995), not the means the code compares with.
+# Formants of two speakers' vowels, Hz (Peterson and Barney 1952; Hillenbrand et al. 1995), not the means the code
+# compares with.
 VOWELS = {
     "aa": [(730, 1090, 2440), (936, 1400, 2800)],
     "ih": [(270, 2290, 3010), (340, 2700, 3300)],

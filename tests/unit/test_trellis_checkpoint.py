@@ -1,4 +1,6 @@
-"""Full-size networks against the released files' manifests; checkpoints that do not fit; memory plans and what runs out of memory."""
+"""Full-size networks against the released files' manifests; checkpoints that do not fit; memory plans and what runs
+out of memory.
+"""
 
 import json
 import shutil
@@ -34,7 +36,8 @@ def damaged(checkpoint, tmp_path):
     return shutil.copytree(checkpoint, tmp_path / "copy")
 
 
-# -- full size -------------------------------------------------------------------------------------------------------------------------
+# -- full size
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("file", sorted(KEYS.glob("*.json")), ids=lambda file: file.stem)
@@ -45,7 +48,10 @@ def test_full_size_networks_have_the_released_keys_shapes_and_dtypes(file):
         network = kind(**manifest["args"])
     if isinstance(network, MixedPrecision):
         network.set_dtype(torch.float16)
-    ours = {name: [list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in network.state_dict().items()}
+    ours = {
+        name: [list(value.shape), str(value.dtype).removeprefix("torch.")]
+        for name, value in network.state_dict().items()
+    }
     assert ours == {name: [entry["shape"], entry["dtype"]] for name, entry in manifest["keys"].items()}
     assert sum(p.numel() for p in network.parameters()) == manifest["parameters"]
 
@@ -53,7 +59,12 @@ def test_full_size_networks_have_the_released_keys_shapes_and_dtypes(file):
 def test_the_encoder_re_host_has_the_same_weights_under_other_names():
     network = DinoV2(img_size=28, embed_dim=8, depth=2, num_heads=2)
     state = network.state_dict()
-    names = {"cls_token": "cls_token", "mask_token": "mask_token", "register_tokens": "register_tokens", "pos_embed": "position_embeddings"}
+    names = {
+        "cls_token": "cls_token",
+        "mask_token": "mask_token",
+        "register_tokens": "register_tokens",
+        "pos_embed": "position_embeddings",
+    }
     names = {ours: f"embeddings.{theirs}" for ours, theirs in names.items()}
     names |= {f"patch_embed.proj.{k}": f"embeddings.patch_embeddings.projection.{k}" for k in ("weight", "bias")}
     names |= {f"norm.{k}": f"layernorm.{k}" for k in ("weight", "bias")}
@@ -65,14 +76,17 @@ def test_the_encoder_re_host_has_the_same_weights_under_other_names():
                 hosted[f"encoder.layer.{block}.attention.attention.{part}.{kind}"] = rows.clone()
         elif name.startswith("blocks."):
             renamed = name.replace("blocks.", "encoder.layer.").replace("attn.proj", "attention.output.dense")
-            hosted[renamed.replace("ls1.gamma", "layer_scale1.lambda1").replace("ls2.gamma", "layer_scale2.lambda1")] = value
+            hosted[
+                renamed.replace("ls1.gamma", "layer_scale1.lambda1").replace("ls2.gamma", "layer_scale2.lambda1")
+            ] = value
         else:
             hosted[names[name]] = value
     mapped = from_transformers(hosted)
     assert mapped.keys() == state.keys() and all(torch.equal(mapped[name], state[name]) for name in state)
 
 
-# -- what does not fit -----------------------------------------------------------------------------------------------------------------
+# -- what does not fit
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def refused(folder, name="slat_flow_model"):
@@ -128,13 +142,19 @@ def test_damaged_descriptions(damaged):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_half_precision_files_load_in_every_precision(checkpoint, tmp_path, dtype):
     folder = shutil.copytree(checkpoint, tmp_path / "half")
-    rewrite(folder, lambda state: state.update({k: v.half() for k, v in state.items() if k.startswith("blocks.") and "norm" not in k}))
+    rewrite(
+        folder,
+        lambda state: state.update(
+            {k: v.half() for k, v in state.items() if k.startswith("blocks.") and "norm" not in k}
+        ),
+    )
     network = load_network(describe(folder).files["slat_flow_model"], CPU, dtype)
     assert network.blocks[0].mlp.mlp[0].weight.dtype == dtype and network.input_layer.weight.dtype == torch.float32
     assert network.blocks[0].self_attn.q_rms_norm.gamma.dtype == torch.float32
 
 
-# -- exact shortcuts -------------------------------------------------------------------------------------------------------------------
+# -- exact shortcuts
+# -------------------------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -154,14 +174,19 @@ def test_shortcuts_of_guidance_are_exact(checkpoint):
     flow = load_network(files["sparse_structure_flow_model"], CPU, torch.float32)
     x = torch.randn(1, 8, 4, 4, 4)
     halves = [flow(x, t, flow.contexts(c)) for c in (cond, torch.zeros_like(cond))]
-    torch.testing.assert_close(flow(torch.cat([x, x]), t.expand(2), flow.contexts(cond)), torch.cat(halves), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        flow(torch.cat([x, x]), t.expand(2), flow.contexts(cond)), torch.cat(halves), rtol=1e-5, atol=1e-5
+    )
 
 
-# -- memory, devices, stopping ---------------------------------------------------------------------------------------------------------
+# -- memory, devices, stopping
+# ---------------------------------------------------------------------------------------------------------
 
 
 class Allocator(torch.utils._python_dispatch.TorchDispatchMode):
-    """Stands where tensors are made: notes the largest attention of each stage, and refuses larger ones where a limit is set."""
+    """Stands where tensors are made: notes the largest attention of each stage, and refuses larger ones where a limit
+    is set.
+    """
 
     def __init__(self, limits=None):
         super().__init__()
@@ -253,7 +278,9 @@ def test_a_job_stops_inside_a_step(checkpoint):
     with pytest.raises(Cancelled):
         generate(checkpoint, Stopping())
     fractions = [fraction for stage, fraction in seen if stage == "structure"]
-    assert len(seen) == 5 and fractions[0] < fractions[-1] < (0.03 + 0.45) / 2  # it was told of progress within the first of two steps
+    assert (
+        len(seen) == 5 and fractions[0] < fractions[-1] < (0.03 + 0.45) / 2
+    )  # it was told of progress within the first of two steps
 
 
 def test_unknown_device_and_precision():

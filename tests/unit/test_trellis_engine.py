@@ -1,4 +1,6 @@
-"""The engine "trellis" on tiny networks of the same architecture, random weights: through the worker where the worker matters."""
+"""The engine "trellis" on tiny networks of the same architecture, random weights: through the worker where the worker
+matters.
+"""
 
 import hashlib
 import struct
@@ -59,13 +61,32 @@ def picture(tmp_path):
 
 
 def ask(picture, out_dir, **options):
-    return {"engine": "trellis", "picture": str(picture), "out_dir": str(out_dir), "seed": 3, "options": {**SMALL, **options}}
+    return {
+        "engine": "trellis",
+        "picture": str(picture),
+        "out_dir": str(out_dir),
+        "seed": 3,
+        "options": {**SMALL, **options},
+    }
 
 
 def test_picture_to_glb_through_the_worker(client, picture, tmp_path, checkpoint):
     answer, stages = client.answer(client.send("generate", **ask(picture, tmp_path / "a")))
     assert "result" in answer, answer
-    wanted = ["weights", "picture", "encode", "structure", "latent", "decode", "clean", "simplify", "unwrap", "bake", "place", "write"]
+    wanted = [
+        "weights",
+        "picture",
+        "encode",
+        "structure",
+        "latent",
+        "decode",
+        "clean",
+        "simplify",
+        "unwrap",
+        "bake",
+        "place",
+        "write",
+    ]
     assert stages == wanted
     result, path = answer["result"], tmp_path / "a" / "mesh.glb"
     assert result["mesh"] == str(path) and left_in(tmp_path / "a") == ["mesh.glb"]
@@ -79,14 +100,19 @@ def test_picture_to_glb_through_the_worker(client, picture, tmp_path, checkpoint
     assert metrics["face_count"] == len(mesh.faces) <= 1000 < metrics["dense_face_count"]
     assert metrics["texture_resolution"] == 512 and metrics["voxels"] > 0 and metrics["vertex_count"] > 0
     assert {f"{stage}_s" for stage in wanted} <= set(metrics)
-    files = {p.relative_to(checkpoint).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in checkpoint.rglob("*.safetensors")}
+    files = {
+        p.relative_to(checkpoint).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in checkpoint.rglob("*.safetensors")
+    }
     assert result["weights"] == files and len(files) == 6
     again = client.call("generate", **ask(picture, tmp_path / "b"))["result"]
     assert (tmp_path / "b" / "mesh.glb").read_bytes() == path.read_bytes(), "same seed, same bytes"
     assert again["metrics"]["vertex_count"] == metrics["vertex_count"]
 
 
-@pytest.mark.parametrize(("stage", "steps"), [("structure", {"structure_steps": 200}), ("latent", {"latent_steps": 200})])
+@pytest.mark.parametrize(
+    ("stage", "steps"), [("structure", {"structure_steps": 200}), ("latent", {"latent_steps": 200})]
+)
 def test_cancelling_in_mid_sampling_stops_within_a_step(client, picture, tmp_path, stage, steps):
     request_id = client.send("generate", **ask(picture, tmp_path / "out", **steps))
     client.until_stage(stage)
@@ -95,7 +121,9 @@ def test_cancelling_in_mid_sampling_stops_within_a_step(client, picture, tmp_pat
     while "event" in (event := client.read()):
         later += 1
     assert event["error"]["code"] == "cancelled"
-    assert later <= 20, "of the 200 steps nearly all were still to come; up to a second's events may have been on the way"
+    assert later <= 20, (
+        "of the 200 steps nearly all were still to come; up to a second's events may have been on the way"
+    )
     assert left_in(tmp_path / "out") == []
 
 
@@ -162,15 +190,24 @@ def test_options_reach_the_samplers(tmp_path, checkpoint):
     pipeline = TrellisPipeline(checkpoint, torch.device("cpu"), torch.float32)
 
     def settings(**options):
-        return pipeline.settings(0, {name: value for name, value in checked_options(options).items() if value is not None})
+        return pipeline.settings(
+            0, {name: value for name, value in checked_options(options).items() if value is not None}
+        )
 
     fast, quality, own = settings(), settings(preset="quality"), settings(structure_steps=7, latent_cfg=0, memory="low")
-    assert (fast.structure.steps, fast.latent.steps, fast.structure.cfg_strength, fast.latent.cfg_strength) == (12, 12, 7.5, 3.0)
+    assert (fast.structure.steps, fast.latent.steps, fast.structure.cfg_strength, fast.latent.cfg_strength) == (
+        12,
+        12,
+        7.5,
+        3.0,
+    )
     assert (quality.structure.steps, quality.structure.cfg_strength) == (25, 3.0), "the checkpoint's own strength"
     assert (own.structure.steps, own.latent.steps, own.latent.cfg_strength, own.memory) == (7, 12, 0, "low")
 
 
-def test_without_weights_the_worker_refuses_in_one_sentence_and_lists_the_reason(client, picture, tmp_path, monkeypatch):
+def test_without_weights_the_worker_refuses_in_one_sentence_and_lists_the_reason(
+    client, picture, tmp_path, monkeypatch
+):
     monkeypatch.setitem(ENV, VARIABLE, str(tmp_path / "nothing"))
     other = Client(tmp_path / "other.log")
     try:
@@ -187,7 +224,10 @@ def test_without_weights_the_worker_refuses_in_one_sentence_and_lists_the_reason
 
 
 def test_the_list_of_engines_needs_no_torch():
-    code = "import sys; from backend.registry import Engines; Engines('generators').describe(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from backend.registry import Engines; Engines('generators').describe(); print('torch' in"
+        " sys.modules)"
+    )
     ended = subprocess.run([sys.executable, "-P", "-c", code], env=ENV, capture_output=True, text=True)
     assert ended.stdout.strip() == "False", ended.stderr
 
@@ -210,7 +250,9 @@ def test_several_pictures_of_one_thing(tmp_path, picture, unfinished, way):
     assert alone.gaussians.xyz.shape != both.gaussians.xyz.shape or (alone.gaussians.xyz != both.gaussians.xyz).any()
 
 
-def test_an_engine_stopped_half_way_works_again_and_another_checkpoint_is_noticed(tmp_path, picture, unfinished, monkeypatch):
+def test_an_engine_stopped_half_way_works_again_and_another_checkpoint_is_noticed(
+    tmp_path, picture, unfinished, monkeypatch
+):
     request = GenerateRequest(picture, tmp_path, options=SMALL)
 
     def stop(stage, fraction, message):
@@ -304,7 +346,9 @@ def protobuf(*fields):
 
 
 def brightness_network(side=64):
-    """An ONNX matting network: one 1 x 1 convolution that gives bright pixels a positive logit, dark ones a negative one."""
+    """An ONNX matting network: one 1 x 1 convolution that gives bright pixels a positive logit, dark ones a negative
+    one.
+    """
 
     def value(name, channels):
         shape = protobuf(*((1, protobuf((1, n))) for n in (1, channels, side, side)))

@@ -47,7 +47,11 @@ def scratch(request, monkeypatch):
 @pytest.mark.parametrize("channels", [(3, 8), (8, 3)], ids=["gathered first", "multiplied first"])
 def test_convolution_is_the_dense_one_at_the_occupied_voxels(kind, channels, scratch):
     coords = voxel_set(kind)
-    x, weight, bias = torch.randn(len(coords), channels[0]), torch.randn(channels[1], 3, 3, 3, channels[0]), torch.randn(channels[1])
+    x, weight, bias = (
+        torch.randn(len(coords), channels[0]),
+        torch.randn(channels[1], 3, 3, 3, channels[0]),
+        torch.randn(channels[1]),
+    )
     got = sparse.conv3(x, Voxels(coords), weight, bias)
     b, i, j, k = coords.long().unbind(1)
     want = F.conv3d(dense(coords, x), weight.permute(0, 4, 1, 2, 3), bias, padding=1)[b, :, i, j, k]
@@ -136,4 +140,6 @@ def test_kernel_one_reads_the_buffer_as_it_lies():
 def test_the_same_set_is_partitioned_once():
     voxels = Voxels(voxel_set("two items"))
     assert voxels.windows(4, 0) is voxels.windows(4, 0) and voxels.neighbours is voxels.neighbours
-    assert voxels.coarse[0] is voxels.coarse[0] and voxels.subdivided is voxels.subdivided and voxels.twice is voxels.twice
+    assert (
+        voxels.coarse[0] is voxels.coarse[0] and voxels.subdivided is voxels.subdivided and voxels.twice is voxels.twice
+    )

@@ -1,4 +1,6 @@
-"""The self-test: holds on the recorded vectors, copes with vectors of other shapes, and notices when something is wrong."""
+"""The self-test: holds on the recorded vectors, copes with vectors of other shapes, and notices when something is
+wrong.
+"""
 
 import json
 import shutil
@@ -56,15 +58,21 @@ def test_a_folder_without_vectors_and_an_unknown_device(tmp_path, capsys):
     assert verify.main([str(GOLDEN), "--device", "abacus"]) == 2 and "'abacus'" in capsys.readouterr().err
 
 
-# -- vectors of other shapes: written by our own networks, so that what is tested is how the checks cope with them ----------------------
+# -- vectors of other shapes: written by our own networks, so that what is tested is how the checks cope with them
+# ----------------------
 
 
 def write(folder, name, arrays, config=None, tolerance=1e-5, network=None, notes=None):
     arrays = {key: np.asarray(value) for key, value in arrays.items()}
     np.savez(folder / f"{name}.npz", **arrays)
-    (folder / f"{name}.json").write_text(json.dumps({"name": name, "config": config or {}, "tolerance": tolerance, "notes": notes}))
+    (folder / f"{name}.json").write_text(
+        json.dumps({"name": name, "config": config or {}, "tolerance": tolerance, "notes": notes})
+    )
     if network is not None:
-        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, folder / f"{name}.weights.safetensors")
+        save_file(
+            {key: value.contiguous() for key, value in network.state_dict().items()},
+            folder / f"{name}.weights.safetensors",
+        )
 
 
 def holds(folder, name):
@@ -77,12 +85,30 @@ def voxels(*counts, size=4):
     rows = []
     for batch, count in enumerate(counts):
         cells = torch.randperm(size**3, generator=generator)[:count]
-        rows.append(torch.stack([torch.full_like(cells, batch), cells // size**2, cells // size % size, cells % size], 1))
+        rows.append(
+            torch.stack([torch.full_like(cells, batch), cells // size**2, cells // size % size, cells % size], 1)
+        )
     return torch.cat(rows).int()
 
 
-FLOW = {"in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 12, "num_blocks": 2, "num_heads": 2, "mlp_ratio": 2}
-TRUNK = {"resolution": 4, "model_channels": 64, "latent_channels": 8, "num_blocks": 3, "num_heads": 4, "mlp_ratio": 2, "window_size": 4}
+FLOW = {
+    "in_channels": 8,
+    "out_channels": 8,
+    "model_channels": 32,
+    "cond_channels": 12,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "mlp_ratio": 2,
+}
+TRUNK = {
+    "resolution": 4,
+    "model_channels": 64,
+    "latent_channels": 8,
+    "num_blocks": 3,
+    "num_heads": 4,
+    "mlp_ratio": 2,
+    "window_size": 4,
+}
 
 
 def randomised(network):
@@ -108,7 +134,8 @@ def test_structure_flow_with_one_condition_for_two_items(tmp_path, qk, half, zer
 
 
 @pytest.mark.parametrize(
-    "config", [{"patch_size": 2, "io_block_channels": [16]}, {"patch_size": 4, "io_block_channels": [16, 24]}, {"patch_size": 1}]
+    "config",
+    [{"patch_size": 2, "io_block_channels": [16]}, {"patch_size": 4, "io_block_channels": [16, 24]}, {"patch_size": 1}],
 )
 @pytest.mark.parametrize("num_io_res_blocks", [1, 2])
 def test_latent_flow_of_any_depth_on_few_voxels(tmp_path, config, num_io_res_blocks):
@@ -123,7 +150,8 @@ def test_latent_flow_of_any_depth_on_few_voxels(tmp_path, config, num_io_res_blo
             alone[:, 0] = 0
             parts.append(network(Sparse(x[rows], Voxels(alone)), t, network.contexts(cond)).feats)
         arrays |= {
-            f"{prefix}_{key}": value for key, value in {"coords": coords, "x": x, "t": t, "cond": cond, "y": torch.cat(parts)}.items()
+            f"{prefix}_{key}": value
+            for key, value in {"coords": coords, "x": x, "t": t, "cond": cond, "y": torch.cat(parts)}.items()
         }
     write(tmp_path, "slat_flow_small", arrays, config, 1e-4, network)
     holds(tmp_path, "slat_flow_small")
@@ -142,7 +170,14 @@ def test_mesh_decoder_of_several_items_and_of_nothing(tmp_path, counts, colour):
         mesh = dual_mc.extract(y.voxels.coords[rows, 1:], y.feats[rows], 16)
         arrays |= {f"mesh{item}_vertices": mesh.vertices, f"mesh{item}_faces": mesh.faces}
         arrays |= {f"mesh{item}_vertex_attrs": mesh.attributes} if colour else {}
-    write(tmp_path, "slat_dec_mesh_x", arrays, config, {"out_feats": 1e-3, "vertices": 1e-4, "vertex_attrs": 1e-4}, network)
+    write(
+        tmp_path,
+        "slat_dec_mesh_x",
+        arrays,
+        config,
+        {"out_feats": 1e-3, "vertices": 1e-4, "vertex_attrs": 1e-4},
+        network,
+    )
     holds(tmp_path, "slat_dec_mesh_x")
 
 
@@ -150,7 +185,11 @@ def test_mesh_decoder_of_several_items_and_of_nothing(tmp_path, counts, colour):
 @pytest.mark.parametrize("perturb", [True, False])
 def test_gaussian_decoder_of_two_items(tmp_path, activation, perturb):
     golden = json.loads((GOLDEN / "slat_dec_gs.json").read_text())["config"]["representation_config"]
-    config = TRUNK | {"representation_config": golden | {"scaling_activation": activation, "perturb_offset": perturb, "num_gaussians": 3}}
+    config = TRUNK | {
+        "representation_config": (
+            golden | {"scaling_activation": activation, "perturb_offset": perturb, "num_gaussians": 3}
+        )
+    }
     network, coords = randomised(GaussianDecoder(**config)), voxels(1, 6)
     x = Sparse(torch.randn(7, 8), Voxels(coords))
     arrays = {"coords": coords, "x": x.feats, "out_feats": network(x)}
@@ -166,13 +205,30 @@ def test_other_networks_of_other_sizes(tmp_path):
     network = randomised(SparseStructureDecoder(**config))
     z = torch.randn(2, 4, 3, 3, 3)
     z[1] = 1e3 * torch.sign(torch.randn(()))
-    write(tmp_path, "ss_decoder_x", {"z": z, "logits": network(z), "coords": occupied(network(z))}, config, 1e-3, network)
+    write(
+        tmp_path, "ss_decoder_x", {"z": z, "logits": network(z), "coords": occupied(network(z))}, config, 1e-3, network
+    )
     holds(tmp_path, "ss_decoder_x")
 
-    config = {"img_size": 28, "patch_size": 14, "embed_dim": 12, "depth": 1, "num_heads": 2, "num_register_tokens": 1, "block_chunks": 0}
+    config = {
+        "img_size": 28,
+        "patch_size": 14,
+        "embed_dim": 12,
+        "depth": 1,
+        "num_heads": 2,
+        "num_register_tokens": 1,
+        "block_chunks": 0,
+    }
     encoder, image = randomised(DinoV2(**config)), torch.rand(3, 3, 28, 28)
     tokens = encoder((image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1))
-    write(tmp_path, "image_encoder_x", {"image": image, "x_prenorm": tokens, "cond": condition(tokens)}, config, 1e-4, encoder)
+    write(
+        tmp_path,
+        "image_encoder_x",
+        {"image": image, "x_prenorm": tokens, "cond": condition(tokens)},
+        config,
+        1e-4,
+        encoder,
+    )
     holds(tmp_path, "image_encoder_x")
 
     block, coords = randomised(SubdivideBlock(8, 8, 2)), voxels(1)
@@ -189,7 +245,8 @@ def test_other_networks_of_other_sizes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("strength", "interval", "steps", "rescale"), [(0.0, (0.5, 1.0), 3, 3.0), (7.5, (0.0, 1.0), 1, 1.0), (2.0, (0.9, 0.2), 5, 2.0)]
+    ("strength", "interval", "steps", "rescale"),
+    [(0.0, (0.5, 1.0), 3, 3.0), (7.5, (0.0, 1.0), 1, 1.0), (2.0, (0.9, 0.2), 5, 2.0)],
 )
 def test_samplers_of_any_setting(tmp_path, strength, interval, steps, rescale):
     noise, cond, neg = torch.randn(2, 3, 2, 2, 2), torch.randn(1, 4, 5), torch.randn(1, 4, 5)
@@ -199,7 +256,9 @@ def test_samplers_of_any_setting(tmp_path, strength, interval, steps, rescale):
 
     x, times = noise, 1 - np.arange(steps + 1) / steps
     times = rescale * times / (1 + (rescale - 1) * times)
-    for t, following in zip(times, times[1:], strict=False):  # as the specification states it, the negative branch evaluated whatever g is
+    for t, following in zip(
+        times, times[1:], strict=False
+    ):  # as the specification states it, the negative branch evaluated whatever g is
         v = f(x, t, cond)
         v = (1 + strength) * v - strength * f(x, t, neg) if interval[0] <= t <= interval[1] else v
         x = x - (t - following) * v
@@ -215,7 +274,8 @@ def test_samplers_of_any_setting(tmp_path, strength, interval, steps, rescale):
     assert sum(calls) == (0 if strength == 0 else sum(interval[0] <= t <= interval[1] for t in times[:-1]))
 
 
-# -- meshes ------------------------------------------------------------------------------------------------------------------------------
+# -- meshes
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def cubes(res, sdf, colour=True):
@@ -248,9 +308,22 @@ def test_surfaces_inside_at_the_border_and_nowhere(tmp_path, name, sdf, kind):
     order = torch.randperm(len(mesh.vertices))  # numbering is free, and so is where a face begins
     renumber = torch.empty_like(order)
     renumber[order] = torch.arange(len(order))
-    arrays = {"vertices": mesh.vertices[order], "faces": renumber[mesh.faces][torch.randperm(len(mesh.faces))].roll(1, 1)}
-    arrays |= {"vertex_attrs": mesh.attributes[order], "coords": np.c_[np.zeros(len(coords), int), coords], "feats": feats}
-    write(tmp_path, f"mesh_extract_{name}", arrays, {"res": 7, "use_color": True}, {"vertices": 2e-5, "vertex_attrs": 2e-5})
+    arrays = {
+        "vertices": mesh.vertices[order],
+        "faces": renumber[mesh.faces][torch.randperm(len(mesh.faces))].roll(1, 1),
+    }
+    arrays |= {
+        "vertex_attrs": mesh.attributes[order],
+        "coords": np.c_[np.zeros(len(coords), int), coords],
+        "feats": feats,
+    }
+    write(
+        tmp_path,
+        f"mesh_extract_{name}",
+        arrays,
+        {"res": 7, "use_color": True},
+        {"vertices": 2e-5, "vertex_attrs": 2e-5},
+    )
     holds(tmp_path, f"mesh_extract_{name}")
 
 

@@ -1,4 +1,6 @@
-"""The rigger "unirig" on tiny networks of the same architecture: through the worker, in every coordinate system, on every kind of mesh."""
+"""The rigger "unirig" on tiny networks of the same architecture: through the worker, in every coordinate system, on
+every kind of mesh.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -48,7 +50,9 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rigger(checkpoint):
-    """One rigger for all tests here. The skin's grid is coarse: its resolution is the skin tests' business, and costs seconds."""
+    """One rigger for all tests here. The skin's grid is coarse: its resolution is the skin tests' business, and costs
+    seconds.
+    """
     coarse = partial(skin.geodesic_feature, settings=GeodesicSettings(grid=40))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(checkpoint))
@@ -76,10 +80,13 @@ def check(arrays, vertices, surface=None):
     assert (np.linalg.norm(arrays["tails"] - arrays["joints"], axis=1) > 0).all() and np.isfinite(arrays["tails"]).all()
     used = vertices if surface is None else surface
     low, high = used.min(0), used.max(0)
-    assert np.abs(arrays["joints"] - (low + high) / 2).max() <= (high - low).max() / 2 * (1 + 1e-5), "joints lie in the mesh's cube"
+    assert np.abs(arrays["joints"] - (low + high) / 2).max() <= (high - low).max() / 2 * (1 + 1e-5), (
+        "joints lie in the mesh's cube"
+    )
 
 
-# -- through the worker ------------------------------------------------------------------------------------------------------------
+# -- through the worker
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +122,13 @@ def test_mesh_to_rig_through_the_worker(client, tmp_path, checkpoint):
         arrays = dict(data)
     check(arrays, FIGURE.vertices)
     assert result["metrics"]["bones"] == len(arrays["joints"]) >= 2 and result["metrics"]["attempts"] >= 1
-    assert all((checkpoint / path).with_suffix(".safetensors").exists() for path in CHECKPOINTS.values()), "converted once"
+    assert all((checkpoint / path).with_suffix(".safetensors").exists() for path in CHECKPOINTS.values()), (
+        "converted once"
+    )
     client.call("rig", **ask(tmp_path, "b"))
-    assert (tmp_path / "b" / "rig.npz").read_bytes() == (tmp_path / "a" / "rig.npz").read_bytes(), "same seed, same bytes"
+    assert (tmp_path / "b" / "rig.npz").read_bytes() == (tmp_path / "a" / "rig.npz").read_bytes(), (
+        "same seed, same bytes"
+    )
 
 
 @pytest.mark.parametrize("stage", ["skeleton", "skin"])
@@ -130,14 +141,22 @@ def test_cancelling_in_mid_stage(client, tmp_path, stage):
     assert event["error"]["code"] == "cancelled" and left_in(tmp_path / "out") == []
 
 
-# -- coordinates -------------------------------------------------------------------------------------------------------------------
+# -- coordinates
+# -------------------------------------------------------------------------------------------------------------------
 
 TURN = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])  # 90 degrees about the up axis
-PLACES = {"scaled": (np.eye(3) * 100, 0), "moved": (np.eye(3), (300, -20, 70)), "turned": (TURN, 0), "all": (TURN * 100, (5000, 0, 9))}
+PLACES = {
+    "scaled": (np.eye(3) * 100, 0),
+    "moved": (np.eye(3), (300, -20, 70)),
+    "turned": (TURN, 0),
+    "all": (TURN * 100, (5000, 0, 9)),
+}
 
 
 def landmarks(self, mesh, settings, seed, progress):
-    """Stands in for the decoder with one that sees the mesh: root at the middle, a joint at the end of the arm, one at the nose's tip."""
+    """Stands in for the decoder with one that sees the mesh: root at the middle, a joint at the end of the arm, one
+    at the nose's tip.
+    """
     cube = normalisation(mesh.vertices).apply(mesh.vertices)
     arm = cube[np.argmax(np.linalg.norm((cube - cube.mean(0))[:, :2], axis=1))]
     nose = mesh.vertices[:, 2] > np.quantile(mesh.vertices[:, 2], 0.9)
@@ -155,7 +174,9 @@ def landmarks(self, mesh, settings, seed, progress):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_joints_come_back_in_the_meshs_own_coordinates(rigger, tmp_path, monkeypatch, place):
-    """What the skeleton's tokens say about the mesh is true of the given mesh, wherever it is; so it follows the mesh."""
+    """What the skeleton's tokens say about the mesh is true of the given mesh, wherever it is; so it follows
+    the mesh.
+    """
     monkeypatch.setattr(UniRigPipeline, "write_tokens", landmarks)
     monkeypatch.setattr(skin, "predict", _rigid)
     matrix, offset = PLACES[place]
@@ -174,7 +195,9 @@ def test_joints_come_back_in_the_meshs_own_coordinates(rigger, tmp_path, monkeyp
 def _rigid(model, mesh, joints, parents, vertices, triangles, seed, progress, *count):
     """Each vertex to its nearest joint: enough to see that joints and vertices are in one frame."""
     nearest = np.linalg.norm(vertices[:, None] - joints, axis=2).argmin(1)
-    return np.column_stack([nearest, nearest * 0, nearest * 0, nearest * 0]), np.tile([1.0, 0, 0, 0], (len(vertices), 1))
+    return np.column_stack([nearest, nearest * 0, nearest * 0, nearest * 0]), np.tile(
+        [1.0, 0, 0, 0], (len(vertices), 1)
+    )
 
 
 def test_the_networks_see_the_same_mesh_wherever_it_is(rigger, tmp_path):
@@ -193,7 +216,8 @@ def test_the_networks_see_the_same_mesh_wherever_it_is(rigger, tmp_path):
     check(third, turned)
 
 
-# -- meshes ------------------------------------------------------------------------------------------------------------------------
+# -- meshes
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def with_loose_point(mesh):
@@ -201,13 +225,21 @@ def with_loose_point(mesh):
 
 
 def many_islands():
-    parts = [trimesh.creation.icosphere(1, 0.1).apply_translation(p) for p in ((0, 0, 0), (3, 0, 0), (0, 5, 0), (0, 0, -2))]
+    parts = [
+        trimesh.creation.icosphere(1, 0.1).apply_translation(p) for p in ((0, 0, 0), (3, 0, 0), (0, 5, 0), (0, 0, -2))
+    ]
     return trimesh.util.concatenate(parts)
 
 
 MESHES = {
-    "non-manifold: three faces at an edge": ([[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [-1, 0, 0]], [[0, 1, 2], [0, 1, 3], [0, 1, 4]]),
-    "duplicate vertices": (FIGURE.vertices[FIGURE.faces].reshape(-1, 3), np.arange(3 * len(FIGURE.faces)).reshape(-1, 3)),
+    "non-manifold: three faces at an edge": (
+        [[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [-1, 0, 0]],
+        [[0, 1, 2], [0, 1, 3], [0, 1, 4]],
+    ),
+    "duplicate vertices": (
+        FIGURE.vertices[FIGURE.faces].reshape(-1, 3),
+        np.arange(3 * len(FIGURE.faces)).reshape(-1, 3),
+    ),
     "zero-area faces": (FIGURE.vertices, np.vstack([FIGURE.faces, [[0, 0, 1], [2, 2, 2]]])),
     "several islands": (many_islands().vertices, many_islands().faces),
     "one triangle": ([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]]),
@@ -243,7 +275,9 @@ def test_meshes_without_a_surface_are_refused(rigger, tmp_path, vertices, triang
 
 @pytest.mark.slow
 def test_a_million_faces(rigger, tmp_path):
-    """Slivers at the poles, which tear the decimation apart when it is not watched: the networks still see the whole shape."""
+    """Slivers at the poles, which tear the decimation apart when it is not watched: the networks still see the whole
+    shape.
+    """
     mesh = trimesh.creation.uv_sphere(count=(520, 520))
     mesh.apply_scale([1, 1.8, 0.5])
     assert len(mesh.faces) >= 1_000_000
@@ -258,7 +292,8 @@ def test_decimation_keeps_the_shape():
     assert trimesh.Trimesh(small.vertices, small.faces).volume == pytest.approx(mesh.volume, rel=0.01)
 
 
-# -- options, retries --------------------------------------------------------------------------------------------------------------
+# -- options, retries
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_an_invalid_sequence_is_tried_again_with_the_next_seed_and_reported(rigger, tmp_path, monkeypatch):
@@ -277,11 +312,21 @@ def test_an_invalid_sequence_is_tried_again_with_the_next_seed_and_reported(rigg
     monkeypatch.setattr(UniRigPipeline, "write_tokens", lambda self, *args: landmarks(self, *args)[:-1])
     with pytest.raises(BackendError) as caught:
         rig(rigger, tmp_path / "b", FIGURE.vertices, FIGURE.faces, attempts=2)
-    assert caught.value.code == "no_skeleton" and "2 attempts" in caught.value.message and is_one_sentence(caught.value.message)
+    assert (
+        caught.value.code == "no_skeleton"
+        and "2 attempts" in caught.value.message
+        and is_one_sentence(caught.value.message)
+    )
 
 
 def test_classes_name_their_bones(rigger, tmp_path, monkeypatch):
-    body = [V.bos, V.classes["vroid"], V.parts["body"], *(n for k in range(22) for n in (100 + k, 128, 100 + 2 * k)), V.eos]
+    body = [
+        V.bos,
+        V.classes["vroid"],
+        V.parts["body"],
+        *(n for k in range(22) for n in (100 + k, 128, 100 + 2 * k)),
+        V.eos,
+    ]
     monkeypatch.setattr(UniRigPipeline, "write_tokens", lambda *_: body)
     monkeypatch.setattr(skin, "predict", _rigid)
     out, arrays = rig(rigger, tmp_path, FIGURE.vertices, FIGURE.faces, **{"class": "vroid"})
@@ -353,9 +398,13 @@ def test_the_benchmark_measures_every_stage(monkeypatch, tmp_path, checkpoint, r
     networks = iter([pipeline._load("skeleton"), pipeline._load("skin")])
     monkeypatch.setattr(bench, "random_network", lambda *_: next(networks))
     with torch.inference_mode():
-        rows = bench.run([GOLDEN / "example_bird.npz"], torch.device("cpu"), torch.float32, ["skeleton", "skin"], 24, PRESETS["fast"])
+        rows = bench.run(
+            [GOLDEN / "example_bird.npz"], torch.device("cpu"), torch.float32, ["skeleton", "skin"], 24, PRESETS["fast"]
+        )
     stages = [row.stage for row in rows]
-    assert stages[:5] == ["prepare", "sample", "encode", "prefill", "decode"] and f"skin: {bench.SKIN_NETWORK}" in stages
+    assert (
+        stages[:5] == ["prepare", "sample", "encode", "prefill", "decode"] and f"skin: {bench.SKIN_NETWORK}" in stages
+    )
     assert all(row.seconds > 0 and row.peak_gib > 0 for row in rows)
     assert rows[4].note.startswith("24 tokens, 4 beams")
     text = bench.table(rows, tflops=1.0, gbs=100.0)

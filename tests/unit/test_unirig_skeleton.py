@@ -38,7 +38,9 @@ def _no_gradients():
         yield
 
 
-@pytest.mark.parametrize("path", [p for p in sorted(GOLDEN.iterdir()) if p.name.startswith(KINDS)], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(GOLDEN.iterdir()) if p.name.startswith(KINDS)], ids=lambda p: p.stem
+)
 def test_golden_vectors_hold(path):
     holds, line = verify.run(path, torch.device("cpu"))
     assert holds, line
@@ -60,7 +62,8 @@ def test_full_size_networks_have_the_released_keys(manifest, config):
     assert sum(parameter.numel() for parameter in model.parameters()) == wanted["parameters"]
 
 
-# -- decoding ----------------------------------------------------------------------------------------------------------------------
+# -- decoding
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def tiny(layers=2, positions=2400, seed=0):
@@ -72,7 +75,9 @@ def tiny(layers=2, positions=2400, seed=0):
 
 
 def test_the_shared_cache_follows_every_beam_across_growth():
-    """Beams that part, swap and die still see their own past and nobody else's: the same logits as the whole sequence at once."""
+    """Beams that part, swap and die still see their own past and nobody else's: the same logits as the whole sequence
+    at once.
+    """
     model, beams = tiny(), 3
     latents = torch.randn(1, 8, 32)
     session = model.session(latents, [BOS, ARTICULATION], beams)
@@ -82,7 +87,9 @@ def test_the_shared_cache_follows_every_beam_across_growth():
         histories = [[*histories[p], t] for p, t in zip(parents, tokens, strict=True)]
         logits = session.step(tokens, parents)
         if step in (0, 1, 60, 127, 128, 129, 255, 256, 299):
-            whole = model(latents.expand(beams, -1, -1), torch.tensor([[BOS, ARTICULATION, *h] for h in histories]))[:, -1]
+            whole = model(latents.expand(beams, -1, -1), torch.tensor([[BOS, ARTICULATION, *h] for h in histories]))[
+                :, -1
+            ]
             torch.testing.assert_close(logits, whole, atol=2e-4, rtol=0)
     assert session.capacity == 512
 
@@ -106,7 +113,9 @@ def test_half_precision_stays_near_single(dtype):
 
 
 def test_capturing_a_step_leaves_no_trace(monkeypatch):
-    """Without a GPU: a graph whose replay runs the step. What warming up and recording write must not reach any later logits."""
+    """Without a GPU: a graph whose replay runs the step. What warming up and recording write must not reach any later
+    logits.
+    """
 
     class Graph:
         def replay(self):
@@ -153,7 +162,8 @@ def test_the_same_seed_gives_the_same_tokens_and_cancelling_stops_at_once():
     assert seen == list(range(8))
 
 
-# -- grammar and tokens ------------------------------------------------------------------------------------------------------------
+# -- grammar and tokens
+# ------------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(V.classes)))
@@ -170,7 +180,9 @@ def test_every_walk_of_the_strict_grammar_is_a_skeleton(seed, class_name):
         state = state.after(tokens[-1])
     skeleton = detokenise(tokens, V)
     assert len(skeleton.joints) >= 2 and len(set(skeleton.names)) == len(skeleton.names) == len(skeleton.joints)
-    assert (skeleton.parents[0], skeleton.parents[1:].min()) == (-1, 0) and (skeleton.parents < np.arange(len(skeleton.joints))).all()
+    assert (skeleton.parents[0], skeleton.parents[1:].min()) == (-1, 0) and (
+        skeleton.parents < np.arange(len(skeleton.joints))
+    ).all()
     for part in skeleton.parts:
         assert set(TEMPLATES.get(class_name, {}).get(part, [])) <= set(skeleton.names)
 
@@ -186,7 +198,9 @@ def test_what_the_strict_grammar_mends():
     assert allowed_after(ARTICULATION, BODY, *joint, SPRING, strict=False) == numbers, "the shipped grammar's defect"
     for k in range(6):
         assert allowed_after(ARTICULATION, *joint, BRANCH, *range(k)) == numbers
-    assert EOS in allowed_after(ARTICULATION, *joint, BRANCH, *joint, strict=False), "the shipped grammar's other defect"
+    assert EOS in allowed_after(ARTICULATION, *joint, BRANCH, *joint, strict=False), (
+        "the shipped grammar's other defect"
+    )
     assert EOS not in allowed_after(ARTICULATION, *joint) and EOS in allowed_after(ARTICULATION, *joint, *joint)
     assert allowed_after(VROID, BODY, *body[:-3]) == numbers | {BRANCH}, "no end before the last name has its joint"
     assert allowed_after(VROID, BODY, *body) == {SPRING, HAND, EOS}
@@ -239,16 +253,24 @@ def test_sequences_that_are_no_skeleton(tokens):
 def test_vrm_names_of_the_classes():
     tokens = [BOS, VROID, BODY, *(1, 2, 3) * 22, HAND, *(1, 2, 3) * 30, SPRING, *(1, 2, 3) * 2, EOS]
     found = humanoid_of(detokenise(tokens, V))
-    assert len(found) == 52 and found["leftThumbMetacarpal"] == "J_Bip_L_Thumb1" and found["rightLittleDistal"] == "J_Bip_R_Little3"
+    assert (
+        len(found) == 52
+        and found["leftThumbMetacarpal"] == "J_Bip_L_Thumb1"
+        and found["rightLittleDistal"] == "J_Bip_R_Little3"
+    )
     assert found["rightToes"] == "J_Bip_R_ToeBase"
     mixamo = VRM_BONES["mixamo"]
     assert (mixamo["mixamorig:Spine2"], mixamo["mixamorig:LeftForeArm"]) == ("upperChest", "leftLowerArm")
-    assert (mixamo["mixamorig:RightHandPinky1"], mixamo["mixamorig:LeftUpLeg"]) == ("rightLittleProximal", "leftUpperLeg")
+    assert (mixamo["mixamorig:RightHandPinky1"], mixamo["mixamorig:LeftUpLeg"]) == (
+        "rightLittleProximal",
+        "leftUpperLeg",
+    )
     assert len(set(mixamo.values())) == 52
     assert humanoid_of(detokenise([BOS, ARTICULATION, 1, 2, 3, 4, 5, 6, EOS], V)) == {}
 
 
-# -- meshes ------------------------------------------------------------------------------------------------------------------------
+# -- meshes
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def test_axes_and_affine_go_there_and_back():
@@ -258,12 +280,18 @@ def test_axes_and_affine_go_there_and_back():
     assert np.abs(inside).max() == pytest.approx(1) and inside.max(0) == pytest.approx(-inside.min(0))
     np.testing.assert_allclose(affine.invert(inside), points)
     np.testing.assert_allclose(to_gltf(from_gltf(points)), points)
-    assert from_gltf(np.array([0, 1, 0])).tolist() == [0, 0, 1] and from_gltf(np.array([0, 0, 1])).tolist() == [0, -1, 0]
+    assert from_gltf(np.array([0, 1, 0])).tolist() == [0, 0, 1] and from_gltf(np.array([0, 0, 1])).tolist() == [
+        0,
+        -1,
+        0,
+    ]
     assert normalisation(np.zeros((4, 3))).scale == 1
 
 
 def test_samples_lie_on_the_surface_and_follow_squared_area():
-    """Two triangles of areas 1/2 and 2, with vertices for 6 of the samples; four times the area is drawn sixteen times as often."""
+    """Two triangles of areas 1/2 and 2, with vertices for 6 of the samples; four times the area is drawn sixteen
+    times as often.
+    """
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 0, 1], [0, 2, 1]], float)
     mesh = prepare(vertices, np.array([[0, 1, 2], [3, 4, 5]]))
     s = sample(mesh, 20_000, 8192, np.random.RandomState(1))
@@ -274,7 +302,8 @@ def test_samples_lie_on_the_surface_and_follow_squared_area():
     assert len(sample(mesh, 3, 8192, np.random.RandomState(1)).points) == 3
 
 
-# -- checkpoints -------------------------------------------------------------------------------------------------------------------
+# -- checkpoints
+# -------------------------------------------------------------------------------------------------------------------
 
 
 class Box(dict):
@@ -291,7 +320,9 @@ class Hostile:
 
 def lightning(path, extra, state=None):
     weights = vector("encoder_a")[1] if state is None else state
-    torch.save({"hyper_parameters": extra, "state_dict": {f"model.{name}": value for name, value in weights.items()}}, path)
+    torch.save(
+        {"hyper_parameters": extra, "state_dict": {f"model.{name}": value for name, value in weights.items()}}, path
+    )
     return path
 
 
@@ -303,7 +334,9 @@ def test_a_checkpoint_with_configuration_objects_is_read_and_converted_once(tmp_
     told = []
     weights = safe_weights(path, told.append)
     path.write_bytes(b"gone")
-    assert safe_weights(path, told.append) == weights and told == [weights], "only the safetensors is needed from now on"
+    assert safe_weights(path, told.append) == weights and told == [weights], (
+        "only the safetensors is needed from now on"
+    )
     from backend.unirig.encoder import MeshEncoder
 
     model = load(weights, lambda: MeshEncoder(EncoderConfig.of(vector("encoder_a")[0]["config"])), torch.device("cpu"))

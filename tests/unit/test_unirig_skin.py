@@ -64,7 +64,8 @@ def test_the_full_size_network_has_the_released_keys():
     assert {name: list(value.shape) for name, value in network.state_dict().items()} == wanted
 
 
-# -- point transformer -------------------------------------------------------------------------------------------------------------
+# -- point transformer
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_both_curves_visit_every_cell_once_and_hilberts_never_jumps():
@@ -80,7 +81,9 @@ def by_the_words(x, coords, weight, bias, rule):
     k = weight.shape[1]
     taps = weight.flatten(1, 3)
     last = {tuple(c): i for i, c in enumerate(coords.tolist())}
-    rep = last if rule.representative == "last" else {tuple(c): i for i, c in reversed(list(enumerate(coords.tolist())))}
+    rep = (
+        last if rule.representative == "last" else {tuple(c): i for i, c in reversed(list(enumerate(coords.tolist())))}
+    )
     offsets = torch.cartesian_prod(*[torch.arange(k) - k // 2] * 3)
     out = x @ taps[:, len(offsets) // 2].T + bias
     pair = {}
@@ -132,16 +135,22 @@ def test_patches_of_eight(counts):
 
 
 def test_items_of_a_batch_do_not_see_each_other():
-    network = PointTransformer(enc_depths=(1, 1), enc_channels=(16, 32), enc_num_head=(1, 2), enc_patch_size=(32, 32)).eval()
+    network = PointTransformer(
+        enc_depths=(1, 1), enc_channels=(16, 32), enc_num_head=(1, 2), enc_patch_size=(32, 32)
+    ).eval()
     coords, feats = torch.rand(90, 3), torch.randn(90, 9)
     coords[:2] = torch.tensor([[0.0] * 3, [1.0] * 3])  # both alone and together the cells begin in the same place
     coords[50:52] = coords[:2]
     both = network(feats, network.points(coords, [50, 40], 0.05))
-    alone = [network(feats[rows], network.points(coords[rows], [len(coords[rows])], 0.05)) for rows in (slice(50), slice(50, None))]
+    alone = [
+        network(feats[rows], network.points(coords[rows], [len(coords[rows])], 0.05))
+        for rows in (slice(50), slice(50, None))
+    ]
     assert torch.allclose(both, torch.cat(alone), atol=1e-5)
 
 
-# -- skin network ------------------------------------------------------------------------------------------------------------------
+# -- skin network
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def test_queries_folded_into_keys_give_the_same_attention():
@@ -155,7 +164,13 @@ def test_queries_folded_into_keys_give_the_same_attention():
 def inputs(bones, batch=1, points=70):
     near = torch.rand(batch, points, bones)
     parents = torch.tensor([[-1, *range(bones - 1)]] * batch)
-    return F.normalize(torch.randn(batch, points, 3), dim=-1), torch.randn(batch, points, 3), torch.rand(batch, bones, 3), parents, near
+    return (
+        F.normalize(torch.randn(batch, points, 3), dim=-1),
+        torch.randn(batch, points, 3),
+        torch.rand(batch, bones, 3),
+        parents,
+        near,
+    )
 
 
 def test_the_size_of_chunks_changes_nothing(monkeypatch):
@@ -175,7 +190,9 @@ def test_rows_that_the_feature_rules_out_keep_the_networks_answer():
 
 def test_only_direct_children_count_in_the_mask():
     network = tiny()
-    near = torch.tensor([[[0.0, 0.0, 1.0]]])  # a chain of three: the last bone and its parent may have weight, the root may not
+    near = torch.tensor(
+        [[[0.0, 0.0, 1.0]]]
+    )  # a chain of three: the last bone and its parent may have weight, the root may not
     weights = network.masked(torch.full((1, 1, 3), 1 / 3), near, torch.tensor([[-1, 0, 1]]))
     assert torch.allclose(weights, torch.tensor([[[0, 0.5, 0.5]]]))
 
@@ -196,7 +213,8 @@ def test_half_precision_is_close_and_leaves_the_point_transformer_alone():
     assert (network(*given) - full).abs().max() < 0.05
 
 
-# -- cells and paths ---------------------------------------------------------------------------------------------------------------
+# -- cells and paths
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_cells_of_a_box_are_those_inside():
@@ -211,7 +229,9 @@ def test_cells_of_a_box_are_those_inside():
 
 
 def random_case(seed, vertices=60, faces=90, grid=8, filled=0.6):
-    """Triangles that share vertices by chance: islands, edges that two triangles pass in the same direction, vertices without a face."""
+    """Triangles that share vertices by chance: islands, edges that two triangles pass in the same direction, vertices
+    without a face.
+    """
     rng = np.random.default_rng(seed)
     at = rng.uniform(-1, 1, (vertices, 3))
     triangles = rng.integers(vertices, size=(faces, 3))
@@ -254,7 +274,9 @@ def test_shortest_paths_are_the_shortest(seed, search):
     at, triangles, cells, rng = random_case(seed, faces=faces, filled=filled)
     graph = geodesic.make_graph(at, triangles, cells, GeodesicSettings(grid=8))
     sources = rng.integers(len(at) + len(cells), size=5)
-    np.testing.assert_allclose(shortest_paths(graph, sources, search=search), bellman_ford(graph, sources), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(
+        shortest_paths(graph, sources, search=search), bellman_ford(graph, sources), rtol=0, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("lengths", ["of all sizes", "some zero", "all zero", "one for all", "one huge"])
@@ -305,11 +327,14 @@ def test_islands_that_no_joint_reaches_take_the_straight_way(joints, mode):
     at = np.concatenate([body, far])
     cells = voxel_centres(16)
     cells = cells[np.linalg.norm(cells + [0.7, 0, 0], axis=1) < 0.2]
-    rows = geodesic_weights(at, faces, cells, np.linspace([-0.85, 0, 0], [-0.6, 0, 0], joints), GeodesicSettings(grid=16, mode=mode))
+    rows = geodesic_weights(
+        at, faces, cells, np.linspace([-0.85, 0, 0], [-0.6, 0, 0], joints), GeodesicSettings(grid=16, mode=mode)
+    )
     assert rows.shape == (len(at), joints) and np.isfinite(rows).all() and np.allclose(rows.sum(1), 1)
 
 
-# -- weights of the vertices given -------------------------------------------------------------------------------------------------
+# -- weights of the vertices given
+# -------------------------------------------------------------------------------------------------
 
 
 def test_small_weights_vanish_and_the_strongest_stay():
@@ -326,12 +351,18 @@ def person():
     """A ball, a box without contact, and their joints; z up."""
     parts = [trimesh.creation.icosphere(2, 0.5), trimesh.creation.box([0.3, 0.3, 0.8])]
     parts[1].apply_translation([1.2, 0, 0])
-    return trimesh.util.concatenate(parts), np.array([[0, 0, 0], [0, 0, 0.4], [1.2, 0, 0.2]], float), np.array([-1, 0, 0])
+    return (
+        trimesh.util.concatenate(parts),
+        np.array([[0, 0, 0], [0, 0, 0.4], [1.2, 0, 0.2]], float),
+        np.array([-1, 0, 0]),
+    )
 
 
 def rig(mesh, joints, parents, vertices, triangles, progress=lambda fraction, message: None):
     prepared = prepare(mesh.vertices, mesh.faces)
-    result = skin.predict(tiny(), prepared, joints, parents, vertices, triangles, 7, progress, samples=300, vertex_samples=100)
+    result = skin.predict(
+        tiny(), prepared, joints, parents, vertices, triangles, 7, progress, samples=300, vertex_samples=100
+    )
     joint, weight = result
     assert joint.shape == weight.shape == (len(vertices), 4) and joint.dtype == np.int64 and weight.dtype == np.float64
     assert np.isfinite(weight).all() and np.allclose(weight.sum(1), 1) and (np.diff(weight) <= 0).all()

@@ -51,7 +51,11 @@ def test_comments_other_servers_and_own_variables_stay(tmp_path):
         kept = line.partition("//")[2] if '"args"' in line or '"env"' in line or "blender" in line else line
         assert kept.strip() in after
     value = jsonc.parse(after).value
-    assert value["inputs"] == [{"id": "key", "type": "promptString"}] and list(value["servers"]) == ["github", "blender", "avatar-forge"]
+    assert value["inputs"] == [{"id": "key", "type": "promptString"}] and list(value["servers"]) == [
+        "github",
+        "blender",
+        "avatar-forge",
+    ]
     assert value["servers"]["blender"]["env"] == vscode.servers(9876, EXTENSION)["blender"]["env"] | {"MINE": "kept"}
     assert value["servers"]["avatar-forge"] == vscode.servers(9876, EXTENSION)["avatar-forge"]
     assert vscode.write(tmp_path, 9876, EXTENSION)[1] is False
@@ -102,11 +106,18 @@ def test_windows_files_keep_their_line_ends_and_mark(tmp_path):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text(), values), st.lists(st.text(), min_size=1, max_size=3), values, st.sampled_from([None, 2, "\t"]))
+@given(
+    st.dictionaries(st.text(), values),
+    st.lists(st.text(), min_size=1, max_size=3),
+    values,
+    st.sampled_from([None, 2, "\t"]),
+)
 def test_one_member_is_set_and_the_others_stay(there, path, value, indent):
     expected = json.loads(json.dumps(there))
     at = expected

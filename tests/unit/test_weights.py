@@ -57,7 +57,9 @@ def flesh(middle):
 
 @pytest.fixture(scope="module")
 def body():
-    grid = np.stack(np.meshgrid(np.arange(-30, 30), np.arange(0, 62), np.arange(-5, 5), indexing="ij"), -1).reshape(-1, 3)
+    grid = np.stack(np.meshgrid(np.arange(-30, 30), np.arange(0, 62), np.arange(-5, 5), indexing="ij"), -1).reshape(
+        -1, 3
+    )
     return boxes([cell for cell in grid if flesh((cell + 0.5) * CELL)])
 
 
@@ -143,7 +145,12 @@ def test_a_good_skin_has_no_places_and_no_button_changes_it(good):
 def test_a_hand_on_the_legs_bone_is_found_and_weighted_again(good):
     skin = spoilt(good, hand(good), leftUpperLeg=1.0)
     places = find.find_places(skin)
-    assert places[0].kind == "stray" and places[0].severity == "FAIL" and places[0].limb == "leftArm" and places[0].fix == find.REWEIGHT
+    assert (
+        places[0].kind == "stray"
+        and places[0].severity == "FAIL"
+        and places[0].limb == "leftArm"
+        and places[0].fix == find.REWEIGHT
+    )
     assert set(places[0].vertices) == set(hand(good)) and places[0].centre[0] > 0.65
     assert len(places) == 1  # it stays behind and tears off the arm as well, which the stray explains
     after = mended(skin, mend.reweight(skin, fresh(good), "leftArm", places[0].vertices, NO_LOCKS))
@@ -155,12 +162,19 @@ def test_a_hand_on_the_legs_bone_is_found_and_weighted_again(good):
 def test_a_hand_that_shares_the_legs_bone_is_a_leak(good):
     skin = spoilt(good, hand(good), leftHand=0.7, rightUpperLeg=0.3)
     place = find.find_places(skin)[0]
-    assert (place.kind, place.limb) == ("leak", "leftArm") and "right leg" in place.sentence and "left arm" in place.sentence
+    assert (
+        (place.kind, place.limb) == ("leak", "leftArm")
+        and "right leg" in place.sentence
+        and "left arm" in place.sentence
+    )
     assert kinds(mended(skin, mend.reweight(skin, fresh(good), place.limb, place.vertices, NO_LOCKS))) == []
 
 
 def test_a_locked_bone_keeps_its_weights(good):
-    skin, locked = spoilt(good, hand(good), leftHand=0.7, rightUpperLeg=0.3), np.array([name == "rightUpperLeg" for name in NAMES])
+    skin, locked = (
+        spoilt(good, hand(good), leftHand=0.7, rightUpperLeg=0.3),
+        np.array([name == "rightUpperLeg" for name in NAMES]),
+    )
     rows, weights = mend.reweight(skin, fresh(good), "leftArm", hand(good), locked)
     np.testing.assert_array_equal(weights[:, locked], skin.weights[rows][:, locked])
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
@@ -211,7 +225,9 @@ def test_six_bones_and_unnormalised_weights(good):
     weights[1::3] *= 0.8
     skin = with_weights(good, weights)
     places = find.find_places(skin)
-    assert [place.kind for place in places] == ["influences", "sum"] and all(place.fix == find.NORMALISE for place in places)
+    assert [place.kind for place in places] == ["influences", "sum"] and all(
+        place.fix == find.NORMALISE for place in places
+    )
     assert kinds(mended(skin, mend.normalise(skin, NO_LOCKS))) == []
 
 
@@ -230,7 +246,9 @@ def test_a_crack_is_closed(good):
     weights[border, NAMES.index("leftUpperArm")] += 0.4
     skin = make_skin((skin.rest, triangles), weights)
     places = find.find_places(skin)
-    assert [(place.kind, place.fix) for place in places] == [("crack", find.CLOSE)] and set(border) <= set(places[0].vertices)
+    assert [(place.kind, place.fix) for place in places] == [("crack", find.CLOSE)] and set(border) <= set(
+        places[0].vertices
+    )
     assert kinds(mended(skin, mend.close(skin, NO_LOCKS))) == []
 
 

@@ -30,7 +30,9 @@ class Client:
 
     def __init__(self, log, command=COMMAND, **options):
         self.log = log
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("ab"), env=ENV, **options)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("ab"), env=ENV, **options
+        )
         self.last_id = 0
 
     def write(self, line):
@@ -63,7 +65,9 @@ class Client:
             pass
 
     def wait_until_read(self, running_id):
-        """Returns when the worker has read all that was sent: it refuses an id in use at once, whatever else it does."""
+        """Returns when the worker has read all that was sent: it refuses an id in use at once, whatever else
+        it does.
+        """
         self.send("hello", request_id=running_id)
         while (event := self.read())["id"] is not None:
             pass
@@ -110,7 +114,12 @@ def left_in(folder):
 
 
 def is_one_sentence(text):
-    return text.endswith(".") and "Traceback" not in text and "\n" not in text and len(re.findall(r"[.!?] +[A-Z]", text)) == 0
+    return (
+        text.endswith(".")
+        and "Traceback" not in text
+        and "\n" not in text
+        and len(re.findall(r"[.!?] +[A-Z]", text)) == 0
+    )
 
 
 def test_hello_lists_built_in_and_third_party_engines_and_why_one_cannot_run(start):
@@ -180,13 +189,16 @@ def test_an_engine_that_cannot_run_is_refused_with_the_reason(start, picture, tm
     error = start().call("generate", **{**fake(picture, tmp_path / "out"), "engine": engine})["error"]
     assert error["code"] in ("engine_unavailable", "unknown_engine")
     assert any(
-        word in error["message"] + error["hint"] for word in ("a_library_nobody_has", "GPU", "Choose one of: broken, choosy, fake, preview")
+        word in error["message"] + error["hint"]
+        for word in ("a_library_nobody_has", "GPU", "Choose one of: broken, choosy, fake, preview")
     )
 
 
 def test_jobs_run_in_order_and_a_waiting_one_can_be_cancelled(start, picture, tmp_path):
     client, go = start(), tmp_path / "go"
-    first, second, third = (client.send("generate", **fake(picture, tmp_path / name, do="go", go=str(go))) for name in "abc")
+    first, second, third = (
+        client.send("generate", **fake(picture, tmp_path / name, do="go", go=str(go))) for name in "abc"
+    )
     client.until_stage("go")
     client.send("cancel", request_id=second)
     client.send("cancel", request_id=999)
@@ -217,7 +229,9 @@ def test_cancel_in_each_stage(start, picture, tmp_path, stage):
     assert "result" in client.call("generate", **fake(picture, out))
 
 
-def test_an_interrupt_breaks_into_a_job_that_does_not_listen_but_never_into_one_that_is_not_cancelled(start, picture, tmp_path):
+def test_an_interrupt_breaks_into_a_job_that_does_not_listen_but_never_into_one_that_is_not_cancelled(
+    start, picture, tmp_path
+):
     client, go = start(), tmp_path / "go"
     request_id = client.send("generate", **fake(picture, tmp_path / "a", do="go", go=str(go)))
     client.until_stage("go")
@@ -317,7 +331,11 @@ def fuzzed(tmp_path_factory):
     st.lists(
         st.binary(max_size=60).map(lambda line: line.replace(b"\n", b""))
         | st.fixed_dictionaries(
-            {"id": st.integers(0, 3), "method": st.sampled_from(["rig", "analyse", "cancel", "x"]), "params": st.just({"x": 1})}
+            {
+                "id": st.integers(0, 3),
+                "method": st.sampled_from(["rig", "analyse", "cancel", "x"]),
+                "params": st.just({"x": 1}),
+            }
         ).map(lambda message: json.dumps(message).encode()),
         max_size=5,
     )
@@ -355,5 +373,10 @@ def test_a_draft_of_a_refused_picture_has_every_joint_and_says_why(start, tmp_pa
     assert result["refused"]["code"] == "arms" and result["refused"]["message"].endswith(".")
     assert result["size"] == list(drawn.size) == list(Image.open(tmp_path / "up.png").size)
     assert len(set(result["joints"]) - {"headTop"}) == 15 and {"leftEye", "rightEye", "mouth"} <= set(result["face"])
-    again = client.call("analyse", draft=True, markers={"joints": {k: v for k, v in result["joints"].items() if k != "headTop"}}, **params)
+    again = client.call(
+        "analyse",
+        draft=True,
+        markers={"joints": {k: v for k, v in result["joints"].items() if k != "headTop"}},
+        **params,
+    )
     assert "refused" not in again["result"]

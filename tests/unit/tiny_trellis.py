@@ -25,7 +25,11 @@ def make_checkpoint(folder: Path) -> Path:
         shutil.copy(GOLDEN / f"e2e_{name}.weights.safetensors", folder / "ckpts" / f"{name}.safetensors")
 
     def sampler(params: dict) -> dict:
-        return {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": stages["sigma_min"]}, "params": params}
+        return {
+            "name": "FlowEulerGuidanceIntervalSampler",
+            "args": {"sigma_min": stages["sigma_min"]},
+            "params": params,
+        }
 
     args = {
         "models": {name: f"ckpts/{name}" for name in CLASSES if name != "image_cond_model"},

@@ -20,7 +20,9 @@ def vector(name):
 
 
 def make_checkpoint(folder, eos=4.0, samples=(1024, 256)):
-    """Writes skeleton/ and skin/ into `folder` and returns it. `eos`: how much likelier than by chance the skeleton ends."""
+    """Writes skeleton/ and skin/ into `folder` and returns it. `eos`: how much likelier than by chance the skeleton
+    ends.
+    """
     meta, weights = vector("ar_articulationxl")
     row = weights["transformer.model.decoder.embed_tokens.weight"][EOS]
     weights["transformer.model.decoder.final_layer_norm.bias"] += eos * row / row.square().sum()

@@ -66,7 +66,9 @@ def arm(
     inner = shoulder + np.array([-side * 0.035, 0.012]) * k
     skin = skin or f.look.skin
     bare = limb(
-        [elbow, between(elbow, wrist, 0.5), wrist, between(wrist, f.arm(side)[3], 0.1)], [0.032 * k, 0.030 * k, 0.023 * k, 0.025 * k], 0.3
+        [elbow, between(elbow, wrist, 0.5), wrist, between(wrist, f.arm(side)[3], 0.1)],
+        [0.032 * k, 0.030 * k, 0.023 * k, 0.025 * k],
+        0.3,
     )
     d.shape(smooth(bare), glove or skin, 0.6)
     hand(d, f, side, glove or skin)
@@ -106,7 +108,9 @@ def leg(
     boot: float = 0.0,
     loose: float = 1.0,
 ) -> None:
-    """A leg: skin or sock, cloth down to `reach` of the way to the ankle (None: bare), a shoe or a boot that goes `boot` of the way up."""
+    """A leg: skin or sock, cloth down to `reach` of the way to the ankle (None: bare), a shoe or a boot that goes
+    `boot` of the way up.
+    """
     hip, knee, ankle, _ = f.leg(side)
     k = f.body * f.look.build
     hip = hip + np.array([-side * 0.004 * k, 0])
@@ -125,10 +129,14 @@ def trouser_leg(d: Drawing, f: Figure, side: int, cloth: str, reach: float, loos
     end = between(hip, ankle, reach)
     stops = [hip, between(hip, end, 0.33), between(hip, end, 0.66), end]
     widths = (
-        np.array([0.073, 0.066, 0.054 if reach > 0.6 else 0.063, (0.044 if reach > 0.6 else 0.064)]) * k * np.array([1, 1, loose, loose])
+        np.array([0.073, 0.066, 0.054 if reach > 0.6 else 0.063, (0.044 if reach > 0.6 else 0.064)])
+        * k
+        * np.array([1, 1, loose, loose])
     )
     crease = stroke(
-        smooth([between(hip, knee, 0.1) - [side * 0.045 * k, 0], between(hip, knee, 0.3) - [side * 0.03 * k, 0]], False),
+        smooth(
+            [between(hip, knee, 0.1) - [side * 0.045 * k, 0], between(hip, knee, 0.3) - [side * 0.03 * k, 0]], False
+        ),
         shadow(shadow(cloth)),
         2.6,
         0.8,
@@ -136,7 +144,9 @@ def trouser_leg(d: Drawing, f: Figure, side: int, cloth: str, reach: float, loos
     if reach > 0.7:
         for t in (0.47, 0.53, 0.93):
             p = between(hip, ankle, t)
-            crease += stroke(smooth([p + [side * 0.05 * k, -4], p + [side * 0.02 * k, 5]], False), shadow(shadow(cloth)), 2.4, 0.7)
+            crease += stroke(
+                smooth([p + [side * 0.05 * k, -4], p + [side * 0.02 * k, 5]], False), shadow(shadow(cloth)), 2.4, 0.7
+            )
     d.shape(smooth(limb(stops, widths, 0.1)), cloth, 1.2, details=crease)
 
 
@@ -165,15 +175,26 @@ def trousers(d: Drawing, f: Figure, cloth: str, reach: float = 1.0, loose: float
     for side in (1, -1):
         hip, _, ankle, _ = f.leg(side)
         lines += stroke(
-            smooth([(f.cx + side * 0.012 * k, f.crotch_y - 0.012 * b), (f.cx + side * 0.042 * k, f.crotch_y - 0.030 * b)], False), ink, 2.8
+            smooth(
+                [(f.cx + side * 0.012 * k, f.crotch_y - 0.012 * b), (f.cx + side * 0.042 * k, f.crotch_y - 0.030 * b)],
+                False,
+            ),
+            ink,
+            2.8,
         )
         lines += stroke(
-            smooth([(f.cx + side * 0.118 * k, f.chin + 0.465 * b), (f.cx + side * 0.082 * k, f.chin + 0.435 * b)], False), ink, 2.8
+            smooth(
+                [(f.cx + side * 0.118 * k, f.chin + 0.465 * b), (f.cx + side * 0.082 * k, f.chin + 0.435 * b)], False
+            ),
+            ink,
+            2.8,
         )
         for t, u, v in ((0.49, 0.045, 0.016), (0.545, 0.042, 0.022), (0.90, 0.036, 0.010), (0.95, -0.036, -0.012)):
             p = between(hip, ankle, t)
             if t < reach:
-                lines += stroke(smooth([(p[0] - side * u * k, p[1] - 5), (p[0] - side * v * k, p[1] + 5)], False), ink, 2.6)
+                lines += stroke(
+                    smooth([(p[0] - side * u * k, p[1] - 5), (p[0] - side * v * k, p[1] + 5)], False), ink, 2.6
+                )
     d.shape(smooth(outline), cloth, 1.2, details=lines)
 
 
@@ -199,11 +220,26 @@ def high_top(d: Drawing, f: Figure, side: int, colour: str, accent: str) -> None
         (-0.046, y),
     ]
     tongue = area(
-        at([(-0.020, shaft_top - 0.012 * k), (0.020, shaft_top - 0.012 * k), (0.024, sole - 0.046 * k), (-0.024, sole - 0.046 * k)]),
+        at(
+            [
+                (-0.020, shaft_top - 0.012 * k),
+                (0.020, shaft_top - 0.012 * k),
+                (0.024, sole - 0.046 * k),
+                (-0.024, sole - 0.046 * k),
+            ]
+        ),
         shadow(colour),
     )
     toe = area(
-        at([(-0.050, sole - 0.034 * k), (0, sole - 0.050 * k), (0.050, sole - 0.034 * k), (0.062, sole), (-0.062, sole)]),
+        at(
+            [
+                (-0.050, sole - 0.034 * k),
+                (0, sole - 0.050 * k),
+                (0.050, sole - 0.034 * k),
+                (0.062, sole),
+                (-0.062, sole),
+            ]
+        ),
         mix(colour, "#ffffff", 0.5),
     )
     toe += stroke(
@@ -238,7 +274,19 @@ def high_top(d: Drawing, f: Figure, side: int, colour: str, accent: str) -> None
         accent,
         0.4,
     )
-    d.shape(at([(-0.064, sole - 0.017 * k), (0, sole - 0.012 * k), (0.064, sole - 0.017 * k), (0.064, sole), (-0.064, sole)]), accent, 0.3)
+    d.shape(
+        at(
+            [
+                (-0.064, sole - 0.017 * k),
+                (0, sole - 0.012 * k),
+                (0.064, sole - 0.017 * k),
+                (0.064, sole),
+                (-0.064, sole),
+            ]
+        ),
+        accent,
+        0.3,
+    )
 
 
 def foot(d: Drawing, f: Figure, side: int, colour: str, sole: str, boot: float) -> None:
@@ -273,7 +321,10 @@ def foot(d: Drawing, f: Figure, side: int, colour: str, sole: str, boot: float) 
         mix(colour, "#ffffff", 0.16),
     )
     laces = (
-        "".join(stroke(f"M{x - 0.016 * k + o:.1f} {y - t * k:.1f}h{0.032 * k:.1f}", mix(sole, colour, 0.2), 3) for t in (0.046, 0.056))
+        "".join(
+            stroke(f"M{x - 0.016 * k + o:.1f} {y - t * k:.1f}h{0.032 * k:.1f}", mix(sole, colour, 0.2), 3)
+            for t in (0.046, 0.056)
+        )
         if not boot
         else ""
     )
@@ -288,7 +339,9 @@ def foot(d: Drawing, f: Figure, side: int, colour: str, sole: str, boot: float) 
     d.shape(smooth(rubber, tension=0.5), sole, 0.3)
 
 
-def torso_outline(f: Figure, bottom: float, flare: float = 0.0, waist: float = 0.088, chest: float = 0.112) -> list[tuple[float, float]]:
+def torso_outline(
+    f: Figure, bottom: float, flare: float = 0.0, waist: float = 0.088, chest: float = 0.112
+) -> list[tuple[float, float]]:
     """Outline from the neck's base to `bottom` (a y), both sides."""
     k, b = f.body * f.look.build, f.body
     s, y = f.look.shoulders * k, f.shoulder_y

@@ -20,8 +20,8 @@ from .svg import Drawing
 def draw(look: Look) -> tuple[Image.Image, dict]:
     """The picture (RGBA without a background, else RGB) and its truth.
 
-    Truth: {"joints2d": {name: [x, y]}, "face": {...}, "height": pixels, "size": [w, h]}, pixels from the top left, character's left on the
-    picture's right; names and the face's form are those of docs/architecture.md.
+    Truth: {"joints2d": {name: [x, y]}, "face": {...}, "height": pixels, "size": [w, h]}, pixels from the top left,
+    character's left on the picture's right; names and the face's form are those of docs/architecture.md.
     """
     figure = Figure(look)
     d = Drawing(look.width, look.height, line=0.0022 * look.height)
@@ -38,7 +38,9 @@ def draw(look: Look) -> tuple[Image.Image, dict]:
     head.front_hair()
     if "headset" in look.extras:
         head.headset()
-    image = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=d.svg(), skip_system_fonts=True)))).convert("RGBA")
+    image = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=d.svg(), skip_system_fonts=True)))).convert(
+        "RGBA"
+    )
     joints = figure.joints()
     joints["headTop"][1] = float(image.getbbox()[1])
     truth = {
@@ -60,7 +62,9 @@ def background(image: Image.Image, look: Look) -> Image.Image:
     if look.background == "gradient":
         field = np.stack([205 + 40 * y, 218 + 22 * y, 236 - 20 * y], -1)
     elif look.background == "noise":
-        field = np.stack([176 + 20 * y, 186 + 12 * x, 190 + 10 * y], -1) + np.random.default_rng(7).normal(0, 3, (height, width, 1))
+        field = np.stack([176 + 20 * y, 186 + 12 * x, 190 + 10 * y], -1) + np.random.default_rng(7).normal(
+            0, 3, (height, width, 1)
+        )
     else:
         field = np.broadcast_to([int(look.background[i : i + 2], 16) for i in (1, 3, 5)], (height, width, 3))
     canvas = Image.fromarray(np.clip(field, 0, 255).astype(np.uint8), "RGB")

@@ -45,7 +45,14 @@ def jacket(d: Drawing, f: Figure) -> None:
     shirt = torso_outline(f, f.chin + 0.44 * b, flare=-0.012, waist=0.086, chest=0.100)
     d.shape(smooth(shirt, tension=0.8), "#383450", 0.8)
     d.path(
-        smooth([(f.cx - 0.042 * k, f.chin + 0.062 * b), (f.cx, f.chin + 0.088 * b), (f.cx + 0.042 * k, f.chin + 0.062 * b)], False),
+        smooth(
+            [
+                (f.cx - 0.042 * k, f.chin + 0.062 * b),
+                (f.cx, f.chin + 0.088 * b),
+                (f.cx + 0.042 * k, f.chin + 0.062 * b),
+            ],
+            False,
+        ),
         "none",
         accent,
         6,
@@ -90,23 +97,38 @@ def jacket(d: Drawing, f: Figure) -> None:
         outline = smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in half], tension=0.9)
         hem = area(
             smooth(
-                [(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.02, 0.372), (0.12, 0.366), (0.12, 0.41), (0.02, 0.42))], tension=0.4
+                [
+                    (f.cx + side * x * k, f.chin + y * b)
+                    for x, y in ((0.02, 0.372), (0.12, 0.366), (0.12, 0.41), (0.02, 0.42))
+                ],
+                tension=0.4,
             ),
             accent,
         )
         zip_line = stroke(
-            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.030, 0.14), (0.041, 0.26), (0.035, 0.40))], False), accent, 5
+            smooth(
+                [(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.030, 0.14), (0.041, 0.26), (0.035, 0.40))], False
+            ),
+            accent,
+            5,
         )
         pocket = stroke(
-            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.062, 0.330), (0.092, 0.300))], False), shadow(main), 4
+            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.062, 0.330), (0.092, 0.300))], False),
+            shadow(main),
+            4,
         )
         crease = stroke(
-            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.118, 0.17), (0.092, 0.20), (0.084, 0.225))], False),
+            smooth(
+                [(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.118, 0.17), (0.092, 0.20), (0.084, 0.225))],
+                False,
+            ),
             shadow(main),
             3.4,
         )
         crease += stroke(
-            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.100, 0.285), (0.078, 0.275))], False), shadow(main), 3
+            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.100, 0.285), (0.078, 0.275))], False),
+            shadow(main),
+            3,
         )
         d.shape(outline, main, 1.0, details=hem + zip_line + pocket + crease)
         collar = [(0.024, 0.150), (0.026, 0.085), (0.044, 0.040), (0.074, 0.046), (0.088, 0.078), (0.060, 0.118)]
@@ -116,7 +138,13 @@ def jacket(d: Drawing, f: Figure) -> None:
 
 def badge(d: Drawing, x: float, y: float, r: float, colour: str) -> None:
     d.shape(
-        smooth([(x + r * u, y + r * v) for u, v in ((0, -1), (0.87, -0.5), (0.87, 0.5), (0, 1), (-0.87, 0.5), (-0.87, -0.5))], tension=0.3),
+        smooth(
+            [
+                (x + r * u, y + r * v)
+                for u, v in ((0, -1), (0.87, -0.5), (0.87, 0.5), (0, 1), (-0.87, 0.5), (-0.87, -0.5))
+            ],
+            tension=0.3,
+        ),
         colour,
         0.3,
     )
@@ -165,19 +193,28 @@ def dress(d: Drawing, f: Figure) -> None:
         9,
     )
     d.shape(smooth(skirt), main, 1.4, details=pleats + trim)
-    d.shape(smooth(torso_outline(f, f.chin + 0.35 * b, flare=-0.018, waist=0.086, chest=0.104), tension=0.8), second, 1.0)
+    d.shape(
+        smooth(torso_outline(f, f.chin + 0.35 * b, flare=-0.018, waist=0.086, chest=0.104), tension=0.8), second, 1.0
+    )
     belt = [
-        (f.cx + x * k, f.chin + y * b) for x, y in ((-0.09, 0.325), (0, 0.335), (0.09, 0.325), (0.093, 0.362), (0, 0.374), (-0.093, 0.362))
+        (f.cx + x * k, f.chin + y * b)
+        for x, y in ((-0.09, 0.325), (0, 0.335), (0.09, 0.325), (0.093, 0.362), (0, 0.374), (-0.093, 0.362))
     ]
     d.shape(smooth(belt), accent, 0.5)
     for side in SIDES:
         d.shape(
-            smooth([(f.cx + side * x * k, f.chin + y * b) for x, y in ((0.0, 0.09), (0.05, 0.055), (0.085, 0.075), (0.055, 0.13))]),
+            smooth(
+                [
+                    (f.cx + side * x * k, f.chin + y * b)
+                    for x, y in ((0.0, 0.09), (0.05, 0.055), (0.085, 0.075), (0.055, 0.13))
+                ]
+            ),
             "#ffffff",
             0.4,
         )
     bow = [
-        (f.cx + x * k, f.chin + y * b) for x, y in ((0, 0.118), (0.045, 0.098), (0.05, 0.145), (0, 0.126), (-0.05, 0.145), (-0.045, 0.098))
+        (f.cx + x * k, f.chin + y * b)
+        for x, y in ((0, 0.118), (0.045, 0.098), (0.05, 0.145), (0, 0.126), (-0.05, 0.145), (-0.045, 0.098))
     ]
     d.shape(smooth(bow), accent, 0.4)
 
@@ -204,7 +241,8 @@ def coat(d: Drawing, f: Figure) -> None:
     for y in (0.16, 0.22, 0.28, 0.34):
         d.ellipse(f.cx + 0.024 * k, f.chin + y * b, 7, 7, "#e8c75a", 1, "#2b2433", 2)
     belt = [
-        (f.cx + x * k, f.chin + y * b) for x, y in ((-0.118, 0.395), (0, 0.41), (0.118, 0.395), (0.124, 0.435), (0, 0.452), (-0.124, 0.435))
+        (f.cx + x * k, f.chin + y * b)
+        for x, y in ((-0.118, 0.395), (0, 0.41), (0.118, 0.395), (0.124, 0.435), (0, 0.452), (-0.124, 0.435))
     ]
     d.shape(smooth(belt), "#6b4527", 0.5)
     d.shape(
@@ -228,10 +266,17 @@ def armour(d: Drawing, f: Figure) -> None:
     for side in SIDES:
         leg(d, f, side, second, steel, boot=0.85, sole=shadow(steel))
         hip, knee, _, _ = f.leg(side)
-        d.shape(smooth(limb([between(hip, knee, 0.15), between(hip, knee, 0.75)], np.array([0.076, 0.062]) * k, 0.3)), steel, 1.0)
+        d.shape(
+            smooth(limb([between(hip, knee, 0.15), between(hip, knee, 0.75)], np.array([0.076, 0.062]) * k, 0.3)),
+            steel,
+            1.0,
+        )
         d.shape(
             smooth(
-                [(knee[0] + x * k, knee[1] + y * k) for x, y in ((0, -0.05), (0.05, -0.01), (0.03, 0.05), (-0.03, 0.05), (-0.05, -0.01))]
+                [
+                    (knee[0] + x * k, knee[1] + y * k)
+                    for x, y in ((0, -0.05), (0.05, -0.01), (0.03, 0.05), (-0.03, 0.05), (-0.05, -0.01))
+                ]
             ),
             mix(steel, "#ffffff", 0.3),
             0.5,
@@ -239,12 +284,23 @@ def armour(d: Drawing, f: Figure) -> None:
     for side in SIDES:
         arm(d, f, side, second, reach=0.4, glove="#6a4a32")
         shoulder, elbow, wrist, _ = f.arm(side)
-        d.shape(smooth(limb([between(elbow, wrist, 0.1), between(elbow, wrist, 0.95)], np.array([0.050, 0.042]) * k, 0.2)), steel, 0.8)
+        d.shape(
+            smooth(limb([between(elbow, wrist, 0.1), between(elbow, wrist, 0.95)], np.array([0.050, 0.042]) * k, 0.2)),
+            steel,
+            0.8,
+        )
         d.shape(
             smooth(
                 [
                     tuple(shoulder + np.array([side * x, y]) * k)
-                    for x, y in ((-0.06, -0.035), (0.0, -0.062), (0.055, -0.03), (0.078, 0.03), (0.03, 0.07), (-0.05, 0.05))
+                    for x, y in (
+                        (-0.06, -0.035),
+                        (0.0, -0.062),
+                        (0.055, -0.03),
+                        (0.078, 0.03),
+                        (0.03, 0.07),
+                        (-0.05, 0.05),
+                    )
                 ]
             ),
             mix(steel, "#ffffff", 0.15),
@@ -256,10 +312,14 @@ def armour(d: Drawing, f: Figure) -> None:
         1.6,
         details=stroke(smooth([(f.cx, f.chin + 0.08 * b), (f.cx, f.chin + 0.36 * b)], False), shadow(steel), 5),
     )
-    tabard = [(f.cx + x * k, f.chin + y * b) for x, y in ((-0.052, 0.40), (0.052, 0.40), (0.064, 0.66), (0, 0.69), (-0.064, 0.66))]
+    tabard = [
+        (f.cx + x * k, f.chin + y * b)
+        for x, y in ((-0.052, 0.40), (0.052, 0.40), (0.064, 0.66), (0, 0.69), (-0.064, 0.66))
+    ]
     d.shape(smooth(tabard, tension=0.6), accent, 0.8)
     belt = [
-        (f.cx + x * k, f.chin + y * b) for x, y in ((-0.11, 0.375), (0, 0.39), (0.11, 0.375), (0.116, 0.415), (0, 0.432), (-0.116, 0.415))
+        (f.cx + x * k, f.chin + y * b)
+        for x, y in ((-0.11, 0.375), (0, 0.39), (0.11, 0.375), (0.116, 0.415), (0, 0.432), (-0.116, 0.415))
     ]
     d.shape(smooth(belt), "#6a4a32", 0.5)
     star = [
@@ -283,7 +343,14 @@ def shirt(d: Drawing, f: Figure) -> None:
     stripes = (
         "".join(
             stroke(
-                smooth([(f.cx - 0.2 * k, f.chin + y * b), (f.cx, f.chin + (y + 0.012) * b), (f.cx + 0.2 * k, f.chin + y * b)], False),
+                smooth(
+                    [
+                        (f.cx - 0.2 * k, f.chin + y * b),
+                        (f.cx, f.chin + (y + 0.012) * b),
+                        (f.cx + 0.2 * k, f.chin + y * b),
+                    ],
+                    False,
+                ),
                 accent,
                 0.030 * b,
             )
@@ -292,9 +359,21 @@ def shirt(d: Drawing, f: Figure) -> None:
         if "stripes" in f.look.extras
         else ""
     )
-    d.shape(smooth(torso_outline(f, f.chin + 0.44 * b, flare=0.006, waist=0.100, chest=0.112), tension=0.8), main, 1.2, details=stripes)
+    d.shape(
+        smooth(torso_outline(f, f.chin + 0.44 * b, flare=0.006, waist=0.100, chest=0.112), tension=0.8),
+        main,
+        1.2,
+        details=stripes,
+    )
     d.path(
-        smooth([(f.cx - 0.042 * k, f.chin + 0.058 * b), (f.cx, f.chin + 0.092 * b), (f.cx + 0.042 * k, f.chin + 0.058 * b)], False),
+        smooth(
+            [
+                (f.cx - 0.042 * k, f.chin + 0.058 * b),
+                (f.cx, f.chin + 0.092 * b),
+                (f.cx + 0.042 * k, f.chin + 0.058 * b),
+            ],
+            False,
+        ),
         "none",
         shadow(main),
         6,
@@ -308,10 +387,20 @@ def robot(d: Drawing, f: Figure) -> None:
         hip, knee, ankle, _ = f.leg(side)
         d.shape(smooth(limb([hip, ankle], np.array([0.034, 0.030]) * k, 0.1)), "#59616f", 0.5)
         d.shape(
-            smooth(limb([between(hip, knee, 0.12), between(hip, knee, 0.82)], np.array([0.066, 0.056]) * k, 0.2), tension=0.6), main, 1.2
+            smooth(
+                limb([between(hip, knee, 0.12), between(hip, knee, 0.82)], np.array([0.066, 0.056]) * k, 0.2),
+                tension=0.6,
+            ),
+            main,
+            1.2,
         )
         d.shape(
-            smooth(limb([between(knee, ankle, 0.2), between(knee, ankle, 0.98)], np.array([0.054, 0.062]) * k, 0.2), tension=0.6), main, 1.2
+            smooth(
+                limb([between(knee, ankle, 0.2), between(knee, ankle, 0.98)], np.array([0.054, 0.062]) * k, 0.2),
+                tension=0.6,
+            ),
+            main,
+            1.2,
         )
         box = [
             (ankle[0] + x * k, f.sole + y * k)
@@ -321,12 +410,20 @@ def robot(d: Drawing, f: Figure) -> None:
         shoulder, elbow, wrist, tip = f.arm(side)
         d.shape(smooth(limb([shoulder, between(wrist, tip, 0.4)], np.array([0.028, 0.024]) * k, 0.2)), "#59616f", 0.4)
         d.shape(
-            smooth(limb([between(shoulder, elbow, 0.25), between(shoulder, elbow, 0.88)], np.array([0.050, 0.046]) * k, 0.2), tension=0.6),
+            smooth(
+                limb(
+                    [between(shoulder, elbow, 0.25), between(shoulder, elbow, 0.88)], np.array([0.050, 0.046]) * k, 0.2
+                ),
+                tension=0.6,
+            ),
             main,
             0.9,
         )
         d.shape(
-            smooth(limb([between(elbow, wrist, 0.12), between(elbow, wrist, 0.98)], np.array([0.044, 0.056]) * k, 0.2), tension=0.6),
+            smooth(
+                limb([between(elbow, wrist, 0.12), between(elbow, wrist, 0.98)], np.array([0.044, 0.056]) * k, 0.2),
+                tension=0.6,
+            ),
             main,
             0.9,
         )
@@ -334,7 +431,12 @@ def robot(d: Drawing, f: Figure) -> None:
             along = (tip - wrist) / np.linalg.norm(tip - wrist)
             across = np.array([-along[1], along[0]]) * 0.028 * k * t
             d.shape(
-                smooth(limb([wrist + across * 0.7 + along * 6, tip + across - along * (8 + 10 * abs(t))], np.array([0.016, 0.013]) * k)),
+                smooth(
+                    limb(
+                        [wrist + across * 0.7 + along * 6, tip + across - along * (8 + 10 * abs(t))],
+                        np.array([0.016, 0.013]) * k,
+                    )
+                ),
                 second,
                 0.3,
             )
@@ -343,24 +445,48 @@ def robot(d: Drawing, f: Figure) -> None:
             smooth(
                 [
                     (x + 0.058 * k * u, y + 0.058 * k * v)
-                    for u, v in ((0, -1), (0.71, -0.71), (1, 0), (0.71, 0.71), (0, 1), (-0.71, 0.71), (-1, 0), (-0.71, -0.71))
+                    for u, v in (
+                        (0, -1),
+                        (0.71, -0.71),
+                        (1, 0),
+                        (0.71, 0.71),
+                        (0, 1),
+                        (-0.71, 0.71),
+                        (-1, 0),
+                        (-0.71, -0.71),
+                    )
                 ]
             ),
             second,
             0.8,
         )
     d.shape(
-        smooth([(f.cx + x * k, f.chin + y * b) for x, y in ((-0.03, -0.04), (0.03, -0.04), (0.035, 0.1), (-0.035, 0.1))], tension=0.3),
+        smooth(
+            [(f.cx + x * k, f.chin + y * b) for x, y in ((-0.03, -0.04), (0.03, -0.04), (0.035, 0.1), (-0.035, 0.1))],
+            tension=0.3,
+        ),
         "#59616f",
         0.4,
     )
     chest = [
         (f.cx + x * k, f.chin + y * b)
-        for x, y in ((-0.09, 0.06), (0.09, 0.06), (0.135, 0.10), (0.13, 0.30), (0.085, 0.38), (-0.085, 0.38), (-0.13, 0.30), (-0.135, 0.10))
+        for x, y in (
+            (-0.09, 0.06),
+            (0.09, 0.06),
+            (0.135, 0.10),
+            (0.13, 0.30),
+            (0.085, 0.38),
+            (-0.085, 0.38),
+            (-0.13, 0.30),
+            (-0.135, 0.10),
+        )
     ]
     d.shape(smooth(chest, tension=0.5), main, 1.6)
     d.shape(
-        smooth([(f.cx + x * k, f.chin + y * b) for x, y in ((-0.06, 0.38), (0.06, 0.38), (0.06, 0.45), (-0.06, 0.45))], tension=0.3),
+        smooth(
+            [(f.cx + x * k, f.chin + y * b) for x, y in ((-0.06, 0.38), (0.06, 0.38), (0.06, 0.45), (-0.06, 0.45))],
+            tension=0.3,
+        ),
         "#59616f",
         0.5,
     )

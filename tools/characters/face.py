@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bare head and its face. Positions in shares of the face: a = half width, b = half height, origin in its middle, y down."""
+"""The bare head and its face. Positions in shares of the face: a = half width, b = half height, origin in its middle,
+y down.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ class Face:
     def on_face(self, x: float, y: float) -> tuple[float, float]:
         """A point of the face: moves to the side with yaw, and the far side is foreshortened."""
         yaw = self.look.yaw
-        return self.f.face_x + x * self.a * (1 - 0.22 * abs(yaw) * (1 if x * yaw > 0 else 0.1)), self.f.head_y + y * self.b
+        return (
+            self.f.face_x + x * self.a * (1 - 0.22 * abs(yaw) * (1 if x * yaw > 0 else 0.1)),
+            self.f.head_y + y * self.b,
+        )
 
     def curve(self, points: Sequence[tuple[float, float]], closed: bool = True, face: bool = False) -> str:
         return smooth([(self.on_face if face else self.at)(*p) for p in points], closed)
@@ -49,7 +54,8 @@ class Face:
         out["mouth"] = {"center": list(self.on_face(0, self.mouth_y)), "width": 2 * self.mouth_w * self.a}
         return out
 
-    # -- the face -----------------------------------------------------------------------------------------------------------------
+    # -- the face
+    # -----------------------------------------------------------------------------------------------------------------
 
     def skull(self) -> None:
         d, skin = self.d, self.look.skin
@@ -118,7 +124,13 @@ class Face:
         elif self.look.face == "robot":
             points = [(0.92, -0.3), (1.18, -0.3), (1.22, 0.0), (1.18, 0.32), (0.92, 0.32)]
         else:
-            points = [(wide - 0.05, -0.02), (wide + 0.10, -0.08), (wide + 0.13, 0.12), (wide + 0.03, 0.36), (wide - 0.08, 0.38)]
+            points = [
+                (wide - 0.05, -0.02),
+                (wide + 0.10, -0.08),
+                (wide + 0.13, 0.12),
+                (wide + 0.03, 0.36),
+                (wide - 0.08, 0.38),
+            ]
         colour = "#8d97a8" if self.look.face == "robot" else self.look.skin
         self.d.shape(self.curve([(side * x, y) for x, y in points]), colour, 0.4)
 
@@ -137,7 +149,9 @@ class Face:
             self.anime_eye(side)
             x0, y0 = 0.22 * side, -0.16
             d.path(
-                self.curve([(x0, y0 + 0.015), (x0 + 0.2 * side, y0 - 0.035), (x0 + 0.38 * side, y0 + 0.03)], False, True),
+                self.curve(
+                    [(x0, y0 + 0.015), (x0 + 0.2 * side, y0 - 0.035), (x0 + 0.38 * side, y0 + 0.03)], False, True
+                ),
                 "none",
                 shadow(self.look.hair_colour),
                 0.028 * self.b,
@@ -176,17 +190,34 @@ class Face:
             return self.on_face(side * (self.eye_x + x * w), self.eye_y + y * h)
 
         white = smooth(
-            [e(-0.98, -0.18), e(-0.62, -0.78), e(0.1, -0.98), e(0.78, -0.72), e(1.0, -0.1), e(0.72, 0.72), e(0.05, 0.98), e(-0.66, 0.74)]
+            [
+                e(-0.98, -0.18),
+                e(-0.62, -0.78),
+                e(0.1, -0.98),
+                e(0.78, -0.72),
+                e(1.0, -0.1),
+                e(0.72, 0.72),
+                e(0.05, 0.98),
+                e(-0.66, 0.74),
+            ]
         )
         d.path(white, "#fdfcff")
         cx, cy = e(-0.02, 0.06)
         rx, ry = w * 0.66 * self.a, h * 0.88 * self.b
         colour = self.look.eyes
-        fill = d.gradient([(0, mix(colour, "#141029", 0.72)), (0.45, mix(colour, "#141029", 0.18)), (1, mix(colour, "#e8ffff", 0.45))])
+        fill = d.gradient(
+            [(0, mix(colour, "#141029", 0.72)), (0.45, mix(colour, "#141029", 0.18)), (1, mix(colour, "#e8ffff", 0.45))]
+        )
         rim = f'stroke="{mix(colour, "#141029", 0.75)}" stroke-width="{0.03 * self.a:.1f}"'
         iris = f'<ellipse cx="{cx:.1f}" cy="{cy:.1f}" rx="{rx:.1f}" ry="{ry:.1f}" fill="{fill}" {rim}/>'
-        pupil = f'<ellipse cx="{cx:.1f}" cy="{cy - 0.04 * ry:.1f}" rx="{rx * 0.40:.1f}" ry="{ry * 0.44:.1f}" fill="#17122a"/>'
-        glow = f'<ellipse cx="{cx:.1f}" cy="{cy + ry * 0.55:.1f}" rx="{rx * 0.55:.1f}" ry="{ry * 0.28:.1f}" fill="#ffffff" opacity="0.35"/>'
+        pupil = (
+            f'<ellipse cx="{cx:.1f}" cy="{cy - 0.04 * ry:.1f}" rx="{rx * 0.40:.1f}" ry="{ry * 0.44:.1f}"'
+            ' fill="#17122a"/>'
+        )
+        glow = (
+            f'<ellipse cx="{cx:.1f}" cy="{cy + ry * 0.55:.1f}" rx="{rx * 0.55:.1f}" ry="{ry * 0.28:.1f}" fill="#ffffff"'
+            ' opacity="0.35"/>'
+        )
         lid = f'<path d="{white}" fill="#57507d" opacity="0.28" transform="translate(0 {-1.52 * h * self.b:.1f})"/>'
         d.clipped(white, iris + pupil + glow + lid)
         d.ellipse(cx - rx * 0.34, cy - ry * 0.42, rx * 0.30, ry * 0.25, "#ffffff")
@@ -205,8 +236,15 @@ class Face:
             e(-0.68, -1.06),
         ]
         d.path(smooth(lash), mix(LINE, self.look.hair_colour, 0.08))
-        d.path(smooth([e(0.86, 0.42), e(0.60, 0.86), e(0.0, 1.02)], False), "none", mix(LINE, self.look.skin, 0.25), 2.4)
-        d.path(smooth([e(-0.7, -1.30), e(0.05, -1.52), e(0.75, -1.28)], False), "none", mix(shadow(self.look.skin), "#7a4a4a", 0.4), 2.2)
+        d.path(
+            smooth([e(0.86, 0.42), e(0.60, 0.86), e(0.0, 1.02)], False), "none", mix(LINE, self.look.skin, 0.25), 2.4
+        )
+        d.path(
+            smooth([e(-0.7, -1.30), e(0.05, -1.52), e(0.75, -1.28)], False),
+            "none",
+            mix(shadow(self.look.skin), "#7a4a4a", 0.4),
+            2.2,
+        )
 
     def face_dots(self) -> None:
         for side in (-1, 1):
@@ -231,8 +269,18 @@ class Face:
     def face_real(self) -> None:
         d, skin = self.d, self.look.skin
         dark = shadow(skin)
-        d.path(self.curve([(-0.05, 0.0), (-0.12, 0.30), (-0.02, 0.37), (0.12, 0.33)], False, True), "none", shadow(dark), 3.0, 0.8)
-        d.path(self.curve([(0.10, -0.02), (0.16, 0.28), (0.05, 0.37), (0.2, 0.36), (0.24, 0.1)], True, True), dark, opacity=0.5)
+        d.path(
+            self.curve([(-0.05, 0.0), (-0.12, 0.30), (-0.02, 0.37), (0.12, 0.33)], False, True),
+            "none",
+            shadow(dark),
+            3.0,
+            0.8,
+        )
+        d.path(
+            self.curve([(0.10, -0.02), (0.16, 0.28), (0.05, 0.37), (0.2, 0.36), (0.24, 0.1)], True, True),
+            dark,
+            opacity=0.5,
+        )
         for side in (-1, 1):
             self.real_eye(side, "#5b3d26")
             brow = [(0.18, -0.12), (0.42, -0.20), (0.64, -0.11), (0.42, -0.155), (0.19, -0.075)]
@@ -240,13 +288,26 @@ class Face:
         m, y = self.mouth_w, self.mouth_y
         d.path(
             self.curve(
-                [(-m, y), (-m * 0.4, y - 0.045), (0, y - 0.03), (m * 0.4, y - 0.045), (m, y), (m * 0.4, y + 0.07), (-m * 0.4, y + 0.07)],
+                [
+                    (-m, y),
+                    (-m * 0.4, y - 0.045),
+                    (0, y - 0.03),
+                    (m * 0.4, y - 0.045),
+                    (m, y),
+                    (m * 0.4, y + 0.07),
+                    (-m * 0.4, y + 0.07),
+                ],
                 True,
                 True,
             ),
             mix(skin, "#b0484c", 0.55),
         )
-        d.path(self.curve([(-m, y), (-m * 0.3, y + 0.008), (m * 0.3, y + 0.008), (m, y)], False, True), "none", "#7a3434", 2.6)
+        d.path(
+            self.curve([(-m, y), (-m * 0.3, y + 0.008), (m * 0.3, y + 0.008), (m, y)], False, True),
+            "none",
+            "#7a3434",
+            2.6,
+        )
 
     def real_eye(self, side: int, colour: str) -> None:
         d, w, h = self.d, self.eye_w, self.eye_h
@@ -261,7 +322,9 @@ class Face:
         at = f'cx="{x:.1f}" cy="{y:.1f}"'
         d.clipped(white, f'<circle {at} r="{r:.1f}" fill="{colour}"/><circle {at} r="{r * 0.5:.1f}" fill="#120c0c"/>')
         d.ellipse(x - r * 0.3, y - r * 0.3, r * 0.2, r * 0.2, "#ffffff")
-        d.path(smooth([e(-1, 0.15), e(-0.45, -0.75), e(0.3, -0.85), e(1, 0.0)], False), "none", "#2a1c1a", 0.022 * self.b)
+        d.path(
+            smooth([e(-1, 0.15), e(-0.45, -0.75), e(0.3, -0.85), e(1, 0.0)], False), "none", "#2a1c1a", 0.022 * self.b
+        )
 
     def face_beard(self) -> None:
         d, hair = self.d, self.look.hair_colour
@@ -342,10 +405,16 @@ class Face:
             x, y = self.on_face(side * self.eye_x, self.eye_y)
             d.ellipse(x, y, self.eye_w * self.a, self.eye_h * self.b, "#241d2a")
             d.ellipse(x - 0.03 * self.a, y - 0.05 * self.b, 0.03 * self.a, 0.04 * self.b, "#ffffff")
-            d.path(self.curve([(side * 0.2, -0.02), (side * 0.5, -0.08)], False, True), "none", "#4c3322", 0.05 * self.b)
+            d.path(
+                self.curve([(side * 0.2, -0.02), (side * 0.5, -0.08)], False, True), "none", "#4c3322", 0.05 * self.b
+            )
         m, y = self.mouth_w, self.mouth_y
         d.path(self.curve([(-m, y), (0, y + 0.03), (m, y - 0.02)], False, True), "none", "#8e3b3b", 0.032 * self.b)
-        d.shape(self.curve([(-0.06, -1.10), (0.06, -1.10), (0.30, -1.36), (0.05, -1.34), (-0.30, -1.38)]), self.look.colours[2], 0.5)
+        d.shape(
+            self.curve([(-0.06, -1.10), (0.06, -1.10), (0.30, -1.36), (0.05, -1.34), (-0.30, -1.38)]),
+            self.look.colours[2],
+            0.5,
+        )
 
     def face_goblin(self) -> None:
         d, skin = self.d, self.look.skin
@@ -371,12 +440,21 @@ class Face:
                 shadow(shadow(skin)),
             )
         d.shape(
-            self.curve([(-0.08, 0.05), (0.08, 0.05), (0.20, 0.34), (0.0, 0.46), (-0.20, 0.34)], True, True), mix(skin, "#d8d070", 0.25), 0.6
+            self.curve([(-0.08, 0.05), (0.08, 0.05), (0.20, 0.34), (0.0, 0.46), (-0.20, 0.34)], True, True),
+            mix(skin, "#d8d070", 0.25),
+            0.6,
         )
         m, y = self.mouth_w, self.mouth_y
         d.shape(
             self.curve(
-                [(-m, y - 0.05), (-m * 0.4, y + 0.0), (m * 0.4, y + 0.0), (m, y - 0.05), (m * 0.5, y + 0.07), (-m * 0.5, y + 0.07)],
+                [
+                    (-m, y - 0.05),
+                    (-m * 0.4, y + 0.0),
+                    (m * 0.4, y + 0.0),
+                    (m, y - 0.05),
+                    (m * 0.5, y + 0.07),
+                    (-m * 0.5, y + 0.07),
+                ],
                 True,
                 True,
             ),
@@ -405,7 +483,16 @@ class Face:
         d = self.d
         d.shape(
             self.curve(
-                [(-0.78, -0.34), (-0.78, -0.34), (0.78, -0.34), (0.78, -0.34), (0.72, 0.38), (0.72, 0.38), (-0.72, 0.38), (-0.72, 0.38)],
+                [
+                    (-0.78, -0.34),
+                    (-0.78, -0.34),
+                    (0.78, -0.34),
+                    (0.78, -0.34),
+                    (0.72, 0.38),
+                    (0.72, 0.38),
+                    (-0.72, 0.38),
+                    (-0.72, 0.38),
+                ],
                 True,
                 True,
             ),
@@ -418,7 +505,10 @@ class Face:
             d.ellipse(x, y, self.eye_w * self.a * 0.72, self.eye_h * self.b * 0.72, self.look.eyes)
             d.ellipse(x - 6, y - 7, self.eye_w * self.a * 0.2, self.eye_h * self.b * 0.2, "#ffffff")
         m, y = self.mouth_w, self.mouth_y
-        bars = "".join(stroke(self.curve([(x, y - 0.1), (x, y + 0.1)], False, True), "#27303f", 4) for x in (-0.2, -0.1, 0, 0.1, 0.2))
+        bars = "".join(
+            stroke(self.curve([(x, y - 0.1), (x, y + 0.1)], False, True), "#27303f", 4)
+            for x in (-0.2, -0.1, 0, 0.1, 0.2)
+        )
         d.shape(
             self.curve(
                 [

@@ -60,33 +60,56 @@ class Drawing:
         self.flat = False
 
     def path(
-        self, d: str, fill: str = "none", stroke: str | None = None, width: float | None = None, opacity: float = 1, extra: str = ""
+        self,
+        d: str,
+        fill: str = "none",
+        stroke: str | None = None,
+        width: float | None = None,
+        opacity: float = 1,
+        extra: str = "",
     ) -> None:
         ink = (
-            f'stroke="{stroke}" stroke-width="{self.line if width is None else width:.1f}" stroke-linejoin="round" stroke-linecap="round"'
+            f'stroke="{stroke}" stroke-width="{self.line if width is None else width:.1f}" stroke-linejoin="round"'
+            ' stroke-linecap="round"'
             if stroke
             else ""
         )
         self.parts.append(f'<path d="{d}" fill="{fill}" {ink} opacity="{opacity:g}" {extra}/>')
 
-    def shape(self, d: str, fill: str, shade: float = 1.0, outline: str | None = LINE, details: str = "", soft: bool = False) -> None:
-        """A filled outline with a shaded lower right side of `shade` times the usual width; `details` (SVG) is clipped to it."""
+    def shape(
+        self, d: str, fill: str, shade: float = 1.0, outline: str | None = LINE, details: str = "", soft: bool = False
+    ) -> None:
+        """A filled outline with a shaded lower right side of `shade` times the usual width; `details` (SVG) is
+        clipped to it.
+        """
         key = f"c{len(self.defs)}"
         self.defs.append(f'<clipPath id="{key}"><path d="{d}"/></clipPath>')
         x, y = (0.0, 0.0) if self.flat else (self.light[0] * shade, self.light[1] * shade)
         blur = ' filter="url(#soft)"' if soft else ""
         self.path(d, shadow(fill))
         self.parts.append(
-            f'<g clip-path="url(#{key})"><g{blur}><path d="{d}" fill="{fill}" transform="translate({x:.1f} {y:.1f})"/></g>{details}</g>'
+            f'<g clip-path="url(#{key})"><g{blur}><path d="{d}" fill="{fill}" transform="translate({x:.1f}'
+            f' {y:.1f})"/></g>{details}</g>'
         )
         if outline:
             self.path(d, "none", outline)
 
     def ellipse(
-        self, x: float, y: float, rx: float, ry: float, fill: str, opacity: float = 1, stroke: str | None = None, width: float = 2
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        fill: str,
+        opacity: float = 1,
+        stroke: str | None = None,
+        width: float = 2,
     ) -> None:
         ink = f'stroke="{stroke}" stroke-width="{width:.1f}"' if stroke else ""
-        self.parts.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{rx:.1f}" ry="{ry:.1f}" fill="{fill}" opacity="{opacity:g}" {ink}/>')
+        self.parts.append(
+            f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{rx:.1f}" ry="{ry:.1f}" fill="{fill}" opacity="{opacity:g}"'
+            f" {ink}/>"
+        )
 
     def gradient(self, stops: Sequence[tuple[float, str]]) -> str:
         """A top-to-bottom gradient over the shape that uses it; returns its fill value."""
@@ -102,7 +125,9 @@ class Drawing:
 
     def svg(self) -> str:
         size = f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
-        soft = '<filter id="soft" x="-20%" y="-20%" width="140%" height="140%"><feGaussianBlur stdDeviation="5"/></filter>'
+        soft = (
+            '<filter id="soft" x="-20%" y="-20%" width="140%" height="140%"><feGaussianBlur stdDeviation="5"/></filter>'
+        )
         defs, parts = "".join(self.defs), "".join(self.parts)
         return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><defs>{soft}{defs}</defs>{parts}</svg>'
 

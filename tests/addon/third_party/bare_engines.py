@@ -1,4 +1,6 @@
-"""A generator that hands over a character exactly as TRELLIS' second half does, and knows no more of it: no joints, no face."""
+"""A generator that hands over a character exactly as TRELLIS' second half does, and knows no more of it: no joints,
+no face.
+"""
 
 import numpy as np
 import trimesh
@@ -11,7 +13,15 @@ from benchmarks.figures import Figure, make, true_joints
 
 LOOK = Figure(arm=40, head=0.24, legs=0.32, leg_radius=0.07)
 SKIN, HAIR, SHIRT, TROUSERS, WHITE, DARK, LIPS = np.array(
-    [[0.95, 0.78, 0.66], [0.28, 0.16, 0.1], [0.2, 0.45, 0.75], [0.25, 0.25, 0.3], [1, 1, 1], [0.1, 0.07, 0.06], [0.72, 0.2, 0.22]]
+    [
+        [0.95, 0.78, 0.66],
+        [0.28, 0.16, 0.1],
+        [0.2, 0.45, 0.75],
+        [0.25, 0.25, 0.3],
+        [1, 1, 1],
+        [0.1, 0.07, 0.06],
+        [0.72, 0.2, 0.22],
+    ]
 )
 
 
@@ -47,9 +57,13 @@ class BareGenerator:
         points, _ = trimesh.sample.sample_surface(surface, 40_000, seed=request.seed)
         painted = colours((points + [0, 0.5, 0]) * LOOK.height)
         rotation = np.tile([1.0, 0, 0, 0], (len(points), 1))
-        cloud = GaussianCloud(to_trellis(points), np.full((len(points), 3), 0.004), rotation, np.ones(len(points)), painted)
+        cloud = GaussianCloud(
+            to_trellis(points), np.full((len(points), 3), 0.004), rotation, np.ones(len(points)), painted
+        )
         made = finish(to_trellis(vertices), np.asarray(surface.faces), cloud, 6000, 512, 1.6, progress)
-        path = write_glb(request.out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture)
+        path = write_glb(
+            request.out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture
+        )
         return GeneratedMesh(path, self.label)
 
 

@@ -2,7 +2,20 @@
 """Esc, early, in the middle and late: nothing is left, and the next run works. (The Cancel button: see install.)"""
 
 import bpy
-from window import PICTURE, choose, escape, finish, fresh, press, rest, run_folders, state, until_idle, what_exists, when
+from window import (
+    PICTURE,
+    choose,
+    escape,
+    finish,
+    fresh,
+    press,
+    rest,
+    run_folders,
+    state,
+    until_idle,
+    what_exists,
+    when,
+)
 
 STAGES = ("mask", "inflate", "write", "weights", "face", "vrm")
 
@@ -20,7 +33,10 @@ def drive(g):
         yield from press(g, "avatar_forge.make_avatar")
         yield from until_idle(g, 60)
         if not cancelled or bpy.context.scene.objects:
-            g.fail(f"Esc in {cancelled or f'{stage}, which was not seen,'} did not stop it: {state().stage} {state().error}")
+            g.fail(
+                f"Esc in {cancelled or f'{stage}, which was not seen,'} did not stop it: {state().stage}"
+                f" {state().error}"
+            )
         if state().error:
             g.fail(f"a cancelled task said {state().error!r}")
         if what_exists() != before:

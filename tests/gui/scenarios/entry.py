@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A model from elsewhere: brought in, rigged, each step undone and done again, saved, loaded, gone on with; and the diagnostic.
+"""A model from elsewhere: brought in, rigged, each step undone and done again, saved, loaded, gone on with; and the
+diagnostic.
 
 The window's driver cannot drop a file, so the operators are called as Blender's file handlers call them.
 """

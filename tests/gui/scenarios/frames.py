@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the window lives while a task runs, by the task's stage, printed as tables (see docs/performance.md).
 
-Ticks: pauses between the rounds of Blender's event loop, which only draws what the add-on asks for; a pause is how long a click waits.
-Frames: the same with a redraw of the sidebar asked for in every round; without a GPU, drawing takes most of it, as "Nothing runs" shows.
-Ours: the longest look of the add-on's timer at the task in that stage, which includes what a step works in Blender. Stages of the backend
-must leave the window alone; those in Blender block it, and the table says for how long. For the panels see benchmarks/panels.py.
+Ticks: pauses between the rounds of Blender's event loop, which only draws what the add-on asks for; a pause is how
+long a click waits. Frames: the same with a redraw of the sidebar asked for in every round; without a GPU, drawing
+takes most of it, as "Nothing runs" shows. Ours: the longest look of the add-on's timer at the task in that stage,
+which includes what a step works in Blender. Stages of the backend must leave the window alone; those in Blender block
+it, and the table says for how long. For the panels see benchmarks/panels.py.
 """
 
 import importlib
@@ -68,7 +69,9 @@ class Life:
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "UI")
         self._slot.poll = self._poll
         g.log(f"{title}: {'frames' if self.redraw else 'ticks'}, milliseconds")
-        g.log(f"| {'stage':15} | seconds | {'count':>6} | median |   95 % | longest | over {LIMIT:.0f} | ours, longest |")
+        g.log(
+            f"| {'stage':15} | seconds | {'count':>6} | median |   95 % | longest | over {LIMIT:.0f} | ours, longest |"
+        )
         for stage, pauses in self.pauses.items():
             ordered = sorted(pauses)
             median, most = (ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.95))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Humanoid bones: a wrong one seen in the panel and corrected with the mouse in the viewport, undone, mirrored; an unsure one confirmed."""
+"""Humanoid bones: a wrong one seen in the panel and corrected with the mouse in the viewport, undone, mirrored; an
+unsure one confirmed.
+"""
 
 import importlib
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A newcomer's first minutes: the tab in an empty file, the preferences, the installation of the backend, cancelled and taken up again."""
+"""A newcomer's first minutes: the tab in an empty file, the preferences, the installation of the backend, cancelled
+and taken up again.
+"""
 
 import bpy
 from window import MODULE, PICTURE, Heartbeat, backend, fresh, press, settings, state, tooltip, until_idle
@@ -16,7 +18,7 @@ def drive(g):
     yield g.shot("preferences")
     if not any(area.type == "PREFERENCES" for _window, area in g.areas()):
         g.fail("the preferences did not open")
-    where = dict(area_type="PREFERENCES", kind="WINDOW", across=0.3, top=10)
+    where = {"area_type": "PREFERENCES", "kind": "WINDOW", "across": 0.3, "top": 10}
     yield from press(g, "avatar_forge.show_install_plan", **where)
     yield 0.5
     yield g.shot("plan")

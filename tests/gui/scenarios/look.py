@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The look panel: each style as it is seen, shadow and outline, the gaze by slider and target, a pony tail that swings; undo after each."""
+"""The look panel: each style as it is seen, shadow and outline, the gaze by slider and target, a pony tail that
+swings; undo after each.
+"""
 
 import math
 
@@ -69,7 +71,9 @@ def add_pony_tail():
     body = avatar().data
     crown = max(
         range(len(body.loops)),
-        key=lambda k: body.vertices[body.loops[k].vertex_index].co.z - abs(body.vertices[body.loops[k].vertex_index].co.x),
+        key=lambda k: (
+            body.vertices[body.loops[k].vertex_index].co.z - abs(body.vertices[body.loops[k].vertex_index].co.x)
+        ),
     )
     colour = body.uv_layers.active.uv[crown].vector
     mesh.uv_layers.new(name=body.uv_layers.active.name)
@@ -90,7 +94,9 @@ def add_pony_tail():
 
 
 def drive(g):
-    if any(obj.avatar_forge.is_avatar for obj in bpy.context.scene.objects):  # the tool's --blend, to try the panel alone
+    if any(
+        obj.avatar_forge.is_avatar for obj in bpy.context.scene.objects
+    ):  # the tool's --blend, to try the panel alone
         bpy.ops.preferences.addon_enable(module="io_scene_vrm")
         yield from sidebar(g)
     else:
@@ -179,7 +185,10 @@ def drive(g):
     yield g.shot("swinging")
     yield from press(g, "avatar_forge.stop_springs")
     yield 0.6
-    if armature().pose.bones["hair_1"].matrix_basis.to_quaternion().angle > 1e-4 or bpy.context.screen.is_animation_playing:
+    if (
+        armature().pose.bones["hair_1"].matrix_basis.to_quaternion().angle > 1e-4
+        or bpy.context.screen.is_animation_playing
+    ):
         g.fail("the hair has not come back")
     yield from undo(g)
     yield from undo(g)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole way with the mouse: picture, Make Avatar, progress in a living window, the avatar, undo, redo, saved and loaded."""
+"""The whole way with the mouse: picture, Make Avatar, progress in a living window, the avatar, undo, redo, saved and
+loaded.
+"""
 
 import bpy
 from window import SHARED, Heartbeat, choose, finish, front, open_blend, press, sidebar, state, what_exists

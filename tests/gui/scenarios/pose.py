@@ -54,7 +54,11 @@ def drive(g):
 
     # Preview, back, undo, apply, undo
     yield from press(g, "avatar_forge.preview_t_pose")
-    yield from expect(g, lambda: abs(hand() - at_t).max() < 0.02 and np.linalg.norm(rest_hand() - bent) < 1e-4, "the preview is not shown")
+    yield from expect(
+        g,
+        lambda: abs(hand() - at_t).max() < 0.02 and np.linalg.norm(rest_hand() - bent) < 1e-4,
+        "the preview is not shown",
+    )
     previewed = hand()
     yield from rest(g)
     yield g.shot("preview")
@@ -68,7 +72,9 @@ def drive(g):
     yield 0.6
     yield g.shot("applied")
     yield from expect(
-        g, lambda: np.linalg.norm(rest_hand() - previewed) < 1e-4 and "avatar_forge_pose" not in armature(), "Apply has not applied"
+        g,
+        lambda: np.linalg.norm(rest_hand() - previewed) < 1e-4 and "avatar_forge_pose" not in armature(),
+        "Apply has not applied",
     )
     yield from undo(g)
     yield from expect(g, lambda: np.linalg.norm(rest_hand() - bent) < 1e-4, "undo has not taken Apply back")
@@ -76,7 +82,9 @@ def drive(g):
     g.key("Escape")
     yield 0.8
     yield from expect(
-        g, lambda: "avatar_forge_pose" not in armature() and np.linalg.norm(hand() - bent) < 1e-4, "Esc has not ended the preview"
+        g,
+        lambda: "avatar_forge_pose" not in armature() and np.linalg.norm(hand() - bent) < 1e-4,
+        "Esc has not ended the preview",
     )
 
     # A walk plays, and leaves nothing
@@ -90,9 +98,15 @@ def drive(g):
     yield from press(g, "avatar_forge.pose_back")
     yield 0.8
     yield g.shot("back")
-    yield from expect(g, lambda: not bpy.context.screen.is_animation_playing and not bpy.data.actions, "the walk is still there")
     yield from expect(
-        g, lambda: (bpy.context.scene.frame_current, bpy.context.scene.use_preview_range) == (frame, ranged), "the frames are others"
+        g, lambda: not bpy.context.screen.is_animation_playing and not bpy.data.actions, "the walk is still there"
+    )
+    yield from expect(
+        g,
+        lambda: (bpy.context.scene.frame_current, bpy.context.scene.use_preview_range) == (frame, ranged),
+        "the frames are others",
     )
     yield from undo(g)
-    yield from expect(g, lambda: "avatar_forge_pose" in armature() and bpy.data.actions, "undo has not brought the walk back")
+    yield from expect(
+        g, lambda: "avatar_forge_pose" in armature() and bpy.data.actions, "undo has not brought the walk back"
+    )

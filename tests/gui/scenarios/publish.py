@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the finished avatar to the bucket, by mouse: the card, a fault found and mended, two versions promoted, the lists, the run."""
+"""From the finished avatar to the bucket, by mouse: the card, a fault found and mended, two versions promoted, the
+lists, the run.
+"""
 
 import os
 import webbrowser
@@ -68,7 +70,10 @@ def drive(g):
     yield from rest(g)
     yield g.shot("card")
     if not record().checks or any(entry.status == "FAIL" for entry in record().checks):
-        g.fail(f"the sample's card is {[(entry.title, entry.figure) for entry in record().checks if entry.status != 'PASS']}")
+        g.fail(
+            "the sample's card is"
+            f" {[(entry.title, entry.figure) for entry in record().checks if entry.status != 'PASS']}"
+        )
     yield from tooltip(g, "avatar_forge.promote", "no-bucket")
 
     yield from press(g, "avatar_forge.set_up_publishing", across=0.83)
@@ -105,7 +110,9 @@ def drive(g):
 
 
 def broken_and_mended(g):
-    """A viseme that moves nothing is found, explained, shown in the viewport and mended by the button that is offered."""
+    """A viseme that moves nothing is found, explained, shown in the viewport and mended by the button that is
+    offered.
+    """
     keys = next(obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar).data.shape_keys
     for point, place in zip(keys.key_blocks["oh"].data, keys.reference_key.data, strict=True):
         point.co = place.co
@@ -175,5 +182,8 @@ def registered(g, preferences):
     yield from finish(g, 30)
     yield from rest(g)
     yield g.shot("written")
-    if '\t"Old-v1.vrm",\n\t"momo-v2.vrm",\n' not in GO.read_text() or "['Old-v1.vrm', 'momo-v2.vrm']" not in JS.read_text():
+    if (
+        '\t"Old-v1.vrm",\n\t"momo-v2.vrm",\n' not in GO.read_text()
+        or "['Old-v1.vrm', 'momo-v2.vrm']" not in JS.read_text()
+    ):
         g.fail(f"the lists are now {GO.read_text()!r} and {JS.read_text()!r}")

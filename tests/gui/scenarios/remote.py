@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The socket in the window: started with its button, asked as a server's client would, code shown, refused and run, stopped."""
+"""The socket in the window: started with its button, asked as a server's client would, code shown, refused and run,
+stopped.
+"""
 
 import importlib
 import json
@@ -76,7 +78,9 @@ def drive(g):
     client, other = Client(), Client()
     yield from expect(g, client.ask("get_scene_info"), "success", "Cube")
     picture = g.out / "viewport.png"
-    reply = yield from expect(g, client.ask("get_viewport_screenshot", max_size=600, filepath=str(picture), format="png"), "success")
+    reply = yield from expect(
+        g, client.ask("get_viewport_screenshot", max_size=600, filepath=str(picture), format="png"), "success"
+    )
     g.log(f"screenshot {reply['result']['width']} x {reply['result']['height']}, {picture.stat().st_size} bytes")
     view = reply["result"]["view"]
     picked = yield from expect(g, client.ask("pick_viewport_object", x=0.5, y=0.5, **view), "success")
@@ -86,7 +90,9 @@ def drive(g):
     yield from ask_and_run(g, client)
 
     settings().code = "on"
-    yield from expect(g, client.ask("execute_code", code="bpy.ops.mesh.primitive_cone_add(location=(3, 0, 0))"), "success")
+    yield from expect(
+        g, client.ask("execute_code", code="bpy.ops.mesh.primitive_cone_add(location=(3, 0, 0))"), "success"
+    )
     yield lambda: "Cone" in bpy.data.objects
     yield from expect(g, client.ask("execute_code", code="print(len(bpy.data.objects))"), "success", "4")
     yield from expect(g, client.ask("execute_code", code=LOOK), "success", "__MCP_RESULT__4")
@@ -108,16 +114,22 @@ def drive(g):
 
 def ask_and_refuse(g, client, other):
     g.move(700, 400)
-    client.ask("execute_code", code="import bpy\n\nfor number in range(3):\n    bpy.ops.mesh.primitive_cube_add(size=number)")
+    client.ask(
+        "execute_code", code="import bpy\n\nfor number in range(3):\n    bpy.ops.mesh.primitive_cube_add(size=number)"
+    )
     yield 1.0
     yield g.shot("asked")
-    yield from expect(g, other.ask("get_scene_info"), "success", '"object_count": 3')  # nobody waits for the user but who asked
+    yield from expect(
+        g, other.ask("get_scene_info"), "success", '"object_count": 3'
+    )  # nobody waits for the user but who asked
     g.key("Escape")
     yield from expect(g, client, "error", "refused")
 
 
 def ask_and_run(g, client):
-    """A key that is pressed as the popup appears is meant for something else; here "as it appears" is made longer than the tools take."""
+    """A key that is pressed as the popup appears is meant for something else; here "as it appears" is made longer
+    than the tools take.
+    """
     operators = importlib.import_module(f"{MODULE}.operators.remote")
     usual, operators.TOO_SOON = operators.TOO_SOON, 10.0
     g.move(700, 400)

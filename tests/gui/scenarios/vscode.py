@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender as VS Code uses it: the socket started with its button, then a conversation through the real servers (tests/mcp/record.py), which
-run beside it; the window lives meanwhile, and what was made can be taken back."""
+"""Blender as VS Code uses it: the socket started with its button, then a conversation through the real servers
+(tests/mcp/record.py), which run beside it; the window lives meanwhile, and what was made can be taken back.
+"""
 
 import importlib
 import time
@@ -51,7 +52,9 @@ def drive(g):
         if not expected():
             g.fail(f"undo number {number + 1} left {what_exists()['objects']}")
     yield from undo(g)
-    if what_exists()["objects"] != before["objects"]:  # the server's script for `look` makes an image and removes it, which may be a step
+    if (
+        what_exists()["objects"] != before["objects"]
+    ):  # the server's script for `look` makes an image and removes it, which may be a step
         yield from undo(g)
     if what_exists()["objects"] != before["objects"]:
         g.fail(f"the avatar is not one step: {what_exists()['objects']}")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights: faults that are planted are found, shown in the viewport and mended by button; undo brings them back, redo mends them."""
+"""Weights: faults that are planted are found, shown in the viewport and mended by button; undo brings them back, redo
+mends them.
+"""
 
 import importlib
 

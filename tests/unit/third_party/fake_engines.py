@@ -118,7 +118,9 @@ class FakeGenerator:
         behave(request, progress)
         mesh = request.out_dir / "mesh.glb"
         mesh.write_bytes(f"{request.picture.name} {request.seed}".encode())
-        return GeneratedMesh(Path(request.options.get("mesh", mesh)), self.label, metrics={"iou": 0.5, "unknown": float("nan")})
+        return GeneratedMesh(
+            Path(request.options.get("mesh", mesh)), self.label, metrics={"iou": 0.5, "unknown": float("nan")}
+        )
 
 
 class FakeRigger:
