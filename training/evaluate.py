@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures the exported reader on any folder with truth:
 
-    python -m training.evaluate FOLDER [--predictions PRED.json]
+    python -m training.evaluate FOLDER [--predictions PRED.json] [--weights FOLDER]
 
 FOLDER is an OUT of training.render (its validation part is read), or holds pictures and truth.json: per picture
 {"picture", "joints": {name: [x, y]}, "face": {name: {"center": [x, y]}}, "figureHeight", "headHeight", "flags":
@@ -26,6 +26,7 @@ import numpy as np
 from backend.image.load import load_picture
 from backend.reader import Reading, read
 from backend.reader.layout import JOINTS, KEYPOINTS, LIMBS
+from backend.reader.network import MODEL
 from training.dataset import Shards
 from training.poses import ARMS
 from training.scores import NEAR
@@ -166,6 +167,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--predictions", type=Path)
     parser.add_argument("--most", type=int, default=100_000, help="pictures at most")
+    parser.add_argument("--weights", type=Path, default=MODEL, help="the folder that training.export wrote")
     options = parser.parse_args()
     rows: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     out, accepted, seconds = {}, {True: [0, 0], False: [0, 0]}, 0.0
@@ -173,7 +175,7 @@ def main() -> None:
         if number >= options.most:
             break
         began = time.monotonic()
-        reading = read(truth.pixels)
+        reading = read(truth.pixels, options.weights)
         seconds += time.monotonic() - began
         found = prediction(reading, truth.scale)
         out[truth.name] = found
@@ -185,9 +187,8 @@ def main() -> None:
                 for group in groups:
                     rows[group][measure].append(value)
     print(table({group: rows[group] for group in sorted(rows)}))
-    print(
-        f"accepted: {accepted[True][0]} of {accepted[True][1]} humanoids, {accepted[False][0]} of {accepted[False][1]} others"
-    )
+    for humanoid, name in ((True, "humanoids"), (False, "others")):
+        print(f"accepted: {accepted[humanoid][0]} of {accepted[humanoid][1]} {name}")
     print(f"{seconds / max(len(out), 1):.2f} s a picture")
     if options.predictions:
         options.predictions.write_text(json.dumps(out) + "\n", encoding="utf-8")

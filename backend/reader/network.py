@@ -13,8 +13,7 @@ import onnxruntime
 
 from .layout import HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, PARTS, STRIDE, WIDTH, mirrored, vector_slices
 
-WEIGHTS = Path(__file__).with_name("weights.onnx")
-CALIBRATION = Path(__file__).with_name("calibration.json")
+MODEL = Path(__file__).parent  # holds weights.onnx and calibration.json
 REACH = 2  # cells around a heatmap's maximum that say where the point is
 _SLICES = vector_slices()
 
@@ -62,30 +61,30 @@ def peaks(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(maxsize=2)
-def session(weights: Path = WEIGHTS) -> onnxruntime.InferenceSession:
+def session(model: Path) -> onnxruntime.InferenceSession:
     """Raises onnxruntime's errors where the file is missing or damaged."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.log_severity_level = 3
     options.use_deterministic_compute = True
-    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(model / "weights.onnx"), options, providers=["CPUExecutionProvider"])
 
 
-@functools.lru_cache(maxsize=1)
-def calibration() -> dict[str, list[float]]:
-    return json.loads(CALIBRATION.read_text(encoding="utf-8"))["points"]
+@functools.lru_cache(maxsize=2)
+def calibration(model: Path) -> dict[str, list[float]]:
+    return json.loads((model / "calibration.json").read_text(encoding="utf-8"))["points"]
 
 
-def confidence(name: str, mass: float, seen: float) -> float:
+def confidence(model: Path, name: str, mass: float, seen: float) -> float:
     """Probability that the point `name` is right: logistic in the log of its heatmap's mass and in `seen`."""
-    of_mass, of_seen, constant = calibration().get(name, (1.0, 0.0, 0.0))
+    of_mass, of_seen, constant = calibration(model).get(name, (1.0, 0.0, 0.0))
     return float(1 / (1 + np.exp(-(of_mass * np.log(mass + 1e-6) + of_seen * seen + constant))))
 
 
-def run(picture: np.ndarray, weights: Path = WEIGHTS) -> Outputs:
+def run(model: Path, picture: np.ndarray) -> Outputs:
     """picture (HEIGHT, WIDTH, 3) uint8. The mean of what the network says of it and of its mirror image."""
     pair = np.stack([picture, picture[:, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
-    maps, vector = session(weights).run(None, {"pictures": pair})
+    maps, vector = session(model).run(None, {"pictures": pair})
     k, p = len(KEYPOINTS), len(PARTS)
     heat = softmax(maps[:, :k].reshape(2, k, -1), 2).reshape(2, k, HEIGHT // STRIDE, WIDTH // STRIDE)
     share = (heat[0] + heat[1, mirrored(KEYPOINTS)][..., ::-1]) / 2

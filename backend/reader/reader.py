@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from .layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, STRIDE, WIDTH
-from .network import Outputs, confidence, run
+from .network import MODEL, Outputs, confidence, run
 from .reading import FacePart, Joint, Reading
 
 FILL = 0.9  # how much of the network's picture the figure fills in the second look
@@ -66,8 +67,9 @@ class Window:
         return out
 
 
-def read(picture: np.ndarray) -> Reading:
+def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
     """Reads one character; see the package. picture: (H, W, 3) or (H, W, 4) uint8, upright, H and W at least 1.
+    model: the folder with weights.onnx and calibration.json.
 
     Raises ValueError for any other array.
     """
@@ -78,19 +80,19 @@ def read(picture: np.ndarray) -> Reading:
     edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     outside = np.median(edge, axis=0).astype(np.uint8)
     whole: Box = (0.0, 0.0, float(width), float(height))
-    first = run(Window.of_box(whole, 1.0).cut(rgb, outside))
+    first = run(model, Window.of_box(whole, 1.0).cut(rgb, outside))
     box = _opaque_box(alpha) if alpha is not None else None
     if box is None:
         box = _figure_box(first, Window.of_box(whole, 1.0), whole)
         box = _grown(box, 0.06)
     window = Window.of_box(box, FILL)
-    body = run(window.cut(rgb, outside))
+    body = run(model, window.cut(rgb, outside))
     top, chin = (window.back(body.points[KEYPOINTS.index(name)]) for name in ("headTop", "chin"))
     size = max(float(np.hypot(*(top - chin))), 0.05 * max(box[2] - box[0], box[3] - box[1]))
     middle = (top + chin) / 2
     close = Window.around((float(middle[0]), float(middle[1])), HEAD_ROOM * size / min(WIDTH, HEIGHT))
-    head = run(close.cut(rgb, outside))
-    return _reading(rgb.shape[:2], alpha, first, (window, body), (close, head))
+    head = run(model, close.cut(rgb, outside))
+    return _reading(model, rgb.shape[:2], alpha, first, (window, body), (close, head))
 
 
 def _flat(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -132,6 +134,7 @@ def _grown(box: Box, share: float) -> Box:
 
 
 def _reading(
+    model: Path,
     shape: tuple[int, int],
     alpha: np.ndarray | None,
     first: Outputs,
@@ -143,7 +146,7 @@ def _reading(
     joints = {}
     for k, name in enumerate(KEYPOINTS[: -len(FACE)]):
         depth = float(found.depth[k]) * window.scale if k < len(JOINTS) else _surface(found, k) * window.scale
-        sure = confidence(name, float(found.mass[k]), float(found.seen[k]))
+        sure = confidence(model, name, float(found.mass[k]), float(found.seen[k]))
         joints[name] = Joint(float(points[k, 0]), float(points[k, 1]), depth, sure)
     parts, mask, front, back = _maps(shape, alpha, window, found)
     counted = (first.humanoids + 2 * found.humanoids) / 3
@@ -153,7 +156,7 @@ def _reading(
         box = (float(filled[1].min()), float(filled[0].min()), float(filled[1].max() + 1), float(filled[0].max() + 1))
     return Reading(
         joints=joints,
-        face=_face(*head),
+        face=_face(model, *head),
         parts=parts,
         mask=mask,
         front=front,
@@ -171,13 +174,13 @@ def _surface(outputs: Outputs, point: int) -> float:
     return float(outputs.front[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)])
 
 
-def _face(window: Window, outputs: Outputs) -> dict[str, FacePart]:
+def _face(model: Path, window: Window, outputs: Outputs) -> dict[str, FacePart]:
     out = {}
     states = dict(zip(MOUTH_STATES, outputs.mouth, strict=True))
     for k, name in enumerate(FACE):
         index = KEYPOINTS.index(name)
         x, y = window.back(outputs.points[index])
-        sure = confidence(name, float(outputs.mass[index]), float(outputs.seen[index]))
+        sure = confidence(model, name, float(outputs.mass[index]), float(outputs.seen[index]))
         if name == "mouth":
             state = max(states, key=lambda key: states[key])
         else:
