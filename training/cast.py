@@ -28,8 +28,13 @@ SHARES = {
 }
 
 
-def is_held_out(name: str) -> bool:
-    """The same for the same name everywhere, so that no data set trains on another's validation characters."""
+def is_held_out(character: Character) -> bool:
+    """The same for the same name everywhere, so that no data set trains on another's validation characters; one that
+    was dressed anew (NAME_SEED) goes with NAME.
+    """
+    name = character.name
+    if "worn" in character.meta and not name.startswith("formula"):
+        name = name.rsplit("_", 1)[0]
     return hashlib.sha256(name.encode()).digest()[0] % HELD_OUT == 0
 
 
@@ -38,17 +43,17 @@ def read_folder(folder: Path) -> list[Character]:
 
     Raises ValueError where there is neither, and for a damaged file.
     """
-    if (folder / "index.json").is_file():
-        return [load_glb(folder, entry) for entry in load_index(folder)]
     files = sorted(folder.glob("*.npz"))
-    if not files:
+    if files:
+        return [load(path) for path in files]
+    if not (folder / "index.json").is_file():
         raise ValueError(f"The folder {folder} holds neither index.json nor .npz characters.")
-    return [load(path) for path in files]
+    return [load_glb(folder, entry) for entry in load_index(folder)]
 
 
 def make_cast(characters: list[Character], validation: bool) -> Cast:
     """The held-out characters, or all others."""
-    chosen = [c for c in characters if is_held_out(c.name) == validation]
+    chosen = [c for c in characters if is_held_out(c) == validation]
     if not chosen:
         raise ValueError("No character is left for this part of the data.")
     shares = np.array([SHARES.get(str(c.meta.get("style", "")), 1.0) for c in chosen])

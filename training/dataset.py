@@ -63,8 +63,12 @@ def prepare(raw: Batch) -> Batch:
     return out
 
 
-def augment(raw: Batch, generator: torch.Generator) -> Batch:
-    """As `prepare`, with a random similarity, mirroring and colours."""
+def augment(raw: Batch, generator: torch.Generator, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Batch:
+    """As `prepare`, with a random similarity, mirroring and colours.
+
+    size: width and height of the pictures, multiples of 32; fewer pixels make early steps cheaper. Points and lengths
+    stay in pixels of WIDTH x HEIGHT.
+    """
     count = len(raw["image"])
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -79,11 +83,13 @@ def augment(raw: Batch, generator: torch.Generator) -> Batch:
     matrix = torch.stack([torch.stack([cos * flip, -sin], -1), torch.stack([sin * flip, cos], -1)], 1)
     theta = torch.cat([matrix * half.view(1, 1, 2) / half.view(1, 2, 1), (shift / half)[..., None]], -1)
     image = raw["image"].permute(0, 3, 1, 2).float()
+    if size != (WIDTH, HEIGHT):
+        image = F.interpolate(image, size=size[::-1], mode="area")
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     image = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
     out = dict(raw)
     out["image"] = _recolour(image, generator)
-    coarse = F.affine_grid(theta, [count, 1, HEIGHT // STRIDE, WIDTH // STRIDE], align_corners=False)
+    coarse = F.affine_grid(theta, [count, 1, size[1] // STRIDE, size[0] // STRIDE], align_corners=False)
 
     def moved(maps: Tensor, outside: float) -> Tensor:
         # One is added so that what comes from outside the picture, zero, can be told from a value.

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backend.reader.layout import HEIGHT, KEYPOINTS, PARTS, STRIDE, vector_slices
+from backend.reader.layout import HEIGHT, KEYPOINTS, PARTS, WIDTH, vector_slices
 from training.dataset import Batch
 
 SPREAD = 5.0  # input pixels: standard deviation of a key point's target
@@ -17,15 +17,17 @@ SLICES = vector_slices()
 _HEAT, _PARTS = slice(0, len(KEYPOINTS)), slice(len(KEYPOINTS), len(KEYPOINTS) + len(PARTS))
 
 
-def centres(length: int, device: torch.device) -> Tensor:
-    """Middles of the cells in input pixels."""
-    return (torch.arange(length, device=device) + 0.5) * STRIDE
+def centres(heat: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y of the middles of the cells, in pixels of WIDTH x HEIGHT whatever the maps' resolution is."""
+    rows, columns = heat.shape[2:]
+    x, y = torch.arange(columns, device=heat.device) + 0.5, torch.arange(rows, device=heat.device) + 0.5
+    return x * (WIDTH / columns), y * (HEIGHT / rows)
 
 
 def expected_places(heat: Tensor) -> Tensor:
     """(B, K, 2): mean of each heatmap's softmax (integral regression, Sun et al. 2018)."""
     share = heat.flatten(2).softmax(-1).view(heat.shape)
-    x, y = centres(heat.shape[3], heat.device), centres(heat.shape[2], heat.device)
+    x, y = centres(heat)
     return torch.stack([(share.sum(2) * x).sum(-1), (share.sum(3) * y).sum(-1)], -1)
 
 
@@ -38,7 +40,7 @@ def peak_places(heat: Tensor) -> tuple[Tensor, Tensor]:
     near_x = (torch.arange(columns, device=heat.device) - (best % columns)[..., None]).abs() <= 2
     share = share.view(heat.shape) * near_y[..., None] * near_x[..., None, :]
     mass = share.sum((2, 3))
-    x, y = centres(columns, heat.device), centres(rows, heat.device)
+    x, y = centres(heat)
     place = torch.stack([(share.sum(2) * x).sum(-1), (share.sum(3) * y).sum(-1)], -1)
     return place / mass[..., None], mass
 
@@ -51,7 +53,7 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
 def losses(maps: Tensor, vector: Tensor, truth: Batch) -> dict[str, Tensor]:
     """Each entry of WEIGHTS, unweighted."""
     heat, parts, depth = maps[:, _HEAT], maps[:, _PARTS], maps[:, _PARTS.stop :]
-    x, y = centres(heat.shape[3], heat.device), centres(heat.shape[2], heat.device)
+    x, y = centres(heat)
     points, known = truth["points"], truth["known"]
     across = torch.exp(-((points[..., :1] - x) ** 2) / (2 * SPREAD**2))
     down = torch.exp(-((points[..., 1:] - y) ** 2) / (2 * SPREAD**2))

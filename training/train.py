@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from backend.reader.layout import HEIGHT, WIDTH
 from training.dataset import Batch, Shards, augment, prepare
 from training.losses import losses, total
 from training.network import ReaderNetwork
@@ -73,11 +74,11 @@ class Trainer:
         torch.save(state, temporary)
         temporary.replace(self.path)
 
-    def advance(self, raw: Batch, steps: int) -> dict[str, float]:
-        """One step; returns the losses."""
+    def advance(self, raw: Batch, steps: int, size: tuple[int, int]) -> dict[str, float]:
+        """One step at `size`, width and height of the pictures; returns the losses."""
         self.network.train()
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
-        batch = {k: v.to(self.device) for k, v in augment(raw, generator).items()}
+        batch = {k: v.to(self.device) for k, v in augment(raw, generator, size).items()}
         for group in self.optimiser.param_groups:
             group["lr"] = group["full"] * rate(self.step, steps)
         maps, vector = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
@@ -129,12 +130,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--size", default=f"{WIDTH}x{HEIGHT}", help="of the pictures; a small one makes early steps cheap"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validate", type=int, default=250)
     parser.add_argument("--pictures", type=int, default=512, help="that are validated on")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    width, height = (int(v) for v in options.size.split("x"))
     shards = Shards([folder / "train" for folder in options.data])
     held_out = Shards([folder / "validation" for folder in options.data])
     if not len(shards):
@@ -146,10 +151,13 @@ def main() -> None:
         if trainer.step % 25 == 0:
             shards.refresh()
         draw = np.random.default_rng((options.seed, trainer.step))
-        parts = trainer.advance(shards.take(np.sort(draw.integers(0, len(shards), options.batch))), options.steps)
+        parts = trainer.advance(
+            shards.take(np.sort(draw.integers(0, len(shards), options.batch))), options.steps, (width, height)
+        )
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value
         if trainer.step % 50 == 0:
+            trainer.save()
             mean = {name: round(value / 50, 4) for name, value in sums.items()}
             sums = {}
             speed = (trainer.step - first) / (time.monotonic() - began)
