@@ -129,7 +129,8 @@ def save(character: Character, path: Path) -> str:
     """Writes one .npz and returns its digest."""
     digest = character.digest()
     with path.open("wb") as file:
-        np.savez_compressed(file, digest=np.array(digest), **_pack(character))
+        arrays: dict[str, Any] = {"digest": np.array(digest), **_pack(character)}
+        np.savez_compressed(file, **arrays)
     return digest
 
 
@@ -179,7 +180,13 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Character:
         textures=tuple(arrays[name] for name in sorted(arrays) if name.startswith("texture_")),
         material_names=tuple(material_names),
         joint_names=tuple(joint_names),
-        face=Face(*(feature(name) for name in FEATURES), head_top=arrays["face_head_top"], chin=arrays["face_chin"]),
+        face=Face(
+            left_eye=feature("left_eye"),
+            right_eye=feature("right_eye"),
+            mouth=feature("mouth"),
+            head_top=arrays["face_head_top"],
+            chin=arrays["face_chin"],
+        ),
         meta=json.loads(str(arrays["meta"])),
         **{name: arrays[name] for name in ARRAYS},
     )
