@@ -129,11 +129,14 @@ def base() -> Base:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=400)
 def target(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Vertex indices (n,) and their moves (n, 3) in decimetres."""
     text = gzip.decompress((data_folder() / "targets" / f"{name}.target.gz").read_bytes()).decode()
-    rows = np.array([line.split() for line in text.splitlines() if line and line[0] != "#"], float).reshape(-1, 4)
+    start = 0
+    while text.startswith("#", start):
+        start = text.index("\n", start) + 1
+    rows = np.fromstring(text[start:], sep=" ").reshape(-1, 4)
     return rows[:, 0].astype(int), rows[:, 1:].astype(np.float32)
 
 

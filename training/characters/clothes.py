@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .build import Weights, attach, rigid, without
-from .character import Character, vertex_normals
+from .character import Character, vertex_normals, welded
 from .frame import colour, height, is_part, pattern, position, shares
 from .shapes import ellipsoid, merged
 
@@ -24,11 +24,10 @@ def shell(
     triangles = at.reshape(-1, 3)
     points = character.vertices[used].astype(float)
     # Vertices that the body shares with what stays bare are the hem.
-    _, welded = np.unique(np.round(character.vertices * 20000).astype(np.int64), axis=0, return_inverse=True)
-    welded = welded.reshape(-1)
-    bare = np.zeros(welded.max() + 1, bool)
-    bare[welded[np.unique(character.triangles[~where])]] = True
-    hem = bare[welded[used]]
+    place = welded(character.vertices)
+    bare = np.zeros(place.max() + 1, bool)
+    bare[place[np.unique(character.triangles[~where])]] = True
+    hem = bare[place[used]]
     normals = vertex_normals(character.vertices, character.triangles)[used]
     points += normals * np.where(hem, 0.3 * offset, offset)[:, None]
     uvs = None
@@ -47,7 +46,7 @@ def shell(
     out = out.replace(parts=labels)
     if not hide:
         return out
-    edge = bare[welded[character.triangles]].any(1)
+    edge = bare[place[character.triangles]].any(1)
     return without(out, np.concatenate([where & ~edge, np.zeros(len(triangles), bool)]))
 
 

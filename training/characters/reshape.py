@@ -102,22 +102,41 @@ def random_proportions(random: np.random.Generator, style: str) -> Proportions:
     u = random.uniform
     if style == "chibi":
         return Proportions(
-            head=u(1.5, 2.3), neck=u(0.3, 0.8), trunk=(u(0.75, 1.0), u(0.6, 0.85), u(0.8, 1.0)),
-           
-            arm_length=u(0.55, 0.8), arm_girth=u(0.8, 1.25), hand=u(0.7, 1.1), leg_length=u(0.4, 0.7), leg_girth=u(0.8, 1.3), foot=u(0.7, 1.1),
-        )  # fmt: skip
+            head=u(1.5, 2.3),
+            neck=u(0.3, 0.8),
+            trunk=(u(0.75, 1.0), u(0.6, 0.85), u(0.8, 1.0)),
+            arm_length=u(0.55, 0.8),
+            arm_girth=u(0.8, 1.25),
+            hand=u(0.7, 1.1),
+            leg_length=u(0.4, 0.7),
+            leg_girth=u(0.8, 1.3),
+            foot=u(0.7, 1.1),
+        )
     if style == "tall":
         return Proportions(
-            head=u(0.75, 0.95), neck=u(1, 1.4), trunk=(u(0.85, 1.1), u(0.95, 1.15), u(0.85, 1.05)),
-           
-            arm_length=u(1, 1.2), arm_girth=u(0.7, 1.1), hand=u(0.8, 1.1), leg_length=u(1.05, 1.4), leg_girth=u(0.7, 1.1), foot=u(0.8, 1.1),
-        )  # fmt: skip
+            head=u(0.75, 0.95),
+            neck=u(1, 1.4),
+            trunk=(u(0.85, 1.1), u(0.95, 1.15), u(0.85, 1.05)),
+            arm_length=u(1, 1.2),
+            arm_girth=u(0.7, 1.1),
+            hand=u(0.8, 1.1),
+            leg_length=u(1.05, 1.4),
+            leg_girth=u(0.7, 1.1),
+            foot=u(0.8, 1.1),
+        )
     spread = 0.45 if style == "odd" else 0.12
 
     def factor() -> float:
         return float(np.exp(random.normal(0, spread * 0.6)))
 
     return Proportions(
-        head=factor(), neck=factor(), trunk=(factor(), factor(), factor()), arm_length=factor(), arm_girth=factor(),
-        hand=factor(), leg_length=factor(), leg_girth=factor(), foot=factor(),
-    )  # fmt: skip
+        head=factor(),
+        neck=factor(),
+        trunk=(factor(), factor(), factor()),
+        arm_length=factor(),
+        arm_girth=factor(),
+        hand=factor(),
+        leg_length=factor(),
+        leg_girth=factor(),
+        foot=factor(),
+    )
