@@ -112,10 +112,15 @@ class Character:
         return found.hexdigest()
 
 
+def welded(vertices: np.ndarray) -> np.ndarray:
+    """(V,) the number of each vertex's place; vertices within a twentieth of a millimetre share theirs."""
+    steps = np.round(vertices * 20000).astype(np.int64) + (1 << 20)
+    return np.unique(steps @ np.array([1 << 42, 1 << 21, 1]), return_inverse=True)[1].reshape(-1)
+
+
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V, 3) float32 unit normals, weighted by area; smooth over vertices that only their texture splits."""
-    _, at = np.unique(np.round(vertices * 20000).astype(np.int64), axis=0, return_inverse=True)
-    at = at.reshape(-1)
+    at = welded(vertices)
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     areas = np.cross(b - a, c - a)
     total = np.zeros((at.max() + 1, 3))
@@ -129,7 +134,8 @@ def save(character: Character, path: Path) -> str:
     """Writes one .npz and returns its digest."""
     digest = character.digest()
     with path.open("wb") as file:
-        np.savez_compressed(file, digest=np.array(digest), **_pack(character))
+        arrays: dict[str, Any] = {"digest": np.array(digest), **_pack(character)}
+        np.savez_compressed(file, **arrays)
     return digest
 
 
@@ -179,7 +185,13 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Character:
         textures=tuple(arrays[name] for name in sorted(arrays) if name.startswith("texture_")),
         material_names=tuple(material_names),
         joint_names=tuple(joint_names),
-        face=Face(*(feature(name) for name in FEATURES), head_top=arrays["face_head_top"], chin=arrays["face_chin"]),
+        face=Face(
+            left_eye=feature("left_eye"),
+            right_eye=feature("right_eye"),
+            mouth=feature("mouth"),
+            head_top=arrays["face_head_top"],
+            chin=arrays["face_chin"],
+        ),
         meta=json.loads(str(arrays["meta"])),
         **{name: arrays[name] for name in ARRAYS},
     )

@@ -62,12 +62,12 @@ class _Glb:
         """(count, width), normalised integers as shares of one."""
         found = self.document["accessors"][index]
         view = self.document["bufferViews"][found["bufferView"]]
-        dtype = np.dtype(COMPONENTS[found["componentType"]])
+        dtype: np.dtype = np.dtype(COMPONENTS[found["componentType"]])
         width, count = WIDTHS[found["type"]], found["count"]
         start = view.get("byteOffset", 0) + found.get("byteOffset", 0)
         stride = view.get("byteStride", width * dtype.itemsize)
         rows: np.ndarray = np.ndarray((count, width), dtype, self.binary, start, (stride, dtype.itemsize))
-        return rows / np.iinfo(dtype).max if found.get("normalized") else rows.copy()
+        return rows / float(np.iinfo(dtype.type).max) if found.get("normalized") else rows.copy()
 
     def image(self, material: dict[str, Any]) -> np.ndarray:
         """(h, w, 4) uint8: the base colour, times its factor."""

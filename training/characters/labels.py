@@ -97,7 +97,7 @@ def areas(character: Character) -> np.ndarray:
     return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
 
 
-def _commonest(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def commonest(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The colour (in steps of 16) that covers most."""
     steps, at = np.unique(colours.astype(int) // 16, axis=0, return_inverse=True)
     return steps[np.bincount(at.reshape(-1), weights).argmax()] * 16.0 + 8
@@ -118,7 +118,7 @@ def _painted_hair(character: Character, parts: np.ndarray) -> np.ndarray:
     if not cheek.any():
         return none
     colours = triangle_colours(character)
-    skin = _commonest(colours[cheek], areas(character)[cheek])
+    skin = commonest(colours[cheek], areas(character)[cheek])
     other = np.linalg.norm(colours - skin, axis=1) > 60
     place = (middles[:, 1] > level + 0.45 * spread) | (middles[:, 2] < front - 0.6 * spread)
     return head & other & place

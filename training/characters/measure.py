@@ -12,6 +12,7 @@ from .character import PART, Character, Face, Feature
 from .raster import colours, rasterise
 
 SIDE = 320  # pixels of the front view of the head
+VISIBLE = 0.35  # share of an eye or mouth that must be seen from the front
 DIFFERENT = 34.0  # distance in RGB from the skin around a feature
 
 
@@ -103,7 +104,7 @@ def _extent(
     column = (point[0] - centre[0]) * scale + SIDE / 2 - 0.5
     row = (centre[1] - point[1]) * scale + SIDE / 2 - 0.5
     r = int(np.ceil(reach * scale))
-    top, left = int(round(row)) - r, int(round(column)) - r
+    top, left = round(row) - r, round(column) - r
     if r < 4 or top < 0 or left < 0 or top + 2 * r >= SIDE or left + 2 * r >= SIDE:
         return None
     window = image[top : top + 2 * r + 1, left : left + 2 * r + 1]
@@ -126,3 +127,24 @@ def _extent(
     if max(half_width, half_height) > 0.97 * r:
         return None
     return half_width / scale, half_height / scale
+
+
+def hide_covered(character: Character) -> Character:
+    """Eyes and mouth that something else than the face covers, seen from the front, become "hidden"."""
+    face = character.face
+    features = {name: getattr(face, name) for name in ("left_eye", "right_eye", "mouth")}
+    shown = {n: f for n, f in features.items() if f.state in ("drawn", "closed") and np.isfinite(f.centre).all()}
+    if not shown:
+        return character
+    size = float(np.nanmax([face.head_top[1] - face.chin[1], 1e-3]))
+    scale = 128 / size
+    changes = {}
+    for name, feature in shown.items():
+        half = [v if np.isfinite(v) else 0.05 * size for v in (feature.half_width, feature.half_height)]
+        box = (max(int(2 * half[1] * scale), 3), max(int(2 * half[0] * scale), 3))
+        x, y = feature.centre[:2]
+        ids, _, _ = rasterise(character.vertices, character.triangles, (float(x), float(y)), scale, box)
+        seen = (ids >= 0) & (character.parts[ids] == PART["face"])
+        if seen.mean() < VISIBLE:
+            changes[name] = dataclasses.replace(feature, state="hidden")
+    return character.replace(face=dataclasses.replace(face, **changes)) if changes else character

@@ -10,7 +10,7 @@ from .character import Character
 
 
 @numba.njit(cache=True)
-def _fill(points, triangles, depth, ids, weights):  # type: ignore[no-untyped-def]
+def _fill(points, triangles, depth, ids, weights):
     height, width = depth.shape
     for t in range(len(triangles)):
         x0, y0, z0 = points[triangles[t, 0]]
