@@ -193,6 +193,34 @@ def test_what_is_not_covered_stays_drawn(painted):
     assert hide_covered(painted).face == painted.face
 
 
+def test_things_are_of_many_kinds_and_none_is_a_humanoid():
+    from training.characters.things import KINDS, make_thing, picture
+
+    assert len(KINDS) >= 36
+    seen = set()
+    for kind in KINDS:
+        thing = make_thing(kind, 1)
+        assert landmarks(thing) == {} and set(thing.parts) == {PART["prop"]}, kind
+        assert 0.3 < np.ptp(thing.vertices, axis=0).max() < 6, kind
+        seen.add(thing.digest())
+    assert len(seen) == len(KINDS)
+    image = np.asarray(picture(make_thing("teapot", 1), 3, 64))
+    assert image.std((0, 1)).max() > 15
+    assert np.array_equal(image, np.asarray(picture(make_thing("teapot", 1), 3, 64)))
+
+
+def test_a_drawn_figure_mirrored_keeps_its_left_on_its_left():
+    from training.characters.drawn import make_drawing
+
+    for seed in (2, 3):
+        found = make_drawing(seed)
+        assert found.points["leftUpperArm"][0] > found.points["rightUpperArm"][0]
+        assert found.features["left_eye"][0] > found.features["right_eye"][0]
+        assert found.points["headTop"][1] < found.points["mouth"][1] < found.points["chin"][1]
+        x, y = (round(v) for v in found.points["hips"])
+        assert found.image[y, x, 3] == 255
+
+
 @needs_anny
 def test_a_formula_character_is_whole_and_its_seed_decides():
     from training.characters.formula import make_character
