@@ -16,7 +16,8 @@ from training.sample import FIELDS
 Batch = dict[str, Tensor]
 MIRRORED_POINTS = torch.tensor(mirrored(KEYPOINTS))
 MIRRORED_JOINTS = torch.tensor(mirrored(JOINTS))
-MIRRORED_PARTS = torch.tensor(mirrored(PARTS))
+# Labels beyond PARTS, as UNKNOWN_PART, stay.
+MIRRORED_PARTS = torch.cat([torch.tensor(mirrored(PARTS)), torch.arange(len(PARTS), 256)])
 MIRRORED_FACE = torch.tensor(mirrored(FACE))
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from backend.reader.layout import HEIGHT, KEYPOINTS, PARTS, WIDTH, vector_slices
 from training.dataset import Batch
+from training.sample import UNKNOWN_PART
 
 SPREAD = 5.0  # input pixels: standard deviation of a key point's target
 WEIGHTS = {"heat": 1.0, "place": 0.03, "parts": 0.7, "maps": 2.0, "depth": 2.0, "yaw": 0.5, "count": 0.4, "mouth": 0.3,
@@ -63,7 +64,7 @@ def losses(maps: Tensor, vector: Tensor, truth: Batch) -> dict[str, Tensor]:
     out = {
         "heat": _mean(cross, known),
         "place": _mean((expected_places(heat) - points).abs().sum(-1), known),
-        "parts": F.cross_entropy(parts, truth["parts"]),
+        "parts": F.cross_entropy(parts, truth["parts"], ignore_index=UNKNOWN_PART),
         "maps": sum(
             (_mean((depth[:, k] - torch.nan_to_num(truth[name])).abs(), torch.isfinite(truth[name])))
             for k, name in enumerate(("front", "back"))

@@ -6,10 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
-from backend.reader.layout import COUNTS, HEIGHT, JOINTS, KEYPOINTS, WIDTH
+from backend.reader.layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, WIDTH
 from training.backgrounds import background, clutter
+from training.characters.drawn import make_drawing
 from training.figure import OVERSAMPLING, POINT, Figure, Model, joint_depths, render_figure
 from training.looks import after
 from training.poses import ARMS, LEGS
@@ -17,7 +19,8 @@ from training.things import render_thing
 
 MAPS = 2  # input pixels per cell of the truth's maps
 HEAD_SHARE = 0.36
-KIND_SHARES = {"one": 0.84, "wild": 0.05, "none": 0.06, "several": 0.05}
+KIND_SHARES = {"one": 0.76, "drawn": 0.08, "wild": 0.05, "none": 0.06, "several": 0.05}
+UNKNOWN_PART = 255  # in `parts`: somewhere on a figure whose parts are not known
 
 # What a sample consists of: name -> (shape, dtype). NaN and -1 mean unknown.
 FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
@@ -57,6 +60,8 @@ def make_sample(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
     kind = str(random.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
     if kind == "none":
         return _nobody(random)
+    if kind == "drawn":
+        return _drawing(random)
     while True:
         index = cast.draw(random)
         head = kind == "one" and random.random() < HEAD_SHARE
@@ -113,6 +118,56 @@ def _one(random: np.random.Generator, figure: Figure, index: int) -> dict[str, n
     for name in ("front", "back"):
         depth = (getattr(figure.buffers, name)[cell] - origin) * scale
         out[name] = np.where(seen, np.clip(depth, -4, 4), np.nan).astype(np.float16)
+    return out
+
+
+def _drawing(random: np.random.Generator) -> dict[str, np.ndarray]:
+    """One of our own drawn characters; its parts and depths are not known."""
+    seed = int(random.integers(1 << 30))
+    drawing = make_drawing(seed)
+    points = np.array([drawing.points[name] for name in KEYPOINTS])
+    head = random.random() < HEAD_SHARE
+    rows, columns = (np.flatnonzero((drawing.image[..., 3] > 127).any(axis)) for axis in (1, 0))
+    low, high = np.array([columns[0], rows[0]], float), np.array([columns[-1], rows[-1]], float)
+    if head:
+        top, chin = points[POINT["headTop"]], points[POINT["chin"]]
+        size = float(np.hypot(*(top - chin))) * random.uniform(1.2, 2.2)
+        scale, centre = min(WIDTH, HEIGHT) / size, (top + chin) / 2 + random.normal(0, 0.09, 2) * size
+    else:
+        scale = min(WIDTH / (high - low)[0], HEIGHT / (high - low)[1]) * random.uniform(0.5, 1.0)
+        room = np.array([WIDTH, HEIGHT]) / scale - (high - low)
+        centre = (low + high) / 2 + random.uniform(-0.4, 0.4, 2) * room
+    # The inverse map: a pixel of the oversampled picture to one of the drawing.
+    step = 1 / (scale * OVERSAMPLING)
+    left, top_edge = centre - np.array([WIDTH, HEIGHT]) / (2 * scale)
+    size_out = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING)
+    image = Image.fromarray(drawing.image).convert("RGBa")
+    if step > 1.5:
+        image = image.reduce(int(step + 0.5))
+    shrink = drawing.image.shape[1] / image.width
+    matrix = (step / shrink, 0, left / shrink, 0, step / shrink, top_edge / shrink)
+    moved = image.transform(size_out, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    pixels = np.asarray(moved.convert("RGBA"))
+    mask = pixels[..., 3] > 127
+    out = _blank_truth()
+    out["image"] = _flatten(random, pixels[..., :3].astype(np.float32), mask)
+    placed = (points - centre) * scale + np.array([WIDTH, HEIGHT]) / 2
+    inside = (placed > -4).all(1) & (placed[:, 0] < WIDTH + 4) & (placed[:, 1] < HEIGHT + 4)
+    near = np.isin(np.arange(len(KEYPOINTS)), [POINT[n] for n in ("neck", "head", "headTop", "chin", *FACE)])
+    out["points"], out["known"] = placed.astype(np.float32), inside & (near | (not head))
+    out["visible"] = (placed >= 0).all(1) & (placed < [WIDTH, HEIGHT]).all(1)
+    halves = [drawing.features[name][2:4] for name in ("left_eye", "right_eye", "mouth")]
+    out["sizes"] = (np.array(halves, float) * scale).astype(np.float32)
+    # Every other drawing is mirrored; a look turned as far as it goes is seen from about 35 degrees aside.
+    out["yaw"] = np.float32(35 * drawing.look.yaw * (-1 if seed % 2 else 1))
+    out["count"] = np.int8(-1 if head else COUNTS.index("one"))
+    state = "hidden" if drawing.look.face == "visor" else "drawn"
+    if state == "hidden":
+        out["known"][-len(FACE) :] = False
+        out["visible"][-len(FACE) :] = False
+    out["mouth"], out["head"] = np.int8(MOUTH_STATES.index(state)), np.bool_(head)
+    cell = slice(MAPS * OVERSAMPLING // 2, None, MAPS * OVERSAMPLING)
+    out["parts"] = np.where(mask[cell, cell], UNKNOWN_PART, 0).astype(np.uint8)
     return out
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from backend.reader.layout import COUNTS, HEIGHT, JOINTS, KEYPOINTS, STRIDE
 from training.dataset import Batch
 from training.losses import SLICES, peak_places
+from training.sample import UNKNOWN_PART
 
 NEAR = 0.05  # of the figure's height, for a joint; of the head's height, for a part of the face
 HEAD_TOP, CHIN = KEYPOINTS.index("headTop"), KEYPOINTS.index("chin")
@@ -42,7 +43,7 @@ def quick_scores(maps: Tensor, vector: Tensor, batch: Batch) -> dict[str, tuple[
         return float(good[rows, columns].sum()), float(known[rows, columns].sum())
 
     parts = maps[:, len(KEYPOINTS) : -2].argmax(1)
-    shown = (batch["parts"] > 0) | (parts > 0)
+    shown = ((batch["parts"] > 0) | (parts > 0)) & (batch["parts"] != UNKNOWN_PART)
     one = torch.isfinite(batch["yaw"])
     turned = torch.atan2(*vector[one][:, SLICES["yaw"]].unbind(1))
     off = (torch.rad2deg(turned) - batch["yaw"][one] + 180) % 360 - 180
@@ -55,7 +56,7 @@ def quick_scores(maps: Tensor, vector: Tensor, batch: Batch) -> dict[str, tuple[
         "joints": share(~head, body),
         "eyes and mouth": share(head, face),
         "parts": (float((parts == batch["parts"])[shown].sum()), float(shown.sum())),
-        "mask": (float(((parts > 0) & (batch["parts"] > 0)).sum()), float(shown.sum())),
+        "mask": (float(((parts > 0) & (batch["parts"] > 0) & shown).sum()), float(shown.sum())),
         "yaw within 15": (float((off.abs() <= 15).sum()), float(one.sum())),
         "count": (float((guess == batch["count"])[counted].sum()), float(counted.sum())),
         "nobody found": (float((guess == batch["count"])[nobody].sum()), float(nobody.sum())),

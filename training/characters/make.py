@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,11 +26,13 @@ from .repaint import random_repaint
 
 def dressed(character: Character, seed: int) -> Character:
     """A CC0 character with a repainted face in half of the cases, and accessories."""
-    random = np.random.default_rng(seed)
+    # Another seed for each character, or all would wear the same.
+    own = zlib.crc32(f"{character.name} {seed}".encode())
+    random = np.random.default_rng(own)
     if random.random() < 0.5 and (character.parts == PART["face"]).any():
         with contextlib.suppress(ValueError):
             character = random_repaint(character, random)
-    character = dress(character, seed)
+    character = dress(character, own)
     return character.replace(meta=character.meta | {"name": f"{character.name}_{seed}"})
 
 
