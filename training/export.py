@@ -19,14 +19,14 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from backend.reader.layout import HEIGHT, KEYPOINTS, WIDTH
+from backend.reader.layout import HEIGHT, KEYPOINTS, WIDTH, mirrored
 from training.dataset import Shards, prepare
 from training.losses import SLICES, peak_places
 from training.network import ReaderNetwork
 from training.scores import lengths, near
 
 SMALL = 64  # values; smaller tensors stay in single precision
-RIDGE = 1e-2
+RIDGE = 1.0
 
 
 def load_average(run: Path) -> tuple[ReaderNetwork, int]:
@@ -84,7 +84,7 @@ def calibrate(network: ReaderNetwork, shards: Shards) -> dict[str, list[float]]:
     """Per key point, what `backend.reader.network.confidence` multiplies: log of the mass, the logit of being seen, and
     one. A body's joints are judged on whole figures, the face on crops of the head.
     """
-    columns: list[tuple[np.ndarray, ...]] = []
+    batches: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(shards), 64):
         batch = prepare(shards.take(np.arange(start, min(start + 64, len(shards)))))
         with torch.no_grad():
@@ -96,13 +96,16 @@ def calibrate(network: ReaderNetwork, shards: Shards) -> dict[str, list[float]]:
         face[-3:] = True
         judged = batch["known"] | (face & batch["head"][:, None] & torch.isfinite(lengths(batch)[1])[:, None])
         judged &= batch["head"][:, None] == face
-        columns.append(tuple(t.numpy() for t in (torch.log(mass + 1e-6), vector[:, SLICES["visible"]], good, judged)))
-    mass, seen, good, judged = (np.concatenate(c) for c in zip(*columns, strict=True))
+        batches.append(tuple(t.numpy() for t in (torch.log(mass + 1e-6), vector[:, SLICES["visible"]], good, judged)))
+    mass, seen, good, judged = (np.concatenate(c) for c in zip(*batches, strict=True))
     out = {}
+    other = mirrored(KEYPOINTS)
     for k, name in enumerate(KEYPOINTS):
-        rows = judged[:, k]
+        columns = sorted({k, other[k]})  # both sides together
+        rows = judged[:, columns]
         if rows.sum() >= 30:
-            out[name] = fit_logistic(np.column_stack([mass[rows, k], seen[rows, k]]), good[rows, k])
+            features = np.column_stack([mass[:, columns][rows], seen[:, columns][rows]])
+            out[name] = fit_logistic(features, good[:, columns][rows])
     return out
 
 
