@@ -13,11 +13,13 @@ from pathlib import Path
 
 import bpy
 
-from . import publish, session, workflow
+from . import workflow
+from .client import session
+from .client.locks import hold
+from .client.tasks import Task
 from .errors import AvatarError
-from .locks import hold
-from .receipt import make_receipt, write_json
-from .tasks import Task
+from .publish import steps as publish
+from .publish.receipt import make_receipt, write_json
 from .vrm.vrm_file import VrmFile, VrmFileError
 
 

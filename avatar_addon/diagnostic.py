@@ -19,7 +19,9 @@ from pathlib import Path
 import addon_utils
 import bpy
 
-from . import properties, scene, session, step_states
+from . import properties
+from .avatar import scene, step_states
+from .client import session
 from .vrm import addon as vrm_addon
 
 LOG_LINES, LOG_BYTES = 25, 20_000

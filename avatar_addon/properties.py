@@ -23,7 +23,12 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, face_live, humanoid_bones, look_settings, picture_markers, session, step_states
+from .avatar import step_states
+from .client import engine_options, session
+from .face import live
+from .humanoid import bones as humanoid_bones
+from .look import settings
+from .picture import markers as picture_markers
 from .weights import live as weights_live
 
 # name -> label; `learn_engines` adds those of other packages once the backend has told them.
@@ -143,8 +148,8 @@ class AvatarForgeRecord(PropertyGroup):
     jaw: PointerProperty(type=AvatarForgeMarker)
     has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
     has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
-    visemes: PointerProperty(type=face_live.AvatarForgeVisemes)
-    look: PointerProperty(type=look_settings.AvatarForgeLook)
+    visemes: PointerProperty(type=live.AvatarForgeVisemes)
+    look: PointerProperty(type=settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
     mouth_interior: BoolProperty(
         name="Teeth and Tongue",
@@ -244,8 +249,8 @@ CLASSES = (
 
 
 def register() -> None:
-    face_live.register()
-    look_settings.register()
+    live.register()
+    settings.register()
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
@@ -268,5 +273,5 @@ def unregister() -> None:
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()
-    look_settings.unregister()
-    face_live.unregister()
+    settings.unregister()
+    live.unregister()

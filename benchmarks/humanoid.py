@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from avatar_addon.humanoid.matcher import match
-from avatar_addon.humanoid.table import REQUIRED
+from avatar_addon.vrm.human_bones import REQUIRED
 
 from . import creatures, skeletons
 from .skeletons import Sample

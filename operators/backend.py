@@ -7,8 +7,10 @@ import bpy
 from bpy.props import BoolProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import model_store, preferences, properties, session
-from ..avatar_addon.installation_task import InstallationTask
+from ..avatar_addon import properties
+from ..avatar_addon.client import model_store, session
+from ..avatar_addon.client.installation_task import InstallationTask
+from ..avatar_addon.preferences import preferences
 from .task_operator import TaskOperator
 
 

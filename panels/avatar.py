@@ -6,9 +6,9 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import scene, step_states
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene, step_states
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from .sidebar import SidebarPanel
 
 ICONS = {

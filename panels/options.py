@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import properties
-from ..avatar_addon.engine_options import DRAWN, SAMPLING
+from ..avatar_addon.client.engine_options import DRAWN, SAMPLING
 from .picture import KINDS
 from .sidebar import SidebarPanel
 

@@ -9,8 +9,9 @@ import bpy
 import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import model_store, properties, session
-from ..avatar_addon.sentences import progress, sentence
+from ..avatar_addon import properties
+from ..avatar_addon.client import model_store, session
+from ..avatar_addon.ui.sentences import progress, sentence
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import scene
-from ..avatar_addon.sentences import progress, sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.sentences import progress, sentence
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.weights import find, live
 from ..operators.weights import AVATARFORGE_OT_reweight_limb
 from .sidebar import RiggedAvatarPanel

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..vrm.human_bones import BONES, FINGERS, REQUIRED
 from .matcher_aside import Chain, set_aside
 from .matcher_body import Body, Search, search
 from .matcher_facing import CONVENTION, Facing, facing
@@ -20,7 +21,6 @@ from .matcher_fingers import Hand, read_hand
 from .matcher_merge import with_names
 from .matcher_tree import Tree
 from .names import Name, read_names
-from .table import BONES, FINGERS, REQUIRED
 
 NAMES_FORGIVE = (
     12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that

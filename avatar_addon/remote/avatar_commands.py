@@ -15,10 +15,14 @@ from typing import Any
 
 import bpy
 
-from .. import expressions, humanoid_bones, properties, render, scene, session, step_states, task_slot, workflow
-from ..humanoid.table import BONES, REQUIRED, humanoid_problems
-from ..scene import Avatar
+from .. import properties, workflow
+from ..avatar import scene, step_states
+from ..avatar.scene import Avatar
+from ..client import session, task_slot
+from ..humanoid import bones as humanoid_bones
+from ..render import expressions, pictures
 from ..vrm import setup
+from ..vrm.human_bones import BONES, REQUIRED, humanoid_problems
 from .generation import engine
 from .registry import Later, Refusal, command, success
 from .work import TABLE
@@ -311,10 +315,10 @@ def avatar_preview_expression(avatar=None, expression=None, weight=None, view=No
     pixels = max(64, min(checked(size, int, "size") or 384, expressions.LARGEST))
     worn = _worn(expression, weight)
     name = found.name
-    render.start_probe()
+    pictures.start_probe()
 
     def poll() -> dict | None:
-        if not render.probed():
+        if not pictures.probed():
             return None
         return success(_preview(the_avatar(name), worn, view, pixels))
 

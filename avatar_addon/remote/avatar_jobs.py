@@ -9,10 +9,12 @@ from typing import Any
 
 import bpy
 
-from .. import engine_options, properties, publish, session, workflow
-from ..scene import Avatar
-from ..tasks import Stage, Steps
-from ..vrm.report import Report
+from .. import properties, workflow
+from ..avatar.scene import Avatar
+from ..client import engine_options, session
+from ..client.tasks import Stage, Steps
+from ..publish import steps as publish
+from ..report.report import Report
 from . import pictures
 from .avatar_commands import checked, the_avatar
 from .generation import prepare

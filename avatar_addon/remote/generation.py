@@ -19,9 +19,11 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from .. import engine_options, jobs, properties, scene, session, workflow
+from .. import properties, workflow
+from ..avatar import scene
+from ..client import engine_options, jobs, session
+from ..client.tasks import Steps, Wait
 from ..errors import AvatarError
-from ..tasks import Steps, Wait
 from ..vrm import setup
 from . import pictures
 from .registry import Later, Refusal, command

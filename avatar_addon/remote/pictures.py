@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .. import session
+from ..client import session
 from .registry import Refusal
 
 LARGEST = 24_000_000  # bytes of a picture file

@@ -20,7 +20,7 @@ from typing import Any
 
 import bpy
 
-from .. import session
+from ..client import session
 from . import changes
 from .registry import Later, Refusal, command, failure, success
 

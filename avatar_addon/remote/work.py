@@ -16,9 +16,9 @@ from typing import Any
 
 import bpy
 
-from .. import session, task_slot
+from ..client import session, task_slot
+from ..client.tasks import Steps, Task
 from ..errors import AvatarError
-from ..tasks import Steps, Task
 from .registry import Later, Refusal, failure, success
 
 KEPT = 200  # jobs that have ended

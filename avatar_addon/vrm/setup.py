@@ -13,9 +13,9 @@ from typing import Any
 
 import bpy
 
-from ..face.names import recognise
-from ..humanoid.table import BONES, name_in_vrm0, snake_case
 from .addon import extension, need_addon
+from .human_bones import BONES, name_in_vrm0, snake_case
+from .shape_key_names import recognise
 
 Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..humanoid.table import PARENTS
-from ..vrm.measured import LIMBS
-from ..vrm.report_limits import LIMITS
-from ..vrm.skin_measures import to_segment
+from ..report.limits import LIMITS
+from ..report.measured import LIMBS
+from ..report.skin_measures import to_segment
+from ..vrm.human_bones import PARENTS
 from .skin import LEAST, Skin
 
 MOST = int(LIMITS["influences"].good)

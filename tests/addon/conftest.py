@@ -59,8 +59,8 @@ def made(extension, picture, tmp_path_factory):
 
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     part = {
-        name: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}")
-        for name in ("workflow", "tasks", "session")
+        name.rpartition(".")[2]: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}")
+        for name in ("workflow", "client.tasks", "client.session")
     }
     folder = tmp_path_factory.mktemp("made")
     request = part["workflow"].Request(
@@ -84,7 +84,7 @@ def made(extension, picture, tmp_path_factory):
 def avatar(bpy, made, addon):
     """The made avatar in a fresh session, from its .blend alone."""
     bpy.ops.wm.open_mainfile(filepath=str(made.blend))
-    return addon("scene").find_avatar(bpy.context)
+    return addon("avatar.scene").find_avatar(bpy.context)
 
 
 @pytest.fixture

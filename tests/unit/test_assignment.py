@@ -12,7 +12,7 @@ from avatar_addon.humanoid import picking
 from avatar_addon.humanoid.assignment import GROUPS, Finding, Note, bone_states, count, label, other_side, summary
 from avatar_addon.humanoid.matcher import match
 from avatar_addon.humanoid.mirror import mirrored, mirrored_name
-from avatar_addon.humanoid.table import BONES, PARENTS, REQUIRED, humanoid_problems
+from avatar_addon.vrm.human_bones import BONES, PARENTS, REQUIRED, humanoid_problems
 from benchmarks import skeletons
 
 

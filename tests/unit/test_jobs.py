@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from avatar_addon import jobs
-from avatar_addon.child import Child
+from avatar_addon.client import jobs
+from avatar_addon.client.child import Child
+from avatar_addon.client.jobs import Job, Worker, new_job_folder
 from avatar_addon.errors import AvatarError
-from avatar_addon.jobs import Job, Worker, new_job_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'unit' / 'third_party'}"}
