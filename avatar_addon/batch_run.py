@@ -18,8 +18,9 @@ from .client import session
 from .client.locks import hold
 from .client.tasks import Task
 from .errors import AvatarError
+from .files import write_json
 from .publish import steps as publish
-from .publish.receipt import make_receipt, write_json
+from .publish.receipt import make_receipt
 from .vrm.vrm_file import VrmFile, VrmFileError
 
 

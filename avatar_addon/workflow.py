@@ -25,9 +25,9 @@ from .face import carried_shapes, live
 from .face.build import PARTS
 from .face.build import build_face as synthesise_face
 from .humanoid import bones as humanoid_bones
+from .humanoid.match_armature import match_armature
 from .look import settings, spring_bones
 from .mesh import blender_mesh
-from .mesh.armature import match_armature
 from .pose import bake, preview
 from .publish import steps
 from .render import pictures

@@ -57,7 +57,7 @@ class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
 
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
-        if not any(obj.data.shape_keys for obj in existing_shapes.meshes(avatar)):
+        if not any(obj.data.shape_keys for obj in scene.meshes(avatar)):
             cls.poll_message_set("No mesh of the avatar has shape keys")
             return False
         return True

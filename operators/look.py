@@ -8,8 +8,8 @@ from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Operator
 
 from ..avatar_addon.avatar import scene
+from ..avatar_addon.avatar.scene import meshes
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.face.existing_shapes import meshes
 from ..avatar_addon.look import settings as look_settings
 from ..avatar_addon.look import spring_bones, spring_preview
 from ..avatar_addon.look.spring_figures import KINDS

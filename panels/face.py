@@ -11,7 +11,7 @@ from ..avatar_addon.face import live, marker_objects
 from ..avatar_addon.speech import animation
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
-from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
+from ..avatar_addon.vrm.presets import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
 from ..avatar_addon.vrm.shape_key_names import recognise
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 

@@ -8,7 +8,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.humanoid.assignment import label
-from ..avatar_addon.pose import preview
+from ..avatar_addon.pose import preview, t_pose
 from ..avatar_addon.pose.motions import MOTIONS
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
@@ -53,7 +53,7 @@ def _draw_preview(layout: UILayout, context: Context, avatar: scene.Avatar) -> N
 
 
 def _draw_rest_pose(layout: UILayout, context: Context, avatar: scene.Avatar) -> None:
-    off = scene.off_t_pose(avatar)
+    off = t_pose.off_t_pose(avatar)
     worst = sorted(((name, angle) for name, angle in off.items() if angle > TOLERANCE), key=lambda pair: -pair[1])
     if worst:
         sentence(layout, context, "The rest pose is not the T-pose:", "ERROR")

@@ -18,7 +18,6 @@ import numpy as np
 from ..errors import AvatarError
 from ..mesh import blender_mesh
 from ..mesh.armature import Bones, make_armature, read_bones
-from ..pose import rest
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.materials import kept_styles
@@ -139,9 +138,8 @@ def remove(avatar: Avatar) -> None:
         bpy.data.objects.remove(obj)
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
     for items in (materials, images - {None}):
-        while unused := [
-            item for item in items if not item.users
-        ]:  # a material that waits aside is used by the one that is worn
+        # A material that waits aside is used by the one that is worn.
+        while unused := [item for item in items if not item.users]:
             items = [item for item in items if item.users]
             bpy.data.batch_remove(unused)
 
@@ -316,24 +314,6 @@ def add_warnings(avatar: Avatar, warnings: list[dict[str, str]]) -> None:
             entry.code, entry.message = warning["code"], warning["message"]
 
 
-def off_t_pose(avatar: Avatar) -> dict[str, float]:
-    """VRM bone -> degrees it is off the T-pose at rest (rest.off_t_pose); cheap enough to draw."""
-    bones, known = avatar.armature.data.bones, has_vrm(avatar)
-    joints = {}
-    for name in (*rest.LIMB_BONES, "hips", "head"):
-        bone = bones.get((known and setup.get_bone(avatar.armature, name)) or name)
-        if bone:
-            joints[name] = np.array(bone.head_local)
-    names, points = list(joints), np.array(list(joints.values())).reshape(-1, 3)
-    return rest.off_t_pose(points @ rest.body_frame(points, names).T, names)
-
-
-def is_t_pose(avatar: Avatar, tolerance: float = 2.0) -> bool:
-    """Whether arms and legs lie as the T-pose has them at rest, within `tolerance` degrees."""
-    off = off_t_pose(avatar)
-    return {"leftUpperArm", "rightUpperArm"} <= off.keys() and max(off.values()) <= tolerance
-
-
 def has_vrm(avatar: Avatar) -> bool:
     """Whether the VRM Add-on is there and knows the avatar's hips."""
     return vrm_addon.is_available() and bool(setup.get_bone(avatar.armature, "hips"))
@@ -354,3 +334,12 @@ def last_line(error: BaseException) -> str:
     """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+
+
+def meshes(avatar: Avatar) -> list[bpy.types.Object]:
+    """Every mesh that the avatar's armature moves; the avatar's own first."""
+    armature = avatar.armature
+    others = (
+        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
+    )
+    return [avatar.mesh, *others]

@@ -9,9 +9,8 @@ from typing import Any
 
 import bpy
 
-from .. import properties
 from ..errors import AvatarError
-from . import jobs, session
+from . import engines, jobs, session
 from .tasks import Steps, Task, Wait
 
 _rows: list[dict[str, Any]] | None = None  # as the worker's method `models`; None: not asked yet
@@ -44,7 +43,7 @@ def refresh(span=(0.0, 1.0)) -> Steps:
     answer = yield Wait(jobs.Job("models"), span[0], span[0])
     hello = yield Wait(jobs.Job("hello"), *span)
     _rows = _last = answer["models"]
-    properties.remember_engines(hello, session.engines_file())
+    engines.remember_engines(hello, session.engines_file())
     return _rows
 
 

@@ -3,20 +3,9 @@
 
 from __future__ import annotations
 
-import bpy
-
-from ..avatar.scene import Avatar
+from ..avatar.scene import Avatar, meshes
 from ..vrm import setup
 from ..vrm.shape_key_names import VRM1, describe, recognise
-
-
-def meshes(avatar: Avatar) -> list[bpy.types.Object]:
-    """Every mesh that the avatar's armature moves; the avatar's own first."""
-    armature = avatar.armature
-    others = (
-        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
-    )
-    return [avatar.mesh, *others]
 
 
 def bind(avatar: Avatar) -> tuple[int, str]:

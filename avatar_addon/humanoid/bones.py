@@ -18,11 +18,12 @@ from bpy.props import BoolProperty, StringProperty
 from bpy.types import Armature, Context, Object, PropertyGroup
 
 from ..avatar import scene, step_states
-from ..mesh.armature import match_armature, read_bones
+from ..mesh.armature import read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.human_bones import BONES, REQUIRED, name_in_vrm0, snake_case
 from .assignment import GROUPS, WORST_FIRST, BoneState, Finding, bone_states, count, label, summary
+from .match_armature import match_armature
 from .matcher import Match
 from .mirror import mirrored
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..mesh.islands import island_of
+
 LEAST_HEIGHT, MOST_HEIGHT = 0.5, 2.6  # metres that are left as they are
 USUAL_HEIGHT = 1.6
 UNITS = {
@@ -23,22 +25,6 @@ UNITS = {
 FLAT = 0.01  # of area ** 1.5: a volume below is no body's, but a leaf's or a strand's
 CLEAR = 1.35  # how much longer one extent must be than another to mean something
 TOES = 0.012  # of the height that toes are before the ankles
-
-
-def island_of(triangles: np.ndarray, count: int) -> np.ndarray:
-    """(count,) the lowest vertex number that hangs together with each vertex by triangles (T, 3)."""
-    label = np.arange(count)
-    ends = triangles[:, [0, 1, 1, 2]].reshape(-1, 2)
-    while True:
-        before = label.copy()
-        low = np.minimum(label[ends[:, 0]], label[ends[:, 1]])
-        for side in (0, 1):
-            np.minimum.at(label, label[ends[:, side]], low)  # the root moves, and with it everything below
-            np.minimum.at(label, ends[:, side], low)
-        while not np.array_equal(label, label[label]):
-            label = label[label]
-        if np.array_equal(label, before):
-            return label
 
 
 def inside_out(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

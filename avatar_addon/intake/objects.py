@@ -21,9 +21,9 @@ from ..avatar.scene import Avatar
 from ..client.tasks import Stage, Steps
 from ..errors import AvatarError
 from ..humanoid import bones as humanoid_bones
+from ..humanoid.match_armature import match_armature
 from ..humanoid.matcher import match
 from ..mesh import blender_mesh
-from ..mesh.armature import match_armature
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import existing, setup
 from ..vrm.addon import need_addon

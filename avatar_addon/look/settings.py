@@ -22,9 +22,8 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from ..avatar.scene import Avatar, find_avatar
+from ..avatar.scene import Avatar, find_avatar, meshes
 from ..face.build import PARTS
-from ..face.existing_shapes import meshes
 from ..vrm import look_at as gaze
 from ..vrm import materials as look
 from . import spring_bones

@@ -10,8 +10,6 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..humanoid.matcher import Match, match
-
 
 @dataclass
 class Bones:
@@ -53,14 +51,6 @@ def read_bones(obj: bpy.types.Object) -> Bones:
         points[:, 0],
         points[:, 1],
     )
-
-
-def match_armature(obj: bpy.types.Object, faces: tuple[float, float] | None = (0.0, -1.0)) -> Match:
-    """The humanoid bones of any armature object in the rest pose; indices are places in `obj.data.bones`. See
-    `matcher.match`.
-    """
-    bones = read_bones(obj)
-    return match(bones.heads, bones.parents, bones.names, faces)
 
 
 def transform_bones(obj: bpy.types.Object, moves: np.ndarray) -> None:

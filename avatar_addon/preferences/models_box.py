@@ -7,8 +7,7 @@ from typing import Any
 
 import bpy
 
-from .. import properties
-from ..client import model_store
+from ..client import engines, model_store
 from ..ui.sentences import progress, sentence
 from ..ui.translation import tr
 
@@ -60,7 +59,7 @@ def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict
 
 def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     """One sentence on a model's row, and its icon."""
-    engine = properties.unavailable(ENGINES.get(entry["name"], ""), entry["name"])
+    engine = engines.unavailable(ENGINES.get(entry["name"], ""), entry["name"])
     if entry["installed"] and engine:  # the weights are there, something else is not
         return engine, "ERROR"
     if entry["own"]:

@@ -3,18 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from ..files import digest
 
 
 def make_receipt(
@@ -37,14 +31,3 @@ def make_receipt(
         "metrics": {name: round(float(value), 6) for name, value in metrics.items()},
         "warnings": warnings,
     }
-
-
-def write_json(path: Path, content: dict[str, Any]) -> Path:
-    """All or nothing."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

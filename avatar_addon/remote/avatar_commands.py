@@ -15,10 +15,10 @@ from typing import Any
 
 import bpy
 
-from .. import properties, workflow
-from ..avatar import scene, step_states
+from .. import workflow, workflow_states
+from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..client import session, task_slot
+from ..client import engines, session, task_slot
 from ..humanoid import bones as humanoid_bones
 from ..render import expressions, pictures
 from ..vrm import setup
@@ -83,8 +83,8 @@ def avatar_status() -> dict[str, Any]:
     running = task_slot.current()
     return {
         "backend": {"ready": backend.ready, "message": backend.message},
-        "generators": _engines("generators", properties.GENERATORS),
-        "riggers": _engines("riggers", properties.RIGGERS),
+        "generators": _engines("generators", engines.GENERATORS),
+        "riggers": _engines("riggers", engines.RIGGERS),
         "default_generator": chosen,
         "default_generator_note": reason,
         "online": bpy.app.online_access,
@@ -97,8 +97,7 @@ def avatar_status() -> dict[str, Any]:
 
 def _engines(kind: str, known: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "label": label, "unavailable": properties.unavailable(kind, name)}
-        for name, label in known.items()
+        {"name": name, "label": label, "unavailable": engines.unavailable(kind, name)} for name, label in known.items()
     ]
 
 
@@ -109,7 +108,7 @@ def _described(avatar: Avatar) -> dict[str, Any]:
         "name": avatar.name,
         "made_with": record.label,
         "picture": record.picture,
-        "steps": {step: entry.state or "to do" for step, entry in step_states.states(avatar).items()},
+        "steps": {step: entry.state or "to do" for step, entry in workflow_states.states(avatar).items()},
         "failed_checks": failed,
         "warnings": [warning.message for warning in record.warnings],
         "promoted_as": record.promoted_key,

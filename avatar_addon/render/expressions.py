@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..avatar import scene
 from ..avatar.scene import Avatar
 from ..errors import AvatarError
-from ..face import existing_shapes
 from ..mesh import blender_mesh
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import addon as vrm_addon
-from ..vrm import setup
+from ..vrm import presets, setup
 from ..vrm.human_bones import snake_case
 from ..vrm.setup import Bind
 from . import pictures
@@ -28,7 +28,7 @@ def binds(avatar: Avatar) -> dict[str, list[Bind]]:
     """Every expression -> (mesh object, shape key, weight): as the VRM Add-on has it, else the shape key of
     that name.
     """
-    meshes = existing_shapes.meshes(avatar)
+    meshes = scene.meshes(avatar)
     keys = {
         name: [(obj.name, name, 1.0)]
         for obj in meshes
@@ -38,7 +38,7 @@ def binds(avatar: Avatar) -> dict[str, list[Bind]]:
     if avatar.armature is None or not vrm_addon.is_available():
         return keys
     known = vrm_addon.extension(avatar.armature).vrm1.expressions
-    expressions = {name: getattr(known.preset, snake_case(name)) for name in setup.PRESETS}
+    expressions = {name: getattr(known.preset, snake_case(name)) for name in presets.PRESETS}
     expressions |= {custom.custom_name: custom for custom in known.custom}
     bound = {
         name: [(bind.node.mesh_object_name, bind.index, bind.weight) for bind in expression.morph_target_binds]
@@ -57,7 +57,7 @@ def picture(avatar: Avatar, weights: Mapping[str, float], path: Path, size: int 
         there = f"it has {', '.join([REST, *known])}" if known else "it has none yet; make its face first"
         raise AvatarError(f"The avatar has no expression {unknown[0]!r}: {there}.", "no_expression")
     parts = []
-    for obj in existing_shapes.meshes(avatar):
+    for obj in scene.meshes(avatar):
         data = blender_mesh.read_mesh(obj, shape_keys=True)
         for name, weight in worn.items():
             for mesh, key, amount in known[name]:

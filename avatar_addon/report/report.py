@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..publish.receipt import digest
+from ..files import digest
 from ..vrm.human_bones import REQUIRED
 from ..vrm.vrm_file import VrmFile, VrmFileError
 from .behaviour import behaviour

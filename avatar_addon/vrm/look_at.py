@@ -12,7 +12,7 @@ import math
 import bpy
 from mathutils import Matrix, Quaternion, Vector
 
-from . import setup
+from . import presets, setup
 from .addon import extension
 from .shape_key_names import recognise
 
@@ -164,7 +164,7 @@ def rest(armature: bpy.types.Object, meshes: list[bpy.types.Object] | None = Non
     look_at.enable_preview, look_at.preview_target_bpy_object = False, None
     if target and target.type == "EMPTY" and target.name.startswith(TARGET):
         bpy.data.objects.remove(target)
-    for name in setup.LOOKS:
+    for name in presets.LOOKS:
         expression = getattr(extension(armature).vrm1.expressions.preset, setup.snake_case(name))
         if expression.preview:
             expression.preview = 0.0

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..intake.geometry import island_of
+from ..mesh.islands import island_of
 from ..report.measured import Body, Degrees, rotation
 from ..report.skin_measures import coincident
 

@@ -27,7 +27,7 @@ def points(obj):
 
 
 def states(addon, avatar):
-    return {name: entry.state for name, entry in addon("avatar.step_states").states(avatar).items()}
+    return {name: entry.state for name, entry in addon("workflow_states").states(avatar).items()}
 
 
 def said(meta):
@@ -247,11 +247,11 @@ def test_own_shape_keys_live_through_the_face(bpy, addon, avatar):
 def test_steps_say_what_is_outdated(bpy, addon, avatar):
     assert set(states(addon, avatar).values()) == {"done"}
     addon("workflow").pose(avatar)
-    found = addon("avatar.step_states").states(avatar)
+    found = addon("workflow_states").states(avatar)
     assert found["face"].state == "done" and found["vrm"].state == "outdated" and found["vrm"].since == "T-Pose"
     addon("workflow").set_up_vrm(avatar)
     assert states(addon, avatar)["vrm"] == "done" and states(addon, avatar)["export"] == "outdated"
-    assert addon("avatar.step_states").states(None)["mesh"].state == "next"
+    assert addon("workflow_states").states(None)["mesh"].state == "next"
 
 
 def test_a_dropped_picture_is_set_or_made(bpy, addon, picture, tmp_path):

@@ -202,7 +202,7 @@ def test_an_error_is_one_sentence_in_the_panel(bpy, tmp_path):
 
 def test_settings_offer_every_engine_the_backend_has(bpy, addon):
     hello = addon("client.session").worker().submit(addon("client.jobs").Job("hello")).wait()
-    addon("properties").learn_engines(hello)
+    addon("client.engines").learn_engines(hello)
     offered = {
         item.identifier for item in bpy.types.Scene.avatar_forge.keywords["type"].bl_rna.properties["engine"].enum_items
     }

@@ -67,7 +67,7 @@ def test_an_unnamed_armature_is_matched_wherever_the_object_stands(rigged, addon
     import bpy
 
     bpy.context.view_layer.update()
-    found = addon("mesh.armature").match_armature(avatar.armature)
+    found = addon("humanoid.match_armature").match_armature(avatar.armature)
     bones = avatar.armature.data.bones
     assert {name: bones[k].name for name, k in found.mapping.items()} == truth
     assert np.dot(found.facing, (1.0, 0.0)) > 0.99

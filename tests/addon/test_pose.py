@@ -230,7 +230,7 @@ def test_a_preview_shows_what_apply_makes_and_back_restores_all(avatar, addon, b
     assert everything_shown(avatar, bpy) == before and not live.shown(avatar.armature)
     bpy.ops.avatar_forge.preview_t_pose()
     assert bpy.ops.avatar_forge.pose() == {"FINISHED"}
-    assert not live.shown(avatar.armature) and addon("avatar.scene").is_t_pose(avatar)
+    assert not live.shown(avatar.armature) and addon("pose.t_pose").is_t_pose(avatar)
     assert np.quantile(np.linalg.norm(evaluated(avatar.mesh, bpy) - previewed, axis=1), 0.9) < 1e-3
 
 

@@ -64,7 +64,7 @@ def test_meshy_with_a_pose_is_rigged_and_stands_so(bpy, addon, remote, ends, pic
     wide = (high[0] - low[0]) / (high[2] - low[2])
     assert (wide > 0.75) == (pose == "t-pose")
     avatar = addon("avatar.scene").find_avatar(bpy.context)
-    assert addon("avatar.scene").is_t_pose(avatar)  # at rest
+    assert addon("pose.t_pose").is_t_pose(avatar)  # at rest
 
 
 def test_jobs_that_are_not_known_have_failed_in_the_providers_words(remote):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.intake import geometry
+from avatar_addon.mesh import islands
 
 BOX = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 SIDES = np.array(
@@ -72,7 +73,7 @@ def test_a_sheet_has_no_inside(figure):
 
 def test_islands_of_a_long_strip():
     strip = np.column_stack([np.arange(4000), np.arange(4000) + 1, np.arange(4000) + 2])
-    labels = geometry.island_of(np.concatenate([strip, strip + 5000]), 10_000)
+    labels = islands.island_of(np.concatenate([strip, strip + 5000]), 10_000)
     assert set(labels[:4002]) == {0} and set(labels[5000:9002]) == {5000} and labels[4500] == 4500
 
 
