@@ -15,13 +15,13 @@ import bpy
 
 from . import workflow
 from .client import session
-from .client.locks import hold
-from .client.tasks import Task
+from .client.process.locks import hold
+from .client.process.tasks import Task
 from .errors import AvatarError
 from .files import write_json
 from .publish import steps as publish
 from .publish.receipt import make_receipt
-from .vrm.vrm_file import VrmFile, VrmFileError
+from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
 @dataclass

@@ -17,7 +17,7 @@ import bpy
 from .errors import AvatarError
 from .look import spring_bones
 from .vrm.addon import extension, need_addon
-from .vrm.vrm_file import VrmFile, VrmFileError
+from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 RECORD = "avatar_forge"  # our properties on objects and scenes
 JSON_START, JSON_CHUNK = 20, 0x4E4F534A  # of a GLB file (glTF 2.0 specification, 4.4)

@@ -18,12 +18,13 @@ import numpy as np
 from . import export as vrm_export
 from .avatar import scene, step_states
 from .avatar.scene import Avatar
-from .client import jobs, session
-from .client.tasks import Stage, Steps, Wait
+from .client import session
+from .client.process import jobs
+from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
 from .face import carried_shapes, live
-from .face.build import PARTS
-from .face.build import build_face as synthesise_face
+from .face.synthesis.build import PARTS
+from .face.synthesis.build import build_face as synthesise_face
 from .humanoid import bones as humanoid_bones
 from .humanoid.match_armature import match_armature
 from .look import settings, spring_bones
@@ -34,7 +35,7 @@ from .render import pictures
 from .report.report import Report
 from .vrm import setup
 from .vrm.addon import need_addon
-from .vrm.human_bones import BONES, humanoid_problems
+from .vrm.spec.human_bones import BONES, humanoid_problems
 
 MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
 MOUTH_PARTS = {name: part for part, name in PARTS.items()}

@@ -9,8 +9,8 @@ from .avatar import scene
 from .avatar.scene import Avatar
 from .avatar.step_states import DONE, NEEDS, NEXT, OUTDATED, STEPS, TO_DO
 from .pose import t_pose
-from .vrm.presets import VISEMES
-from .vrm.shape_key_names import recognise
+from .vrm.spec.presets import VISEMES
+from .vrm.spec.shape_key_names import recognise
 
 
 @dataclass(frozen=True)

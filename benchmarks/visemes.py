@@ -50,7 +50,7 @@ def one(addon, mesh, out: Path, folder: Path) -> Row:
     import bpy
 
     scene, workflow, session, tasks, render = addon(
-        "avatar.scene", "workflow", "client.session", "client.tasks", "render.pictures"
+        "avatar.scene", "workflow", "client.session", "client.process.tasks", "render.pictures"
     )
 
     def wait(steps):

@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 
 from avatar_addon.mesh.armature import Bones, make_armature
-from avatar_addon.vrm.human_bones import BONES, snake_case
+from avatar_addon.vrm.spec.human_bones import BONES, snake_case
 
 
 def main() -> None:

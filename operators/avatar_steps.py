@@ -12,7 +12,7 @@ from bpy.types import Context, Event
 from ..avatar_addon import workflow
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.client import engine_options
-from ..avatar_addon.client.tasks import Stage
+from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.ui.translation import OURS, tr
 from .make_avatar import vrm_path

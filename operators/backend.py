@@ -8,7 +8,7 @@ from bpy.props import BoolProperty
 from bpy.types import Context, Operator
 
 from ..avatar_addon.client import engines, model_store, session
-from ..avatar_addon.client.installation_task import InstallationTask
+from ..avatar_addon.client.process.installation_task import InstallationTask
 from ..avatar_addon.preferences import preferences
 from .task_operator import TaskOperator
 

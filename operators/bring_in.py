@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper, poll_file_object_drop
 
 from ..avatar_addon import workflow
 from ..avatar_addon.avatar import scene
-from ..avatar_addon.client.tasks import Stage
+from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.intake import objects
 from ..avatar_addon.ui.sentences import sentence

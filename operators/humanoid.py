@@ -9,9 +9,9 @@ from bpy.types import Context, Event, Operator, OperatorProperties
 
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.humanoid import bones, overlay
-from ..avatar_addon.humanoid.assignment import label
+from ..avatar_addon.humanoid.matching.assignment import label
 from ..avatar_addon.ui.translation import tr
-from ..avatar_addon.vrm.human_bones import BONES
+from ..avatar_addon.vrm.spec.human_bones import BONES
 
 # What a person turns the view with while picking.
 NAVIGATION = (

@@ -9,7 +9,7 @@ import bpy
 from bpy.types import Context, Event, Operator
 
 from ..avatar_addon.client import session, task_slot
-from ..avatar_addon.client.tasks import Steps, Task
+from ..avatar_addon.client.process.tasks import Steps, Task
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote.work import TABLE
 from ..avatar_addon.ui.translation import tr

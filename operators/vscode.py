@@ -11,7 +11,8 @@ from bpy.types import Context, Event, Operator
 
 from ..avatar_addon.client import session
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.remote import settings, vscode
+from ..avatar_addon.remote import settings
+from ..avatar_addon.remote.protocol import vscode
 from ..avatar_addon.ui.translation import tr
 
 EXTENSION = Path(__file__).resolve().parents[1]

@@ -11,8 +11,8 @@ from ..avatar_addon.face import live, marker_objects
 from ..avatar_addon.speech import animation
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
-from ..avatar_addon.vrm.presets import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
-from ..avatar_addon.vrm.shape_key_names import recognise
+from ..avatar_addon.vrm.spec.presets import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
+from ..avatar_addon.vrm.spec.shape_key_names import recognise
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}

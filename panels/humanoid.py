@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Context, Object, Panel, UILayout
 
 from ..avatar_addon.humanoid import bones
-from ..avatar_addon.humanoid.assignment import GROUP_OF, GROUPS, BoneState, Finding, label, part_label, side_of
+from ..avatar_addon.humanoid.matching.assignment import GROUP_OF, GROUPS, BoneState, Finding, label, part_label, side_of
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm.addon import is_available

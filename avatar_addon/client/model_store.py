@@ -10,8 +10,9 @@ from typing import Any
 import bpy
 
 from ..errors import AvatarError
-from . import engines, jobs, session
-from .tasks import Steps, Task, Wait
+from . import engines, session
+from .process import jobs
+from .process.tasks import Steps, Task, Wait
 
 _rows: list[dict[str, Any]] | None = None  # as the worker's method `models`; None: not asked yet
 _last: list[dict[str, Any]] = []  # what was known before it was forgotten

@@ -9,8 +9,8 @@ from pathlib import Path
 import bpy
 
 from ..errors import AvatarError
-from . import installation, jobs
-from .environment import Environment
+from .process import installation, jobs
+from .process.environment import Environment
 
 # The extension: bl_ext.<repository>.avatar_forge, or avatar_forge headless.
 PACKAGE = __package__.removesuffix(".avatar_addon.client")

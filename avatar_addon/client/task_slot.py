@@ -11,7 +11,7 @@ import time
 import bpy
 
 from ..errors import AvatarError
-from .tasks import Task
+from .process.tasks import Task
 
 _task: Task | None = None
 

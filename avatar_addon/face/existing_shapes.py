@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..avatar.scene import Avatar, meshes
 from ..vrm import setup
-from ..vrm.shape_key_names import VRM1, describe, recognise
+from ..vrm.spec.shape_key_names import VRM1, describe, recognise
 
 
 def bind(avatar: Avatar) -> tuple[int, str]:

@@ -17,8 +17,8 @@ from ..mesh import blender_mesh
 from ..speech import text
 from ..ui.translation import OURS
 from ..vrm import setup
-from .build import build_face
-from .style import Reshape, Style, Viseme
+from .synthesis.build import build_face
+from .synthesis.style import Reshape, Style, Viseme
 
 _kept: tuple[tuple, Reshape] | None = (
     None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's

@@ -9,7 +9,7 @@ from mathutils import Vector
 from ..avatar.scene import OPTIONAL as IN_RECORD
 from ..avatar.scene import Avatar, read_face, select
 from ..errors import AvatarError
-from .markers import usual_places
+from .synthesis.markers import usual_places
 
 PARTS = {"left_eye": "Left Eye", "right_eye": "Right Eye", "mouth": "Mouth"}
 BROWS = ("left_brow", "right_brow")

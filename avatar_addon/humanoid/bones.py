@@ -21,11 +21,11 @@ from ..avatar import scene, step_states
 from ..mesh.armature import read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
-from ..vrm.human_bones import BONES, REQUIRED, name_in_vrm0, snake_case
-from .assignment import GROUPS, WORST_FIRST, BoneState, Finding, bone_states, count, label, summary
+from ..vrm.spec.human_bones import BONES, REQUIRED, name_in_vrm0, snake_case
 from .match_armature import match_armature
-from .matcher import Match
-from .mirror import mirrored
+from .matching.assignment import GROUPS, WORST_FIRST, BoneState, Finding, bone_states, count, label, summary
+from .matching.matcher import Match
+from .matching.mirror import mirrored
 
 MOST_KEPT = 4  # armatures of which the states are kept
 ATTRIBUTES = {name: snake_case(name) for name in BONES}

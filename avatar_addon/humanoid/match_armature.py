@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..mesh.armature import read_bones
-from .matcher import Match, match
+from .matching.matcher import Match, match
 
 
 def match_armature(obj: bpy.types.Object, faces: tuple[float, float] | None = (0.0, -1.0)) -> Match:

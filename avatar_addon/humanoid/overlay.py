@@ -19,10 +19,10 @@ from bpy.types import Object
 from gpu_extras.batch import batch_for_shader
 
 from ..ui.translation import tr
-from ..vrm.human_bones import BONES, FINGERS
+from ..vrm.spec.human_bones import BONES, FINGERS
 from . import bones as humanoid_bones
-from . import picking
-from .assignment import ASSIGNED, GROUP_OF, UNSURE, BoneState, part_label, side_of
+from .matching import picking
+from .matching.assignment import ASSIGNED, GROUP_OF, UNSURE, BoneState, part_label, side_of
 
 Colour = tuple[float, float, float, float]
 Point = tuple[float, float]  # pixels

@@ -18,16 +18,16 @@ from mathutils import Matrix
 
 from ..avatar import scene, step_states
 from ..avatar.scene import Avatar
-from ..client.tasks import Stage, Steps
+from ..client.process.tasks import Stage, Steps
 from ..errors import AvatarError
 from ..humanoid import bones as humanoid_bones
 from ..humanoid.match_armature import match_armature
-from ..humanoid.matcher import match
+from ..humanoid.matching.matcher import match
 from ..mesh import blender_mesh
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import existing, setup
 from ..vrm.addon import need_addon
-from ..vrm.human_bones import humanoid_problems
+from ..vrm.spec.human_bones import humanoid_problems
 from . import geometry
 
 MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj")

@@ -23,7 +23,7 @@ from bpy.props import (
 from bpy.types import PropertyGroup
 
 from ..avatar.scene import Avatar, find_avatar, meshes
-from ..face.build import PARTS
+from ..face.synthesis.build import PARTS
 from ..vrm import look_at as gaze
 from ..vrm import materials as look
 from . import spring_bones

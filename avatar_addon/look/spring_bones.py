@@ -20,9 +20,9 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ..errors import AvatarError
-from ..humanoid.matcher_aside import SPRUNG, set_aside
-from ..humanoid.matcher_tree import Tree
-from ..humanoid.names import read_name, read_names
+from ..humanoid.matching.extras import SPRUNG, set_aside
+from ..humanoid.matching.names import read_name, read_names
+from ..humanoid.matching.tree import Tree
 from ..mesh import blender_mesh
 from ..mesh.armature import editing, read_bones
 from ..vrm.addon import extension, need_addon

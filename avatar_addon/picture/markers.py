@@ -19,8 +19,9 @@ import numpy as np
 from mathutils import Vector
 
 from ..avatar.scene import select
-from ..client import jobs, session
-from ..client.tasks import Steps, Wait
+from ..client import session
+from ..client.process import jobs
+from ..client.process.tasks import Steps, Wait
 from ..ui.viewport import FRONT
 from . import plane as picture_plane
 from .plane import FACE, JOINTS, LABELS, Plane

@@ -22,7 +22,7 @@ from ..face import marker_objects
 from ..mesh import blender_mesh
 from ..mesh.armature import transform_bones
 from ..vrm import setup
-from . import rest
+from .kinematics import rest
 
 FACE_MARKERS = ("left_eye", "right_eye", "mouth", "left_brow", "right_brow", "jaw")
 

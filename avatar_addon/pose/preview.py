@@ -20,7 +20,8 @@ from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..speech import animation
 from ..vrm import setup
-from . import bake, motions
+from . import bake
+from .kinematics import motions
 
 KEY = "avatar_forge_pose"  # on the armature object: what was there before, as JSON
 SHOWN_KEY = (  # what is shown, and for the T-pose how far bones turn, as JSON; apart, since panels ask often

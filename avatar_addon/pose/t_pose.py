@@ -7,7 +7,7 @@ import numpy as np
 
 from ..avatar.scene import Avatar, has_vrm
 from ..vrm import setup
-from . import rest
+from .kinematics import rest
 
 
 def off_t_pose(avatar: Avatar) -> dict[str, float]:

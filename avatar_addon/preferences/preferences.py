@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringPropert
 from bpy.types import AddonPreferences
 
 from ..client import model_store, session
-from ..client.environment import PROFILES, State, detect_profile
+from ..client.process.environment import PROFILES, State, detect_profile
 from ..errors import AvatarError
 from ..remote import settings as remote_settings
 from ..render import pictures

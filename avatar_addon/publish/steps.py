@@ -18,8 +18,9 @@ import bpy
 from .. import export as vrm_export
 from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..client import jobs, session
-from ..client.tasks import Stage, Steps, Wait
+from ..client import session
+from ..client.process import jobs
+from ..client.process.tasks import Stage, Steps, Wait
 from ..errors import AvatarError
 from ..report import report as report_card
 from ..report.limits import FAIL

@@ -22,9 +22,9 @@ from ..client import engines, session, task_slot
 from ..humanoid import bones as humanoid_bones
 from ..render import expressions, pictures
 from ..vrm import setup
-from ..vrm.human_bones import BONES, REQUIRED, humanoid_problems
+from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems
 from .generation import engine
-from .registry import Later, Refusal, command, success
+from .protocol.registry import Later, Refusal, command, success
 from .work import TABLE
 
 AXES = "Metres in world space, at rest: Z up, the character faces -Y, its left side is +X."

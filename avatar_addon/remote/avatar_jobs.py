@@ -12,13 +12,13 @@ import bpy
 from .. import workflow
 from ..avatar.scene import Avatar
 from ..client import engine_options, engines, session
-from ..client.tasks import Stage, Steps
+from ..client.process.tasks import Stage, Steps
 from ..publish import steps as publish
 from ..report.report import Report
 from . import pictures
 from .avatar_commands import checked, the_avatar
 from .generation import prepare
-from .registry import Refusal, command
+from .protocol.registry import Refusal, command
 from .work import TABLE
 
 VERSIONS = ("1.0", "0.0")

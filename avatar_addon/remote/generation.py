@@ -21,12 +21,13 @@ from mathutils import Matrix, Vector
 
 from .. import workflow
 from ..avatar import scene
-from ..client import engine_options, engines, jobs, session
-from ..client.tasks import Steps, Wait
+from ..client import engine_options, engines, session
+from ..client.process import jobs
+from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
 from ..vrm import setup
 from . import pictures
-from .registry import Later, Refusal, command
+from .protocol.registry import Later, Refusal, command
 from .work import DONE, ENDED, TABLE, WAITING
 
 URL = "avatar-forge://job/"  # what stands where a provider gives the address of its file

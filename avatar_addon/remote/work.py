@@ -17,9 +17,9 @@ from typing import Any
 import bpy
 
 from ..client import session, task_slot
-from ..client.tasks import Steps, Task
+from ..client.process.tasks import Steps, Task
 from ..errors import AvatarError
-from .registry import Later, Refusal, failure, success
+from .protocol.registry import Later, Refusal, failure, success
 
 KEPT = 200  # jobs that have ended
 MOST_WAITING = 32

@@ -14,9 +14,10 @@ from ..errors import AvatarError
 from ..mesh import blender_mesh
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import addon as vrm_addon
-from ..vrm import presets, setup
-from ..vrm.human_bones import snake_case
+from ..vrm import setup
 from ..vrm.setup import Bind
+from ..vrm.spec import presets
+from ..vrm.spec.human_bones import snake_case
 from . import pictures
 
 REST = "rest"

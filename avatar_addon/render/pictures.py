@@ -23,10 +23,10 @@ from mathutils import Matrix, Vector
 from ..avatar.scene import Avatar
 from ..mesh import blender_mesh
 from ..mesh.arrays import SkinnedMesh
-from ..pose.poses import SHEET_POSE
+from ..pose.kinematics.poses import SHEET_POSE
 from ..vrm import addon as vrm_addon
-from ..vrm.presets import BLINKS, EMOTIONS, LOOKS, VISEMES
 from ..vrm.setup import get_bone
+from ..vrm.spec.presets import BLINKS, EMOTIONS, LOOKS, VISEMES
 
 THUMBNAIL = 512  # pixels; VRM asks for a square of at most 1024
 BACKGROUND = (0.86, 0.87, 0.89)

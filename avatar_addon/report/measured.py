@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..vrm.human_bones import BONES
-from ..vrm.vrm_file import VrmFile
+from ..vrm.spec.human_bones import BONES
+from ..vrm.spec.vrm_file import VrmFile
 
 Degrees = tuple[float, float, float]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import digest
-from ..vrm.human_bones import REQUIRED
-from ..vrm.vrm_file import VrmFile, VrmFileError
+from ..vrm.spec.human_bones import REQUIRED
+from ..vrm.spec.vrm_file import VrmFile, VrmFileError
 from .behaviour import behaviour
 from .limits import FAIL, PASS, WARN, Check, line
 from .measured import Measured

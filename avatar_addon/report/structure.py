@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..vrm.human_bones import REQUIRED, assigned_parent
+from ..vrm.spec.human_bones import REQUIRED, assigned_parent
 from .limits import FAIL, LIMITS, PASS, WARN, Check, line, worst
 from .measured import LIMBS, Measured
 

@@ -13,10 +13,10 @@ import bpy
 
 from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..client import jobs
-from ..client.tasks import Steps, Wait
+from ..client.process import jobs
+from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
-from ..vrm.shape_key_names import Bind, recognise
+from ..vrm.spec.shape_key_names import Bind, recognise
 from . import text as speech
 
 KEY = "avatar_forge_speech"  # on the mesh object: what was there before, as JSON

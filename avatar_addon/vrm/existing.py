@@ -15,9 +15,10 @@ from pathlib import Path
 import bpy
 
 from ..errors import AvatarError
-from . import presets, setup
+from . import setup
 from .addon import extension, need_addon
-from .human_bones import BONES, name_in_vrm0, snake_case
+from .spec import presets
+from .spec.human_bones import BONES, name_in_vrm0, snake_case
 
 CONFIRMED = "BLENDER_VRM_AUTOMATIC_LICENSE_CONFIRMATION"  # the VRM Add-on's way to answer its own licence dialogue
 USERS = {"OnlyAuthor": "onlyAuthor", "ExplicitlyLicensedPerson": "onlySeparatelyLicensedPerson", "Everyone": "everyone"}

@@ -12,9 +12,10 @@ import math
 import bpy
 from mathutils import Matrix, Quaternion, Vector
 
-from . import presets, setup
+from . import setup
 from .addon import extension
-from .shape_key_names import recognise
+from .spec import presets
+from .spec.shape_key_names import recognise
 
 BONE, EXPRESSION = "bone", "expression"
 IN_VRM0 = {BONE: "Bone", EXPRESSION: "BlendShape"}

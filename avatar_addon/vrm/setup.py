@@ -14,9 +14,9 @@ from typing import Any
 import bpy
 
 from .addon import extension, need_addon
-from .human_bones import BONES, name_in_vrm0, snake_case
-from .presets import IN_VRM0, OVERRIDES, PRESETS
-from .shape_key_names import recognise
+from .spec.human_bones import BONES, name_in_vrm0, snake_case
+from .spec.presets import IN_VRM0, OVERRIDES, PRESETS
+from .spec.shape_key_names import recognise
 
 Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
 

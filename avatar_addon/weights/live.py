@@ -20,15 +20,16 @@ from bpy.types import PropertyGroup
 
 from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..client import jobs, session
-from ..client.tasks import Stage, Steps, Wait
+from ..client import session
+from ..client.process import jobs
+from ..client.process.tasks import Stage, Steps, Wait
 from ..errors import AvatarError
 from ..mesh import blender_mesh
 from ..mesh.armature import read_bones
 from ..vrm import setup
-from . import find, mend
-from .find import PARTS, Place
-from .skin import LEAST, Skin
+from .analysis import find, mend
+from .analysis.find import PARTS, Place
+from .analysis.skin import LEAST, Skin
 
 TOKEN = "avatar_forge_weights"  # on the mesh in which the places were found: another mesh has others
 NEAR = 1e-5  # metres within which a vertex of the mesh without a face is the same one

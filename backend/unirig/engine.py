@@ -122,7 +122,7 @@ def _record(path: Path, source: str) -> None:
 
 
 def _stamps(folder: Path) -> dict[str, str]:
-    """Size and time of the checkpoints in a folder that `backend.models` does not look after."""
+    """Size and time of the checkpoints in a folder that `backend.models.store` does not look after."""
     stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
     return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
 

@@ -11,16 +11,16 @@ KEYS = [name for name in PRESETS if name != "blink"]
 
 
 def run(addon, steps):
-    return addon("client.tasks").Task("Test", steps, addon("client.session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def open_vrm(addon, path):
-    return addon("vrm.vrm_file").VrmFile(path)
+    return addon("vrm.spec.vrm_file").VrmFile(path)
 
 
 def test_the_file_is_a_complete_vrm(made, addon):
     vrm = open_vrm(addon, made.vrm)
-    table = addon("vrm.human_bones")
+    table = addon("vrm.spec.human_bones")
     humanoid = vrm.humanoid()
     assert vrm.version == "1.0" and set(table.REQUIRED) <= set(humanoid)
     names = {index: str(index) for index in range(len(vrm.json["nodes"]))}
@@ -106,7 +106,7 @@ def test_the_file_alone_is_enough_to_go_on(avatar, addon, bpy, tmp_path):
 def test_vrm_0(avatar, addon, tmp_path):
     path = addon("workflow").export(avatar, tmp_path / "old.vrm", "0.0")
     vrm = open_vrm(addon, path)
-    assert vrm.version == "0.0" and set(addon("vrm.human_bones").REQUIRED) <= set(vrm.humanoid())
+    assert vrm.version == "0.0" and set(addon("vrm.spec.human_bones").REQUIRED) <= set(vrm.humanoid())
     assert all(vrm.expressions().get(name) for name in PRESETS)
     assert vrm.vrm["meta"]["author"] == "Tester"
 

@@ -13,7 +13,7 @@ VISEMES = ("aa", "ih", "ou", "ee", "oh")
 
 
 def run(addon, steps):
-    return addon("client.tasks").Task("Test", steps, addon("client.session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def new(bpy):

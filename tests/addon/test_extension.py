@@ -114,7 +114,7 @@ def begin_a_job(addon, bpy, picture):
     """A task in the slot, as an operator's, whose job the worker is busy with. Returns the task."""
     workflow, task_slot = addon("workflow"), addon("client.task_slot")
     request = workflow.Request(picture, record=False)
-    task = addon("client.tasks").Task(
+    task = addon("client.process.tasks").Task(
         "Make Avatar", workflow.make_avatar(bpy.context, request), addon("client.session").worker
     )
     task_slot.begin(task)
@@ -201,7 +201,7 @@ def test_an_error_is_one_sentence_in_the_panel(bpy, tmp_path):
 
 
 def test_settings_offer_every_engine_the_backend_has(bpy, addon):
-    hello = addon("client.session").worker().submit(addon("client.jobs").Job("hello")).wait()
+    hello = addon("client.session").worker().submit(addon("client.process.jobs").Job("hello")).wait()
     addon("client.engines").learn_engines(hello)
     offered = {
         item.identifier for item in bpy.types.Scene.avatar_forge.keywords["type"].bl_rna.properties["engine"].enum_items

@@ -9,7 +9,7 @@ VISEMES = ("aa", "ih", "ou", "ee", "oh")
 
 
 def run(addon, steps):
-    return addon("client.tasks").Task("Test", steps, addon("client.session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def shape(avatar, name):
@@ -103,7 +103,7 @@ def test_shape_keys_of_another_convention_are_bound(avatar, addon, bpy, tmp_path
     assert [(bind.index, bind.weight) for bind in preset.aa.morph_target_binds] == [("あ", 1.0)]
     assert {bind.index for bind in preset.blink.morph_target_binds} == {"ウィンク", "ウィンク右"}
     assert not preset.angry.morph_target_binds
-    vrm = addon("vrm.vrm_file").VrmFile(addon("workflow").export(avatar, tmp_path / "mmd.vrm"))
+    vrm = addon("vrm.spec.vrm_file").VrmFile(addon("workflow").export(avatar, tmp_path / "mmd.vrm"))
     assert all(vrm.expressions()[name] for name in ("aa", "oh", "blink", "happy"))
     for key in list(avatar.mesh.data.shape_keys.key_blocks[1:]):
         key.name = f"Key {key.name.encode().hex()}"

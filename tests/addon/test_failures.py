@@ -19,7 +19,7 @@ def start(bpy, addon, picture, tmp_path):
     def start(picture=picture, record=False):
         workflow = addon("workflow")
         request = workflow.Request(picture, vrm=tmp_path / "out/a.vrm", sheet=tmp_path / "out/a.png", record=record)
-        return addon("client.tasks").Task(
+        return addon("client.process.tasks").Task(
             "Make", workflow.make_avatar(bpy.context, request), addon("client.session").worker
         )
 
@@ -134,7 +134,7 @@ def test_an_existing_file_survives_a_failed_export(avatar, addon, monkeypatch, t
 
 def test_a_folder_that_cannot_be_written(avatar, addon, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    task = addon("client.tasks").Task(
+    task = addon("client.process.tasks").Task(
         "Export", _export(addon, avatar, tmp_path / "file" / "a.vrm"), addon("client.session").worker
     )
     finish(task)
@@ -162,7 +162,7 @@ def test_a_picture_that_is_a_text_file(start, bpy, tmp_path):
 
 
 def _export(addon, avatar, path):
-    yield addon("client.tasks").Stage("export", 0.0, "Writing")
+    yield addon("client.process.tasks").Stage("export", 0.0, "Writing")
     addon("workflow").export(avatar, path)
 
 
@@ -177,7 +177,7 @@ def test_the_avatar_is_deleted_while_the_backend_works(start, bpy):
 def test_two_tasks_at_once_share_the_backend(start, addon, bpy, picture, tmp_path):
     workflow = addon("workflow")
     tasks = [
-        addon("client.tasks").Task(
+        addon("client.process.tasks").Task(
             name, workflow.generate(bpy.context, workflow.Request(picture, name=name)), addon("client.session").worker
         )
         for name in ("first", "second")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.report.report import make_report
-from avatar_addon.vrm.vrm_file import VrmFile
+from avatar_addon.vrm.spec.vrm_file import VrmFile
 from tests.addon import chained
 from tests.addon.vrm_surgery import Surgery
 

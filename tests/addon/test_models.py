@@ -44,7 +44,7 @@ def settings(bpy):
 
 
 def run(addon, steps):
-    return addon("client.tasks").Task("Test", steps, addon("client.session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def drawn(bpy, addon):

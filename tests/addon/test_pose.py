@@ -106,7 +106,7 @@ def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
     np.testing.assert_allclose(avatar.record.mouth.center, mouth + (back - vertices)[head].mean(0), atol=2e-3)
     kept = points_of(avatar.record.faceless.vertices)
     np.testing.assert_allclose(kept, back[: len(kept)], atol=2e-3)  # the mesh without a face is there too
-    addon("client.tasks").Task("Face", workflow.face(avatar), addon("client.session").worker).wait()
+    addon("client.process.tasks").Task("Face", workflow.face(avatar), addon("client.session").worker).wait()
     assert [key.name for key in avatar.mesh.data.shape_keys.key_blocks] == names
 
 

@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def run(addon, monkeypatch, tmp_path):
     monkeypatch.setenv("AVATAR_FORGE_RUNS", str(tmp_path / "runs"))
-    return lambda steps: addon("client.tasks").Task("Test", steps, addon("client.session").worker).wait()
+    return lambda steps: addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def statuses(avatar):

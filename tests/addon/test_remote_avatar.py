@@ -10,7 +10,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture
 def refused(addon):
     """`refused(command, **params)` is the error's text."""
-    registry = addon("remote.registry")
+    registry = addon("remote.protocol.registry")
 
     def ask(command, **params):
         reply = registry.answer({"type": command, "params": params})

@@ -42,7 +42,7 @@ def run(bpy, addon, checkpoints, monkeypatch):
     session.worker().env["PYTHONPATH"] += f"{os.pathsep}{THIRD_PARTY}"
 
     def run(steps):
-        task = addon("client.tasks").Task("Test", steps, session.worker)
+        task = addon("client.process.tasks").Task("Test", steps, session.worker)
         while not task.poll():
             pass
         return task

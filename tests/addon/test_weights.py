@@ -39,7 +39,7 @@ def hand_rows(avatar):
 def status(avatar, addon, monkeypatch, tmp_path):
     """`status("strays")` exports the avatar and gives what the report's check says."""
     monkeypatch.setenv("AVATAR_FORGE_RUNS", str(tmp_path / "runs"))
-    publish, tasks, session = addon("publish.steps"), addon("client.tasks"), addon("client.session")
+    publish, tasks, session = addon("publish.steps"), addon("client.process.tasks"), addon("client.session")
 
     def card(*names):
         tasks.Task("Check", publish.check(avatar), session.worker).wait()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from avatar_addon.client import jobs
-from avatar_addon.client.child import Child
-from avatar_addon.client.jobs import Job, Worker, new_job_folder
+from avatar_addon.client.process import jobs
+from avatar_addon.client.process.child import Child
+from avatar_addon.client.process.jobs import Job, Worker, new_job_folder
 from avatar_addon.errors import AvatarError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -283,7 +283,7 @@ def client_script(tmp_path, ending):
     return textwrap.dedent(f"""
         import os, signal, sys, time
         sys.path.insert(0, {str(ROOT)!r})
-        from avatar_addon.jobs import Job, Worker
+        from avatar_addon.client.process.jobs import Job, Worker
         # A shell's background jobs, and so these tests in one, ignore it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         worker = Worker({COMMAND!r}, dict(os.environ))

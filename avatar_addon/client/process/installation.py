@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from .child import Child
 from .locks import hold
 

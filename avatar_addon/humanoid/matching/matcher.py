@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..vrm.human_bones import BONES, FINGERS, REQUIRED
-from .matcher_aside import Chain, set_aside
-from .matcher_body import Body, Search, search
-from .matcher_facing import CONVENTION, Facing, facing
-from .matcher_fingers import Hand, read_hand
-from .matcher_merge import with_names
-from .matcher_tree import Tree
+from ...vrm.spec.human_bones import BONES, FINGERS, REQUIRED
+from .body import Body, Search, search
+from .extras import Chain, set_aside
+from .facing import CONVENTION, Facing, facing
+from .fingers import Hand, read_hand
+from .merge import with_names
 from .names import Name, read_names
+from .tree import Tree
 
 NAMES_FORGIVE = (
     12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matcher_tree import Tree
+from .tree import Tree
 
 LONGEST = 1.25  # of the forearm, from the wrist to a finger's last joint; what reaches farther is held, not grown
 # of the palm, as a spread of the fingers: how much their usual direction, front to back, counts against the measured

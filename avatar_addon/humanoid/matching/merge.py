@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..vrm.human_bones import FINGERS, humanoid_problems
-from .matcher_tree import Tree
+from ...vrm.spec.human_bones import FINGERS, humanoid_problems
 from .names import Name, named_bones
+from .tree import Tree
 
 TRUST = 0.7  # of the body's bones that both know, how many must agree before a name overrules geometry
 _TORSO = ("spine", "chest", "upperChest")

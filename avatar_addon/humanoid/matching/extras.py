@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matcher_tree import Tree, twist_fit
 from .names import Name
+from .tree import Tree, twist_fit
 
 SPRUNG = frozenset({"hair", "skirt", "tail", "wing", "bust", "ear", "sleeve", "cloth"})
 _LIMBS = ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg", "Shoulder")

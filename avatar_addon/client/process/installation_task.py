@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from .installation import Installation
 
 

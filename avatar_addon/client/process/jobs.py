@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from .child import Child
 
 VERSION = 1  # of the protocol

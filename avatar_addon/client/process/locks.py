@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 
 
 def hold(path: Path, busy: AvatarError) -> IO[bytes]:

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from . import jsonc
 
 BLENDER_MCP = "mcp-for-blender==2.2.4"  # what `uvx blender-mcp` runs, at the release that was tested

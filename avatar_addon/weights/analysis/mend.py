@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..report.limits import LIMITS
-from ..report.measured import LIMBS
-from ..report.skin_measures import to_segment
-from ..vrm.human_bones import PARENTS
+from ...report.limits import LIMITS
+from ...report.measured import LIMBS
+from ...report.skin_measures import to_segment
+from ...vrm.spec.human_bones import PARENTS
 from .skin import LEAST, Skin
 
 MOST = int(LIMITS["influences"].good)

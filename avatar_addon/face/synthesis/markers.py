@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 
 # Shares of the distance between the eyes, for markers without a size, and limits for those that have one.
 EYE_HALF_WIDTH, EYE_HALF_WIDTH_RANGE = 0.23, (0.08, 0.4)

@@ -31,10 +31,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from .installation import Installation
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OVERRIDE = "AVATAR_FORGE_BACKEND_PYTHON"
 PROFILES = {
     "cpu": "CPU",
@@ -357,11 +357,11 @@ def _output(*command: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m avatar_addon.client.environment --folder X` shows the plan; with --yes runs it. For machines without a
-    window.
+    """`python -m avatar_addon.client.process.environment --folder X` shows the plan; with --yes it installs.
+    For machines without a window.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m avatar_addon.client.environment", description="Install, check or repair the backend."
+        prog="python -m avatar_addon.client.process.environment", description="Install, check or repair the backend."
     )
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--profile", choices=PROFILES, default=detect_profile())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from .matcher_tree import Tree, log_cost, over, twist_fit
+from .tree import Tree, log_cost, over, twist_fit
 
 SKIPPED, MORE_SKIPPED = 0.3, 0.08  # joints inside a segment: twist bones
 DOUBLED = 0.1  # the segment's own joint once more

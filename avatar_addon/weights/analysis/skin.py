@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..mesh.islands import island_of
-from ..report.measured import Body, Degrees, rotation
-from ..report.skin_measures import coincident
+from ...mesh.islands import island_of
+from ...report.measured import Body, Degrees, rotation
+from ...report.skin_measures import coincident
 
 LEAST = 1e-4  # from this weight on a bone moves a vertex
 

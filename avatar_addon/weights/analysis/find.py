@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..report.limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS
-from ..report.skin_measures import Finding, following, head_turn, leaks, strays, tearing, to_segment
-from ..vrm.human_bones import REQUIRED
+from ...report.limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS
+from ...report.skin_measures import Finding, following, head_turn, leaks, strays, tearing, to_segment
+from ...vrm.spec.human_bones import REQUIRED
 from .skin import LEAST, Skin
 
 # How a place is mended: the operators' names without "avatar_forge.".

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from . import framing, registry
 
 HOST = "127.0.0.1"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 
 LONGEST_REQUEST = 4 << 20  # bytes
 LONGEST_REPLY = 1_000_000  # bytes; the servers parse a reply again at every 8 KiB of it

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 
-from .matcher_limbs import Pair, arm_splits, leg_splits, pairs
-from .matcher_tree import Tree, log_cost, over
+from .limbs import Pair, arm_splits, leg_splits, pairs
+from .tree import Tree, log_cost, over
 
 MOST_HEAD_JOINTS = 8
 # Measured with benchmarks/skeletons.py: people of any build whose joints are where they should be stay below 8 (a

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..vrm.human_bones import FINGERS
+from ...vrm.spec.human_bones import FINGERS
 from .poses import CURL, FISTS, HANGING, TEST_POSES, THUMB, Degrees
 from .rest import SIDES, parents_first
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import AvatarError
+from ...errors import AvatarError
 from .jobs import Job, Running, Worker
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from ..vrm.human_bones import BONES, FINGERS, PARENTS, REQUIRED, ancestors, assigned_parent
+from ...vrm.spec.human_bones import BONES, FINGERS, PARENTS, REQUIRED, ancestors, assigned_parent
 from .matcher import UNSURE as UNSURE_BELOW
 from .matcher import Match
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AvatarError
-from ..mesh.arrays import SkinnedMesh
+from ...errors import AvatarError
+from ...mesh.arrays import SkinnedMesh
 from .lids import add_lids, move_lids
 from .markers import Face, read_face
 from .mouth import cut_mouth, follow_lips

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matcher_body import Body
-from .matcher_fingers import Hand
-from .matcher_tree import Tree
+from .body import Body
+from .fingers import Hand
 from .names import Name
+from .tree import Tree
 
 CONVENTION = 4.0  # log odds that a character faces as the caller says it does
 SURE, AGAINST = 2.0, 1.0
