@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import fields
 
 import bpy
 from bpy.props import (
@@ -23,6 +24,7 @@ from bpy.types import PropertyGroup
 from .avatar import step_states
 from .client import engine_options, session
 from .client.engines import GENERATORS, RIGGERS, recall_engines
+from .client.process.progress import Progress
 from .face import live
 from .humanoid import bones as humanoid_bones
 from .look import settings
@@ -184,18 +186,20 @@ class AvatarForgeSettings(PropertyGroup):
 
 
 class AvatarForgeState(PropertyGroup):
-    """The task in progress, for the panels."""
+    """The task in progress, for the panels; also every field of `Progress`."""
 
     running: BoolProperty()
     title: StringProperty()
-    stage: StringProperty()
-    fraction: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")
-    message: StringProperty()
     error: StringProperty()
     cancel: BoolProperty()
     bones: PointerProperty(type=humanoid_bones.AvatarForgeBonesView)
     remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
+
+PROPERTIES = {str: StringProperty, float: FloatProperty, int: IntProperty, bool: BoolProperty}
+AvatarForgeState.__annotations__.update(
+    {field.name: PROPERTIES[type(field.default)](default=field.default) for field in fields(Progress)}
+)
 
 CLASSES = (
     AvatarForgeMarker,

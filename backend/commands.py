@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from . import worker as worker_module
 from .errors import BackendError
@@ -113,7 +114,7 @@ def _remove(name: str, root: Path | None) -> int:
     return 0
 
 
-def _line(stage: str, fraction: float, message: str) -> None:
+def _line(_stage: str, fraction: float, message: str, **_more: Any) -> None:
     """Progress on one line of a terminal; a log has no use for it."""
     if sys.stderr.isatty():
         print(f"\r{100 * fraction:3.0f} %  {message[:100]:<100}", end="", file=sys.stderr, flush=True)

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from .progress import Report
 
 if TYPE_CHECKING:
     from .models.store import Model
     from .options import Option
 
-# progress(stage, fraction 0..1 of the whole job, message); raises Cancelled when the user has asked to stop.
-Progress = Callable[[str, float, str], None]
+Progress = Report  # what an engine is given to say how far it is
 
 
 @dataclass

@@ -26,6 +26,7 @@ from . import methods  # noqa: F401  # declares them
 from .errors import BackendError, Cancelled
 from .failures import explain
 from .methods.registry import find
+from .progress import Progress
 from .protocol import LineSplitter, ProtocolError, Request, encode, parse_request
 from .registry import Engines
 from .staging import Staging
@@ -46,30 +47,20 @@ class Running:
         self.cancelled = threading.Event()
         self.staging: Staging | None = None
         self._worker = worker
-        self._stage = ""
-        self._fraction = 0.0
+        self._last: Progress | None = None
         self._sent_at = 0.0
 
-    def progress(self, stage: str, fraction: float, message: str) -> None:
+    def progress(self, stage: str, fraction: float, message: str, **more: Any) -> None:
         """Sends a progress event, at most one per PROGRESS_INTERVAL and stage; the fraction never falls. Raises
         Cancelled.
         """
         if self.cancelled.is_set():
             raise Cancelled
         now = time.monotonic()
-        if stage == self._stage and now - self._sent_at < PROGRESS_INTERVAL:
+        if self._last and stage == self._last.stage and now - self._sent_at < PROGRESS_INTERVAL:
             return
-        self._stage, self._sent_at = stage, now
-        if 0.0 <= fraction <= 1.0:
-            self._fraction = max(self._fraction, float(fraction))
-        # Short enough (PIPE_BUF) for one write, so that an interrupt leaves no half line.
-        event = {
-            "event": "progress",
-            "stage": str(stage)[:40],
-            "fraction": round(self._fraction, 4),
-            "message": str(message)[:200],
-        }
-        self._worker.send({"id": self.request.id, **event})
+        self._last, self._sent_at = Progress(stage, fraction, message, **more).after(self._last), now
+        self._worker.send({"id": self.request.id, **self._last.to_event()})
 
     @property
     def is_cancelled(self) -> bool:
