@@ -75,7 +75,7 @@ def everything_shown(avatar, bpy):
 
 @pytest.mark.parametrize("pose", POSES)
 def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
-    scene, workflow = addon("avatar.scene"), addon("workflow")
+    workflow = addon("workflow")
     keys = avatar.mesh.data.shape_keys.key_blocks
     keys["happy"].value, keys["happy"].slider_max = 0.25, 2.0
     before, vertices, mouth = (
@@ -166,7 +166,7 @@ def imported(avatar, addon, bpy):
 
 def test_an_imported_model_is_baked_as_a_whole(imported, addon, bpy):
     avatar, face, hat = imported
-    scene, body, armature = addon("avatar.scene"), avatar.mesh, avatar.armature
+    body, armature = avatar.mesh, avatar.armature
     assert not addon("pose.t_pose").is_t_pose(avatar) and max(
         addon("pose.t_pose").off_t_pose(avatar).values()
     ) == pytest.approx(80, abs=0.5)
