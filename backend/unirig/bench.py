@@ -239,7 +239,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, default=Path("build") / "unirig_bench.json")
     arguments = parser.parse_args()
-    from ..trellis.pipeline import choose_device
+    from ..nn.device import choose_device
 
     device = choose_device(arguments.device)
     dtype = choose_dtype(arguments.dtype, device)

@@ -14,7 +14,7 @@ from .. import models
 from ..engines import Progress, Rig, RigRequest
 from ..errors import BackendError
 from ..mesh.files import RigArrays, read_mesh, write_rig
-from ..trellis.engine import StageClock
+from ..nn.jobs import StageClock
 
 if TYPE_CHECKING:
     from .pipeline import Rigging, UniRigPipeline
@@ -90,7 +90,7 @@ class UniRigRigger:
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..trellis.pipeline import choose_device
+        from ..nn.device import choose_device
         from .pipeline import UniRigPipeline, choose_dtype
 
         device = choose_device(options["device"])

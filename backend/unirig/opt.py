@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..trellis.layers import MixedPrecision
+from ..nn.precision import MixedPrecision
 from .encoder import EncoderConfig, Linear, MeshEncoder
 
 # Sums of a step's attention are split over this many pieces of the cache, so that a GPU has enough to do for a

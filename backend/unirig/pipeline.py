@@ -18,7 +18,7 @@ from torch import nn
 
 from ..engines import Progress
 from ..errors import BackendError
-from ..trellis.memory import GB, Plan, Residents, free_bytes, out_of_memory, release
+from ..nn.memory import GB, Plan, Residents, free_bytes, out_of_memory, release
 from . import checkpoint, grammar, prepare, skin
 from .generate import PRESETS, Decoding, Step, decode, seeded_draw
 from .opt import OptConfig, SkeletonModel

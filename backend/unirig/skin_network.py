@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..trellis.layers import MixedPrecision
+from ..nn.precision import MixedPrecision
 from .encoder import EncoderConfig, Linear, MeshEncoder, fourier
 from .ptv3 import Points, PointTransformer
 from .submanifold import Rule
