@@ -257,6 +257,7 @@ POINT_SETTINGS = (
     "enc_patch_size",
     "enable_qknorm",
     "res_linear",
+    "layer_norm",
 )
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m backend.unirig.verify [FOLDER]`: does this machine compute what the original networks computed?
 
-Runs every vector of a golden folder (NAME.safetensors and NAME.json, see `verify_cases`) and prints one line a file:
-largest error and tolerance. The last line is `N of M hold`; the exit status is 0 only if all do. A file's stem names
-its kind; `example*` files are data.
+Runs every vector in a golden folder and in the folders below it (NAME.safetensors and NAME.json, see
+`verify_cases`) and prints one line a file: largest error and tolerance. The last line is `N of M hold`; the exit
+status is 0 only if all do. A file's stem names its kind; `example*` files are data.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> int:
     arguments = parser.parse_args()
     files = [
         f
-        for f in sorted(arguments.folder.glob("*"))
+        for f in sorted(arguments.folder.rglob("*"))
         if f.suffix in (".json", ".safetensors") and not f.name.startswith("example")
     ]
     if not files:
@@ -62,7 +62,8 @@ def main() -> int:
     for file in files:
         holds, line = run(file, torch.device(arguments.device))
         held += holds
-        print(f"{'holds' if holds else 'FAILS'}  {file.stem}: {line}", flush=True)
+        name = file.relative_to(arguments.folder).with_suffix("")
+        print(f"{'holds' if holds else 'FAILS'}  {name}: {line}", flush=True)
     print(f"{held} of {len(files)} hold")
     return 0 if held == len(files) else 1
 

@@ -275,13 +275,13 @@ def _merge(case: Case) -> list[Comparison]:
     affine = normalisation(mesh)
     vertices = affine.invert(case.array("in.vertices"))
     bones = affine.invert(case.array("in.bones").reshape(-1, 3)).reshape(-1, 6)
-    tree = cKDTree(mesh)
     turns = [
-        np.diag(signs)[list(axes)]
+        np.diag(signs) @ np.eye(3)[list(axes)]
         for axes in itertools.permutations(range(3))
         for signs in itertools.product((1.0, -1.0), repeat=3)
     ]
-    best = min(turns, key=lambda turn: float(tree.query(vertices @ turn.T)[0].mean()))
+    # The distance is measured from the given mesh to the turned one; of equal ones the first wins.
+    best = min(turns, key=lambda turn: float(cKDTree(vertices @ turn.T).query(mesh)[0].mean()))
     return [
         case.compare("denormalised.vertices", vertices),
         case.compare("denormalised.bones", bones),

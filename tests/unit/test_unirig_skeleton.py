@@ -39,7 +39,7 @@ def _no_gradients():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in sorted(GOLDEN.iterdir()) if p.name.startswith(KINDS)], ids=lambda p: p.stem
+    "path", [p for p in sorted(GOLDEN.rglob("*.*")) if p.name.startswith(KINDS)], ids=lambda p: p.stem
 )
 def test_golden_vectors_hold(path):
     holds, line = verify.run(path, torch.device("cpu"))

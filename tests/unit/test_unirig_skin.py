@@ -26,7 +26,7 @@ from backend.unirig.voxels import voxelise
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 KEYS = GOLDEN / "unirig_keys" / "skin_articulation_xl.json"
 KINDS = ("ptv3", "sparse_conv", "pooling", "skin_", "voxels", "voxel_weights", "resample")
-VECTORS = [path for path in sorted((GOLDEN / "unirig").glob("*.safetensors")) if path.stem.startswith(KINDS)]
+VECTORS = [path for path in sorted((GOLDEN / "unirig").rglob("*.safetensors")) if path.stem.startswith(KINDS)]
 TINY = {
     "feat_dim": 24,
     "num_heads": 3,
