@@ -63,8 +63,7 @@ class UniRigRigger:
         clock("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
         pipeline = self._ready(options, clock.part(*WEIGHTS))
-        from .generate import PRESETS
-        from .pipeline import Settings
+        from .pipeline import PRESETS, Settings
 
         decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
         settings = Settings(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh as the networks want it: welded, at most 50 000 triangles, in the cube [-1, 1]^3 (specification, section 3).
+"""A mesh as the networks want it: welded, at most 50 000 triangles, in the cube [-1, 1]^3
+(shared/reference/unirig.md 3).
 
 UniRig axes: z up, the character faces -y, its left is +x.
 """
