@@ -22,11 +22,9 @@ TABLES = ROOT / "avatar_addon/translations"
 FOLDERS = ("panels", "operators", "avatar_addon", "backend")
 # The console's, and what programs read instead of people.
 SILENT = (
-    *(f"avatar_addon/{name}" for name in ("batch.py", "batch_run.py", "remote/", "face/names.py", "humanoid/names.py")),
-    *(
-        f"backend/{name}"
-        for name in ("mcp_server.py", "blender_socket.py", "rerun.py", "commands.py", "record_commands.py")
-    ),
+    *(f"avatar_addon/{name}" for name in ("batch.py", "batch_run.py", "remote/")),
+    *(f"avatar_addon/{name}" for name in ("vrm/spec/shape_key_names.py", "humanoid/matching/names.py")),
+    *(f"backend/{name}" for name in ("mcp/", "commands.py", "records/rerun.py", "records/commands.py")),
 )
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)

@@ -16,7 +16,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from . import changes
-from .registry import Refusal, command
+from .protocol.registry import Refusal, command
 from .scene_commands import about_object
 
 NO_VIEWPORT = "No 3D viewport: {}."  # the servers recognise the first words

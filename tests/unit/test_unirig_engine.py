@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend import models
 from backend.engines import RigRequest
 from backend.errors import BackendError
 from backend.mesh.files import MeshArrays, write_mesh
+from backend.models import store
 from backend.nn.beam_search import Decoding
 from backend.nn.cube import normalisation, prepare
 from backend.nn.joint_tokens import Vocabulary, quantise
@@ -420,7 +420,7 @@ def test_a_downloaded_model_is_converted_once_and_the_pickle_may_go(monkeypatch,
     assert first.unavailable_reason() == ""
     _, arrays = rig(first, tmp_path / "a", FIGURE.vertices, FIGURE.faces)
     converted = {Path(path).with_suffix(".safetensors").as_posix() for path in CHECKPOINTS.values()}
-    assert converted <= set(models.digests("unirig"))
+    assert converted <= set(store.digests("unirig"))
     for path in CHECKPOINTS.values():
         (folder / path).unlink()
     _, again = rig(UniRigRigger(), tmp_path / "b", FIGURE.vertices, FIGURE.faces)
