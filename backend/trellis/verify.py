@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 
 from ..errors import BackendError
+from ..nn.device import choose_device
 
 # Importing them registers their checks.
 from . import verify_meshes, verify_networks, verify_operators, verify_pipeline  # noqa: F401
-from .pipeline import choose_device
 from .verify_cases import Case, check_for
 
 DEFAULT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "trellis"

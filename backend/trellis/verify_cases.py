@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .layers import MixedPrecision
-from .sparse import Sparse
+from ..nn.precision import MixedPrecision
+from ..nn.sparse import Sparse
 
 
 @dataclass

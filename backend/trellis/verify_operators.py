@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import cameras, dual_mc, sparse
+from ..nn import sparse
+from ..nn.sparse import Sparse, Voxels
+from ..nn.structure import patchify, pixel_shuffle, unpatchify
+from ..nn.transformer import HeadRmsNorm, position_embedding, timestep_embedding
+from . import cameras, dual_mc
 from .decoders import offset_perturbation
-from .layers import HeadRmsNorm, position_embedding, timestep_embedding
 from .preprocess import crop_subject
 from .sampler import noise_generator, structure_noise
-from .sparse import Sparse, Voxels
-from .structure import patchify, pixel_shuffle, unpatchify
 from .verify_cases import Case, Comparison, check
 
 

@@ -11,14 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..nn.sparse import Sparse, Voxels
+from ..nn.structure import SparseStructureDecoder, occupied
 from . import dual_mc
 from .decoders import GaussianDecoder, MeshDecoder
 from .dino import DinoV2, condition
 from .latent import SlatFlow
 from .preprocess import crop_subject, normalise
 from .sampler import SamplerSettings, noise_generator, sample, structure_noise
-from .sparse import Sparse, Voxels
-from .structure import SparseStructureDecoder, SparseStructureFlow, occupied
+from .structure import SparseStructureFlow
 from .verify_cases import CHECKS, Case, Comparison, build, check, for_every_item
 from .verify_meshes import compare_gaussians, compare_meshes_loosely
 

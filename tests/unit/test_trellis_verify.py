@@ -11,14 +11,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from backend.nn.sparse import Sparse, Voxels
+from backend.nn.structure import SparseStructureDecoder, occupied
 from backend.trellis import dual_mc, verify, verify_meshes
 from backend.trellis.decoders import GaussianDecoder, MeshDecoder, SubdivideBlock
 from backend.trellis.dino import DinoV2, condition
 from backend.trellis.latent import SlatFlow
 from backend.trellis.preprocess import MEAN, STD
 from backend.trellis.sampler import SamplerSettings, sample
-from backend.trellis.sparse import Sparse, Voxels
-from backend.trellis.structure import SparseStructureDecoder, SparseStructureFlow, occupied
+from backend.trellis.structure import SparseStructureFlow
 from backend.trellis.verify_cases import Case, Comparison
 
 torch.set_grad_enabled(False)

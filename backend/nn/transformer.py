@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import sparse
+from .precision import MixedPrecision
 from .sparse import Voxels
 
 
@@ -210,25 +211,6 @@ class DitBlock(nn.Module):
         rows = context.conditioned if counts is None else sum(counts)
         y = self.cross_attn(x[:rows], context.keys_values, counts)
         return y if rows == len(x) else torch.cat([y, context.constant.expand_as(x[rows:])])
-
-
-class MixedPrecision(nn.Module):
-    """A network whose inner parts may compute in half precision while its outer layers, norms and gammas stay fp32.
-
-    Sparse convolution weights live in modules that define `half_parameters`, because they are no torch classes.
-    """
-
-    half_parts: tuple[str, ...] = ("blocks",)
-    dtype = torch.float32
-
-    def set_dtype(self, dtype: torch.dtype) -> None:
-        """Casts the linear and convolution weights below `half_parts` and computes there in `dtype`."""
-        for name in self.half_parts:
-            for module in self.get_submodule(name).modules():
-                if isinstance(module, nn.Linear | nn.Conv3d) or getattr(module, "half_parameters", False):
-                    for parameter in module.parameters(recurse=False):
-                        parameter.data = parameter.data.to(dtype)
-        self.dtype = dtype
 
 
 class FlowTransformer(MixedPrecision):
