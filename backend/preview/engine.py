@@ -15,8 +15,9 @@ from ..errors import BackendError
 from ..image.analysis import PictureAnalysis, analyse
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
-from .texture import corner_uvs, make_atlas
-from .thickness import Frame, inflate, make_frame
+from .paint import paint
+from .solid import Depth, inflate
+from .thickness import Frame, make_frame
 from .volume import build_skin, middle_depth, surface_depth
 
 DEFAULTS: dict[str, Any] = {"height": 1.6, "triangles": 28000, "texture_size": 1024}
@@ -43,24 +44,32 @@ class PreviewGenerator:
         progress("inflate", 0.35, "Giving it depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
-        depth = inflate(picture.mask, picture.joints, picture.face, frame)
+        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame)
         clock.lap("inflate_s")
         progress("surface", 0.55, "Making the skin")
-        vertices, triangles = build_skin(depth, frame)
+        skin = build_skin(depth, frame)
+        vertices, triangles = skin.vertices, skin.triangles
         normals = vertex_normals(vertices, triangles)
         clock.lap("surface_s")
         progress("texture", 0.75, "Painting it")
-        atlas = make_atlas(
-            picture.rgba, picture.mask, depth, frame, picture.joints, picture.face, options["texture_size"]
+        texture = paint(
+            picture.rgba,
+            picture.mask,
+            skin,
+            normals,
+            depth,
+            frame,
+            picture.joints,
+            picture.face,
+            options["texture_size"],
         )
-        uvs = corner_uvs(vertices, triangles, normals, depth, frame, atlas)
         clock.lap("texture_s")
         progress("write", 0.92, "Writing the mesh")
-        path = write_glb(request.out_dir / "mesh.glb", vertices, triangles, normals, uvs, atlas.image)
+        path = write_glb(request.out_dir / "mesh.glb", vertices, triangles, normals, texture.uvs, texture.image)
         metrics = {
             "vertex_count": float(len(vertices)),
             "face_count": float(len(triangles)),
-            "texture_resolution": float(max(atlas.image.shape[:2])),
+            "texture_resolution": float(max(texture.image.shape[:2])),
             "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
         }
         clock.lap("write_s")
@@ -93,7 +102,7 @@ def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:
     return float(np.sqrt(area * TRIANGLES_PER_CELL / options["triangles"]))
 
 
-def landmarks(picture: PictureAnalysis, depth: Any, frame: Frame) -> dict[str, Any]:
+def landmarks(picture: PictureAnalysis, depth: Depth, frame: Frame) -> dict[str, Any]:
     """Joints in the middle of the body and face markers on its front, glTF axes, metres."""
     names = list(picture.joints)
     cells = frame.to_cells(np.array([picture.joints[name] for name in names]))
