@@ -91,8 +91,8 @@ def bilinear(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
 
 
 def load_posed(path: Path, humanoid: dict[str, str], facing: str, arms: float) -> Coloured:
-    """The character with its arms straight, `arms` degrees below horizontal. humanoid: VRM name -> node's name. What it holds
-    is left out.
+    """The character with its arms straight, `arms` degrees below horizontal, and nothing in its hands.
+    humanoid: VRM name -> node's name.
     """
     data = path.read_bytes()
     length = struct.unpack_from("<I", data, 12)[0]

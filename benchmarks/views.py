@@ -36,7 +36,8 @@ SIDES = {"left": 90, "back": 180, "right": 270}
 VIEWS = {"front": (), "front, left": ("left",), "front, back": ("back",), "front, left, back": ("left", "back")}
 SET = (
     "kaykit_barbarian", "kaykit_rogue", "mh_businesswoman", "mh_man_casual", "mh_anime_girl_twin", "mha_school_girl",
-    "mha_rand_04", "mha_chibi_pink", "quat_ult_casual_male", "quat_ult_wizard", "quat_woman_medieval", "quat_man_worker",
+    "mha_rand_04", "mha_chibi_pink", "quat_ult_casual_male", "quat_ult_wizard", "quat_woman_medieval",
+    "quat_man_worker",
 )  # fmt: skip
 PICTURE, MEASURED = 1080, 512  # pixels high
 BACKGROUND = (236, 238, 242)

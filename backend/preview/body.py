@@ -159,7 +159,7 @@ def _give_shoulders_back(body: Body) -> None:
     body.parts[head & ((low & (column > 1.2 * half)) | beside)] = TORSO
 
 
-def smooth(x: np.ndarray | float, low: float, high: float) -> np.ndarray:
+def smooth(x: np.ndarray | float, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, a smooth step between."""
     t = np.clip((np.asarray(x, float) - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, sparse
 
-from .body import ARMS
 from .solid import Depth
 from .thickness import PARTS, Frame
 from .volume import Skin
@@ -131,9 +130,7 @@ def _place(
     inner = hidden & (looks[:, 2] > 0)
     back_of_cape, back_of_body = back & charts.cape, back & ~charts.cape
     boxes = [
-        (here, pixels[here] * charts.scale * BACK_SCALE)
-        for here in (back_of_body, back_of_cape, inner)
-        if here.any()
+        (here, pixels[here] * charts.scale * BACK_SCALE) for here in (back_of_body, back_of_cape, inner) if here.any()
     ]
     rest = ~charts.front & ~back & ~inner
     for label in range(len(PARTS)):

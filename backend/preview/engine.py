@@ -6,6 +6,7 @@ one core, seconds.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import numpy as np
 from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..errors import BackendError
 from ..image.analysis import PictureAnalysis, analyse
+from ..image.views import check_views, load_view
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
 from .paint import paint
+from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
 from .thickness import Frame, make_frame
 from .volume import build_skin, middle_depth, surface_depth
@@ -45,9 +48,11 @@ class PreviewGenerator:
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
         depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame)
+        views = further_views(request.pictures, picture, frame)
+        depth = fit_sides(depth, views)
         clock.lap("inflate_s")
         progress("surface", 0.55, "Making the skin")
-        skin = build_skin(depth, frame)
+        skin = build_skin(depth, frame, views)
         vertices, triangles = skin.vertices, skin.triangles
         normals = vertex_normals(vertices, triangles)
         clock.lap("surface_s")
@@ -62,6 +67,7 @@ class PreviewGenerator:
             picture.joints,
             picture.face,
             options["texture_size"],
+            views,
         )
         clock.lap("texture_s")
         progress("write", 0.92, "Writing the mesh")
@@ -92,6 +98,18 @@ def checked_options(given: dict[str, Any]) -> dict[str, Any]:
             )
         options[name] = type(DEFAULTS[name])(value)
     return options
+
+
+def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:
+    """Pictures of left, back and right on the front's figure. What does not fit is added to the picture's warnings.
+    Raises BackendError as `backend.image.views.load_view` and `check_views` do.
+    """
+    rows, columns = np.flatnonzero(picture.mask.any(1)), np.flatnonzero(picture.mask.any(0))
+    front = picture.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    views = {side: load_view(path, side, len(front)) for side, path in sorted(pictures.items())}
+    share = len(front) / len(picture.mask)
+    picture.warnings.extend(check_views(front, share, picture.size, views))
+    return place_views(views, picture.mask, frame)
 
 
 def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:

@@ -60,7 +60,8 @@ class HeadPaint:
         covered = at_rows(self.covered[0], row) * (1 - right) + at_rows(self.covered[1], row) * right
         upper = smooth(lines.brow - y, -0.02 * lines.height, 0.02 * lines.height)
         behind = smooth(azimuth, 120, 165)[:, None]
-        hair = (ring * upper[:, None] + flank * (1 - upper[:, None])) * (1 - behind) + ring * behind
+        rounded = smooth(lines.brow - y, -0.14 * lines.height, 0.02 * lines.height)[:, None]
+        hair = (ring * rounded + flank * (1 - rounded)) * (1 - behind) + ring * behind
         edge = HAIRLINE + HAIRLINE_SLOPE * down
         cover = np.maximum(smooth(covered, 0.35, 0.65), smooth(azimuth, edge - 5, edge + 5))
         cover = np.maximum(cover, upper)
@@ -150,9 +151,7 @@ def _outer(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return line[:count], line[-count:]
 
 
-def _read_flanks(
-    paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray, tail: np.ndarray
-) -> None:
+def _read_flanks(paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray, tail: np.ndarray) -> None:
     """Hair goes on down a side while the side shows it; once it has ended it does not begin again."""
     count, height = len(paint.ring), paint.lines.height
     found, hairy = np.zeros((2, count, 3), np.float32), np.zeros((2, count), bool)
@@ -171,7 +170,7 @@ def _read_flanks(
         goes_on = ndimage.binary_closing(padded, iterations=int(1.5 * gap))[3 * gap : -3 * gap]
         goes_on[: max(int(paint.lines.brow - paint.top), 0)] = True
         goes_on = np.logical_and.accumulate(goes_on)
-        flank = ramp(found[side], hairy[side], 0.06 * height)
+        flank = ramp(found[side], hairy[side], 0.16 * height)
         flank = np.repeat(tail[None], count, 0) if flank is None else flank
         flank = ndimage.gaussian_filter1d(0.6 * flank + 0.4 * tail, 0.02 * height, axis=0)
         paint.sides.append(flank.astype(np.float32))

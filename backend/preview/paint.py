@@ -16,6 +16,7 @@ from .body import ARMS, HEAD, LEGS, TORSO, smooth
 from .charts import FADE, FRONT, RIM, Charts, make_charts, on_grid, rim_map
 from .flanks import LIMB_BANDS, LIMB_CALM, TRUNK_BANDS, TRUNK_CALM, Flanks, at_rows, ramp
 from .head_paint import HeadLines, HeadPaint, read_head
+from .sides import Views
 from .solid import Depth
 from .strokes import Cleaned, cleaned
 from .thickness import Frame
@@ -61,9 +62,10 @@ def paint(
     joints: dict[str, tuple[float, float]],
     face: dict[str, Any],
     size: int,
+    views: Views,
 ) -> Texture:
     """rgba (H, W, 4), mask (H, W): the picture; joints, face: its pixels; normals: (V, 3) of the skin."""
-    painter = Painter(rgba, mask, depth, frame, joints, face)
+    painter = Painter(rgba, mask, depth, frame, joints, face, views)
     axes = {label: flanks.axis for label, flanks in painter.flanks.items()}
     charts = make_charts(skin, normals, depth, frame, painter.corner, painter.mask.shape, size, axes)
     image = painter.image(skin, charts)
@@ -82,11 +84,12 @@ class Painter:
         frame: Frame,
         joints: dict[str, tuple[float, float]],
         face: dict[str, Any],
+        views: Views,
     ) -> None:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         top, left = max(int(rows[0]) - PAD, 0), max(int(columns[0]) - PAD, 0)
         window = slice(top, rows[-1] + 1 + PAD), slice(left, columns[-1] + 1 + PAD)
-        self.corner, self.depth, self.frame = (left, top), depth, frame
+        self.corner, self.depth, self.frame, self.views = (left, top), depth, frame, views
         self.mask = mask[window]
         self.tall = int(np.ptp(rows)) + 1
         self.clean: Cleaned = cleaned(rgba[window], self.mask)
@@ -96,6 +99,9 @@ class Painter:
         self.cape = np.zeros(self.mask.shape, bool)
         if depth.cape is not None:
             self.cape = on_grid(depth.cape.shown.astype(np.float32), cells).reshape(self.mask.shape) > 0.5
+        arm, thick = (depth.inside > 0) & np.isin(depth.parts, ARMS), depth.thick
+        lowest = np.where(arm, depth.centre - thick, np.inf).min(1)
+        self.arm_depths = np.stack([lowest, np.where(arm, depth.centre + thick, -np.inf).max(1)], 1)
         self.flanks = self._flanks({name: np.array(point, float) - self.corner for name, point in joints.items()})
         self.head = self._head(face)
         self.cape_rows = self._cape_rows()
@@ -107,7 +113,9 @@ class Painter:
     def _flanks(self, joints: dict[str, np.ndarray]) -> dict[int, Flanks]:
         sure = self.clean.sure & self.mask & ~self.cape
         down = np.array([0.0, 1.0])
-        axes = {label: joints[f"{s}Hand"] - joints[f"{s}UpperArm"] for s, label in zip(("left", "right"), ARMS, strict=True)}
+        axes = {
+            label: joints[f"{s}Hand"] - joints[f"{s}UpperArm"] for s, label in zip(("left", "right"), ARMS, strict=True)
+        }
         found = {}
         for label in (*ARMS, *LEGS, TORSO):
             where = sure & (self.parts == label)
@@ -173,15 +181,41 @@ class Painter:
         at_rim = smooth(texels.rim, *RIM) * smooth(forward, -0.05, 0.06)
         front = np.maximum(smooth(forward, FADE, FRONT), at_rim)[:, None]
         behind = smooth(-forward, 0.22, 0.6)[:, None]
-        shown = self._picture(texels.pixels)
+        shown = sampled(self.clean.colours, texels.pixels)
         side, back = self._around(texels, shown)
+        side, back, given = self._from_views(texels, side, back)
         colours = shown * front + back * behind + side * np.clip(1 - front - behind, 0, 1)
         if self.cape_rows is not None and texels.cape.any():
-            colours[texels.cape] = at_rows(self.cape_rows, texels.pixels[texels.cape, 1])
+            plain = texels.cape & ~given
+            colours[plain] = at_rows(self.cape_rows, texels.pixels[plain, 1])
         return colours
 
-    def _picture(self, pixels: np.ndarray) -> np.ndarray:
-        return sampled(self.clean.colours, pixels)
+    def _from_views(
+        self, texels: Texels, side: np.ndarray, back: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The colours of side and back where there are pictures of them, and (N,) bool where there are."""
+        given = np.zeros(len(side), bool)
+        aside = np.abs(texels.normals[:, 0])
+        if self.views.profiles:
+            rows = texels.pixels[:, 1] + self.corner[1]
+            free = ~self._behind_an_arm(texels) & (aside > 0.15)
+            side = np.where(free[:, None], self.views.side(texels.points, rows), side)
+            given |= free & (aside > 0.4)
+        if self.views.back:
+            back = self.views.back.colour(texels.pixels + self.corner)
+            if not self.views.profiles:
+                behind = smooth(-texels.normals[:, 2], -0.2, 0.35)[:, None]
+                side = side * (1 - behind) + back * behind
+            given |= texels.normals[:, 2] < -0.3
+        return side, back, given
+
+    def _behind_an_arm(self, texels: Texels) -> np.ndarray:
+        """(N,) bool: a side picture shows the arm where these texels are."""
+        cells = self.frame.to_cells(texels.pixels + self.corner)
+        row = np.clip(np.round(cells[:, 1]).astype(int), 0, len(self.arm_depths) - 1)
+        z = texels.points[:, 2] / self.frame.cell
+        low, high = self.arm_depths[row].T
+        return ~np.isin(texels.part, ARMS) & (z > low - 1) & (z < high + 1)
 
     def _around(self, texels: Texels, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, 3) colours of side and back. A limb's back is what the picture shows; the trunk's has no buttons."""

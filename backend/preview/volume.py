@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.measure import marching_cubes
 
 from .cape import Cape
+from .sides import Views, hull
 from .solid import Depth
 from .thickness import Frame
 
@@ -28,9 +29,11 @@ class Skin:
     cape: int
 
 
-def build_skin(depth: Depth, frame: Frame) -> Skin:
-    """The zero set of thickness^2 - (z - centre)^2, one closed piece for the body and one for a cape."""
-    body = _surface(depth.square, depth.centre, frame)
+def build_skin(depth: Depth, frame: Frame, views: Views) -> Skin:
+    """The zero set of thickness^2 - (z - centre)^2 within the views' silhouettes, one closed piece for the body and
+    one for a cape.
+    """
+    body = _surface(depth.square, depth.centre, frame, views)
     pieces = [body] if depth.cape is None else [body, _sheet(depth.cape, depth, frame)]
     offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     vertices = np.concatenate([piece.vertices for piece in pieces])
@@ -43,16 +46,19 @@ def _sheet(cape: Cape, depth: Depth, frame: Frame) -> trimesh.Trimesh:
     inside = ndimage.distance_transform_edt(cape.region) - ndimage.distance_transform_edt(~cape.region)
     inside = np.minimum(inside - 0.5 * np.sign(inside), depth.body.inside + 0.2)
     square = np.minimum(cape.thick**2, 2 * cape.thick * inside)
-    return _surface(square, cape.centre, frame)
+    return _surface(square, cape.centre, frame, Views())
 
 
-def _surface(square: np.ndarray, centre: np.ndarray, frame: Frame) -> trimesh.Trimesh:
+def _surface(square: np.ndarray, centre: np.ndarray, frame: Frame, views: Views) -> trimesh.Trimesh:
     thick = np.sqrt(np.maximum(square, 0))
     near = int(np.ceil((centre + thick).max())) + 3
     far = int(np.ceil((thick - centre).max())) + 3
     levels = np.arange(-far, near + 1, dtype=np.float32)
     offset = levels[:, None, None] - centre[None].astype(np.float32)
     field = square.astype(np.float32) - offset * offset
+    limit = hull(views, levels, len(square))
+    if limit is not None:
+        field = np.minimum(field, limit[..., None].astype(np.float32))
     # Values of exactly zero would give triangles without area.
     field[np.abs(field) < 1e-4] = -1e-4
     vertices, triangles, _, _ = marching_cubes(field, 0.0, allow_degenerate=False)
