@@ -15,7 +15,7 @@ from ..errors import BackendError, Cancelled
 from ..protocol import encode
 from ..registry import checked_options
 from ..staging import Staging
-from .params import File, Joints, Markers, Seed
+from .params import File, Joints, Markers, Seed, Views
 from .registry import Job, method
 
 
@@ -28,13 +28,16 @@ def generate(
     seed: Seed = 0,
     options: dict[str, Any] | None = None,
     markers: Markers | None = None,
+    pictures: Views | None = None,
 ) -> dict[str, Any]:
     """A `GeneratedMesh`, its mesh in `out_dir`."""
     chosen = job.engines("generators").get(engine)
     given = checked_options(chosen, options or {})
-    return _produce(
-        job, out_dir, chosen.generate, lambda folder: GenerateRequest(picture, folder, seed, given, markers), "mesh"
-    )
+
+    def request(folder: Path) -> GenerateRequest:
+        return GenerateRequest(picture, folder, seed, given, markers, pictures or {})
+
+    return _produce(job, out_dir, chosen.generate, request, "mesh")
 
 
 @method("rig")

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from ..errors import BackendError
 
+FURTHER_SIDES = ("left", "back", "right")
 EYES_AND_MOUTH = ("leftEye", "rightEye", "mouth")
 
 
@@ -101,6 +102,14 @@ def _files(name: str, value: Any) -> dict[str, Path]:
     return {key: _file(f"{name}.{key[:40]}", path) for key, path in _object(name, value).items()}
 
 
+def _views(name: str, value: Any) -> dict[str, Path]:
+    """Further sides of what the picture shows from the front."""
+    for key in _object(name, value):
+        if key not in FURTHER_SIDES:
+            raise ParamError(f"'{name}' has no side {key[:40]!r}; it takes {', '.join(FURTHER_SIDES)}.")
+    return _files(name, value)
+
+
 def _file_list(name: str, value: Any) -> list[Path]:
     if not isinstance(value, list) or not value:
         raise ParamError(f"'{name}' must be a list of paths.")
@@ -159,6 +168,7 @@ class Check:
 
 File = Annotated[Path, Check(_file)]  # an absolute path of a file that can be read
 Files = Annotated[dict[str, Path], Check(_files)]
+Views = Annotated[dict[str, Path], Check(_views)]  # side -> a picture of it
 FileList = Annotated[list[Path], Check(_file_list)]
 Seed = Annotated[int, Check(_seed)]
 Word = Annotated[str, Check(_word)]  # a text that may be empty

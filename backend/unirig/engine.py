@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import RigArrays, read_mesh, write_rig
 from ..models import store
+from ..nn.jobs import StageClock
 from ..options import Choice, Option, check_options, device_option, precision_option
-from ..trellis.engine import StageClock
 from .model import MODEL
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ class UniRigRigger:
         clock("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
         pipeline = self._ready(options, clock.part(*WEIGHTS))
-        from .generate import PRESETS
-        from .pipeline import Settings
+        from .pipeline import PRESETS, Settings
 
         decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
         settings = Settings(
@@ -132,7 +131,7 @@ class UniRigRigger:
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..trellis.pipeline import choose_device
+        from ..nn.device import choose_device
         from .pipeline import UniRigPipeline, choose_dtype
 
         device = choose_device(options["device"])
