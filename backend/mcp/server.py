@@ -55,7 +55,10 @@ Engine = Annotated[
 Rigger = Annotated[
     str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")
 ]
-Options = Annotated[dict[str, Any] | None, Field(description='Options of the generator, such as {"height": 1.5}.')]
+Options = Annotated[
+    dict[str, Any] | None,
+    Field(description='Options of the generator, as `avatar_status` lists them, such as {"height": 1.5}.'),
+]
 Version = Annotated[
     Literal["1.0", "0.0"] | None, Field(description="VRM version; leave it out for the user's choice, usually 1.0.")
 ]
