@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def digest(path: Path) -> str:
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:
     """All or nothing."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
     try:
         part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(path)
