@@ -23,6 +23,7 @@ JOINED = 0.006  # of the sheet's longer side: gaps within one figure
 FULL = 0.88  # of the usual height: what is lower is a portrait or a detail
 FLAT_END = 0.55  # of a figure's width in its last rows: cut off, as busts are
 NARROW = 0.72  # of the front's width: a side; a three-quarter view is wider
+NARROWEST = 0.5  # only a side is so narrow
 ONE_LEG, NARROWER = 0.7, 0.98  # a side whose legs hide each other, in so many of the shins' rows, may be this wide
 DETAIL = 20.0  # Lab: deviation of colour in the middle of a head that counts as much as two sure eyes
 BACK_FITS = 0.80  # of the silhouettes of front and mirrored back
@@ -123,7 +124,9 @@ def _recognise(figures: list[SheetFigure]) -> None:
 def _is_side(mask: np.ndarray, front: np.ndarray) -> bool:
     """Narrow, or with legs of which one hides the other while the front shows two."""
     width = mask.shape[1] / len(mask) / (front.shape[1] / len(front))
-    return width < NARROW or (width < NARROWER and _one_leg(mask) > ONE_LEG and _one_leg(front) < 1 - ONE_LEG)
+    if _one_leg(front) > 1 - ONE_LEG:
+        return width < NARROW
+    return width < (NARROWER if _one_leg(mask) > ONE_LEG else NARROWEST)
 
 
 def _one_leg(mask: np.ndarray) -> float:

@@ -50,7 +50,7 @@ def measure_head(body: Body, cape: np.ndarray) -> Head:
     depth = skull * (1.14 - 0.20 * body.chibi - 0.20 * hang * adult)
     throat = half[int(body.chin) : int(min(body.shoulder, rows - 1))]
     neck = float(np.nanmin(throat)) if np.isfinite(throat).any() else 0.5 * skull
-    neck = min(neck, (0.74 - 0.26 * body.chibi) * skull)
+    neck = min(neck, (0.74 - 0.26 * body.chibi - 0.2 * hang) * skull)  # hair beside it is no neck
     centre = 0.007 * body.height * adult + 0.02 * depth
     brim = _brim(body, half, skull)
     return Head(skull, depth, centre, neck, hang, widths, filled(middle, 0.01 * body.height), brim)
