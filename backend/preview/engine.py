@@ -91,9 +91,10 @@ class PreviewGenerator:
             "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
         }
         clock.lap("write_s")
-        return GeneratedMesh(
-            path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings, settings=options
-        )
+        found = landmarks(picture, depth, frame)
+        if texture.stroke:
+            found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
+        return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
 
 
 def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:
