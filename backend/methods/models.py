@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import registry
 from ..errors import BackendError
 from ..models import store
 from ..models.store import Model
-from ..registry import BUILT_IN
 from .registry import Job, method
 
 
@@ -46,7 +46,7 @@ def remove_model(job: Job, name: str) -> dict[str, Any]:
 def _declared(job: Job) -> dict[str, tuple[Model, list[str]]]:
     """Model -> it, and the engines that need it as "generators.trellis"."""
     declared: dict[str, tuple[Model, list[str]]] = {}
-    for kind in BUILT_IN:
+    for kind in registry.BUILT_IN:
         for engine, needed in job.engines(kind).models().items():
             for model in needed:
                 declared.setdefault(model.name, (model, []))[1].append(f"{kind}.{engine}")
