@@ -14,9 +14,9 @@ from ..avatar import scene
 from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..mesh import blender_mesh
-from ..speech import text
 from ..ui.translation import OURS
 from ..vrm import setup
+from ..vrm.spec.presets import VISEMES
 from .synthesis.build import build_face
 from .synthesis.style import Reshape, Style, Viseme
 
@@ -63,11 +63,9 @@ class AvatarForgeViseme(PropertyGroup):
 
 
 class AvatarForgeVisemes(PropertyGroup):
-    aa: PointerProperty(type=AvatarForgeViseme)
-    ih: PointerProperty(type=AvatarForgeViseme)
-    ou: PointerProperty(type=AvatarForgeViseme)
-    ee: PointerProperty(type=AvatarForgeViseme)
-    oh: PointerProperty(type=AvatarForgeViseme)
+    """One for each of VISEMES, by its name."""
+
+    __annotations__ = {name: PointerProperty(type=AvatarForgeViseme) for name in VISEMES}
 
 
 CLASSES = (AvatarForgeViseme, AvatarForgeVisemes)
@@ -75,7 +73,7 @@ CLASSES = (AvatarForgeViseme, AvatarForgeVisemes)
 
 def style_of(avatar: Avatar) -> Style:
     """What the face is made with."""
-    styles = {name: getattr(avatar.record.visemes, name).as_style() for name in text.VISEMES}
+    styles = {name: getattr(avatar.record.visemes, name).as_style() for name in VISEMES}
     return Style({name: style for name, style in styles.items() if style != Viseme()}, avatar.record.mouth_interior)
 
 
