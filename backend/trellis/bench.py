@@ -31,14 +31,18 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import BackendError
-from . import dual_mc, sparse
+from ..nn import sparse
+from ..nn.device import choose_device
+from ..nn.memory import Residents, choose_plan, release
+from ..nn.precision import MixedPrecision, choose_dtype
+from ..nn.sampling import noise_generator
+from ..nn.sparse import Sparse, Voxels
+from ..nn.transformer import FlowTransformer
+from . import dual_mc
 from .checkpoint import CLASSES, ENCODER, Description
-from .layers import FlowTransformer, MixedPrecision
-from .memory import Residents, choose_plan, release
-from .pipeline import Settings, TrellisPipeline, choose_device, choose_dtype
+from .pipeline import Settings, TrellisPipeline
 from .preprocess import SIZE
-from .sampler import SamplerSettings, noise_generator
-from .sparse import Sparse, Voxels
+from .sampler import SamplerSettings
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,16 @@ torch nor weights.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib.util
 import os
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..errors import BackendError
 from ..models import store
+from ..nn.jobs import StageClock, digests_of
 
 if TYPE_CHECKING:
     from .pipeline import Result, Settings, TrellisPipeline
@@ -80,7 +77,7 @@ class TrellisGenerator:
 
         pipeline = self._ready(options, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
-        pictures = [prepare(path) for path in [request.picture, *options["pictures"]]]
+        pictures = [prepare(path) for path in [request.picture, *request.pictures.values(), *options["pictures"]]]
         settings = pipeline.settings(
             request.seed, {name: value for name, value in options.items() if value is not None}
         )
@@ -89,7 +86,9 @@ class TrellisGenerator:
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> TrellisPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from .pipeline import TrellisPipeline, choose_device, choose_dtype
+        from ..nn.device import choose_device
+        from ..nn.precision import choose_dtype
+        from .pipeline import TrellisPipeline
 
         device = choose_device(options["device"])
         dtype = choose_dtype(options["dtype"], device)
@@ -189,47 +188,3 @@ def own_checkpoint() -> Path | None:
     """The folder named by AVATAR_FORGE_TRELLIS, if any."""
     chosen = os.environ.get(VARIABLE)
     return Path(chosen) if chosen else None
-
-
-def digests_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of the weights in a checkpoint folder that `backend.models.store` does not look after, by path in it."""
-    digests = {}
-    for path in sorted(folder.rglob("*.safetensors")):
-        stat = path.stat()
-        digests[path.relative_to(folder).as_posix()] = _digest(path, stat.st_size, stat.st_mtime_ns)
-    return digests
-
-
-@functools.lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:
-    """Of a file as it was with that size and time: gigabytes are read once a process, not once a job."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class StageClock:
-    """A progress callback that notes how long each stage took."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._spent: dict[str, float] = {}
-        self._stage, self._since = "", time.perf_counter()
-
-    def __call__(self, stage: str, fraction: float, message: str) -> None:
-        self._note()
-        self._stage = stage
-        self._progress(stage, fraction, message)
-
-    def part(self, begin: float, end: float) -> Callable[[str, float, str], None]:
-        """Progress of a part of the job, 0..1, as `begin`..`end` of the whole."""
-        return lambda stage, fraction, message: self(stage, begin + (end - begin) * fraction, message)
-
-    def seconds(self) -> dict[str, float]:
-        self._note()
-        return {f"{stage}_s": round(spent, 3) for stage, spent in self._spent.items()}
-
-    def _note(self) -> None:
-        now = time.perf_counter()
-        if self._stage:
-            self._spent[self._stage] = self._spent.get(self._stage, 0.0) + now - self._since
-        self._since = now

@@ -14,7 +14,7 @@ from ..engines import Progress, Rig, RigRequest
 from ..errors import BackendError
 from ..mesh.files import RigArrays, read_mesh, write_rig
 from ..models import store
-from ..trellis.engine import StageClock
+from ..nn.jobs import StageClock
 
 if TYPE_CHECKING:
     from .pipeline import Rigging, UniRigPipeline
@@ -63,8 +63,7 @@ class UniRigRigger:
         clock("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
         pipeline = self._ready(options, clock.part(*WEIGHTS))
-        from .generate import PRESETS
-        from .pipeline import Settings
+        from .pipeline import PRESETS, Settings
 
         decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
         settings = Settings(
@@ -90,7 +89,7 @@ class UniRigRigger:
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..trellis.pipeline import choose_device
+        from ..nn.device import choose_device
         from .pipeline import UniRigPipeline, choose_dtype
 
         device = choose_device(options["device"])

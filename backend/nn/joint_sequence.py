@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joint tokens to a skeleton: joints, tails, parents, names (specification, section 6.6)."""
+"""Joint tokens to a skeleton: joints, tails, parents, names (shared/reference/unirig.md 6.6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tokenizer import FINGERS_LEFT, FINGERS_RIGHT, TEMPLATES, Vocabulary, coordinates, template
+from .joint_tokens import FINGERS_LEFT, FINGERS_RIGHT, TEMPLATES, Vocabulary, coordinates, template
 
 
 class InvalidSequence(ValueError):

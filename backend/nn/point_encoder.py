@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The point encoder of both checkpoints: a perceiver over points and normals (specification 5; Zhao et al.,
-Michelangelo, 2023).
+"""The point encoder of UniRig and SkinTokens: a perceiver over points and normals (shared/reference/unirig.md 5; Zhao
+et al., Michelangelo, 2023).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh as the networks want it: welded, at most 50 000 triangles, in the cube [-1, 1]^3 (specification, section 3).
+"""A mesh as the networks want it: welded, at most 50 000 triangles, in the cube [-1, 1]^3
+(shared/reference/unirig.md 3).
 
 UniRig axes: z up, the character faces -y, its left is +x.
 """
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 import fast_simplification
 import numpy as np
 import trimesh
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from ..errors import BackendError
 
@@ -95,10 +99,10 @@ def _decimated(mesh: trimesh.Trimesh, max_faces: int) -> trimesh.Trimesh:
     """At most about `max_faces` faces of the same shape, as the original does it: by quadric error.
 
     That can tear meshes with very many slivers apart, which shows in their bounds. Such a mesh is first welded on a
-    fine grid.
+    fine grid. Small islands may disappear altogether, as in the original.
     """
     simple = _collapsed(mesh.vertices, mesh.faces, max_faces)
-    if not _same_bounds(mesh, simple):
+    if _torn(mesh, simple, max_faces):
         log.warning("decimation tore the mesh apart; it is welded on a grid of %d cells a side first", WELD_CELLS)
         simple = _collapsed(*_welded(mesh.vertices, mesh.faces), max_faces)
     return simple
@@ -110,10 +114,22 @@ def _collapsed(vertices: np.ndarray, faces: np.ndarray, max_faces: int) -> trime
     return trimesh.Trimesh(points, triangles, process=True)
 
 
-def _same_bounds(mesh: trimesh.Trimesh, simple: trimesh.Trimesh) -> bool:
+def _torn(mesh: trimesh.Trimesh, simple: trimesh.Trimesh, max_faces: int) -> bool:
+    """Whether what is left of the mesh lies elsewhere than the islands it is left of.
+
+    Bounds may move by a share of the longest edge, and by the length of a face's edge where few faces are left.
+    """
     if not len(simple.faces):
-        return False
-    return bool(np.abs(mesh.bounds - simple.bounds).max() <= BOUNDS_TOLERANCE * np.ptp(mesh.bounds, axis=0).max())
+        return True
+    links = mesh.edges_unique
+    _, island = connected_components(
+        coo_matrix((np.ones(len(links)), links.T), shape=(len(mesh.vertices),) * 2), directed=False
+    )
+    kept = np.unique(island[cKDTree(mesh.vertices).query(simple.vertices)[1]])
+    before = mesh.vertices[np.isin(island, kept)]
+    moved = np.abs(np.array([before.min(0), before.max(0)]) - simple.bounds).max()
+    edge = np.sqrt(2 * mesh.area / max_faces)
+    return bool(moved > max(BOUNDS_TOLERANCE * np.ptp(before, axis=0).max(), edge))
 
 
 def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

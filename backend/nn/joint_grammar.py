@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tokens may come next (specification, section 6.3), as immutable states that beams can share.
+"""Which tokens may come next (shared/reference/unirig.md 6.3), as immutable states that beams can share.
 
 `Shipped` is the original's machine. It cannot write a branch after a later part token, and forgets that a branch
 needs six coordinates. `Strict` (ours) mends both, wants two joints at least, and lets a part that has bone names end
@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from .tokenizer import Vocabulary, template
+from .joint_tokens import Vocabulary, template
 
 G = TypeVar("G", bound="Grammar")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decoding joint tokens: greedy, sampling, beam search and beam sampling (specification, section 6.5).
+"""Decoding joint tokens: greedy, sampling, beam search and beam sampling (shared/reference/unirig.md 6.5).
 
 The choices are made on the processor in fp32 from each step's logits: one copy a step, the same draws for a seed on
 every device, and the grammar needs the tokens there anyway.
@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .grammar import Grammar
+from .joint_grammar import Grammar
 
 UNFILLED = -1e9
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How to choose tokens; the defaults are the original's. `sample` False takes the best instead of drawing."""
+    """How to choose tokens; the defaults are UniRig's. `sample` False takes the best instead of drawing."""
 
     beams: int = 15
     sample: bool = True
@@ -34,12 +34,8 @@ class Decoding:
     max_new_tokens: int = 2048
 
 
-# Presets: greedy and few beams cost a fraction; the original's is "quality".
-PRESETS = {"quality": Decoding(), "fast": Decoding(beams=4), "greedy": Decoding(beams=1, sample=False)}
-
-
 class Session(Protocol):
-    """See `opt.Session`."""
+    """See `decoding.Session`."""
 
     logits: Tensor
 

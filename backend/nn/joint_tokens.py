@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joint tokens: the vocabulary, coordinate bins, and the bone names that belong to a class (specification, sections
+"""Joint tokens: the vocabulary, coordinate bins, and the bone names that belong to a class (shared/reference/unirig.md
 6.1 and 10.1).
 """
 
