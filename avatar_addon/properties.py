@@ -175,9 +175,7 @@ class AvatarForgeSettings(PropertyGroup):
     )
     publish_name: StringProperty(
         name="Name",
-        description=(
-            "Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
-        ),
+        description=("Of the model in the bucket, without the version; empty: the avatar's name"),
     )
     override: StringProperty(
         name="Reason", description="Why the avatar is promoted although checks failed; it is recorded"

@@ -25,6 +25,7 @@ from .errors import AvatarError
 from .face import carried_shapes, live
 from .face.synthesis.build import PARTS
 from .face.synthesis.build import build_face as synthesise_face
+from .files import copy_whole
 from .humanoid import bones as humanoid_bones
 from .humanoid.match_armature import match_armature
 from .look import settings, spring_bones
@@ -43,7 +44,7 @@ MOUTH_PARTS = {name: part for part, name in PARTS.items()}
 
 @dataclass
 class Request:
-    """What an avatar is made from and with. `vrm` and `sheet`: files to write, or None."""
+    """What an avatar is made from and with. `vrm`, `sheet` and `receipt`: files to write, or None."""
 
     picture: Path
     name: str = ""
@@ -58,6 +59,7 @@ class Request:
     vrm_version: str = "1.0"
     vrm: Path | None = None
     sheet: Path | None = None
+    receipt: Path | None = None  # of the run folder, written last
     record: bool = True  # keep a run folder, which MLflow is fed from
 
     @property
@@ -85,9 +87,7 @@ class Request:
 
 @dataclass
 class Made:
-    """What `make_avatar` returns. metrics: the engines' and the file's; weights: {file: SHA-256} of the models
-    at work.
-    """
+    """What `make_avatar` returns. metrics: the engines' and the file's."""
 
     avatar: Avatar
     metrics: dict[str, float]
@@ -95,7 +95,6 @@ class Made:
     vrm: Path | None
     sheet: Path | None
     report: Report
-    weights: dict[str, str]
 
 
 def read_markers(path: Path) -> dict[str, Any]:
@@ -146,24 +145,26 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
             pictures.contact_sheet(avatar, request.sheet)
             clock.lap("sheet")
-        weights = json.loads(avatar.record.story or "{}").get("weights", {})
         _tell(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
-        if request.record:
-            files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
-            yield from _record(avatar, files, report)
+        files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
+        recorded = (yield from _record(avatar, files, report)) if request.record else None
+        if request.receipt and recorded:
+            copy_whole(Path(recorded["receipt"]), request.receipt)
+        elif request.receipt:
+            yield from steps.write_receipt(avatar, files, report, request.receipt)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
             shutil.rmtree(avatar.record.run_folder, ignore_errors=True)
             scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()))
         raise
     warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
-    return Made(avatar, metrics, warnings, request.vrm, request.sheet, report, weights)
+    return Made(avatar, metrics, warnings, request.vrm, request.sheet, report)
 
 
 def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
-    """Keeps the run; an avatar that is finished is not lost because that fails."""
+    """Keeps the run and returns the worker's result; None where that fails, for which no finished avatar is lost."""
     try:
-        yield from steps.record(avatar, files, report, steps.Target.from_preferences(), (0.94, 1.0))
+        return (yield from steps.record(avatar, files, report, steps.Target.from_preferences(), (0.94, 1.0)))
     except (AvatarError, OSError) as error:
         if getattr(error, "code", "") == "cancelled":
             raise
@@ -172,6 +173,7 @@ def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
             avatar,
             [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}],
         )
+        return None
 
 
 class _Clock:

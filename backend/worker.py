@@ -258,6 +258,11 @@ class Worker:
 
         return {"url": run_url(params["run_folder"])}
 
+    def _model_name(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from .promotion.promote import model_name
+
+        return {"name": model_name(params["given"], params["usual"])}
+
     def _promote(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
         from .methods import publishing
 

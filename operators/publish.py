@@ -84,9 +84,8 @@ class AVATARFORGE_OT_promote(_Online):
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
         avatar = scene.need_avatar(context)
-        name = settings.publish_name.strip() or publish.model_name(avatar)
         entry = yield from publish.promote(
-            avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version
+            avatar, settings.publish_name, publish.Target.from_preferences(), settings.override, settings.vrm_version
         )
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]

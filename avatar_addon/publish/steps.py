@@ -6,9 +6,7 @@ in workflow.py.
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +20,7 @@ from ..client import session
 from ..client.process import jobs
 from ..client.process.tasks import Stage, Steps, Wait
 from ..errors import AvatarError
+from ..files import copy_whole
 from ..report import report as report_card
 from ..report.limits import FAIL
 
@@ -95,9 +94,28 @@ def keep_report(avatar: Avatar, path: Path) -> report_card.Report:
 def record(
     avatar: Avatar, files: dict[str, Path], report: report_card.Report, target: Target, span=(0.0, 1.0)
 ) -> Steps:
-    """Makes the run folder and lets MLflow have it when it can. files: vrm, and sheet where there is one. Returns the
-    worker's result.
+    """Makes the run folder and lets MLflow have it when it can. files: vrm, and sheet where there is one. Returns
+    the worker's result.
     """
+    result = yield from _write_run(avatar, files, report, session.runs_folder(), target.tracking_uri, span)
+    avatar.record.recorded = str(result["run_folder"])
+    if avatar.record.run_folder:
+        shutil.rmtree(avatar.record.run_folder, ignore_errors=True)  # its mesh lies in the run now
+        avatar.record.run_folder = ""
+    return result
+
+
+def write_receipt(avatar: Avatar, files: dict[str, Path], report: report_card.Report, path: Path) -> Steps:
+    """The receipt alone, of an avatar that leaves no run folder."""
+    with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
+        result = yield from _write_run(avatar, files, report, folder, None, (0.94, 1.0))
+        copy_whole(Path(result["receipt"]), path)
+
+
+def _write_run(
+    avatar: Avatar, files: dict[str, Path], report: report_card.Report, runs: Path, tracking_uri: str | None, span
+) -> Steps:
+    """A run folder below `runs`. tracking_uri: None keeps it from MLflow. Returns the worker's result."""
     yield Stage("record", span[0], "Keeping a record of the run")
     made = avatar.record
     story = json.loads(made.story or "{}")
@@ -116,24 +134,20 @@ def record(
         files = {**files, "rigged": rigged} | ({"raw": raw} if raw else {})
         job = jobs.Job(
             "record",
-            runs=session.runs_folder(),
+            runs=runs,
             run_id=made.run or folder.name,
             name=avatar.name,
             picture=picture,
             files=files,
             report=report.to_dict(),
-            tracking_uri=target.tracking_uri,
+            tracking_uri=tracking_uri or "",
+            track=tracking_uri is not None,
             warnings=[{"code": warning.code, "message": warning.message} for warning in made.warnings],
             versions=versions(),
             parameters=parameters,
             **{key: story.get(key, {}) for key in ("weights", "seconds", "metrics")},
         )
-        result = yield Wait(job, *span)
-    made.recorded = str(result["run_folder"])
-    if made.run_folder:
-        shutil.rmtree(made.run_folder, ignore_errors=True)  # its mesh lies in the run now
-        made.run_folder = ""
-    return result
+        return (yield Wait(job, *span))
 
 
 def _portrait(avatar: Avatar, path: Path) -> Path:
@@ -163,19 +177,15 @@ def check(avatar: Avatar, version: str = "1.0") -> Steps:
     return report
 
 
-def model_name(avatar: Avatar) -> str:
-    """The avatar's name as it can stand in a public address: small letters, digits, - and _, without accents."""
-    plain = unicodedata.normalize("NFKD", avatar.name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_") or "avatar"
-
-
 def promote(avatar: Avatar, name: str, target: Target, override: str = "", version: str = "1.0") -> Steps:
-    """Checks, records and promotes the avatar as `{name}-v{N}.vrm`. Returns the index entry with `urls`.
+    """Checks, records and promotes the avatar as `{name}-v{N}.vrm`; name: "" for the avatar's. Returns the index entry
+    with `urls`.
 
     Raises AvatarError: report (a FAIL and no reason to promote it all the same), and the backend's sentences.
     """
     if not target.bucket:
         raise AvatarError("No bucket is set; open the add-on's preferences and name it.", "no_bucket")
+    named = yield Wait(jobs.Job("model_name", given=name.strip(), usual=avatar.name), 0.0, 0.05)
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         path, report = yield from examine(avatar, folder, version, 0.05)
         failed = [entry.title for entry in report.checks if entry.status == FAIL]
@@ -186,7 +196,7 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
         job = jobs.Job(
             "promote",
             file=path,
-            name=name,
+            name=named["name"],
             bucket=target.bucket,
             endpoint=target.endpoint,
             prefix=target.prefix,

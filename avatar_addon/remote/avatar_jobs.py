@@ -242,7 +242,7 @@ def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
         raise Refusal("No bucket is set; the user names it in the add-on's preferences, below Publishing.")
     if not publish.may_reach(target):
         raise Refusal("Blender may not use the internet; the user allows it in Preferences > System > Network.")
-    model = checked(name, str, "name") or publish.model_name(found)
+    model = checked(name, str, "name") or ""
     reason, mesh = checked(override, str, "override") or "", found.mesh.name
     version = bpy.context.scene.avatar_forge.vrm_version
 

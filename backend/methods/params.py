@@ -236,8 +236,10 @@ METHODS: dict[str, dict[str, Param]] = {
         "warnings": Param(_notes),
         "report": Param(_object),
         "tracking_uri": Param(_word, default=""),
+        "track": Param(_flag, default=True),
     },
     "sync": {"runs": Param(_path, required=True), "tracking_uri": Param(_word, default="")},
+    "model_name": {"given": Param(_word, default=""), "usual": Param(_word, default="")},
     "run_url": {"run_folder": Param(_path, required=True)},
     "promote": {
         "file": Param(_file, required=True),
@@ -253,6 +255,7 @@ METHODS: dict[str, dict[str, Param]] = {
         "override": Param(_word, default=""),
         "urls": Param(_texts, default={}),
         "tracking_uri": Param(_word, default=""),
+        "track": Param(_flag, default=True),
     },
     "register": {
         "model": Param(_text, required=True),

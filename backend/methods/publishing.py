@@ -15,17 +15,17 @@ from ..records import runs, tracking
 
 
 def record(params: dict[str, Any]) -> dict[str, Any]:
-    """Writes the run folder and lets a process of its own send it to MLflow: {run_id, run_folder, receipt,
-    tracking}.
+    """Writes the run folder and, where `track` says so, lets a process of its own send it to MLflow: {run_id,
+    run_folder, receipt, tracking}.
     """
     given = {name: value for name, value in params.items() if value is not None}
-    root, uri = given.pop("runs"), given.pop("tracking_uri")
+    root, uri, track = given.pop("runs"), given.pop("tracking_uri"), given.pop("track")
     folder = runs.write_run(root, runs.Run(**given))
     return {
         "run_id": folder.name,
         "run_folder": folder,
         "receipt": folder / runs.RECEIPT,
-        "tracking": tracking.send_later(root, uri),
+        "tracking": tracking.send_later(root, uri) if track else {},
     }
 
 
