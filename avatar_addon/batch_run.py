@@ -19,6 +19,7 @@ from .client.process.locks import hold
 from .client.process.tasks import Task
 from .errors import AvatarError
 from .publish import steps as publish
+from .request import Request, read_markers
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
@@ -62,8 +63,9 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
     try:
         with _lock(out / f".{name}.lock"):
             bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-            request = workflow.Request(
-                picture=_readable(picture),
+            request = Request.from_settings(
+                bpy.context.scene,
+                _readable(picture),
                 name=name,
                 engine=options.engine,
                 rigger=options.rigger,
@@ -132,7 +134,7 @@ def _markers(given: Path | None, picture: Path) -> dict | None:
     if given is None:
         return None
     path = given / f"{picture.stem}.json" if given.is_dir() else given
-    return workflow.read_markers(path) if path.exists() or not given.is_dir() else None
+    return read_markers(path) if path.exists() or not given.is_dir() else None
 
 
 def _is_complete(vrm: Path, receipt: Path) -> bool:

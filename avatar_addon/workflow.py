@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,55 +34,13 @@ from .pose import bake, preview
 from .publish import steps
 from .render import pictures
 from .report.report import Report
+from .request import Request
 from .vrm import setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
 
 MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
 MOUTH_PARTS = {name: part for part, name in PARTS.items()}
-
-
-@dataclass
-class Request:
-    """What an avatar is made from and with. `vrm`, `sheet` and `receipt`: files to write, or None."""
-
-    picture: Path
-    name: str = ""
-    engine: str = "preview"
-    rigger: str = "geometric"
-    seed: int = 0
-    rigger_seed: int | None = None  # None: as `seed`
-    engine_options: dict[str, Any] = field(default_factory=dict)
-    rigger_options: dict[str, Any] = field(default_factory=dict)
-    markers: dict[str, Any] | None = None
-    author: str = ""
-    vrm_version: str = "1.0"
-    vrm: Path | None = None
-    sheet: Path | None = None
-    receipt: Path | None = None  # of the run folder, written last
-    record: bool = True  # keep a run folder, which MLflow is fed from
-
-    @property
-    def avatar_name(self) -> str:
-        return self.name or self.picture.stem
-
-    @property
-    def skeleton_seed(self) -> int:
-        return self.seed if self.rigger_seed is None else self.rigger_seed
-
-    def parameters(self) -> dict[str, Any]:
-        """What makes the avatar what it is, for receipts."""
-        return {
-            "engine": self.engine,
-            "rigger": self.rigger,
-            "seed": self.seed,
-            "rigger_seed": self.skeleton_seed,
-            "engine_options": self.engine_options,
-            "rigger_options": self.rigger_options,
-            "markers": self.markers,
-            "vrm": self.vrm_version,
-            "author": self.author,
-        }
 
 
 @dataclass
@@ -95,21 +53,6 @@ class Made:
     vrm: Path | None
     sheet: Path | None
     report: Report
-
-
-def read_markers(path: Path) -> dict[str, Any]:
-    """A markers file (docs/architecture.md); the backend checks what is in it. Raises AvatarError."""
-    try:
-        markers = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AvatarError(
-            f"The markers file {path.name} cannot be read ({error}); correct it or leave it out.", "bad_markers"
-        ) from error
-    if not isinstance(markers, dict):
-        raise AvatarError(
-            f"The markers file {path.name} must hold one JSON object; correct it or leave it out.", "bad_markers"
-        )
-    return markers
 
 
 def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
@@ -196,10 +139,36 @@ def _tell(avatar: Avatar, **parts: dict[str, Any]) -> None:
     avatar.record.story = json.dumps(story, default=str)
 
 
+@dataclass
+class Generated:
+    """A mesh that the generator has made of a request, not in the scene yet. result: the worker's; seconds: it took."""
+
+    request: Request
+    job_folder: Path
+    result: dict[str, Any]
+    seconds: float
+
+    @property
+    def path(self) -> Path:
+        return Path(self.result["mesh"])
+
+    def discard(self) -> None:
+        shutil.rmtree(self.job_folder, ignore_errors=True)
+
+
 def generate(
     context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)
 ) -> Steps:
     """Picture -> a mesh object in the scene with its record. Returns an Avatar without an armature."""
+    generated = yield from wait_for_mesh(request, span)
+    avatar = place_mesh(context, generated)
+    if metrics is not None:
+        metrics |= (generated.result.get("metrics") or {}) | {"generate_time_s": generated.seconds}
+    return avatar
+
+
+def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
+    """The first half of `generate`: returns what the generator has made."""
     with jobs.job_folder(session.jobs_folder()) as folder:
         job = jobs.Job(
             "generate",
@@ -212,18 +181,18 @@ def generate(
         )
         started = time.perf_counter()
         result = yield Wait(job, *span)
-        seconds = time.perf_counter() - started
+        return Generated(request, folder, result, time.perf_counter() - started)
+
+
+def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
+    """The second half of `generate`: the mesh into the scene, under the request's name."""
+    request, result, folder = generated.request, generated.result, generated.job_folder
     scene.object_mode()
-    obj = scene.import_mesh(Path(result["mesh"]), request.avatar_name, context)
-    avatar = Avatar(obj, None)
+    avatar = Avatar(scene.import_mesh(generated.path, request.avatar_name, context), None)
     record = avatar.record
     record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
-    record.picture, record.engine, record.seed, record.label = (
-        str(request.picture),
-        request.engine,
-        request.seed,
-        result["label"],
-    )
+    record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
+    record.label = result["label"]
     _tell(
         avatar,
         parameters=request.parameters(),
@@ -233,8 +202,6 @@ def generate(
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     step_states.done(avatar, "mesh")
-    if metrics is not None:
-        metrics |= (result.get("metrics") or {}) | {"generate_time_s": seconds}
     return avatar
 
 
