@@ -20,7 +20,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from .avatar import step_states
+from .avatar import migration, step_states
 from .client import engine_options, session
 from .client.engines import GENERATORS, RIGGERS, recall_engines
 from .face import live
@@ -86,11 +86,12 @@ class AvatarForgeRecord(PropertyGroup):
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    run_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
-    recorded: StringProperty(
+    format: IntProperty(description="Of this record, for files of earlier versions")
+    job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
+    run_folder: StringProperty(
         name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
     )
-    story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
+    provenance: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
     shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
     card_outdated: BoolProperty(description="A step was done again since the report card was made")
@@ -121,7 +122,7 @@ class AvatarForgeRecord(PropertyGroup):
     eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
-    faceless: PointerProperty(
+    mesh_without_face: PointerProperty(
         type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from"
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
@@ -219,6 +220,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
     bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
+    migration.register()
     bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
     bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})
 
@@ -226,6 +228,7 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.WindowManager.avatar_forge
     del bpy.types.Scene.avatar_forge
+    migration.unregister()
     del bpy.types.Object.avatar_forge
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

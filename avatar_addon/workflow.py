@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from . import export as vrm_export
-from .avatar import scene, step_states
+from .avatar import migration, scene, step_states
 from .avatar.scene import Avatar
 from .client import session
 from .client.process import jobs
@@ -79,7 +79,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         set_up_vrm(avatar, request.author)
         clock.lap("vrm")
         yield Stage("export", 0.78, "Writing the VRM file")
-        vrm = request.vrm or Path(avatar.record.run_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
+        vrm = request.vrm or Path(avatar.record.job_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
         export(avatar, vrm, request.vrm_version)
         yield Stage("report", 0.84, "Checking the avatar")
         report = steps.keep_report(avatar, vrm)
@@ -88,7 +88,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
             pictures.contact_sheet(avatar, request.sheet)
             clock.lap("sheet")
-        _tell(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
+        _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
         recorded = (yield from _record(avatar, files, report)) if request.record else None
         if request.receipt and recorded:
@@ -97,7 +97,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
             yield from steps.write_receipt(avatar, files, report, request.receipt)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
-            shutil.rmtree(avatar.record.run_folder, ignore_errors=True)
+            shutil.rmtree(avatar.record.job_folder, ignore_errors=True)
             scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()))
         raise
     warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
@@ -131,12 +131,12 @@ class _Clock:
         self.laps[name], self._last = now - self._last, now
 
 
-def _tell(avatar: Avatar, **parts: dict[str, Any]) -> None:
+def _add_provenance(avatar: Avatar, **parts: dict[str, Any]) -> None:
     """Adds to what the avatar's record tells of how it was made."""
-    story = json.loads(avatar.record.story or "{}")
+    provenance = json.loads(avatar.record.provenance or "{}")
     for name, part in parts.items():
-        story[name] = story.get(name, {}) | part
-    avatar.record.story = json.dumps(story, default=str)
+        provenance[name] = provenance.get(name, {}) | part
+    avatar.record.provenance = json.dumps(provenance, default=str)
 
 
 @dataclass
@@ -190,10 +190,11 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     scene.object_mode()
     avatar = Avatar(scene.import_mesh(generated.path, request.avatar_name, context), None)
     record = avatar.record
-    record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
+    migration.mark(record)
+    record.run, record.job_folder = folder.name, str(folder)
     record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
     record.label = result["label"]
-    _tell(
+    _add_provenance(
         avatar,
         parameters=request.parameters(),
         weights=result.get("weights") or {},
@@ -205,12 +206,12 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     return avatar
 
 
-def _job_home(avatar: Avatar) -> Path:
+def _parent_folder(avatar: Avatar) -> Path:
     """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where jobs are
     kept there.
     """
-    folder = Path(avatar.record.run_folder)
-    return folder if avatar.record.run_folder and folder.is_dir() else session.jobs_folder()
+    folder = Path(avatar.record.job_folder)
+    return folder if avatar.record.job_folder and folder.is_dir() else session.jobs_folder()
 
 
 def rig(
@@ -225,8 +226,8 @@ def rig(
     """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature."""
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
     scene.object_mode()
-    restore_faceless(avatar)
-    with jobs.job_folder(_job_home(avatar), keep=False) as folder:
+    remove_face(avatar)
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {
             name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
@@ -242,7 +243,7 @@ def rig(
         preview.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
-    _tell(
+    _add_provenance(
         avatar,
         parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed},
         weights=result.get("weights") or {},
@@ -318,7 +319,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     _need_rig(avatar)
     yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
     scene.object_mode()
-    restore_faceless(avatar)
+    remove_face(avatar)
     if not avatar.record.has_face:
         yield from locate_face(avatar, span)
     own = carried_shapes.read(avatar.mesh)
@@ -327,7 +328,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     result = synthesise_face(
         data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=live.style_of(avatar)
     )
-    avatar.record.faceless = _set_aside(avatar.mesh)
+    avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [
         _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
     ]
@@ -356,7 +357,7 @@ def _face_if_possible(avatar: Avatar, span) -> Steps:
 
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Searches the face markers on the mesh and stores them."""
-    with jobs.job_folder(_job_home(avatar), keep=False) as folder:
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         texture = scene.write_texture(avatar, folder / "texture.png")
         result = yield Wait(
@@ -367,14 +368,14 @@ def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     scene.add_warnings(avatar, result.get("warnings") or [])
 
 
-def restore_faceless(avatar: Avatar) -> None:
+def remove_face(avatar: Avatar) -> None:
     """Takes the face step back, so that what comes before it can be done again."""
-    kept = avatar.record.faceless
+    kept = avatar.record.mesh_without_face
     if kept is None:
         return
     old = avatar.mesh.data
     name = old.name
-    avatar.record.faceless = None
+    avatar.record.mesh_without_face = None
     avatar.mesh.data = kept
     kept.use_fake_user = False
     if old.users == 0:
@@ -382,7 +383,7 @@ def restore_faceless(avatar: Avatar) -> None:
     kept.name = name
 
 
-def _set_aside(obj: bpy.types.Object) -> bpy.types.Mesh:
+def _keep_mesh(obj: bpy.types.Object) -> bpy.types.Mesh:
     kept = obj.data
     obj.data = kept.copy()
     obj.data.name, kept.name = kept.name, f"{kept.name} without face"

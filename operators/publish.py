@@ -170,7 +170,7 @@ class AVATARFORGE_OT_open_run(OnAvatar):
     def ready(cls, context: Context) -> bool:
         if not super().ready(context):
             return False
-        if not scene.find_avatar(context).record.recorded:
+        if not scene.find_avatar(context).record.run_folder:
             cls.poll_message_set("This avatar has no recorded run yet")
             return False
         return True

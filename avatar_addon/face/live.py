@@ -117,8 +117,8 @@ def show_alone(obj: bpy.types.Object, name: str = "") -> None:
 def _reshape(avatar: Avatar) -> Reshape | None:
     """What visemes are made from, built once for an avatar and its markers."""
     global _kept
-    faceless = avatar.record.faceless
-    if faceless is None or avatar.armature is None:
+    bare = avatar.record.mesh_without_face
+    if bare is None or avatar.armature is None:
         return None
     mesh = avatar.mesh.data
     key = (
@@ -130,10 +130,10 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     )
     if _kept and _kept[0] == key:
         return _kept[1]
-    slots = [SimpleNamespace(material=material) for material in faceless.materials]
+    slots = [SimpleNamespace(material=material) for material in bare.materials]
     groups, place = avatar.mesh.vertex_groups, avatar.mesh.matrix_world
     data = blender_mesh.read_mesh(
-        SimpleNamespace(data=faceless, material_slots=slots, vertex_groups=groups, matrix_world=place)
+        SimpleNamespace(data=bare, material_slots=slots, vertex_groups=groups, matrix_world=place)
     )
     interior = has_interior(avatar)
     try:

@@ -98,10 +98,10 @@ def record(
     the worker's result.
     """
     result = yield from _write_run(avatar, files, report, session.runs_folder(), target.tracking_uri, span)
-    avatar.record.recorded = str(result["run_folder"])
-    if avatar.record.run_folder:
-        shutil.rmtree(avatar.record.run_folder, ignore_errors=True)  # its mesh lies in the run now
-        avatar.record.run_folder = ""
+    avatar.record.run_folder = str(result["run_folder"])
+    if avatar.record.job_folder:
+        shutil.rmtree(avatar.record.job_folder, ignore_errors=True)  # its mesh lies in the run now
+        avatar.record.job_folder = ""
     return result
 
 
@@ -118,9 +118,9 @@ def _write_run(
     """A run folder below `runs`. tracking_uri: None keeps it from MLflow. Returns the worker's result."""
     yield Stage("record", span[0], "Keeping a record of the run")
     made = avatar.record
-    story = json.loads(made.story or "{}")
-    parameters = story.get("parameters", {})
-    parameters["engine_options"] = {**story.get("settings", {}), **parameters.get("engine_options", {})}
+    provenance = json.loads(made.provenance or "{}")
+    parameters = provenance.get("parameters", {})
+    parameters["engine_options"] = {**provenance.get("settings", {}), **parameters.get("engine_options", {})}
     picture, raw = Path(made.picture), _raw_mesh(avatar)
     if made.picture and not picture.is_file():
         raise AvatarError(
@@ -145,7 +145,7 @@ def _write_run(
             warnings=[{"code": warning.code, "message": warning.message} for warning in made.warnings],
             versions=versions(),
             parameters=parameters,
-            **{key: story.get(key, {}) for key in ("weights", "seconds", "metrics")},
+            **{key: provenance.get(key, {}) for key in ("weights", "seconds", "metrics")},
         )
         return (yield Wait(job, *span))
 
@@ -160,8 +160,8 @@ def _portrait(avatar: Avatar, path: Path) -> Path:
 
 def _raw_mesh(avatar: Avatar) -> Path | None:
     """The generator's mesh: in its job's folder, later in the run's."""
-    places = [Path(avatar.record.run_folder) / "mesh.glb"] if avatar.record.run_folder else []
-    places += sorted(Path(avatar.record.recorded).glob("*_raw.glb")) if avatar.record.recorded else []
+    places = [Path(avatar.record.job_folder) / "mesh.glb"] if avatar.record.job_folder else []
+    places += sorted(Path(avatar.record.run_folder).glob("*_raw.glb")) if avatar.record.run_folder else []
     return next((place for place in places if place.is_file()), None)
 
 
@@ -231,7 +231,7 @@ def register(avatar: Avatar, target: Target, apply: bool) -> Steps:
 
 def run_address(avatar: Avatar) -> Steps:
     """The address of the run's page: on the MLflow server that has it, else the page in the run folder."""
-    if not avatar.record.recorded:
+    if not avatar.record.run_folder:
         raise AvatarError("This avatar has no recorded run yet; make or promote it first.", "no_run")
-    result = yield Wait(jobs.Job("run_url", run_folder=avatar.record.recorded))
+    result = yield Wait(jobs.Job("run_url", run_folder=avatar.record.run_folder))
     return result["url"]

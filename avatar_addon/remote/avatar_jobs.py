@@ -66,7 +66,7 @@ def avatar_make(
     def steps() -> Steps:
         request = yield from _request(file, given | {"name": name, "vrm": vrm})
         made = yield from workflow.make_avatar(bpy.context, request)
-        written = request.vrm or next(iter(sorted(Path(made.avatar.record.recorded or ".").glob("*.vrm"))), None)
+        written = request.vrm or next(iter(sorted(Path(made.avatar.record.run_folder or ".").glob("*.vrm"))), None)
         return _told(made.avatar) | {"vrm": str(written) if written else None, "report": _short(made.report)}
 
     return _started(f"Make {title}", steps())
@@ -270,7 +270,7 @@ def _told(avatar: Avatar) -> dict[str, Any]:
         "avatar": avatar.name,
         "made_with": record.label,
         "warnings": [warning.message for warning in record.warnings],
-        "run_folder": record.recorded,
+        "run_folder": record.run_folder,
         "size": [round(length, 3) for length in avatar.mesh.dimensions],
         "triangles": len(avatar.mesh.data.polygons),
     }
