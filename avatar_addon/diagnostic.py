@@ -177,7 +177,7 @@ def _avatar(context: bpy.types.Context) -> list[str]:
         f"Check {check.status}: {check.title}: {check.figure}" for check in record.checks if check.status != "PASS"
     ]
     with contextlib.suppress(ValueError):
-        parameters = json.loads(record.story or "{}").get("parameters", {})
+        parameters = json.loads(record.provenance or "{}").get("parameters", {})
         lines += [f"Parameters: {json.dumps(parameters)}"] if parameters else []
     return lines
 

@@ -21,7 +21,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from .avatar import step_states
+from .avatar import migration, step_states
 from .client import engine_options, session
 from .client.engines import GENERATORS, RIGGERS, recall_engines
 from .client.process.progress import Progress
@@ -88,11 +88,12 @@ class AvatarForgeRecord(PropertyGroup):
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    run_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
-    recorded: StringProperty(
+    format: IntProperty(description="Of this record, for files of earlier versions")
+    job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
+    run_folder: StringProperty(
         name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
     )
-    story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
+    provenance: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
     shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
     card_outdated: BoolProperty(description="A step was done again since the report card was made")
@@ -123,7 +124,7 @@ class AvatarForgeRecord(PropertyGroup):
     eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
-    faceless: PointerProperty(
+    mesh_without_face: PointerProperty(
         type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from"
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
@@ -174,9 +175,7 @@ class AvatarForgeSettings(PropertyGroup):
     )
     publish_name: StringProperty(
         name="Name",
-        description=(
-            "Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
-        ),
+        description=("Of the model in the bucket, without the version; empty: the avatar's name"),
     )
     override: StringProperty(
         name="Reason", description="Why the avatar is promoted although checks failed; it is recorded"
@@ -222,6 +221,7 @@ def register() -> None:
     recall_engines(session.engines_file())
     engine_options.register(AvatarForgeSettings)
     bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
+    migration.register()
     bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
     bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})
 
@@ -229,6 +229,7 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.WindowManager.avatar_forge
     del bpy.types.Scene.avatar_forge
+    migration.unregister()
     del bpy.types.Object.avatar_forge
     engine_options.unregister()
     for cls in reversed(CLASSES):

@@ -127,7 +127,7 @@ def select(context: bpy.types.Context, active: bpy.types.Object) -> None:
 
 def remove(avatar: Avatar) -> None:
     """Removes the avatar with all that only it uses; for a task that was cancelled."""
-    meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.faceless) if mesh]
+    meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
     images = {image for material in materials if (image := setup.base_image(material))}

@@ -31,7 +31,12 @@ PUBLISHING = {
         "lan_url": "http://nas.local/{bucket}/{key}",
         "cdn_url": "https://cdn.example.org/{key}",
     },
-    "Which models server and page allow": {"go_list": "none", "js_list": "none", "list_variable": ""},
+    "Which models server and page allow": {
+        "go_list": "none",
+        "js_list": "none",
+        "list_variable": "",
+        "replace_listed": "",
+    },
 }
 INSTALL = "Install Backend"  # the operator's and its task's name
 
@@ -111,6 +116,10 @@ class AvatarForgePreferences(AddonPreferences):
     )
     list_variable: StringProperty(
         name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array"
+    )
+    replace_listed: BoolProperty(
+        name="Replace Listed Version",
+        description="The new version takes the place of the listed one; otherwise both are listed, for a roll-back",
     )
     tracking_uri: StringProperty(
         name="MLflow Server",

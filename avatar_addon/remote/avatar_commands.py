@@ -126,7 +126,7 @@ def _described(avatar: Avatar) -> dict[str, Any]:
         "failed_checks": failed,
         "warnings": [warning.message for warning in record.warnings],
         "promoted_as": record.promoted_key,
-        "run_folder": record.recorded,
+        "run_folder": record.run_folder,
     }
 
 

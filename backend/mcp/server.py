@@ -391,7 +391,7 @@ def promote_avatar(
     avatar: Avatar = None,
     name: Annotated[
         str | None,
-        Field(description="Of the model in the bucket: small letters, digits, - and _; the avatar's without."),
+        Field(description="Of the model in the bucket; the avatar's without."),
     ] = None,
     reason: Annotated[
         str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")

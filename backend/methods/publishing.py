@@ -27,9 +27,11 @@ def record(
     warnings: Notes | None = None,
     report: dict[str, Any] | None = None,
     tracking_uri: Word = "",
+    track: bool = True,
+    online: bool = True,
 ) -> dict[str, Any]:
-    """Writes the run folder and lets a process of its own send it to MLflow: {run_id, run_folder, receipt,
-    tracking}.
+    """Writes the run folder and, where `track` says so, lets a process of its own send it to MLflow: {run_id,
+    run_folder, receipt, tracking}. online: whether the network may be used.
     """
     from ..records import runs as records
     from ..records import tracking
@@ -52,7 +54,7 @@ def record(
         "run_id": folder.name,
         "run_folder": folder,
         "receipt": folder / records.RECEIPT,
-        "tracking": tracking.send_later(runs, tracking_uri),
+        "tracking": tracking.send_later(runs, tracking_uri, online) if track else {},
     }
 
 
@@ -88,6 +90,7 @@ def promote(
     override: Word = "",
     urls: Texts | None = None,
     tracking_uri: Word = "",
+    online: bool = True,
 ) -> dict[str, Any]:
     """Promotes and notes it in the run folder: the index entry with `bucket`, `urls` and `resumed`."""
     from ..promotion import promote as promotion
@@ -106,18 +109,33 @@ def promote(
     entry["urls"] = registration.public_urls(templates, entry["bucket"], entry["key"])
     if run_folder and (run_folder / runs.RECEIPT).exists():
         runs.add_promotion(run_folder, entry)
-        tracking.send_later(run_folder.parent, tracking_uri)
+        tracking.send_later(run_folder.parent, tracking_uri, online)
     return entry
+
+
+@method("model_name")
+def model_name(job: Job, given: Word = "", usual: Word = "") -> dict[str, Any]:
+    """The `name` that a model is promoted under. Raises BackendError("bad_name")."""
+    from ..promotion.promote import model_name as checked_name
+
+    return {"name": checked_name(given, usual)}
 
 
 @method("register")
 def register(
-    job: Job, model: str, files: FileList, variable: str = "AllowedAvatarModels", apply: bool = False
+    job: Job,
+    model: str,
+    files: FileList,
+    variable: str = "AllowedAvatarModels",
+    apply: bool = False,
+    replace: bool = False,
 ) -> dict[str, Any]:
-    """{diff, files: [{path, listed: it was there already}], applied: [paths]}; `apply` writes what `diff` shows."""
+    """{diff, files: [{path, listed: it was there already}], applied: [paths]}; `apply` writes what `diff` shows.
+    replace: in place of the version that is listed now.
+    """
     from ..promotion import registration
 
-    patches = registration.plan(files, model, variable)
+    patches = registration.plan(files, model, variable, replace)
     applied = registration.apply(patches) if apply else []
     return {
         "diff": "".join(patch.diff() for patch in patches),

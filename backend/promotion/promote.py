@@ -17,6 +17,7 @@ import json
 import logging
 import re
 import time
+import unicodedata
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
@@ -36,7 +37,6 @@ CONTENT_TYPE, CACHE_CONTROL = "model/gltf-binary", "public, max-age=31536000, im
 PART = 5 << 20  # bytes: the smallest that S3 allows; what is lost of a killed upload
 MAX_PARTS = 10_000
 ATTEMPTS = 200  # versions to try when others are always faster
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 SPANS = {"check": 0.02, "upload": 0.75, "verify": 0.95, "index": 1.0}  # where each stage ends
 
 
@@ -64,7 +64,7 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
     Raises BackendError (bad_name, not_vrm, report_failed, no_report, and what promotion_store says of servers) or
     Cancelled; a cancelled upload leaves nothing in the bucket.
     """
-    check_name(promotion.name)
+    promotion.name = model_name(promotion.name)
     verdict = check_report(promotion.report, promotion.override)
     progress("check", 0.0, "Reading the file")
     size, sha256 = check_file(promotion.file)
@@ -86,17 +86,18 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
         ) from error
 
 
-def check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        message = f"{name[:80]!r} cannot be part of a public address."
-        raise BackendError(
-            "bad_name", message, f"Use small letters, digits, - and _, for example {suggest_name(name)!r}."
-        )
+def model_name(given: str, usual: str = "") -> str:
+    """The name that a model is promoted under: `given` as it is, else one made of `usual`, such as the avatar's name.
 
-
-def suggest_name(text: str) -> str:
-    """`text` as a model's name: small letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or "avatar"
+    Small letters, digits, - and _ (not at the ends), at most 64, so that it can be part of a public address; a name is
+    made of a text without its accents. Raises BackendError(bad_name) for another `given`.
+    """
+    plain = unicodedata.normalize("NFKD", given or usual).encode("ascii", "ignore").decode().lower()
+    made = re.sub(r"(?:-*[^a-z0-9_-]+)+-*", "-", plain).strip("-_")[:64].strip("-_") or "avatar"
+    if given and given != made:
+        message = f"{given[:80]!r} cannot be part of a public address."
+        raise BackendError("bad_name", message, f"Use small letters, digits, - and _, for example {made!r}.")
+    return made
 
 
 def check_report(report: dict[str, Any] | None, override: str) -> dict[str, Any]:

@@ -75,6 +75,12 @@ class Store:
         return hashlib.sha256(self.uri.encode()).hexdigest()[:12]
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the store is on another machine."""
+        host = urllib.parse.urlsplit(self.address or self.uri).hostname
+        return bool(host) and host not in ("localhost", "127.0.0.1", "::1")
+
+    @property
     def is_server(self) -> bool:
         return self.uri.startswith(("http://", "https://"))
 
@@ -104,12 +110,17 @@ def choose_store(root: Path, uri: str = "") -> Store:
     )
 
 
-def send_later(root: Path, uri: str = "") -> dict[str, Any]:
-    """Starts a sender that outlives this process, and returns at once: {"state": "sending", "store", "pending"}."""
+def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]:
+    """Starts a sender that outlives this process, and returns at once: {"state": "sending", "store", "pending"}.
+
+    online: whether the network may be used; without it a store on another machine waits (state "offline").
+    """
     try:
         store = choose_store(root, uri)
     except BackendError as error:  # the run folder is written all the same
         return {"state": "refused", "store": "", "pending": 0, "message": f"{error.message} {error.hint}"}
+    if not online and store.is_remote:
+        return {"state": "offline", "store": store.uri, "pending": len(pending(root, store))}
     # The address may hold a password, so it goes by the environment, which only this user can read.
     environment = {**os.environ, **QUIET, "MLFLOW_TRACKING_URI": uri or os.environ.get("MLFLOW_TRACKING_URI", "")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
