@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import uuid
 from pathlib import Path
 
 
@@ -16,7 +17,7 @@ def digest(path: Path) -> str:
 
 def copy_whole(source: Path, path: Path) -> Path:
     """A copy that is there complete or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
     try:
         shutil.copyfile(source, part)
         part.replace(path)

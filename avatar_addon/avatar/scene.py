@@ -250,6 +250,14 @@ def store_landmarks(avatar: Avatar, landmarks: dict[str, Any]) -> None:
     joints = landmarks.get("joints") or {}
     avatar.record.joints = json.dumps({name: to_blender(point).tolist() for name, point in joints.items()})
     store_face(avatar, face_in_blender(landmarks.get("face") or {}))
+    if outline := landmarks.get("outline"):
+        avatar.record.look.outline_width = outline["width"]
+        avatar.record.look.outline_colour = [linear(channel / 255) for channel in outline["colour"]]
+
+
+def linear(channel: float) -> float:
+    """sRGB 0..1 to linear light."""
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
 
 
 def face_in_blender(face: dict[str, Any]) -> FaceLandmarks:

@@ -41,6 +41,7 @@ class Target:
     urls: dict[str, str] = field(default_factory=dict)
     lists: list[Path] = field(default_factory=list)
     variable: str = "AllowedAvatarModels"
+    replace_listed: bool = False  # the new version takes the place of the one that is listed
     tracking_uri: str = ""
 
     @classmethod
@@ -57,7 +58,8 @@ class Target:
         addresses = {"LAN": preferences.lan_url.strip(), "CDN": preferences.cdn_url.strip()}
         lists = [Path(bpy.path.abspath(path)) for path in (preferences.go_list, preferences.js_list) if path.strip()]
         urls = {name: address for name, address in addresses.items() if address}
-        return cls(**texts, urls=urls, lists=lists, variable=preferences.list_variable.strip() or cls.variable)
+        variable = preferences.list_variable.strip() or cls.variable
+        return cls(**texts, urls=urls, lists=lists, variable=variable, replace_listed=preferences.replace_listed)
 
 
 def may_reach(target: Target) -> bool:
@@ -142,6 +144,7 @@ def _write_run(
             report=report.to_dict(),
             tracking_uri=tracking_uri or "",
             track=tracking_uri is not None,
+            online=bpy.app.online_access,
             warnings=[{"code": warning.code, "message": warning.message} for warning in made.warnings],
             versions=versions(),
             parameters=parameters,
@@ -204,6 +207,7 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
             region=target.region,
             urls=target.urls,
             tracking_uri=target.tracking_uri,
+            online=bpy.app.online_access,
             run_folder=recorded["run_folder"],
             report=report.to_dict(),
             override=override.strip(),
@@ -225,7 +229,14 @@ def register(avatar: Avatar, target: Target, apply: bool) -> Steps:
         raise AvatarError(
             "No frontend file is set; name the Go and JavaScript files in the add-on's preferences.", "no_lists"
         )
-    job = jobs.Job("register", model=Path(key).name, files=target.lists, variable=target.variable, apply=apply)
+    job = jobs.Job(
+        "register",
+        model=Path(key).name,
+        files=target.lists,
+        variable=target.variable,
+        apply=apply,
+        replace=target.replace_listed,
+    )
     return (yield Wait(job))
 
 

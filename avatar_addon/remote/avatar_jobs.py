@@ -16,7 +16,7 @@ from ..client.process.tasks import Stage, Steps
 from ..publish import steps as publish
 from ..report.report import Report
 from ..request import Request
-from . import pictures
+from . import outputs, pictures
 from .avatar_commands import checked, the_avatar
 from .generation import choose_engine
 from .protocol.registry import Refusal, command
@@ -54,18 +54,22 @@ def avatar_make(
     rigger_options=None,
     markers=None,
     vrm_version=None,
+    replace=None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to
-    write as well. What is not given is as the sidebar's settings say.
+    write as well; replace: also where one is that was not written for a client. What is not given is as the sidebar's
+    settings say.
     """
     file = _picture(picture, picture_data)
     given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
     title = checked(name, str, "name") or file.stem
-    vrm = _vrm_path(path, title) if path else None
+    vrm = _vrm_path(path, title, replace) if path else None
 
     def steps() -> Steps:
         request = yield from _request(file, given | {"name": name, "vrm": vrm})
         made = yield from workflow.make_avatar(bpy.context, request)
+        if request.vrm:
+            outputs.written(request.vrm)
         written = request.vrm or next(iter(sorted(Path(made.avatar.record.run_folder or ".").glob("*.vrm"))), None)
         return _told(made.avatar) | {"vrm": str(written) if written else None, "report": _short(made.report)}
 
@@ -210,16 +214,18 @@ def avatar_validate(avatar=None, vrm_version=None) -> dict[str, Any]:
 
 
 @command("avatar_export")
-def avatar_export(avatar=None, path=None, vrm_version=None) -> dict[str, Any]:
-    """Writes a VRM file. path: absolute; in a folder it is NAME.vrm."""
+def avatar_export(avatar=None, path=None, vrm_version=None, replace=None) -> dict[str, Any]:
+    """Writes a VRM file. path: absolute; in a folder it is NAME.vrm. replace: also a file that was not written for a
+    client.
+    """
     found, version = the_avatar(avatar, rigged=True), _version(vrm_version)
     if not checked(path, str, "path"):
         raise Refusal("Give the absolute path of the .vrm file to write.")
-    file, name = _vrm_path(path, found.name), found.mesh.name
+    file, name = _vrm_path(path, found.name, replace), found.mesh.name
 
     def steps() -> Steps:
         yield Stage("export", 0.1, "Writing the VRM file")
-        written = workflow.export(the_avatar(name, rigged=True), file, version)
+        written = outputs.written(workflow.export(the_avatar(name, rigged=True), file, version))
         return {"avatar": found.name, "vrm": str(written), "bytes": written.stat().st_size}
 
     return _started(f"Export {found.name}", steps(), undo=False)
@@ -253,15 +259,9 @@ def _version(value: Any) -> str:
     return _one_of(value, VERSIONS, "vrm_version") or bpy.context.scene.avatar_forge.vrm_version
 
 
-def _vrm_path(given: Any, name: str) -> Path:
-    path = Path(checked(given, str, "path")).expanduser()
-    if not path.is_absolute():
-        raise Refusal(f"{given[:200]} is not an absolute path; give the whole path of the .vrm file.")
-    if path.is_dir():
-        return path / f"{bpy.path.clean_name(name)}.vrm"
-    if not path.parent.is_dir():
-        raise Refusal(f"There is no folder {str(path.parent)[:300]}; make it or choose another one.")
-    return path if path.suffix.lower() == ".vrm" else path.with_name(path.name + ".vrm")
+def _vrm_path(given: Any, name: str, replace: Any) -> Path:
+    in_folder = f"{bpy.path.clean_name(name)}.vrm"
+    return outputs.place(checked(given, str, "path"), ".vrm", checked(replace, bool, "replace") is True, in_folder)
 
 
 def _told(avatar: Avatar) -> dict[str, Any]:

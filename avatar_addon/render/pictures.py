@@ -11,6 +11,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def contact_sheet(avatar: Avatar, path: Path) -> Path:
         part = Path(folder) / "sheet.png"
         _shoot(scene, part, size, Vector((size[0] / 2, 0.0, -height / 2)), float(max(size)))
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.part")
+        beside = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
         try:
             beside.write_bytes(part.read_bytes())
             beside.replace(path)
