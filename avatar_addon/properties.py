@@ -27,11 +27,10 @@ from .client.engines import GENERATORS, RIGGERS, recall_engines
 from .client.process.progress import Progress
 from .face import live
 from .humanoid import bones as humanoid_bones
+from .landmarks import PARTS
 from .look import settings
 from .picture import markers as picture_markers
 from .weights import live as weights_live
-
-EYES = ("left_eye", "right_eye")
 
 
 def _items(known: dict[str, str]):
@@ -59,7 +58,7 @@ def _mirror_markers(_settings, context) -> None:
     picture_markers.set_mirror(context.scene)
 
 
-class AvatarForgeMarker(PropertyGroup):
+class AvatarForgeLandmark(PropertyGroup):
     """A part of the face on the avatar's surface, in world space at rest."""
 
     center: FloatVectorProperty(name="Centre", subtype="TRANSLATION", unit="LENGTH", precision=4)
@@ -105,12 +104,6 @@ class AvatarForgeRecord(PropertyGroup):
     seed: IntProperty(name="Seed")
     label: StringProperty(name="Made With")
     joints: StringProperty(description="JSON: VRM bone name -> point in world space, as the generator found it")
-    left_eye: PointerProperty(type=AvatarForgeMarker)
-    right_eye: PointerProperty(type=AvatarForgeMarker)
-    mouth: PointerProperty(type=AvatarForgeMarker)
-    left_brow: PointerProperty(type=AvatarForgeMarker)
-    right_brow: PointerProperty(type=AvatarForgeMarker)
-    jaw: PointerProperty(type=AvatarForgeMarker)
     has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
     has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
     visemes: PointerProperty(type=live.AvatarForgeVisemes)
@@ -129,6 +122,11 @@ class AvatarForgeRecord(PropertyGroup):
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
     steps: PointerProperty(type=step_states.AvatarForgeSteps)
+
+
+AvatarForgeRecord.__annotations__ |= {
+    part.attribute: PointerProperty(type=AvatarForgeLandmark) for part in PARTS.values()
+}
 
 
 class AvatarForgeSettings(PropertyGroup):
@@ -201,7 +199,7 @@ AvatarForgeState.__annotations__.update(
 )
 
 CLASSES = (
-    AvatarForgeMarker,
+    AvatarForgeLandmark,
     AvatarForgeWarning,
     AvatarForgeCheck,
     AvatarForgeRecord,

@@ -364,7 +364,7 @@ def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )
     _need(avatar)
-    scene.store_face(avatar, scene.face_to_blender(result["face"]))
+    scene.store_face(avatar, scene.face_in_blender(result["face"]))
     scene.add_warnings(avatar, result.get("warnings") or [])
 
 
@@ -413,8 +413,8 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
         sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."
         scene.add_warnings(avatar, [{"code": "no_expressions", "message": sentence}])
     if avatar.record.has_face:
-        markers = scene.read_face(avatar)
-        eyes = (np.array(markers["leftEye"]["center"]) + markers["rightEye"]["center"]) / 2
+        found = scene.read_face(avatar).parts
+        eyes = (np.array(found["leftEye"].center) + found["rightEye"].center) / 2
         head = setup.get_humanoid(avatar.armature)["head"]
         setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
     settings.set_defaults(avatar)

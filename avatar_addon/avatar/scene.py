@@ -16,14 +16,12 @@ import bpy
 import numpy as np
 
 from ..errors import AvatarError
+from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
 from ..mesh import blender_mesh
 from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.materials import kept_styles
-
-PARTS = {"leftEye": "left_eye", "rightEye": "right_eye"}
-OPTIONAL = {"leftBrow": "left_brow", "rightBrow": "right_brow", "jaw": "jaw"}  # face dict -> record
 
 
 @dataclass
@@ -251,7 +249,7 @@ def store_landmarks(avatar: Avatar, landmarks: dict[str, Any]) -> None:
     """Landmarks of the backend (glTF axes) into the record (Blender's)."""
     joints = landmarks.get("joints") or {}
     avatar.record.joints = json.dumps({name: to_blender(point).tolist() for name, point in joints.items()})
-    store_face(avatar, face_to_blender(landmarks.get("face") or {}))
+    store_face(avatar, face_in_blender(landmarks.get("face") or {}))
     if outline := landmarks.get("outline"):
         avatar.record.look.outline_width = outline["width"]
         avatar.record.look.outline_colour = [linear(channel / 255) for channel in outline["colour"]]
@@ -262,47 +260,38 @@ def linear(channel: float) -> float:
     return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
 
 
-def face_to_blender(face: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: {**part, "center": to_blender(part["center"]).tolist()} if "center" in part else part
-        for name, part in face.items()
-    }
+def face_in_blender(face: dict[str, Any]) -> FaceLandmarks:
+    """The backend's face dict (glTF axes) as landmarks in Blender's."""
+    return FaceLandmarks.from_dict(face).moved(to_blender)
 
 
-def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
-    """A face dict in Blender's axes into the record; parts that it lacks stay as they are."""
+def store_face(avatar: Avatar, face: FaceLandmarks) -> None:
+    """Landmarks in Blender's axes into the record; parts that they lack stay as they are."""
     record = avatar.record
-    for name, attribute in PARTS.items():
-        if name in face:
-            marker = getattr(record, attribute)
-            marker.center = face[name]["center"]
-            marker.half_width, marker.half_height = (
-                face[name].get("half_width", 0.0),
-                face[name].get("half_height", 0.0),
-            )
-    if "mouth" in face:
-        record.mouth.center, record.mouth.half_width = face["mouth"]["center"], face["mouth"].get("width", 0.0) / 2
-    record.has_face = record.has_face or all(name in face for name in (*PARTS, "mouth"))
-    confidence = face.get("confidence", {})
-    record.eyes_confidence = confidence.get("eyes", record.eyes_confidence)
-    record.mouth_confidence = confidence.get("mouth", record.mouth_confidence)
+    for name, mark in face.parts.items():
+        stored = getattr(record, PARTS[name].attribute)
+        stored.center, stored.half_width, stored.half_height = mark.center, mark.half_width, mark.half_height
+    record.has_face = record.has_face or all(name in face.parts for name in REQUIRED)
+    record.has_brows = record.has_brows or all(name in face.parts for name in BROWS)
+    record.has_jaw = record.has_jaw or "jaw" in face.parts
+    record.eyes_confidence = face.confidence.get("eyes", record.eyes_confidence)
+    record.mouth_confidence = face.confidence.get("mouth", record.mouth_confidence)
 
 
-def read_face(avatar: Avatar) -> dict[str, Any]:
-    """The record's face dict (docs/architecture.md), Blender's axes; sizes that are not known are left out."""
+def read_face(avatar: Avatar) -> FaceLandmarks:
+    """The record's landmarks, Blender's axes."""
     record = avatar.record
-    face: dict[str, Any] = {"confidence": {"eyes": record.eyes_confidence, "mouth": record.mouth_confidence}}
-    for name, attribute in PARTS.items():
-        marker = getattr(record, attribute)
-        sizes = {key: getattr(marker, key) for key in ("half_width", "half_height") if getattr(marker, key) > 0}
-        face[name] = {"center": list(marker.center), **sizes}
-    face["mouth"] = {"center": list(record.mouth.center)}
-    if record.mouth.half_width > 0:
-        face["mouth"]["width"] = 2 * record.mouth.half_width
-    for name, attribute in OPTIONAL.items():
-        if record.has_jaw if name == "jaw" else record.has_brows:
-            face[name] = {"center": list(getattr(record, attribute).center)}
-    return face
+    names = REQUIRED + (BROWS if record.has_brows else ()) + (("jaw",) if record.has_jaw else ())
+    stored = {name: getattr(record, PARTS[name].attribute) for name in names}
+    parts = {name: Landmark(tuple(s.center), s.half_width, s.half_height) for name, s in stored.items()}
+    return FaceLandmarks(parts, {"eyes": record.eyes_confidence, "mouth": record.mouth_confidence})
+
+
+def set_face_by_hand(avatar: Avatar, face: FaceLandmarks) -> None:
+    """Stores landmarks that a person or a client has placed, and trusts them fully."""
+    store_face(avatar, FaceLandmarks(face.parts, {"eyes": 1.0, "mouth": 1.0}))
+    for index in reversed([k for k, warning in enumerate(avatar.record.warnings) if warning.code == "face"]):
+        avatar.record.warnings.remove(index)
 
 
 def read_joints(avatar: Avatar) -> dict[str, list[float]]:

@@ -23,6 +23,7 @@ from ..errors import AvatarError
 from ..humanoid import bones as humanoid_bones
 from ..humanoid.match_armature import match_armature
 from ..humanoid.matching.matcher import match
+from ..landmarks import PARTS
 from ..mesh import blender_mesh
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import existing, setup
@@ -99,8 +100,8 @@ def turn(context: bpy.types.Context, avatar: Avatar, axis: str) -> None:
     else:
         _move_rigged(avatar.armature, list(_meshes_of(avatar.armature, context.scene.objects)), matrix)
         _on_the_ground(avatar.armature, [avatar.mesh])
-    for marker in ("left_eye", "right_eye", "mouth", "left_brow", "right_brow", "jaw"):
-        avatar.record.property_unset(marker)
+    for part in PARTS.values():
+        avatar.record.property_unset(part.attribute)
     avatar.record.has_face = False  # they were found where the face was before
     step_states.done(avatar, "mesh")
 

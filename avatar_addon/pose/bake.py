@@ -19,12 +19,11 @@ from mathutils import Matrix, Vector
 from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..face import marker_objects
+from ..landmarks import PARTS
 from ..mesh import blender_mesh
 from ..mesh.armature import transform_bones
 from ..vrm import setup
 from .kinematics import rest
-
-FACE_MARKERS = ("left_eye", "right_eye", "mouth", "left_brow", "right_brow", "jaw")
 
 
 @dataclass
@@ -150,10 +149,10 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
 
 
 def _move_face(avatar: Avatar, move: np.ndarray) -> None:
-    """The face markers, also those shown for editing, follow the head. move: (4, 4) in world space."""
-    for name in FACE_MARKERS:
-        marker = getattr(avatar.record, name)
-        marker.center = Matrix(move) @ marker.center
+    """The face's landmarks, and the markers that are shown, follow the head. move: (4, 4) in world space."""
+    for part in PARTS.values():
+        stored = getattr(avatar.record, part.attribute)
+        stored.center = Matrix(move) @ stored.center
     for empty in marker_objects.shown(avatar).values():
         empty.location = Matrix(move) @ empty.location
         if len(empty.get(marker_objects.USUAL_KEY, ())):

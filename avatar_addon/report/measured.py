@@ -57,7 +57,7 @@ def rotation(degrees: Degrees) -> np.ndarray:
     return np.asarray(rz @ ry @ rx)
 
 
-class Body:
+class SkinnedBody:
     """A skinned humanoid that can be posed: in a file (Measured) or in Blender's scene (weights.skin.Skin).
 
     Metres, Y up, facing +Z. bones: VRM 1.0 name -> node; parents: parent of each node, -1 for a root; heads: name ->
@@ -100,7 +100,7 @@ class Body:
         return np.isin(self.owner, list(self.below[self.bones[bone]]))
 
 
-class Measured(Body):
+class Measured(SkinnedBody):
     """Arrays over all vertices of all primitives, in scene metres; VRM 0.x is turned around."""
 
     def __init__(self, file: VrmFile) -> None:

@@ -5,16 +5,15 @@ emotions, gaze.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from ...errors import AvatarError
+from ...landmarks import FaceLandmarks, Landmark
 from ...mesh.arrays import SkinnedMesh
 from .lids import add_lids, move_lids
-from .markers import Face, read_face
+from .measures import Face, measure_face
 from .mouth import cut_mouth, follow_lips
 from .refine import Skin, refine
 from .shapes import LID_WIDTH, WIDENED_FROM, WIDENED_TO, make_shapes
@@ -31,31 +30,31 @@ HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that fol
 
 @dataclass
 class BuiltFace:
-    """mesh: with shape keys; landmarks: the face dict, its markers on the surface; warnings: [{code, message}].
+    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}].
 
     reshape: makes a viseme again; None without a mouth.
     """
 
     mesh: SkinnedMesh
-    landmarks: dict[str, Any]
+    landmarks: FaceLandmarks
     warnings: list[dict[str, str]] = field(default_factory=list)
     reshape: Reshape | None = None
 
 
 def build_face(
     data: SkinnedMesh,
-    landmarks: Mapping[str, Any],
+    landmarks: FaceLandmarks,
     head_group: str,
     *,
     texture: np.ndarray | None = None,
     style: Style = AS_USUAL,
 ) -> BuiltFace:
-    """Mouth and shape keys at the markers of a face dict (docs/architecture.md, Blender's axes).
+    """Mouth and shape keys at the landmarks (Blender's axes).
 
     head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
     the eyelids are coloured better with it. Raises AvatarError where there is no face to work on.
     """
-    face = read_face(landmarks)
+    face = measure_face(landmarks)
     points = face.to_face(data.vertices)
     seen = front_map(points, data.triangles, face)
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
@@ -150,11 +149,11 @@ def _head_share(weight: np.ndarray) -> np.ndarray:
     return smoothstep((weight.astype(np.float64) - low) / (high - low))
 
 
-def _on_surface(landmarks: Mapping[str, Any], face: Face, seen: DepthMap) -> dict[str, Any]:
-    """The face dict as it was used: sizes within their limits, centres on the surface."""
+def _on_surface(landmarks: FaceLandmarks, face: Face, seen: DepthMap) -> FaceLandmarks:
+    """Eyes and mouth as they were used: sizes within their limits, centres on the surface."""
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
     centres = face.to_blender(np.column_stack([places, seen.at(places)])).tolist()
-    out: dict[str, Any] = {"mouth": {"center": centres[0], "width": face.width}}
+    parts = {"mouth": Landmark(tuple(centres[0]), face.width / 2)}
     for eye, centre in zip(face.eyes, centres[1:], strict=True):
-        out[eye.side.lower() + "Eye"] = {"center": centre, "half_width": eye.half_width, "half_height": eye.half_height}
-    return out | ({"confidence": dict(landmarks["confidence"])} if "confidence" in landmarks else {})
+        parts[eye.side.lower() + "Eye"] = Landmark(tuple(centre), eye.half_width, eye.half_height)
+    return FaceLandmarks(parts, dict(landmarks.confidence))

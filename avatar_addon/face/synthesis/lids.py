@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .markers import Eye, Face
+from .measures import Eye, Face
 from .refine import Skin
 from .shapes import EMOTION_SHAPES, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map

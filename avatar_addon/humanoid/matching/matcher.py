@@ -15,7 +15,7 @@ import numpy as np
 
 from ...vrm.spec.human_bones import BONES, FINGERS, REQUIRED
 from .body import Body, Search, search
-from .extras import Chain, set_aside
+from .extras import Chain, other_chains
 from .facing import CONVENTION, Facing, facing
 from .fingers import Hand, read_hand
 from .merge import with_names
@@ -51,7 +51,7 @@ class Match:
 
     reason: one sentence for the whole; doubts: sentences for what the user should look at; missing: required bones
     without a bone; facing: unit (x, y) the character looks along, Blender's axes; sides_sure: False where left and
-    right may be the wrong way round; aside: every other bone, in chains.
+    right may be the wrong way round; extras: every other bone, in chains.
     """
 
     humanoid: bool
@@ -62,8 +62,7 @@ class Match:
     missing: list[str] = field(default_factory=list)
     facing: tuple[float, float] = (0.0, -1.0)
     sides_sure: bool = True
-    facing_reason: str = ""
-    aside: list[Chain] = field(default_factory=list)
+    extras: list[Chain] = field(default_factory=list)
 
     @property
     def mapping(self) -> dict[str, int]:
@@ -236,7 +235,6 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
     missing = [name for name in REQUIRED if name not in bones]
     doubts += [f"No bone was found for {name}." for name in missing]
     doubts += _doubts(bones, seen, body)
-    why = next((reason for size, reason in seen.reasons if size > 0), "nothing else tells")
     way = _turned_flat((0.0, -1.0), -turn)
     overall = min(whole, *(bones[name].confidence if name in bones else 0.0 for name in REQUIRED))
     return Match(
@@ -248,8 +246,7 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
         missing,
         (round(way[0], 6) + 0.0, round(way[1], 6) + 0.0),
         sides_sure,
-        why[0].upper() + why[1:] + ".",
-        set_aside(tree, {name: entry.bone for name, entry in bones.items()}, read),
+        other_chains(tree, {name: entry.bone for name, entry in bones.items()}, read),
     )
 
 
