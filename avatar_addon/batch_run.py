@@ -13,12 +13,15 @@ from pathlib import Path
 
 import bpy
 
-from . import publish, session, workflow
+from . import workflow
+from .client import session
+from .client.process.locks import hold
+from .client.process.tasks import Task
 from .errors import AvatarError
-from .locks import hold
-from .receipt import make_receipt, write_json
-from .tasks import Task
-from .vrm.vrm_file import VrmFile, VrmFileError
+from .files import write_json
+from .publish import steps as publish
+from .publish.receipt import make_receipt
+from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
 @dataclass

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import zlib
-from pathlib import Path
 
 import bpy
 from bpy.props import (
@@ -23,36 +20,16 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, face_live, humanoid_bones, look_settings, picture_markers, session, step_states
+from .avatar import step_states
+from .client import engine_options, session
+from .client.engines import GENERATORS, RIGGERS, recall_engines
+from .face import live
+from .humanoid import bones as humanoid_bones
+from .look import settings
+from .picture import markers as picture_markers
 from .weights import live as weights_live
 
-# name -> label; `learn_engines` adds those of other packages once the backend has told them.
-GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
-RIGGERS = {"geometric": "Geometric (no model)", "unirig": "UniRig (needs its weights)"}
-UNAVAILABLE: dict[
-    str, str
-] = {}  # "generators.trellis" -> one sentence why it cannot run here, as the backend last said
 EYES = ("left_eye", "right_eye")
-
-
-def learn_engines(hello: dict) -> None:
-    """Offers the engines that the backend reports; the panel says of the chosen one why it cannot run here."""
-    for known, kind in ((GENERATORS, "generators"), (RIGGERS, "riggers")):
-        for engine in hello.get(kind, []):
-            known[engine["name"]] = engine["label"]
-            UNAVAILABLE[f"{kind}.{engine['name']}"] = "" if engine.get("available") else engine.get("reason", "")
-
-
-def remember_engines(hello: dict, file: Path) -> None:
-    """Learns what the backend reports, and keeps it for the next start of Blender."""
-    learn_engines(hello)
-    with contextlib.suppress(OSError):
-        file.write_text(json.dumps({kind: hello.get(kind, []) for kind in ("generators", "riggers")}), encoding="utf-8")
-
-
-def recall_engines(file: Path) -> None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        learn_engines(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _items(known: dict[str, str]):
@@ -70,16 +47,6 @@ def _items(known: dict[str, str]):
         return kept
 
     return items
-
-
-def label(kind: str, name: str) -> str:
-    """An engine's name in a word or two."""
-    return (GENERATORS if kind == "generators" else RIGGERS).get(name, name).partition(" (")[0]
-
-
-def unavailable(kind: str, name: str) -> str:
-    """Why an engine cannot run here, "" when it can or when nobody has asked. kind: "generators" or "riggers"."""
-    return UNAVAILABLE.get(f"{kind}.{name}", "")
 
 
 def _forget_error(_settings, context) -> None:
@@ -143,8 +110,8 @@ class AvatarForgeRecord(PropertyGroup):
     jaw: PointerProperty(type=AvatarForgeMarker)
     has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
     has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
-    visemes: PointerProperty(type=face_live.AvatarForgeVisemes)
-    look: PointerProperty(type=look_settings.AvatarForgeLook)
+    visemes: PointerProperty(type=live.AvatarForgeVisemes)
+    look: PointerProperty(type=settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
     mouth_interior: BoolProperty(
         name="Teeth and Tongue",
@@ -244,8 +211,8 @@ CLASSES = (
 
 
 def register() -> None:
-    face_live.register()
-    look_settings.register()
+    live.register()
+    settings.register()
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
@@ -268,5 +235,5 @@ def unregister() -> None:
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()
-    look_settings.unregister()
-    face_live.unregister()
+    settings.unregister()
+    live.unregister()

@@ -15,32 +15,27 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import (
-    carried_shapes,
-    face_live,
-    humanoid_bones,
-    jobs,
-    look_settings,
-    mesh_data,
-    pose_bake,
-    pose_live,
-    publish,
-    render,
-    scene,
-    session,
-    step_states,
-)
+from . import export as vrm_export
+from .avatar import scene, step_states
+from .avatar.scene import Avatar
+from .client import session
+from .client.process import jobs
+from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face.build import PARTS
-from .face.build import build_face as synthesise_face
-from .humanoid.armature import match_armature
-from .humanoid.table import BONES, humanoid_problems
-from .scene import Avatar
-from .tasks import Stage, Steps, Wait
-from .vrm import export as vrm_export
-from .vrm import setup, spring_bones
+from .face import carried_shapes, live
+from .face.synthesis.build import PARTS
+from .face.synthesis.build import build_face as synthesise_face
+from .humanoid import bones as humanoid_bones
+from .humanoid.match_armature import match_armature
+from .look import settings, spring_bones
+from .mesh import blender_mesh
+from .pose import bake, preview
+from .publish import steps
+from .render import pictures
+from .report.report import Report
+from .vrm import setup
 from .vrm.addon import need_addon
-from .vrm.report import Report
+from .vrm.spec.human_bones import BONES, humanoid_problems
 
 MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
 MOUTH_PARTS = {name: part for part, name in PARTS.items()}
@@ -122,9 +117,10 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the
     steps that succeeded.
     """
-    render.start_probe()
+    pictures.start_probe()
     need_addon()
-    avatar, metrics, clock = None, {}, _Clock()
+    metrics: dict[str, float] = {}
+    avatar, clock = None, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
         clock.lap("generate")
@@ -144,11 +140,11 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         vrm = request.vrm or Path(avatar.record.run_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
         export(avatar, vrm, request.vrm_version)
         yield Stage("report", 0.84, "Checking the avatar")
-        report = publish.keep_report(avatar, vrm)
+        report = steps.keep_report(avatar, vrm)
         clock.lap("export")
         if request.sheet:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
-            render.contact_sheet(avatar, request.sheet)
+            pictures.contact_sheet(avatar, request.sheet)
             clock.lap("sheet")
         weights = json.loads(avatar.record.story or "{}").get("weights", {})
         _tell(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
@@ -167,7 +163,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
 def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
     """Keeps the run; an avatar that is finished is not lost because that fails."""
     try:
-        yield from publish.record(avatar, files, report, publish.Target.from_preferences(), (0.94, 1.0))
+        yield from steps.record(avatar, files, report, steps.Target.from_preferences(), (0.94, 1.0))
     except (AvatarError, OSError) as error:
         if getattr(error, "code", "") == "cancelled":
             raise
@@ -274,7 +270,7 @@ def rig(
         seconds = time.perf_counter() - started
         _need(avatar)
         scene.object_mode()
-        pose_live.back(context, avatar)
+        preview.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
     _tell(
@@ -325,10 +321,10 @@ def pose(avatar: Avatar) -> list[str]:
     """
     _need_rig(avatar)
     scene.object_mode()
-    pose_live.back(bpy.context, avatar)
-    posed = pose_bake.is_posed(avatar.armature)
-    skeleton = pose_bake.read_skeleton(avatar.armature)
-    notes = pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
+    preview.back(bpy.context, avatar)
+    posed = bake.is_posed(avatar.armature)
+    skeleton = bake.read_skeleton(avatar.armature)
+    notes = bake.bake(avatar, bake.t_pose_moves(avatar, skeleton), skeleton)
     if posed:
         notes.append(
             "The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back."
@@ -341,7 +337,7 @@ def pose_to_rest(avatar: Avatar) -> list[str]:
     """Makes the pose that is shown the rest pose, as `pose` does the T-pose."""
     _need_rig(avatar)
     scene.object_mode()
-    notes = pose_live.apply_shown_pose(bpy.context, avatar)
+    notes = preview.apply_shown_pose(bpy.context, avatar)
     step_states.done(avatar, "pose")
     return notes
 
@@ -357,17 +353,17 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     if not avatar.record.has_face:
         yield from locate_face(avatar, span)
     own = carried_shapes.read(avatar.mesh)
-    data = mesh_data.read_mesh(avatar.mesh)
+    data = blender_mesh.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(
-        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar)
+        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=live.style_of(avatar)
     )
     avatar.record.faceless = _set_aside(avatar.mesh)
     result.mesh.materials = [
         _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
     ]
     result.mesh.shape_keys = own.carried(data, result.mesh.vertices, result.mesh.shape_keys) | result.mesh.shape_keys
-    mesh_data.set_mesh(avatar.mesh, result.mesh)
+    blender_mesh.set_mesh(avatar.mesh, result.mesh)
     own.settle(avatar.mesh)
     scene.store_face(avatar, result.landmarks)
     scene.add_warnings(avatar, [*result.warnings, *own.notes()])
@@ -441,7 +437,7 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
     _need_rig(avatar)
-    pose_live.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
+    preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
         sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."
@@ -451,10 +447,10 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
         eyes = (np.array(markers["leftEye"]["center"]) + markers["rightEye"]["center"]) / 2
         head = setup.get_humanoid(avatar.armature)["head"]
         setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
-    look_settings.set_defaults(avatar)
+    settings.set_defaults(avatar)
     spring_bones.set_default(avatar)
     old = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
-    image = render.thumbnail(avatar)
+    image = pictures.thumbnail(avatar)
     made_with = f"{setup.MADE_WITH}: {avatar.record.label}" if avatar.record.label else setup.MADE_WITH
     setup.set_meta(avatar.armature, setup.Meta(avatar.name, author, made_with=made_with, thumbnail=image))
     if old and old.users == 0:

@@ -9,9 +9,9 @@ import os
 import sys
 from pathlib import Path
 
-from . import models as model_store
 from . import worker as worker_module
 from .errors import BackendError
+from .models import store as model_store
 from .protocol import encode
 from .registry import Engines
 

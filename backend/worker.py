@@ -28,7 +28,7 @@ from typing import Any
 from .engines import GenerateRequest, RigRequest
 from .errors import BackendError, Cancelled
 from .failures import explain
-from .params import check_params
+from .methods.params import check_params
 from .protocol import VERSION, LineSplitter, ProtocolError, Request, encode, parse_request
 from .registry import Engines
 from .staging import Staging
@@ -229,42 +229,42 @@ class Worker:
         return self._run(locate_face_on_mesh, params["mesh"], params["texture"], params["joints"])
 
     def _models(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import model_methods
+        from .methods import models
 
-        return model_methods.listing()
+        return models.listing()
 
     def _download_model(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import model_methods
+        from .methods import models
 
-        return self._run(model_methods.download, params["name"], job.progress)
+        return self._run(models.download, params["name"], job.progress)
 
     def _remove_model(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import model_methods
+        from .methods import models
 
-        return model_methods.remove(params["name"])
+        return models.remove(params["name"])
 
     def _record(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import publishing
+        from .methods import publishing
 
         return self._run(publishing.record, params)
 
     def _sync(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .tracking import send_later
+        from .records.tracking import send_later
 
         return send_later(params["runs"], params["tracking_uri"])
 
     def _run_url(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .tracking import run_url
+        from .records.tracking import run_url
 
         return {"url": run_url(params["run_folder"])}
 
     def _promote(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import publishing
+        from .methods import publishing
 
         return self._run(publishing.promote, params, job.progress)
 
     def _register(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import publishing
+        from .methods import publishing
 
         return publishing.register(params)
 

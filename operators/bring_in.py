@@ -12,11 +12,13 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from bpy.types import Context, Event, FileHandler, Operator
 from bpy_extras.io_utils import ImportHelper, poll_file_object_drop
 
-from ..avatar_addon import entry, scene, workflow
+from ..avatar_addon import workflow
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.tasks import Stage
-from ..avatar_addon.translation import tr
+from ..avatar_addon.intake import objects
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import existing
 from .task_operator import TaskOperator
 
@@ -42,7 +44,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     )
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in entry.MODELS), options={"HIDDEN"})
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in objects.MODELS), options={"HIDDEN"})
     height: _height()
     _asked = False
 
@@ -92,7 +94,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     def steps(self, context: Context):
         if not self.filepath:
             raise AvatarError("No file was chosen; choose the model that is to be the avatar.", "no_file")
-        return entry.bring_in(context, Path(bpy.path.abspath(self.filepath)), self.height, self.licensed)
+        return objects.bring_in(context, Path(bpy.path.abspath(self.filepath)), self.height, self.licensed)
 
 
 _doubts: dict[tuple[str, int], list[str]] = {}
@@ -118,7 +120,7 @@ class AVATARFORGE_OT_use_selected(TaskOperator):
         return True
 
     def steps(self, context: Context):
-        return entry.use_selected(context, self.height)
+        return objects.use_selected(context, self.height)
 
 
 class AVATARFORGE_OT_turn(TaskOperator):
@@ -149,7 +151,7 @@ class AVATARFORGE_OT_turn(TaskOperator):
         yield Stage("turn", 0.1, "Turning the avatar")
         avatar = scene.need_avatar(context)
         workflow.restore_faceless(avatar)
-        entry.turn(context, avatar, self.axis)
+        objects.turn(context, avatar, self.axis)
 
 
 class AVATARFORGE_OT_drop_picture(Operator):
@@ -219,7 +221,7 @@ class AVATARFORGE_FH_model(FileHandler):
     bl_idname = "AVATARFORGE_FH_model"
     bl_label = "Bring In as Avatar"
     bl_import_operator = AVATARFORGE_OT_bring_in.bl_idname
-    bl_file_extensions = ";".join(entry.MODELS)
+    bl_file_extensions = ";".join(objects.MODELS)
 
     @classmethod
     def poll_drop(cls, context: Context) -> bool:

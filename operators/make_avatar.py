@@ -9,17 +9,19 @@ from typing import Any
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import engine_options, picture_markers, workflow
+from ..avatar_addon import workflow
+from ..avatar_addon.client import engine_options
 from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.picture import markers
 from .task_operator import TaskOperator
 
 
 def request(context: Context) -> workflow.Request:
     """The scene's settings as a request. Raises AvatarError."""
     settings = context.scene.avatar_forge
-    root = picture_markers.root_of(context.scene)
-    if root and picture_markers.picture_of(root) == str(picture_path(context)):
-        picture_markers.accept(context)  # what is on the screen is what is made
+    root = markers.root_of(context.scene)
+    if root and markers.picture_of(root) == str(picture_path(context)):
+        markers.accept(context)  # what is on the screen is what is made
     made = workflow.Request(
         picture=picture_path(context),
         name=settings.name,
@@ -45,7 +47,7 @@ def picture_path(context: Context) -> Path:
 def placed_markers(context: Context) -> dict[str, Any] | None:
     """The markers accepted for the picture, else those of the markers file. Raises AvatarError."""
     settings = context.scene.avatar_forge
-    checked = picture_markers.accepted(context.scene, picture_path(context))
+    checked = markers.accepted(context.scene, picture_path(context))
     if checked or not settings.markers:
         return checked
     return workflow.read_markers(Path(bpy.path.abspath(settings.markers)))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bpy.types import Context, Operator
 
-from ..avatar_addon import scene
+from ..avatar_addon.avatar import scene
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.translation import tr
 
 
 class OnRiggedAvatar(Operator):

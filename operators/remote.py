@@ -10,10 +10,10 @@ import bpy
 from bpy.props import IntProperty
 from bpy.types import Context, Event, Operator
 
-from ..avatar_addon import session
+from ..avatar_addon.client import session
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote import pump, python_code
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.translation import tr
 
 DIALOG_WIDTH = 640  # pixels
 LINE_LETTERS = 92  # that fit into it

@@ -8,11 +8,11 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Event, Operator
 
-from ..avatar_addon import session, task_slot
+from ..avatar_addon.client import session, task_slot
+from ..avatar_addon.client.process.tasks import Steps, Task
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote.work import TABLE
-from ..avatar_addon.tasks import Steps, Task
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.translation import tr
 
 INTERVAL = 0.05  # seconds between looks at the task
 

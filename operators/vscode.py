@@ -9,10 +9,11 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from bpy.types import Context, Event, Operator
 
-from ..avatar_addon import session
+from ..avatar_addon.client import session
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.remote import settings, vscode
-from ..avatar_addon.translation import tr
+from ..avatar_addon.remote import settings
+from ..avatar_addon.remote.protocol import vscode
+from ..avatar_addon.ui.translation import tr
 
 EXTENSION = Path(__file__).resolve().parents[1]
 

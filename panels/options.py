@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import properties
-from ..avatar_addon.engine_options import DRAWN, SAMPLING
+from ..avatar_addon.client import engines
+from ..avatar_addon.client.engine_options import DRAWN, SAMPLING
 from .picture import KINDS
 from .sidebar import SidebarPanel
 
@@ -61,7 +61,7 @@ class AVATARFORGE_PT_advanced(SidebarPanel, Panel):
             if not options:
                 continue
             group = getattr(settings, name)
-            layout.label(text=properties.label(kind, name))
+            layout.label(text=engines.label(kind, name))
             column = layout.column()
             for option in options:
                 if option in SAMPLING and not group.own_sampling:

@@ -9,8 +9,8 @@ import bpy
 import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import model_store, properties, session
-from ..avatar_addon.sentences import progress, sentence
+from ..avatar_addon.client import engines, model_store, session
+from ..avatar_addon.ui.sentences import progress, sentence
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
 
@@ -90,11 +90,11 @@ def draw_unavailable(layout: UILayout, context: Context) -> None:
 
 def _reason(kind: str, name: str) -> str:
     """Without the long path of a folder that is not there yet, which the preferences show."""
-    reason, model = properties.unavailable(kind, name), model_store.row(name)
+    reason, model = engines.unavailable(kind, name), model_store.row(name)
     if not reason or reason != model.get("reason") or model["own"]:
         return reason
     state = {"missing": "are not downloaded", "incomplete": "are not complete"}.get(model["state"])
-    return f"The weights of {properties.label(kind, name)} {state} ({model['size'] / 1e9:.1f} GB)." if state else reason
+    return f"The weights of {engines.label(kind, name)} {state} ({model['size'] / 1e9:.1f} GB)." if state else reason
 
 
 def _thumbnail(picture: str) -> int:

@@ -15,12 +15,16 @@ from typing import Any
 
 import bpy
 
-from .. import expressions, humanoid_bones, properties, render, scene, session, step_states, task_slot, workflow
-from ..humanoid.table import BONES, REQUIRED, humanoid_problems
-from ..scene import Avatar
+from .. import workflow, workflow_states
+from ..avatar import scene
+from ..avatar.scene import Avatar
+from ..client import engines, session, task_slot
+from ..humanoid import bones as humanoid_bones
+from ..render import expressions, pictures
 from ..vrm import setup
+from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems
 from .generation import engine
-from .registry import Later, Refusal, command, success
+from .protocol.registry import Later, Refusal, command, success
 from .work import TABLE
 
 AXES = "Metres in world space, at rest: Z up, the character faces -Y, its left side is +X."
@@ -79,8 +83,8 @@ def avatar_status() -> dict[str, Any]:
     running = task_slot.current()
     return {
         "backend": {"ready": backend.ready, "message": backend.message},
-        "generators": _engines("generators", properties.GENERATORS),
-        "riggers": _engines("riggers", properties.RIGGERS),
+        "generators": _engines("generators", engines.GENERATORS),
+        "riggers": _engines("riggers", engines.RIGGERS),
         "default_generator": chosen,
         "default_generator_note": reason,
         "online": bpy.app.online_access,
@@ -93,8 +97,7 @@ def avatar_status() -> dict[str, Any]:
 
 def _engines(kind: str, known: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "label": label, "unavailable": properties.unavailable(kind, name)}
-        for name, label in known.items()
+        {"name": name, "label": label, "unavailable": engines.unavailable(kind, name)} for name, label in known.items()
     ]
 
 
@@ -105,7 +108,7 @@ def _described(avatar: Avatar) -> dict[str, Any]:
         "name": avatar.name,
         "made_with": record.label,
         "picture": record.picture,
-        "steps": {step: entry.state or "to do" for step, entry in step_states.states(avatar).items()},
+        "steps": {step: entry.state or "to do" for step, entry in workflow_states.states(avatar).items()},
         "failed_checks": failed,
         "warnings": [warning.message for warning in record.warnings],
         "promoted_as": record.promoted_key,
@@ -270,7 +273,7 @@ def avatar_set_landmarks(avatar=None, face=None) -> dict[str, Any]:
 def _part(name: str, value: Any) -> dict[str, Any]:
     if name not in (*SIZED, *scene.OPTIONAL):
         raise Refusal(f"{name!r} is no landmark; they are {', '.join((*SIZED, *scene.OPTIONAL))}.")
-    part = {"center": value} if isinstance(value, list) else checked(value, dict, name)
+    part: dict[str, Any] = {"center": value} if isinstance(value, list) else checked(value, dict, name)
     sizes = {
         "leftEye": ("half_width", "half_height"),
         "rightEye": ("half_width", "half_height"),
@@ -311,10 +314,10 @@ def avatar_preview_expression(avatar=None, expression=None, weight=None, view=No
     pixels = max(64, min(checked(size, int, "size") or 384, expressions.LARGEST))
     worn = _worn(expression, weight)
     name = found.name
-    render.start_probe()
+    pictures.start_probe()
 
     def poll() -> dict | None:
-        if not render.probed():
+        if not pictures.probed():
             return None
         return success(_preview(the_avatar(name), worn, view, pixels))
 

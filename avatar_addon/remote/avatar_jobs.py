@@ -9,14 +9,16 @@ from typing import Any
 
 import bpy
 
-from .. import engine_options, properties, publish, session, workflow
-from ..scene import Avatar
-from ..tasks import Stage, Steps
-from ..vrm.report import Report
+from .. import workflow
+from ..avatar.scene import Avatar
+from ..client import engine_options, engines, session
+from ..client.process.tasks import Stage, Steps
+from ..publish import steps as publish
+from ..report.report import Report
 from . import pictures
 from .avatar_commands import checked, the_avatar
 from .generation import prepare
-from .registry import Refusal, command
+from .protocol.registry import Refusal, command
 from .work import TABLE
 
 VERSIONS = ("1.0", "0.0")
@@ -97,11 +99,11 @@ def _request(
     else:
         raise Refusal(pictures.NO_PICTURE)
     settings = bpy.context.scene.avatar_forge
-    rigger = _one_of(rigger, properties.RIGGERS, "rigger") or settings.rigger
+    rigger = _one_of(rigger, engines.RIGGERS, "rigger") or settings.rigger
     request = workflow.Request(
         picture=file,
         name=checked(name, str, "name") or "",
-        engine=_one_of(engine, properties.GENERATORS, "engine") or settings.engine,
+        engine=_one_of(engine, engines.GENERATORS, "engine") or settings.engine,
         rigger=rigger,
         seed=_seed(seed, settings.seed),
         author=settings.author if checked(author, str, "author") is None else author,
@@ -148,7 +150,7 @@ def avatar_rig(avatar=None, rigger=None, options=None, seed=None, t_pose=None) -
     """A skeleton and weights in place of those it had; then, unless t_pose is false, the T-pose as the rest pose."""
     _need_backend()
     found, settings = the_avatar(avatar), bpy.context.scene.avatar_forge
-    rigger = _one_of(rigger, properties.RIGGERS, "rigger") or settings.rigger
+    rigger = _one_of(rigger, engines.RIGGERS, "rigger") or settings.rigger
     chosen = _panel_options("rigger", rigger) | (checked(options, dict, "options") or {})
     number = _seed(seed, engine_options.rigger_seed(settings) if rigger == settings.rigger else settings.seed)
     straight = checked(t_pose, bool, "t_pose") is not False

@@ -19,12 +19,15 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from .. import engine_options, jobs, properties, scene, session, workflow
+from .. import workflow
+from ..avatar import scene
+from ..client import engine_options, engines, session
+from ..client.process import jobs
+from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
-from ..tasks import Steps, Wait
 from ..vrm import setup
 from . import pictures
-from .registry import Later, Refusal, command
+from .protocol.registry import Later, Refusal, command
 from .work import DONE, ENDED, TABLE, WAITING
 
 URL = "avatar-forge://job/"  # what stands where a provider gives the address of its file
@@ -63,13 +66,13 @@ def engine(settings: Any) -> tuple[str, str]:
         return wanted, ""
     if not is_known(wanted):
         return "", "The backend was not asked yet; it is TRELLIS where that can run, else the preview engine."
-    reason = properties.unavailable("generators", wanted)
+    reason = engines.unavailable("generators", wanted)
     return ("preview", reason) if reason else (wanted, "")
 
 
 def is_known(name: str) -> bool:
     """Whether the backend has told if this generator can run; `prepare` asks it."""
-    return f"generators.{name}" in properties.UNAVAILABLE
+    return f"generators.{name}" in engines.UNAVAILABLE
 
 
 def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
@@ -79,7 +82,7 @@ def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
     settings = bpy.context.scene.avatar_forge
     if not is_known(settings.engine) or not is_known("trellis"):
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
-        properties.remember_engines(hello, session.engines_file())
+        engines.remember_engines(hello, session.engines_file())
     request.engine, _ = engine(settings)
     usual = engine_options.engine_options(settings) if settings.engine == request.engine else {}
     if request.engine == "trellis" and quality in QUALITY:
@@ -98,7 +101,7 @@ def _status(name: str, mode: str) -> dict[str, Any]:
         }
     chosen, reason = engine(bpy.context.scene.avatar_forge)
     label = (
-        properties.GENERATORS.get(chosen, chosen)
+        engines.GENERATORS.get(chosen, chosen)
         or "TRELLIS where it can run, else the preview engine, which is not TRELLIS"
     )
     instead = f" TRELLIS cannot run here: {reason}" if reason and chosen else ""
@@ -346,7 +349,7 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
             return _refused(
                 f"This model was imported already, as {parcel.object}; duplicate that object for another one."
             )
-        if not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
+        if parcel.mesh and not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
             return _refused(
                 "The model's file is gone, because its avatar was finished and then deleted; generate it again."
             )

@@ -9,8 +9,8 @@ import hashlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .. import session
-from .registry import Refusal
+from ..client import session
+from .protocol.registry import Refusal
 
 LARGEST = 24_000_000  # bytes of a picture file
 LONGEST_REQUEST = LARGEST * 4 // 3 + 100_000  # of a command that carries one

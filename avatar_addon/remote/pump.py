@@ -23,13 +23,13 @@ from . import (
     changes,
     generation,
     python_code,
-    registry,
     scene_commands,
     viewport_commands,
     work,
 )
-from .registry import Later, Refusal
-from .server import Request, Server
+from .protocol import registry
+from .protocol.registry import Later, Refusal
+from .protocol.server import Request, Server
 
 TICK = 0.012  # seconds of one tick, the last command's excess aside
 LINGER = 0.004  # seconds that a tick waits for the next command
@@ -170,7 +170,7 @@ class Pump:
             if isinstance(envelope, Later):
                 self._waiting.append(_Waiting(request, envelope))
                 return
-            self.server.reply(request, registry.encode(envelope))
+            self.server.reply(request, registry.encode(envelope or {}))
             changed = mutates and changes.count() != before and not (sizes and sizes == changes.sizes())
             if changed and not bpy.app.background:
                 with contextlib.suppress(RuntimeError):

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-from .registry import COMMANDS, Refusal, command
+from .protocol.registry import COMMANDS, Refusal, command
 
 PROTOCOL = 15  # what mcp-for-blender 2.2.4 expects
 VERSION = [0, 1, 0]

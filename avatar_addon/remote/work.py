@@ -16,10 +16,10 @@ from typing import Any
 
 import bpy
 
-from .. import session, task_slot
+from ..client import session, task_slot
+from ..client.process.tasks import Steps, Task
 from ..errors import AvatarError
-from ..tasks import Steps, Task
-from .registry import Later, Refusal, failure, success
+from .protocol.registry import Later, Refusal, failure, success
 
 KEPT = 200  # jobs that have ended
 MOST_WAITING = 32

@@ -13,26 +13,13 @@ from typing import Any
 
 import bpy
 
-from ..face.names import recognise
-from ..humanoid.table import BONES, name_in_vrm0, snake_case
 from .addon import extension, need_addon
+from .spec.human_bones import BONES, name_in_vrm0, snake_case
+from .spec.presets import IN_VRM0, OVERRIDES, PRESETS
+from .spec.shape_key_names import recognise
 
 Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
 
-VISEMES = ("aa", "ih", "ou", "ee", "oh")
-EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
-BLINKS = ("blinkLeft", "blinkRight")
-LOOKS = ("lookUp", "lookDown", "lookLeft", "lookRight")
-SHAPE_KEYS = (*VISEMES, *BLINKS, *EMOTIONS, *LOOKS)
-PRESETS: dict[str, tuple[str, ...]] = {**{name: (name,) for name in SHAPE_KEYS}, "blink": BLINKS}
-IN_VRM0 = {
-    "aa": "a", "ih": "i", "ou": "u", "ee": "e", "oh": "o",
-    "blink": "blink", "blinkLeft": "blink_l", "blinkRight": "blink_r",
-    "happy": "joy", "angry": "angry", "sad": "sorrow", "relaxed": "fun",
-    "lookUp": "lookup", "lookDown": "lookdown", "lookLeft": "lookleft", "lookRight": "lookright",
-}  # fmt: skip
-# An emotion that closes or widens the eyes, or moves the mouth, must not add to a blink or a viseme.
-OVERRIDES = {"happy": "blend", "angry": "blend", "sad": "blend", "relaxed": "blend", "surprised": "blend"}
 UNKNOWN = "unknown"  # an author; VRM requires one
 MADE_WITH = "Made with Avatar Forge"
 LOOK_RANGE = 60.0  # degrees of gaze at which the look expressions are complete

@@ -18,15 +18,18 @@ import numpy as np
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatVectorProperty, IntProperty, StringProperty
 from bpy.types import PropertyGroup
 
-from .. import jobs, mesh_data, scene, session
+from ..avatar import scene
+from ..avatar.scene import Avatar
+from ..client import session
+from ..client.process import jobs
+from ..client.process.tasks import Stage, Steps, Wait
 from ..errors import AvatarError
-from ..humanoid.armature import read_bones
-from ..scene import Avatar
-from ..tasks import Stage, Steps, Wait
+from ..mesh import blender_mesh
+from ..mesh.armature import read_bones
 from ..vrm import setup
-from . import find, mend
-from .find import PARTS, Place
-from .skin import LEAST, Skin
+from .analysis import find, mend
+from .analysis.find import PARTS, Place
+from .analysis.skin import LEAST, Skin
 
 TOKEN = "avatar_forge_weights"  # on the mesh in which the places were found: another mesh has others
 NEAR = 1e-5  # metres within which a vertex of the mesh without a face is the same one
@@ -86,7 +89,7 @@ def read_skin(avatar: Avatar) -> Skin:
     """
     if avatar.armature is None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
-    data, bones = mesh_data.read_mesh(avatar.mesh), read_bones(avatar.armature)
+    data, bones = blender_mesh.read_mesh(avatar.mesh), read_bones(avatar.armature)
     weights = np.zeros((len(data.vertices), len(bones.names)))
     for k, name in enumerate(bones.names):
         if name in data.groups and data.weights is not None and avatar.armature.data.bones[name].use_deform:

@@ -41,7 +41,7 @@ class StageClock:
 
 
 def digests_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of the weights in a checkpoint folder that `backend.models` does not look after, by path in it."""
+    """SHA-256 of the weights in a checkpoint folder that `backend.models.store` does not look after, by path in it."""
     digests = {}
     for path in sorted(folder.rglob("*.safetensors")):
         stat = path.stat()

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import models
 from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..errors import BackendError
+from ..models import store
 from ..nn.jobs import StageClock, digests_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class TrellisGenerator:
             return "PyTorch is not installed in the backend's environment."
         folder = own_checkpoint()
         if folder is None:
-            return models.unavailable_reason("trellis")
+            return store.unavailable_reason("trellis")
         return folder_reason(folder)
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
@@ -77,7 +77,7 @@ class TrellisGenerator:
 
         pipeline = self._ready(options, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
-        pictures = [prepare(path) for path in [request.picture, *options["pictures"]]]
+        pictures = [prepare(path) for path in [request.picture, *request.pictures.values(), *options["pictures"]]]
         settings = pipeline.settings(
             request.seed, {name: value for name, value in options.items() if value is not None}
         )
@@ -94,8 +94,8 @@ class TrellisGenerator:
         dtype = choose_dtype(options["dtype"], device)
         progress("weights", 0.0, "Checking the weights")
         own = own_checkpoint()
-        folder = own or models.folder("trellis", progress)
-        digests = digests_of(own) if own else models.digests("trellis")
+        folder = own or store.folder("trellis", progress)
+        digests = digests_of(own) if own else store.digests("trellis")
         made_from = (folder, device, dtype, digests)
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit

@@ -23,14 +23,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import grammar, skin
-from .generate import PRESETS, Decoding, decode, seeded_draw
+from ..nn import joint_grammar as grammar
+from ..nn.beam_search import Decoding, decode, seeded_draw
+from ..nn.cube import Prepared, normalisation, prepare
+from ..nn.joint_tokens import Vocabulary
+from ..nn.surface_samples import normaliser_draws, sample
+from . import skin
 from .opt import OptConfig, SkeletonModel
-from .pipeline import BASE_SEED, choose_dtype
-from .prepare import Prepared, normalisation, prepare
-from .sampling import SKELETON_SAMPLES, VERTEX_SAMPLES, normaliser_draws, sample
+from .pipeline import BASE_SEED, PRESETS, SKELETON_SAMPLES, choose_dtype
 from .shortest_paths import Search, quickest_search, scipy_search
-from .tokenizer import Vocabulary
+from .skin import VERTEX_SAMPLES
 
 T = TypeVar("T")
 # What the released skin network computes and reads at least (specification, section 13): a fixed part, and one that

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import models
 from ..engines import Progress, Rig, RigRequest
 from ..errors import BackendError
 from ..mesh.files import RigArrays, read_mesh, write_rig
+from ..models import store
 from ..nn.jobs import StageClock
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class UniRigRigger:
         if importlib.util.find_spec("torch") is None:
             return "PyTorch is not installed in the backend's environment."
         if VARIABLE not in os.environ:
-            return models.unavailable_reason("unirig")
+            return store.unavailable_reason("unirig")
         return folder_reason(Path(os.environ[VARIABLE]))
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
@@ -63,8 +63,7 @@ class UniRigRigger:
         clock("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
         pipeline = self._ready(options, clock.part(*WEIGHTS))
-        from .generate import PRESETS
-        from .pipeline import Settings
+        from .pipeline import PRESETS, Settings
 
         decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
         settings = Settings(
@@ -85,7 +84,7 @@ class UniRigRigger:
             result.humanoid,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
             _warnings(result, options["class"]),
-            {} if os.environ.get(VARIABLE) else models.digests("unirig"),
+            {} if os.environ.get(VARIABLE) else store.digests("unirig"),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
@@ -99,8 +98,8 @@ class UniRigRigger:
         if chosen := os.environ.get(VARIABLE):
             folder, state = Path(chosen), _stamps(Path(chosen))
         else:
-            folder = models.folder("unirig", progress)
-            state = {name: digest for name, digest in models.digests("unirig").items() if name.endswith(".ckpt")}
+            folder = store.folder("unirig", progress)
+            state = {name: digest for name, digest in store.digests("unirig").items() if name.endswith(".ckpt")}
         made_from = (folder, device, dtype, state)
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit
@@ -118,11 +117,11 @@ def folder_reason(folder: Path) -> str:
 
 
 def _record(path: Path, source: str) -> None:
-    models.derived("unirig", path, source)
+    store.derived("unirig", path, source)
 
 
 def _stamps(folder: Path) -> dict[str, str]:
-    """Size and time of the checkpoints in a folder that `backend.models` does not look after."""
+    """Size and time of the checkpoints in a folder that `backend.models.store` does not look after."""
     stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
     return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
 

@@ -21,12 +21,12 @@ def preferences(bpy, addon, extension, monkeypatch):
     """The add-on's preferences, as they were afterwards."""
     for name in ("AVATAR_FORGE_MODELS", "AVATAR_FORGE_TRELLIS", "AVATAR_FORGE_UNIRIG"):
         monkeypatch.delenv(name, raising=False)
-    chosen = addon("session").preferences()
+    chosen = addon("client.session").preferences()
     yield chosen
     for name in ("models_folder", "trellis_folder", "unirig_folder"):
         chosen.property_unset(name)
-    addon("model_store").forget()
-    addon("session").close()
+    addon("client.model_store").forget()
+    addon("client.session").close()
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +44,13 @@ def settings(bpy):
 
 
 def run(addon, steps):
-    return addon("tasks").Task("Test", steps, addon("session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def drawn(bpy, addon):
     """What the preferences' box of models shows."""
     layout = Layout()
-    addon("models_box").draw(layout, bpy.context)
+    addon("preferences.models_box").draw(layout, bpy.context)
     return layout
 
 
@@ -64,7 +64,7 @@ def option_panels(bpy):
 
 
 def test_the_box_shows_licence_size_and_what_can_be_done(bpy, addon, preferences):
-    run(addon, addon("model_store").refresh())
+    run(addon, addon("client.model_store").refresh())
     box = drawn(bpy, addon)
     for words in ("TRELLIS", "UniRig", "4.0 GB, licence MIT, Apache-2.0", "1.4 GB, licence MIT", "Not downloaded."):
         assert words in box.texts
@@ -73,7 +73,7 @@ def test_the_box_shows_licence_size_and_what_can_be_done(bpy, addon, preferences
 
 
 def test_models_lie_in_the_extensions_folder_or_where_the_preferences_say(addon, preferences, tmp_path):
-    store, session = addon("model_store"), addon("session")
+    store, session = addon("client.model_store"), addon("client.session")
     run(addon, store.refresh())
     assert Path(store.row("trellis")["folder"]).is_relative_to(session.user_folder("models"))
     before = session.worker().pid
@@ -90,18 +90,18 @@ def test_a_download_waits_for_the_permission_to_go_online(bpy, preferences):
 
 def test_a_download_that_fails_is_one_sentence(bpy, addon, preferences, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    addon("session").close()
+    addon("client.session").close()
     bpy.context.preferences.system.use_online_access = True
     try:
         with pytest.raises(RuntimeError, match="hub cannot be reached"):
             bpy.ops.avatar_forge.download_model(model="unirig")
     finally:
         bpy.context.preferences.system.use_online_access = False
-    assert "hub cannot be reached" in drawn(bpy, addon).texts and not addon("model_store").busy()
+    assert "hub cannot be reached" in drawn(bpy, addon).texts and not addon("client.model_store").busy()
 
 
 def test_a_folder_of_ones_own(bpy, addon, preferences, tiny, tmp_path, settings):
-    store = addon("model_store")
+    store = addon("client.model_store")
     settings.engine = "trellis"
     run(addon, store.refresh())
     make = next(panel for panel in panels(bpy) if panel.__name__ == "AVATARFORGE_PT_make")
@@ -122,10 +122,10 @@ def test_a_model_is_removed(bpy, addon, preferences, tmp_path):
     folder = tmp_path / "unirig" / "skin" / "articulation-xl"
     folder.mkdir(parents=True)
     (folder / "model.ckpt").write_bytes(b"x" * 1000)
-    run(addon, addon("model_store").refresh())
+    run(addon, addon("client.model_store").refresh())
     assert "Not complete" in drawn(bpy, addon).texts
     assert bpy.ops.avatar_forge.remove_model(model="unirig") == {"FINISHED"}
-    assert not (tmp_path / "unirig").exists() and addon("model_store").row("unirig")["state"] == "missing"
+    assert not (tmp_path / "unirig").exists() and addon("client.model_store").row("unirig")["state"] == "missing"
 
 
 def test_options_are_drawn_for_the_chosen_engines_only(bpy, settings):
@@ -140,7 +140,7 @@ def test_options_are_drawn_for_the_chosen_engines_only(bpy, settings):
 
 def test_options_reach_the_backend_and_have_its_limits(bpy, addon, settings, picture):
     """Every option at its lowest and highest value is one that the engine's own check takes."""
-    options = addon("engine_options")
+    options = addon("client.engine_options")
     given = []
     for engine, rigger, group in (
         ("preview", "geometric", "preview"),

@@ -37,12 +37,12 @@ def run(bpy, addon, checkpoints, monkeypatch):
     """
     for name, folder in checkpoints.items():
         monkeypatch.setenv(name, folder)
-    session = addon("session")
+    session = addon("client.session")
     session.close()
     session.worker().env["PYTHONPATH"] += f"{os.pathsep}{THIRD_PARTY}"
 
     def run(steps):
-        task = addon("tasks").Task("Test", steps, session.worker)
+        task = addon("client.process.tasks").Task("Test", steps, session.worker)
         while not task.poll():
             pass
         return task
@@ -59,7 +59,7 @@ def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon,
     """The way of a real picture through the real pipeline, into the scene; what follows says clearly that this is
     nobody.
     """
-    workflow, scene = addon("workflow"), addon("scene")
+    workflow, scene = addon("workflow"), addon("avatar.scene")
     task = run(
         workflow.make_avatar(bpy.context, workflow.Request(picture, engine="trellis", engine_options=SMALL, seed=3))
     )

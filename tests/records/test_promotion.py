@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from backend.errors import BackendError, Cancelled
-from backend.promotion import Promotion, check_report, promote, suggest_name
-from backend.promotion_store import Store, Target
+from backend.promotion.promote import Promotion, check_report, promote, suggest_name
+from backend.promotion.store import Store, Target
 from tests.records.servers import SECRET, client
 
 GOOD = {"checks": [{"id": "humanoid", "status": "PASS"}, {"id": "triangles", "status": "WARN"}]}

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from backend.errors import BackendError
-from backend.registration import apply, plan, public_urls
+from backend.promotion.registration import apply, plan, public_urls
 
 GO = """package avatars
 

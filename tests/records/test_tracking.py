@@ -11,9 +11,9 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from backend import tracking
 from backend.mesh.glb import write_glb
-from backend.runs import Run, add_promotion, read_receipt, write_run
+from backend.records import tracking
+from backend.records.runs import Run, add_promotion, read_receipt, write_run
 from tests.records.servers import BIN, ROOT, free_port, start, stop
 
 PASSWORD = "s3cret-of-the-server"

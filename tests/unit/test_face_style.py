@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from avatar_addon.face.build import PARTS, build_face
-from avatar_addon.face.markers import usual_places
-from avatar_addon.face.style import Style, Viseme
+from avatar_addon.face.synthesis.build import PARTS, build_face
+from avatar_addon.face.synthesis.markers import usual_places
+from avatar_addon.face.synthesis.style import Style, Viseme
 from tests.unit.test_face import FACE, NAMES, WIDTH, head, part
 
 

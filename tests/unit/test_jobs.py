@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from avatar_addon import jobs
-from avatar_addon.child import Child
+from avatar_addon.client.process import jobs
+from avatar_addon.client.process.child import Child
+from avatar_addon.client.process.jobs import Job, Worker, new_job_folder
 from avatar_addon.errors import AvatarError
-from avatar_addon.jobs import Job, Worker, new_job_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'unit' / 'third_party'}"}
@@ -283,7 +283,7 @@ def client_script(tmp_path, ending):
     return textwrap.dedent(f"""
         import os, signal, sys, time
         sys.path.insert(0, {str(ROOT)!r})
-        from avatar_addon.jobs import Job, Worker
+        from avatar_addon.client.process.jobs import Job, Worker
         # A shell's background jobs, and so these tests in one, ignore it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         worker = Worker({COMMAND!r}, dict(os.environ))

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_addon.humanoid.matcher import match
-from avatar_addon.humanoid.names import read_names
-from avatar_addon.humanoid.table import BONES, REQUIRED, humanoid_problems
+from avatar_addon.humanoid.matching.matcher import match
+from avatar_addon.humanoid.matching.names import read_names
+from avatar_addon.vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems
 from benchmarks import creatures, skeletons
 from benchmarks.humanoid import Score, drawn
 from benchmarks.skeletons import FINGERS, Look, person

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from backend import models
+from backend.models import store
 from tests.unit.test_models import CONTENT, Hub
 from tests.unit.test_worker import ENV, Client, is_one_sentence
 from tests.unit.tiny_trellis import make_checkpoint
@@ -33,7 +33,7 @@ def start(tmp_path, monkeypatch):
 
     def start(command=None, **environment):
         for name, value in {
-            models.VARIABLE: str(tmp_path / "models"),
+            store.VARIABLE: str(tmp_path / "models"),
             "HF_HOME": str(tmp_path / "hub"),
             **environment,
         }.items():
@@ -145,7 +145,7 @@ def test_wrong_parameters(tiny, method, params):
 def test_an_unknown_model_and_a_damaged_lock(tiny, tmp_path):
     assert ask(tiny, "download_model", name="../x")["error"]["code"] == "unknown_model"
     ask(tiny, "download_model", name="tiny")
-    (tmp_path / "models" / "tiny" / models.LOCK).write_text("{")
+    (tmp_path / "models" / "tiny" / store.LOCK).write_text("{")
     row = only(tiny)
     assert row["state"] == "damaged" and not row["installed"] and "lock" in row["reason"]
 
@@ -167,6 +167,6 @@ def test_files_put_in_place_by_hand_are_not_removed(start, tmp_path):
     root = tmp_path / "clone"
     root.mkdir()
     (root / "pipeline.json").write_text(json.dumps({}))
-    client = start(**{models.VARIABLE: str(root)})
+    client = start(**{store.VARIABLE: str(root)})
     error = ask(client, "remove_model", name="trellis")["error"]
     assert error["code"] == "own_folder" and str(root) in error["message"] and (root / "pipeline.json").exists()

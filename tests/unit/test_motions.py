@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from avatar_addon.humanoid import motions, rest
-from avatar_addon.humanoid.table import FINGERS
+from avatar_addon.pose.kinematics import motions, rest
+from avatar_addon.vrm.spec.human_bones import FINGERS
 
 FRAMES = 24
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import BackendError
-from backend.params import METHODS, check_params
+from backend.methods.params import METHODS, check_params
 from backend.protocol import LineSplitter, ProtocolError, encode, parse_request, plain
 
 JSON = st.recursive(

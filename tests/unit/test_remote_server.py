@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from avatar_addon.errors import AvatarError
-from avatar_addon.remote import registry, server
-from avatar_addon.remote.server import Server
+from avatar_addon.remote.protocol import registry, server
+from avatar_addon.remote.protocol.server import Server
 
 SECOND = 1.0  # no peer may hold another one up for longer
 

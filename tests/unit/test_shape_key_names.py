@@ -2,7 +2,7 @@
 
 import pytest
 
-from avatar_addon.face.names import VRM1, describe, recognise
+from avatar_addon.vrm.spec.shape_key_names import VRM1, describe, recognise
 
 ARKIT = [
     "browDownLeft",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_addon.errors import AvatarError
-from avatar_addon.remote import jsonc, vscode
+from avatar_addon.remote.protocol import jsonc, vscode
 
 EXTENSION = Path("/home/user/avatar_forge")
 COMMENTED = """\

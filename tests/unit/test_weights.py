@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from avatar_addon.weights import find, mend
-from avatar_addon.weights.skin import Skin
+from avatar_addon.weights.analysis import find, mend
+from avatar_addon.weights.analysis.skin import Skin
 
 CELL = 0.03
 # VRM bone: (parent, head, tail, half width of the flesh around it); metres, glTF axes.

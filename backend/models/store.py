@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The models that engines need: which files at which revision, getting them, and knowing that they are still the same.
+
+A model is a folder `<root>/<name>` with the files of its sources and `models.lock.json`: SHA-256 and size of every
+file, written when the file first arrived. `folder(name)` is what an engine calls before it loads anything: it raises
+unless every file is there and unchanged. A file's digest is computed again when its size or modification time is not
+what it was at the last check (`.checked.json`); whoever forges both is only found by `verify`, which reads
+everything. Files put in place by hand are taken up the same way, against what is known of them.
+
+The root is AVATAR_FORGE_MODELS or the user's data folder. Where it is itself a model's folder (a clone of its
+repository), that is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..engines import Progress
+from ..errors import BackendError
+from . import hub
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "AVATAR_FORGE_MODELS"
+LOCK, CHECKED = "models.lock.json", ".checked.json"
+ROOM = 256 << 20  # bytes that a download leaves free on the disk
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a repository. `size` and `sha256` where they are known before the first download (0 and ""
+    where not).
+    """
+
+    path: str
+    size: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of one repository at one revision. "main" is replaced by the commit it means at the first download and
+    kept in the lock.
+    """
+
+    repo: str
+    revision: str
+    licence: str
+    files: tuple[File, ...]
+    into: str = ""  # folder below the model's own
+
+    def target(self, file: File) -> str:
+        return f"{self.into}/{file.path}" if self.into else file.path
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    label: str
+    sources: tuple[Source, ...]
+    about: int = 0  # bytes of all files, roughly: not all sizes are known before the first download
+
+    @property
+    def licence(self) -> str:
+        return ", ".join(dict.fromkeys(source.licence for source in self.sources))
+
+    def files(self) -> Iterator[tuple[Source, File, str]]:
+        for source in self.sources:
+            for file in source.files:
+                yield source, file, source.target(file)
+
+
+def _network(name: str, size: int, sha256: str = "") -> tuple[File, File]:
+    return File(f"ckpts/{name}.json"), File(f"ckpts/{name}.safetensors", size, sha256)
+
+
+TRELLIS = Model(
+    "trellis",
+    "TRELLIS image-large (picture to mesh)",
+    (
+        Source(
+            "microsoft/TRELLIS-image-large",
+            "25e0d31ffbebe4b5a97464dd851910efc3002d96",
+            "MIT",
+            (
+                File("pipeline.json"),
+                *_network(
+                    "ss_flow_img_dit_L_16l8_fp16",
+                    1130770840,
+                    "96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db",
+                ),
+                *_network(
+                    "ss_dec_conv3d_16l8_fp16",
+                    147591972,
+                    "1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a",
+                ),
+                *_network(
+                    "slat_flow_img_dit_L_64l8p2_fp16",
+                    1203755136,
+                    "693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c",
+                ),
+                *_network(
+                    "slat_dec_mesh_swin8_B_64l8m256c_fp16",
+                    181903412,
+                    "3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859",
+                ),
+                *_network("slat_dec_gs_swin8_B_64l8gs32_fp16", 171450952),
+            ),
+        ),
+        # The image encoder is not part of that repository. This is its publisher's re-host as safetensors; the
+        # original is a pickle.
+        Source(
+            "facebook/dinov2-with-registers-large",
+            "e4c89a4e05589de9b3e188688a303d0f3c04d0f3",
+            "Apache-2.0",
+            (File("config.json"), File("model.safetensors")),
+            into="dinov2",
+        ),
+    ),
+    about=4_050_000_000,
+)
+UNIRIG = Model(
+    "unirig",
+    "UniRig (skeleton and skin weights)",
+    (
+        # Pickles: backend/unirig reads them with an allow-list, once, and loads only what it wrote from them (see
+        # `derived`).
+        Source(
+            "VAST-AI/UniRig",
+            "main",
+            "MIT",
+            (File("skeleton/articulation-xl_quantization_256/model.ckpt"), File("skin/articulation-xl/model.ckpt")),
+        ),
+    ),
+    about=1_400_000_000,
+)
+MODELS = {model.name: model for model in (TRELLIS, UNIRIG)}
+
+
+def get(name: str) -> Model:
+    if name not in MODELS:
+        raise BackendError(
+            "unknown_model", f"There is no model named {name[:60]!r}.", f"Choose one of: {', '.join(sorted(MODELS))}."
+        )
+    return MODELS[name]
+
+
+def data_folder() -> Path:
+    """The platform's folder for this user's data, of this program."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "avatar-forge"
+
+
+def default_root() -> Path:
+    """AVATAR_FORGE_MODELS, or a folder of the user's data folder."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen).expanduser() if chosen else data_folder() / "models"
+
+
+def place(name: str, root: Path | None = None) -> Path:
+    """The model's folder, there or not."""
+    root = root or default_root()
+    first = next(target for _, _, target in get(name).files())
+    return root if (root / first).is_file() else root / name
+
+
+# -- before a load
+# -------------------------------------------------------------------------------------------------------------------
+
+
+def folder(name: str, progress: Progress | None = None, root: Path | None = None) -> Path:
+    """The folder of a model whose files are all there and are what they were when they arrived.
+
+    Raises BackendError: missing_weights, bad_weights (a digest or size is wrong; the sentence names the file),
+    unknown_model.
+    """
+    model, where = get(name), place(name, root)
+    _require(model, where)
+    lock = _Lock(where)
+    todo = [name_in_lock for name_in_lock in lock.files if not lock.fresh(name_in_lock)]
+    _check_all(lock, todo, progress)
+    for source, file, target in model.files():
+        if target not in lock.files and (where / target).is_file():
+            _take_up(lock, source, file, target, progress)
+    lock.save()
+    return where
+
+
+def unavailable_reason(name: str, root: Path | None = None) -> str:
+    """One sentence when the model's files are not all there, else "". Looks at names only: quick enough for a list of
+    engines.
+    """
+    try:
+        _require(get(name), place(name, root))
+    except BackendError as error:
+        return error.message
+    return ""
+
+
+def verify(name: str, progress: Progress | None = None, root: Path | None = None) -> list[str]:
+    """Reads every file and compares it with the lock. One sentence for each that is wrong. Raises missing_weights
+    when nothing is there.
+    """
+    model, where = get(name), place(name, root)
+    lock = _Lock(where)
+    if not lock.files and all(not (where / target).is_file() for _, _, target in model.files()):
+        _require(model, where)
+    problems = [f"{target} is missing." for target in _absent(model, where, lock)]
+    problems += _check_all(
+        lock,
+        [name_in_lock for name_in_lock in lock.files if (where / name_in_lock).is_file()],
+        progress,
+        keep_going=True,
+    )
+    for source, file, target in model.files():
+        if target not in lock.files and (where / target).is_file():
+            try:
+                _take_up(lock, source, file, target, progress)
+            except BackendError as error:
+                problems.append(error.message)
+    lock.save()
+    return problems
+
+
+def digests(name: str, root: Path | None = None) -> dict[str, str]:
+    """{file: SHA-256} as the lock has it, for receipts. Empty when the model is not there."""
+    return {file: entry["sha256"] for file, entry in sorted(_Lock(place(name, root)).files.items())}
+
+
+def derived(name: str, path: Path, source: str, root: Path | None = None) -> None:
+    """Records a file that was made from the model's file `source` (a converted checkpoint): it is checked like the
+    others from now on, and the source may be deleted.
+    """
+    where = place(name, root)
+    lock = _Lock(where)
+    lock.add(path.relative_to(where).as_posix(), source=source)
+    lock.save()
+
+
+# -- getting and removing
+# ------------------------------------------------------------------------------------------------------------
+
+
+def download(name: str, progress: Progress | None = None, root: Path | None = None) -> Path:
+    """Fetches what is missing and returns the model's folder. An interrupted download goes on where it stopped.
+
+    Raises BackendError: offline, download_failed, disk_full, bad_weights (what arrived is not what the hub
+    announced); and what `progress` raises to cancel.
+    """
+    model, where = get(name), place(name, root)
+    lock = _Lock(where)
+    for name_in_lock in list(lock.files):
+        try:
+            if not lock.fresh(name_in_lock):
+                lock.check(name_in_lock)
+        except BackendError as error:
+            log.warning("%s It is downloaded again.", error.message)
+            lock.drop(name_in_lock)
+    absent = _absent(model, where, lock)
+    wanted = [(source, file, target) for source, file, target in model.files() if target in absent]
+    remotes = {target: hub.locate(source.repo, file.path, lock.revision(source)) for source, file, target in wanted}
+    parts = {target: hub.part_of(remote, where / target) for target, remote in remotes.items()}
+    total = sum(remote.size for remote in remotes.values())
+    needed = total - sum(part.stat().st_size for part in parts.values() if part.exists())
+    if needed and needed + ROOM > _free(where):
+        raise hub.disk_full(where, needed + ROOM)
+    done = 0
+    for source, file, target in wanted:
+        remote = remotes[target]
+        hub.fetch(
+            remote,
+            where / target,
+            _report(progress, "download", done, total, f"Downloading {model.name}: {Path(target).name}"),
+        )
+        lock.commits[source.repo] = remote.commit
+        lock.add(target)
+        if remote.sha256 and lock.files[target]["sha256"] != remote.sha256:
+            lock.drop(target)
+            lock.save()
+            raise BackendError(
+                "bad_weights", f"The file {target} did not arrive as the hub has it.", "Start the download again."
+            )
+        if (
+            file.sha256 and lock.files[target]["sha256"] != file.sha256
+        ):  # the publisher's own digest at this commit agrees: it is believed
+            log.warning("%s has another SHA-256 than others have seen for this revision (%s)", target, file.sha256)
+        lock.save()
+        done += remote.size
+    return folder(name, progress, root)
+
+
+def remove(name: str, root: Path | None = None) -> int:
+    """Deletes the model's files, partial downloads included, and nothing else. Returns the bytes freed."""
+    model, where = get(name), (root or default_root()) / name
+    lock = _Lock(where)
+    names = {target for _, _, target in model.files()} | set(lock.files)
+    parts = [part for target in names for part in (where / target).parent.glob(f"{Path(target).name}.*.part")]
+    freed = 0
+    for path in [*(where / file for file in sorted(names)), *parts, where / LOCK, where / CHECKED]:
+        if path.is_file():
+            freed += path.stat().st_size
+            path.unlink()
+    for path in sorted((p for p in where.rglob("*") if p.is_dir()), reverse=True) if where.is_dir() else []:
+        with contextlib.suppress(OSError):  # it holds something that is not ours
+            path.rmdir()
+    with contextlib.suppress(OSError):
+        where.rmdir()
+    return freed
+
+
+def status(name: str, root: Path | None = None) -> dict[str, Any]:
+    """What `list` shows: {name, label, state ("ready", "incomplete", "missing"), bytes, folder, sources}."""
+    model, where = get(name), place(name, root)
+    lock = _Lock(where)
+    known = {target for _, _, target in model.files()} | set(lock.files)
+    present = [where / file for file in known if (where / file).is_file()]
+    state = "ready" if not _absent(model, where, lock) else "incomplete" if present else "missing"
+    sources = [
+        {
+            "repo": source.repo,
+            "revision": lock.revision(source),
+            "licence": source.licence,
+            "files": [f.path for f in source.files],
+        }
+        for source in model.sources
+    ]
+    size = sum(path.stat().st_size for path in present)
+    return {"name": name, "label": model.label, "state": state, "bytes": size, "folder": str(where), "sources": sources}
+
+
+# -- inside
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class _Lock:
+    """models.lock.json of one folder, and .checked.json beside it: when each file was last found to be right."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.files: dict[str, dict[str, Any]] = {}
+        self.commits: dict[str, str] = {}
+        self._checked: dict[str, list[int]] = {}
+        if (where / LOCK).is_file():
+            try:
+                saved = json.loads((where / LOCK).read_text())
+                self.files, self.commits = saved["files"], saved["commits"]
+                for file, entry in self.files.items():
+                    if not (isinstance(entry["size"], int) and hub.SHA256.fullmatch(entry["sha256"])) or not _inside(
+                        file
+                    ):
+                        raise ValueError(file)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                hint = "Delete that file; `python -m backend models verify` makes a new one from what is there."
+                raise BackendError("bad_weights", f"The lock {where / LOCK} cannot be read ({error}).", hint) from error
+        with contextlib.suppress(OSError, ValueError):
+            self._checked = json.loads((where / CHECKED).read_text())
+
+    def revision(self, source: Source) -> str:
+        return source.revision if source.revision != "main" else self.commits.get(source.repo, "main")
+
+    def _stamp(self, file: str) -> list[int]:
+        stat = (self.where / file).stat()
+        return [stat.st_size, stat.st_mtime_ns]
+
+    def fresh(self, file: str) -> bool:
+        """Whether the file has size and time of its last check. A missing file is fresh: whether it is needed is
+        asked elsewhere.
+        """
+        path = self.where / file
+        return not path.is_file() or self._checked.get(file) == self._stamp(file)
+
+    def check(self, file: str, on_bytes: Callable[[int], None] | None = None) -> None:
+        """Raises bad_weights unless the file has the size and digest of the lock."""
+        entry, stamp = self.files[file], self._stamp(file)
+        self._checked.pop(file, None)
+        if stamp[0] != entry["size"]:
+            raise BackendError(
+                "bad_weights", f"The file {self.where / file} has {stamp[0]} bytes instead of {entry['size']}.", _AGAIN
+            )
+        if _sha256(self.where / file, on_bytes) != entry["sha256"]:
+            raise BackendError(
+                "bad_weights", f"The file {self.where / file} is damaged or was changed (its SHA-256 differs).", _AGAIN
+            )
+        self._checked[file] = stamp
+
+    def add(self, file: str, source: str = "", on_bytes: Callable[[int], None] | None = None) -> None:
+        stamp = self._stamp(file)
+        self.files[file] = {
+            "sha256": _sha256(self.where / file, on_bytes),
+            "size": stamp[0],
+            **({"from": source} if source else {}),
+        }
+        self._checked[file] = stamp
+
+    def drop(self, file: str) -> None:
+        (self.where / file).unlink(missing_ok=True)
+        self.files.pop(file, None)
+        self._checked.pop(file, None)
+
+    def save(self) -> None:
+        """Writes what changed. A folder that cannot be written (a shared one) is checked anew by every process
+        instead.
+        """
+        if not self.files:
+            return
+        lock = {"files": dict(sorted(self.files.items())), "commits": self.commits}
+        with contextlib.suppress(PermissionError):
+            for name, content in ((LOCK, lock), (CHECKED, self._checked)):
+                text = json.dumps(content, indent=1) + "\n"
+                path = self.where / name
+                if not path.is_file() or path.read_text() != text:
+                    temporary = path.with_name(f"{name}.{os.getpid()}.tmp")
+                    temporary.write_text(text)
+                    temporary.replace(path)
+
+
+_AGAIN = "Run `python -m backend models download` for it again."
+
+
+def _inside(file: str) -> bool:
+    path = Path(file)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _absent(model: Model, where: Path, lock: _Lock) -> list[str]:
+    """The files that are not there, those aside of which everything derived from them is."""
+    replaced = {entry.get("from") for file, entry in lock.files.items() if (where / file).is_file()}
+    return [target for _, _, target in model.files() if not (where / target).is_file() and target not in replaced]
+
+
+def _require(model: Model, where: Path) -> None:
+    absent = _absent(model, where, _Lock(where))
+    if not absent:
+        return
+    if len(absent) == len(list(model.files())):
+        message = f"The {model.name} weights are not in {where}."
+    else:
+        message = f"The {model.name} weights in {where} are incomplete: {absent[0]} is missing."
+    hint = f"Download them with `python -m backend models download {model.name}`, or choose an engine that needs none."
+    raise BackendError("missing_weights", message, hint)
+
+
+def _check_all(lock: _Lock, files: list[str], progress: Progress | None, keep_going: bool = False) -> list[str]:
+    """Checks files against the lock; raises at the first that is wrong, or returns a sentence for each."""
+    total, done, problems = sum(lock.files[file]["size"] for file in files), 0, []
+    for file in files:
+        try:
+            lock.check(file, _report(progress, "check", done, total, f"Checking {Path(file).name}"))
+        except BackendError as error:
+            if not keep_going:
+                raise
+            problems.append(error.message)
+        done += lock.files[file]["size"]
+    return problems
+
+
+def _take_up(lock: _Lock, source: Source, file: File, target: str, progress: Progress | None) -> None:
+    """A file that somebody put there: locked when it agrees with what is known of it."""
+    path = lock.where / target
+    size = path.stat().st_size
+    if file.size and size != file.size:
+        raise BackendError(
+            "bad_weights",
+            f"The file {path} has {size} bytes instead of {file.size}: it is truncated or another one.",
+            _AGAIN,
+        )
+    lock.add(target, on_bytes=_report(progress, "check", 0, size, f"Checking {path.name}"))
+    if file.sha256 and lock.files[target]["sha256"] != file.sha256:
+        del lock.files[target]
+        raise BackendError(
+            "bad_weights", f"The file {path} is not that of {source.repo} at {source.revision[:12]} (SHA-256).", _AGAIN
+        )
+
+
+def _sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+            if on_bytes:
+                on_bytes(len(block))
+    return digest.hexdigest()
+
+
+def _free(where: Path) -> int:
+    while not where.exists():
+        where = where.parent
+    return shutil.disk_usage(where).free
+
+
+def _report(progress: Progress | None, stage: str, before: int, total: int, message: str) -> Callable[[int], None]:
+    """Turns counts of bytes into progress: `before` bytes of `total` were done when this file began."""
+    done = before
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(stage, min(done / max(total, 1), 1.0), f"{message}, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return on_bytes
