@@ -139,7 +139,7 @@ def _engines() -> list[str]:
     lines = []
     for kind, known in (("generators", engines.GENERATORS), ("riggers", engines.RIGGERS)):
         for name, label in known.items():
-            asked = f"{kind}.{name}" in engines.UNAVAILABLE
+            asked = engines.is_known(kind, name)
             reason = engines.unavailable(kind, name)
             lines.append(f"{label}: {reason or ('available' if asked else 'not asked yet')}")
     return lines

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import fields
 
 import bpy
 from bpy.props import (
@@ -23,6 +24,7 @@ from bpy.types import PropertyGroup
 from .avatar import step_states
 from .client import engine_options, session
 from .client.engines import GENERATORS, RIGGERS, recall_engines
+from .client.process.progress import Progress
 from .face import live
 from .humanoid import bones as humanoid_bones
 from .look import settings
@@ -34,7 +36,7 @@ EYES = ("left_eye", "right_eye")
 
 def _items(known: dict[str, str]):
     """The items of a dynamic enum; a saved choice keeps its meaning whatever else is installed. 0 is the value of one
-    never set.
+    never set, so the first engine of the registry stays the first.
     """
     kept: list[tuple] = []  # Blender keeps no reference to the strings of a dynamic enum
     default = next(iter(known))
@@ -129,7 +131,7 @@ class AvatarForgeRecord(PropertyGroup):
 
 
 class AvatarForgeSettings(PropertyGroup):
-    """What the next avatar is made with; in the scene."""
+    """What the next avatar is made with; in the scene. `engine_options` adds a group of options for each engine."""
 
     picture: StringProperty(
         name="Picture",
@@ -150,9 +152,6 @@ class AvatarForgeSettings(PropertyGroup):
             "A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong"
         ),
     )
-    preview: PointerProperty(type=engine_options.AvatarForgePreviewOptions)
-    trellis: PointerProperty(type=engine_options.AvatarForgeTrellisOptions)
-    unirig: PointerProperty(type=engine_options.AvatarForgeUniRigOptions)
     checked_markers: StringProperty(
         description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"}
     )
@@ -187,18 +186,20 @@ class AvatarForgeSettings(PropertyGroup):
 
 
 class AvatarForgeState(PropertyGroup):
-    """The task in progress, for the panels."""
+    """The task in progress, for the panels; also every field of `Progress`."""
 
     running: BoolProperty()
     title: StringProperty()
-    stage: StringProperty()
-    fraction: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")
-    message: StringProperty()
     error: StringProperty()
     cancel: BoolProperty()
     bones: PointerProperty(type=humanoid_bones.AvatarForgeBonesView)
     remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
+
+PROPERTIES = {str: StringProperty, float: FloatProperty, int: IntProperty, bool: BoolProperty}
+AvatarForgeState.__annotations__.update(
+    {field.name: PROPERTIES[type(field.default)](default=field.default) for field in fields(Progress)}
+)
 
 CLASSES = (
     AvatarForgeMarker,
@@ -216,10 +217,10 @@ def register() -> None:
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
-    engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
+    engine_options.register(AvatarForgeSettings)
     bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
     bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
     bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})
@@ -229,9 +230,9 @@ def unregister() -> None:
     del bpy.types.WindowManager.avatar_forge
     del bpy.types.Scene.avatar_forge
     del bpy.types.Object.avatar_forge
+    engine_options.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
-    engine_options.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()

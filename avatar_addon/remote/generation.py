@@ -34,7 +34,7 @@ URL = "avatar-forge://job/"  # what stands where a provider gives the address of
 LOST = "Blender does not know this job any more, because it was closed or started again; start the generation again."
 POSES = ("a-pose", "t-pose")
 A_POSE = 40.0  # degrees that the upper arms hang below the T-pose
-QUALITY = {"standard": "fast", "high": "quality"}  # as Hunyuan3D says it -> TRELLIS' preset
+QUALITY = {"standard": "fast", "high": "quality"}  # as Hunyuan3D says it -> the option "preset"
 
 
 @dataclass
@@ -58,21 +58,28 @@ _parcels: dict[str, Parcel] = {}
 
 
 def engine(settings: Any) -> tuple[str, str]:
-    """The generator's name, and why it is another one than wanted, or "". TRELLIS where it can run, unless the user
-    has chosen.
+    """The generator's name, and why it is another one than wanted, or "". The first with a model that can run, unless
+    the user has chosen; else the first that needs none.
     """
-    wanted = settings.engine if settings.is_property_set("engine") else "trellis"
-    if wanted == "preview":
-        return wanted, ""
-    if not is_known(wanted):
-        return "", "The backend was not asked yet; it is TRELLIS where that can run, else the preview engine."
-    reason = engines.unavailable("generators", wanted)
-    return ("preview", reason) if reason else (wanted, "")
+    names = list(engines.GENERATORS)
+    small = next(name for name in names if not engines.models("generators", name))
+    wanted = [settings.engine] if settings.is_property_set("engine") else _with_model()
+    if wanted == [small]:
+        return small, ""
+    if not all(engines.is_known("generators", name) for name in wanted):
+        return "", f"The backend was not asked yet; it is {_usual()}."
+    reasons = {name: engines.unavailable("generators", name) for name in wanted}
+    able = next((name for name in wanted if not reasons[name]), "")
+    return (able, "") if able else (small, reasons[wanted[0]])
 
 
-def is_known(name: str) -> bool:
-    """Whether the backend has told if this generator can run; `prepare` asks it."""
-    return f"generators.{name}" in engines.UNAVAILABLE
+def _with_model() -> list[str]:
+    return [name for name in engines.GENERATORS if engines.models("generators", name)]
+
+
+def _usual() -> str:
+    names = " or ".join(engines.label("generators", name) for name in _with_model())
+    return f"{names} where that can run, else the preview engine"
 
 
 def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
@@ -80,12 +87,13 @@ def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
     those given.
     """
     settings = bpy.context.scene.avatar_forge
-    if not is_known(settings.engine) or not is_known("trellis"):
+    if not all(engines.is_known("generators", name) for name in (settings.engine, *_with_model())):
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
         engines.remember_engines(hello, session.engines_file())
     request.engine, _ = engine(settings)
     usual = engine_options.engine_options(settings) if settings.engine == request.engine else {}
-    if request.engine == "trellis" and quality in QUALITY:
+    presets = [option for option in engines.options("generators", request.engine) if option["name"] == "preset"]
+    if quality in QUALITY and any(choice["value"] == QUALITY[quality] for o in presets for choice in o["choices"]):
         usual["preset"] = QUALITY[quality]
     request.engine_options = usual | request.engine_options
 
@@ -100,11 +108,8 @@ def _status(name: str, mode: str) -> dict[str, Any]:
             "mode": mode,
         }
     chosen, reason = engine(bpy.context.scene.avatar_forge)
-    label = (
-        engines.GENERATORS.get(chosen, chosen)
-        or "TRELLIS where it can run, else the preview engine, which is not TRELLIS"
-    )
-    instead = f" TRELLIS cannot run here: {reason}" if reason and chosen else ""
+    label = engines.GENERATORS.get(chosen, chosen) or _usual()
+    instead = f" What was wanted cannot run here: {reason}" if reason and chosen else ""
     message = (
         f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this"
         f" computer by Avatar Forge: {label}.{instead} It makes one character from one picture (a file on this"
@@ -209,7 +214,7 @@ def _rodin_picture(images: Any) -> Path:
 
 @command("create_hunyuan_job", longest=pictures.LONGEST_REQUEST)
 def create_hunyuan_job(text_prompt=None, image=None, quality=None) -> dict[str, Any]:
-    """image: a path. quality: standard or high, for TRELLIS."""
+    """image: a path. quality: standard or high, where the generator knows presets."""
     try:
         job = _create(_named_picture(image), text_prompt, quality)
     except (Refusal, AvatarError) as problem:

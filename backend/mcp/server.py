@@ -50,11 +50,7 @@ Seed = Annotated[
 ]
 Engine = Annotated[
     str | None,
-    Field(
-        description=(
-            "Generator, as `avatar_status` lists them; leave it out for the best that can run (trellis, else preview)."
-        )
-    ),
+    Field(description=("Generator, as `avatar_status` lists them; leave it out for the best that can run.")),
 ]
 Rigger = Annotated[
     str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")
@@ -241,7 +237,7 @@ def make_avatar(
     engine_options: Options = None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings, checks.
-    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with TRELLIS.
+    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with others.
     """
     return _hint(
         _ask(

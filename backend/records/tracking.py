@@ -53,7 +53,7 @@ FIGURES = (
     "generate_time_s",
     "rig_time_s",
 )
-MODEL_TIMES = {"trellis": "generate_time_s", "unirig": "rig_time_s"}
+ENGINE_TIMES = {"engine": "generate_time_s", "rigger": "rig_time_s"}  # parameter -> metric
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 
@@ -300,13 +300,13 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
     """The avatar's figures, how long it took, how its report card came out; then whatever the engines measured, and
     each stage's time.
 
-    `trellis_time_s` and `unirig_time_s` are there when these were at work; MLflow's page shows metrics in this order.
+    Each engine at work has its own, such as `trellis_time_s`; MLflow's page shows metrics in this order.
     """
     given, figures, seconds = receipt["parameters"], receipt["metrics"], receipt["seconds"]
     metrics = {name: float(figures[name]) for name in FIGURES if name in figures}
-    for model, time_of_job in MODEL_TIMES.items():
-        if time_of_job in figures and model in (given.get("engine"), given.get("rigger")):
-            metrics[f"{model}_time_s"] = float(figures[time_of_job])
+    for parameter, time_of_job in ENGINE_TIMES.items():
+        if time_of_job in figures and given.get(parameter):
+            metrics[f"{given[parameter]}_time_s"] = float(figures[time_of_job])
     metrics["total_time_s"] = float(sum(seconds.values()))
     if checks := (receipt.get("report") or {}).get("checks", []):
         metrics |= {
