@@ -181,7 +181,7 @@ class Trellis2Pipeline:
         mesh, levels = ladder(lambda p: self._surface(latent, resolution, p, report))
         attributes = ladder(lambda p: self._attributes(painted, levels, p, report))
         if not len(mesh.faces):
-            raise _nothing("made no surface from")
+            raise _nothing("TRELLIS.2 made no surface from this picture.")
         if not plan.keep_all:
             self.residents.drop()
         return Result(mesh, levels[-1], attributes, resolution, len(voxels), plan)
@@ -323,11 +323,32 @@ def sample_latent(
     return noise.replace(sample(velocity, noise.feats, sampler, on_step, voxels.counts)[0])
 
 
-def _nothing(did: str) -> BackendError:
-    hint = "Try another seed or a clearer picture."
-    return BackendError("empty_structure", f"TRELLIS.2 {did} this picture.", hint)
+def _nothing(message: str) -> BackendError:
+    return BackendError("empty_structure", message, "Try another seed or a clearer picture.")
 
 
 def inner_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
     """The decoders were trained in fp16, the flows in bf16, beyond whose range fp16 activations go."""
     return torch.float16 if name in DECODERS and dtype != torch.float32 else dtype
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """auto: bfloat16 where the device has it, else single precision. The flows' activations leave the range of fp16."""
+    if name == "auto":
+        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
+    known = {"bf16": torch.bfloat16, "fp32": torch.float32}
+    if name not in known:
+        raise BackendError("bad_params", f"There is no precision {name!r}.", "Choose auto, bf16 or fp32.")
+    return known[name]
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return False
+    try:
+        probe = torch.ones(8, 8, device=device, dtype=torch.bfloat16)
+        return bool(torch.isfinite(probe @ probe).all())
+    except (RuntimeError, TypeError):
+        return False
