@@ -59,6 +59,7 @@ class Source:
     licence: str
     files: tuple[File, ...]
     into: str = ""  # folder below the model's own
+    terms: Path | None = None  # the licence's text, where it must be read before the files are used
 
     def target(self, file: File) -> str:
         return f"{self.into}/{file.path}" if self.into else file.path
@@ -98,6 +99,11 @@ class Model:
         """One sentence why the model cannot be used now, "" when it can: its own folder, else the download."""
         own = self.own_folder()
         return self.folder_reason(own) if own else unavailable_reason(self.name)
+
+    @property
+    def terms(self) -> dict[str, Path]:
+        """Licences whose text must be shown before the download, and where each text is."""
+        return {source.licence: source.terms for source in self.sources if source.terms}
 
     def to_dict(self) -> dict[str, Any]:
         """What the add-on shows before the first download."""
@@ -255,6 +261,7 @@ def download(name: str, progress: Progress | None = None, root: Path | None = No
         except BackendError as error:
             log.warning("%s It is downloaded again.", error.message)
             lock.drop(name_in_lock)
+    _take_from_others(model, where, lock, root)
     absent = _absent(model, where, lock)
     wanted = [(source, file, target) for source, file, target in model.files() if target in absent]
     remotes = {target: hub.locate(source.repo, file.path, lock.revision(source)) for source, file, target in wanted}
@@ -325,6 +332,36 @@ def status(name: str, root: Path | None = None) -> dict[str, Any]:
     ]
     size = sum(path.stat().st_size for path in present)
     return {"name": name, "label": model.label, "state": state, "bytes": size, "folder": str(where), "sources": sources}
+
+
+def _take_from_others(model: Model, where: Path, lock: _Lock, root: Path | None) -> None:
+    """Files of the same repository and revision that another model has already are not downloaded twice."""
+    others = {
+        (source.repo, source.revision, file.path): place(other.name, root) / target
+        for other in MODELS.values()
+        if other.name != model.name
+        for source, file, target in other.files()
+        if source.revision != "main"
+    }
+    for source, file, target in model.files():
+        there = others.get((source.repo, source.revision, file.path))
+        if there is None or not there.is_file() or (where / target).exists():
+            continue
+        _take(there, where / target)
+        try:
+            _take_up(lock, source, file, target, None)
+        except BackendError as error:
+            log.warning("%s It is downloaded.", error.message)
+            (where / target).unlink()
+    lock.save()
+
+
+def _take(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
 
 
 # -- inside

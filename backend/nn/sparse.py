@@ -415,3 +415,12 @@ def full_attention(q: Tensor, k: Tensor, v: Tensor, counts: list[int]) -> Tensor
     items = zip(*(rows.transpose(0, 1).unsqueeze(0).split(counts, 2) for rows in (q, k, v)), strict=True)
     parts = [F.scaled_dot_product_attention(*item)[0].transpose(0, 1) for item in items]
     return parts[0] if len(parts) == 1 else torch.cat([q[:0], *parts])
+
+
+def cross_attention(q: Tensor, k: Tensor, v: Tensor, counts: list[int]) -> Tensor:
+    """Every row attends to the keys of its batch item: q (n, heads, d), k and v (b, heads, tokens, d)."""
+    parts = [
+        F.scaled_dot_product_attention(rows.transpose(0, 1)[None], k[i : i + 1], v[i : i + 1])[0].transpose(0, 1)
+        for i, rows in enumerate(q.split(counts))
+    ]
+    return torch.cat([q[:0], *parts])

@@ -68,5 +68,5 @@ class BareGenerator:
 
 
 def to_trellis(points):
-    """Y up to Z up: the inverse of backend.trellis.export.to_gltf."""
+    """Y up to Z up: the inverse of backend.mesh.axes.to_gltf."""
     return np.stack([points[:, 0], -points[:, 2], points[:, 1]], -1)
