@@ -327,9 +327,13 @@ def object_mode() -> None:
         bpy.ops.object.mode_set(mode="OBJECT")
 
 
+PLACES = ("Location:", "File ", "Traceback ")
+
+
 def last_line(error: BaseException) -> str:
     """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in lines if not line.lstrip().startswith(PLACES)]  # where in a package it was raised
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 

@@ -66,9 +66,9 @@ def rig_mesh(
     """Skeleton and weights of a mesh. `joints`: known marker joints in the mesh's axes; all 15 spare the search.
 
     Raises BackendError("not_humanoid") when joints have to be found and cannot be, ("bad_joints") when given ones are
-    no points.
+    no points or far away.
     """
-    known = _checked(joints or {})
+    known = _checked(joints or {}, mesh.vertices)
     progress("joints", 0.1, "Finding the joints")
     found, flags, yaw = None, [], 0
     if any(name not in known for name in MARKERS):
@@ -98,12 +98,19 @@ def rig_mesh(
     return RiggedMesh(skeleton, weight_joint, weight, flags, yaw)
 
 
-def _checked(joints: dict[str, list[float]]) -> dict[str, np.ndarray]:
+def _checked(joints: dict[str, list[float]], vertices: np.ndarray) -> dict[str, np.ndarray]:
+    """The joints as arrays; each must be near the mesh, whose surroundings are computed on."""
+    low, high = vertices.min(0), vertices.max(0)
+    reach = float((high - low).max())
     known = {name: np.asarray(point, float) for name, point in joints.items()}
     for name, point in known.items():
         if point.shape != (3,) or not np.isfinite(point).all():
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out."
+            )
+        if ((point < low - reach) | (point > high + reach)).any():
+            raise BackendError(
+                "bad_joints", f"The joint {name[:40]!r} lies far outside the mesh.", "Move it inside or leave it out."
             )
     return known
 
