@@ -10,7 +10,6 @@ import pytest
 from training.characters import accessories, facepaint
 from training.characters.build import attach, rigid
 from training.characters.character import PART, Character, Face, Feature, load, save
-from training.characters.landmarks import JOINTS, landmarks
 from training.characters.measure import hide_covered, measure_face
 from training.characters.raster import colours, rasterise
 from training.characters.repaint import default_layout, repaint
@@ -167,16 +166,6 @@ def test_a_chibi_has_a_big_head_and_its_face_goes_along(painted):
     assert np.linalg.norm(head - small.face.left_eye.centre, axis=1).min() < 0.03
 
 
-def test_landmarks_are_there_and_ankles_do_not_depend_on_the_rig(painted):
-    found = landmarks(painted)
-    assert set(JOINTS) <= set(found)
-    joints = painted.joints.copy()
-    foot = painted.joint_names.index("leftFoot")
-    joints[foot, 1] = 0.03
-    low = landmarks(painted.replace(joints=joints))
-    assert low["leftFoot"][0][1] == pytest.approx(found["leftFoot"][0][1], abs=0.01)
-
-
 def test_the_measured_size_of_a_drawn_eye_is_its_true_size(painted):
     bare = dataclasses.replace(
         painted.face,
@@ -200,7 +189,7 @@ def test_things_are_of_many_kinds_and_none_is_a_humanoid():
     seen = set()
     for kind in KINDS:
         thing = make_thing(kind, 1)
-        assert landmarks(thing) == {} and set(thing.parts) == {PART["prop"]}, kind
+        assert thing.joint_names == ("root",) and set(thing.parts) == {PART["prop"]}, kind
         assert 0.3 < np.ptp(thing.vertices, axis=0).max() < 6, kind
         seen.add(thing.digest())
     assert len(seen) == len(KINDS)
@@ -227,7 +216,7 @@ def test_a_formula_character_is_whole_and_its_seed_decides():
 
     one, again, other = make_character(3), make_character(3), make_character(4)
     assert one.digest() == again.digest() != other.digest()
-    assert set(JOINTS) <= set(landmarks(one))
+    assert set(BONES) <= set(one.joint_names)
     assert len(one.triangles) < 80_000
     shown = set(np.unique(one.parts))
     assert {PART["torso"], PART["leftUpperArm"], PART["rightThigh"]} <= shown

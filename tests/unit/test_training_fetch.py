@@ -14,7 +14,6 @@ import pytest
 from training.characters.character import PART
 from training.characters.fetch import CATALOGUE, fetch
 from training.characters.glb import load_glb, load_index
-from training.characters.landmarks import landmarks
 from training.characters.shapes import box
 
 NODES = ["Armature", "Hips", "Arm", "Lower", "Finger", "Foot", "Body"]
@@ -146,7 +145,7 @@ def test_an_original_becomes_the_character_that_the_catalogue_describes(publishe
     assert found.textures[0][0, 0].tolist() == [1, 2, 3, 255]
     finger = found.vertices[found.triangles].mean(1)[:, 0] > 0.8
     assert (found.parts[finger] == PART["leftHand"]).all() and finger.sum() == 12
-    np.testing.assert_allclose(landmarks(found)["leftHand"][0], [0.8, 1.5, 0], atol=1e-6)
+    np.testing.assert_allclose(found.joints[found.joint("leftHand")], [0.8, 1.5, 0], atol=1e-6)
 
 
 def test_every_entry_of_the_catalogue_says_where_from_and_under_what_licence():
