@@ -3,6 +3,7 @@
 
 import dataclasses
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -178,8 +179,30 @@ def test_the_measured_size_of_a_drawn_eye_is_its_true_size(painted):
     assert measured.head_top[1] == pytest.approx(1.75, abs=0.01)
 
 
-def test_what_is_not_covered_stays_drawn(painted):
+def test_what_is_not_covered_stays_drawn_and_a_held_thing_covers_nothing(painted):
     assert hide_covered(painted).face == painted.face
+    front = painted.face.mouth.centre + [0, 0, 0.2]
+    mesh = ellipsoid(front, (0.2, 0.2, 0.01))
+    for part, state in (("prop", "drawn"), ("headgear", "hidden")):
+        before = attach(painted, mesh, part, rigid(len(mesh[0]), 0), np.array([0.0, 0, 0]), "Disc")
+        assert hide_covered(before).face.mouth.state == state
+
+
+def test_clothes_end_in_a_straight_line(painted):
+    from training.characters.cut import cut
+
+    field = painted.vertices[:, 1].astype(float)
+    out = cut(painted, field, 1.1, painted.parts == PART["torso"])
+    torso = out.vertices[out.triangles[out.parts == PART["torso"]]][..., 1]
+    assert not ((torso.min(1) < 1.1 - 1e-5) & (torso.max(1) > 1.1 + 1e-5)).any()
+    assert len(out.triangles) > len(painted.triangles)
+    np.testing.assert_allclose(out.joint_weights.sum(1), 1, atol=1e-5)
+
+    def area(character):
+        a, b, c = (character.vertices[character.triangles[:, k]].astype(float) for k in range(3))
+        return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+
+    assert area(out) == pytest.approx(area(painted), rel=1e-5)
 
 
 def test_things_are_of_many_kinds_and_none_is_a_humanoid():
@@ -214,9 +237,30 @@ def test_a_drawn_figure_mirrored_keeps_its_left_on_its_left():
 def test_a_formula_character_is_whole_and_its_seed_decides():
     from training.characters.formula import make_character
 
-    one, again, other = make_character(3), make_character(3), make_character(4)
-    assert one.digest() == again.digest() != other.digest()
+    one = make_character(3)
+    assert one.digest() == make_character(3).digest()
     assert set(BONES) <= set(one.joint_names)
     assert len(one.triangles) < 80_000
     shown = set(np.unique(one.parts))
     assert {PART["torso"], PART["leftUpperArm"], PART["rightThigh"]} <= shown
+
+
+def test_an_interrupted_folder_goes_on_where_it_was(painted, tmp_path):
+    from training.characters.make import make
+
+    made = []
+
+    def build(stem: str):
+        def run() -> Character:
+            made.append(stem)
+            return painted.replace(meta={"name": stem})
+
+        return run
+
+    wanted = {stem: build(stem) for stem in ("a", "b")}
+    make(tmp_path, wanted, say=lambda _: None)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:500])
+    make(tmp_path, wanted, say=lambda _: None)
+    assert made == ["a", "b", "b"]
+    entries = json.loads((tmp_path / "index.json").read_text())["characters"]
+    assert [entry["digest"] for entry in entries] == [painted.digest()] * 2
