@@ -245,6 +245,13 @@ def test_a_formula_character_is_whole_and_its_seed_decides():
     assert {PART["torso"], PART["leftUpperArm"], PART["rightThigh"]} <= shown
 
 
+def test_one_seed_dresses_every_character_differently(painted):
+    from training.characters.make import dressed
+
+    worn = [dressed(painted.replace(meta={"name": name}), 7).meta["worn"] for name in "abcdefgh"]
+    assert len({tuple(names) for names in worn}) > 4
+
+
 def test_an_interrupted_folder_goes_on_where_it_was(painted, tmp_path):
     from training.characters.make import make
 

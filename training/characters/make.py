@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +25,8 @@ from .repaint import random_repaint
 
 
 def dressed(character: Character, seed: int) -> Character:
-    """A CC0 character with accessories, and with a repainted face in half of the cases."""
-    random = np.random.default_rng(seed)
+    """A CC0 character with accessories, and with a repainted face in half of the cases. Each name is dressed anew."""
+    random = np.random.default_rng([seed, zlib.crc32(character.name.encode())])
     names, painted = random_names(random), False
     if random.random() < 0.5:
         # A snout brings its own mouth.
