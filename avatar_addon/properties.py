@@ -87,7 +87,7 @@ class AvatarForgeRecord(PropertyGroup):
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    format: IntProperty(description="Of this record, for files of earlier versions")
+    format: IntProperty()  # of the record, for files of earlier versions (avatar/migration.py)
     job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
     run_folder: StringProperty(
         name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
