@@ -113,8 +113,8 @@ def _profiles(body: Body, head: Head) -> tuple[np.ndarray, np.ndarray]:
     behind = 1 - (1 - nape) * (1 - head.hang) * smooth(share, 0.55, 1.0) - 0.08 * head.hang * smooth(share, 0.7, 1.1)
     back = (1 - own) * crown + own * behind
     # A brim is wider than a skull, and half as much deeper; hair that stands off is not.
-    share = 0.5 if head.brim is not None else 0.2
-    wide = share * np.maximum(head.widths - 1.05 * head.half, 0)
+    deeper = 0.5 if head.brim is not None else 0.2
+    wide = deeper * np.maximum(head.widths - 1.05 * head.half, 0)
     wide = wide * smooth(body.chin - 0.1 * body.head - y, 0, 0.15 * body.head)
     return 0.97 * head.depth * front + wide, 1.03 * head.depth * back + wide
 
