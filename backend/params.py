@@ -199,6 +199,7 @@ METHODS: dict[str, dict[str, Param]] = {
         "draft": Param(_flag, default=False),
         "upright": Param(_path),
     },
+    "cut_sheet": {"picture": Param(_file, required=True), "out_dir": Param(_path, required=True)},
     "visemes": {"sound": Param(_file, required=True)},
     "generate": {
         "engine": Param(_text, required=True),

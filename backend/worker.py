@@ -210,6 +210,11 @@ class Worker:
             self._run(write_upright, params["picture"], params["upright"])
         return self._run(analyse, params["picture"], params["markers"], params["draft"]).to_result()
 
+    def _cut_sheet(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
+        from .image.sheet import sheet_result
+
+        return self._run(sheet_result, params["picture"], params["out_dir"])
+
     def _visemes(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
         from .speech import visemes
 

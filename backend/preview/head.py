@@ -38,8 +38,9 @@ def measure_head(body: Body, cape: np.ndarray) -> Head:
     rows = body.inside.shape[0]
     half, middle = np.full(rows, np.nan), np.full(rows, np.nan)
     for r in np.flatnonzero(mask.any(1)):
-        # Bunches of hair beside the head are not of its width.
-        first, last = min(runs(mask[r]), key=lambda run: max(run[0] - body.axis, body.axis - run[1], 0))
+        # Bunches of hair beside the head are not of its width; two ears on top of it are.
+        found = runs(mask[r])
+        first, last = next((run for run in found if run[0] <= body.axis <= run[1]), (found[0][0], found[-1][1]))
         half[r], middle[r] = (last - first + 1) / 2, (first + last) / 2
     y, adult = body.rows, 1 - body.chibi
     band = (y > body.top + 0.3 * body.head) & (y < body.chin - 0.08 * body.head) & np.isfinite(half)
