@@ -16,6 +16,7 @@ BALD = 7.0  # Lab between crown and cheek below which there is no hair
 # Hair that the flank does not show begins at this azimuth at the brow, and so much later at the chin.
 HAIRLINE, HAIRLINE_SLOPE = 92.0, 22.0
 MIXTURE = 1.12  # way over a colour between two others, over the way between those
+UNDER = 0.06  # part of what shows beside the face below a brim that is neither hat nor skin: then it is hair
 STRAND = 6.0  # of 255
 GLOSS = 8.0  # Lab: a row of the crown so much lighter than those around it is a highlight, not a colour
 
@@ -238,9 +239,9 @@ def _below_a_brim(paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows
     ]
     if not flanks:
         return
-    around, share = commonest(np.concatenate(flanks), 26)
-    if share < 0.3 or close_to(around[None], paint.skin, 14)[0]:
-        around = paint.skin
+    beside = np.concatenate(flanks)
+    other = beside[~close_to(beside, paint.skin, 14) & ~close_to(beside, paint.hair, 14)]
+    around = commonest(other, 26)[0] if len(other) > UNDER * len(beside) else paint.skin
     k = np.arange(len(paint.ring)) + paint.top
     weight = smooth(k, lines.brim, lines.brim + 0.02 * lines.height)[:, None]
     paint.ring = (paint.ring * (1 - weight) + around * weight).astype(np.float32)
