@@ -334,9 +334,17 @@ def test_the_command(fake, root):
         and "Apache-2.0" in listed.stdout
         and "missing" in listed.stdout
     )
+<<<<<<< HEAD
     assert {"trellis", "unirig"} <= {row["name"] for row in json.loads(run("list", "--json").stdout)}
+=======
+    assert [row["name"] for row in json.loads(run("list", "--json").stdout)] == ["trellis", "trellis2", "unirig"]
+>>>>>>> trellis2
     missing = run("verify", "trellis")
     assert missing.returncode == 1 and "models download trellis" in missing.stderr and "Traceback" not in missing.stderr
     assert run("verify").returncode == 0
     unknown = run("remove", "nope")
+<<<<<<< HEAD
     assert unknown.returncode == 1 and "trellis" in unknown.stderr and "unirig" in unknown.stderr
+=======
+    assert unknown.returncode == 1 and "trellis, trellis2, unirig" in unknown.stderr
+>>>>>>> trellis2
