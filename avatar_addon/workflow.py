@@ -119,7 +119,8 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     """
     pictures.start_probe()
     need_addon()
-    avatar, metrics, clock = None, {}, _Clock()
+    metrics: dict[str, float] = {}
+    avatar, clock = None, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
         clock.lap("generate")

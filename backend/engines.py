@@ -14,13 +14,16 @@ Progress = Callable[[str, float, str], None]
 
 @dataclass
 class GenerateRequest:
-    """One picture to one mesh. `markers` (pixels of the upright picture) override what the engine finds."""
+    """One character's or thing's pictures to one mesh. picture: the front. pictures: further sides, "left", "back" and
+    "right", the subject's own. `markers` (pixels of the upright front picture) override what the engine finds.
+    """
 
     picture: Path
     out_dir: Path
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     markers: dict[str, Any] | None = None
+    pictures: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass

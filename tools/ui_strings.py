@@ -26,6 +26,7 @@ SILENT = (
     *(f"avatar_addon/{name}" for name in ("vrm/spec/shape_key_names.py", "humanoid/matching/names.py")),
     *(f"backend/{name}" for name in ("mcp/", "commands.py", "records/rerun.py", "records/commands.py")),
 )
+CHECKS = ("structure", "behaviour")  # modules of the report card whose clauses become sentences
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
 # Words that are filled into a text, or stand beside a button.
@@ -118,7 +119,7 @@ def texts_in(path: Path) -> Iterator[str]:
         text = text_of(node) if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in silent else None
         if not text or not re.search("[a-z]{2}", text) or re.fullmatch(r"(\{\}|\W)*", text):
             continue
-        if path.stem.startswith("checks_") and CLAUSE.fullmatch(text):
+        if path.parent.name == "report" and path.stem in CHECKS and CLAUSE.fullmatch(text):
             yield f"{text[0].upper()}{text[1:]}."
         elif id(node) in spoken or PHRASE.fullmatch(text) or (_has_words(path) and SINGLE.fullmatch(text)):
             yield text

@@ -28,10 +28,10 @@ OPTIONAL = {"leftBrow": "left_brow", "rightBrow": "right_brow", "jaw": "jaw"}  #
 
 @dataclass
 class Avatar:
-    """mesh: the object that has the record; armature: None before it is rigged."""
+    """mesh: the object that has the record; armature: an armature object, None before it is rigged."""
 
     mesh: bpy.types.Object
-    armature: bpy.types.Object | None
+    armature: Any
 
     @property
     def record(self):
@@ -137,7 +137,7 @@ def remove(avatar: Avatar) -> None:
     for obj in (*empties(avatar.armature), *avatar.objects):
         bpy.data.objects.remove(obj)
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
-    for items in (materials, images - {None}):
+    for items in (list(materials), list(images - {None})):
         # A material that waits aside is used by the one that is worn.
         while unused := [item for item in items if not item.users]:
             items = [item for item in items if item.users]

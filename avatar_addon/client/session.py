@@ -108,7 +108,7 @@ def worker() -> jobs.Worker:
     if (
         _worker
         and _worker.idle
-        and models != {name: value for name, value in _worker.env.items() if name in _MODEL_VARIABLES}
+        and models != {name: value for name, value in (_worker.env or {}).items() if name in _MODEL_VARIABLES}
     ):
         _worker.close()
         _worker = None

@@ -217,7 +217,8 @@ def _most_worn(objects: Objects) -> bpy.types.Object | None:
 
 def _adopt_meshes(context: bpy.types.Context, meshes: Objects, objects: Objects, name: str, height: float) -> Avatar:
     """Meshes without a skeleton as one, ready to be rigged."""
-    notes, parts = [], []
+    notes: list[tuple[str, str]] = []
+    parts = []
     for obj in meshes:
         _apply_modifiers(context, obj, notes)
         parts.append(blender_mesh.read_mesh(obj, shape_keys=True))

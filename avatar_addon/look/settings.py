@@ -103,8 +103,8 @@ def _meant(settings: PropertyGroup, context) -> Iterator[tuple[Avatar, bpy.types
     if isinstance(owner, bpy.types.Object):
         avatar = Avatar(owner, owner.find_armature())
         yield from ((avatar, material) for material in materials(avatar) if not material.avatar_forge_look.own)
-    elif settings.own and (avatar := find_avatar(context)):
-        yield avatar, owner
+    elif settings.own and (found := find_avatar(context)):
+        yield found, owner
 
 
 def _own_changed(settings: PropertyGroup, context) -> None:

@@ -273,7 +273,7 @@ def avatar_set_landmarks(avatar=None, face=None) -> dict[str, Any]:
 def _part(name: str, value: Any) -> dict[str, Any]:
     if name not in (*SIZED, *scene.OPTIONAL):
         raise Refusal(f"{name!r} is no landmark; they are {', '.join((*SIZED, *scene.OPTIONAL))}.")
-    part = {"center": value} if isinstance(value, list) else checked(value, dict, name)
+    part: dict[str, Any] = {"center": value} if isinstance(value, list) else checked(value, dict, name)
     sizes = {
         "leftEye": ("half_width", "half_height"),
         "rightEye": ("half_width", "half_height"),

@@ -349,7 +349,7 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
             return _refused(
                 f"This model was imported already, as {parcel.object}; duplicate that object for another one."
             )
-        if not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
+        if parcel.mesh and not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
             return _refused(
                 "The model's file is gone, because its avatar was finished and then deleted; generate it again."
             )

@@ -159,6 +159,8 @@ def pick_viewport_object(
     """The object at x, y (0 to 1 from the top left) of a screenshot, whose `view` the other parameters are."""
     if file is not None and file != bpy.data.filepath:
         return {"object": None, "mismatch": "file", "current": bpy.data.filepath}
+    if x is None or y is None:
+        raise Refusal("x and y are needed: where to look in the screenshot, 0 to 1 from the top left.")
     here = bpy.context.scene
     if scene is not None and scene != here.name:
         return {"object": None, "mismatch": "scene", "current": here.name}

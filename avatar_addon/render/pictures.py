@@ -79,7 +79,8 @@ def engine() -> str:
         try:
             works = _probe is not None and _probe.wait(timeout=60) == 0
         except subprocess.TimeoutExpired:
-            _probe.kill()
+            if _probe:
+                _probe.kill()
             works = False
         _probe, _engine = None, "BLENDER_WORKBENCH" if works else "CYCLES"
     return _engine

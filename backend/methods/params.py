@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import BackendError
 
+FURTHER_SIDES = ("left", "back", "right")
 EYES_AND_MOUTH = ("leftEye", "rightEye", "mouth")
 
 
@@ -133,6 +134,14 @@ def _files(name: str, value: Any) -> dict[str, Path]:
     return {key: _file(f"{name}.{key[:40]}", path) for key, path in _object(name, value).items()}
 
 
+def _views(name: str, value: Any) -> dict[str, Path]:
+    """Further sides of what the picture shows from the front."""
+    for key in _object(name, value):
+        if key not in FURTHER_SIDES:
+            raise ParamError(f"'{name}' has no side {key[:40]!r}; it takes {', '.join(FURTHER_SIDES)}.")
+    return _files(name, value)
+
+
 def _file_list(name: str, value: Any) -> list[Path]:
     if not isinstance(value, list) or not value:
         raise ParamError(f"'{name}' must be a list of paths.")
@@ -198,6 +207,7 @@ METHODS: dict[str, dict[str, Param]] = {
         "seed": Param(_seed, default=0),
         "options": Param(_object),
         "markers": Param(_markers),
+        "pictures": Param(_views, default={}),
     },
     "rig": {
         "rigger": Param(_text, required=True),

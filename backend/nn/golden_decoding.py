@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .beam_search import Decoding, Step
-from .golden import Case, Comparison, exact
+from .golden_safetensors import Case, Comparison, exact
 
 
 def ranges(mask: np.ndarray) -> list[list[int]]:

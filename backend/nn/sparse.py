@@ -9,6 +9,7 @@ grouped by batch item b; features are (n, channels).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,12 +47,12 @@ class Voxels:
     """Occupied voxels (n, 4) int64 of a batch, and what follows from them. Rows must be grouped by batch item.
 
     reach: how many steps outside the bounding box a coordinate may be looked up.
-    parent: the set that this one is the subdivision of, if it is one.
+    origin: the set that this one is the subdivision of, if it is one.
     """
 
-    def __init__(self, coords: Tensor, reach: int = 1, parent: Voxels | None = None) -> None:
+    def __init__(self, coords: Tensor, reach: int = 1, origin: Subdivision | None = None) -> None:
         self.coords = coords.long()
-        self.reach, self.parent = reach, parent
+        self.reach, self.origin = reach, origin
         self._windows: dict[tuple[int, int], Windows] = {}
 
     def __len__(self) -> int:
@@ -96,8 +97,14 @@ class Voxels:
         return torch.sort(self.keys(self.coords))
 
     def find(self, coords: Tensor) -> Tensor:
-        """(m,) the row of each coordinate, or n where the voxel is not occupied."""
+        """(m,) the row of each coordinate (within reach of the bounding box), or n where the voxel is not occupied."""
         return self._find(self.keys(coords))
+
+    def find_anywhere(self, coords: Tensor) -> Tensor:
+        """The same for coordinates of any size."""
+        low, size = self._extent
+        inside = ((coords[:, 1:] >= low) & (coords[:, 1:] < low + size)).all(1)
+        return torch.where(inside, self._find(self.keys(torch.where(inside[:, None], coords, 0))), len(self))
 
     def _find(self, wanted: Tensor) -> Tensor:
         ordered, rows = self._sorted_keys
@@ -109,8 +116,8 @@ class Voxels:
     @cached_property
     def neighbours(self) -> Tensor:
         """(n, 27) int32 row of the voxel at p + (i-1, j-1, k-1), column 9i + 3j + k; n where there is none."""
-        if self.parent is not None:
-            return self._neighbours_from_parent(self.parent)
+        if self.origin is not None:
+            return self._neighbours_from_parents(self.origin)
         n = len(self)
         # Half of the table is looked up, the other half is the same pairs seen from the other end. Misses write to a
         # row that is dropped.
@@ -126,17 +133,33 @@ class Voxels:
             table[rows, 26 - column] = own
         return table[:n]
 
-    def _neighbours_from_parent(self, parent: Voxels) -> Tensor:
-        """The same for a subdivision, without looking anything up: a child's neighbour is a child of its parent's
-        neighbour.
-        """
-        child = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3)
+    def _neighbours_from_parents(self, origin: Subdivision) -> Tensor:
+        """The same for a subdivision, without a search: a child's neighbour is a child of its parent's neighbour."""
+        octants = origin.octants
         step = torch.cartesian_prod(*[torch.arange(3, device=self.device)] * 3) - 1
-        at = child[:, None] + step  # (8, 27, 3) in -1..2, counted from the parent's first child
-        column = ((at.div(2, rounding_mode="floor") + 1) * at.new_tensor([9, 3, 1])).sum(2)
-        sibling = ((at % 2) * at.new_tensor([4, 2, 1])).sum(2)
-        table = parent.neighbours[:, column.flatten()] * 8 + sibling.flatten().int()
-        return table.clamp_(max=len(self)).view(-1, 27)
+        at = octants[:, None] + step  # (8, 27, 3) in -1..2, counted from the parent's first child
+        column = ((at.div(2, rounding_mode="floor") + 1) * at.new_tensor([9, 3, 1])).sum(2).flatten()
+        # The number of the octant that a child lies in, whichever axis runs fastest.
+        number = at.new_zeros(2, 2, 2)
+        number[octants.unbind(1)] = torch.arange(8, device=self.device)
+        sibling = number[(at % 2).unbind(2)].flatten().int()
+        parents = origin.parents.neighbours
+        out = parents.new_empty(len(self), 27)
+        rows = limits.rows(3 * 8 * 27 * parents.element_size())
+        filled = 0
+        for first in range(0, len(parents), rows):
+            table = parents[first : first + rows, column] * 8 + sibling
+            if origin.mask is None:
+                some = table.clamp_(max=len(self)).view(-1, 27)
+            else:
+                some = origin.child_rows[table].view(-1, 8, 27)[origin.mask[first : first + rows]]
+            out[filled : filled + len(some)] = some
+            filled += len(some)
+        return out
+
+    def forget_neighbours(self) -> None:
+        """Frees the neighbour table (108 bytes a voxel); it is made again when it is asked for."""
+        self.__dict__.pop("neighbours", None)
 
     @cached_property
     def coarse(self) -> tuple[Voxels, Tensor, Tensor]:
@@ -144,7 +167,7 @@ class Voxels:
         counted per coarse row.
         """
         halved = torch.cat([self.coords[:, :1], self.coords[:, 1:].div(2, rounding_mode="floor")], 1)
-        coords, parents, children = _unique_rows(halved)
+        coords, parents, children = unique_rows(halved)
         return Voxels(coords), parents, children
 
     @cached_property
@@ -157,10 +180,18 @@ class Voxels:
     @cached_property
     def subdivided(self) -> Voxels:
         """Eight children per voxel, rows 8r to 8r + 7, z fastest."""
-        child = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3)
-        fine = self.coords[:, None, 1:] * 2 + child
-        batch = self.coords[:, None, :1].expand(-1, 8, 1)
-        return Voxels(torch.cat([batch, fine], 2).reshape(-1, 4), parent=self)
+        octants = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3)
+        return Voxels(self._children(octants).reshape(-1, 4), origin=Subdivision(self, octants))
+
+    def children(self, mask: Tensor) -> Voxels:
+        """The children r of every voxel where mask (n, 8) bool is set: parents in order, r ascending, x fastest."""
+        octants = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * 3).flip(1)
+        return Voxels(self._children(octants)[mask], origin=Subdivision(self, octants, mask))
+
+    def _children(self, octants: Tensor) -> Tensor:
+        """(n, 8, 4) coordinates of all children."""
+        fine = self.coords[:, None, 1:] * 2 + octants
+        return torch.cat([self.coords[:, None, :1].expand(-1, 8, 1), fine], 2)
 
     def windows(self, size: int, shift: int) -> Windows:
         """The rows in windows of `size` voxels a side, the grid moved by `shift`. Order inside a window is that of
@@ -172,7 +203,7 @@ class Voxels:
 
     def _partition(self, size: int, shift: int) -> Windows:
         cell = torch.cat([self.coords[:, :1], (self.coords[:, 1:] + shift).div(size, rounding_mode="floor")], 1)
-        _, window, length = _unique_rows(cell)
+        _, window, length = unique_rows(cell)
         order = torch.argsort(window, stable=True)
         start = length.cumsum(0) - length
         buckets: list[tuple[Tensor, Tensor | None]] = []
@@ -194,7 +225,28 @@ class Voxels:
         return Windows(buckets, place)
 
 
-def _unique_rows(coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+@dataclass
+class Subdivision:
+    """How a set follows from a coarser one: child r of a parent lies in octant octants[r] (8, 3), and is there where
+    mask (n, 8) says so; None means all eight are.
+    """
+
+    parents: Voxels
+    octants: Tensor
+    mask: Tensor | None = None
+
+    @cached_property
+    def child_rows(self) -> Tensor:
+        """(8 (n + 1),) int32 the row of child r of parent p at 8p + r; the number of children where there is none."""
+        assert self.mask is not None
+        flat = self.mask.flatten()
+        count = int(flat.sum())
+        rows = torch.full((len(flat) + 8,), count, dtype=torch.int32, device=flat.device)
+        rows[: len(flat)][flat] = torch.arange(count, dtype=torch.int32, device=flat.device)
+        return rows
+
+
+def unique_rows(coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Distinct (b, x, y, z) rows in lexicographic order, each row's place among them, and how often each occurs."""
     if not len(coords):
         empty = coords.new_zeros(0)
@@ -230,17 +282,53 @@ def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, source
     several voxels share a row, each row is multiplied by the 27 taps first and the products are gathered and summed:
     less arithmetic and far less memory.
     """
-    table = voxels.neighbours
-    if source is not None:
-        table = torch.cat([source, source.new_tensor([len(x)])]).int()[table]
-    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
     if source is not None or len(weight) < x.shape[1]:
+        table = voxels.neighbours
+        if source is not None:
+            table = torch.cat([source, source.new_tensor([len(x)])]).int()[table]
+        padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
         return _multiply_then_gather(padded, table, weight, bias)
+    return _gather_then_multiply(x, voxels, weight, bias)
+
+
+def conv3_children(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+    """A submanifold convolution with eight outputs a voxel, of which only the children in mask (n, 8) are wanted.
+
+    weight (8 out, 3, 3, 3, in), child r's channels one after the other -> (children, out), parents in order. A child
+    that is not there costs nothing: each of the eight is multiplied for its own parents only.
+    """
+    width = len(weight) // 8
+    out = x.new_empty(int(mask.sum()), width)
+    place = mask.flatten().cumsum(0).view(-1, 8) - 1
+    for child in range(8):
+        parents = mask[:, child].nonzero()[:, 0]
+        rows = slice(child * width, (child + 1) * width)
+        out[place[parents, child]] = _gather_then_multiply(x, voxels, weight[rows], bias[rows], parents)
+    return out
+
+
+def by_rows(layer: Callable[[Tensor], Tensor], x: Tensor, row_values: int) -> Tensor:
+    """layer(x) for (n, channels), in slices of rows where what it needs in between (row_values a row) is too much."""
+    step = limits.rows(row_values * x.element_size())
+    if len(x) <= step:
+        return layer(x)
+    out = torch.empty_like(x)
+    for first in range(0, len(x), step):
+        out[first : first + step] = layer(x[first : first + step])
+    return out
+
+
+def _gather_then_multiply(
+    x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, rows: Tensor | None = None
+) -> Tensor:
+    """The convolution at all voxels, or at some rows of them, in slices of rows."""
     flat = weight.reshape(len(weight), -1)
+    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
+    table = voxels.neighbours if rows is None else voxels.neighbours[rows]
     out = x.new_empty(len(table), len(weight))
     step = limits.rows(flat.shape[1] * x.element_size())
-    for rows in range(0, len(table), step):
-        out[rows : rows + step] = F.linear(padded[table[rows : rows + step]].flatten(1), flat, bias)
+    for first in range(0, len(table), step):
+        out[first : first + step] = F.linear(padded[table[first : first + step]].flatten(1), flat, bias)
     return out
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from . import sparse
 from .precision import MixedPrecision
+from .rotary import Rotation, rotate
 from .sparse import Voxels
 
 
@@ -81,11 +82,11 @@ class TimestepEmbedder(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()
-        inner = int(channels * ratio)
+        self.inner = inner = int(channels * ratio)
         self.mlp = nn.Sequential(nn.Linear(channels, inner), nn.GELU(approximate="tanh"), nn.Linear(inner, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mlp(x)
+        return sparse.by_rows(self.mlp, x.flatten(0, -2), 2 * self.inner).view_as(x)
 
 
 class SelfAttention(nn.Module):
@@ -101,19 +102,34 @@ class SelfAttention(nn.Module):
         self.k_rms_norm = HeadRmsNorm(channels // heads, heads) if qk_rms_norm else None
         self.to_out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, voxels: Voxels | None = None) -> Tensor:
+    def forward(self, x: Tensor, voxels: Voxels | None = None, rotation: Rotation | None = None) -> Tensor:
         qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
+        if rotation is not None:
+            qkv = self._rotated(qkv, rotation)
         if self.window and voxels is not None:
             return self.to_out(sparse.window_attention(qkv, voxels.windows(*self.window)).flatten(-2))
         q, k, v = qkv.unbind(-3)
-        if self.q_rms_norm is not None and self.k_rms_norm is not None:
-            gamma = torch.stack([self.q_rms_norm.gamma, self.k_rms_norm.gamma])
-            q, k = head_rms_norm(qkv[..., :2, :, :], gamma).unbind(-3)
+        if rotation is None and self.q_rms_norm is not None and self.k_rms_norm is not None:
+            q, k = head_rms_norm(qkv[..., :2, :, :], self._gammas()).unbind(-3)
         if voxels is None:
             y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
         else:
             y = sparse.full_attention(q, k, v, voxels.counts)
         return self.to_out(y.flatten(-2))
+
+    def _gammas(self) -> Tensor:
+        assert self.q_rms_norm is not None and self.k_rms_norm is not None
+        return torch.stack([self.q_rms_norm.gamma, self.k_rms_norm.gamma])
+
+    def _rotated(self, qkv: Tensor, rotation: Rotation) -> Tensor:
+        """Queries and keys normed and turned in slices of rows: what that needs in fp32 is larger than they are."""
+        gammas = self._gammas() if self.q_rms_norm is not None else None
+        step = sparse.limits.rows(qkv.shape[0] ** (qkv.dim() - 4) * 6 * qkv.shape[-2] * qkv.shape[-1] * 4)
+        for first in range(0, len(rotation.cos), step):
+            part = qkv[..., first : first + step, :2, :, :]
+            turned = part if gammas is None else head_rms_norm(part, gammas)
+            part.copy_(rotate(turned.transpose(-3, -4), rotation.rows(slice(first, first + step))).transpose(-3, -4))
+        return qkv
 
 
 class CrossAttention(nn.Module):
@@ -179,16 +195,27 @@ class DitBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, context: int, heads: int, ratio: float, qk_rms_norm: bool, qk_rms_norm_cross: bool = False
+        self,
+        channels: int,
+        context: int,
+        heads: int,
+        ratio: float,
+        qk_rms_norm: bool,
+        qk_rms_norm_cross: bool = False,
+        share_mod: bool = False,
     ) -> None:
         super().__init__()
+        self.share_mod = share_mod
         self.norm1 = LayerNorm32(channels, eps=1e-6, elementwise_affine=False)
         self.norm2 = LayerNorm32(channels, eps=1e-6)
         self.norm3 = LayerNorm32(channels, eps=1e-6, elementwise_affine=False)
         self.self_attn = SelfAttention(channels, heads, qk_rms_norm)
         self.cross_attn = CrossAttention(channels, context, heads, qk_rms_norm_cross)
         self.mlp = FeedForward(channels, ratio)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(channels, 6 * channels))
+        if share_mod:
+            self.modulation = nn.Parameter(torch.randn(6 * channels) / channels**0.5)
+        else:
+            self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(channels, 6 * channels))
 
     def context(self, condition: Tensor | None) -> Context:
         """What this block makes of a condition (b, tokens, context), once for all steps; None is the zero condition."""
@@ -196,13 +223,26 @@ class DitBlock(nn.Module):
             None if condition is None else self.cross_attn.keys_values(condition), self.cross_attn.without_context()
         )
 
-    def forward(self, x: Tensor, time: Tensor, context: Context, voxels: Voxels | None = None) -> Tensor:
-        m = self.adaLN_modulation(time)
-        m = m[:, None] if voxels is None else m[voxels.batch] if len(m) > 1 else m
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        context: Context,
+        voxels: Voxels | None = None,
+        rotation: Rotation | None = None,
+    ) -> Tensor:
+        """time (b, channels), or (b, 6 channels) where the blocks share one modulation and only add to it."""
+        m = (self.modulation + time).to(time.dtype) if self.share_mod else self.adaLN_modulation(time)
         shift1, scale1, gate1, shift2, scale2, gate2 = m.chunk(6, dim=-1)
-        x = torch.addcmul(x, gate1, self.self_attn(torch.addcmul(shift1, self.norm1(x), 1 + scale1), voxels))
+
+        def each(values: Tensor) -> Tensor:
+            return values[:, None] if voxels is None else values[voxels.batch] if len(values) > 1 else values
+
+        h = self.self_attn(torch.addcmul(each(shift1), self.norm1(x), each(1 + scale1)), voxels, rotation)
+        x = torch.addcmul(x, each(gate1), h)
         x = x + self._cross(self.norm2(x), context, voxels)
-        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm3(x), 1 + scale2)))
+        h = self.mlp(torch.addcmul(each(shift2), self.norm3(x), each(1 + scale2)))
+        return torch.addcmul(x, each(gate2), h)
 
     def _cross(self, x: Tensor, context: Context, voxels: Voxels | None) -> Tensor:
         if context.keys_values is None:
@@ -228,9 +268,16 @@ class FlowTransformer(MixedPrecision):
         condition = None if condition is None else condition.to(self.dtype)
         return [cast(DitBlock, block).context(condition) for block in self.blocks]
 
-    def run_blocks(self, x: Tensor, time: Tensor, contexts: list[Context], voxels: Voxels | None = None) -> Tensor:
+    def run_blocks(
+        self,
+        x: Tensor,
+        time: Tensor,
+        contexts: list[Context],
+        voxels: Voxels | None = None,
+        rotation: Rotation | None = None,
+    ) -> Tensor:
         for i, (block, context) in enumerate(zip(self.blocks, contexts, strict=True)):
             if self.on_block:
                 self.on_block(i / len(contexts))
-            x = block(x, time, context, voxels)
+            x = block(x, time, context, voxels, rotation)
         return x

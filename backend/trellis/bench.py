@@ -35,13 +35,14 @@ from ..nn import sparse
 from ..nn.device import choose_device
 from ..nn.memory import Residents, choose_plan, release
 from ..nn.precision import MixedPrecision, choose_dtype
+from ..nn.sampling import noise_generator
 from ..nn.sparse import Sparse, Voxels
 from ..nn.transformer import FlowTransformer
 from . import dual_mc
 from .checkpoint import CLASSES, ENCODER, Description
 from .pipeline import Settings, TrellisPipeline
 from .preprocess import SIZE
-from .sampler import SamplerSettings, noise_generator
+from .sampler import SamplerSettings
 
 
 @dataclass(frozen=True)

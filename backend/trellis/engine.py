@@ -77,7 +77,7 @@ class TrellisGenerator:
 
         pipeline = self._ready(options, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
-        pictures = [prepare(path) for path in [request.picture, *options["pictures"]]]
+        pictures = [prepare(path) for path in [request.picture, *request.pictures.values(), *options["pictures"]]]
         settings = pipeline.settings(
             request.seed, {name: value for name, value in options.items() if value is not None}
         )

@@ -16,6 +16,7 @@ from ..engines import Progress
 from ..errors import BackendError
 from ..nn import sparse
 from ..nn.memory import Plan, Residents, choose_plan, with_ladder
+from ..nn.sampling import noise_generator, sample, structure_noise
 from ..nn.sparse import Sparse, Voxels
 from ..nn.structure import occupied
 from ..nn.transformer import Context, FlowTransformer
@@ -24,7 +25,7 @@ from .checkpoint import ENCODER, describe, load_network
 from .decoders import Gaussians
 from .dino import condition
 from .preprocess import normalise
-from .sampler import SamplerSettings, noise_generator, sample, structure_noise
+from .sampler import SamplerSettings
 
 T = TypeVar("T")
 
@@ -200,7 +201,8 @@ class TrellisPipeline:
             )
         positive, negative = [flow.contexts(cond) for cond in tokens], flow.contexts(None)
 
-        def velocity(x: Tensor, t: float, step: int, guided: bool) -> tuple[Tensor, Tensor | None]:
+        def velocity(x: Tensor, t: float, step: int, guidance: float) -> tuple[Tensor, Tensor | None]:
+            guided = guidance != 1
             time = torch.tensor([1000 * t], dtype=torch.float32, device=x.device)
             if multi_image == "multidiffusion" and len(positive) > 1:
                 mean = torch.stack([network(x, time, contexts) for contexts in positive]).mean(0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..nn.golden import Case, Comparison, build, compare_record, for_every_item, recording
 from ..nn.sparse import Sparse, Voxels
 from ..nn.structure import SparseStructureDecoder, occupied
 from .decoders import GaussianDecoder, MeshDecoder, SubdivideBlock, Trunk
@@ -17,7 +18,7 @@ from .dino import DinoV2, condition
 from .latent import SlatFlow
 from .preprocess import MEAN, STD
 from .structure import SparseStructureFlow
-from .verify_cases import Case, Comparison, build, check, compare_record, for_every_item, recording
+from .verify_cases import check
 from .verify_meshes import compare_gaussians, meshes_of
 
 

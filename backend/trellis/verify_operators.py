@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 
 from ..nn import sparse
+from ..nn.golden import Case, Comparison
+from ..nn.sampling import noise_generator, structure_noise
 from ..nn.sparse import Sparse, Voxels
 from ..nn.structure import patchify, pixel_shuffle, unpatchify
 from ..nn.transformer import HeadRmsNorm, position_embedding, timestep_embedding
 from . import cameras, dual_mc
 from .decoders import offset_perturbation
 from .preprocess import crop_subject
-from .sampler import noise_generator, structure_noise
-from .verify_cases import Case, Comparison, check
+from .verify_cases import check
 
 
 @check("embeddings")

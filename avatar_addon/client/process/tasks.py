@@ -36,7 +36,8 @@ class Stage:
     message: str
 
 
-Steps = Generator[Wait | Stage, dict[str, Any] | None, Any]
+# A job's result comes back from `yield`, nothing from a Stage.
+Steps = Generator[Wait | Stage, Any, Any]
 
 
 class Task:

@@ -270,7 +270,7 @@ def _behind(points: np.ndarray, surface: DepthMap, clear: float) -> np.ndarray:
     places = WITHIN @ _quads(points)
     depth = places[..., 2] - surface.nearest(places[..., :2].reshape(-1, 2)).reshape(places.shape[:3])
     lacking = np.maximum(depth.max(2) + clear, 0)
-    out = np.zeros(points.shape[:2])
+    out = np.zeros((points.shape[0], points.shape[1]))
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a quad comes nearer as a whole
         part = out[i : len(out) - 1 + i, j : out.shape[1] - 1 + j]
         np.maximum(part, lacking, out=part)

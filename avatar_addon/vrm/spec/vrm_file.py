@@ -90,7 +90,7 @@ class VrmFile:
 
     def primitives(self) -> list[Primitive]:
         """Every triangle primitive of every node that has a mesh."""
-        found = []
+        found: list[Primitive] = []
         for node_index, node in enumerate(self.json.get("nodes", [])):
             if "mesh" not in node:
                 continue
