@@ -10,13 +10,19 @@ from typing import Any
 from ..engines import Progress
 from ..errors import BackendError
 from ..models import store
+from ..skintokens.engine import VARIABLE as SKINTOKENS_VARIABLE
+from ..skintokens.engine import folder_reason as skintokens_reason
 from ..trellis.engine import VARIABLE as TRELLIS_VARIABLE
 from ..trellis.engine import folder_reason as trellis_reason
 from ..unirig.engine import VARIABLE as UNIRIG_VARIABLE
 from ..unirig.engine import folder_reason as unirig_reason
 
 # Model -> the variable that names a user's own folder for it, and what says in one sentence why a folder will not do.
-OWN = {"trellis": (TRELLIS_VARIABLE, trellis_reason), "unirig": (UNIRIG_VARIABLE, unirig_reason)}
+OWN = {
+    "trellis": (TRELLIS_VARIABLE, trellis_reason),
+    "unirig": (UNIRIG_VARIABLE, unirig_reason),
+    "skintokens": (SKINTOKENS_VARIABLE, skintokens_reason),
+}
 
 
 def listing() -> dict[str, Any]:

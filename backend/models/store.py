@@ -144,7 +144,27 @@ UNIRIG = Model(
     ),
     about=1_400_000_000,
 )
-MODELS = {model.name: model for model in (TRELLIS, UNIRIG)}
+SKINTOKENS = Model(
+    "skintokens",
+    "SkinTokens (skin weights)",
+    (
+        # A pickle, read like UniRig's. It carries the skin network too, so the other checkpoint is not needed.
+        Source(
+            "VAST-AI/SkinTokens",
+            "main",
+            "MIT by its publisher; trained on Articulation-XL 2.0 (70 %), VRoid Hub (20 %) and ModelsResource, assets"
+            " of commercial games (10 %), whose owners' rights that licence does not settle",
+            (
+                File(
+                    "experiments/articulation_xl_quantization_256_token_4/grpo_1400.ckpt",
+                    sha256="f4e4706a11cfb520cdde65156a0358545e4fbf8f36237aca01ea5e79d5cb5692",
+                ),
+            ),
+        ),
+    ),
+    about=1_130_000_000,
+)
+MODELS = {model.name: model for model in (TRELLIS, UNIRIG, SKINTOKENS)}
 
 
 def get(name: str) -> Model:

@@ -19,7 +19,7 @@ REACH = 1.74  # cells; a diagonal neighbour is a little nearer
 AROUND = 27  # cells, and vertices, that a cell may be joined to, itself included
 CELL_FACTOR = 3.0  # what a step from cell to cell costs, in its length
 COINCIDENT = 1.001e-5
-ROWS = 64
+ROWS = 96  # cells along the cube
 JOINTS_AT_ONCE = 4
 
 
@@ -81,6 +81,7 @@ def mask_of(
     vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, tick: Callable[[], None] = lambda: None
 ) -> np.ndarray:
     """(v, j) the mask of a mesh and joints in the cube."""
-    grid = solid_voxels(vertices, faces, ROWS)
+    size = np.ptp(vertices, axis=0)
+    grid = solid_voxels(vertices, faces, max(int(np.ceil(ROWS / 2 * max(size[1], 0.25 * size.max()))), 4))
     cells = grid.centres(np.argwhere(grid.solid))
     return geodesic_weights(vertices, faces, cells, grid.cell, joints, tick)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m backend.skintokens.verify [FOLDER]`: does this machine compute what the original networks computed?
 
-Runs every vector in a golden folder and in the folders below it (NAME.safetensors and NAME.json, see `nn.golden`) and
-prints one line a file: largest error and tolerance. The last line is `N of M hold`; the exit status is 0 only if all
-do. A file's stem names its kind.
+Runs every vector in a golden folder and in the folders below it (NAME.safetensors and NAME.json, see
+`nn.golden_safetensors`) and prints one line a file: largest error and tolerance. The last line is `N of M hold`; the
+exit status is 0 only if all do. A file's stem names its kind.
 """
 
 from __future__ import annotations

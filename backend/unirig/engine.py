@@ -5,25 +5,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import Progress, Rig, RigRequest
-from ..errors import BackendError
 from ..mesh.files import RigArrays, read_mesh, write_rig
 from ..models import store
 from ..nn.jobs import StageClock
+from ..nn.options import Options, checked
 
 if TYPE_CHECKING:
     from .pipeline import Rigging, UniRigPipeline
 
 # A folder of the published layout (skeleton/, skin/) to use instead of the downloaded model.
 VARIABLE = "AVATAR_FORGE_UNIRIG"
-DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,2})?")
-# Name -> (default, the words it may be, or a whole number's lowest and highest).
-OPTIONS: dict[str, tuple[Any, tuple]] = {
+OPTIONS: Options = {
     "class": ("articulationxl", ("articulationxl", "vroid", "mixamo")),
     "preset": ("quality", ("quality", "fast", "greedy")),
     "grammar": ("strict", ("strict", "upstream")),
@@ -128,33 +125,7 @@ def _stamps(folder: Path) -> dict[str, str]:
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     """All options with their defaults. Raises BackendError: bad_params, unknown_device."""
-    options = {name: default for name, (default, _) in OPTIONS.items()}
-    for name, value in given.items():
-        if name not in OPTIONS:
-            raise BackendError(
-                "bad_params", f"The rigger UniRig has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}."
-            )
-        if value is None:
-            continue
-        allowed = OPTIONS[name][1]
-        if name == "device":
-            if not isinstance(value, str) or not DEVICE.fullmatch(value):
-                raise BackendError(
-                    "unknown_device",
-                    f"There is no device {str(value)[:40]!r}.",
-                    "Choose auto, cuda, cuda:N, mps or cpu.",
-                )
-        elif isinstance(allowed[0], int):
-            if type(value) is not int or not allowed[0] <= value <= allowed[1]:
-                raise _wrong(name, f"a whole number from {allowed[0]} to {allowed[1]}")
-        elif value not in allowed:
-            raise _wrong(name, f"one of {', '.join(allowed)}")
-        options[name] = value
-    return options
-
-
-def _wrong(name: str, wanted: str) -> BackendError:
-    return BackendError("bad_params", f"The option {name!r} must be {wanted}.", "Correct it and try again.")
+    return checked("The rigger UniRig", OPTIONS, given)
 
 
 def _warnings(result: Rigging, class_name: str) -> list[dict[str, str]]:

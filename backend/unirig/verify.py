@@ -3,7 +3,7 @@
 
 Runs every vector in a golden folder and in the folders below it (NAME.safetensors and NAME.json, see
 `nn.golden_safetensors`) and prints one line a file: largest error and tolerance. The last line is `N of M hold`; the
-exit status is 0 only if all do. A file's stem names its kind; `example*` files are data. """
+exit status is 0 only if all do. A file's stem names its kind; `example*` files are data."""
 
 from __future__ import annotations
 
