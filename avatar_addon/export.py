@@ -28,7 +28,7 @@ def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path
     need_addon()
     extension(armature).spec_version = version
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part.vrm")
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part.vrm")
     try:
         with spring_bones.also_as_vrm0(armature) if version == "0.0" else contextlib.nullcontext():
             _run(armature, part)

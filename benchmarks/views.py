@@ -100,8 +100,12 @@ def sheet(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Image.Image:
     return Image.fromarray(np.concatenate(columns, 1))
 
 
-def measure(truth: Coloured, views: tuple[str, ...], folder: Path, out: Path | None) -> Score:
-    """Makes the character from its pictures and compares all sides. Raises BackendError when it is refused."""
+def measure(
+    truth: Coloured, sides: dict[int, np.ndarray], views: tuple[str, ...], folder: Path, out: Path | None
+) -> Score:
+    """Makes the character from its pictures and compares all sides. sides: the truth's pictures, filled in as needed.
+    Raises BackendError when it is refused.
+    """
     paths = {}
     for side, azimuth in (("front", 0), *((side, SIDES[side]) for side in views)):
         paths[side] = folder / f"{side}.png"
@@ -120,7 +124,9 @@ def measure(truth: Coloured, views: tuple[str, ...], folder: Path, out: Path | N
     mesh = aligned(load_made(made.mesh), truth)
     score, pairs = Score({}, {}, seconds, refused), []
     for azimuth in AZIMUTHS:
-        pairs.append((mesh.picture(azimuth, MEASURED), truth.picture(azimuth, MEASURED)))
+        if azimuth not in sides:
+            sides[azimuth] = truth.picture(azimuth, MEASURED)
+        pairs.append((mesh.picture(azimuth, MEASURED), sides[azimuth]))
         score.overlap[azimuth], score.colour[azimuth] = compare(*pairs[-1])
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -159,10 +165,11 @@ def main() -> int:
                 truth = load_posed(options.folder / about["file"], about["humanoid"], about["facing"], arms)
                 folder = Path(work) / hashlib.sha1(f"{name}{arms}".encode(), usedforsecurity=False).hexdigest()
                 folder.mkdir()
+                sides: dict[int, np.ndarray] = {}
                 for title in options.views:
                     tag = f"{name}.{arms:.0f}.{title.replace(', ', '-')}"
                     try:
-                        score = measure(truth, VIEWS[title], folder, options.out and options.out / f"{tag}.png")
+                        score = measure(truth, sides, VIEWS[title], folder, options.out and options.out / f"{tag}.png")
                     except BackendError as error:
                         print(f"{tag}: {error.code}: {error.message}", file=sys.stderr)
                         continue

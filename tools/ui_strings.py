@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "avatar_addon/translations"
+DESCRIPTIONS = ROOT / "avatar_addon/client/engines.json"
 FOLDERS = ("panels", "operators", "avatar_addon", "backend")
 # The console's, and what programs read instead of people.
 SILENT = (
@@ -59,7 +60,6 @@ FRAGMENTS = {
         "Torso",
     ),
     *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
-    *("Geometric", "Preview (silhouette inflation, not TRELLIS)"),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {
@@ -147,8 +147,18 @@ def told_in(path: Path) -> Iterator[str]:
                 yield text
 
 
+def described(part: object) -> Iterator[str]:
+    """What the built-in engines call themselves, their options and models: labels, helps and hints in engines.json."""
+    if isinstance(part, dict):
+        yield from (part[key] for key in ("label", "help", "hint") if part.get(key))
+        if "models" in part:  # an engine, which is also called by the first words of its label
+            yield part["label"].partition(" (")[0]
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from described(inner)
+
+
 def all_texts() -> set[str]:
-    texts = set(FRAGMENTS)
+    texts = FRAGMENTS | set(described(json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))))
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()

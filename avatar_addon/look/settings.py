@@ -72,6 +72,9 @@ def set_defaults(avatar: Avatar) -> None:
         for name, value in found.items():
             if not avatar.record.look.is_property_set(name):
                 setattr(avatar.record.look, name, value)
+    if avatar.record.look.outline_width > 0:  # the picture's own line, taken off the texture
+        for material in materials(avatar):
+            apply_outline(avatar, material, avatar.record.look)
 
 
 def apply_shadow(avatar: Avatar, material: bpy.types.Material, settings: PropertyGroup) -> None:

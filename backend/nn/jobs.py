@@ -6,8 +6,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..engines import Progress
 
@@ -20,14 +20,14 @@ class StageClock:
         self._spent: dict[str, float] = {}
         self._stage, self._since = "", time.perf_counter()
 
-    def __call__(self, stage: str, fraction: float, message: str) -> None:
+    def __call__(self, stage: str, fraction: float, message: str, **more: Any) -> None:
         self._note()
         self._stage = stage
-        self._progress(stage, fraction, message)
+        self._progress(stage, fraction, message, **more)
 
-    def part(self, begin: float, end: float) -> Callable[[str, float, str], None]:
+    def part(self, begin: float, end: float) -> Progress:
         """Progress of a part of the job, 0..1, as `begin`..`end` of the whole."""
-        return lambda stage, fraction, message: self(stage, begin + (end - begin) * fraction, message)
+        return lambda stage, fraction, message, **more: self(stage, begin + (end - begin) * fraction, message, **more)
 
     def seconds(self) -> dict[str, float]:
         self._note()

@@ -12,34 +12,46 @@ from typing import Any
 import numpy as np
 
 from ..engines import GeneratedMesh, GenerateRequest, Progress
-from ..errors import BackendError
 from ..image.analysis import PictureAnalysis, analyse
 from ..image.views import check_views, load_view
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
+from ..options import Option, check_options, height_option
 from .paint import paint
 from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
 from .thickness import Frame, make_frame
 from .volume import build_skin, middle_depth, surface_depth
 
-DEFAULTS: dict[str, Any] = {"height": 1.6, "triangles": 28000, "texture_size": 1024}
-LIMITS = {"height": (0.2, 10.0), "triangles": (4000, 200000), "texture_size": (256, 4096)}
+OPTIONS = (
+    height_option(),
+    Option("triangles", "int", 28000, "Triangles", "About so many", low=4000, high=200000),
+    Option(
+        "texture_size",
+        "int",
+        1024,
+        "Texture Size",
+        "Pixels of the longer side of front and back",
+        low=256,
+        high=4096,
+        unit="px",
+    ),
+)
 # Triangles per square of the grid's cell over the silhouette, front and back together: measured, then corrected once.
 TRIANGLES_PER_CELL = 10.5
 
 
 class PreviewGenerator:
-    """`backend.engines.Generator`. Options: height (metres), triangles (about), texture_size (pixels of a half's
-    longer side).
-    """
+    """`backend.engines.Generator`. Options: see OPTIONS."""
 
     name = "preview"
+    options = OPTIONS
     label = "Preview (silhouette inflation, not TRELLIS)"
+    views = 4  # front, left, back, right
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError as `backend.image.analysis.analyse` does, and bad_params for an option out of range."""
-        options = checked_options(request.options)
+        options = check_options("preview", OPTIONS, request.options)
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
         picture = analyse(request.picture, request.markers)
@@ -79,25 +91,10 @@ class PreviewGenerator:
             "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
         }
         clock.lap("write_s")
-        return GeneratedMesh(
-            path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings, settings=options
-        )
-
-
-def checked_options(given: dict[str, Any]) -> dict[str, Any]:
-    options = dict(DEFAULTS)
-    for name, value in given.items():
-        if name not in LIMITS:
-            raise BackendError(
-                "bad_params", f"The preview engine has no option {name!r}.", f"It has {', '.join(LIMITS)}."
-            )
-        low, high = LIMITS[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise BackendError(
-                "bad_params", f"The option {name!r} must be a number from {low} to {high}.", "Correct it and try again."
-            )
-        options[name] = type(DEFAULTS[name])(value)
-    return options
+        found = landmarks(picture, depth, frame)
+        if texture.stroke:
+            found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
+        return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
 
 
 def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .body import HEAD, Body, bell, filled, section, smooth
+from .body import HEAD, Body, bell, filled, runs, section, smooth
 from .trunk import Halves
 
 FRONT_EXPONENT, BACK_EXPONENT = 2.5, 2.1  # a face is flatter than the back of a head
+BUNCH = 0.45  # thickest bunch of hair, half widths of the skull
+BRIM = 1.18  # half widths of the skull
 BELOW_ALL = -1e3  # where there is no hair below the jaw
 
 
 @dataclass
 class Head:
     """half: width of the skull; depth: from its middle to the face; centre: z of its middle; neck: its half width;
-    hang: 0..1, how much of the width beside the chin is hair. Cells.
+    hang: 0..1, how much of the width beside the chin is hair. widths, middle: of its rows; brim: the row below a
+    hat's brim, None without one. Cells.
     """
 
     half: float
@@ -27,6 +30,7 @@ class Head:
     hang: float
     widths: np.ndarray
     middle: np.ndarray
+    brim: int | None
 
 
 def measure_head(body: Body, cape: np.ndarray) -> Head:
@@ -34,8 +38,9 @@ def measure_head(body: Body, cape: np.ndarray) -> Head:
     rows = body.inside.shape[0]
     half, middle = np.full(rows, np.nan), np.full(rows, np.nan)
     for r in np.flatnonzero(mask.any(1)):
-        line = np.flatnonzero(mask[r])
-        half[r], middle[r] = (line[-1] - line[0] + 1) / 2, (line[0] + line[-1]) / 2
+        # Bunches of hair beside the head are not of its width.
+        first, last = min(runs(mask[r]), key=lambda run: max(run[0] - body.axis, body.axis - run[1], 0))
+        half[r], middle[r] = (last - first + 1) / 2, (first + last) / 2
     y, adult = body.rows, 1 - body.chibi
     band = (y > body.top + 0.3 * body.head) & (y < body.chin - 0.08 * body.head) & np.isfinite(half)
     skull = float(np.median(half[band])) if band.any() else 0.4 * body.head
@@ -45,15 +50,36 @@ def measure_head(body: Body, cape: np.ndarray) -> Head:
     depth = skull * (1.14 - 0.20 * body.chibi - 0.20 * hang * adult)
     throat = half[int(body.chin) : int(min(body.shoulder, rows - 1))]
     neck = float(np.nanmin(throat)) if np.isfinite(throat).any() else 0.5 * skull
-    neck = min(neck, (0.74 - 0.26 * body.chibi) * skull)
+    neck = min(neck, (0.74 - 0.26 * body.chibi - 0.2 * hang) * skull)  # hair beside it is no neck
     centre = 0.007 * body.height * adult + 0.02 * depth
-    return Head(skull, depth, centre, neck, hang, widths, filled(middle, 0.01 * body.height))
+    brim = _brim(body, half, skull)
+    return Head(skull, depth, centre, neck, hang, widths, filled(middle, 0.01 * body.height), brim)
 
 
-def add_head(body: Body, head: Head, halves: Halves, cape: np.ndarray) -> Halves:
-    """The halves with the head in place of what was there, and the neck run into the shoulders."""
+def _brim(body: Body, half: np.ndarray, skull: float) -> int | None:
+    """The first row below a brim: above the chin, much wider than the head under it, and ending within a few rows."""
+    last = int(body.face.eyes[1] + 0.3 * body.face.gap if body.face else body.top + 0.7 * body.head)
+    reach = max(int(0.05 * body.head), 2)
+    outside = body.of(HEAD) & (np.abs(body.columns - body.axis) > BRIM * skull)[None]
+    for r in range(int(body.top + 0.2 * body.head), last):
+        below = half[r + reach]
+        if half[r] > BRIM * skull and below < 0.86 * half[r]:
+            if outside[r + reach : int(body.chin)].any():  # bunches of hair hang on down
+                return None
+            drop = np.diff(half[r : r + reach + 1])
+            return r + int(drop.argmin()) + 1
+    return None
+
+
+def add_head(body: Body, head: Head, halves: Halves, cape: np.ndarray, tube: np.ndarray) -> Halves:
+    """The halves with the head in place of what was there, and the neck run into the shoulders. tube: (R, C)
+    thickness that makes the outline round, for hair that stands off.
+    """
     front, back = _skull(body, head)
     front = front + _features(body, head)
+    off = smooth(np.abs(body.columns - body.axis), head.half, 1.15 * head.half)[None]
+    bunch = np.minimum(tube, BUNCH * head.half) * off * (head.brim is None)
+    front, back = np.maximum(front, bunch), np.maximum(back, bunch)
     mask = body.of(HEAD) & ~cape
     rest = body.figure & (body.parts != HEAD)
     front = np.where(rest, halves.front, np.where(mask, front + head.centre, 0))
@@ -86,9 +112,11 @@ def _profiles(body: Body, head: Head) -> tuple[np.ndarray, np.ndarray]:
     nape = 0.52 + 0.12 * body.chibi
     behind = 1 - (1 - nape) * (1 - head.hang) * smooth(share, 0.55, 1.0) - 0.08 * head.hang * smooth(share, 0.7, 1.1)
     back = (1 - own) * crown + own * behind
-    # Brims and buns are wider than a skull, and half as much deeper.
-    wide = np.maximum(head.widths - 1.05 * head.half, 0) * smooth(body.chin - 0.1 * body.head - y, 0, 0.15 * body.head)
-    return 0.97 * head.depth * front + 0.5 * wide, 1.03 * head.depth * back + 0.5 * wide
+    # A brim is wider than a skull, and half as much deeper; hair that stands off is not.
+    share = 0.5 if head.brim is not None else 0.2
+    wide = share * np.maximum(head.widths - 1.05 * head.half, 0)
+    wide = wide * smooth(body.chin - 0.1 * body.head - y, 0, 0.15 * body.head)
+    return 0.97 * head.depth * front + wide, 1.03 * head.depth * back + wide
 
 
 def _skull(body: Body, head: Head) -> tuple[np.ndarray, np.ndarray]:

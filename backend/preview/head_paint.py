@@ -15,13 +15,16 @@ from .strokes import LUMINANCE
 BALD = 7.0  # Lab between crown and cheek below which there is no hair
 # Hair that the flank does not show begins at this azimuth at the brow, and so much later at the chin.
 HAIRLINE, HAIRLINE_SLOPE = 92.0, 22.0
+MIXTURE = 1.12  # way over a colour between two others, over the way between those
 STRAND = 6.0  # of 255
 GLOSS = 8.0  # Lab: a row of the crown so much lighter than those around it is a highlight, not a colour
 
 
 @dataclass
 class HeadLines:
-    """Pixels of the cut-out picture. height: crown to chin; half: of the skull's width."""
+    """Pixels of the cut-out picture. height: crown to chin; half: of the skull's
+    width; brim: row where a hat ends.
+    """
 
     middle: float
     chin: float
@@ -29,6 +32,7 @@ class HeadLines:
     eyes: float
     height: float
     half: float
+    brim: float | None = None
 
 
 @dataclass
@@ -84,7 +88,10 @@ def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines) -> HeadP
     end = paint.top + np.flatnonzero(both)[-1] if both.any() else lines.brow
     paint.nape = max(float(end), lines.chin - 0.04 * lines.height)
     if not paint.bald:
-        _hair_under_a_hat(paint, colours, where, rows, tail, last)
+        if lines.brim is None:
+            _hair_under_a_hat(paint, colours, where, rows, tail, last)
+        else:
+            _below_a_brim(paint, colours, where, rows)
         paint.strands = _strands(paint, colours, where)
     paint.neck = _neck(paint, colours, where, rows)
     return paint
@@ -97,23 +104,30 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
     reach = 0.45 * lines.half
     cheeks = colours[low : high + 1, max(int(lines.middle - reach), 0) : int(lines.middle + reach) + 1].reshape(-1, 3)
     skin = np.median(cheeks, axis=0) if len(cheeks) else np.array([220.0, 180.0, 160.0])
-    ring, known = np.zeros((count, 3), np.float32), np.zeros(count, bool)
+    ring, flank, known = np.zeros((count, 3), np.float32), np.zeros((2, count, 3), np.float32), np.zeros(count, bool)
     for r in rows:
         line = np.flatnonzero(where[r])
         if len(line) >= 8:
-            edge = max(len(line) // 12, 1)
+            edge, outer = max(len(line) // 12, 1), max(len(line) // 8, 2)
             ring[r - top] = np.median(colours[r, line[edge:-edge]], axis=0)
+            flank[0, r - top] = np.median(colours[r, line[:outer]], axis=0)
+            flank[1, r - top] = np.median(colours[r, line[-outer:]], axis=0)
             known[r - top] = True
     k, height = np.arange(count), lines.height
     ring = _without_gloss(ring, known, height)
+    ring = _hooded(ring, flank, known & (k > 0.05 * height) & (k < 0.12 * height))
     above = (k < lines.brow - top) & known
     hat = above & (k > 0.06 * height)
     base = ring[hat] if hat.any() else ring[known]
     crown_rows = known & (k > 0.06 * height) & (k < 0.22 * height)
     crown = np.median(ring[crown_rows] if crown_rows.any() else base, axis=0)
-    bald = float(np.linalg.norm(to_lab(crown) - to_lab(skin))) < BALD
+    apart = float(np.linalg.norm(to_lab(crown) - to_lab(skin)))
+    bald = apart < BALD
     to_skin, to_crown = (np.linalg.norm(to_lab(ring) - to_lab(colour), axis=1) for colour in (skin, crown))
-    forehead = (to_skin < 1.3 * to_crown) & (to_skin < 22) & (not bald)
+    # A bare forehead, and the hairline's rows, which are mixtures of crown and skin.
+    forehead = (to_skin < 1.3 * to_crown) & (to_skin < 22)
+    forehead |= (to_skin + to_crown < MIXTURE * apart) & (to_crown > 0.2 * apart)
+    forehead &= not bald
     dress = ring[hat & ~forehead] if (hat & ~forehead).any() else base
     hair, _ = commonest(dress, 30)
     use = known & above & ~forehead
@@ -121,6 +135,15 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
     if rounded is None:
         rounded = np.repeat(hair[None], count, 0).astype(np.float32)
     return HeadPaint(lines, top, skin, hair, bald, rounded), int(np.flatnonzero(use)[-1]) if use.any() else 0
+
+
+def _hooded(ring: np.ndarray, flank: np.ndarray, crown: np.ndarray) -> np.ndarray:
+    """A hood frames the face: what the very crown and both flanks of a row show goes round, not what lies between."""
+    if not crown.any():
+        return ring
+    cloth = np.median(ring[crown], axis=0)
+    framed = close_to(flank[0], cloth, 10) & close_to(flank[1], cloth, 10)
+    return np.where(framed[:, None], flank.mean(0), ring).astype(np.float32)
 
 
 def _without_gloss(ring: np.ndarray, known: np.ndarray, height: float) -> np.ndarray:
@@ -203,6 +226,27 @@ def _hair_under_a_hat(
     paint.sides = [(side * (1 - weight) + hair * weight).astype(np.float32) for side in paint.sides]
 
 
+def _below_a_brim(paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray) -> None:
+    """A hat ends at its brim all round: below it there is what shows beside the face, hair or bare skin."""
+    lines = paint.lines
+    assert lines.brim is not None
+    low = lines.brim + 0.03 * lines.height
+    flanks = [
+        colours[r, np.concatenate(_outer(np.flatnonzero(where[r])))]
+        for r in rows[(rows > low) & (rows < max(lines.eyes + 0.12 * lines.height, low + 3))]
+        if where[r].sum() >= 12
+    ]
+    if not flanks:
+        return
+    around, share = commonest(np.concatenate(flanks), 26)
+    if share < 0.3 or close_to(around[None], paint.skin, 14)[0]:
+        around = paint.skin
+    k = np.arange(len(paint.ring)) + paint.top
+    weight = smooth(k, lines.brim, lines.brim + 0.02 * lines.height)[:, None]
+    paint.ring = (paint.ring * (1 - weight) + around * weight).astype(np.float32)
+    paint.sides = [(side * (1 - weight) + around * weight).astype(np.float32) for side in paint.sides]
+
+
 def _neck(paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Below the chin each row in the colour of its outer quarters: collar or skin, but not hair."""
     lines, count = paint.lines, len(paint.ring)
@@ -233,7 +277,7 @@ def _strands(paint: HeadPaint, colours: np.ndarray, where: np.ndarray) -> np.nda
     low = int(paint.top + 0.18 * lines.height)
     rows = slice(low, max(int(lines.brow - 0.06 * lines.height), int(paint.top + 0.25 * lines.height)))
     light = colours[rows] @ LUMINANCE
-    of_hair = where[rows] & (np.abs(colours[rows] - paint.hair).max(-1) < 70)
+    of_hair = where[rows] & close_to(colours[rows], paint.hair, 18)
     columns = np.flatnonzero(of_hair.sum(0) > 0.4 * max(len(of_hair), 1))
     if len(columns) <= 30:
         return np.zeros(360, np.float32)

@@ -137,7 +137,9 @@ class Painter:
         brow = float(np.clip(min(brows, default=crown + 0.5 * height), crown + 0.2 * height, crown + 0.66 * height))
         row = float(np.mean([eye["center"][1] for eye in eyes]) - top) if eyes else crown + 0.55 * height
         middle = body.axis * frame.pixels + frame.origin[0] - left
-        lines = HeadLines(middle, chin, brow, row, height, self.depth.head.half * frame.pixels)
+        brim = self.depth.head.brim
+        hat = None if brim is None else brim * frame.pixels + frame.origin[1] - top
+        lines = HeadLines(middle, chin, brow, row, height, self.depth.head.half * frame.pixels, hat)
         return read_head(self.clean.colours, where, lines)
 
     def _cape_rows(self) -> np.ndarray | None:

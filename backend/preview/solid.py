@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from .body import ARMS, Body, measure, smooth
+from .body import ARMS, HEAD, Body, measure, smooth
 from .cape import Cape, build_cape, find_cape
 from .head import Head, add_head, measure_head
 from .thickness import Frame, continue_outside, label_parts, poisson, signed_distance
@@ -55,7 +55,7 @@ def inflate(
     head = measure_head(body, hidden)
     trunk, halves = build_trunk(body, hidden)
     tube = np.sqrt(np.maximum(poisson(inside), 0))
-    halves = add_head(body, head, _add_arms(body, halves, hidden, tube), hidden)
+    halves = add_head(body, head, _add_arms(body, halves, hidden, tube), hidden, tube)
     cape = None
     if colour is not None:
         cape = build_cape(body, halves, hidden, colour)
@@ -64,8 +64,10 @@ def inflate(
 
 
 def _add_arms(body: Body, halves: Halves, cape: np.ndarray, tube: np.ndarray) -> Halves:
-    """Tubes, hands flatter, in the plane that the trunk's middle has near by."""
-    arm = body.of(*ARMS)
+    """Tubes, hands flatter, in the plane that the trunk's middle has near by; so is what belongs to no other part."""
+    both = halves.front + halves.back
+    loose = body.figure & (body.parts != HEAD) & ~cape & (both < 0.5)
+    arm = body.of(*ARMS) | loose
     row, column = body.rows[:, None], body.columns[None]
     flat = np.ones(arm.shape)
     for side, label in zip(("left", "right"), ARMS, strict=True):
@@ -77,7 +79,6 @@ def _add_arms(body: Body, halves: Halves, cape: np.ndarray, tube: np.ndarray) ->
     thick = ARM_ROUNDNESS * tube * ndimage.gaussian_filter(flat, 1.5)
     thick = thick / (1 + (thick / (1.2 * radius)) ** 4) ** 0.25
     share = np.clip(1.6 * ndimage.gaussian_filter(arm.astype(float), 1.2) * body.figure, 0, 1)
-    both = halves.front + halves.back
     centre = (halves.front - halves.back) / 2
     known = (~arm & ~cape & body.figure & (both > 1)).astype(float)
     reach = 0.03 * body.height

@@ -92,7 +92,7 @@ def _measure(body: Body, cape: np.ndarray) -> Trunk:
     hip = float(np.nanmedian(at_hips)) if np.isfinite(at_hips).any() else chest
     skirt = np.clip((wide / max(hip, 0.9 * chest) - 1) / 0.25, 0, 1) * hem
     below = smooth(y, hips - 0.02 * height, hips + 0.06 * height)
-    depth = depth * (1 - below) + below * wide * (0.70 * (1 - skirt) + (0.86 + 0.1 * body.chibi) * skirt)
+    depth = depth * (1 - below) + below * wide * (0.70 * (1 - skirt) + (0.78 + 0.1 * body.chibi) * skirt)
     return Trunk(wide, filled(middle, 0.012 * height), depth, _middle_line(body), ratio, chest, last, hem)
 
 

@@ -6,7 +6,6 @@ network's own. The module itself needs neither torch nor weights.
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,26 +14,104 @@ from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..models import store
 from ..nn.jobs import StageClock
-from ..nn.options import Options, checked
+from ..options import Choice, Option, check_options, device_option, precision_option
+from .model import MODEL
 
 if TYPE_CHECKING:
     from .humanoid import Placed
     from .pipeline import Rigging, SkinTokensPipeline
 
-# A folder of the published layout (experiments/) to use instead of the downloaded model.
-VARIABLE = "AVATAR_FORGE_SKINTOKENS"
-OPTIONS: Options = {
-    "skeleton": ("humanoid", ("humanoid", "free")),
-    "class": ("articulation", ("articulation", "vroid", "rignet")),
-    "preset": ("quality", ("quality", "fast", "greedy")),
-    "grammar": ("strict", ("strict", "shipped")),
-    "repetition_penalty": (2.0, (1.0, 5.0)),
-    "points": ("auto", ("auto", "surface", "vertices")),
-    "mask": (False, (False, True)),
-    "attempts": (3, (1, 20)),
-    "device": ("auto", ()),
-    "dtype": ("auto", ("auto", "fp16", "bf16", "fp32")),
-}
+OPTIONS = (
+    Option(
+        "skeleton",
+        "enum",
+        "humanoid",
+        "Skeleton",
+        choices=(
+            Choice("humanoid", "Humanoid", "The avatar's own joints, or those found in the mesh, as VRM bones"),
+            Choice("free", "Free", "The network's own; its bones are matched by their shape"),
+        ),
+    ),
+    Option(
+        "preset",
+        "enum",
+        "quality",
+        "Search",
+        choices=(
+            Choice("quality", "Quality", "10 beams, as the original"),
+            Choice("fast", "Fast", "4 beams"),
+            Choice("greedy", "Greedy", "Always the likeliest token; a fifth of the time or less"),
+        ),
+    ),
+    Option(
+        "mask",
+        "bool",
+        False,
+        "Mask by Distance",
+        "Distances inside the body keep weights from crossing gaps, such as those between fingers",
+    ),
+    Option(
+        "points",
+        "enum",
+        "auto",
+        "Points",
+        choices=(
+            Choice("auto", "Automatic", "Vertices on the processor where they are fewer, else the surface"),
+            Choice(
+                "surface", "Surface", "54,000 points of the surface, as the original, and from them to the vertices"
+            ),
+            Choice("vertices", "Vertices", "The vertices themselves: nothing is smoothed across gaps"),
+        ),
+        advanced=True,
+    ),
+    Option(
+        "class",
+        "enum",
+        "articulation",
+        "Trained On",
+        choices=(
+            Choice("articulation", "Articulation-XL", "As the original does for every mesh"),
+            Choice("vroid", "VRoid", "With the joints in the order of VRoid characters"),
+            Choice("rignet", "RigNet"),
+        ),
+        attribute="bone_class",
+        advanced=True,
+    ),
+    Option(
+        "grammar",
+        "enum",
+        "strict",
+        "Grammar",
+        choices=(
+            Choice("strict", "Strict", "Four codes for every joint, and no broken ones"),
+            Choice("shipped", "As Shipped", "The original's, with its two defects"),
+        ),
+        advanced=True,
+    ),
+    Option(
+        "repetition_penalty",
+        "float",
+        2.0,
+        "Repetition Penalty",
+        "How much less likely a code is that another joint has; joints may share codes",
+        low=1.0,
+        high=5.0,
+        advanced=True,
+    ),
+    Option(
+        "attempts",
+        "int",
+        3,
+        "Attempts",
+        "Seeds to try when one gives no valid skeleton",
+        low=1,
+        high=20,
+        advanced=True,
+    ),
+    device_option(),
+    precision_option(),
+)
+VARIABLE = MODEL.variable
 PLACING, WEIGHTS, WORK = (0.0, 0.05), (0.05, 0.08), (0.08, 0.98)
 
 
@@ -45,6 +122,8 @@ class SkinTokensRigger:
 
     name = "skintokens"
     label = "SkinTokens"
+    options = OPTIONS
+    models = (MODEL,)
 
     def __init__(self) -> None:
         self._pipeline: SkinTokensPipeline | None = None
@@ -53,9 +132,7 @@ class SkinTokensRigger:
     def unavailable_reason(self) -> str:
         if importlib.util.find_spec("torch") is None:
             return "PyTorch is not installed in the backend's environment."
-        if VARIABLE not in os.environ:
-            return store.unavailable_reason("skintokens")
-        return folder_reason(Path(os.environ[VARIABLE]))
+        return MODEL.unavailable_reason()
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
         """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, bad_joints, not_humanoid,
@@ -94,7 +171,7 @@ class SkinTokensRigger:
             {name: name for name in placed.names} if placed else {},
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
             [*(placed.warnings if placed else []), *_warnings(result)],
-            {} if os.environ.get(VARIABLE) else store.digests("skintokens"),
+            {} if MODEL.own_folder() else store.digests(MODEL.name),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> SkinTokensPipeline:
@@ -105,11 +182,11 @@ class SkinTokensRigger:
         device = choose_device(options["device"])
         dtype = choose_dtype(options["dtype"], device)
         progress("weights", 0.0, "Checking the weights")
-        if chosen := os.environ.get(VARIABLE):
-            folder, state = Path(chosen), _stamps(Path(chosen))
+        if chosen := MODEL.own_folder():
+            folder, state = chosen, _stamps(chosen)
         else:
-            folder = store.folder("skintokens", progress)
-            state = {name: digest for name, digest in store.digests("skintokens").items() if name.endswith(".ckpt")}
+            folder = store.folder(MODEL.name, progress)
+            state = {name: digest for name, digest in store.digests(MODEL.name).items() if name.endswith(".ckpt")}
         made_from = (folder, device, dtype, state)
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit
@@ -148,15 +225,8 @@ def _rigged(
     return replace(result, joints=turn(result.joints, back), tails=turn(result.tails, back))
 
 
-def folder_reason(folder: Path) -> str:
-    """One sentence why a folder of the user's own will not do, else ""."""
-    if not folder.is_dir():
-        return f"There is no folder {folder} ({VARIABLE})."
-    return "" if (folder / "experiments").is_dir() else f"There is no folder experiments in {folder} ({VARIABLE})."
-
-
 def _record(path: Path, source: str) -> None:
-    store.derived("skintokens", path, source)
+    store.derived(MODEL.name, path, source)
 
 
 def _stamps(folder: Path) -> dict[str, str]:
@@ -167,7 +237,7 @@ def _stamps(folder: Path) -> dict[str, str]:
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     """All options with their defaults. Raises BackendError: bad_params, unknown_device."""
-    return checked("The rigger SkinTokens", OPTIONS, given)
+    return check_options("SkinTokens", OPTIONS, given)
 
 
 def _warnings(result: Rigging) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..nn.joint_grammar import Grammar, Strict
 from ..nn.joint_grammar import start as skeleton_start
-from .model import CODES_PER_JOINT
+from .networks import CODES_PER_JOINT
 from .tokens import SkinVocabulary
 
 

@@ -105,8 +105,9 @@ def _add_fingers(
     for name, place in found.items():
         _add_chain(bones, side, chains[name], [*place.joints, place.tip])
     if not found:
-        seen = f"{count} of them stand apart" if count else "none stands apart"
-        message = f"The {side} hand has no bones for fingers, because the mesh does not show five: {seen}."
+        message = f"The {side} hand has no bones for fingers, because the mesh shows none that stand apart."
+        if count:
+            message = f"The {side} hand has no bones for fingers, because the mesh shows {count} instead of five."
         warnings.append({"code": "no_fingers", "message": message})
     elif "Middle" in found:
         bones.tails[f"{side}Hand"] = found["Middle"].joints[0]

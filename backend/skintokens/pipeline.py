@@ -25,13 +25,13 @@ from ..nn.memory import GB, free_bytes, out_of_memory, release
 from . import grammar
 from .checkpoint import SKINTOKENS
 from .mask import mask_of, masked
-from .model import CODES_PER_JOINT, ModelConfig, SkinTokensModel
+from .model import CHECKPOINT
+from .networks import CODES_PER_JOINT, ModelConfig, SkinTokensModel
 from .prepare import SURFACE_SAMPLES, Cube, prepared, sampled
 from .pulse import Pulse, pulsing
 from .tokens import SkinVocabulary, check_tree, decode_skeleton, distinct_bins, encode
 from .vertices import Targets, rig_weights
 
-CHECKPOINT = "experiments/articulation_xl_quantization_256_token_4/grpo_1400.ckpt"
 # The network's sequence, prefix and prompt included: the original's limit.
 MAX_LENGTH = 2048
 # As the original's demo; greedy and few beams cost a fraction.
@@ -335,9 +335,8 @@ def _check(given: Given) -> None:
     try:
         check_tree(given.parents)
     except ValueError as error:
-        raise BackendError(
-            "bad_joints", f"The skeleton is no tree that can be written ({error}).", "Order it."
-        ) from error
+        message = f"The skeleton is no tree that can be written ({error})."
+        raise BackendError("bad_joints", message, "Order its joints, parents first.") from error
     if not np.isfinite(given.joints).all():
         raise BackendError("bad_joints", "A joint of the skeleton is not a point of three numbers.", "Correct it.")
 

@@ -15,7 +15,7 @@ from ..nn.joint_grammar import walk
 from ..nn.joint_sequence import InvalidSequence
 from ..nn.joint_tokens import Vocabulary, coordinates, quantise
 from . import grammar
-from .model import CODES_PER_JOINT, SkinTokensModel
+from .networks import CODES_PER_JOINT, SkinTokensModel
 from .tokens import CLASSES, SkinVocabulary, decode_skeleton, encode
 from .verify_networks import check, tolerance, whole_model
 

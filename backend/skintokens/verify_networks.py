@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..nn.golden_safetensors import Case, Checks, Comparison, exact
 from ..nn.point_encoder import EncoderConfig, fourier, query_candidates
 from .embedding import embed, frequencies, phases, released
-from .model import ModelConfig, ShapeEncoder, SkinTokensModel
+from .networks import ModelConfig, ShapeEncoder, SkinTokensModel
 from .qwen import Decoder, QwenConfig, turning
 from .skin_vae import SkinConfig, SkinNetwork, digits
 

@@ -131,7 +131,7 @@ def test_a_mouth_marker_off_the_face_costs_nothing(avatar, addon, bpy):
     avatar.record.mouth.center = (0.0, 3.0, -2.0)
     with pytest.raises(addon("errors").AvatarError, match=r"\.$"):
         run(addon, addon("workflow").face(avatar))
-    assert avatar.record.faceless is None or avatar.mesh.data.shape_keys
+    assert avatar.record.mesh_without_face is None or avatar.mesh.data.shape_keys
     assert len(avatar.mesh.data.vertices) <= count and avatar.armature.name in bpy.data.objects
 
 

@@ -104,7 +104,7 @@ def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
     back = points_of(avatar.mesh.data.vertices)
     assert np.quantile(np.linalg.norm(back - vertices, axis=1), 0.95) < 0.01
     np.testing.assert_allclose(avatar.record.mouth.center, mouth + (back - vertices)[head].mean(0), atol=2e-3)
-    kept = points_of(avatar.record.faceless.vertices)
+    kept = points_of(avatar.record.mesh_without_face.vertices)
     np.testing.assert_allclose(kept, back[: len(kept)], atol=2e-3)  # the mesh without a face is there too
     addon("client.process.tasks").Task("Face", workflow.face(avatar), addon("client.session").worker).wait()
     assert [key.name for key in avatar.mesh.data.shape_keys.key_blocks] == names
@@ -146,7 +146,7 @@ def imported(avatar, addon, bpy):
     armature.data.transform(lying.inverted())
     for obj in (body, face):
         obj.data.transform(lying.inverted(), shape_keys=True)
-    avatar.record.faceless = None
+    avatar.record.mesh_without_face = None
     armature.matrix_world = lying
     normals = np.array([normal.vector[:] for normal in body.data.corner_normals]) + [0, 0.3, 0]
     body.data.normals_split_custom_set(normals / np.linalg.norm(normals, axis=1, keepdims=True))

@@ -104,6 +104,31 @@ def test_an_exported_avatar_is_recorded_again_with_all_that_is_known_of_it(opene
         assert new[key] == old[key]
 
 
+def test_renamed_properties_are_kept(opened, addon, bpy, files, tmp_path):
+    before = opened("5-face").record
+    assert before.job_folder and not before.run_folder and before.mesh_without_face.vertices
+    provenance = json.loads(opened("7-exported").record.provenance)
+    assert provenance["parameters"]["engine_options"]["triangles"] == 4000
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
+    assert not avatar.record.job_folder and Path(avatar.record.run_folder).parent.name == "runs"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "again.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "again.blend"))
+    record = addon("avatar.scene").find_avatar(bpy.context).record
+    assert not record.job_folder and record.run_folder and json.loads(record.provenance) == provenance
+
+
+def test_a_file_that_was_open_before_the_extension_is_enabled(bpy, addon, extension, files):
+    bpy.ops.preferences.addon_disable(module=extension.__name__)
+    bpy.ops.wm.open_mainfile(filepath=str(files / "7-exported.blend"))
+    bpy.ops.preferences.addon_enable(module=extension.__name__)
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
+    migrated = addon("avatar.migration").migrate
+    if not avatar.record.provenance:  # Blender runs no timers in the background
+        assert bpy.app.timers.is_registered(migrated)
+        migrated()
+    assert json.loads(avatar.record.provenance)["parameters"]["author"] == "Tester" and avatar.record.run_folder
+
+
 def test_presets_are_applied(opened, bpy, files):
     avatar = opened("6-vrm")
     settings = bpy.context.scene.avatar_forge

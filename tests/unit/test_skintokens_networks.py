@@ -13,7 +13,7 @@ from backend.nn.beam_search import Decoding, decode, seeded_draw
 from backend.nn.joint_grammar import walk
 from backend.skintokens import grammar, verify
 from backend.skintokens.checkpoint import SKINTOKENS, TABLE, TIED, TRAINING
-from backend.skintokens.model import ModelConfig, SkinTokensModel
+from backend.skintokens.networks import ModelConfig, SkinTokensModel
 from backend.skintokens.tokens import SkinVocabulary, check_tree, decode_skeleton, distinct_bins, encode
 from tests.unit.test_worker import is_one_sentence
 from tests.unit.tiny_skintokens import CODES, CONFIG, tiny_state

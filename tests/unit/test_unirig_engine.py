@@ -392,7 +392,7 @@ def test_the_defaults_are_the_originals():
 def test_the_benchmark_measures_every_stage(monkeypatch, tmp_path, checkpoint, rigger):
     import torch
 
-    from backend.unirig import bench
+    from benchmarks import unirig as bench
 
     pipeline = UniRigPipeline(checkpoint, torch.device("cpu"), torch.float32)
     networks = iter([pipeline._load("skeleton"), pipeline._load("skin")])

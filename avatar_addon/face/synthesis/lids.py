@@ -14,7 +14,7 @@ import numpy as np
 
 from .markers import Eye, Face
 from .refine import Skin
-from .shapes import EMOTIONS, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
+from .shapes import EMOTION_SHAPES, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map
 
 COLUMNS, ROWS = 15, 6  # vertices across, and quads from the rim to the lashes
@@ -239,7 +239,7 @@ def move_lids(skin: Skin, lids: list[Lid], face: Face, seen: DepthMap, shapes: d
         lower, upper = sorted((lid for lid in lids if lid.eye is eye), key=lambda lid: lid.side)
         for name, eyes in {
             "blink" + eye.side: Eyes(1.0),
-            **{name: eyes for name, (_, eyes) in EMOTIONS.items()},
+            **{name: eyes for name, (_, eyes) in EMOTION_SHAPES.items()},
         }.items():
             surface = lower.skin
             for lid in (lower, upper):  # what the upper one keeps clear of includes the lower one

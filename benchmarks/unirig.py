@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m backend.unirig.bench`: how long a rig takes, stage by stage, with the released sizes and random weights.
+"""`python -m benchmarks.unirig`: how long a rig takes, stage by stage, with the released sizes and random weights.
 
 Prints a table and writes JSON. Random weights never end a skeleton, so exactly `--tokens` are decoded; the skin stage
 rigs the example's own skeleton. Peak memory is the device's on CUDA, that of the whole process so far elsewhere.
@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..nn import joint_grammar as grammar
-from ..nn.beam_search import Decoding, decode, seeded_draw
-from ..nn.cube import Prepared, normalisation, prepare
-from ..nn.joint_tokens import Vocabulary
-from ..nn.surface_samples import normaliser_draws, sample
-from . import skin
-from .opt import OptConfig, SkeletonModel
-from .pipeline import BASE_SEED, PRESETS, SKELETON_SAMPLES, choose_dtype
-from .shortest_paths import Search, quickest_search, scipy_search
-from .skin import VERTEX_SAMPLES
+from backend.nn import joint_grammar as grammar
+from backend.nn.beam_search import Decoding, decode, seeded_draw
+from backend.nn.cube import Prepared, normalisation, prepare
+from backend.nn.joint_tokens import Vocabulary
+from backend.nn.surface_samples import normaliser_draws, sample
+from backend.unirig import skin
+from backend.unirig.opt import OptConfig, SkeletonModel
+from backend.unirig.pipeline import BASE_SEED, PRESETS, SKELETON_SAMPLES, choose_dtype
+from backend.unirig.shortest_paths import Search, quickest_search, scipy_search
+from backend.unirig.skin import VERTEX_SAMPLES
 
 T = TypeVar("T")
 # What the released skin network computes and reads at least (specification, section 13): a fixed part, and one that
@@ -41,7 +41,7 @@ SKIN_TFLOP, SKIN_TFLOP_PER_JOINT, SKIN_GB = 12.5, 0.0633, 0.92
 FEATURE_RUNS = 4
 CPU = torch.device("cpu")
 SKIN_NETWORK = "Computing skin weights"
-EXAMPLES = Path(__file__).resolve().parents[2] / "tests" / "golden" / "unirig"
+EXAMPLES = Path(__file__).resolve().parents[1] / "tests" / "golden" / "unirig"
 GIB = 1 << 30
 
 
@@ -220,7 +220,7 @@ def table(rows: list[Row], tflops: float, gbs: float) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m backend.unirig.bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.unirig", description=__doc__.splitlines()[0])
     parser.add_argument(
         "meshes", nargs="*", type=Path, help="example_*.npz with vertices, faces, joints, parents in UniRig axes"
     )
@@ -241,7 +241,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, default=Path("build") / "unirig_bench.json")
     arguments = parser.parse_args()
-    from ..nn.device import choose_device
+    from backend.nn.device import choose_device
 
     device = choose_device(arguments.device)
     dtype = choose_dtype(arguments.dtype, device)

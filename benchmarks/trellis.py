@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m backend.trellis.bench`: how fast the networks run here, per stage, and what each shortcut gains.
+"""`python -m benchmarks.trellis`: how fast the networks run here, per stage, and what each shortcut gains.
 
 Networks of the released sizes with random weights, on voxel sets of realistic count and shape. Arithmetic is counted
 as executed (torch.utils.flop_counter), its rate compared with the best matrix product that the same device manages in
@@ -30,19 +30,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..errors import BackendError
-from ..nn import sparse
-from ..nn.device import choose_device
-from ..nn.memory import Residents, choose_plan, release
-from ..nn.precision import MixedPrecision, choose_dtype
-from ..nn.sampling import noise_generator
-from ..nn.sparse import Sparse, Voxels
-from ..nn.transformer import FlowTransformer
-from . import dual_mc
-from .checkpoint import CLASSES, ENCODER, Description
-from .pipeline import Settings, TrellisPipeline
-from .preprocess import SIZE
-from .sampler import SamplerSettings
+from backend.errors import BackendError
+from backend.nn import sparse
+from backend.nn.device import choose_device
+from backend.nn.memory import Residents, choose_plan, release
+from backend.nn.precision import MixedPrecision, choose_dtype
+from backend.nn.sampling import noise_generator
+from backend.nn.sparse import Sparse, Voxels
+from backend.nn.transformer import FlowTransformer
+from backend.trellis import dual_mc
+from backend.trellis.checkpoint import CLASSES, ENCODER, Description
+from backend.trellis.pipeline import Settings, TrellisPipeline
+from backend.trellis.preprocess import SIZE
+from backend.trellis.sampler import SamplerSettings
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ def _contexts_each_step(tokens: list[Tensor]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tables_forgotten() -> Iterator[None]:
-    from .latent import SlatFlow
+    from backend.trellis.latent import SlatFlow
 
     real = SlatFlow.forward
 
@@ -414,7 +414,7 @@ def device_name(device: torch.device) -> str:
 
 @torch.inference_mode()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m backend.trellis.bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trellis", description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", choices=["auto", "fp16", "bf16", "fp32"])
     parser.add_argument("--size", choices=list(SIZES), help="default: full on an accelerator, reduced on a processor")
