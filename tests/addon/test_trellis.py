@@ -71,19 +71,9 @@ def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon,
     assert task.error.code == "not_humanoid" and one_sentence(task.error)
     assert stages <= task.seconds.keys()
     avatar = scene.find_avatar(bpy.context)
-<<<<<<< HEAD
-    assert (
-        avatar.armature is None
-        and len(avatar.mesh.data.polygons) > 100
-        and avatar.record.label == "TRELLIS image-large"
-    )
-    provenance = json.loads(avatar.record.provenance)
-    assert len(provenance["weights"]) == 6 and provenance["parameters"]["engine_options"]["faces"] == 1000
-=======
     assert avatar.armature is None and len(avatar.mesh.data.polygons) > 100 and avatar.record.label == label
-    story = json.loads(avatar.record.story)
-    assert len(story["weights"]) == files and story["parameters"]["engine_options"]["faces"] == 1000
->>>>>>> trellis2
+    provenance = json.loads(avatar.record.provenance)
+    assert len(provenance["weights"]) == files and provenance["parameters"]["engine_options"]["faces"] == 1000
     for steps in (
         workflow.rig(bpy.context, avatar, "unirig", {"device": "cpu", "preset": "greedy"}),
         workflow.locate_face(avatar),

@@ -334,17 +334,9 @@ def test_the_command(fake, root):
         and "Apache-2.0" in listed.stdout
         and "missing" in listed.stdout
     )
-<<<<<<< HEAD
-    assert {"trellis", "unirig"} <= {row["name"] for row in json.loads(run("list", "--json").stdout)}
-=======
-    assert [row["name"] for row in json.loads(run("list", "--json").stdout)] == ["trellis", "trellis2", "unirig"]
->>>>>>> trellis2
+    assert {"trellis", "trellis2", "unirig"} <= {row["name"] for row in json.loads(run("list", "--json").stdout)}
     missing = run("verify", "trellis")
     assert missing.returncode == 1 and "models download trellis" in missing.stderr and "Traceback" not in missing.stderr
     assert run("verify").returncode == 0
     unknown = run("remove", "nope")
-<<<<<<< HEAD
-    assert unknown.returncode == 1 and "trellis" in unknown.stderr and "unirig" in unknown.stderr
-=======
-    assert unknown.returncode == 1 and "trellis, trellis2, unirig" in unknown.stderr
->>>>>>> trellis2
+    assert unknown.returncode == 1 and "trellis2" in unknown.stderr and "unirig" in unknown.stderr
