@@ -23,7 +23,7 @@ from ..errors import AvatarError
 from ..humanoid import bones as humanoid_bones
 from ..humanoid.match_armature import match_armature
 from ..humanoid.matching.matcher import match
-from ..mesh import blender_mesh
+from ..mesh import blender_mesh, outside
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import existing, setup
 from ..vrm.addon import need_addon
@@ -227,7 +227,7 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, objects: Objects,
     data.shape_keys = keys
     if len(meshes) > 1:
         notes.append(("joined", f"{len(meshes)} meshes were joined into one."))
-    wrong = geometry.inside_out(data.vertices, data.triangles)
+    wrong = outside.inside_out(data.vertices, data.triangles)
     if wrong.any():
         data.triangles[wrong], data.corner_uvs[wrong] = data.triangles[wrong][:, ::-1], data.corner_uvs[wrong][:, ::-1]
         notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
@@ -448,7 +448,7 @@ def _join(context, armature, meshes: Objects, notes: list) -> bpy.types.Object:
 def _turn_out(obj: bpy.types.Object, notes: list) -> None:
     """Reverses the faces that look inwards; weights, UVs and shape keys stay."""
     data = blender_mesh.read_mesh(obj)
-    wrong = geometry.inside_out(data.vertices, data.triangles)
+    wrong = outside.inside_out(data.vertices, data.triangles)
     if not wrong.any():
         return
     mesh = obj.data
