@@ -20,6 +20,7 @@ UNITS = {
     100.0: "a hundred times too small",
 }
 CLEAR = 1.35  # how much longer one extent must be than another to mean something
+ARMS_LOW, SLABS = 0.42, 20  # of the height: arms below that are those of a body on its head; long ears do not show that
 TOES = 0.012  # of the height that toes are before the ankles
 
 
@@ -49,8 +50,8 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     """A rotation (3, 3) that makes a character stand and look along -Y, and a sentence; the identity and "" where
     nothing tells.
 
-    A body is thinnest from front to back. The end where it is parted in two is that of the feet, and toes are in
-    front of ankles.
+    A body is thinnest from front to back. The end where it is parted in two is that of the feet, far from the arms,
+    and toes are in front of ankles.
     """
     turn, said = np.eye(3), []
     extent = np.ptp(vertices, axis=0)
@@ -58,7 +59,7 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
         quarter = _about_x(1 if _feet_at_end(vertices, 1) < 0 else -1)
         turn = quarter @ turn
         said.append("lay")
-    elif _feet_at_end(vertices, 2) == 1:
+    elif _feet_at_end(vertices, 2) == 1 and _widest(vertices) < ARMS_LOW:
         turn = _about_x(2) @ turn
         said.append("stood on its head")
     points = vertices @ turn.T
@@ -70,7 +71,12 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     if _toes(points) > 0:
         turn = _about_z(2) @ turn
         said = [*said[:-1], "looked sideways"] if said[-1:] == ["looked sideways"] else [*said, "looked backwards"]
-    return turn, f"The model {' and '.join(said)} and was turned; turn it by hand where that is wrong." if said else ""
+    return turn, told(said)
+
+
+def told(ways: Sequence[str]) -> str:
+    """A sentence of what was wrong with how a model stood; "" for nothing."""
+    return f"The model {' and '.join(ways)} and was turned; turn it by hand where that is wrong." if ways else ""
 
 
 def quarter_turn(axis: str, quarters: int = 1) -> np.ndarray:
@@ -99,6 +105,16 @@ def _feet_at_end(vertices: np.ndarray, axis: int) -> int:
     if abs(parted[0] - parted[1]) < 0.5:
         return 0
     return -1 if parted[0] > parted[1] else 1
+
+
+def _widest(vertices: np.ndarray) -> float:
+    """0 to 1: the height at which a body is widest, where its arms are."""
+    low, tall = vertices[:, 2].min(), float(np.ptp(vertices[:, 2])) or 1.0
+    slab = np.minimum(((vertices[:, 2] - low) / tall * SLABS).astype(int), SLABS - 1)
+    left, right = np.full(SLABS, np.inf), np.full(SLABS, -np.inf)
+    np.minimum.at(left, slab, vertices[:, 0])
+    np.maximum.at(right, slab, vertices[:, 0])
+    return (int(np.argmax(right - left)) + 0.5) / SLABS
 
 
 def _parted(across: np.ndarray, length: float) -> float:

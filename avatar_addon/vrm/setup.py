@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from .addon import extension, need_addon
+from .base_colour import base_colour, base_image
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
 from .spec.presets import IN_VRM0, OVERRIDES, PRESETS
 from .spec.shape_key_names import recognise
@@ -223,7 +224,7 @@ def _values(meta: bpy.types.PropertyGroup) -> dict:
 def make_toon(material: bpy.types.Material) -> None:
     """MToon without shading: the picture already holds its light; viewers keep control of the light's colour."""
     image = base_image(material)
-    colour = _base_colour(material)
+    colour = base_colour(material)
     toon = material.vrm_addon_extension.mtoon1
     toon.enabled = True
     toon.alpha_mode = "OPAQUE"
@@ -240,24 +241,3 @@ def make_toon(material: bpy.types.Material) -> None:
         if node.type == "TEX_IMAGE" and node.image == image and image:
             material.node_tree.nodes.active = node
             break
-
-
-def base_image(material: bpy.types.Material) -> bpy.types.Image | None:
-    """The image behind the material's base colour, before or after `make_toon`."""
-    if not material.use_nodes:
-        return None
-    images = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE" and node.image]
-    linked = [
-        link.from_node.image
-        for link in material.node_tree.links
-        if link.to_socket.name == "Base Color" and link.from_node.type == "TEX_IMAGE" and link.from_node.image
-    ]
-    return (linked or images or [None])[0]
-
-
-def _base_colour(material: bpy.types.Material) -> tuple[float, ...]:
-    if material.use_nodes:
-        for node in material.node_tree.nodes:
-            if node.type == "BSDF_PRINCIPLED" and not node.inputs["Base Color"].is_linked:
-                return tuple(node.inputs["Base Color"].default_value)
-    return (1.0, 1.0, 1.0, 1.0)

@@ -61,13 +61,15 @@ def build_face(
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
     if not seen.is_seen(places).all():
         raise AvatarError("A face marker is not in front of the character; move it onto the face.", "face_markers")
+    sizes = [layer.shape[2] for layer in data.corner_layers.values()]
     skin = Skin(
         points,
         data.triangles,
-        data.corner_uvs,
+        np.concatenate([data.corner_uvs, *data.corner_layers.values()], axis=2),
         data.material_index,
         _rigged(data, head_group),
         front_layer(points, data.triangles, seen, face),
+        np.array([0.0, 0.0, *(blank for layer in sizes for blank in [float(layer == 4)] * layer)]),
     )
     head = data.groups.index(head_group)
     materials = _with_mouth(data.materials, style.interior)
@@ -103,7 +105,12 @@ def build_face(
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
         triangles=skin.triangles,
-        corner_uvs=skin.corner_uvs,
+        corner_uvs=skin.corner_uvs[:, :, :2],
+        corner_layers=dict(
+            zip(data.corner_layers, np.split(skin.corner_uvs[:, :, 2:], np.cumsum(sizes)[:-1], axis=2), strict=True)
+        )
+        if sizes
+        else {},
         material_index=skin.material,
         materials=materials if mouth else list(data.materials),
         groups=list(data.groups),

@@ -54,7 +54,7 @@ def _pairs(tree: Tree, bones: Sequence[int]) -> Iterator[tuple[int, int]]:
 def _legs_to_hips(tree: Tree) -> Iterator[dict[int, int]]:
     """Two chains beside a third that carries the rest of the body: they hang from it then."""
     for root, children in enumerate(tree.children):
-        if len(children) < 3 or tree.parents[root] >= 0 and len(tree.children[tree.parents[root]]) > 1:
+        if len(children) < 3 or (tree.parents[root] >= 0 and len(tree.children[tree.parents[root]]) > 1):
             continue
         hips = max(children, key=lambda bone: tree.size[bone])
         for a, b in list(_pairs(tree, [bone for bone in children if bone != hips]))[:MOST_PAIRS]:
