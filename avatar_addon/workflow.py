@@ -33,7 +33,7 @@ from .pose import bake, preview
 from .publish import steps
 from .render import pictures
 from .report.report import Report
-from .vrm import setup
+from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
 
@@ -345,7 +345,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for
     when there are none.
     """
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
     scene.object_mode()
     restore_faceless(avatar)
@@ -435,7 +435,7 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
 
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
@@ -459,9 +459,12 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
 
 def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     """Writes the VRM file. Raises AvatarError."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     scene.object_mode()
     written = vrm_export.export(avatar.armature, path, version)
+    if version == "0.0" and (lost := expressions0.dropped(avatar.armature)):
+        sentence = f"VRM 0.x has no place for {', '.join(lost[:6])}; a file of VRM 1.0 keeps it."
+        scene.add_warnings(avatar, [{"code": "vrm0_dropped", "message": sentence}])
     step_states.done(avatar, "export")
     return written
 
@@ -470,6 +473,12 @@ def _need_rig(avatar: Avatar) -> None:
     _need(avatar)
     if avatar.armature is None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
+
+
+def _need_humanoid(avatar: Avatar) -> None:
+    _need_rig(avatar)
+    need_addon()
+    humanoid_bones.need_humanoid(avatar.armature)
 
 
 def _need(avatar: Avatar) -> None:

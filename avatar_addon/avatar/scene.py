@@ -300,7 +300,11 @@ def read_joints(avatar: Avatar) -> dict[str, list[float]]:
     """Joints that are known of the avatar, glTF axes: the armature's, else what the generator found."""
     if avatar.armature:
         bones = read_bones(avatar.armature)
-        return {name: to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)}
+        known = setup.get_humanoid(avatar.armature) if vrm_addon.is_available() else {}
+        called = {bone: name for name, bone in known.items()}  # a model from elsewhere has names of its own
+        return {
+            called.get(name, name): to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)
+        }
     stored = json.loads(avatar.record.joints or "{}")
     return {name: to_gltf(np.array(point)).tolist() for name, point in stored.items()}
 
@@ -339,6 +343,8 @@ def meshes(avatar: Avatar) -> list[bpy.types.Object]:
     """Every mesh that the avatar's armature moves; the avatar's own first."""
     armature = avatar.armature
     others = (
-        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
+        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh and obj.users_scene]
+        if armature
+        else []
     )
     return [avatar.mesh, *others]

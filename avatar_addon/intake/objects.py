@@ -239,7 +239,8 @@ def _assign_bones(avatar: Avatar) -> None:
     assigned = {name: bones[index].name for name, index in found.mapping.items()}
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature)) if found.humanoid else [found.reason]
     if problems:
-        notes = [{"code": "humanoid", "message": f"{problems[0]} Assign the humanoid bones by hand."}]
+        notes = [{"code": "humanoid", "message": f"{problems[0]} Assign the bones by hand under Humanoid Bones."}]
+        setup.assign_bones(avatar.armature, {})  # else the VRM Add-on would guess them when it exports
     else:
         notes = [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts]
         setup.set_humanoid(avatar.armature, assigned)

@@ -15,7 +15,7 @@ from pathlib import Path
 import bpy
 
 from ..errors import AvatarError
-from . import setup
+from . import expressions0, setup
 from .addon import extension, need_addon
 from .spec import presets
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
@@ -112,7 +112,7 @@ def also_as_vrm1(armature: bpy.types.Object) -> None:
         preset = IN_VRM1.get(group.preset_name) or (group.name if group.name in presets.PRESETS else "")
         if preset:
             expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
-        elif group.binds and group.preset_name in ("unknown", ""):
+        elif (group.binds or group.material_values) and group.preset_name in ("unknown", ""):
             expression = ext.vrm1.expressions.custom.add()
             expression.custom_name = group.name
         else:
@@ -122,6 +122,7 @@ def also_as_vrm1(armature: bpy.types.Object) -> None:
         for bind in group.binds:
             new = expression.morph_target_binds.add()
             new.node.mesh_object_name, new.index, new.weight = bind.mesh.mesh_object_name, bind.index, bind.weight
+        expressions0.values_as_vrm1(group, expression)
     _meta_as_vrm1(ext.vrm0.meta, ext.vrm1.meta)
 
 
@@ -144,9 +145,7 @@ def _meta_as_vrm1(old, new) -> None:
 def binds(armature: bpy.types.Object) -> list:
     """Every property that names a mesh of which an expression moves a shape key, for VRM 1.0 and 0.x."""
     ext = extension(armature)
-    expressions = [getattr(ext.vrm1.expressions.preset, snake_case(name)) for name in presets.PRESETS]
-    expressions += [ext.vrm1.expressions.preset.neutral, *ext.vrm1.expressions.custom]
-    found = [bind.node for expression in expressions for bind in expression.morph_target_binds]
+    found = [bind.node for _, expression in expressions0.named(armature) for bind in expression.morph_target_binds]
     return found + [bind.mesh for group in ext.vrm0.blend_shape_master.blend_shape_groups for bind in group.binds]
 
 

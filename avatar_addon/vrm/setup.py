@@ -129,11 +129,13 @@ def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bi
     groups.clear()
     for preset in PRESETS:
         expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
+        bound = bool(len(expression.morph_target_binds))
         expression.morph_target_binds.clear()
         for mesh, key, weight in binds.get(preset, ()):
             bind = expression.morph_target_binds.add()
             bind.node.mesh_object_name, bind.index, bind.weight = mesh, key, weight
-        if preset in OVERRIDES:
+        chosen = (expression.override_blink, expression.override_mouth) != ("none", "none")
+        if preset in OVERRIDES and not bound and not chosen:  # what a file or a person has said stays
             expression.override_blink = expression.override_mouth = OVERRIDES[preset]
         if binds.get(preset):
             _add_group(groups, preset, binds[preset])
