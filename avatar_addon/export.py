@@ -141,7 +141,11 @@ def complaints(armature: bpy.types.Object) -> list[str]:
         return []
     findings = _Findings()
     validator.detect_errors(bpy.context, findings, armature.name)
-    return [" ".join(finding.message.split()).rstrip(".") for finding in findings if finding.severity == 0]
+    return [
+        "; ".join(" ".join(finding.message.split()).rstrip(".").split(". "))
+        for finding in findings
+        if finding.severity == 0
+    ]
 
 
 class _Findings(list):

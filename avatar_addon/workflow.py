@@ -22,7 +22,8 @@ from .client import session
 from .client.process import jobs
 from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face import carried_shapes, live
+from .face import carried_shapes, eye_bones, live
+from .face.synthesis import lids
 from .face.synthesis.build import PARTS
 from .face.synthesis.build import build_face as synthesise_face
 from .humanoid import bones as humanoid_bones
@@ -355,7 +356,12 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     data = blender_mesh.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(
-        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=live.style_of(avatar)
+        data,
+        scene.read_face(avatar),
+        head,
+        texture=scene.texture_pixels(avatar),
+        style=live.style_of(avatar),
+        closing=avatar.record.eyes_confidence >= lids.SURE,
     )
     avatar.record.faceless = _set_aside(avatar.mesh)
     result.mesh.materials = [
@@ -393,8 +399,11 @@ def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )
     _need(avatar)
-    scene.store_face(avatar, scene.face_to_blender(result["face"]))
-    scene.add_warnings(avatar, result.get("warnings") or [])
+    found = scene.face_to_blender(result["face"])
+    face = eye_bones.corrected(avatar, found)
+    scene.store_face(avatar, face)
+    if face is found or face["confidence"]["mouth"] < lids.SURE:
+        scene.add_warnings(avatar, result.get("warnings") or [])
 
 
 def restore_faceless(avatar: Avatar) -> None:

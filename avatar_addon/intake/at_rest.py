@@ -53,13 +53,13 @@ def _drop_constraints(obj: bpy.types.Object) -> None:
 
 
 def _moved_keys(obj: bpy.types.Object) -> set[str]:
-    """Shape keys whose value an animation or a driver sets."""
+    """Shape keys whose value an animation or a driver changes; glTF animates all keys of a mesh where it moves one."""
     keys = obj.data.shape_keys
     data = keys.animation_data if keys else None
     if data is None:
         return set()
     actions = [data.action, *(strip.action for track in data.nla_tracks for strip in track.strips)]
-    paths = [curve.data_path for action in actions if action for curve in _curves(action)]
+    paths = [curve.data_path for action in actions if action for curve in _curves(action) if _varies(curve)]
     paths += [driver.data_path for driver in data.drivers]
     return {found[1] for path in paths if (found := KEY.search(path))}
 
@@ -73,6 +73,11 @@ def _curves(action: bpy.types.Action) -> Iterator[bpy.types.FCurve]:
         for strip in layer.strips:
             for bag in strip.channelbags:
                 yield from bag.fcurves
+
+
+def _varies(curve: bpy.types.FCurve) -> bool:
+    values = [point.co[1] for point in curve.keyframe_points]
+    return not values or max(values) - min(values) > 1e-4
 
 
 def _settle_keys(obj: bpy.types.Object, moved: set[str], notes: Notes) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import AvatarError
 from ...mesh.arrays import SkinnedMesh
+from ...vrm.spec.presets import BLINKS
 from .lids import add_lids, move_lids
 from .markers import Face, read_face
 from .mouth import cut_mouth, follow_lips
@@ -23,6 +24,10 @@ from .surface import DepthMap, front_layer, front_map, smoothstep
 
 # Slots of the mouth, named as no material of the user's own is.
 PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
+NO_LIDS = (
+    "The eyes were not found well enough, so the avatar has no eyelids and no blinks; put the eye markers on the eyes and"
+    " make the face again."
+)
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
@@ -49,11 +54,13 @@ def build_face(
     *,
     texture: np.ndarray | None = None,
     style: Style = AS_USUAL,
+    closing: bool = True,
 ) -> BuiltFace:
     """Mouth and shape keys at the markers of a face dict (docs/architecture.md, Blender's axes).
 
     head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
-    the eyelids are coloured better with it. Raises AvatarError where there is no face to work on.
+    the eyelids are coloured better with it. closing: whether the eyes are known well enough for lids; without, there
+    are none, and no blinks. Raises AvatarError where there is no face to work on.
     """
     face = read_face(landmarks)
     points = face.to_face(data.vertices)
@@ -89,7 +96,7 @@ def build_face(
             " face."
         )
         warnings.append({"code": "no_mouth", "message": message})
-    lids = add_lids(skin, face, seen, head, texture)
+    lids = add_lids(skin, face, seen, head, texture) if closing else []
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
@@ -101,7 +108,11 @@ def build_face(
             follow_lips(skin, mouth, face, seen, shape)
         reshape = Reshape(skin, mouth, face, seen, lower, moving)
         shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
-    move_lids(skin, lids, face, seen, shapes)
+    if closing:
+        move_lids(skin, lids, face, seen, shapes)
+    else:
+        shapes = {name: shape for name, shape in shapes.items() if name not in BLINKS}
+        warnings.append({"code": "no_lids", "message": NO_LIDS})
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
         triangles=skin.triangles,

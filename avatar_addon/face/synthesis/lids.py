@@ -17,6 +17,9 @@ from .refine import Skin
 from .shapes import EMOTIONS, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map
 
+# Confidence of the eyes from which lids are made. Measured on rigged characters whose eyes are known
+# (benchmarks/foreign.py, docs/foreign.md): from 0.5 on, nearly all markers lie on the eye; below, most lie off it.
+SURE = 0.5
 COLUMNS, ROWS = 15, 6  # vertices across, and quads from the rim to the lashes
 LID_LINE = -0.5  # where the lids meet, in half heights of the eye from its middle
 LASHES = {1: 0.17, -1: 0.07}  # half heights: of the upper and of the lower lid's dark edge
