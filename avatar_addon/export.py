@@ -141,11 +141,8 @@ def complaints(armature: bpy.types.Object) -> list[str]:
         return []
     findings = _Findings()
     validator.detect_errors(bpy.context, findings, armature.name)
-    return [
-        "; ".join(" ".join(finding.message.split()).rstrip(".").split(". "))
-        for finding in findings
-        if finding.severity == 0
-    ]
+    said = [" ".join(finding.message.split()).rstrip(".") for finding in findings if finding.severity == 0]
+    return [text.replace(". ", "; ") for text in said]  # as part of one sentence
 
 
 class _Findings(list):

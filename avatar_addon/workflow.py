@@ -361,7 +361,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         head,
         texture=scene.texture_pixels(avatar),
         style=live.style_of(avatar),
-        closing=avatar.record.eyes_confidence >= lids.SURE,
+        closing=live.knows_eyes(avatar),
     )
     avatar.record.faceless = _set_aside(avatar.mesh)
     result.mesh.materials = [

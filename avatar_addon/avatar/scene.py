@@ -261,7 +261,9 @@ def face_to_blender(face: dict[str, Any]) -> dict[str, Any]:
 
 
 def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
-    """A face dict in Blender's axes into the record; parts that it lacks stay as they are."""
+    """A face dict in Blender's axes into the record; parts that it lacks stay as they are. Parts without a confidence
+    were placed by a person.
+    """
     record = avatar.record
     for name, attribute in PARTS.items():
         if name in face:
@@ -274,7 +276,8 @@ def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
     if "mouth" in face:
         record.mouth.center, record.mouth.half_width = face["mouth"]["center"], face["mouth"].get("width", 0.0) / 2
     record.has_face = record.has_face or all(name in face for name in (*PARTS, "mouth"))
-    confidence = face.get("confidence", {})
+    placed = {key: 1.0 for key, names in (("eyes", (*PARTS,)), ("mouth", ("mouth",))) if set(names) & face.keys()}
+    confidence = face.get("confidence", placed)
     record.eyes_confidence = confidence.get("eyes", record.eyes_confidence)
     record.mouth_confidence = confidence.get("mouth", record.mouth_confidence)
 

@@ -17,6 +17,7 @@ from ..mesh import blender_mesh
 from ..speech import text
 from ..ui.translation import OURS
 from ..vrm import setup
+from .synthesis import lids
 from .synthesis.build import build_face
 from .synthesis.style import Reshape, Style, Viseme
 
@@ -77,6 +78,11 @@ def style_of(avatar: Avatar) -> Style:
     """What the face is made with."""
     styles = {name: getattr(avatar.record.visemes, name).as_style() for name in text.VISEMES}
     return Style({name: style for name, style in styles.items() if style != Viseme()}, avatar.record.mouth_interior)
+
+
+def knows_eyes(avatar: Avatar) -> bool:
+    """Whether the eye markers are sure enough for eyelids."""
+    return bool(avatar.record.eyes_confidence >= lids.SURE)
 
 
 def has_interior(avatar: Avatar) -> bool | None:
@@ -140,7 +146,13 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     interior = has_interior(avatar)
     try:
         head = setup.get_humanoid(avatar.armature)["head"]
-        built = build_face(data, scene.read_face(avatar), head, style=Style(interior=interior is not False))
+        built = build_face(
+            data,
+            scene.read_face(avatar),
+            head,
+            style=Style(interior=interior is not False),
+            closing=knows_eyes(avatar),
+        )
     except (AvatarError, KeyError):
         return None
     if built.reshape is None:

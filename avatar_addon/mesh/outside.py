@@ -86,9 +86,13 @@ def seen_sides(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray,
     return fronts, backs
 
 
-def inward_share(vertices: np.ndarray, triangles: np.ndarray) -> float:
-    """0 to 1: of the surface that is seen from outside, how much shows its back."""
+def inward_share(vertices: np.ndarray, triangles: np.ndarray, single: np.ndarray | None = None) -> float:
+    """0 to 1: of the surface that is seen from outside, how much shows its back. single: (T,) bool, triangles that
+    have one side only; None: all.
+    """
     fronts, backs = seen_sides(vertices, triangles)
+    if single is not None:
+        backs = backs * single
     return float(backs.sum() / max(fronts.sum() + backs.sum(), 1))
 
 
