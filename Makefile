@@ -21,7 +21,7 @@ test: lint test-unit test-addon test-records test-mcp  ## Everything that needs 
 test-unit: env-backend
 	$(BACKEND) -m pytest tests/unit
 
-test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blender
+test-addon: env-backend env-bpy  ## make test-addon BPY=5.3.0 for another Blender
 	$(BLENDER) -m pytest tests/addon
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers

@@ -139,7 +139,7 @@ def _engines() -> list[str]:
     lines = []
     for kind, known in (("generators", engines.GENERATORS), ("riggers", engines.RIGGERS)):
         for name, label in known.items():
-            asked = f"{kind}.{name}" in engines.UNAVAILABLE
+            asked = engines.is_known(kind, name)
             reason = engines.unavailable(kind, name)
             lines.append(f"{label}: {reason or ('available' if asked else 'not asked yet')}")
     return lines
@@ -177,7 +177,7 @@ def _avatar(context: bpy.types.Context) -> list[str]:
         f"Check {check.status}: {check.title}: {check.figure}" for check in record.checks if check.status != "PASS"
     ]
     with contextlib.suppress(ValueError):
-        parameters = json.loads(record.story or "{}").get("parameters", {})
+        parameters = json.loads(record.provenance or "{}").get("parameters", {})
         lines += [f"Parameters: {json.dumps(parameters)}"] if parameters else []
     return lines
 

@@ -32,7 +32,7 @@ def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path
     bones.need_humanoid(armature)
     extension(armature).spec_version = version
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part.vrm")
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part.vrm")
     try:
         with _unconstrained(armature), _as_version(armature, version):
             _run(armature, part)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files: their digest, and writing them all or nothing."""
+"""Files: their digest, and copying them all or nothing."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
+import uuid
 from pathlib import Path
-from typing import Any
 
 
 def digest(path: Path) -> str:
@@ -15,11 +15,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: Path, content: dict[str, Any]) -> Path:
-    """All or nothing."""
-    part = path.with_name(f".{path.name}.part")
+def copy_whole(source: Path, path: Path) -> Path:
+    """A copy that is there complete or not at all."""
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
     try:
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        shutil.copyfile(source, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

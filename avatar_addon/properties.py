@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import fields
 
 import bpy
 from bpy.props import (
@@ -20,9 +21,10 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from .avatar import step_states
+from .avatar import migration, step_states
 from .client import engine_options, session
 from .client.engines import GENERATORS, RIGGERS, recall_engines
+from .client.process.progress import Progress
 from .face import live
 from .humanoid import bones as humanoid_bones
 from .look import settings
@@ -34,7 +36,7 @@ EYES = ("left_eye", "right_eye")
 
 def _items(known: dict[str, str]):
     """The items of a dynamic enum; a saved choice keeps its meaning whatever else is installed. 0 is the value of one
-    never set.
+    never set, so the first engine of the registry stays the first.
     """
     kept: list[tuple] = []  # Blender keeps no reference to the strings of a dynamic enum
     default = next(iter(known))
@@ -86,11 +88,12 @@ class AvatarForgeRecord(PropertyGroup):
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    run_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
-    recorded: StringProperty(
+    format: IntProperty(description="Of this record, for files of earlier versions")
+    job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
+    run_folder: StringProperty(
         name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
     )
-    story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
+    provenance: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
     shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
     card_outdated: BoolProperty(description="A step was done again since the report card was made")
@@ -121,7 +124,7 @@ class AvatarForgeRecord(PropertyGroup):
     eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
-    faceless: PointerProperty(
+    mesh_without_face: PointerProperty(
         type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from"
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
@@ -129,7 +132,7 @@ class AvatarForgeRecord(PropertyGroup):
 
 
 class AvatarForgeSettings(PropertyGroup):
-    """What the next avatar is made with; in the scene."""
+    """What the next avatar is made with; in the scene. `engine_options` adds a group of options for each engine."""
 
     picture: StringProperty(
         name="Picture",
@@ -150,9 +153,6 @@ class AvatarForgeSettings(PropertyGroup):
             "A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong"
         ),
     )
-    preview: PointerProperty(type=engine_options.AvatarForgePreviewOptions)
-    trellis: PointerProperty(type=engine_options.AvatarForgeTrellisOptions)
-    unirig: PointerProperty(type=engine_options.AvatarForgeUniRigOptions)
     checked_markers: StringProperty(
         description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"}
     )
@@ -175,9 +175,7 @@ class AvatarForgeSettings(PropertyGroup):
     )
     publish_name: StringProperty(
         name="Name",
-        description=(
-            "Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
-        ),
+        description=("Of the model in the bucket, without the version; empty: the avatar's name"),
     )
     override: StringProperty(
         name="Reason", description="Why the avatar is promoted although checks failed; it is recorded"
@@ -187,18 +185,20 @@ class AvatarForgeSettings(PropertyGroup):
 
 
 class AvatarForgeState(PropertyGroup):
-    """The task in progress, for the panels."""
+    """The task in progress, for the panels; also every field of `Progress`."""
 
     running: BoolProperty()
     title: StringProperty()
-    stage: StringProperty()
-    fraction: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")
-    message: StringProperty()
     error: StringProperty()
     cancel: BoolProperty()
     bones: PointerProperty(type=humanoid_bones.AvatarForgeBonesView)
     remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
+
+PROPERTIES = {str: StringProperty, float: FloatProperty, int: IntProperty, bool: BoolProperty}
+AvatarForgeState.__annotations__.update(
+    {field.name: PROPERTIES[type(field.default)](default=field.default) for field in fields(Progress)}
+)
 
 CLASSES = (
     AvatarForgeMarker,
@@ -216,11 +216,12 @@ def register() -> None:
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
-    engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
+    engine_options.register(AvatarForgeSettings)
     bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
+    migration.register()
     bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
     bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})
 
@@ -228,10 +229,11 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.WindowManager.avatar_forge
     del bpy.types.Scene.avatar_forge
+    migration.unregister()
     del bpy.types.Object.avatar_forge
+    engine_options.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
-    engine_options.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()

@@ -54,7 +54,7 @@ def _there(avatar: Avatar) -> dict[str, bool]:
 
 def _has_visemes(avatar: Avatar) -> bool:
     """Ours, or those that came with the mesh under a known name."""
-    if avatar.record.faceless is not None:
+    if avatar.record.mesh_without_face is not None:
         return True
     keys = avatar.mesh.data.shape_keys
     if keys is None:

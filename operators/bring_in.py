@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
-from bpy.types import Context, Event, FileHandler, Operator
+from bpy.types import Context, Event, FileHandler
 from bpy_extras.io_utils import ImportHelper, poll_file_object_drop
 
 from ..avatar_addon import workflow
@@ -20,6 +20,7 @@ from ..avatar_addon.intake import objects
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import existing
+from .idle_operator import IdleOperator
 from .task_operator import TaskOperator
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -150,11 +151,11 @@ class AVATARFORGE_OT_turn(TaskOperator):
     def steps(self, context: Context):
         yield Stage("turn", 0.1, "Turning the avatar")
         avatar = scene.need_avatar(context)
-        workflow.restore_faceless(avatar)
+        workflow.remove_face(avatar)
         objects.turn(context, avatar, self.axis)
 
 
-class AVATARFORGE_OT_drop_picture(Operator):
+class AVATARFORGE_OT_drop_picture(IdleOperator):
     bl_idname = "avatar_forge.drop_picture"
     bl_label = "Avatar from Picture"
     bl_description = "Takes a picture for the next avatar, and makes it if you like"
@@ -169,13 +170,6 @@ class AVATARFORGE_OT_drop_picture(Operator):
         ],
         options={"SKIP_SAVE"},
     )
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-            return False
-        return True
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=300)

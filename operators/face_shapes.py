@@ -10,8 +10,8 @@ from bpy.types import Context
 
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.face import existing_shapes, live
-from ..avatar_addon.speech.text import VISEMES
 from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.vrm.spec.presets import VISEMES
 from .on_avatar import OnRiggedAvatar
 
 

@@ -24,8 +24,10 @@ from ..avatar_addon.avatar import scene
 from ..avatar_addon.face import marker_objects as face_markers
 from ..avatar_addon.picture import markers
 from ..avatar_addon.picture.plane import JOINTS, LABELS, LINES, side_of
+from ..avatar_addon.request import picture_path, placed_markers
 from ..avatar_addon.ui.translation import OURS, tr
-from .make_avatar import FromPicture, picture_path, placed_markers
+from .idle_operator import IdleOperator
+from .make_avatar import FromPicture
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
 WHITE, CHOSEN = (1.0, 1.0, 1.0, 1.0), (1.0, 0.85, 0.3, 1.0)
@@ -43,17 +45,13 @@ class AVATARFORGE_OT_check_markers(FromPicture):
     )
 
     def steps(self, context: Context):
-        return markers.check(context, picture_path(context), placed_markers(context))
+        return markers.check(context, picture_path(context.scene), placed_markers(context.scene))
 
 
-class _OnMarkers(Operator):
-    bl_options = {"REGISTER", "UNDO"}
-
+class _OnMarkers(IdleOperator):
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif markers.root_of(context.scene) is None:
+    def may_run(cls, context: Context) -> bool:
+        if markers.root_of(context.scene) is None:
             cls.poll_message_set("Press Check Markers first")
         elif context.mode != "OBJECT":
             cls.poll_message_set("Leave the edit mode first")

@@ -84,9 +84,8 @@ class AVATARFORGE_OT_promote(_Online):
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
         avatar = scene.need_avatar(context)
-        name = settings.publish_name.strip() or publish.model_name(avatar)
         entry = yield from publish.promote(
-            avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version
+            avatar, settings.publish_name, publish.Target.from_preferences(), settings.override, settings.vrm_version
         )
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
@@ -171,7 +170,7 @@ class AVATARFORGE_OT_open_run(OnAvatar):
     def ready(cls, context: Context) -> bool:
         if not super().ready(context):
             return False
-        if not scene.find_avatar(context).record.recorded:
+        if not scene.find_avatar(context).record.run_folder:
             cls.poll_message_set("This avatar has no recorded run yet")
             return False
         return True

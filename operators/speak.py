@@ -14,22 +14,20 @@ from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.speech import animation
 from ..avatar_addon.ui.translation import tr
 from .avatar_steps import OnAvatar
+from .idle_operator import IdleOperator
 
 NO_VISEMES = "The avatar has no visemes yet; make its face first"
 
 
-class AVATARFORGE_OT_speak(Operator):
+class AVATARFORGE_OT_speak(IdleOperator):
     bl_idname = "avatar_forge.speak"
     bl_label = "Speak"
     bl_description = "The avatar speaks the sentence in the viewport; English and Japanese kana are read by rule"
-    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
+    def may_run(cls, context: Context) -> bool:
         avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or not animation.binds(avatar):
+        if avatar is None or not animation.binds(avatar):
             cls.poll_message_set(NO_VISEMES)
         elif not context.scene.avatar_forge.sentence.strip():
             cls.poll_message_set("Type a sentence first")

@@ -68,7 +68,7 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
     @classmethod
     def poll(cls, context: Context) -> bool:
         avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.record.faceless is not None
+        return avatar is not None and avatar.record.mesh_without_face is not None
 
     def draw(self, context: Context) -> None:
         layout, avatar = self.layout, scene.find_avatar(context)

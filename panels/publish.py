@@ -52,7 +52,7 @@ class AVATARFORGE_PT_publish(RiggedAvatarPanel, Panel):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(settings, "publish_name", placeholder=steps.model_name(avatar))
+        column.prop(settings, "publish_name", placeholder=avatar.name)
         if _failed(record):
             column.prop(settings, "override", placeholder="needed to promote")
         target = steps.Target.from_preferences()

@@ -53,6 +53,7 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
             column.use_property_decorate = False
             column.prop(settings, "port")
             column.prop(settings, "token", placeholder="none")
+            column.prop(settings, "folders", placeholder="the file's folder")
         column = layout.column(align=True)
         column.label(text="Python Code from Clients")
         column.row(align=True).prop(settings, "code", expand=True)

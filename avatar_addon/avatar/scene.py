@@ -29,10 +29,10 @@ OPTIONAL = {"leftBrow": "left_brow", "rightBrow": "right_brow", "jaw": "jaw"}  #
 
 @dataclass
 class Avatar:
-    """mesh: the object that has the record; armature: None before it is rigged."""
+    """mesh: the object that has the record; armature: an armature object, None before it is rigged."""
 
     mesh: bpy.types.Object
-    armature: bpy.types.Object | None
+    armature: Any
 
     @property
     def record(self):
@@ -128,7 +128,7 @@ def select(context: bpy.types.Context, active: bpy.types.Object) -> None:
 
 def remove(avatar: Avatar) -> None:
     """Removes the avatar with all that only it uses; for a task that was cancelled."""
-    meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.faceless) if mesh]
+    meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
     images = {image for material in materials if (image := base_image(material))}
@@ -138,7 +138,7 @@ def remove(avatar: Avatar) -> None:
     for obj in (*empties(avatar.armature), *avatar.objects):
         bpy.data.objects.remove(obj)
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
-    for items in (materials, images - {None}):
+    for items in (list(materials), list(images - {None})):
         # A material that waits aside is used by the one that is worn.
         while unused := [item for item in items if not item.users]:
             items = [item for item in items if item.users]
@@ -251,6 +251,14 @@ def store_landmarks(avatar: Avatar, landmarks: dict[str, Any]) -> None:
     joints = landmarks.get("joints") or {}
     avatar.record.joints = json.dumps({name: to_blender(point).tolist() for name, point in joints.items()})
     store_face(avatar, face_to_blender(landmarks.get("face") or {}))
+    if outline := landmarks.get("outline"):
+        avatar.record.look.outline_width = outline["width"]
+        avatar.record.look.outline_colour = [linear(channel / 255) for channel in outline["colour"]]
+
+
+def linear(channel: float) -> float:
+    """sRGB 0..1 to linear light."""
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
 
 
 def face_to_blender(face: dict[str, Any]) -> dict[str, Any]:

@@ -1,177 +1,99 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of the built-in engines as properties; names, limits and defaults are the engines' own
-(backend/*/engine.py).
+"""The engines' options as properties of the scene's settings, made from the engines' descriptions (engines.json and
+what the backend tells).
+
+A built-in engine's options are `settings.<engine>`, those of another package's engine `settings.<kind>_<engine>`. The
+names are kept in saved files and presets.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
+import traceback
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 from bpy.types import PropertyGroup
 
-HEIGHT: dict[str, Any] = {
-    "name": "Height",
-    "description": "Of the character, from its feet to the top of its head",
-    "default": 1.6,
-    "min": 0.2,
-    "max": 10.0,
-    "unit": "LENGTH",
-}
-SAMPLING = ("structure_steps", "structure_cfg", "latent_steps", "latent_cfg")
-DEVICES = [
-    ("auto", "Automatic", "The first there is of CUDA (or ROCm), Metal and the processor"),
-    ("cuda", "GPU (CUDA or ROCm)", ""),
-    ("mps", "GPU (Metal)", ""),
-    ("cpu", "Processor", "Slow: for trying out"),
-]
-PRECISIONS = [
-    ("auto", "Automatic", "Half precision on a GPU, single precision on the processor"),
-    ("fp16", "Half (fp16)", ""),
-    ("bf16", "Half (bfloat16)", ""),
-    ("fp32", "Single (fp32)", "Twice the memory"),
-]
+from . import engines
+from .engines import Row
+
+SETTINGS = {"generators": "engine", "riggers": "rigger"}  # kind -> the setting that chooses one
+LARGEST = 2**31 - 1
+UNITS = {"m": {"unit": "LENGTH"}, "px": {"subtype": "PIXEL"}}  # a description's unit -> Blender's
+
+_owner: type[PropertyGroup] | None = None  # the settings' class, while it is registered
+_groups: dict[str, tuple[type[PropertyGroup], list[Row]]] = {}  # attribute -> its class, and what it was made from
 
 
-class AvatarForgePreviewOptions(PropertyGroup):
-    height: FloatProperty(**HEIGHT)
-    triangles: IntProperty(name="Triangles", description="About so many", default=28000, min=4000, max=200000)
-    texture_size: IntProperty(
-        name="Texture Size",
-        description="Pixels of the longer side of front and back",
-        default=1024,
-        min=256,
-        max=4096,
-        subtype="PIXEL",
-    )
+def attribute(kind: str, name: str) -> str:
+    """The name of an engine's options among the settings."""
+    if name in engines.BUILT_IN[kind]:
+        return name
+    slug = re.sub(r"\W", "_", name, flags=re.ASCII)[:30]
+    return f"{kind[:-1]}_{slug}" if slug == name else f"{kind[:-1]}_{slug}_{zlib.crc32(name.encode()):08x}"
 
 
-class AvatarForgeTrellisOptions(PropertyGroup):
-    preset: EnumProperty(
-        name="Sampling",
-        items=[
-            ("fast", "Fast", "12 + 12 sampling steps"),
-            ("quality", "Quality", "25 + 25 sampling steps, guidance as the checkpoint says: twice the time"),
-        ],
-    )
-    height: FloatProperty(**HEIGHT)
-    faces: IntProperty(
-        name="Faces", description="The mesh is simplified to so many triangles", default=30000, min=500, max=500000
-    )
-    texture_size: IntProperty(
-        name="Texture Size",
-        description="Pixels of a side of the baked texture",
-        default=1024,
-        min=512,
-        max=4096,
-        subtype="PIXEL",
-    )
-    memory: EnumProperty(
-        name="Memory",
-        items=[
-            ("auto", "Automatic", "As much as is free"),
-            ("low", "Low", "One network on the GPU at a time"),
-            ("high", "High", "All networks stay on the GPU, also between avatars"),
-        ],
-    )
-    own_sampling: BoolProperty(name="Own Steps", description="Steps and guidance of your own instead of the preset's")
-    structure_steps: IntProperty(
-        name="Structure Steps", description="Of the sampler for the shape", default=12, min=1, max=200
-    )
-    structure_cfg: FloatProperty(
-        name="Guidance",
-        description="How closely the shape follows the picture",
-        default=7.5,
-        min=0.0,
-        max=30.0,
-        precision=1,
-    )
-    latent_steps: IntProperty(
-        name="Latent Steps", description="Of the sampler for details and colours", default=12, min=1, max=200
-    )
-    latent_cfg: FloatProperty(
-        name="Guidance",
-        description="How closely details and colours follow the picture",
-        default=3.0,
-        min=0.0,
-        max=30.0,
-        precision=1,
-    )
-    device: EnumProperty(name="Device", items=DEVICES)
-    dtype: EnumProperty(name="Precision", items=PRECISIONS)
+def group_of(settings: PropertyGroup, kind: str) -> PropertyGroup | None:
+    """The options of the chosen engine of a kind; None for one that has none."""
+    return getattr(settings, attribute(kind, getattr(settings, SETTINGS[kind])), None)
 
 
-class AvatarForgeUniRigOptions(PropertyGroup):
-    bone_class: EnumProperty(
-        name="Skeleton",
-        items=[
-            ("articulationxl", "Articulation-XL", "Any skeleton; its bones are matched by their shape"),
-            ("vroid", "VRoid", "A character's 52 named bones"),
-            ("mixamo", "Mixamo", "Mixamo's bones; the released weights were not trained for it"),
-        ],
-    )
-    preset: EnumProperty(
-        name="Search",
-        items=[
-            ("quality", "Quality", "15 beams, as the original"),
-            ("fast", "Fast", "4 beams"),
-            ("greedy", "Greedy", "Always the likeliest token; a fifth of the time or less"),
-        ],
-    )
-    grammar: EnumProperty(
-        name="Grammar",
-        items=[
-            ("strict", "Strict", "Every skeleton, and no broken one"),
-            ("upstream", "As Shipped", "The original's, with its two defects"),
-        ],
-    )
-    skeleton_seed: IntProperty(
-        name="Skeleton Seed", min=0, description="Another number gives another skeleton for the same mesh"
-    )
-    attempts: IntProperty(
-        name="Attempts", description="Seeds to try when one gives no valid skeleton", default=3, min=1, max=20
-    )
-    device: EnumProperty(name="Device", items=DEVICES)
-    dtype: EnumProperty(name="Precision", items=PRECISIONS)
+def drawn(settings: PropertyGroup, kind: str, advanced: bool) -> Iterator[str]:
+    """The properties of `group_of` to draw; the options below a switch only while it is on."""
+    group = group_of(settings, kind)
+    if group is None:
+        return
+    switches = set()
+    for option in _shown(engines.options(kind, getattr(settings, SETTINGS[kind]))):
+        if option["advanced"] != advanced:
+            continue
+        switch = (option["switch"] or {}).get("name", "")
+        if switch and switch not in switches:
+            switches.add(switch)
+            yield switch
+        if not switch or getattr(group, switch):
+            yield option["property"]
 
 
-# Engine -> (what is drawn at once, what is drawn under Advanced)
-DRAWN = {
-    "preview": (("height", "triangles", "texture_size"), ()),
-    "trellis": (
-        ("preset", "height", "faces", "texture_size", "memory"),
-        ("own_sampling", *SAMPLING, "device", "dtype"),
-    ),
-    "unirig": (("bone_class", "skeleton_seed", "preset"), ("grammar", "attempts", "device", "dtype")),
-}
+def paths() -> list[str]:
+    """Every engine's options, seen from the settings; for presets."""
+    return sorted(_groups)
 
 
 def engine_options(settings: PropertyGroup) -> dict[str, Any]:
-    """The chosen generator's options as the backend takes them; none for another package's engine."""
-    if settings.engine == "preview":
-        group = settings.preview
-        return {name: _value(group, name) for name in DRAWN["preview"][0]}
-    if settings.engine == "trellis":
-        group = settings.trellis
-        names = ["preset", "height", "faces", "texture_size", "memory", "device", "dtype"]
-        return {name: _value(group, name) for name in names + (list(SAMPLING) if group.own_sampling else [])}
-    return {}
+    """The chosen generator's options as the backend takes them; {} for an engine that describes none."""
+    return _values(settings, "generators")
 
 
 def rigger_options(settings: PropertyGroup) -> dict[str, Any]:
     """The chosen rigger's options; see `engine_options`."""
-    if settings.rigger != "unirig":
-        return {}
-    group = settings.unirig
-    return {"class": group.bone_class} | {
-        name: getattr(group, name) for name in ("preset", "grammar", "attempts", "device", "dtype")
-    }
+    return _values(settings, "riggers")
 
 
 def rigger_seed(settings: PropertyGroup) -> int:
-    """UniRig has a seed of its own, so that a skeleton can be drawn again for the same mesh."""
-    return settings.unirig.skeleton_seed if settings.rigger == "unirig" else settings.seed
+    """The seed of a rigger that asks for one of its own, so that a skeleton can be drawn again for the same mesh; else
+    the avatar's.
+    """
+    group = group_of(settings, "riggers")
+    own = [option for option in _shown(engines.options("riggers", settings.rigger)) if option["type"] == "seed"]
+    return getattr(group, own[0]["property"]) if group and own else settings.seed
+
+
+def _values(settings: PropertyGroup, kind: str) -> dict[str, Any]:
+    group = group_of(settings, kind)
+    if group is None:
+        return {}
+    options = _shown(engines.options(kind, getattr(settings, SETTINGS[kind])))
+    return {
+        option["name"]: _value(group, option["property"])
+        for option in options
+        if option["type"] != "seed" and (not option["switch"] or getattr(group, option["switch"]["name"]))
+    }
 
 
 def _value(group: PropertyGroup, name: str) -> Any:
@@ -180,5 +102,84 @@ def _value(group: PropertyGroup, name: str) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
-CLASSES = (AvatarForgePreviewOptions, AvatarForgeTrellisOptions, AvatarForgeUniRigOptions)
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+def _shown(options: list[Row]) -> list[Row]:
+    return [option for option in options if option["shown"] and option["type"] != "paths"]
+
+
+# Descriptions to properties
+
+
+def _property(option: Row) -> Any:
+    kind, default = option["type"], option["initial"] if option["default"] is None else option["default"]
+    label, description = option["label"], option["help"]
+    shown: dict[str, Any] = {"name": label, "description": description}
+    if kind == "seed":
+        return IntProperty(**shown, min=0)
+    if kind == "enum":
+        items = [(choice["value"], choice["label"], choice["help"]) for choice in option["choices"]]
+        return EnumProperty(**shown, items=items, default=default or items[0][0])
+    if kind == "bool":
+        return BoolProperty(**shown, default=bool(default))
+    if kind == "str":
+        return StringProperty(**shown, default=default or "")
+    low, high = option["low"], option["high"]
+    shown |= {"default": low if default is None else default} | UNITS.get(option["unit"], {})
+    if kind == "int":
+        return IntProperty(**shown, min=max(int(low), -LARGEST), max=min(int(high), LARGEST))
+    return FloatProperty(**shown, min=low, max=high, precision=option["digits"])
+
+
+def _properties(options: list[Row]) -> dict[str, Any]:
+    """By name, those of switches included."""
+    made = {}
+    for option in options:
+        if switch := option["switch"]:
+            label, description = switch["label"], switch["help"]
+            made[switch["name"]] = BoolProperty(name=label, description=description)
+        made[option["property"]] = _property(option)
+    return made
+
+
+def _update() -> None:
+    """Makes the properties of engines that have become known, and makes those again that are described in another
+    way; values are kept by name. Groups stay registered, since somebody may hold one.
+    """
+    for kind, row in engines.all_rows():
+        name, options = attribute(kind, row["name"]), _shown(row.get("options", []))
+        if not options or (name in _groups and _groups[name][1] == options):
+            continue
+        try:
+            properties = _properties(options)
+            if name in _groups:
+                group, _ = _groups[name]
+                for key, value in properties.items():
+                    setattr(group, key, value)
+            else:
+                body = {"__annotations__": properties, "__module__": __name__}
+                group = type(f"AvatarForgeOptions_{name}", (PropertyGroup,), body)
+                bpy.utils.register_class(group)
+                setattr(_owner, name, PointerProperty(type=group))
+        except Exception:  # what another package says; its engine runs with its own defaults
+            traceback.print_exc()
+            continue
+        _groups[name] = group, options
+
+
+def register(owner: type[PropertyGroup]) -> None:
+    """owner: the registered class of the scene's settings."""
+    global _owner
+    _owner = owner
+    _update()
+    engines.ON_LEARNED.append(_update)
+
+
+def unregister() -> None:
+    """Call it while the owner is still registered."""
+    global _owner
+    with contextlib.suppress(ValueError):
+        engines.ON_LEARNED.remove(_update)
+    for name, (group, _) in _groups.items():
+        delattr(_owner, name)
+        bpy.utils.unregister_class(group)
+    _groups.clear()
+    _owner = None

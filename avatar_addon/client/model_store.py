@@ -70,9 +70,8 @@ def use_folder(name: str, folder: Path | None) -> Steps:
     """Uses the weights in a folder of the user's instead of a download; None: the download again. Raises AvatarError
     when they will not do, and leaves everything as it was.
     """
-    chosen, attribute = session.preferences(), f"{name}_folder"
-    before = getattr(chosen, attribute)
-    setattr(chosen, attribute, str(folder) if folder else "")
+    before = session.own_folder(name)
+    session.set_own_folder(name, str(folder) if folder else "")
     try:
         yield from refresh()
         if folder and not row(name).get("installed"):
@@ -82,7 +81,7 @@ def use_folder(name: str, folder: Path | None) -> Steps:
                 "no_weights",
             )
     except AvatarError:
-        setattr(chosen, attribute, before)
+        session.set_own_folder(name, before)
         forget()
         raise
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 from ..errors import AvatarError
+from . import engines
 from .process import installation, jobs
 from .process.environment import Environment
 
@@ -17,11 +19,6 @@ PACKAGE = __package__.removesuffix(".avatar_addon.client")
 
 RUNS_VARIABLE = "AVATAR_FORGE_RUNS"
 MODELS_VARIABLE = "AVATAR_FORGE_MODELS"
-OWN_WEIGHTS = {
-    "trellis": "AVATAR_FORGE_TRELLIS",
-    "unirig": "AVATAR_FORGE_UNIRIG",
-}  # model -> variable with a folder of the user's own
-_MODEL_VARIABLES = {MODELS_VARIABLE, *OWN_WEIGHTS.values()}
 
 _worker: jobs.Worker | None = None
 
@@ -57,13 +54,37 @@ def models_folder() -> Path:
     return Path(bpy.path.abspath(chosen)).absolute() if chosen else user_folder("models")
 
 
+def folder_property(model: str) -> str:
+    """The property of the preferences that names the user's own folder of a model."""
+    return f"{model}_folder"
+
+
+def own_folder(model: str) -> str:
+    """The user's own folder of a model as the preferences name it, "" for none."""
+    return getattr(_holder(model), folder_property(model), "")
+
+
+def set_own_folder(model: str, folder: str) -> None:
+    setattr(_holder(model), folder_property(model), folder)
+
+
+def _holder(model: str) -> Any:
+    chosen = preferences()
+    return chosen if chosen is None or hasattr(chosen, folder_property(model)) else chosen.other_models
+
+
+def _variables() -> set[str]:
+    """What may tell the worker where weights lie: of all models, and of one whose weights are the user's own."""
+    return {MODELS_VARIABLE, *(model["variable"] for model in engines.all_models().values())}
+
+
 def _model_variables() -> dict[str, str]:
     """What tells the worker where weights lie; a variable that is set already wins over the preferences."""
-    chosen = {name: getattr(preferences(), f"{name}_folder", "") for name in OWN_WEIGHTS}
-    own = {
-        OWN_WEIGHTS[name]: str(Path(bpy.path.abspath(folder)).absolute()) for name, folder in chosen.items() if folder
-    }
-    given = {name: os.environ[name] for name in _MODEL_VARIABLES if name in os.environ}
+    own = {}
+    for name, model in engines.all_models().items():
+        if folder := own_folder(name):
+            own[model["variable"]] = str(Path(bpy.path.abspath(folder)).absolute())
+    given = {name: os.environ[name] for name in _variables() if name in os.environ}
     # A checkout that is no extension shares the backend's own folder with `python -m backend models`.
     root = {} if preferences() is None else {MODELS_VARIABLE: str(models_folder())}
     return root | own | given
@@ -105,11 +126,8 @@ def worker() -> jobs.Worker:
     if not state.ready:
         raise AvatarError(state.message, "backend_missing")
     models = _model_variables()
-    if (
-        _worker
-        and _worker.idle
-        and models != {name: value for name, value in _worker.env.items() if name in _MODEL_VARIABLES}
-    ):
+    known = _variables()
+    if _worker and _worker.idle and models != {name: v for name, v in (_worker.env or {}).items() if name in known}:
         _worker.close()
         _worker = None
     if _worker is None:

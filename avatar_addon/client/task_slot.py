@@ -7,10 +7,12 @@ Whoever begins a task also polls it: an operator from its timer, the socket's jo
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, replace
 
 import bpy
 
 from ..errors import AvatarError
+from .process.progress import Progress
 from .process.tasks import Task
 
 _task: Task | None = None
@@ -28,7 +30,8 @@ def begin(task: Task, remote: bool = False) -> None:
     _task = task
     state = bpy.context.window_manager.avatar_forge
     state.running, state.cancel, state.remote = True, False, remote
-    state.title, state.error, state.stage, state.message, state.fraction = task.title, "", "", "Starting", 0.0
+    state.title, state.error = task.title, ""
+    _show(Progress(message="Starting"))
     redraw()
 
 
@@ -44,15 +47,26 @@ def poll(task: Task) -> bool:
         cancel(task)
     done = task.poll()
     state = bpy.context.window_manager.avatar_forge  # a step may have opened another file
-    before = state.stage, state.fraction, state.message
-    state.stage, state.fraction, state.message = task.stage, min(task.fraction, 1.0), task.message
+    changed = _show(task.progress)
     if done:
         _task = None
         state.running = False
         state.error = "" if task.error is None or task.error.code == "cancelled" else str(task.error)
-    if done or before != (state.stage, state.fraction, state.message):
+    if done or changed:
         redraw()
     return done
+
+
+def _show(progress: Progress) -> bool:
+    """Mirrors progress for the panels (properties.AvatarForgeState has a property for each field); whether it
+    differs from what they show.
+    """
+    state, changed = bpy.context.window_manager.avatar_forge, False
+    for name, value in asdict(replace(progress, fraction=min(progress.fraction, 1.0))).items():
+        before = getattr(state, name)
+        setattr(state, name, value)
+        changed |= getattr(state, name) != before
+    return changed
 
 
 def cancel(task: Task) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..avatar.scene import Avatar, meshes
 from ..vrm import setup
-from ..vrm.spec.shape_key_names import VRM1, describe, recognise
+from ..vrm.spec.shape_key_names import describe, recognise
 
 
 def bind(avatar: Avatar) -> tuple[int, str]:
@@ -15,15 +15,11 @@ def bind(avatar: Avatar) -> tuple[int, str]:
         for obj in meshes(avatar)
         if obj.data.shape_keys
     }
-    best = max(found.values(), key=lambda one: len(one.binds))
     binds: dict[str, list[setup.Bind]] = {}
     for obj, recognised in found.items():
         for preset, keys in recognised.binds.items():
             binds.setdefault(preset, []).extend((obj.name, key, weight) for key, weight in keys)
-    if not binds:
-        return 0, describe(best)
-    setup.bind_expressions(avatar.armature, binds)
-    missing = [name for name in VRM1 if name not in binds]
-    conventions = ", ".join(dict.fromkeys(name for one in found.values() for name in one.conventions))
-    text = f"Bound {len(binds)} of {len(VRM1)} expressions ({conventions})"
-    return len(binds), f"{text}; nothing for {', '.join(missing)}." if missing else f"{text}."
+    if binds:
+        setup.bind_expressions(avatar.armature, binds)
+    conventions = dict.fromkeys(name for one in found.values() for name in one.conventions)
+    return len(binds), describe(binds, conventions)

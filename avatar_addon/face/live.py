@@ -14,9 +14,9 @@ from ..avatar import scene
 from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..mesh import blender_mesh
-from ..speech import text
 from ..ui.translation import OURS
 from ..vrm import setup
+from ..vrm.spec.presets import VISEMES
 from .synthesis import lids
 from .synthesis.build import build_face
 from .synthesis.style import Reshape, Style, Viseme
@@ -64,11 +64,9 @@ class AvatarForgeViseme(PropertyGroup):
 
 
 class AvatarForgeVisemes(PropertyGroup):
-    aa: PointerProperty(type=AvatarForgeViseme)
-    ih: PointerProperty(type=AvatarForgeViseme)
-    ou: PointerProperty(type=AvatarForgeViseme)
-    ee: PointerProperty(type=AvatarForgeViseme)
-    oh: PointerProperty(type=AvatarForgeViseme)
+    """One for each of VISEMES, by its name."""
+
+    __annotations__ = {name: PointerProperty(type=AvatarForgeViseme) for name in VISEMES}
 
 
 CLASSES = (AvatarForgeViseme, AvatarForgeVisemes)
@@ -76,7 +74,7 @@ CLASSES = (AvatarForgeViseme, AvatarForgeVisemes)
 
 def style_of(avatar: Avatar) -> Style:
     """What the face is made with."""
-    styles = {name: getattr(avatar.record.visemes, name).as_style() for name in text.VISEMES}
+    styles = {name: getattr(avatar.record.visemes, name).as_style() for name in VISEMES}
     return Style({name: style for name, style in styles.items() if style != Viseme()}, avatar.record.mouth_interior)
 
 
@@ -125,8 +123,8 @@ def show_alone(obj: bpy.types.Object, name: str = "") -> None:
 def _reshape(avatar: Avatar) -> Reshape | None:
     """What visemes are made from, built once for an avatar and its markers."""
     global _kept
-    faceless = avatar.record.faceless
-    if faceless is None or avatar.armature is None:
+    bare = avatar.record.mesh_without_face
+    if bare is None or avatar.armature is None:
         return None
     mesh = avatar.mesh.data
     key = (
@@ -138,10 +136,10 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     )
     if _kept and _kept[0] == key:
         return _kept[1]
-    slots = [SimpleNamespace(material=material) for material in faceless.materials]
+    slots = [SimpleNamespace(material=material) for material in bare.materials]
     groups, place = avatar.mesh.vertex_groups, avatar.mesh.matrix_world
     data = blender_mesh.read_mesh(
-        SimpleNamespace(data=faceless, material_slots=slots, vertex_groups=groups, matrix_world=place)
+        SimpleNamespace(data=bare, material_slots=slots, vertex_groups=groups, matrix_world=place)
     )
     interior = has_interior(avatar)
     try:

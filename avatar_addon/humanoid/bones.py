@@ -179,7 +179,7 @@ def change(armature: Object, bones: Mapping[str, str]) -> None:
     """
     vrm_addon.need_addon()
     before = assigned_bones(armature)
-    setup.assign_bones(armature, before | bones)
+    setup.assign_bones(armature, {**before, **bones})
     armature.data.update_tag()
     for obj in bpy.data.objects:
         if obj.type == "MESH" and obj.avatar_forge.is_avatar and obj.find_armature() == armature:

@@ -49,7 +49,10 @@ _TRUNK = ("hips", "spine", "chest", "upperChest", "neck", "head")
 def _followers() -> dict[str, tuple[str, ...]]:
     follow = {name: _TRUNK[k + 1 :] for k, name in enumerate(_TRUNK)}
     for side in ("left", "right"):
-        chains = [("Shoulder", "UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot", "Toes")]
+        chains: list[tuple[str, ...]] = [
+            ("Shoulder", "UpperArm", "LowerArm", "Hand"),
+            ("UpperLeg", "LowerLeg", "Foot", "Toes"),
+        ]
         chains += [tuple(name[len(side) :] for name in BONES if name.startswith(side + finger)) for finger in FINGERS]
         for chain in chains:
             follow |= {side + name: tuple(side + other for other in chain[k + 1 :]) for k, name in enumerate(chain)}
@@ -287,7 +290,8 @@ def _write(drawn: list[_Drawn], scale: float, picks: bool) -> None:
         least = NAMED_FROM["finger" if "Fingers" in GROUP_OF[bone.state.name] else "body"] * scale
         if not (bone.chosen or (bone.fine and bone.length >= least) or (not bone.fine and not picks)):
             continue
-        for x, y in _beside(bone, *blf.dimensions(0, bone.text), 8 * scale):
+        wide, tall = blf.dimensions(0, bone.text)
+        for x, y in _beside(bone, wide, tall, 8 * scale):
             if _text(bone.text, x, y, bone.colour, scale, taken):
                 break
 

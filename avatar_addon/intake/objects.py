@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..avatar import scene, step_states
+from ..avatar import migration, scene, step_states
 from ..avatar.scene import Avatar
 from ..client.process.tasks import Stage, Steps
 from ..errors import AvatarError
@@ -50,7 +50,7 @@ def bring_in(context: bpy.types.Context, path: Path, height: float = 0.0, licens
         importing.remove_new(before)
         raise
     avatar.record.label = f"Brought in: {path.name}"
-    avatar.record.story = json.dumps({"parameters": {"brought_in": path.name}})
+    avatar.record.provenance = json.dumps({"parameters": {"brought_in": path.name}})
     importing.remove_unused(before, avatar, path.suffix.lower() == ".vrm")
     return avatar
 
@@ -72,7 +72,7 @@ def use_selected(context: bpy.types.Context, height: float = 0.0) -> Steps:
     importing.missing_images(images, notes)
     avatar = _adopt(context, objects, name, height, notes, chosen=True)
     avatar.record.label = "Brought in from the scene"
-    avatar.record.story = json.dumps({"parameters": {"brought_in": name}})
+    avatar.record.provenance = json.dumps({"parameters": {"brought_in": name}})
     return avatar
 
 
@@ -226,7 +226,7 @@ def _adopt_rigged(
 
 
 def _begin_record(avatar: Avatar, notes: list[tuple[str, str]]) -> None:
-    avatar.record.is_avatar = True
+    migration.mark(avatar.record)
     scene.add_warnings(avatar, [{"code": code, "message": text} for code, text in notes])
     step_states.done(avatar, "mesh")
 

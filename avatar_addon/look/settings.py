@@ -73,6 +73,9 @@ def set_defaults(avatar: Avatar) -> None:
         for name, value in found.items():
             if not avatar.record.look.is_property_set(name):
                 setattr(avatar.record.look, name, value)
+    if avatar.record.look.outline_width > 0:  # the picture's own line, taken off the texture
+        for material in materials(avatar):
+            apply_outline(avatar, material, avatar.record.look)
 
 
 def apply_shadow(avatar: Avatar, material: bpy.types.Material, settings: PropertyGroup) -> None:
@@ -104,8 +107,8 @@ def _meant(settings: PropertyGroup, context) -> Iterator[tuple[Avatar, bpy.types
     if isinstance(owner, bpy.types.Object):
         avatar = Avatar(owner, owner.find_armature())
         yield from ((avatar, material) for material in materials(avatar) if not material.avatar_forge_look.own)
-    elif settings.own and (avatar := find_avatar(context)):
-        yield avatar, owner
+    elif settings.own and (found := find_avatar(context)):
+        yield found, owner
 
 
 def _own_changed(settings: PropertyGroup, context) -> None:

@@ -246,7 +246,8 @@ def also_as_vrm0(armature: bpy.types.Object) -> Iterator[None]:
 
 
 def _fill_vrm0(armature: bpy.types.Object, old, new, made: list[bpy.types.Object]) -> None:
-    by_uuid, groups = {collider.uuid: collider for collider in new.colliders}, {}
+    by_uuid = {collider.uuid: collider for collider in new.colliders}
+    groups: dict = {}
     for group in new.collider_groups:
         for number, reference in enumerate(group.colliders):
             collider = by_uuid.get(reference.collider_uuid)
@@ -347,9 +348,9 @@ class _Body:
 
     def held(self, bone: str) -> np.ndarray:
         """(N, 3) the vertices that mostly follow one bone."""
-        parts = [part for part in self.parts if part.weights is not None and bone in part.groups]
+        parts = [(p, p.weights) for p in self.parts if p.weights is not None and bone in p.groups]
         return np.concatenate(
-            [np.zeros((0, 3)), *(part.vertices[part.weights[:, part.groups.index(bone)] > HELD] for part in parts)]
+            [np.zeros((0, 3)), *(part.vertices[weights[:, part.groups.index(bone)] > HELD] for part, weights in parts)]
         )
 
     def points(self, chain: Chain) -> np.ndarray:

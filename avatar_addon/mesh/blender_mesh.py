@@ -174,6 +174,6 @@ def _coordinates(points: bpy.types.bpy_prop_collection, obj: bpy.types.Object) -
 
 
 def _column(collection: bpy.types.bpy_prop_collection, name: str, dtype: type, size: int) -> np.ndarray:
-    values = np.zeros(size, dtype)
+    values: np.ndarray = np.zeros(size, dtype)
     collection.foreach_get(name, values)
     return values

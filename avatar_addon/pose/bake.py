@@ -117,7 +117,7 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
     notes += _make_single([armature, *meshes])
     with _at_rest(armature):
         parts = [_read(obj, armature, skeleton) for obj in meshes]
-        kept = avatar.record.faceless
+        kept = avatar.record.mesh_without_face
         aside = _read(_as_object(kept, avatar.mesh), armature, skeleton) if kept else None
     # all at once, so that skin which two meshes share at a seam stays together
     offsets = np.cumsum([0, *(len(part.vertices) for part in parts)])

@@ -18,7 +18,6 @@ OPERATIONS = (
     "Stop Using This Folder",
     "Look Again",
 )  # titles of tasks
-ENGINES = {"trellis": "generators", "unirig": "riggers"}  # model -> kind of the engine of its name
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -59,7 +58,7 @@ def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict
 
 def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     """One sentence on a model's row, and its icon."""
-    engine = engines.unavailable(ENGINES.get(entry["name"], ""), entry["name"])
+    engine = next(filter(None, (engines.unavailable(*name.split(".", 1)) for name in entry["engines"])), "")
     if entry["installed"] and engine:  # the weights are there, something else is not
         return engine, "ERROR"
     if entry["own"]:

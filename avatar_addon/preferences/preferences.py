@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
-from bpy.types import AddonPreferences
+from bpy.types import AddonPreferences, PropertyGroup
 
-from ..client import model_store, session
+from ..client import engines, model_store, session
 from ..client.process.environment import PROFILES, State, detect_profile
 from ..errors import AvatarError
 from ..remote import settings as remote_settings
@@ -29,7 +31,12 @@ PUBLISHING = {
         "lan_url": "http://nas.local/{bucket}/{key}",
         "cdn_url": "https://cdn.example.org/{key}",
     },
-    "Which models server and page allow": {"go_list": "none", "js_list": "none", "list_variable": ""},
+    "Which models server and page allow": {
+        "go_list": "none",
+        "js_list": "none",
+        "list_variable": "",
+        "replace_listed": "",
+    },
 }
 INSTALL = "Install Backend"  # the operator's and its task's name
 
@@ -42,7 +49,13 @@ def _forget_models(_preferences: AvatarForgePreferences, _context) -> None:
     model_store.forget()
 
 
+class AvatarForgeModelFolders(PropertyGroup):
+    """The user's own folders of models that other packages' engines need, `<model>_folder` each."""
+
+
 class AvatarForgePreferences(AddonPreferences):
+    """`register` adds a `<model>_folder` for each built-in model: the user's own folder with its weights."""
+
     bl_idname = session.PACKAGE
 
     profile: EnumProperty(
@@ -54,8 +67,8 @@ class AvatarForgePreferences(AddonPreferences):
     models: BoolProperty(
         name="Model Engines (PyTorch)",
         description=(
-            "Also installs PyTorch for TRELLIS and UniRig: 1.5 GB for the CPU, 6 GB for CUDA. The preview engine does"
-            " without"
+            "Also installs PyTorch for the engines that need a model: 1.5 GB for the CPU, 6 GB for CUDA. The preview"
+            " engine does without"
         ),
         update=_forget_plan,
     )
@@ -69,12 +82,6 @@ class AvatarForgePreferences(AddonPreferences):
         subtype="DIR_PATH",
         description="Where the weights of the model engines are downloaded to; empty: in the extension's folder",
         update=_forget_models,
-    )
-    trellis_folder: StringProperty(
-        name="TRELLIS Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models
-    )
-    unirig_folder: StringProperty(
-        name="UniRig Folder", subtype="DIR_PATH", description="With weights of your own", update=_forget_models
     )
     shown_plan: StringProperty(options={"SKIP_SAVE"})
     show_backend: BoolProperty(name="Backend and Models", default=True, options={"SKIP_SAVE"})
@@ -110,12 +117,17 @@ class AvatarForgePreferences(AddonPreferences):
     list_variable: StringProperty(
         name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array"
     )
+    replace_listed: BoolProperty(
+        name="Replace Listed Version",
+        description="The new version takes the place of the listed one; otherwise both are listed, for a roll-back",
+    )
     tracking_uri: StringProperty(
         name="MLflow Server",
         description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs",
     )
 
     remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
+    other_models: PointerProperty(type=AvatarForgeModelFolders)
 
     def draw(self, context: bpy.types.Context) -> None:
         state, layout = session.environment().state(), self.layout
@@ -194,9 +206,25 @@ def plan_lines(preferences: AvatarForgePreferences, repair: bool = False) -> lis
     return [f"{step.title}: {step.shown()}" for step in steps]
 
 
+def _folder() -> Any:
+    return StringProperty(name="Folder", subtype="DIR_PATH", update=_forget_models)
+
+
+def _add_folders() -> None:
+    """For models of other packages; a registered group takes further properties, preferences do not."""
+    for name in engines.all_models():
+        attribute = session.folder_property(name)
+        if not hasattr(AvatarForgePreferences, attribute) and attribute not in AvatarForgePreferences.__annotations__:
+            setattr(AvatarForgeModelFolders, attribute, _folder())
+
+
 def register() -> None:
     remote_settings.register()
+    bpy.utils.register_class(AvatarForgeModelFolders)
+    built_in = {session.folder_property(name): _folder() for name in engines.built_in_models()}
+    AvatarForgePreferences.__annotations__.update(built_in)
     bpy.utils.register_class(AvatarForgePreferences)
+    engines.ON_LEARNED.append(_add_folders)
     preferences = session.preferences()
     if preferences and not preferences.is_property_set("profile"):
         preferences.profile = detect_profile()
@@ -206,5 +234,7 @@ def unregister() -> None:
     model_store.unregister()
     session.close()
     pictures.close()
+    engines.ON_LEARNED.remove(_add_folders)
     bpy.utils.unregister_class(AvatarForgePreferences)
+    bpy.utils.unregister_class(AvatarForgeModelFolders)
     remote_settings.unregister()

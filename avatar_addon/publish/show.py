@@ -8,9 +8,9 @@ import numpy as np
 
 from ..avatar.scene import Avatar, select
 from ..mesh import blender_mesh
-from ..report.behaviour import EMOTIONS
 from ..report.measured import LIMBS
 from ..ui import viewport
+from ..vrm.spec.presets import EMOTIONS
 
 FACE_CHECKS = ("viseme", "mouth", "blink", "emotions", "gaze", *EMOTIONS)
 LEG_CHECKS = ("feet", "hips")

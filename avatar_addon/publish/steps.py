@@ -6,9 +6,7 @@ in workflow.py.
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +20,7 @@ from ..client import session
 from ..client.process import jobs
 from ..client.process.tasks import Stage, Steps, Wait
 from ..errors import AvatarError
+from ..files import copy_whole
 from ..report import report as report_card
 from ..report.limits import FAIL
 
@@ -42,6 +41,7 @@ class Target:
     urls: dict[str, str] = field(default_factory=dict)
     lists: list[Path] = field(default_factory=list)
     variable: str = "AllowedAvatarModels"
+    replace_listed: bool = False  # the new version takes the place of the one that is listed
     tracking_uri: str = ""
 
     @classmethod
@@ -58,7 +58,8 @@ class Target:
         addresses = {"LAN": preferences.lan_url.strip(), "CDN": preferences.cdn_url.strip()}
         lists = [Path(bpy.path.abspath(path)) for path in (preferences.go_list, preferences.js_list) if path.strip()]
         urls = {name: address for name, address in addresses.items() if address}
-        return cls(**texts, urls=urls, lists=lists, variable=preferences.list_variable.strip() or cls.variable)
+        variable = preferences.list_variable.strip() or cls.variable
+        return cls(**texts, urls=urls, lists=lists, variable=variable, replace_listed=preferences.replace_listed)
 
 
 def may_reach(target: Target) -> bool:
@@ -95,14 +96,33 @@ def keep_report(avatar: Avatar, path: Path) -> report_card.Report:
 def record(
     avatar: Avatar, files: dict[str, Path], report: report_card.Report, target: Target, span=(0.0, 1.0)
 ) -> Steps:
-    """Makes the run folder and lets MLflow have it when it can. files: vrm, and sheet where there is one. Returns the
-    worker's result.
+    """Makes the run folder and lets MLflow have it when it can. files: vrm, and sheet where there is one. Returns
+    the worker's result.
     """
+    result = yield from _write_run(avatar, files, report, session.runs_folder(), target.tracking_uri, span)
+    avatar.record.run_folder = str(result["run_folder"])
+    if avatar.record.job_folder:
+        shutil.rmtree(avatar.record.job_folder, ignore_errors=True)  # its mesh lies in the run now
+        avatar.record.job_folder = ""
+    return result
+
+
+def write_receipt(avatar: Avatar, files: dict[str, Path], report: report_card.Report, path: Path) -> Steps:
+    """The receipt alone, of an avatar that leaves no run folder."""
+    with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
+        result = yield from _write_run(avatar, files, report, folder, None, (0.94, 1.0))
+        copy_whole(Path(result["receipt"]), path)
+
+
+def _write_run(
+    avatar: Avatar, files: dict[str, Path], report: report_card.Report, runs: Path, tracking_uri: str | None, span
+) -> Steps:
+    """A run folder below `runs`. tracking_uri: None keeps it from MLflow. Returns the worker's result."""
     yield Stage("record", span[0], "Keeping a record of the run")
     made = avatar.record
-    story = json.loads(made.story or "{}")
-    parameters = story.get("parameters", {})
-    parameters["engine_options"] = {**story.get("settings", {}), **parameters.get("engine_options", {})}
+    provenance = json.loads(made.provenance or "{}")
+    parameters = provenance.get("parameters", {})
+    parameters["engine_options"] = {**provenance.get("settings", {}), **parameters.get("engine_options", {})}
     picture, raw = Path(made.picture), _raw_mesh(avatar)
     if made.picture and not picture.is_file():
         raise AvatarError(
@@ -116,24 +136,21 @@ def record(
         files = {**files, "rigged": rigged} | ({"raw": raw} if raw else {})
         job = jobs.Job(
             "record",
-            runs=session.runs_folder(),
+            runs=runs,
             run_id=made.run or folder.name,
             name=avatar.name,
             picture=picture,
             files=files,
             report=report.to_dict(),
-            tracking_uri=target.tracking_uri,
+            tracking_uri=tracking_uri or "",
+            track=tracking_uri is not None,
+            online=bpy.app.online_access,
             warnings=[{"code": warning.code, "message": warning.message} for warning in made.warnings],
             versions=versions(),
             parameters=parameters,
-            **{key: story.get(key, {}) for key in ("weights", "seconds", "metrics")},
+            **{key: provenance.get(key, {}) for key in ("weights", "seconds", "metrics")},
         )
-        result = yield Wait(job, *span)
-    made.recorded = str(result["run_folder"])
-    if made.run_folder:
-        shutil.rmtree(made.run_folder, ignore_errors=True)  # its mesh lies in the run now
-        made.run_folder = ""
-    return result
+        return (yield Wait(job, *span))
 
 
 def _portrait(avatar: Avatar, path: Path) -> Path:
@@ -146,8 +163,8 @@ def _portrait(avatar: Avatar, path: Path) -> Path:
 
 def _raw_mesh(avatar: Avatar) -> Path | None:
     """The generator's mesh: in its job's folder, later in the run's."""
-    places = [Path(avatar.record.run_folder) / "mesh.glb"] if avatar.record.run_folder else []
-    places += sorted(Path(avatar.record.recorded).glob("*_raw.glb")) if avatar.record.recorded else []
+    places = [Path(avatar.record.job_folder) / "mesh.glb"] if avatar.record.job_folder else []
+    places += sorted(Path(avatar.record.run_folder).glob("*_raw.glb")) if avatar.record.run_folder else []
     return next((place for place in places if place.is_file()), None)
 
 
@@ -163,19 +180,15 @@ def check(avatar: Avatar, version: str = "1.0") -> Steps:
     return report
 
 
-def model_name(avatar: Avatar) -> str:
-    """The avatar's name as it can stand in a public address: small letters, digits, - and _, without accents."""
-    plain = unicodedata.normalize("NFKD", avatar.name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_") or "avatar"
-
-
 def promote(avatar: Avatar, name: str, target: Target, override: str = "", version: str = "1.0") -> Steps:
-    """Checks, records and promotes the avatar as `{name}-v{N}.vrm`. Returns the index entry with `urls`.
+    """Checks, records and promotes the avatar as `{name}-v{N}.vrm`; name: "" for the avatar's. Returns the index entry
+    with `urls`.
 
     Raises AvatarError: report (a FAIL and no reason to promote it all the same), and the backend's sentences.
     """
     if not target.bucket:
         raise AvatarError("No bucket is set; open the add-on's preferences and name it.", "no_bucket")
+    named = yield Wait(jobs.Job("model_name", given=name.strip(), usual=avatar.name), 0.0, 0.05)
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         path, report = yield from examine(avatar, folder, version, 0.05)
         failed = [entry.title for entry in report.checks if entry.status == FAIL]
@@ -186,7 +199,7 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
         job = jobs.Job(
             "promote",
             file=path,
-            name=name,
+            name=named["name"],
             bucket=target.bucket,
             endpoint=target.endpoint,
             prefix=target.prefix,
@@ -194,6 +207,7 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
             region=target.region,
             urls=target.urls,
             tracking_uri=target.tracking_uri,
+            online=bpy.app.online_access,
             run_folder=recorded["run_folder"],
             report=report.to_dict(),
             override=override.strip(),
@@ -215,13 +229,20 @@ def register(avatar: Avatar, target: Target, apply: bool) -> Steps:
         raise AvatarError(
             "No frontend file is set; name the Go and JavaScript files in the add-on's preferences.", "no_lists"
         )
-    job = jobs.Job("register", model=Path(key).name, files=target.lists, variable=target.variable, apply=apply)
+    job = jobs.Job(
+        "register",
+        model=Path(key).name,
+        files=target.lists,
+        variable=target.variable,
+        apply=apply,
+        replace=target.replace_listed,
+    )
     return (yield Wait(job))
 
 
 def run_address(avatar: Avatar) -> Steps:
     """The address of the run's page: on the MLflow server that has it, else the page in the run folder."""
-    if not avatar.record.recorded:
+    if not avatar.record.run_folder:
         raise AvatarError("This avatar has no recorded run yet; make or promote it first.", "no_run")
-    result = yield Wait(jobs.Job("run_url", run_folder=avatar.record.recorded))
+    result = yield Wait(jobs.Job("run_url", run_folder=avatar.record.run_folder))
     return result["url"]

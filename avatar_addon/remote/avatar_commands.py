@@ -97,8 +97,22 @@ def avatar_status() -> dict[str, Any]:
 
 def _engines(kind: str, known: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "label": label, "unavailable": engines.unavailable(kind, name)} for name, label in known.items()
+        {
+            "name": name,
+            "label": label,
+            "unavailable": engines.unavailable(kind, name),
+            "options": [_option(option) for option in engines.options(kind, name) if option["type"] != "seed"],
+            "models": [model["name"] for model in engines.models(kind, name)],
+        }
+        for name, label in known.items()
     ]
+
+
+def _option(option: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client needs to give it: name, type, and where there are any default, low, high, choices and help."""
+    said = {key: option[key] for key in ("name", "type", "default", "low", "high", "help")}
+    said["choices"] = [choice["value"] for choice in option["choices"]]
+    return {key: value for key, value in said.items() if value not in (None, "", [])}
 
 
 def _described(avatar: Avatar) -> dict[str, Any]:
@@ -112,7 +126,7 @@ def _described(avatar: Avatar) -> dict[str, Any]:
         "failed_checks": failed,
         "warnings": [warning.message for warning in record.warnings],
         "promoted_as": record.promoted_key,
-        "run_folder": record.recorded,
+        "run_folder": record.run_folder,
     }
 
 
@@ -273,7 +287,7 @@ def avatar_set_landmarks(avatar=None, face=None) -> dict[str, Any]:
 def _part(name: str, value: Any) -> dict[str, Any]:
     if name not in (*SIZED, *scene.OPTIONAL):
         raise Refusal(f"{name!r} is no landmark; they are {', '.join((*SIZED, *scene.OPTIONAL))}.")
-    part = {"center": value} if isinstance(value, list) else checked(value, dict, name)
+    part: dict[str, Any] = {"center": value} if isinstance(value, list) else checked(value, dict, name)
     sizes = {
         "leftEye": ("half_width", "half_height"),
         "rightEye": ("half_width", "half_height"),

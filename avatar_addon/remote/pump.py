@@ -170,7 +170,7 @@ class Pump:
             if isinstance(envelope, Later):
                 self._waiting.append(_Waiting(request, envelope))
                 return
-            self.server.reply(request, registry.encode(envelope))
+            self.server.reply(request, registry.encode(envelope or {}))
             changed = mutates and changes.count() != before and not (sizes and sizes == changes.sizes())
             if changed and not bpy.app.background:
                 with contextlib.suppress(RuntimeError):

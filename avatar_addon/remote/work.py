@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import bpy
@@ -48,7 +48,7 @@ class Work:
             "fraction": round(min(task.fraction, 1.0), 3),
         }
         if self.status == RUNNING:
-            said |= {"stage": task.stage, "message": task.message or "Starting"}
+            said |= asdict(task.progress) | {"fraction": said["fraction"], "message": task.message or "Starting"}
         elif self.status == WAITING:
             said["message"] = "Waits until the task before it has ended"
         elif self.status == DONE:

@@ -16,8 +16,7 @@ from ..mesh.arrays import SkinnedMesh
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.setup import Bind
-from ..vrm.spec import presets
-from ..vrm.spec.human_bones import snake_case
+from ..vrm.spec.presets import PRESETS
 from . import pictures
 
 REST = "rest"
@@ -39,7 +38,7 @@ def binds(avatar: Avatar) -> dict[str, list[Bind]]:
     if avatar.armature is None or not vrm_addon.is_available():
         return keys
     known = vrm_addon.extension(avatar.armature).vrm1.expressions
-    expressions = {name: getattr(known.preset, snake_case(name)) for name in presets.PRESETS}
+    expressions = {name: found for name in PRESETS if (found := setup.expression_of(avatar.armature, name))}
     expressions |= {custom.custom_name: custom for custom in known.custom}
     bound = {
         name: [(bind.node.mesh_object_name, bind.index, bind.weight) for bind in expression.morph_target_binds]

@@ -11,6 +11,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,14 +27,14 @@ from ..mesh.arrays import SkinnedMesh
 from ..pose.kinematics.poses import SHEET_POSE
 from ..vrm import addon as vrm_addon
 from ..vrm.setup import get_bone
-from ..vrm.spec.presets import BLINKS, EMOTIONS, LOOKS, VISEMES
+from ..vrm.spec.presets import PRESETS
 
 THUMBNAIL = 512  # pixels; VRM asks for a square of at most 1024
 BACKGROUND = (0.86, 0.87, 0.89)
 INK = (0.15, 0.16, 0.18, 1.0)
 TILE = (330, 480)  # pixels of a body tile
 FACE_TILE = (220, 240)
-FACES = ("rest", *VISEMES, *BLINKS, "blink", *EMOTIONS, *LOOKS)
+FACES = ("rest", *PRESETS)
 FACES_IN_ROW = 6
 
 _probe: subprocess.Popen | None = None
@@ -79,7 +80,8 @@ def engine() -> str:
         try:
             works = _probe is not None and _probe.wait(timeout=60) == 0
         except subprocess.TimeoutExpired:
-            _probe.kill()
+            if _probe:
+                _probe.kill()
             works = False
         _probe, _engine = None, "BLENDER_WORKBENCH" if works else "CYCLES"
     return _engine
@@ -123,7 +125,7 @@ def contact_sheet(avatar: Avatar, path: Path) -> Path:
         part = Path(folder) / "sheet.png"
         _shoot(scene, part, size, Vector((size[0] / 2, 0.0, -height / 2)), float(max(size)))
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.part")
+        beside = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
         try:
             beside.write_bytes(part.read_bytes())
             beside.replace(path)
@@ -187,7 +189,7 @@ def sheet_of(tiles: Sequence[Tile], columns: int, path: Path, size: tuple[int, i
 
 
 def _keys(shape: str) -> tuple[str, ...]:
-    return {"rest": (), "blink": BLINKS}.get(shape, (shape,))
+    return PRESETS[shape].shape_keys if shape in PRESETS else ()
 
 
 def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], float]:

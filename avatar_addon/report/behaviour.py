@@ -10,24 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..vrm.spec.presets import EMOTIONS, LOOKS, PRESETS, VISEMES
 from .limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS, WARN, Check, line, worst
 from .measured import Measured
 from .skin_measures import MOVED, following, head_turn, leaks, strays, tearing
 
-VISEMES = ("aa", "ih", "ou", "ee", "oh")
-BLINKS = ("blink", "blinkLeft", "blinkRight")
-EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
-LOOKS = {
-    "lookUp": (1, 1.0),
-    "lookDown": (1, -1.0),
-    "lookLeft": (0, 1.0),
-    "lookRight": (0, -1.0),
-}  # axis and direction of the iris
-
 
 def behaviour(m: Measured) -> Iterator[Check]:
     """Every check of movement, in the card's order; needs the required bones."""
-    fields = {name: m.expression(name) for name in (*VISEMES, *BLINKS, *EMOTIONS, *LOOKS)}
+    fields = {name: m.expression(name) for name in PRESETS}
     yield from _visemes(m, fields)
     yield from _blinks(m, fields)
     yield from _emotions(m, fields)
@@ -242,11 +233,11 @@ def _gaze(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         )
         return
     statuses, figures = [], []
-    for name, (axis, direction) in LOOKS.items():
+    for name in LOOKS:
         status, figure = _amount(m, name, fields[name], "look_amount")
         length = _length(fields[name])
         if status != FAIL and length.max(initial=0) > 0:
-            towards = float(np.average(fields[name][:, axis] * direction, weights=length))
+            towards = float(np.average(fields[name][:, :2] @ PRESETS[name].direction, weights=length))
             if towards <= 0:
                 status, figure = FAIL, "looks the other way"
         statuses.append(status)

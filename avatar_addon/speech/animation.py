@@ -16,6 +16,7 @@ from ..avatar.scene import Avatar
 from ..client.process import jobs
 from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
+from ..vrm.spec.presets import VISEMES
 from ..vrm.spec.shape_key_names import Bind, recognise
 from . import text as speech
 
@@ -28,7 +29,7 @@ def binds(avatar: Avatar) -> dict[str, list[Bind]]:
     """The shape keys behind each viseme, by their names."""
     keys = avatar.mesh.data.shape_keys
     found = recognise(block.name for block in keys.key_blocks).binds if keys else {}
-    return {name: found[name] for name in speech.VISEMES if name in found}
+    return {name: found[name] for name in VISEMES if name in found}
 
 
 def is_speaking(avatar: Avatar) -> bool:

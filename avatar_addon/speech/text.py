@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-VISEMES = ("aa", "ih", "ou", "ee", "oh")
+from ..vrm.spec.presets import VISEMES
+
 SHUT, PAUSE = "shut", "pause"  # lips pressed together; nothing is said
 VOWEL, LONG, CONSONANT, PRESSED, MORA = 0.15, 0.2, 0.055, 0.075, 0.14  # seconds
 PAUSES = {

@@ -28,7 +28,7 @@ def _phrases(language: str) -> Phrases:
 
 
 def register() -> None:
-    tables = {}
+    tables: dict[str, dict[tuple[str, str], str]] = {}
     for language, locales in LOCALES.items():
         entries = {(context, text): other for text, other in _phrases(language).table.items() for context in CONTEXTS}
         tables |= dict.fromkeys(locales, entries)

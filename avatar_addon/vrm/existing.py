@@ -17,8 +17,8 @@ import bpy
 from ..errors import AvatarError
 from . import expressions0, setup
 from .addon import extension, need_addon
-from .spec import presets
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
+from .spec.presets import name_of_vrm0
 
 CONFIRMED = "BLENDER_VRM_AUTOMATIC_LICENSE_CONFIRMATION"  # the VRM Add-on's way to answer its own licence dialogue
 USERS = {"OnlyAuthor": "onlyAuthor", "ExplicitlyLicensedPerson": "onlySeparatelyLicensedPerson", "Everyone": "everyone"}
@@ -34,7 +34,6 @@ LICENCES = {
     "CC_BY_NC_ND": (True, "prohibited", "https://creativecommons.org/licenses/by-nc-nd/4.0/"),
     "Other": (False, "prohibited", ""),
 }
-IN_VRM1 = {old: new for new, old in presets.IN_VRM0.items()}
 
 
 def licence_questions(path: Path) -> list[str]:
@@ -109,9 +108,9 @@ def also_as_vrm1(armature: bpy.types.Object) -> None:
     for name in BONES:
         setup.assign(getattr(human, snake_case(name)).node, bones.get(name, ""))
     for group in ext.vrm0.blend_shape_master.blend_shape_groups:
-        preset = IN_VRM1.get(group.preset_name) or (group.name if group.name in presets.PRESETS else "")
+        preset = name_of_vrm0(group.preset_name, group.name)
         if preset:
-            expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
+            expression = setup.expression_of(armature, preset, make=True)
         elif (group.binds or group.material_values) and group.preset_name in ("unknown", ""):
             expression = ext.vrm1.expressions.custom.add()
             expression.custom_name = group.name

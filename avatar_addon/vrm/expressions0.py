@@ -30,10 +30,11 @@ OF_VRM0 = {name: kind for kind, name in COLOURS.items()}
 
 def named(armature: bpy.types.Object) -> list[tuple[str, bpy.types.PropertyGroup]]:
     """(name, expression) of VRM 1.0: presets, neutral and the custom ones."""
-    expressions = extension(armature).vrm1.expressions
-    found = [(name, getattr(expressions.preset, snake_case(name))) for name in presets.PRESETS]
-    found.append(("neutral", expressions.preset.neutral))
-    return found + [(str(custom.custom_name), custom) for custom in expressions.custom]
+    known = extension(armature).vrm1.expressions
+    found = {name: getattr(known.preset, snake_case(name), None) for name in (*presets.PRESETS, "neutral")}
+    return [(name, expression) for name, expression in found.items() if expression] + [
+        (str(custom.custom_name), custom) for custom in known.custom
+    ]
 
 
 def has_content(expression: bpy.types.PropertyGroup) -> bool:
@@ -60,7 +61,8 @@ def also_as_vrm0(armature: bpy.types.Object) -> Iterator[None]:
 
 
 def _fill(groups, name: str, expression, changed: list[tuple[int, bool, bool]]) -> None:
-    preset = presets.IN_VRM0.get(name, "neutral" if name == "neutral" else "unknown")
+    known = presets.PRESETS.get(name)
+    preset = (known.vrm0 if known else "neutral" if name == "neutral" else "") or "unknown"
     index = next(
         (k for k, g in enumerate(groups) if g.name == name or (preset != "unknown" and g.preset_name == preset)), -1
     )
@@ -116,7 +118,7 @@ def dropped(armature: bpy.types.Object) -> list[str]:
     found = []
     for name, expression in named(armature):
         overrides = (expression.override_blink, expression.override_mouth, expression.override_look_at)
-        usual = presets.OVERRIDES.get(name, "none")
+        usual = presets.PRESETS[name].override if name in presets.PRESETS else "none"
         if has_content(expression) and any(kind not in ("none", usual) for kind in overrides):
             found.append(f"what {name} overrides")
         if any(bind.type not in COLOURS for bind in expression.material_color_binds):

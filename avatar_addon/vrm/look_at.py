@@ -14,7 +14,7 @@ from mathutils import Matrix, Quaternion, Vector
 
 from . import setup
 from .addon import extension
-from .spec import presets
+from .spec.presets import LOOKS
 from .spec.shape_key_names import recognise
 
 BONE, EXPRESSION = "bone", "expression"
@@ -165,8 +165,8 @@ def rest(armature: bpy.types.Object, meshes: list[bpy.types.Object] | None = Non
     look_at.enable_preview, look_at.preview_target_bpy_object = False, None
     if target and target.type == "EMPTY" and target.name.startswith(TARGET):
         bpy.data.objects.remove(target)
-    for name in presets.LOOKS:
-        expression = getattr(extension(armature).vrm1.expressions.preset, setup.snake_case(name))
+    for name in LOOKS:
+        expression = setup.expression_of(armature, name)
         if expression.preview:
             expression.preview = 0.0
     for name in eye_bones(armature):

@@ -11,7 +11,7 @@ Path, Mix Shader, Emission. Sources: VRMC_materials_mtoon-1.0, KHR_materials_unl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import bpy
@@ -154,6 +154,11 @@ def set_outline(material: bpy.types.Material, width: float, colour: Colour) -> N
         shading.outline_width_mode = mode
 
 
+def _three(values: Iterable[float]) -> Colour:
+    red, green, blue = values
+    return red, green, blue
+
+
 def read_back(material: bpy.types.Material) -> dict[str, float | Colour]:
     """What the settings say when the material was made elsewhere: shadow, shadow_colour, softness, outline_width,
     outline_colour.
@@ -162,14 +167,16 @@ def read_back(material: bpy.types.Material) -> dict[str, float | Colour]:
     if not toon.enabled:
         return {}
     shading, base = toon.extensions.vrmc_materials_mtoon, toon.pbr_metallic_roughness.base_color_factor
-    ratio = tuple(
-        min(s / b, 1.0) if b > 0.01 else 1.0 for s, b in zip(shading.shade_color_factor, base[:3], strict=True)
-    )
+    shades = zip(shading.shade_color_factor, base[:3], strict=True)
+    ratio = _three(min(s / b, 1.0) if b > 0.01 else 1.0 for s, b in shades)
     found: dict[str, float | Colour] = {"softness": max(0.0, 1 - shading.shading_toony_factor / HARDEST), "shadow": 0.0}
     if min(ratio) < 0.98:
         found |= {"shadow": 1.0, "shadow_colour": ratio}
     if shading.outline_width_mode != "none" and shading.outline_width_factor > 0:
-        found |= {"outline_width": shading.outline_width_factor, "outline_colour": tuple(shading.outline_color_factor)}
+        found |= {
+            "outline_width": shading.outline_width_factor,
+            "outline_colour": _three(shading.outline_color_factor),
+        }
     return found
 
 

@@ -16,7 +16,7 @@ import bpy
 from .addon import extension, need_addon
 from .base_colour import base_colour, base_image
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
-from .spec.presets import IN_VRM0, OVERRIDES, PRESETS
+from .spec.presets import PRESETS, Preset
 from .spec.shape_key_names import recognise
 
 Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
@@ -127,26 +127,41 @@ def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bi
     ext = extension(armature)
     groups = ext.vrm0.blend_shape_master.blend_shape_groups
     groups.clear()
-    for preset in PRESETS:
-        expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
+    for name, preset in PRESETS.items():
+        expression = expression_of(armature, name, make=bool(binds.get(name)))
+        if expression is None:
+            continue
         bound = bool(len(expression.morph_target_binds))
         expression.morph_target_binds.clear()
-        for mesh, key, weight in binds.get(preset, ()):
+        for mesh, key, weight in binds.get(name, ()):
             bind = expression.morph_target_binds.add()
             bind.node.mesh_object_name, bind.index, bind.weight = mesh, key, weight
         chosen = (expression.override_blink, expression.override_mouth) != ("none", "none")
-        if preset in OVERRIDES and not bound and not chosen:  # what a file or a person has said stays
-            expression.override_blink = expression.override_mouth = OVERRIDES[preset]
-        if binds.get(preset):
-            _add_group(groups, preset, binds[preset])
-    return [preset for preset in PRESETS if not binds.get(preset)]
+        if preset.override != "none" and not bound and not chosen:  # what a file or a person has said stays
+            expression.override_blink = expression.override_mouth = preset.override
+        if binds.get(name):
+            _add_group(groups, preset, binds[name])
+    return [name for name in PRESETS if not binds.get(name)]
 
 
-def _add_group(groups, preset: str, binds: Sequence[Bind]) -> None:
+def expression_of(armature: bpy.types.Object, name: str, make: bool = False):
+    """The VRM Add-on's expression of a name: VRM 1.0's preset, else the custom one, which is added where `make` says
+    so; None where there is none.
+    """
+    known = extension(armature).vrm1.expressions
+    preset = getattr(known.preset, snake_case(name), None)
+    found = preset or next((custom for custom in known.custom if custom.custom_name == name), None)
+    if found is None and make:
+        found = known.custom.add()
+        found.custom_name = name
+    return found
+
+
+def _add_group(groups, preset: Preset, binds: Sequence[Bind]) -> None:
     group = groups.add()
-    group.name = preset
-    if preset in IN_VRM0:  # 0.x has no preset for surprised; it is found by its name
-        group.preset_name = IN_VRM0[preset]
+    group.name = preset.name
+    if preset.vrm0:
+        group.preset_name = preset.vrm0
     for mesh, key, weight in binds:
         bind = group.binds.add()
         bind.mesh.mesh_object_name, bind.index, bind.weight = mesh, key, weight

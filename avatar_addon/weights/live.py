@@ -174,7 +174,7 @@ def apply(avatar: Avatar, skin: Skin, change: mend.Change) -> int:
     rows, weights = change
     if len(rows):
         _write(avatar.mesh, rows, weights, skin)
-        kept = avatar.record.faceless
+        kept = avatar.record.mesh_without_face
         if kept is not None:
             there, here = _shared(skin, kept, avatar, rows)
             carrier = bpy.data.objects.new("weights", kept)

@@ -38,6 +38,7 @@ class GeometricRigger:
 
     name = "geometric"
     label = "Geometric (no model)"
+    options = ()
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
         """Writes `rig.npz`. Raises BackendError: bad_mesh, not_humanoid, bad_joints."""

@@ -45,21 +45,23 @@ Avatar = Annotated[str | None, Field(description="Name of the avatar; leave it o
 Picture = Annotated[
     str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")
 ]
+Replace = Annotated[
+    bool | None, Field(description="True replaces a file that was not written here before; ask the user first.")
+]
 Seed = Annotated[
     int | None, Field(ge=0, description="Another number gives another result; the same picture and seed give the same.")
 ]
 Engine = Annotated[
     str | None,
-    Field(
-        description=(
-            "Generator, as `avatar_status` lists them; leave it out for the best that can run (trellis, else preview)."
-        )
-    ),
+    Field(description=("Generator, as `avatar_status` lists them; leave it out for the best that can run.")),
 ]
 Rigger = Annotated[
     str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")
 ]
-Options = Annotated[dict[str, Any] | None, Field(description='Options of the generator, such as {"height": 1.5}.')]
+Options = Annotated[
+    dict[str, Any] | None,
+    Field(description='Options of the generator, as `avatar_status` lists them, such as {"height": 1.5}.'),
+]
 Version = Annotated[
     Literal["1.0", "0.0"] | None, Field(description="VRM version; leave it out for the user's choice, usually 1.0.")
 ]
@@ -234,6 +236,7 @@ def make_avatar(
     vrm_path: Annotated[
         str | None, Field(description="Absolute path of a .vrm file, or of a folder, to write as well.")
     ] = None,
+    replace: Replace = None,
     engine: Engine = None,
     rigger: Rigger = None,
     seed: Seed = None,
@@ -241,13 +244,12 @@ def make_avatar(
     engine_options: Options = None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings, checks.
-    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with TRELLIS.
+    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with others.
     """
     return _hint(
         _ask(
-            "avatar_make", picture=picture, name=name, path=vrm_path, engine=engine, rigger=rigger, seed=seed,
-            author=author,
-            engine_options=engine_options,
+            "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
+            seed=seed, author=author, engine_options=engine_options,
         )
     )  # fmt: skip
 
@@ -375,14 +377,13 @@ async def validate_avatar(avatar: Avatar = None, vrm_version: Version = None) ->
 
 @_tool(_changes("Export VRM", destructive=True, idempotent=True))
 async def export_vrm(
-    path: Annotated[
-        str, Field(description="Absolute path of the .vrm file, or of a folder for NAME.vrm. A file there is replaced.")
-    ],
+    path: Annotated[str, Field(description="Absolute path of the .vrm file, or of a folder for NAME.vrm.")],
     avatar: Avatar = None,
     vrm_version: Version = None,
+    replace: Replace = None,
 ) -> dict[str, Any]:
-    """Writes the avatar as a .vrm file."""
-    return await _result("avatar_export", avatar=avatar, path=path, vrm_version=vrm_version)
+    """Writes the avatar as a .vrm file, into a folder that the user allows."""
+    return await _result("avatar_export", avatar=avatar, path=path, vrm_version=vrm_version, replace=replace)
 
 
 @_tool(_changes("Promote Avatar", world=True))
@@ -390,7 +391,7 @@ def promote_avatar(
     avatar: Avatar = None,
     name: Annotated[
         str | None,
-        Field(description="Of the model in the bucket: small letters, digits, - and _; the avatar's without."),
+        Field(description="Of the model in the bucket; the avatar's without."),
     ] = None,
     reason: Annotated[
         str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")

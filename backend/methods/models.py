@@ -1,43 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's methods for models: what there is and whether it is here, getting it, removing it."""
+"""The methods for models: what the engines declare and whether it is here, getting it, removing it."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
-from ..engines import Progress
 from ..errors import BackendError
 from ..models import store
-from ..trellis.engine import VARIABLE as TRELLIS_VARIABLE
-from ..trellis.engine import folder_reason as trellis_reason
-from ..unirig.engine import VARIABLE as UNIRIG_VARIABLE
-from ..unirig.engine import folder_reason as unirig_reason
-
-# Model -> the variable that names a user's own folder for it, and what says in one sentence why a folder will not do.
-OWN = {"trellis": (TRELLIS_VARIABLE, trellis_reason), "unirig": (UNIRIG_VARIABLE, unirig_reason)}
+from ..models.store import Model
+from ..registry import BUILT_IN
+from .registry import Job, method
 
 
-def listing() -> dict[str, Any]:
-    """`models`: a row of every model, see `_row`."""
-    return {"models": [_row(name) for name in store.MODELS]}
+@method("models")
+def models(job: Job) -> dict[str, Any]:
+    """A row of every model, see `_row`."""
+    return {"models": [_row(model, users) for model, users in _declared(job).values()]}
 
 
-def download(name: str, progress: Progress) -> dict[str, Any]:
-    """`download_model`: fetches what is missing, from where an interrupted download stopped. Raises as
-    `models.download`, and own_folder where the user's own folder is in use.
+@method("download_model")
+def download_model(job: Job, name: str) -> dict[str, Any]:
+    """Fetches what is missing, from where an interrupted download stopped. Raises as `store.download`, and own_folder
+    where the user's own folder is in use.
     """
-    _refuse_own(name)
-    store.download(name, progress)
-    return _row(name)
+    model, users = _downloadable(job, name)
+    job.run(store.download, name, job.progress)
+    return _row(model, users)
 
 
-def remove(name: str) -> dict[str, Any]:
-    """`remove_model`: {freed: bytes} and the model's row. Raises unknown_model, own_folder (files that were not
-    downloaded here).
-    """
-    _refuse_own(name)
+@method("remove_model")
+def remove_model(job: Job, name: str) -> dict[str, Any]:
+    """{freed: bytes} and the model's row. Raises unknown_model, own_folder (files that were not downloaded here)."""
+    model, users = _downloadable(job, name)
     freed = store.remove(name)
     if not freed and store.status(name)["state"] != "missing":
         where = store.place(name)
@@ -46,31 +40,40 @@ def remove(name: str) -> dict[str, Any]:
             f"The files in {where} were not downloaded here.",
             "Delete them yourself, or choose another folder.",
         )
-    return {"freed": freed, **_row(name)}
+    return {"freed": freed, **_row(model, users)}
 
 
-def _row(name: str) -> dict[str, Any]:
-    """{name, label, licence, size (bytes of the download, about), installed, state, bytes (there now), folder, own,
-    reason}.
+def _declared(job: Job) -> dict[str, tuple[Model, list[str]]]:
+    """Model -> it, and the engines that need it as "generators.trellis"."""
+    declared: dict[str, tuple[Model, list[str]]] = {}
+    for kind in BUILT_IN:
+        for engine, needed in job.engines(kind).models().items():
+            for model in needed:
+                declared.setdefault(model.name, (model, []))[1].append(f"{kind}.{engine}")
+    return declared
+
+
+def _row(model: Model, users: list[str]) -> dict[str, Any]:
+    """{name, label, licence, size (bytes of the download, about), variable, engines, installed, state, bytes (there
+    now), folder, own, reason}.
 
     own: a folder of the user's is used instead of a download. reason: one sentence why it cannot be used, "" when it
     can.
     """
-    model, own = store.get(name), _own(name)
-    row = {"name": name, "label": model.label, "licence": model.licence, "size": model.about, "own": own is not None}
+    own = model.own_folder()
+    row = {**model.to_dict(), "engines": users, "own": own is not None}
     if own is not None:
-        reason = OWN[name][1](own)
+        reason = model.folder_reason(own)
         state = "missing" if reason else "ready"
         return row | {"installed": not reason, "state": state, "bytes": 0, "folder": str(own), "reason": reason}
     try:
-        status = store.status(name)
+        status = store.status(model.name)
     except BackendError as error:  # a damaged lock
-        folder = str(store.place(name))
         return row | {
             "installed": False,
             "state": "damaged",
             "bytes": 0,
-            "folder": folder,
+            "folder": str(store.place(model.name)),
             "reason": f"{error.message} {error.hint}",
         }
     installed = status["state"] == "ready"
@@ -79,19 +82,15 @@ def _row(name: str) -> dict[str, Any]:
         "state": status["state"],
         "bytes": status["bytes"],
         "folder": status["folder"],
-        "reason": "" if installed else store.unavailable_reason(name),
+        "reason": "" if installed else store.unavailable_reason(model.name),
     }
 
 
-def _own(name: str) -> Path | None:
-    chosen = os.environ.get(OWN[name][0]) if name in OWN else None
-    return Path(chosen) if chosen else None
-
-
-def _refuse_own(name: str) -> None:
-    store.get(name)
-    own = _own(name)
-    if own is not None:
+def _downloadable(job: Job, name: str) -> tuple[Model, list[str]]:
+    declared = _declared(job)
+    model = store.get(name)
+    if own := model.own_folder():
         raise BackendError(
             "own_folder", f"The {name} weights come from your own folder {own}.", "Stop using that folder first."
         )
+    return declared.get(name, (model, []))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parameters of each method: what is required, what type it has, and one sentence when it is wrong."""
+"""The types that parameters of the worker's methods have, and one sentence when a value is wrong.
+
+A method (see `registry.method`) names them as its parameters' annotations.
+"""
 
 from __future__ import annotations
 
@@ -7,51 +10,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ..errors import BackendError
 
+FURTHER_SIDES = ("left", "back", "right")
 EYES_AND_MOUTH = ("leftEye", "rightEye", "mouth")
 
 
 class ParamError(BackendError):
     def __init__(self, message: str, hint: str = "See docs/architecture.md for the parameters of each method.") -> None:
         super().__init__("bad_params", message, hint)
-
-
-@dataclass(frozen=True)
-class Param:
-    """`check(name, value)` returns the value to use or raises BackendError. Without it, a missing parameter takes
-    `default`.
-    """
-
-    check: Callable[[str, Any], Any]
-    required: bool = False
-    default: Any = None
-
-
-def check_params(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The complete, typed parameters of `method`. Raises BackendError with the code bad_params, unknown_method or
-    unreadable.
-    """
-    if method not in METHODS:
-        raise BackendError(
-            "unknown_method", f"The backend has no method {method[:40]!r}.", f"It has {', '.join(METHODS)} and cancel."
-        )
-    spec = METHODS[method]
-    for name in params:
-        if name not in spec:
-            raise ParamError(f"'{method}' has no parameter {name[:40]!r}; it takes {', '.join(spec) or 'none'}.")
-    checked = {}
-    for name, param in spec.items():
-        value = params.get(name)
-        if value is None:
-            if param.required:
-                raise ParamError(f"'{method}' needs the parameter '{name}'.")
-            checked[name] = param.default
-        else:
-            checked[name] = param.check(name, value)
-    return checked
 
 
 def _text(name: str, value: Any) -> str:
@@ -133,6 +102,14 @@ def _files(name: str, value: Any) -> dict[str, Path]:
     return {key: _file(f"{name}.{key[:40]}", path) for key, path in _object(name, value).items()}
 
 
+def _views(name: str, value: Any) -> dict[str, Path]:
+    """Further sides of what the picture shows from the front."""
+    for key in _object(name, value):
+        if key not in FURTHER_SIDES:
+            raise ParamError(f"'{name}' has no side {key[:40]!r}; it takes {', '.join(FURTHER_SIDES)}.")
+    return _files(name, value)
+
+
 def _file_list(name: str, value: Any) -> list[Path]:
     if not isinstance(value, list) or not value:
         raise ParamError(f"'{name}' must be a list of paths.")
@@ -182,72 +159,23 @@ def _markers(name: str, value: Any) -> dict[str, Any]:
     return markers
 
 
-METHODS: dict[str, dict[str, Param]] = {
-    "hello": {"engines": Param(_flag, default=True)},
-    "analyse": {
-        "picture": Param(_file, required=True),
-        "markers": Param(_markers),
-        "draft": Param(_flag, default=False),
-        "upright": Param(_path),
-    },
-    "visemes": {"sound": Param(_file, required=True)},
-    "generate": {
-        "engine": Param(_text, required=True),
-        "picture": Param(_file, required=True),
-        "out_dir": Param(_path, required=True),
-        "seed": Param(_seed, default=0),
-        "options": Param(_object),
-        "markers": Param(_markers),
-    },
-    "rig": {
-        "rigger": Param(_text, required=True),
-        "mesh": Param(_file, required=True),
-        "out_dir": Param(_path, required=True),
-        "seed": Param(_seed, default=0),
-        "joints": Param(_joints),
-        "options": Param(_object),
-    },
-    "locate_face": {"mesh": Param(_file, required=True), "texture": Param(_file), "joints": Param(_joints)},
-    "models": {},
-    "download_model": {"name": Param(_text, required=True)},
-    "remove_model": {"name": Param(_text, required=True)},
-    "record": {
-        "runs": Param(_path, required=True),
-        "run_id": Param(_text, required=True),
-        "name": Param(_text, required=True),
-        "picture": Param(_file, required=True),
-        "files": Param(_files, required=True),
-        "request": Param(_object),
-        "parameters": Param(_object),
-        "versions": Param(_texts),
-        "weights": Param(_texts),
-        "seconds": Param(_numbers),
-        "metrics": Param(_numbers),
-        "warnings": Param(_notes),
-        "report": Param(_object),
-        "tracking_uri": Param(_word, default=""),
-    },
-    "sync": {"runs": Param(_path, required=True), "tracking_uri": Param(_word, default="")},
-    "run_url": {"run_folder": Param(_path, required=True)},
-    "promote": {
-        "file": Param(_file, required=True),
-        "name": Param(_text, required=True),
-        "bucket": Param(_text, required=True),
-        "endpoint": Param(_word, default=""),
-        "prefix": Param(_word, default=""),
-        "profile": Param(_word, default=""),
-        "region": Param(_word, default=""),
-        "run_id": Param(_word, default=""),
-        "run_folder": Param(_path),
-        "report": Param(_object),
-        "override": Param(_word, default=""),
-        "urls": Param(_texts, default={}),
-        "tracking_uri": Param(_word, default=""),
-    },
-    "register": {
-        "model": Param(_text, required=True),
-        "files": Param(_file_list, required=True),
-        "variable": Param(_text, default="AllowedAvatarModels"),
-        "apply": Param(_flag, default=False),
-    },
-}
+@dataclass(frozen=True)
+class Check:
+    """In `Annotated`: check(name, value) returns the value to use or raises BackendError."""
+
+    check: Callable[[str, Any], Any]
+
+
+File = Annotated[Path, Check(_file)]  # an absolute path of a file that can be read
+Files = Annotated[dict[str, Path], Check(_files)]
+Views = Annotated[dict[str, Path], Check(_views)]  # side -> a picture of it
+FileList = Annotated[list[Path], Check(_file_list)]
+Seed = Annotated[int, Check(_seed)]
+Word = Annotated[str, Check(_word)]  # a text that may be empty
+Texts = Annotated[dict[str, str], Check(_texts)]
+Numbers = Annotated[dict[str, float], Check(_numbers)]
+Notes = Annotated[list[dict[str, str]], Check(_notes)]
+Joints = Annotated[dict[str, list[float]], Check(_joints)]  # in metres, glTF axes
+Markers = Annotated[dict[str, Any], Check(_markers)]
+# What a bare type means.
+PLAIN: dict[Any, Callable[[str, Any], Any]] = {bool: _flag, str: _text, Path: _path, dict: _object}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The models that engines need: which files at which revision, getting them, and knowing that they are still the same.
+"""The files of the models that engines declare: getting them, and knowing that they are still the same.
 
 A model is a folder `<root>/<name>` with the files of its sources and `models.lock.json`: SHA-256 and size of every
 file, written when the file first arrived. `folder(name)` is what an engine calls before it loads anything: it raises
@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,44 @@ class Model:
     label: str
     sources: tuple[Source, ...]
     about: int = 0  # bytes of all files, roughly: not all sizes are known before the first download
+    # One sentence why a folder of the user's own will not do, "" when it will; without, its first file is looked for.
+    refuse_folder: Callable[[Path], str] | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", self.name):
+            raise ValueError(f"{self.name!r} is no name of a model: a-z, 0-9 and _ are, 40 at most")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names a user's own folder, which is used instead of a download."""
+        return f"AVATAR_FORGE_{self.name.upper()}"
+
+    def own_folder(self) -> Path | None:
+        """The user's own folder, if one is named."""
+        chosen = os.environ.get(self.variable)
+        return Path(chosen) if chosen else None
+
+    def folder_reason(self, folder: Path) -> str:
+        """One sentence why a folder of the user's own will not do, else ""."""
+        if self.refuse_folder:
+            return self.refuse_folder(folder)
+        first = next(target for _, _, target in self.files())
+        return "" if (folder / first).is_file() else f"There is no {first} in {folder} ({self.variable})."
+
+    def unavailable_reason(self) -> str:
+        """One sentence why the model cannot be used now, "" when it can: its own folder, else the download."""
+        own = self.own_folder()
+        return self.folder_reason(own) if own else unavailable_reason(self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the add-on shows before the first download."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "licence": self.licence,
+            "size": self.about,
+            "variable": self.variable,
+        }
 
     @property
     def licence(self) -> str:
@@ -80,71 +119,16 @@ class Model:
                 yield source, file, source.target(file)
 
 
-def _network(name: str, size: int, sha256: str = "") -> tuple[File, File]:
-    return File(f"ckpts/{name}.json"), File(f"ckpts/{name}.safetensors", size, sha256)
+MODELS: dict[str, Model] = {}  # those that engines have declared, by name
 
 
-TRELLIS = Model(
-    "trellis",
-    "TRELLIS image-large (picture to mesh)",
-    (
-        Source(
-            "microsoft/TRELLIS-image-large",
-            "25e0d31ffbebe4b5a97464dd851910efc3002d96",
-            "MIT",
-            (
-                File("pipeline.json"),
-                *_network(
-                    "ss_flow_img_dit_L_16l8_fp16",
-                    1130770840,
-                    "96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db",
-                ),
-                *_network(
-                    "ss_dec_conv3d_16l8_fp16",
-                    147591972,
-                    "1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a",
-                ),
-                *_network(
-                    "slat_flow_img_dit_L_64l8p2_fp16",
-                    1203755136,
-                    "693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c",
-                ),
-                *_network(
-                    "slat_dec_mesh_swin8_B_64l8m256c_fp16",
-                    181903412,
-                    "3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859",
-                ),
-                *_network("slat_dec_gs_swin8_B_64l8gs32_fp16", 171450952),
-            ),
-        ),
-        # The image encoder is not part of that repository. This is its publisher's re-host as safetensors; the
-        # original is a pickle.
-        Source(
-            "facebook/dinov2-with-registers-large",
-            "e4c89a4e05589de9b3e188688a303d0f3c04d0f3",
-            "Apache-2.0",
-            (File("config.json"), File("model.safetensors")),
-            into="dinov2",
-        ),
-    ),
-    about=4_050_000_000,
-)
-UNIRIG = Model(
-    "unirig",
-    "UniRig (skeleton and skin weights)",
-    (
-        # Pickles: backend/unirig reads them with an allow-list, once, and loads only what it wrote from them (see
-        # `derived`).
-        Source(
-            "VAST-AI/UniRig",
-            "main",
-            "MIT",
-            (File("skeleton/articulation-xl_quantization_256/model.ckpt"), File("skin/articulation-xl/model.ckpt")),
-        ),
-    ),
-    about=1_400_000_000,
-)
-MODELS = {model.name: model for model in (TRELLIS, UNIRIG)}
+def declare(model: Model) -> Model:
+    """Makes a model known by its name. An engine does it where it is defined, so that whoever can use the engine can
+    get its model. Raises ValueError when another model has that name.
+    """
+    if MODELS.setdefault(model.name, model) != model:
+        raise ValueError(f"another model has the name {model.name!r}")
+    return model
 
 
 def get(name: str) -> Model:

@@ -17,6 +17,7 @@ import json
 import logging
 import re
 import time
+import unicodedata
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
@@ -36,7 +37,6 @@ CONTENT_TYPE, CACHE_CONTROL = "model/gltf-binary", "public, max-age=31536000, im
 PART = 5 << 20  # bytes: the smallest that S3 allows; what is lost of a killed upload
 MAX_PARTS = 10_000
 ATTEMPTS = 200  # versions to try when others are always faster
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 SPANS = {"check": 0.02, "upload": 0.75, "verify": 0.95, "index": 1.0}  # where each stage ends
 
 
@@ -64,7 +64,7 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
     Raises BackendError (bad_name, not_vrm, report_failed, no_report, and what promotion_store says of servers) or
     Cancelled; a cancelled upload leaves nothing in the bucket.
     """
-    check_name(promotion.name)
+    promotion.name = model_name(promotion.name)
     verdict = check_report(promotion.report, promotion.override)
     progress("check", 0.0, "Reading the file")
     size, sha256 = check_file(promotion.file)
@@ -86,17 +86,18 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
         ) from error
 
 
-def check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        message = f"{name[:80]!r} cannot be part of a public address."
-        raise BackendError(
-            "bad_name", message, f"Use small letters, digits, - and _, for example {suggest_name(name)!r}."
-        )
+def model_name(given: str, usual: str = "") -> str:
+    """The name that a model is promoted under: `given` as it is, else one made of `usual`, such as the avatar's name.
 
-
-def suggest_name(text: str) -> str:
-    """`text` as a model's name: small letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or "avatar"
+    Small letters, digits, - and _ (not at the ends), at most 64, so that it can be part of a public address; a name is
+    made of a text without its accents. Raises BackendError(bad_name) for another `given`.
+    """
+    plain = unicodedata.normalize("NFKD", given or usual).encode("ascii", "ignore").decode().lower()
+    made = re.sub(r"(?:-*[^a-z0-9_-]+)+-*", "-", plain).strip("-_")[:64].strip("-_") or "avatar"
+    if given and given != made:
+        message = f"{given[:80]!r} cannot be part of a public address."
+        raise BackendError("bad_name", message, f"Use small letters, digits, - and _, for example {made!r}.")
+    return made
 
 
 def check_report(report: dict[str, Any] | None, override: str) -> dict[str, Any]:
@@ -225,7 +226,8 @@ class _Upload:
                 with self._turn(conditional) as still_mine:
                     if conditional or self.store.promotion_id(self.key) is None:
                         still_mine()
-                        self._commit(conditional)
+                        if self._commit(conditional):
+                            self._check_kept()
             else:
                 raise ExistsError
         except (Cancelled, KeyboardInterrupt):
@@ -335,8 +337,10 @@ class _Upload:
             f"Uploading {done / 1e6:.1f} of {self.size / 1e6:.1f} MB",
         )
 
-    def _commit(self, conditional: bool) -> None:
-        """The moment at which the object appears. When the name was taken meanwhile, `_committed` finds that out."""
+    def _commit(self, conditional: bool) -> bool:
+        """The moment at which the object appears; whether the server says that it wrote it. When the name was taken
+        meanwhile, or the answer got lost, `_committed` finds that out.
+        """
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if conditional else {}
         self._say_sent(self.size if self.multipart else 0)  # the last moment at which it can be cancelled
         self.committing = True
@@ -348,7 +352,7 @@ class _Upload:
                         "changed", f"{self.promotion.file.name} changed during the promotion.", "Promote it again."
                     )
                 self.store.put(self.key, body, **self._headers(), **condition)
-                return
+                return True
             parts = [{"PartNumber": int(number), "ETag": tag} for number, tag in self.pending.data["parts"].items()]
             parts.sort(key=lambda part: part["PartNumber"])
             upload = self.pending.data["upload"]
@@ -364,6 +368,22 @@ class _Upload:
                 # After a repeated request: it was completed by the first, whose answer got lost.
                 if error.code != "no_upload" or self.store.promotion_id(self.key) != self.pending.data["token"]:
                     raise
+            return True
+        return False
+
+    def _check_kept(self) -> None:
+        """What the server says it wrote under a free name is there and known as ours; else this is no place to
+        promote to, and nothing is left there. Raises BackendError("not_kept").
+        """
+        found = self.store.promotion_id(self.key)
+        if found == self.pending.data["token"]:
+            return
+        where = self.store.target.endpoint or "Amazon S3"
+        problem = "lost the file that it has just accepted" if found is None else "does not keep a file's metadata"
+        with contextlib.suppress(BackendError, MissingError, ExistsError):
+            self.store.call("delete_object", self.key)
+        self.pending.forget()
+        raise BackendError("not_kept", f"The server {where} {problem}.", "Use another S3-compatible server.")
 
     def _verify(self) -> None:
         """Reads the whole object back: what is public now is what was checked."""
@@ -429,10 +449,10 @@ def next_version(store: Store, name: str) -> int:
     prefix = store.target.key(f"{name}-v")
     pattern = re.compile(re.escape(prefix) + r"(\d{1,9})\.vrm")
     used = [int(match[1]) for item in store.keys(prefix) if (match := pattern.fullmatch(item["Key"]))]
-    used += [entry["version"] for entry in index.read(store)["models"] if entry.get("name") == name]
+    used += [index.version_of(entry) for entry in index.read(store)["models"] if entry.get("name") == name]
     return max(used, default=0) + 1
 
 
 def _ascii(text: str) -> str:
     """For an HTTP header: percent-encoded where it is not plain ASCII."""
-    return urllib.parse.quote(text, safe=" !#$&'()*+,/:;=?@[]-._~")[:1000]
+    return urllib.parse.quote(text, safe=" !#$&'()*+,/:;=?@[]-._~", errors="replace")[:1000]

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registration: a promoted model becomes known to the frontend, whose server (Go) and page (JavaScript) each hold a
-list of allowed models.
+"""Registration: a promoted model becomes known to the frontend, whose server (Go) and page (JavaScript or TypeScript)
+each hold a list of allowed models. What such lists look like, and how one grows, is in `source_lists`.
 
-    var AllowedAvatarModels = []string{          export const AllowedAvatarModels = [
-        "companion-v1.vrm",                         'companion-v1.vrm',
-    }                                            ];
-
-The list is found by its variable's name and gets one more string in its own style: quotes, indentation, one line or
-many, trailing comma. Nothing else in the file changes, and nothing at all when the model is listed already.
+Nothing else in the file changes, and nothing at all when the model is listed already.
 """
 
 from __future__ import annotations
@@ -23,14 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BackendError
+from .source_lists import add_to_list
 
 VARIABLE = "AllowedAvatarModels"
-# What opens the list: a Go slice or array, or a JavaScript or TypeScript array, plain, frozen or in a Set.
-GO = r"(?P<name>{name})\s*(?::?=|\[\]string\s*=)\s*\[[^\]]*\]\s*string\s*(?P<open>\{{)"
-SCRIPT = r"(?P<name>{name})\s*(?::[^=\n]+)?=\s*(?:Object\.freeze\s*\(\s*|new\s+Set\s*(?:<[^>]*>)?\s*\(\s*)?(?P<open>\[)"
-CLOSING = {"{": "}", "[": "]"}
-# A comment, a string, or any other single character. Comments and strings hide what looks like code.
-TOKEN = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -52,15 +42,16 @@ class Patch:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def plan(files: Iterable[Path], model: str, variable: str = VARIABLE) -> list[Patch]:
-    """A patch for each file. Raises BackendError(unreadable, no_list, bad_model); then nothing is to be
+def plan(files: Iterable[Path], model: str, variable: str = VARIABLE, replace: bool = False) -> list[Patch]:
+    """A patch for each file. replace: the newest listed version of the same model goes; else it stays, for a
+    roll-back. Raises BackendError(unreadable, no_list, bad_model); then nothing is to be
     applied at all.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}", model):
         raise BackendError(
             "bad_model", f"{model[:80]!r} cannot be put into a list of models.", "Promote the avatar first."
         )
-    return [_plan_one(Path(path), model, variable) for path in files]
+    return [_plan_one(Path(path), model, variable, replace) for path in files]
 
 
 def apply(patches: Iterable[Patch]) -> list[Path]:
@@ -85,17 +76,14 @@ def apply(patches: Iterable[Patch]) -> list[Path]:
     return [patch.path for patch in wanted]
 
 
-def _plan_one(path: Path, model: str, variable: str) -> Patch:
+def _plan_one(path: Path, model: str, variable: str, replace: bool) -> Patch:
     content = _read(path)
     try:
-        text = content.decode("utf-8")
+        content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BackendError(
-            "unreadable", f"{path.name} is no UTF-8 text.", "Choose the source file with the list."
-        ) from error
-    return Patch(
-        path, content, add_to_list(text, model, variable, path.suffix.lower() == ".go", path.name).encode("utf-8")
-    )
+        message = f"{path.name} is not UTF-8 text."
+        raise BackendError("unreadable", message, "Choose the source file with the list.") from error
+    return Patch(path, content, add_to_list(content, model, variable, path.suffix, path.name, replace))
 
 
 def _read(path: Path) -> bytes:
@@ -106,85 +94,6 @@ def _read(path: Path) -> bytes:
         raise BackendError(
             "unreadable", f"The file {path} cannot be read: {reason}.", "Correct its path in the preferences."
         ) from error
-
-
-def add_to_list(text: str, model: str, variable: str = VARIABLE, go: bool = False, name: str = "the file") -> str:
-    """`text` with `model` at the end of the list `variable`. Raises BackendError("no_list")."""
-    start, end = _find_list(text, variable, go, name)
-    body = text[start:end]
-    tokens = [(match.start(), match[0]) for match in TOKEN.finditer(body)]
-    strings = [(at, token) for at, token in tokens if token[0] in "\"'`" and len(token) > 1]
-    entry = _as_listed(model, [token[1:-1] for _, token in strings])
-    if entry in [token[1:-1] for _, token in strings]:
-        return text
-    quote = strings[-1][1][0] if strings else '"'
-    code = [(at, token) for at, token in tokens if not token.isspace() and not token.startswith(("//", "/*"))]
-    return text[:start] + _extended(body, f"{quote}{entry}{quote}", code, go, _indent(text, start)) + text[end:]
-
-
-def _extended(body: str, entry: str, code: list[tuple[int, str]], go: bool, indent: str) -> str:
-    """The list's inside with one more entry. code: its tokens without comments and spaces."""
-    newline = "\r\n" if "\r\n" in body else "\n"
-    if not code:
-        if "\n" not in body:
-            return f"{body.rstrip()}{entry}" if "/*" not in body else f"{body.rstrip()} {entry}"
-        return f"{body.rstrip()}{newline}{indent}{_step(indent, go)}{entry}," + f"{newline}{indent}"
-    at, last = code[-1]
-    trailing = last == ","
-    cut = at + len(last)
-    if "\n" not in body[: code[0][0]] and "\n" not in body[cut:]:  # the brackets hug the entries
-        return f"{body[:cut]}{'' if trailing else ','} {entry}{',' if trailing else ''}{body[cut:]}"
-    # On a line of its own, after whatever comment ends the last entry's line.
-    line_end = body.find("\n", cut)
-    line_end = len(body) if line_end < 0 else line_end - (body[line_end - 1] == "\r")
-    own = _indent(body, code[-2][0] if trailing and len(code) > 1 else at)
-    comma = "" if trailing else ","
-    end = "," if trailing or go else ""
-    return f"{body[:cut]}{comma}{body[cut:line_end]}{newline}{own}{entry}{end}{body[line_end:]}"
-
-
-def _find_list(text: str, variable: str, go: bool, name: str) -> tuple[int, int]:
-    """Start and end of what is between the list's brackets."""
-    pattern = re.compile(r"(?<![\w$.])" + (GO if go else SCRIPT).format(name=re.escape(variable)))
-    hidden = _without_comments(text)
-    found = list(pattern.finditer(hidden))
-    kind = "Go slice of strings" if go else "JavaScript array"
-    if len(found) != 1:
-        there = "has no" if not found else "has more than one"
-        raise BackendError(
-            "no_list",
-            f"{name} {there} {kind} {variable}.",
-            "Correct the file or the variable's name in the preferences.",
-        )
-    start, depth = found[0].end("open"), 1
-    bracket = found[0]["open"]
-    for match in TOKEN.finditer(text, start):
-        depth += (match[0] == bracket) - (match[0] == CLOSING[bracket])
-        if depth == 0:
-            return start, match.start()
-    raise BackendError("no_list", f"The list {variable} in {name} does not end.", "Correct the file first.")
-
-
-def _without_comments(text: str) -> str:
-    """Same length, with spaces for comments and strings."""
-    return TOKEN.sub(lambda match: match[0] if len(match[0]) == 1 else re.sub(r"[^\n]", " ", match[0]), text)
-
-
-def _as_listed(model: str, known: list[str]) -> str:
-    """The model as the list names models: with or without `.vrm`, as the entries that are there."""
-    if known and not any(entry.endswith(".vrm") for entry in known):
-        return model.removesuffix(".vrm")
-    return model
-
-
-def _indent(text: str, position: int) -> str:
-    """White space that the line of `position` begins with."""
-    begin = text.rfind("\n", 0, position) + 1
-    return text[begin : begin + len(text[begin:]) - len(text[begin:].lstrip(" \t"))]
-
-
-def _step(indent: str, go: bool) -> str:
-    return "\t" if go or "\t" in indent else "  "
 
 
 def public_urls(templates: dict[str, str], bucket: str, key: str) -> dict[str, str]:

@@ -253,6 +253,12 @@ class Store:
         except (BotoCoreError, HTTPClientError) as error:
             log.info("%s", type(error).__name__)
             raise explain_way(error, self.target) from error
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # An answer that boto3 does not expect, such as a redirect that names no region: it asks itself for ever.
+            log.info("%s", type(error).__name__)
+            where = self.target.endpoint or "Amazon S3"
+            message = f"The server {where} gave an answer that cannot be understood."
+            raise BackendError("refused", message, "Check endpoint, region and bucket.") from error
 
 
 def _still_fresh(began: float) -> None:

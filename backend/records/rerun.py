@@ -61,7 +61,7 @@ def blender_command(given: str | None = None) -> list[str]:
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> tuple[list[str], bool]:
     """What is the same and what is not, a line each, and whether all files are the same that both have."""
-    lines = []
+    lines: list[str] = []
     for title, key in (("version", "versions"), ("weights", "weights")):
         before, now = old.get(key) or {}, new.get(key) or {}
         lines.extend(

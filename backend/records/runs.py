@@ -26,6 +26,7 @@ import time
 import tomllib
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from .glb_figures import glb_figures
 from .run_page import run_page
 
 VARIABLE = "AVATAR_FORGE_RUNS"
+STALE = 3600.0  # seconds after which nobody writes to an unfinished run folder any more
 RECEIPT, PROMOTIONS = "receipt.json", "promotions.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 PLACES = {"raw": "{name}_raw.glb", "rigged": "{name}_rigged.glb", "vrm": "{name}.vrm", "log": "log.txt"}
@@ -83,6 +85,7 @@ def write_run(root: Path, run: Run) -> Path:
             "bad_params", f"{run.run_id[:40]!r} is not a run's name.", "Use letters, digits, points, - and _."
         )
     root.mkdir(parents=True, exist_ok=True)
+    _remove_stale(root)
     partial = root / f".{run.run_id}.{uuid.uuid4().hex[:8]}.partial"
     try:
         partial.mkdir()
@@ -101,6 +104,14 @@ def write_run(root: Path, run: Run) -> Path:
         raise BackendError("bad_params", f"There are too many runs {run.run_id}.", "Choose another folder for runs.")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_stale(root: Path) -> None:
+    """What a process left behind that died while it wrote a run folder."""
+    for partial in root.glob(".*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > STALE:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _fill(folder: Path, run: Run) -> dict[str, Any]:
@@ -158,7 +169,7 @@ def _described(folder: Path, path: Path) -> dict[str, Any]:
 
 
 def _same(folder: Path, made: dict[str, Any]) -> bool:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         there = read_receipt(folder / RECEIPT)
         return all(there.get(key) == made[key] for key in ("name", "picture", "files", "parameters", "report"))
     return False
@@ -190,6 +201,48 @@ def read_receipt(path: Path) -> dict[str, Any]:
     return receipt
 
 
+def damage(folder: Path) -> str:
+    """What keeps a run folder from being recorded, as part of a sentence: "" when its receipt and its promotions can
+    be read and have what MLflow is told.
+    """
+    for name, check in ((RECEIPT, _check_receipt), (PROMOTIONS, _check_promotions)):
+        path = folder / name
+        if name == PROMOTIONS and not path.exists():
+            continue
+        try:
+            check(path)
+        except OSError as error:
+            return f"{name} cannot be read ({(error.strerror or str(error)).lower()})"
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return f"{name} is damaged"
+    return ""
+
+
+def _check_receipt(path: Path) -> None:
+    receipt = read_receipt(path)
+    datetime.fromisoformat(receipt["made_at"])
+    names = [receipt["run"], receipt["name"]]
+    tables = [receipt[key] for key in ("parameters", "versions", "seconds", "metrics")]
+    tables += [receipt.get("weights") or {}, receipt.get("report") or {}]
+    tables += [receipt["parameters"].get(key) or {} for key in ("engine_options", "rigger_options")]
+    rows = [*receipt["warnings"], *tables[5].get("checks", [])]
+    figures = [*receipt["seconds"].values(), *receipt["metrics"].values()]
+    if (
+        not all(isinstance(name, str) for name in names)
+        or not RUN_ID.fullmatch(receipt["run"])
+        or not all(isinstance(part, dict) for part in (*tables, *rows))
+        or not all(isinstance(figure, (int, float)) for figure in figures)
+    ):
+        raise ValueError(f"{path.name} has values of another type")
+
+
+def _check_promotions(path: Path) -> None:
+    for entry in json.loads(path.read_text(encoding="utf-8"))["promotions"]:
+        words = [entry["bucket"], entry["key"], *(entry.get("urls") or {}).values(), entry.get("override") or ""]
+        if not all(isinstance(word, str) for word in words) or "version" not in entry:
+            raise ValueError(f"{path.name} has values of another type")
+
+
 def run_folders(root: Path) -> list[Path]:
     """Every complete run below `root`, oldest name first."""
     return (
@@ -211,7 +264,8 @@ def add_promotion(folder: Path, entry: dict[str, Any]) -> None:
 
 def promotions(folder: Path) -> list[dict[str, Any]]:
     """Oldest first."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        _check_promotions(folder / PROMOTIONS)
         return list(json.loads((folder / PROMOTIONS).read_text(encoding="utf-8"))["promotions"])
     return []
 

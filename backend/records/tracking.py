@@ -27,7 +27,7 @@ from typing import Any
 
 from ..errors import BackendError
 from ..staging import hold
-from .runs import PROMOTIONS, RECEIPT, ROOT, promotions, read_receipt, run_folders, write_json
+from .runs import PROMOTIONS, RECEIPT, ROOT, damage, promotions, read_receipt, run_folders, write_json
 
 log = logging.getLogger(__name__)
 
@@ -53,25 +53,32 @@ FIGURES = (
     "generate_time_s",
     "rig_time_s",
 )
-MODEL_TIMES = {"trellis": "generate_time_s", "unirig": "rig_time_s"}
+ENGINE_TIMES = {"engine": "generate_time_s", "rigger": "rig_time_s"}  # parameter -> metric
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 
 
 @dataclass(frozen=True)
 class Store:
-    """uri: of an MLflow server, or of the SQLite file below the runs folder, without user and password, which MLflow
-    would print.
+    """uri: of an MLflow server, a database, or the SQLite file below the runs folder, without user and password:
+    what is shown and kept. address: what MLflow is given, where that is more than `uri`.
     """
 
     uri: str
     artifacts: str | None = None  # where a local store keeps files; a server decides that itself
     user: str = ""
     password: str = field(default="", repr=False)
+    address: str = field(default="", repr=False)
 
     @property
     def key(self) -> str:
         return hashlib.sha256(self.uri.encode()).hexdigest()[:12]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the store is on another machine."""
+        host = urllib.parse.urlsplit(self.address or self.uri).hostname
+        return bool(host) and host not in ("localhost", "127.0.0.1", "::1")
 
     @property
     def is_server(self) -> bool:
@@ -79,21 +86,41 @@ class Store:
 
 
 def choose_store(root: Path, uri: str = "") -> Store:
-    """`uri` (the preference), else MLFLOW_TRACKING_URI, else a SQLite store beside the runs."""
-    if chosen := uri or os.environ.get("MLFLOW_TRACKING_URI", ""):
-        if not chosen.startswith(("http://", "https://")):
-            return Store(chosen, (root / "mlflow-artifacts").absolute().as_uri())
-        parts = urllib.parse.urlsplit(chosen.rstrip("/"))
+    """`uri` (the preference), else MLFLOW_TRACKING_URI, else a SQLite store beside the runs. Raises
+    BackendError("bad_target") for an address that says its secret in the query (`?token=`), which MLflow would repeat.
+    """
+    if chosen := (uri or os.environ.get("MLFLOW_TRACKING_URI", "")).strip():
+        parts = urllib.parse.urlsplit(chosen)
         user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
-        return Store(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), None, user, password)
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        if parts.scheme not in ("http", "https"):
+            artifacts = (root / "mlflow-artifacts").absolute().as_uri()
+            secret = password or parts.query
+            return Store(plain._replace(query="").geturl() if secret else chosen, artifacts, address=chosen)
+        if parts.query or parts.fragment:
+            raise BackendError(
+                "bad_target",
+                "The address of MLflow has something behind a question mark or #, where a secret would be shown.",
+                "Give the plain address, and user and password by MLFLOW_TRACKING_USERNAME and"
+                " MLFLOW_TRACKING_PASSWORD, or a token by MLFLOW_TRACKING_TOKEN.",
+            )
+        return Store(plain.geturl().rstrip("/"), None, user, password)
     return Store(
         f"sqlite:///{(root / 'mlflow.db').absolute().as_posix()}", (root / "mlflow-artifacts").absolute().as_uri()
     )
 
 
-def send_later(root: Path, uri: str = "") -> dict[str, Any]:
-    """Starts a sender that outlives this process, and returns at once: {"state": "sending", "store", "pending"}."""
-    store = choose_store(root, uri)
+def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]:
+    """Starts a sender that outlives this process, and returns at once: {"state": "sending", "store", "pending"}.
+
+    online: whether the network may be used; without it a store on another machine waits (state "offline").
+    """
+    try:
+        store = choose_store(root, uri)
+    except BackendError as error:  # the run folder is written all the same
+        return {"state": "refused", "store": "", "pending": 0, "message": f"{error.message} {error.hint}"}
+    if not online and store.is_remote:
+        return {"state": "offline", "store": store.uri, "pending": len(pending(root, store))}
     # The address may hold a password, so it goes by the environment, which only this user can read.
     environment = {**os.environ, **QUIET, "MLFLOW_TRACKING_URI": uri or os.environ.get("MLFLOW_TRACKING_URI", "")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
@@ -109,25 +136,47 @@ def send_later(root: Path, uri: str = "") -> dict[str, Any]:
 
 
 def pending(root: Path, store: Store, everything: bool = False) -> list[Path]:
-    """Run folders that `store` lacks. One that another store has got is not sent again unless `everything`."""
-    return [folder for folder in run_folders(root) if _is_pending(folder, store, everything)]
+    """Run folders that `store` lacks and that can be read. One that another store has got is not sent again unless
+    `everything`.
+    """
+    return [folder for folder in run_folders(root) if _is_pending(folder, store, everything) and not damage(folder)]
+
+
+def damaged(root: Path) -> str:
+    """One sentence that names the run folders that cannot be recorded, "" when there are none."""
+    found = [(folder.name, problem) for folder in run_folders(root) if (problem := damage(folder))]
+    if not found:
+        return ""
+    listed = ", ".join(f"{name} ({problem})" for name, problem in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"Left out because they are damaged, restore or delete them: {listed}{more}."
 
 
 def _is_pending(folder: Path, store: Store, everything: bool) -> bool:
     stores = state_of(folder)["stores"]
     mine = stores.get(store.key, {})
     if "sent" in mine:
-        return mine["sent"] != content_digest(folder)
+        with contextlib.suppress(OSError):
+            return mine["sent"] != content_digest(folder)
+        return False
     return everything or not any("sent" in other for other in stores.values())
 
 
 def state_of(folder: Path) -> dict[str, Any]:
     """{"stores": {key: {"uri", "experiment", "run", "sent": digest of what was sent, or "error": sentence}}}"""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if isinstance(state.get("stores"), dict):
-            return state
+        stores = state.get("stores") if isinstance(state, dict) else None
+        if isinstance(stores, dict):
+            whole = {key: entry for key, entry in stores.items() if _is_entry(entry)}
+            return {**state, "stores": whole}
     return {"stores": {}}
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("uri"), str):
+        return False
+    return "sent" not in entry or all(isinstance(entry.get(key), str) for key in ("sent", "experiment", "run"))
 
 
 def content_digest(folder: Path) -> str:
@@ -177,6 +226,7 @@ def sync(
             if not left or wait is None:
                 break
             sleep(wait)
+    message = " ".join(filter(None, (message, damaged(root))))
     return {"state": "waiting" if left else "done", "sent": sent, "pending": left, "message": message}
 
 
@@ -208,7 +258,8 @@ def _pass(root: Path, store: Store, everything: bool) -> tuple[int, str]:
             sent += 1
         except Exception as error:
             message = _away(store, error)
-            _note(folder, store, error=message)
+            with contextlib.suppress(OSError):
+                _note(folder, store, error=message)
             if getattr(error, "error_code", "") not in RUN_ERRORS:
                 break
     return sent, message
@@ -223,7 +274,7 @@ def connect(store: Store) -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
-    return MlflowClient(store.uri)
+    return MlflowClient(store.address or store.uri)
 
 
 def _experiment(client: Any, store: Store) -> str:
@@ -300,13 +351,13 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
     """The avatar's figures, how long it took, how its report card came out; then whatever the engines measured, and
     each stage's time.
 
-    `trellis_time_s` and `unirig_time_s` are there when these were at work; MLflow's page shows metrics in this order.
+    Each engine at work has its own, such as `trellis_time_s`; MLflow's page shows metrics in this order.
     """
     given, figures, seconds = receipt["parameters"], receipt["metrics"], receipt["seconds"]
     metrics = {name: float(figures[name]) for name in FIGURES if name in figures}
-    for model, time_of_job in MODEL_TIMES.items():
-        if time_of_job in figures and model in (given.get("engine"), given.get("rigger")):
-            metrics[f"{model}_time_s"] = float(figures[time_of_job])
+    for parameter, time_of_job in ENGINE_TIMES.items():
+        if time_of_job in figures and given.get(parameter):
+            metrics[f"{given[parameter]}_time_s"] = float(figures[time_of_job])
     metrics["total_time_s"] = float(sum(seconds.values()))
     if checks := (receipt.get("report") or {}).get("checks", []):
         metrics |= {

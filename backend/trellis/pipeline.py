@@ -14,16 +14,18 @@ from torch import Tensor
 
 from ..engines import Progress
 from ..errors import BackendError
-from . import dual_mc, sparse
+from ..nn import sparse
+from ..nn.memory import Plan, Residents, choose_plan, with_ladder
+from ..nn.sampling import noise_generator, sample, structure_noise
+from ..nn.sparse import Sparse, Voxels
+from ..nn.structure import occupied
+from ..nn.transformer import Context, FlowTransformer
+from . import dual_mc
 from .checkpoint import ENCODER, describe, load_network
 from .decoders import Gaussians
 from .dino import condition
-from .layers import Context, FlowTransformer
-from .memory import Plan, Residents, choose_plan, with_ladder
 from .preprocess import normalise
-from .sampler import SamplerSettings, noise_generator, sample, structure_noise
-from .sparse import Sparse, Voxels
-from .structure import occupied
+from .sampler import SamplerSettings
 
 T = TypeVar("T")
 
@@ -63,30 +65,6 @@ class Result:
     gaussians: Gaussians
     voxels: int
     plan: Plan
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The named device, or the best one there is. Raises BackendError when the named one is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BackendError(
-            "unknown_device", f"There is no usable device {name!r} here.", "Choose auto, cuda, mps or cpu."
-        ) from error
-    return device
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """auto: half precision on an accelerator as the networks were trained, single on a processor."""
-    known = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.float16
-    if name not in known:
-        raise BackendError("bad_params", f"There is no precision {name!r}.", "Choose auto, fp16, bf16 or fp32.")
-    return known[name]
 
 
 class TrellisPipeline:
@@ -223,7 +201,8 @@ class TrellisPipeline:
             )
         positive, negative = [flow.contexts(cond) for cond in tokens], flow.contexts(None)
 
-        def velocity(x: Tensor, t: float, step: int, guided: bool) -> tuple[Tensor, Tensor | None]:
+        def velocity(x: Tensor, t: float, step: int, guidance: float) -> tuple[Tensor, Tensor | None]:
+            guided = guidance != 1
             time = torch.tensor([1000 * t], dtype=torch.float32, device=x.device)
             if multi_image == "multidiffusion" and len(positive) > 1:
                 mean = torch.stack([network(x, time, contexts) for contexts in positive]).mean(0)

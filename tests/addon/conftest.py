@@ -12,6 +12,7 @@ EXTENSION = "avatar_forge"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESOURCES = pathlib.Path(tempfile.mkdtemp(prefix="avatar-forge-"))
 os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)  # before the first `import bpy`
+os.environ.setdefault("AVATAR_FORGE_CLIENT_FOLDERS", tempfile.gettempdir())  # clients of the socket write there
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def test_the_file_alone_is_enough_to_go_on(avatar, addon, bpy, tmp_path):
     """Saved, loaded, and each step done again in any order."""
     scene, workflow = addon("avatar.scene"), addon("workflow")
     assert avatar.record.engine == "preview" and json.loads(avatar.record.joints)["hips"]
-    assert scene.is_t_pose(avatar) and scene.has_vrm(avatar)
+    assert addon("pose.t_pose").is_t_pose(avatar) and scene.has_vrm(avatar)
     count = len(avatar.mesh.data.vertices)
     run(addon, workflow.face(avatar))
     assert len(avatar.mesh.data.vertices) == count
@@ -131,7 +131,7 @@ def test_a_mouth_marker_off_the_face_costs_nothing(avatar, addon, bpy):
     avatar.record.mouth.center = (0.0, 3.0, -2.0)
     with pytest.raises(addon("errors").AvatarError, match=r"\.$"):
         run(addon, addon("workflow").face(avatar))
-    assert avatar.record.faceless is None or avatar.mesh.data.shape_keys
+    assert avatar.record.mesh_without_face is None or avatar.mesh.data.shape_keys
     assert len(avatar.mesh.data.vertices) <= count and avatar.armature.name in bpy.data.objects
 
 

@@ -216,7 +216,7 @@ def test_the_selection_becomes_an_avatar(bpy, addon):
 
 
 def test_own_shape_keys_live_through_the_face(bpy, addon, avatar):
-    addon("workflow").restore_faceless(avatar)
+    addon("workflow").remove_face(avatar)
     mesh = avatar.mesh
     mesh.shape_key_add(name="Basis", from_mix=False)
     for name in ("jawOpen", "aa", "tail"):

@@ -74,7 +74,7 @@ def test_a_run_that_cannot_be_recorded_costs_no_avatar(start, addon, monkeypatch
     finish(task)
     assert task.error is None and files(tmp_path / "out") == ["a.png", "a.vrm"]
     (warning,) = [entry for entry in task.result.warnings if entry["code"] == "record"]
-    assert is_sentence(warning["message"]) and not task.result.avatar.record.recorded
+    assert is_sentence(warning["message"]) and not task.result.avatar.record.run_folder
 
 
 def test_after_a_death_the_next_run_works(start, addon, tmp_path):

@@ -36,20 +36,14 @@ def test_a_step_done_again_outdates_the_card(avatar, addon, run, bpy):
         assert not avatar.record.card_outdated and statuses(avatar)["viseme_oh"] == "PASS"
 
 
-@pytest.mark.parametrize(
-    ("given", "name"), [("Momo", "momo"), ("Zoë B. (new)", "zoe-b-new"), ("桃", "avatar"), ("cat_2", "cat_2")]
-)
-def test_a_name_fit_for_a_public_address(avatar, addon, given, name):
-    avatar.armature.name = given
-    assert addon("publish.steps").model_name(avatar) == name
-
-
 def test_a_failed_check_is_not_promoted_without_a_reason(avatar, addon, run):
     publish, refused = addon("publish.steps"), addon("errors").AvatarError
     with pytest.raises(refused, match="bucket"):
         run(publish.promote(avatar, "companion", publish.Target()))
     avatar.mesh.data.shape_keys.key_blocks["oh"].name = "renamed"
     addon("workflow").set_up_vrm(avatar, "Tester")
+    with pytest.raises(refused, match="for example 'my-avatar'"):  # before the avatar is exported
+        run(publish.promote(avatar, "My Avatar!", publish.Target(bucket="models")))
     with pytest.raises(refused) as refused:
         run(publish.promote(avatar, "companion", publish.Target(bucket="models")))
     assert refused.value.code == "report" and "Viseme oh" in str(refused.value)

@@ -48,6 +48,15 @@ def test_from_a_picture_that_is_sent_to_a_vrm_file(bpy, remote, ends, picture, t
     assert [avatar["name"] for avatar in status["avatars"]] == ["Mia"] and set(
         status["avatars"][0]["steps"].values()
     ) == {"done"}
+    options = {row["name"]: row["options"] for row in status["generators"]}
+    assert {
+        "name": "triangles",
+        "type": "int",
+        "default": 28000,
+        "low": 4000,
+        "high": 200000,
+        "help": "About so many",
+    } in (options["preview"])
     runs = remote("avatar_runs", limit=3)["runs"]
     assert runs[0]["name"] == "Mia" and runs[0]["vrm"].endswith("Mia.vrm")
 

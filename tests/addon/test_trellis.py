@@ -71,8 +71,8 @@ def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon,
         and len(avatar.mesh.data.polygons) > 100
         and avatar.record.label == "TRELLIS image-large"
     )
-    story = json.loads(avatar.record.story)
-    assert len(story["weights"]) == 6 and story["parameters"]["engine_options"]["faces"] == 1000
+    provenance = json.loads(avatar.record.provenance)
+    assert len(provenance["weights"]) == 6 and provenance["parameters"]["engine_options"]["faces"] == 1000
     for steps in (
         workflow.rig(bpy.context, avatar, "unirig", {"device": "cpu", "preset": "greedy"}),
         workflow.locate_face(avatar),

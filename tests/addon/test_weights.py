@@ -81,7 +81,7 @@ def test_a_good_avatar_has_no_places(avatar, addon, bpy):
 
 def test_a_hand_on_the_leg_fails_the_report_until_its_limb_is_weighted_again(avatar, addon, bpy, status):
     before, rows = columns(avatar, bpy), hand_rows(avatar)
-    kept = avatar.record.faceless
+    kept = avatar.record.mesh_without_face
     give(avatar.mesh, rows, leftUpperLeg=1.0)
     carrier = bpy.data.objects.new("kept", kept)
     give(carrier, rows, leftUpperLeg=1.0)

@@ -9,8 +9,8 @@ import pytest
 
 from avatar_addon.errors import AvatarError
 from avatar_addon.face.synthesis.build import PARTS, build_face
-from avatar_addon.face.synthesis.shapes import EMOTIONS, LOOKS, VISEMES
 from avatar_addon.mesh.arrays import SkinnedMesh
+from avatar_addon.vrm.spec.presets import EMOTIONS, LOOKS, VISEMES
 
 NAMES = [*VISEMES, "blinkLeft", "blinkRight", *EMOTIONS, *LOOKS]
 WIDTH, EYE = 0.05, (0.018, 0.009)

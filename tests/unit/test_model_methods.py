@@ -17,11 +17,13 @@ from tests.unit.tiny_trellis import make_checkpoint
 TINY = """
 import huggingface_hub.constants
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 16
-from backend import models, worker
-files = (models.File("config.json"), models.File("big.safetensors"))
-models.MODELS.clear()
-SOURCES = (models.Source("some/repo", "main", "MIT", files),)
-models.MODELS["tiny"] = models.Model("tiny", "A tiny model", SOURCES, about=1_000_000)
+from backend import registry, worker
+from backend.models import store
+from backend.preview.engine import PreviewGenerator
+registry.BUILT_IN = {"generators": {"preview": "backend.preview.engine:PreviewGenerator"}, "riggers": {}}
+files = (store.File("config.json"), store.File("big.safetensors"))
+SOURCES = (store.Source("some/repo", "main", "MIT", files),)
+PreviewGenerator.models = (store.Model("tiny", "A tiny model", SOURCES, about=1_000_000),)
 raise SystemExit(worker.main())
 """
 
@@ -127,7 +129,7 @@ def test_a_network_that_hangs_can_be_interrupted(tiny, hub, tmp_path):
 def test_offline_and_a_full_disk_are_one_sentence(tiny, start, hub, tmp_path):
     off = start([sys.executable, "-P", "-c", TINY], HF_ENDPOINT="http://127.0.0.1:1")
     full = start(
-        [sys.executable, "-P", "-c", TINY.replace("raise", "models._free = lambda where: 1000\nraise", 1)],
+        [sys.executable, "-P", "-c", TINY.replace("raise", "store._free = lambda where: 1000\nraise", 1)],
         HF_ENDPOINT=hub.url,
     )
     for client, code in ((off, "offline"), (full, "disk_full")):

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ...errors import AvatarError
 from .child import Child
 from .locks import hold
+from .progress import HasProgress, Progress
 
 if TYPE_CHECKING:
     from .environment import Environment, Step
@@ -35,15 +36,13 @@ NETWORK_WORDS = (
 MESSAGE_LIMIT = 160
 
 
-class Installation:
+class Installation(HasProgress):
     """`poll()` until it is True; then `error` (AvatarError) or `result` (the backend's answer to hello) is set. As
     jobs.Running.
     """
 
     def __init__(self, environment: Environment, steps: list[Step], env: dict[str, str]) -> None:
-        self.stage = ""
-        self.fraction = 0.0
-        self.message = ""
+        self.progress = Progress()
         self.result: dict[str, Any] | None = None
         self.error: AvatarError | None = None
         self._environment = environment
@@ -84,7 +83,7 @@ class Installation:
         """Stops; what is installed stays and the next installation goes on from there."""
         if not self.done and self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            self.message = "Cancelling"
+            self.advance(message="Cancelling")
             if self._child:
                 self._child.interrupt()
 
@@ -101,8 +100,7 @@ class Installation:
             self._end(None)
             return
         step = self._steps[self._index]
-        self.stage, self.message = step.title, step.shown()
-        self.fraction = self._index / len(self._steps)
+        self.progress = Progress(step.title, self._index / len(self._steps), step.shown())
         self._tail.clear()
         self._note("$ " + step.shown())
         try:
@@ -120,7 +118,7 @@ class Installation:
         if line:
             self._tail.append(line)
             if self._cancelled_at is None:
-                self.message = line[:MESSAGE_LIMIT]
+                self.advance(message=line[:MESSAGE_LIMIT])
         if self._log:
             self._log.write(line + "\n")
             self._log.flush()
@@ -209,7 +207,7 @@ class Installation:
     def _end(self, error: AvatarError | None) -> None:
         self.error = error
         if error is None:
-            self.fraction = 1.0
+            self.advance(fraction=1.0)
             self.result = self._hello()
         if self._child:
             self._child.close(grace=0)

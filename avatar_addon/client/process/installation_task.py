@@ -9,9 +9,10 @@ from typing import Any
 
 from ...errors import AvatarError
 from .installation import Installation
+from .progress import HasProgress, Progress
 
 
-class InstallationTask:
+class InstallationTask(HasProgress):
     """As tasks.Task. on_hello: called with what the installed backend says of itself."""
 
     def __init__(self, title: str, installation: Installation, on_hello: Callable[[dict[str, Any]], None]) -> None:
@@ -20,16 +21,8 @@ class InstallationTask:
         self._on_hello = on_hello
 
     @property
-    def stage(self) -> str:
-        return self._installation.stage
-
-    @property
-    def fraction(self) -> float:
-        return self._installation.fraction
-
-    @property
-    def message(self) -> str:
-        return self._installation.message
+    def progress(self) -> Progress:  # type: ignore[override]
+        return self._installation.progress
 
     @property
     def error(self) -> AvatarError | None:

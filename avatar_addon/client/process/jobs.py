@@ -24,6 +24,7 @@ from typing import Any
 
 from ...errors import AvatarError
 from .child import Child
+from .progress import HasProgress, Progress
 
 VERSION = 1  # of the protocol
 HELLO_TIMEOUT = 60.0  # seconds to the first answer; a cold disk and a virus scanner make the first import slow
@@ -49,15 +50,13 @@ class Job:
         return f"Job({self.method!r}, {self.params})"
 
 
-class Running:
+class Running(HasProgress):
     """A submitted job. `poll()` until it is True; then `result` (a dict) or `error` (an AvatarError) is set."""
 
     def __init__(self, job: Job, job_id: int, worker: Worker) -> None:
         self.job = job
         self.id = job_id
-        self.stage = ""
-        self.fraction = 0.0
-        self.message = ""
+        self.progress = Progress()
         self.result: dict[str, Any] | None = None
         self.error: AvatarError | None = None
         self._worker = worker
@@ -81,7 +80,7 @@ class Running:
         """Asks the job to stop; `poll` sees to it that it does: interrupted after 2 s, killed after 3.5 s."""
         if not self.done and self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            self.message = "Cancelling"
+            self.advance(message="Cancelling")
             self._worker.ask_to_cancel(self)
 
     def wait(self, on_progress: Callable[[Running], None] | None = None, interval: float = 0.02) -> dict[str, Any]:
@@ -194,7 +193,7 @@ class Worker:
         running._begun = True
         if "event" in event:
             if running._cancelled_at is None:
-                running.stage, running.fraction, running.message = event["stage"], event["fraction"], event["message"]
+                running.progress = Progress.from_event(event) or running.progress
             return
         self._current = None
         if running._cancelled_at is not None:
@@ -202,7 +201,7 @@ class Worker:
         elif "error" in event:
             running.error = _from_wire(event["error"], self._see_log())
         else:
-            running.fraction = 1.0
+            running.advance(fraction=1.0)
             running.result = event["result"]
 
     def _greeted(self, event: dict[str, Any]) -> None:
@@ -438,8 +437,7 @@ def _from_line(line: bytes) -> dict[str, Any] | None:
 
 def _is_answer(event: dict[str, Any]) -> bool:
     if event.get("event") == "progress":
-        texts = isinstance(event.get("stage"), str) and isinstance(event.get("message"), str)
-        return texts and isinstance(event.get("fraction"), (int, float))
+        return Progress.from_event(event) is not None
     if "error" in event:
         return isinstance(event["error"], dict) and isinstance(event["error"].get("message"), str)
     return isinstance(event.get("result"), dict)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import AvatarError
 from .jobs import Job, Running, Worker
+from .progress import HasProgress, Progress
 
 
 @dataclass
@@ -36,19 +37,18 @@ class Stage:
     message: str
 
 
-Steps = Generator[Wait | Stage, dict[str, Any] | None, Any]
+# A job's result comes back from `yield`, nothing from a Stage.
+Steps = Generator[Wait | Stage, Any, Any]
 
 
-class Task:
+class Task(HasProgress):
     """`poll()` until it is True; then `error` (AvatarError) or `result` is set. worker: called when the first job
     comes up.
     """
 
     def __init__(self, title: str, steps: Steps, worker: Callable[[], Worker]) -> None:
         self.title = title
-        self.stage = ""
-        self.fraction = 0.0
-        self.message = ""
+        self.progress = Progress()
         self.result: Any = None
         self.error: AvatarError | None = None
         self.done = False
@@ -101,12 +101,12 @@ class Task:
             step = self._steps.throw(error) if error else self._steps.send(value)
             if isinstance(step, Wait):
                 self._wait, self._running = step, self._worker().submit(step.job)
-                self.fraction = step.start
+                self.advance(fraction=step.start)
             else:
-                self._enter(step.name, step.message)
-                self.fraction = step.fraction
+                self._enter(Progress(step.name, step.fraction, step.message))
         except StopIteration as end:
-            self.result, self.fraction = end.value, 1.0
+            self.result = end.value
+            self.advance(fraction=1.0)
             self._end()
         except AvatarError as problem:
             self.error = problem
@@ -128,15 +128,16 @@ class Task:
 
     def _show_job(self, running: Running) -> None:
         assert self._wait
-        if running.stage:
-            self._enter(running.stage, running.message)
-        self.fraction = self._wait.start + running.fraction * (self._wait.end - self._wait.start)
+        shown = running.progress.within(self._wait.start, self._wait.end)
+        if shown.stage:
+            self._enter(shown)
+        else:
+            self.advance(fraction=shown.fraction)
 
-    def _enter(self, stage: str, message: str) -> None:
-        if stage != self.stage:
+    def _enter(self, progress: Progress) -> None:
+        if progress.stage != self.stage:
             self._lap()
-            self.stage = stage
-        self.message = message
+        self.progress = progress
 
     def _lap(self) -> None:
         now = time.perf_counter()

@@ -14,7 +14,7 @@ import numpy as np
 
 from .markers import Eye, Face
 from .refine import Skin
-from .shapes import EMOTIONS, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
+from .shapes import EMOTION_SHAPES, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map
 
 # Confidence of the eyes from which lids are made. Measured on rigged characters whose eyes are known
@@ -242,7 +242,7 @@ def move_lids(skin: Skin, lids: list[Lid], face: Face, seen: DepthMap, shapes: d
         lower, upper = sorted((lid for lid in lids if lid.eye is eye), key=lambda lid: lid.side)
         for name, eyes in {
             "blink" + eye.side: Eyes(1.0),
-            **{name: eyes for name, (_, eyes) in EMOTIONS.items()},
+            **{name: eyes for name, (_, eyes) in EMOTION_SHAPES.items()},
         }.items():
             surface = lower.skin
             for lid in (lower, upper):  # what the upper one keeps clear of includes the lower one
@@ -273,7 +273,7 @@ def _behind(points: np.ndarray, surface: DepthMap, clear: float) -> np.ndarray:
     places = WITHIN @ _quads(points)
     depth = places[..., 2] - surface.nearest(places[..., :2].reshape(-1, 2)).reshape(places.shape[:3])
     lacking = np.maximum(depth.max(2) + clear, 0)
-    out = np.zeros(points.shape[:2])
+    out = np.zeros((points.shape[0], points.shape[1]))
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a quad comes nearer as a whole
         part = out[i : len(out) - 1 + i, j : out.shape[1] - 1 + j]
         np.maximum(part, lacking, out=part)

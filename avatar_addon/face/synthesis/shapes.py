@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...vrm.spec.presets import EMOTIONS, LOOKS, PRESETS, VISEMES
 from .markers import BROW_AT, LID, Eye, Face
 from .surface import DepthMap, smoothstep
 
@@ -49,21 +50,20 @@ class Eyes:
     squint: float = 0.0
 
 
-VISEMES = {
+VISEME_SHAPES = {
     "aa": Lips(0.50, 0.09, -0.04, 0.0),
     "ih": Lips(0.18, 0.07, 0.18, 0.0, 0.03),
     "ou": Lips(0.20, 0.06, -0.42, 0.06),
     "ee": Lips(0.16, 0.10, 0.26, 0.0, 0.07),
     "oh": Lips(0.38, 0.09, -0.34, 0.06),
 }
-EMOTIONS = {
+EMOTION_SHAPES = {
     "happy": (Lips(0.0, 0.0, 0.10, 0.0, 0.22), Eyes(0.30, 0.0, 0.03, 0.0, 0.45)),
     "angry": (Lips(0.07, 0.06, 0.05, 0.0, -0.13), Eyes(0.16, 0.62, -0.07, -0.14, 0.12)),
     "sad": (Lips(0.0, 0.0, -0.08, 0.0, -0.24), Eyes(0.26, -0.50, 0.03, 0.15)),
     "relaxed": (Lips(0.0, 0.0, 0.06, 0.0, 0.11), Eyes(0.55, 0.0, 0.02)),
     "surprised": (Lips(0.34, 0.08, -0.20, 0.02), Eyes(-0.12, 0.0, 0.13)),
 }
-LOOKS = {"lookUp": (0.0, 1.0), "lookDown": (0.0, -1.0), "lookLeft": (1.0, 0.0), "lookRight": (-1.0, 0.0)}
 
 LOWER_REACH = 1.15  # of the way to the chin that follows the lower lip
 UPPER_REACH = 0.55  # mouth widths above the mouth that follow the upper lip
@@ -88,12 +88,13 @@ def make_shapes(
     uv = skin[:, :2]
     fields: dict[str, np.ndarray] = {}
     if slit:
-        fields |= {name: lip_field(uv, below, face, slit, lips) for name, lips in VISEMES.items()}
+        fields |= {name: lip_field(uv, below, face, slit, VISEME_SHAPES[name]) for name in VISEMES}
     fields |= {"blink" + eye.side: np.zeros_like(skin) for eye in face.eyes}
-    for name, (lips, eyes) in EMOTIONS.items():
+    for name in EMOTIONS:
+        lips, eyes = EMOTION_SHAPES[name]
         possible = lips if slit else Lips(widen=lips.widen, corners=lips.corners)
         fields[name] = lip_field(uv, below, face, slit, possible) + eyes_field(uv, face, eyes)
-    fields |= {name: gaze_field(uv, face, direction) for name, direction in LOOKS.items()}
+    fields |= {name: gaze_field(uv, face, PRESETS[name].direction) for name in LOOKS}
     out = {}
     for name, field in fields.items():
         moved = on_surface(skin, field, seen) * amount

@@ -13,7 +13,7 @@ import numpy as np
 from .markers import Face
 from .mouth import Mouth, follow_lips
 from .refine import Skin
-from .shapes import LEAST, VISEMES, Lips, lip_field, on_surface
+from .shapes import LEAST, VISEME_SHAPES, Lips, lip_field, on_surface
 from .surface import DepthMap
 
 WIDEN_RANGE = (-0.75, 0.9)  # beyond, the corners of the mouth would pass each other, or its skin
@@ -51,7 +51,7 @@ class Style:
     def changed(self) -> dict[str, Lips]:
         """Viseme -> lips, of those that are not as usual."""
         return {
-            name: VISEMES[name] if viseme == Viseme() else viseme.lips(VISEMES[name])
+            name: VISEME_SHAPES[name] if viseme == Viseme() else viseme.lips(VISEME_SHAPES[name])
             for name, viseme in self.visemes.items()
         }
 
@@ -83,4 +83,4 @@ class Reshape:
 
     def in_blender(self, viseme: str, style: Viseme) -> np.ndarray:
         """(V, 3) float32 displacements in Blender's axes."""
-        return (self(style.lips(VISEMES[viseme])) @ self.face.turn).astype(np.float32)
+        return (self(style.lips(VISEME_SHAPES[viseme])) @ self.face.turn).astype(np.float32)

@@ -42,7 +42,7 @@ class Later:
     abandon: called when the client has gone before that.
     """
 
-    poll: Callable[[], dict | None]
+    poll: Callable[[], dict | Later | None]
     abandon: Callable[[], None] = lambda: None
 
 

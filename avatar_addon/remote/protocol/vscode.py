@@ -97,7 +97,7 @@ def _replace(file: Path, text: str) -> None:
     """All or nothing; a link stays a link."""
     file.parent.mkdir(exist_ok=True)
     target = Path(os.path.realpath(file))
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    part = target.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
     try:
         part.write_bytes(text.encode("utf-8"))
         if target.exists():

@@ -10,25 +10,17 @@ put together from several, with weights.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+from .presets import PRESETS, VISEMES
 
 Bind = tuple[str, float]  # shape key, weight
 
-VRM0 = {
-    "a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink": "blink", "blink_l": "blinkLeft",
-    "blink_r": "blinkRight",
-    "joy": "happy", "angry": "angry", "sorrow": "sad", "fun": "relaxed", "surprised": "surprised",
-    "lookup": "lookUp", "lookdown": "lookDown", "lookleft": "lookLeft", "lookright": "lookRight",
-}  # fmt: skip
-VRM1 = (
-    "aa", "ih", "ou", "ee", "oh", "blink", "blinkLeft", "blinkRight", "happy", "angry", "sad", "relaxed", "surprised",
-    "lookUp", "lookDown", "lookLeft", "lookRight",
-)  # fmt: skip
 # convention -> preset -> keys with weights; of several alternatives the first that the mesh has complete.
 TABLES: dict[str, dict[str, list[list[Bind]]]] = {
-    "VRM": {name: [[(name, 1.0)]] for name in VRM1},
-    "VRM 0.x": {preset: [[(name, 1.0)]] for name, preset in VRM0.items()},
+    "VRM": {name: [[(name, 1.0)]] for name in PRESETS},
+    "VRM 0.x": {preset.name: [[(preset.vrm0 or preset.name, 1.0)]] for preset in PRESETS.values()},
     "VRChat": {
         "aa": [[("vrc.v_aa", 1.0)]], "ih": [[("vrc.v_ih", 1.0)]], "ou": [[("vrc.v_ou", 1.0)]],
         "oh": [[("vrc.v_oh", 1.0)]],
@@ -74,7 +66,7 @@ TABLES: dict[str, dict[str, list[list[Bind]]]] = {
     "VRoid": {
         **{
             preset: [[(f"Fcl_MTH_{letter}", 1.0)]]
-            for letter, preset in zip("AIUEO", ("aa", "ih", "ou", "ee", "oh"), strict=True)
+            for letter, preset in zip("AIUEO", VISEMES, strict=True)
         },
         "blink": [[("Fcl_EYE_Close", 1.0)]], "blinkLeft": [[("Fcl_EYE_Close_L", 1.0)]],
         "blinkRight": [[("Fcl_EYE_Close_R", 1.0)]],
@@ -112,9 +104,10 @@ def recognise(keys: Iterable[str]) -> Recognised:
         if new:
             used.append(convention)
             binds |= new
-    if "blink" not in binds and {"blinkLeft", "blinkRight"} <= set(binds):
-        binds["blink"] = binds["blinkLeft"] + binds["blinkRight"]
-    return Recognised({name: binds[name] for name in VRM1 if name in binds}, tuple(used))
+    for preset in PRESETS.values():
+        if preset.together and preset.name not in binds and set(preset.together) <= set(binds):
+            binds[preset.name] = [bind for part in preset.together for bind in binds[part]]
+    return Recognised({name: binds[name] for name in PRESETS if name in binds}, tuple(used))
 
 
 def _binds(table: dict[str, list[list[Bind]]], known: dict[str, str]) -> dict[str, list[Bind]]:
@@ -138,10 +131,10 @@ def plain(key: str) -> str:
     return "".join(letter for letter in name if letter not in " -_")
 
 
-def describe(found: Recognised, presets: Sequence[str] = VRM1) -> str:
-    """One sentence for the user."""
-    if not found.binds:
+def describe(binds: Collection[str], conventions: Iterable[str]) -> str:
+    """One sentence for the user. binds: the presets that are bound."""
+    if not binds:
         return "No shape key has a name that is known; make the face, or bind the expressions in the VRM panel."
-    missing = [name for name in presets if name not in found.binds]
-    text = f"Bound {len(found.binds)} of {len(presets)} expressions ({', '.join(found.conventions)})"
+    missing = [name for name in PRESETS if name not in binds]
+    text = f"Bound {len(binds)} of {len(PRESETS)} expressions ({', '.join(conventions)})"
     return f"{text}; nothing for {', '.join(missing)}." if missing else f"{text}."

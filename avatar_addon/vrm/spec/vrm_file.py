@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .presets import name_of_vrm0
+
 COMPONENTS: dict[int, type] = {
     5120: np.int8,
     5121: np.uint8,
@@ -90,7 +92,7 @@ class VrmFile:
 
     def primitives(self) -> list[Primitive]:
         """Every triangle primitive of every node that has a mesh."""
-        found = []
+        found: list[Primitive] = []
         for node_index, node in enumerate(self.json.get("nodes", [])):
             if "mesh" not in node:
                 continue
@@ -145,20 +147,20 @@ class VrmFile:
         return out
 
     def expressions(self) -> dict[str, list[tuple[int, int, float]]]:
-        """VRM 1.0 preset name -> [(mesh index, morph index, weight)]."""
+        """Expression (VRM 1.0 preset or a custom name) -> [(mesh index, morph index, weight)]."""
         if self.version == "1.0":
-            presets = self.vrm.get("expressions", {}).get("preset", {})
+            known = self.vrm.get("expressions", {})
             nodes = self.json["nodes"]
             return {
                 name: [
                     (nodes[b["node"]]["mesh"], b["index"], b.get("weight", 1.0))
                     for b in entry.get("morphTargetBinds", [])
                 ]
-                for name, entry in presets.items()
+                for name, entry in {**known.get("custom", {}), **known.get("preset", {})}.items()
             }
         groups = self.vrm.get("blendShapeMaster", {}).get("blendShapeGroups", [])
         return {
-            OLD_PRESETS.get(g.get("presetName", ""), g.get("name", "")): [
+            name_of_vrm0(g.get("presetName", ""), g.get("name", "")) or g.get("name", ""): [
                 (b["mesh"], b["index"], b["weight"] / 100) for b in g.get("binds", [])
             ]
             for g in groups
@@ -235,28 +237,6 @@ class VrmFile:
         if sorted(order) != list(range(len(self.parents))):
             raise VrmFileError("the file's nodes are no tree")
         return order
-
-
-OLD_PRESETS = {
-    "a": "aa",
-    "i": "ih",
-    "u": "ou",
-    "e": "ee",
-    "o": "oh",
-    "joy": "happy",
-    "angry": "angry",
-    "sorrow": "sad",
-    "fun": "relaxed",
-    "surprised": "surprised",
-    "blink": "blink",
-    "blink_l": "blinkLeft",
-    "blink_r": "blinkRight",
-    "lookup": "lookUp",
-    "lookdown": "lookDown",
-    "lookleft": "lookLeft",
-    "lookright": "lookRight",
-    "neutral": "neutral",
-}
 
 
 def _read_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
