@@ -6,7 +6,7 @@ BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -21,7 +21,7 @@ test: lint test-unit test-addon test-records test-mcp  ## Everything that needs 
 test-unit: env-backend
 	$(BACKEND) -m pytest tests/unit
 
-test-addon: env-backend env-bpy  ## make test-addon BPY=4.2.23 for another Blender
+test-addon: env-backend env-bpy  ## make test-addon BPY=5.3.0 for another Blender
 	$(BLENDER) -m pytest tests/addon
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
@@ -33,6 +33,9 @@ test-mcp: env-backend env-bpy env-mcp env-servers  ## The socket through the rea
 verify-trellis: env-backend  ## make verify-trellis DIR=folder: the self-test of TRELLIS' networks on any folder of golden vectors
 	$(BACKEND) -m backend.trellis.verify $(DIR)
 
+verify-trellis2: env-backend  ## make verify-trellis2 DIR=folder: the self-test of TRELLIS.2 on any folder of golden vectors
+	$(BACKEND) -m backend.trellis2.verify $(DIR)
+
 lint: env-backend
 	$(BACKEND) -m ruff check .
 	$(BACKEND) -m ruff format --check .
@@ -42,6 +45,9 @@ lint: env-backend
 
 verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does UniRig compute here what it should?
 	$(BACKEND) -m backend.unirig.verify $(DIR)
+
+verify-skintokens: env-backend  ## make verify-skintokens DIR=folder of vectors: does SkinTokens compute here what it should?
+	$(BACKEND) -m backend.skintokens.verify $(DIR)
 
 e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and Khronos' validator
 	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e

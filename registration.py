@@ -2,7 +2,9 @@
 """Registers the layers bottom up, and unregisters them top down."""
 
 from . import operators, panels
-from .avatar_addon import preferences, properties, translation
+from .avatar_addon import properties
+from .avatar_addon.preferences import preferences
+from .avatar_addon.ui import translation
 
 MODULES = (translation, preferences, properties, operators, panels)
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import bpy
 
-from . import publish, session, workflow
+from . import workflow
+from .client import session
+from .client.process.locks import hold
+from .client.process.tasks import Task
 from .errors import AvatarError
-from .locks import hold
-from .receipt import make_receipt, write_json
-from .tasks import Task
-from .vrm.vrm_file import VrmFile, VrmFileError
+from .publish import steps as publish
+from .request import Request, read_markers
+from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
 @dataclass
@@ -61,8 +63,9 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
     try:
         with _lock(out / f".{name}.lock"):
             bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-            request = workflow.Request(
-                picture=_readable(picture),
+            request = Request.from_settings(
+                bpy.context.scene,
+                _readable(picture),
                 name=name,
                 engine=options.engine,
                 rigger=options.rigger,
@@ -75,13 +78,12 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 vrm_version=options.vrm,
                 vrm=vrm,
                 sheet=None if options.no_sheet else sheet,
+                receipt=receipt,
                 record=not options.no_record,
             )
             receipt.unlink(missing_ok=True)
             task = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker)
             made = task.wait(_Printer(name))
-            files = {"vrm": vrm} | ({"sheet": sheet} if made.sheet else {})
-            write_json(receipt, _receipt(request, made, task, files))
             promoted = _promoted(options, made, name) if options.bucket else ""
     except AvatarError as error:
         print(f"{name}: {error}", file=sys.stderr, flush=True)
@@ -117,22 +119,9 @@ def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> st
         raise AvatarError(
             "Blender may not use the internet, so nothing was promoted; start it with --online-mode.", "offline"
         )
-    steps = publish.promote(made.avatar, publish.model_name(made.avatar), target, version=options.vrm)
+    steps = publish.promote(made.avatar, "", target, version=options.vrm)
     entry = Task(f"Promote {name}", steps, session.worker).wait(_Printer(name))
     return f", promoted as {entry['key']}"
-
-
-def _receipt(request: workflow.Request, made: workflow.Made, task: Task, files: dict[str, Path]) -> dict:
-    hello = session.worker().hello or {}
-    versions = {"blender": bpy.app.version_string, "backend_python": str(hello.get("python", ""))}
-    content = make_receipt(
-        request.picture, files, request.parameters(), versions, task.seconds, made.metrics, made.warnings
-    )
-    return content | {
-        "weights": made.weights,
-        "report": made.report.to_dict(),
-        "run_folder": made.avatar.record.recorded,
-    }
 
 
 def _readable(picture: Path) -> Path:
@@ -145,7 +134,7 @@ def _markers(given: Path | None, picture: Path) -> dict | None:
     if given is None:
         return None
     path = given / f"{picture.stem}.json" if given.is_dir() else given
-    return workflow.read_markers(path) if path.exists() or not given.is_dir() else None
+    return read_markers(path) if path.exists() or not given.is_dir() else None
 
 
 def _is_complete(vrm: Path, receipt: Path) -> bool:

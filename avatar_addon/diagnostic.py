@@ -19,7 +19,9 @@ from pathlib import Path
 import addon_utils
 import bpy
 
-from . import properties, scene, session, step_states
+from . import workflow_states
+from .avatar import scene, step_states
+from .client import engines, session
 from .vrm import addon as vrm_addon
 
 LOG_LINES, LOG_BYTES = 25, 20_000
@@ -135,10 +137,10 @@ def _backend() -> list[str]:
 
 def _engines() -> list[str]:
     lines = []
-    for kind, known in (("generators", properties.GENERATORS), ("riggers", properties.RIGGERS)):
+    for kind, known in (("generators", engines.GENERATORS), ("riggers", engines.RIGGERS)):
         for name, label in known.items():
-            asked = f"{kind}.{name}" in properties.UNAVAILABLE
-            reason = properties.unavailable(kind, name)
+            asked = engines.is_known(kind, name)
+            reason = engines.unavailable(kind, name)
             lines.append(f"{label}: {reason or ('available' if asked else 'not asked yet')}")
     return lines
 
@@ -175,13 +177,13 @@ def _avatar(context: bpy.types.Context) -> list[str]:
         f"Check {check.status}: {check.title}: {check.figure}" for check in record.checks if check.status != "PASS"
     ]
     with contextlib.suppress(ValueError):
-        parameters = json.loads(record.story or "{}").get("parameters", {})
+        parameters = json.loads(record.provenance or "{}").get("parameters", {})
         lines += [f"Parameters: {json.dumps(parameters)}"] if parameters else []
     return lines
 
 
 def _named(avatar: scene.Avatar):
-    return [(step_states.STEPS[step], state) for step, state in step_states.states(avatar).items()]
+    return [(step_states.STEPS[step], state) for step, state in workflow_states.states(avatar).items()]
 
 
 def _log() -> list[str]:

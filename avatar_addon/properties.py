@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import zlib
-from pathlib import Path
+from dataclasses import fields
 
 import bpy
 from bpy.props import (
@@ -23,41 +21,21 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import engine_options, face_live, humanoid_bones, look_settings, picture_markers, session, step_states
+from .avatar import migration, step_states
+from .client import engine_options, session
+from .client.engines import GENERATORS, RIGGERS, recall_engines
+from .client.process.progress import Progress
+from .face import live
+from .humanoid import bones as humanoid_bones
+from .landmarks import PARTS
+from .look import settings
+from .picture import markers as picture_markers
 from .weights import live as weights_live
-
-# name -> label; `learn_engines` adds those of other packages once the backend has told them.
-GENERATORS = {"preview": "Preview (silhouette inflation, no model)", "trellis": "TRELLIS (needs a GPU and its weights)"}
-RIGGERS = {"geometric": "Geometric (no model)", "unirig": "UniRig (needs its weights)"}
-UNAVAILABLE: dict[
-    str, str
-] = {}  # "generators.trellis" -> one sentence why it cannot run here, as the backend last said
-EYES = ("left_eye", "right_eye")
-
-
-def learn_engines(hello: dict) -> None:
-    """Offers the engines that the backend reports; the panel says of the chosen one why it cannot run here."""
-    for known, kind in ((GENERATORS, "generators"), (RIGGERS, "riggers")):
-        for engine in hello.get(kind, []):
-            known[engine["name"]] = engine["label"]
-            UNAVAILABLE[f"{kind}.{engine['name']}"] = "" if engine.get("available") else engine.get("reason", "")
-
-
-def remember_engines(hello: dict, file: Path) -> None:
-    """Learns what the backend reports, and keeps it for the next start of Blender."""
-    learn_engines(hello)
-    with contextlib.suppress(OSError):
-        file.write_text(json.dumps({kind: hello.get(kind, []) for kind in ("generators", "riggers")}), encoding="utf-8")
-
-
-def recall_engines(file: Path) -> None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        learn_engines(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _items(known: dict[str, str]):
     """The items of a dynamic enum; a saved choice keeps its meaning whatever else is installed. 0 is the value of one
-    never set.
+    never set, so the first engine of the registry stays the first.
     """
     kept: list[tuple] = []  # Blender keeps no reference to the strings of a dynamic enum
     default = next(iter(known))
@@ -72,16 +50,6 @@ def _items(known: dict[str, str]):
     return items
 
 
-def label(kind: str, name: str) -> str:
-    """An engine's name in a word or two."""
-    return (GENERATORS if kind == "generators" else RIGGERS).get(name, name).partition(" (")[0]
-
-
-def unavailable(kind: str, name: str) -> str:
-    """Why an engine cannot run here, "" when it can or when nobody has asked. kind: "generators" or "riggers"."""
-    return UNAVAILABLE.get(f"{kind}.{name}", "")
-
-
 def _forget_error(_settings, context) -> None:
     context.window_manager.avatar_forge.error = ""
 
@@ -90,7 +58,7 @@ def _mirror_markers(_settings, context) -> None:
     picture_markers.set_mirror(context.scene)
 
 
-class AvatarForgeMarker(PropertyGroup):
+class AvatarForgeLandmark(PropertyGroup):
     """A part of the face on the avatar's surface, in world space at rest."""
 
     center: FloatVectorProperty(name="Centre", subtype="TRANSLATION", unit="LENGTH", precision=4)
@@ -119,11 +87,12 @@ class AvatarForgeRecord(PropertyGroup):
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    run_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
-    recorded: StringProperty(
+    format: IntProperty()  # of the record, for files of earlier versions (avatar/migration.py)
+    job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
+    run_folder: StringProperty(
         name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
     )
-    story: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
+    provenance: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
     shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
     card_outdated: BoolProperty(description="A step was done again since the report card was made")
@@ -135,16 +104,10 @@ class AvatarForgeRecord(PropertyGroup):
     seed: IntProperty(name="Seed")
     label: StringProperty(name="Made With")
     joints: StringProperty(description="JSON: VRM bone name -> point in world space, as the generator found it")
-    left_eye: PointerProperty(type=AvatarForgeMarker)
-    right_eye: PointerProperty(type=AvatarForgeMarker)
-    mouth: PointerProperty(type=AvatarForgeMarker)
-    left_brow: PointerProperty(type=AvatarForgeMarker)
-    right_brow: PointerProperty(type=AvatarForgeMarker)
-    jaw: PointerProperty(type=AvatarForgeMarker)
     has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
     has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
-    visemes: PointerProperty(type=face_live.AvatarForgeVisemes)
-    look: PointerProperty(type=look_settings.AvatarForgeLook)
+    visemes: PointerProperty(type=live.AvatarForgeVisemes)
+    look: PointerProperty(type=settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
     mouth_interior: BoolProperty(
         name="Teeth and Tongue",
@@ -154,15 +117,20 @@ class AvatarForgeRecord(PropertyGroup):
     eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
-    faceless: PointerProperty(
+    mesh_without_face: PointerProperty(
         type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from"
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
     steps: PointerProperty(type=step_states.AvatarForgeSteps)
 
 
+AvatarForgeRecord.__annotations__ |= {
+    part.attribute: PointerProperty(type=AvatarForgeLandmark) for part in PARTS.values()
+}
+
+
 class AvatarForgeSettings(PropertyGroup):
-    """What the next avatar is made with; in the scene."""
+    """What the next avatar is made with; in the scene. `engine_options` adds a group of options for each engine."""
 
     picture: StringProperty(
         name="Picture",
@@ -183,9 +151,6 @@ class AvatarForgeSettings(PropertyGroup):
             "A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong"
         ),
     )
-    preview: PointerProperty(type=engine_options.AvatarForgePreviewOptions)
-    trellis: PointerProperty(type=engine_options.AvatarForgeTrellisOptions)
-    unirig: PointerProperty(type=engine_options.AvatarForgeUniRigOptions)
     checked_markers: StringProperty(
         description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"}
     )
@@ -208,9 +173,7 @@ class AvatarForgeSettings(PropertyGroup):
     )
     publish_name: StringProperty(
         name="Name",
-        description=(
-            "Of the model in the bucket, without the version: small letters, digits, - and _; empty: the avatar's name"
-        ),
+        description=("Of the model in the bucket, without the version; empty: the avatar's name"),
     )
     override: StringProperty(
         name="Reason", description="Why the avatar is promoted although checks failed; it is recorded"
@@ -220,21 +183,23 @@ class AvatarForgeSettings(PropertyGroup):
 
 
 class AvatarForgeState(PropertyGroup):
-    """The task in progress, for the panels."""
+    """The task in progress, for the panels; also every field of `Progress`."""
 
     running: BoolProperty()
     title: StringProperty()
-    stage: StringProperty()
-    fraction: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")
-    message: StringProperty()
     error: StringProperty()
     cancel: BoolProperty()
     bones: PointerProperty(type=humanoid_bones.AvatarForgeBonesView)
     remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
 
 
+PROPERTIES = {str: StringProperty, float: FloatProperty, int: IntProperty, bool: BoolProperty}
+AvatarForgeState.__annotations__.update(
+    {field.name: PROPERTIES[type(field.default)](default=field.default) for field in fields(Progress)}
+)
+
 CLASSES = (
-    AvatarForgeMarker,
+    AvatarForgeLandmark,
     AvatarForgeWarning,
     AvatarForgeCheck,
     AvatarForgeRecord,
@@ -244,16 +209,17 @@ CLASSES = (
 
 
 def register() -> None:
-    face_live.register()
-    look_settings.register()
+    live.register()
+    settings.register()
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
-    engine_options.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
+    engine_options.register(AvatarForgeSettings)
     bpy.types.Object.avatar_forge = PointerProperty(type=AvatarForgeRecord)
+    migration.register()
     bpy.types.Scene.avatar_forge = PointerProperty(type=AvatarForgeSettings)
     bpy.types.WindowManager.avatar_forge = PointerProperty(type=AvatarForgeState, options={"SKIP_SAVE"})
 
@@ -261,12 +227,13 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.WindowManager.avatar_forge
     del bpy.types.Scene.avatar_forge
+    migration.unregister()
     del bpy.types.Object.avatar_forge
+    engine_options.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
-    engine_options.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()
-    look_settings.unregister()
-    face_live.unregister()
+    settings.unregister()
+    live.unregister()

@@ -8,91 +8,45 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import (
-    carried_shapes,
-    face_live,
-    humanoid_bones,
-    jobs,
-    look_settings,
-    mesh_data,
-    pose_bake,
-    pose_live,
-    publish,
-    render,
-    scene,
-    session,
-    step_states,
-)
+from . import export as vrm_export
+from .avatar import migration, scene, step_states
+from .avatar.scene import Avatar
+from .client import session
+from .client.process import jobs
+from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face.build import PARTS
-from .face.build import build_face as synthesise_face
-from .humanoid.armature import match_armature
-from .humanoid.table import BONES, humanoid_problems
-from .scene import Avatar
-from .tasks import Stage, Steps, Wait
-from .vrm import export as vrm_export
-from .vrm import setup, spring_bones
+from .face import carried_shapes, eye_bones, live
+from .face.synthesis import lids
+from .face.synthesis.build import PARTS
+from .face.synthesis.build import build_face as synthesise_face
+from .files import copy_whole
+from .humanoid import bones as humanoid_bones
+from .humanoid.match_armature import match_armature
+from .look import settings, spring_bones
+from .mesh import blender_mesh
+from .pose import bake, preview
+from .publish import steps
+from .render import pictures
+from .report.report import Report
+from .request import Request
+from .vrm import expressions0, setup
 from .vrm.addon import need_addon
-from .vrm.report import Report
+from .vrm.spec.human_bones import BONES, humanoid_problems
 
 MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
 MOUTH_PARTS = {name: part for part, name in PARTS.items()}
 
 
 @dataclass
-class Request:
-    """What an avatar is made from and with. `vrm` and `sheet`: files to write, or None."""
-
-    picture: Path
-    name: str = ""
-    engine: str = "preview"
-    rigger: str = "geometric"
-    seed: int = 0
-    rigger_seed: int | None = None  # None: as `seed`
-    engine_options: dict[str, Any] = field(default_factory=dict)
-    rigger_options: dict[str, Any] = field(default_factory=dict)
-    markers: dict[str, Any] | None = None
-    author: str = ""
-    vrm_version: str = "1.0"
-    vrm: Path | None = None
-    sheet: Path | None = None
-    record: bool = True  # keep a run folder, which MLflow is fed from
-
-    @property
-    def avatar_name(self) -> str:
-        return self.name or self.picture.stem
-
-    @property
-    def skeleton_seed(self) -> int:
-        return self.seed if self.rigger_seed is None else self.rigger_seed
-
-    def parameters(self) -> dict[str, Any]:
-        """What makes the avatar what it is, for receipts."""
-        return {
-            "engine": self.engine,
-            "rigger": self.rigger,
-            "seed": self.seed,
-            "rigger_seed": self.skeleton_seed,
-            "engine_options": self.engine_options,
-            "rigger_options": self.rigger_options,
-            "markers": self.markers,
-            "vrm": self.vrm_version,
-            "author": self.author,
-        }
-
-
-@dataclass
 class Made:
-    """What `make_avatar` returns. metrics: the engines' and the file's; weights: {file: SHA-256} of the models
-    at work.
-    """
+    """What `make_avatar` returns. metrics: the engines' and the file's."""
 
     avatar: Avatar
     metrics: dict[str, float]
@@ -100,31 +54,16 @@ class Made:
     vrm: Path | None
     sheet: Path | None
     report: Report
-    weights: dict[str, str]
-
-
-def read_markers(path: Path) -> dict[str, Any]:
-    """A markers file (docs/architecture.md); the backend checks what is in it. Raises AvatarError."""
-    try:
-        markers = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AvatarError(
-            f"The markers file {path.name} cannot be read ({error}); correct it or leave it out.", "bad_markers"
-        ) from error
-    if not isinstance(markers, dict):
-        raise AvatarError(
-            f"The markers file {path.name} must hold one JSON object; correct it or leave it out.", "bad_markers"
-        )
-    return markers
 
 
 def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the
     steps that succeeded.
     """
-    render.start_probe()
+    pictures.start_probe()
     need_addon()
-    avatar, metrics, clock = None, {}, _Clock()
+    metrics: dict[str, float] = {}
+    avatar, clock = None, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
         clock.lap("generate")
@@ -141,33 +80,35 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         set_up_vrm(avatar, request.author)
         clock.lap("vrm")
         yield Stage("export", 0.78, "Writing the VRM file")
-        vrm = request.vrm or Path(avatar.record.run_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
+        vrm = request.vrm or Path(avatar.record.job_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
         export(avatar, vrm, request.vrm_version)
         yield Stage("report", 0.84, "Checking the avatar")
-        report = publish.keep_report(avatar, vrm)
+        report = steps.keep_report(avatar, vrm)
         clock.lap("export")
         if request.sheet:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
-            render.contact_sheet(avatar, request.sheet)
+            pictures.contact_sheet(avatar, request.sheet)
             clock.lap("sheet")
-        weights = json.loads(avatar.record.story or "{}").get("weights", {})
-        _tell(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
-        if request.record:
-            files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
-            yield from _record(avatar, files, report)
+        _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
+        files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
+        recorded = (yield from _record(avatar, files, report)) if request.record else None
+        if request.receipt and recorded:
+            copy_whole(Path(recorded["receipt"]), request.receipt)
+        elif request.receipt:
+            yield from steps.write_receipt(avatar, files, report, request.receipt)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
-            shutil.rmtree(avatar.record.run_folder, ignore_errors=True)
+            shutil.rmtree(avatar.record.job_folder, ignore_errors=True)
             scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()))
         raise
     warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
-    return Made(avatar, metrics, warnings, request.vrm, request.sheet, report, weights)
+    return Made(avatar, metrics, warnings, request.vrm, request.sheet, report)
 
 
 def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
-    """Keeps the run; an avatar that is finished is not lost because that fails."""
+    """Keeps the run and returns the worker's result; None where that fails, for which no finished avatar is lost."""
     try:
-        yield from publish.record(avatar, files, report, publish.Target.from_preferences(), (0.94, 1.0))
+        return (yield from steps.record(avatar, files, report, steps.Target.from_preferences(), (0.94, 1.0)))
     except (AvatarError, OSError) as error:
         if getattr(error, "code", "") == "cancelled":
             raise
@@ -176,6 +117,7 @@ def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
             avatar,
             [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}],
         )
+        return None
 
 
 class _Clock:
@@ -190,18 +132,44 @@ class _Clock:
         self.laps[name], self._last = now - self._last, now
 
 
-def _tell(avatar: Avatar, **parts: dict[str, Any]) -> None:
+def _add_provenance(avatar: Avatar, **parts: dict[str, Any]) -> None:
     """Adds to what the avatar's record tells of how it was made."""
-    story = json.loads(avatar.record.story or "{}")
+    provenance = json.loads(avatar.record.provenance or "{}")
     for name, part in parts.items():
-        story[name] = story.get(name, {}) | part
-    avatar.record.story = json.dumps(story, default=str)
+        provenance[name] = provenance.get(name, {}) | part
+    avatar.record.provenance = json.dumps(provenance, default=str)
+
+
+@dataclass
+class Generated:
+    """A mesh that the generator has made of a request, not in the scene yet. result: the worker's; seconds: it took."""
+
+    request: Request
+    job_folder: Path
+    result: dict[str, Any]
+    seconds: float
+
+    @property
+    def path(self) -> Path:
+        return Path(self.result["mesh"])
+
+    def discard(self) -> None:
+        shutil.rmtree(self.job_folder, ignore_errors=True)
 
 
 def generate(
     context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)
 ) -> Steps:
     """Picture -> a mesh object in the scene with its record. Returns an Avatar without an armature."""
+    generated = yield from wait_for_mesh(request, span)
+    avatar = place_mesh(context, generated)
+    if metrics is not None:
+        metrics |= (generated.result.get("metrics") or {}) | {"generate_time_s": generated.seconds}
+    return avatar
+
+
+def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
+    """The first half of `generate`: returns what the generator has made."""
     with jobs.job_folder(session.jobs_folder()) as folder:
         job = jobs.Job(
             "generate",
@@ -214,19 +182,20 @@ def generate(
         )
         started = time.perf_counter()
         result = yield Wait(job, *span)
-        seconds = time.perf_counter() - started
+        return Generated(request, folder, result, time.perf_counter() - started)
+
+
+def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
+    """The second half of `generate`: the mesh into the scene, under the request's name."""
+    request, result, folder = generated.request, generated.result, generated.job_folder
     scene.object_mode()
-    obj = scene.import_mesh(Path(result["mesh"]), request.avatar_name, context)
-    avatar = Avatar(obj, None)
+    avatar = Avatar(scene.import_mesh(generated.path, request.avatar_name, context), None)
     record = avatar.record
-    record.is_avatar, record.run, record.run_folder = True, folder.name, str(folder)
-    record.picture, record.engine, record.seed, record.label = (
-        str(request.picture),
-        request.engine,
-        request.seed,
-        result["label"],
-    )
-    _tell(
+    migration.mark(record)
+    record.run, record.job_folder = folder.name, str(folder)
+    record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
+    record.label = result["label"]
+    _add_provenance(
         avatar,
         parameters=request.parameters(),
         weights=result.get("weights") or {},
@@ -235,17 +204,15 @@ def generate(
     scene.store_landmarks(avatar, result.get("landmarks") or {})
     scene.add_warnings(avatar, result.get("warnings") or [])
     step_states.done(avatar, "mesh")
-    if metrics is not None:
-        metrics |= (result.get("metrics") or {}) | {"generate_time_s": seconds}
     return avatar
 
 
-def _job_home(avatar: Avatar) -> Path:
+def _parent_folder(avatar: Avatar) -> Path:
     """Where the avatar's mesh came from, so that its jobs lie together; on another machine, where jobs are
     kept there.
     """
-    folder = Path(avatar.record.run_folder)
-    return folder if avatar.record.run_folder and folder.is_dir() else session.jobs_folder()
+    folder = Path(avatar.record.job_folder)
+    return folder if avatar.record.job_folder and folder.is_dir() else session.jobs_folder()
 
 
 def rig(
@@ -260,8 +227,8 @@ def rig(
     """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature."""
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
     scene.object_mode()
-    restore_faceless(avatar)
-    with jobs.job_folder(_job_home(avatar), keep=False) as folder:
+    remove_face(avatar)
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {
             name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
@@ -274,10 +241,10 @@ def rig(
         seconds = time.perf_counter() - started
         _need(avatar)
         scene.object_mode()
-        pose_live.back(context, avatar)
+        preview.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
     avatar.record.rigger = rigger
-    _tell(
+    _add_provenance(
         avatar,
         parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed},
         weights=result.get("weights") or {},
@@ -325,10 +292,10 @@ def pose(avatar: Avatar) -> list[str]:
     """
     _need_rig(avatar)
     scene.object_mode()
-    pose_live.back(bpy.context, avatar)
-    posed = pose_bake.is_posed(avatar.armature)
-    skeleton = pose_bake.read_skeleton(avatar.armature)
-    notes = pose_bake.bake(avatar, pose_bake.t_pose_moves(avatar, skeleton), skeleton)
+    preview.back(bpy.context, avatar)
+    posed = bake.is_posed(avatar.armature)
+    skeleton = bake.read_skeleton(avatar.armature)
+    notes = bake.bake(avatar, bake.t_pose_moves(avatar, skeleton), skeleton)
     if posed:
         notes.append(
             "The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back."
@@ -341,7 +308,7 @@ def pose_to_rest(avatar: Avatar) -> list[str]:
     """Makes the pose that is shown the rest pose, as `pose` does the T-pose."""
     _need_rig(avatar)
     scene.object_mode()
-    notes = pose_live.apply_shown_pose(bpy.context, avatar)
+    notes = preview.apply_shown_pose(bpy.context, avatar)
     step_states.done(avatar, "pose")
     return notes
 
@@ -350,24 +317,29 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for
     when there are none.
     """
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
     scene.object_mode()
-    restore_faceless(avatar)
+    remove_face(avatar)
     if not avatar.record.has_face:
         yield from locate_face(avatar, span)
     own = carried_shapes.read(avatar.mesh)
-    data = mesh_data.read_mesh(avatar.mesh)
+    data = blender_mesh.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(
-        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=face_live.style_of(avatar)
+        data,
+        scene.read_face(avatar),
+        head,
+        texture=scene.texture_pixels(avatar),
+        style=live.style_of(avatar),
+        closing=live.knows_eyes(avatar),
     )
-    avatar.record.faceless = _set_aside(avatar.mesh)
+    avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [
         _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
     ]
     result.mesh.shape_keys = own.carried(data, result.mesh.vertices, result.mesh.shape_keys) | result.mesh.shape_keys
-    mesh_data.set_mesh(avatar.mesh, result.mesh)
+    blender_mesh.set_mesh(avatar.mesh, result.mesh)
     own.settle(avatar.mesh)
     scene.store_face(avatar, result.landmarks)
     scene.add_warnings(avatar, [*result.warnings, *own.notes()])
@@ -391,25 +363,28 @@ def _face_if_possible(avatar: Avatar, span) -> Steps:
 
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Searches the face markers on the mesh and stores them."""
-    with jobs.job_folder(_job_home(avatar), keep=False) as folder:
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         texture = scene.write_texture(avatar, folder / "texture.png")
         result = yield Wait(
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )
     _need(avatar)
-    scene.store_face(avatar, scene.face_to_blender(result["face"]))
-    scene.add_warnings(avatar, result.get("warnings") or [])
+    found = scene.face_in_blender(result["face"])
+    face = eye_bones.corrected(avatar, found)
+    scene.store_face(avatar, face)
+    if face is found or face.confidence.get("mouth", 0.0) < lids.SURE:
+        scene.add_warnings(avatar, result.get("warnings") or [])
 
 
-def restore_faceless(avatar: Avatar) -> None:
+def remove_face(avatar: Avatar) -> None:
     """Takes the face step back, so that what comes before it can be done again."""
-    kept = avatar.record.faceless
+    kept = avatar.record.mesh_without_face
     if kept is None:
         return
     old = avatar.mesh.data
     name = old.name
-    avatar.record.faceless = None
+    avatar.record.mesh_without_face = None
     avatar.mesh.data = kept
     kept.use_fake_user = False
     if old.users == 0:
@@ -417,7 +392,7 @@ def restore_faceless(avatar: Avatar) -> None:
     kept.name = name
 
 
-def _set_aside(obj: bpy.types.Object) -> bpy.types.Mesh:
+def _keep_mesh(obj: bpy.types.Object) -> bpy.types.Mesh:
     kept = obj.data
     obj.data = kept.copy()
     obj.data.name, kept.name = kept.name, f"{kept.name} without face"
@@ -440,21 +415,21 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
 
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
-    _need_rig(avatar)
-    pose_live.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
+    _need_humanoid(avatar)
+    preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
         sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."
         scene.add_warnings(avatar, [{"code": "no_expressions", "message": sentence}])
     if avatar.record.has_face:
-        markers = scene.read_face(avatar)
-        eyes = (np.array(markers["leftEye"]["center"]) + markers["rightEye"]["center"]) / 2
+        found = scene.read_face(avatar).parts
+        eyes = (np.array(found["leftEye"].center) + found["rightEye"].center) / 2
         head = setup.get_humanoid(avatar.armature)["head"]
         setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
-    look_settings.set_defaults(avatar)
+    settings.set_defaults(avatar)
     spring_bones.set_default(avatar)
     old = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
-    image = render.thumbnail(avatar)
+    image = pictures.thumbnail(avatar)
     made_with = f"{setup.MADE_WITH}: {avatar.record.label}" if avatar.record.label else setup.MADE_WITH
     setup.set_meta(avatar.armature, setup.Meta(avatar.name, author, made_with=made_with, thumbnail=image))
     if old and old.users == 0:
@@ -464,9 +439,12 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
 
 def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     """Writes the VRM file. Raises AvatarError."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     scene.object_mode()
     written = vrm_export.export(avatar.armature, path, version)
+    if version == "0.0" and (lost := expressions0.dropped(avatar.armature)):
+        sentence = f"VRM 0.x has no place for {', '.join(lost[:6])}; a file of VRM 1.0 keeps it."
+        scene.add_warnings(avatar, [{"code": "vrm0_dropped", "message": sentence}])
     step_states.done(avatar, "export")
     return written
 
@@ -475,6 +453,12 @@ def _need_rig(avatar: Avatar) -> None:
     _need(avatar)
     if avatar.armature is None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
+
+
+def _need_humanoid(avatar: Avatar) -> None:
+    _need_rig(avatar)
+    need_addon()
+    humanoid_bones.need_humanoid(avatar.armature)
 
 
 def _need(avatar: Avatar) -> None:

@@ -10,12 +10,12 @@ import sys
 COMMANDS = {
     "worker": "backend.commands:worker",
     "hello": "backend.commands:hello",
-    "promote": "backend.record_commands:promote",
-    "register": "backend.record_commands:register",
-    "sync": "backend.record_commands:sync",
-    "rerun": "backend.record_commands:rerun",
+    "promote": "backend.records.commands:promote",
+    "register": "backend.records.commands:register",
+    "sync": "backend.records.commands:sync",
+    "rerun": "backend.records.commands:rerun",
     "models": "backend.commands:models",
-    "mcp": "backend.mcp_server:main",
+    "mcp": "backend.mcp.server:main",
     "rig-eval": "backend.rig_metrics:rig_eval",
 }
 

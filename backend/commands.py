@@ -8,12 +8,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from . import models as model_store
 from . import worker as worker_module
 from .errors import BackendError
+from .methods.hello import describe
+from .models import store as model_store
 from .protocol import encode
-from .registry import Engines
+from .registry import BUILT_IN, Engines
 
 
 def worker(arguments: list[str]) -> int:
@@ -26,7 +28,7 @@ def hello(arguments: list[str]) -> int:
     rigger can run.
     """
     _, sink = worker_module.claim_pipes()
-    answer = worker_module.hello(Engines("generators"), Engines("riggers"))
+    answer = describe(Engines("generators"), Engines("riggers"))
     os.write(sink, encode(answer))
     usable = all(any(engine["available"] for engine in answer[kind]) for kind in ("generators", "riggers"))
     sys.stderr.flush()
@@ -45,6 +47,8 @@ def models(arguments: list[str]) -> int:
         help=f"where models are kept (default: {model_store.VARIABLE} or the user's data)",
     )
     actions = parser.add_subparsers(dest="action", required=True)
+    for kind in BUILT_IN:
+        Engines(kind).models()  # importing the engines declares what they need
     known = sorted(model_store.MODELS)
     listing = actions.add_parser("list", help="what there is, how large, from where, under which licence")
     listing.add_argument("--json", action="store_true")
@@ -87,10 +91,14 @@ def _list_models(root: Path | None, as_json: bool) -> int:
             print(
                 f"  {source['licence']:<11} {source['repo']} at {source['revision'][:12]}, {len(source['files'])} files"
             )
+            print(f"              {source['pinned']}")
     return 0
 
 
 def _download(name: str, root: Path | None) -> int:
+    if model_store.status(name, root)["state"] != "ready":
+        for licence, text in model_store.get(name).terms.items():
+            print(f"{text.read_text(encoding='utf-8')}\nDownloading means that you agree to this {licence}.\n")
     where = model_store.download(name, _line, root)
     print(f"\n{name} is ready in {where}")
     return 0
@@ -110,7 +118,7 @@ def _remove(name: str, root: Path | None) -> int:
     return 0
 
 
-def _line(stage: str, fraction: float, message: str) -> None:
+def _line(_stage: str, fraction: float, message: str, **_more: Any) -> None:
     """Progress on one line of a terminal; a log has no use for it."""
     if sys.stderr.isatty():
         print(f"\r{100 * fraction:3.0f} %  {message[:100]:<100}", end="", file=sys.stderr, flush=True)

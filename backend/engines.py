@@ -3,24 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-# progress(stage, fraction 0..1 of the whole job, message); raises Cancelled when the user has asked to stop.
-Progress = Callable[[str, float, str], None]
+from .progress import Report
+
+if TYPE_CHECKING:
+    from .models.store import Model
+    from .options import Option
+
+Progress = Report  # what an engine is given to say how far it is
 
 
 @dataclass
 class GenerateRequest:
-    """One picture to one mesh. `markers` (pixels of the upright picture) override what the engine finds."""
+    """One character's or thing's pictures to one mesh. picture: the front. pictures: further sides, "left", "back" and
+    "right", the subject's own. `markers` (pixels of the upright front picture) override what the engine finds.
+    """
 
     picture: Path
     out_dir: Path
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     markers: dict[str, Any] | None = None
+    pictures: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,6 +75,22 @@ class Rig:
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
+
+
+class Described(Protocol):
+    """What an engine may say of itself, so that the add-on draws its options, offers its models and never starts it
+    in vain. Every member may be missing.
+
+    options: checked before the engine is called, which then gets all of them. models: the files it needs. views: how
+    many pictures of one thing it takes; with more than one it has `pictures_option(views)`.
+    """
+
+    options: tuple[Option, ...]
+    models: tuple[Model, ...]
+    views: int
+
+    def unavailable_reason(self) -> str:
+        """One sentence why the engine cannot run here (no weights, no GPU), "" when it can."""
 
 
 class Generator(Protocol):

@@ -23,7 +23,7 @@ MAX_INTEGER = 2**53  # integers that every JSON reader keeps exact
 
 @dataclass(frozen=True)
 class Request:
-    """One line from the client. `params` are checked by `backend.params`, which knows the methods."""
+    """One line from the client. `params` are checked by `backend.methods.params`, which knows the methods."""
 
     id: int
     method: str

@@ -3,18 +3,22 @@
 
 A package adds an engine with an entry point in the group `avatar_forge.generators` or `avatar_forge.riggers`; its
 name is the engine's name, its object a class (made without arguments) or an instance that follows
-`backend.engines.Generator` or `Rigger`. An engine may have a method `unavailable_reason() -> str`: one sentence when
-it cannot run here (no weights, no GPU), "" when it can. Its module should import quickly and leave heavy libraries to
+`backend.engines.Generator` or `Rigger`. What an engine may say of itself besides: see `backend.engines.Described`. Its
+module should import quickly and leave heavy libraries to
 the first job, because `hello` loads every engine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from importlib import metadata
 from typing import Any
 
 from .errors import BackendError
+from .models import store
+from .models.store import Model
+from .options import Option, check_options
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +26,12 @@ BUILT_IN = {
     "generators": {
         "preview": "backend.preview.engine:PreviewGenerator",
         "trellis": "backend.trellis.engine:TrellisGenerator",
+        "trellis2": "backend.trellis2.engine:Trellis2Generator",
     },
     "riggers": {
         "geometric": "backend.geometric.rigger:GeometricRigger",
         "unirig": "backend.unirig.engine:UniRigRigger",
+        "skintokens": "backend.skintokens.engine:SkinTokensRigger",
     },
 }
 ENTRY_POINT_MEMBER = {"generators": "generate", "riggers": "rig"}
@@ -66,19 +72,34 @@ class Engines:
         return engine
 
     def describe(self) -> list[dict[str, Any]]:
-        """`{name, label, available, reason}` of every engine, by name; a broken one is listed with the reason, never
-        raised.
+        """`{name, label, available, reason, options, models, views}` of every engine, the built-in ones first and in
+        the order of the registry; a broken one is listed with the reason, never raised.
         """
-        rows = []
-        for name in sorted(self._entry_points):
-            label, reason = name, ""
-            try:
-                engine = self._load(name)
-                label, reason = str(engine.label), _reason(engine)
-            except BackendError as error:
-                reason = error.message
-            rows.append({"name": name, "label": label, "available": not reason, "reason": reason})
-        return rows
+        return [self._row(name) for name in self._entry_points]
+
+    def models(self) -> dict[str, tuple[Model, ...]]:
+        """The models that each engine needs, by the engine's name; an engine that does not load is left out."""
+        found = {}
+        for name in self._entry_points:
+            with contextlib.suppress(BackendError):
+                found[name] = _models(self._load(name))
+        return found
+
+    def _row(self, name: str) -> dict[str, Any]:
+        row: dict[str, Any] = {"name": name, "label": name, "options": [], "models": [], "views": 1}
+        reason = ""
+        try:
+            engine = self._load(name)
+            reason = _reason(engine)
+            row |= {
+                "label": str(engine.label),
+                "options": [option.to_dict() for option in _options(engine)],
+                "models": [model.to_dict() for model in _models(engine)],
+                "views": getattr(engine, "views", 1),
+            }
+        except BackendError as error:
+            reason = error.message
+        return row | {"available": not reason, "reason": reason}
 
     def _load(self, name: str) -> Any:
         if name not in self._loaded:
@@ -98,7 +119,26 @@ class Engines:
         for member in ("label", ENTRY_POINT_MEMBER[self.kind]):
             if not hasattr(engine, member):
                 raise TypeError(f"it has no {member!r}")
+        if not all(isinstance(option, Option) for option in _options(engine)):
+            raise TypeError("its options are no backend.options.Option")
+        for model in _models(engine):
+            store.declare(model)
         return engine
+
+
+def checked_options(engine: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """`given` as the engine describes its options, complete; unchanged for an engine that describes none. Raises
+    BackendError: bad_params, or what an option says.
+    """
+    return check_options(str(engine.label), engine.options, given) if hasattr(engine, "options") else given
+
+
+def _options(engine: Any) -> tuple[Option, ...]:
+    return tuple(getattr(engine, "options", ()))
+
+
+def _models(engine: Any) -> tuple[Model, ...]:
+    return tuple(getattr(engine, "models", ()))
 
 
 def _reason(engine: Any) -> str:

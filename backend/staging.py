@@ -3,7 +3,7 @@
 
 The engine writes into `out_dir/.partial`; `commit` renames. A lock inside it is held by the operating system as long
 as the process lives, so what a killed job left behind is recognised and removed by the next job in that folder (or by
-the client, see avatar_addon.jobs, which finds the process id in the lock file).
+the client, see avatar_addon.client.process.jobs, which finds the process id in the lock file).
 """
 
 from __future__ import annotations

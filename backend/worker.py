@@ -13,23 +13,21 @@ import ctypes
 import faulthandler
 import logging
 import os
-import platform
 import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .engines import GenerateRequest, RigRequest
+from . import methods  # noqa: F401  # declares them
 from .errors import BackendError, Cancelled
 from .failures import explain
-from .params import check_params
-from .protocol import VERSION, LineSplitter, ProtocolError, Request, encode, parse_request
+from .methods.registry import find
+from .progress import Progress
+from .protocol import LineSplitter, ProtocolError, Request, encode, parse_request
 from .registry import Engines
 from .staging import Staging
 
@@ -42,37 +40,38 @@ PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"
 
 
 class Running:
-    """A request that is queued or running, and its progress callback (`backend.engines.Progress`)."""
+    """A request that is queued or running; for its method a `backend.methods.registry.Job`."""
 
-    def __init__(self, request: Request, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, request: Request, worker: Worker) -> None:
         self.request = request
         self.cancelled = threading.Event()
         self.staging: Staging | None = None
-        self._send = send
-        self._stage = ""
-        self._fraction = 0.0
+        self._worker = worker
+        self._last: Progress | None = None
         self._sent_at = 0.0
 
-    def progress(self, stage: str, fraction: float, message: str) -> None:
+    def progress(self, stage: str, fraction: float, message: str, **more: Any) -> None:
         """Sends a progress event, at most one per PROGRESS_INTERVAL and stage; the fraction never falls. Raises
         Cancelled.
         """
         if self.cancelled.is_set():
             raise Cancelled
         now = time.monotonic()
-        if stage == self._stage and now - self._sent_at < PROGRESS_INTERVAL:
+        if self._last and stage == self._last.stage and now - self._sent_at < PROGRESS_INTERVAL:
             return
-        self._stage, self._sent_at = stage, now
-        if 0.0 <= fraction <= 1.0:
-            self._fraction = max(self._fraction, float(fraction))
-        # Short enough (PIPE_BUF) for one write, so that an interrupt leaves no half line.
-        event = {
-            "event": "progress",
-            "stage": str(stage)[:40],
-            "fraction": round(self._fraction, 4),
-            "message": str(message)[:200],
-        }
-        self._send({"id": self.request.id, **event})
+        self._last, self._sent_at = Progress(stage, fraction, message, **more).after(self._last), now
+        self._worker.send({"id": self.request.id, **self._last.to_event()})
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.cancelled.is_set()
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls the part of the job that may take long: an interrupt breaks into it."""
+        return self._worker.run(function, *arguments)
+
+    def engines(self, kind: str) -> Engines:
+        return self._worker.engines(kind)
 
 
 class Worker:
@@ -100,7 +99,7 @@ class Worker:
             self._current = None
             with self._jobs_lock:
                 del self._jobs[job.request.id]
-            self._send({"id": job.request.id, **answer})
+            self.send({"id": job.request.id, **answer})
         self._ended.set()
 
     def interrupt(self, signal_number: int, frame: FrameType | None) -> None:
@@ -137,10 +136,10 @@ class Worker:
                 self._enqueue(request)
         except ProtocolError as error:
             log.warning("refused: %s", error.message)
-            self._send({"id": error.id, "error": _error(error)})
+            self.send({"id": error.id, "error": _error(error)})
 
     def _enqueue(self, request: Request) -> None:
-        job = Running(request, self._send)
+        job = Running(request, self)
         with self._jobs_lock:
             if request.id in self._jobs:
                 raise ProtocolError(
@@ -179,8 +178,8 @@ class Worker:
         try:
             if job.cancelled.is_set():
                 raise Cancelled
-            params = check_params(method, job.request.params)
-            result = getattr(self, f"_{method}")(job, params)
+            known = find(method)
+            result = known.run(job, **known.checked(job.request.params))
             encode(result)  # what cannot be sent is this job's error, not a crash
             log.info("job %d: %s done in %.2f s", job.request.id, method, time.monotonic() - started)
             return {"result": result}
@@ -200,125 +199,26 @@ class Worker:
             )
             return {"error": _error(explained)}
 
-    def _hello(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        return hello(self._engines("generators"), self._engines("riggers")) if params["engines"] else greeting()
-
-    def _analyse(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .image.analysis import analyse, write_upright
-
-        if params["upright"]:
-            self._run(write_upright, params["picture"], params["upright"])
-        return self._run(analyse, params["picture"], params["markers"], params["draft"]).to_result()
-
-    def _visemes(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .speech import visemes
-
-        return self._run(visemes, params["sound"])
-
-    def _generate(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        engine = self._engines("generators").get(params.pop("engine"))
-        return self._produce(engine.generate, GenerateRequest, job, params, "mesh")
-
-    def _rig(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        engine = self._engines("riggers").get(params.pop("rigger"))
-        return self._produce(engine.rig, RigRequest, job, params, "rig")
-
-    def _locate_face(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .geometric.face import locate_face_on_mesh
-
-        return self._run(locate_face_on_mesh, params["mesh"], params["texture"], params["joints"])
-
-    def _models(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import model_methods
-
-        return model_methods.listing()
-
-    def _download_model(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import model_methods
-
-        return self._run(model_methods.download, params["name"], job.progress)
-
-    def _remove_model(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import model_methods
-
-        return model_methods.remove(params["name"])
-
-    def _record(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import publishing
-
-        return self._run(publishing.record, params)
-
-    def _sync(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .tracking import send_later
-
-        return send_later(params["runs"], params["tracking_uri"])
-
-    def _run_url(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from .tracking import run_url
-
-        return {"url": run_url(params["run_folder"])}
-
-    def _promote(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import publishing
-
-        return self._run(publishing.promote, params, job.progress)
-
-    def _register(self, job: Running, params: dict[str, Any]) -> dict[str, Any]:
-        from . import publishing
-
-        return publishing.register(params)
-
-    def _produce(
-        self, work: Callable[..., Any], make_request: type, job: Running, params: dict[str, Any], file_key: str
-    ) -> dict[str, Any]:
-        """Runs an engine whose result is files; they reach `out_dir` complete, and only if the job has succeeded."""
-        out_dir = params.pop("out_dir")
-        params["options"] = params["options"] or {}
-        job.staging = Staging(out_dir)
-        with job.staging as staging:
-            result = asdict(self._run(work, make_request(out_dir=staging.folder, **params), job.progress))
-            made = Path(result[file_key])
-            if not made.is_relative_to(staging.folder) or not made.is_file() or not made.stat().st_size:
-                raise BackendError(
-                    "engine_failed",
-                    "The engine ended without a result.",
-                    "Choose another engine or report it with the backend's log.",
-                )
-            encode(result)
-            if job.cancelled.is_set():
-                raise Cancelled
-            result[file_key] = staging.commit(made)
-            return result
-
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The part of a job that may take long: an interrupt breaks into it."""
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """See `Running.run`."""
         self._interruptible = True
         try:
             return function(*arguments)
         finally:
             self._interruptible = False
 
-    def _engines(self, kind: str) -> Engines:
+    def engines(self, kind: str) -> Engines:
+        """All engines of a kind, found when they are first asked for."""
         if kind not in self._registries:
             self._registries[kind] = Engines(kind)
         return self._registries[kind]
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         line = encode(message)
         # A client that does not read any more is noticed by the end of stdin.
         with self._sink_lock, contextlib.suppress(OSError):
             while line:
                 line = line[os.write(self._sink, line) :]
-
-
-def greeting() -> dict[str, Any]:
-    """What the client's handshake needs; no engine is imported for it."""
-    return {"version": VERSION, "python": platform.python_version(), "pid": os.getpid()}
-
-
-def hello(generators: Engines, riggers: Engines) -> dict[str, Any]:
-    """What this backend is and can do; also the self-check `python -m backend hello`."""
-    return {**greeting(), "generators": generators.describe(), "riggers": riggers.describe()}
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_addon.humanoid.matcher import match
-from avatar_addon.humanoid.table import REQUIRED
+from avatar_addon.humanoid.matching.matcher import match
+from avatar_addon.vrm.spec.human_bones import REQUIRED
 
 from . import creatures, skeletons
 from .skeletons import Sample

@@ -79,7 +79,7 @@ def make_scene(bpy, addon) -> None:
         bone.head, bone.tail = (0, 0, 1), (0, 0.1, 1)
     bpy.ops.object.mode_set(mode="OBJECT")
     bpy.ops.avatar_forge.find_bones()  # what the matcher says is drawn as well
-    addon("humanoid_bones").change(avatar.armature, {"leftHand": "rightFoot", "rightHand": ""})
+    addon("humanoid.bones").change(avatar.armature, {"leftHand": "rightFoot", "rightHand": ""})
     for number in range(SHAPE_KEYS - len(avatar.mesh.data.shape_keys.key_blocks)):
         avatar.mesh.shape_key_add(name=f"detail.{number:02}", from_mix=False)
     for number in range(OBJECTS):
@@ -118,8 +118,8 @@ def drawings(bpy, addon):
                 panel.draw(context)
 
         yield cls.__name__, draw
-    preferences = addon("session").preferences()
-    cls = addon("preferences").AvatarForgePreferences
+    preferences = addon("client.session").preferences()
+    cls = addon("preferences.preferences").AvatarForgePreferences
     yield "preferences", lambda: cls.draw(Drawn(cls, layout, preferences), context)
 
 

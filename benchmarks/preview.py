@@ -21,11 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Stages as a receipt names them -> what the table says.
 STAGES = {
-    "mask": "picture read, cut out, joints, face",
-    "inflate": "depth",
-    "surface": "skin",
-    "texture": "texture",
-    "write": "GLB",
+    "generate": "mesh from the picture, with the way there and back",
     "rig": "skeleton and weights, with the way there and back",
     "pose": "T-pose",
     "face": "mouth, eyelids, shape keys",

@@ -86,7 +86,7 @@ def load_skinned(path: Path) -> Skinned:
 
     def matrix(k: int) -> np.ndarray:
         if k not in world:
-            world[k] = (matrix(parent[k]) if k in parent else np.eye(4)) @ _local(nodes[k])
+            world[k] = (matrix(parent[k]) if k in parent else np.eye(4)) @ local_matrix(nodes[k])
         return world[k]
 
     skin = gltf["skins"][0]["joints"]
@@ -101,16 +101,16 @@ def load_skinned(path: Path) -> Skinned:
         bone = rank[skin.index(parent[k])] if parent.get(k) in skin else 0
         for primitive in gltf["meshes"][node["mesh"]]["primitives"]:
             attributes = primitive["attributes"]
-            v = _accessor(gltf, blob, attributes["POSITION"]).astype(float)
+            v = accessor(gltf, blob, attributes["POSITION"]).astype(float)
             w = np.zeros((len(v), len(skin)))
             if "skin" in node:
-                joints = rank[_accessor(gltf, blob, attributes["JOINTS_0"]).astype(int)]
-                np.add.at(w, (np.arange(len(v))[:, None], joints), _accessor(gltf, blob, attributes["WEIGHTS_0"]))
+                joints = rank[accessor(gltf, blob, attributes["JOINTS_0"]).astype(int)]
+                np.add.at(w, (np.arange(len(v))[:, None], joints), accessor(gltf, blob, attributes["WEIGHTS_0"]))
             else:
                 v = v @ matrix(k)[:3, :3].T + matrix(k)[:3, 3]
                 w[:, bone] = 1
             triangles.append(
-                _accessor(gltf, blob, primitive["indices"]).reshape(-1, 3).astype(np.int64) + sum(map(len, vertices))
+                accessor(gltf, blob, primitive["indices"]).reshape(-1, 3).astype(np.int64) + sum(map(len, vertices))
             )
             vertices.append(v)
             weights.append(w)
@@ -133,7 +133,7 @@ def remeshed(mesh: MeshArrays, rows: int = 190) -> tuple[MeshArrays, np.ndarray]
     return MeshArrays(at, triangles[:, ::-1].astype(np.int64)), cKDTree(mesh.vertices).query(at)[1]
 
 
-def _local(node: dict) -> np.ndarray:
+def local_matrix(node: dict) -> np.ndarray:
     if "matrix" in node:
         return np.array(node["matrix"], float).reshape(4, 4).T
     x, y, z, w = node.get("rotation", (0, 0, 0, 1))
@@ -148,7 +148,7 @@ def _local(node: dict) -> np.ndarray:
     return m
 
 
-def _accessor(gltf: dict, blob: bytes, number: int) -> np.ndarray:
+def accessor(gltf: dict, blob: bytes, number: int) -> np.ndarray:
     accessor = gltf["accessors"][number]
     view = gltf["bufferViews"][accessor["bufferView"]]
     dtype, width = np.dtype(TYPES[accessor["componentType"]]), COMPONENTS[accessor["type"]]

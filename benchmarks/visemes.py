@@ -49,7 +49,9 @@ def one(addon, mesh, out: Path, folder: Path) -> Row:
     """Rig, face, file, report and sheet of one mesh."""
     import bpy
 
-    scene, workflow, session, tasks, render = addon("scene", "workflow", "session", "tasks", "render")
+    scene, workflow, session, tasks, render = addon(
+        "avatar.scene", "workflow", "client.session", "client.process.tasks", "render.pictures"
+    )
 
     def wait(steps):
         return tasks.Task("bench", steps, session.worker).wait()
@@ -64,7 +66,7 @@ def one(addon, mesh, out: Path, folder: Path) -> Row:
     wait(workflow.face(avatar))
     workflow.set_up_vrm(avatar)
     vrm = workflow.export(avatar, folder / f"{mesh.name}.vrm")
-    (report,) = addon("vrm.report")
+    (report,) = addon("report.report")
     checks = {check.id: check for check in report.make_report(vrm).checks if check.id in CHECKS}
     tiles = render.face_tiles(avatar, SHAPES, TURNS)
     if out:
@@ -139,8 +141,8 @@ def main() -> int:
             if name in heads.HEADS:
                 own += rows[-1].tiles
         if options.out and own:
-            addon("render")[0].sheet_of(own, len(SHAPES), options.out / "overview.png", (150, 170))
-    addon("session")[0].close()
+            addon("render.pictures")[0].sheet_of(own, len(SHAPES), options.out / "overview.png", (150, 170))
+    addon("client.session")[0].close()
     print(table(rows))
     return 0
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from avatar_addon.humanoid.armature import Bones, make_armature
-from avatar_addon.humanoid.table import BONES, snake_case
+from avatar_addon.mesh.armature import Bones, make_armature
+from avatar_addon.vrm.spec.human_bones import BONES, snake_case
 
 
 def main() -> None:

@@ -9,10 +9,12 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Event
 
-from ..avatar_addon import engine_options, scene, workflow
+from ..avatar_addon import workflow
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.client import engine_options
+from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.tasks import Stage
-from ..avatar_addon.translation import OURS, tr
+from ..avatar_addon.ui.translation import OURS, tr
 from .make_avatar import vrm_path
 from .task_operator import TaskOperator
 

@@ -7,8 +7,9 @@ import bpy
 from bpy.props import BoolProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import model_store, preferences, properties, session
-from ..avatar_addon.installation_task import InstallationTask
+from ..avatar_addon.client import engines, model_store, session
+from ..avatar_addon.client.process.installation_task import InstallationTask
+from ..avatar_addon.preferences import preferences
 from .task_operator import TaskOperator
 
 
@@ -58,7 +59,7 @@ class AVATARFORGE_OT_install_backend(TaskOperator):
         return InstallationTask(
             self.bl_label,
             environment.install(steps, bpy.app.online_access),
-            lambda hello: properties.remember_engines(hello, session.engines_file()),
+            lambda hello: engines.remember_engines(hello, session.engines_file()),
         )
 
 

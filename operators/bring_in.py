@@ -9,15 +9,18 @@ from pathlib import Path
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
-from bpy.types import Context, Event, FileHandler, Operator
+from bpy.types import Context, Event, FileHandler
 from bpy_extras.io_utils import ImportHelper, poll_file_object_drop
 
-from ..avatar_addon import entry, scene, workflow
+from ..avatar_addon import workflow
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.tasks import Stage
-from ..avatar_addon.translation import tr
+from ..avatar_addon.intake import objects
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import existing
+from .idle_operator import IdleOperator
 from .task_operator import TaskOperator
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -42,7 +45,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     )
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in entry.MODELS), options={"HIDDEN"})
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in objects.MODELS), options={"HIDDEN"})
     height: _height()
     _asked = False
 
@@ -92,7 +95,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     def steps(self, context: Context):
         if not self.filepath:
             raise AvatarError("No file was chosen; choose the model that is to be the avatar.", "no_file")
-        return entry.bring_in(context, Path(bpy.path.abspath(self.filepath)), self.height, self.licensed)
+        return objects.bring_in(context, Path(bpy.path.abspath(self.filepath)), self.height, self.licensed)
 
 
 _doubts: dict[tuple[str, int], list[str]] = {}
@@ -118,7 +121,7 @@ class AVATARFORGE_OT_use_selected(TaskOperator):
         return True
 
     def steps(self, context: Context):
-        return entry.use_selected(context, self.height)
+        return objects.use_selected(context, self.height)
 
 
 class AVATARFORGE_OT_turn(TaskOperator):
@@ -148,11 +151,11 @@ class AVATARFORGE_OT_turn(TaskOperator):
     def steps(self, context: Context):
         yield Stage("turn", 0.1, "Turning the avatar")
         avatar = scene.need_avatar(context)
-        workflow.restore_faceless(avatar)
-        entry.turn(context, avatar, self.axis)
+        workflow.remove_face(avatar)
+        objects.turn(context, avatar, self.axis)
 
 
-class AVATARFORGE_OT_drop_picture(Operator):
+class AVATARFORGE_OT_drop_picture(IdleOperator):
     bl_idname = "avatar_forge.drop_picture"
     bl_label = "Avatar from Picture"
     bl_description = "Takes a picture for the next avatar, and makes it if you like"
@@ -167,13 +170,6 @@ class AVATARFORGE_OT_drop_picture(Operator):
         ],
         options={"SKIP_SAVE"},
     )
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-            return False
-        return True
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=300)
@@ -219,7 +215,7 @@ class AVATARFORGE_FH_model(FileHandler):
     bl_idname = "AVATARFORGE_FH_model"
     bl_label = "Bring In as Avatar"
     bl_import_operator = AVATARFORGE_OT_bring_in.bl_idname
-    bl_file_extensions = ";".join(entry.MODELS)
+    bl_file_extensions = ";".join(objects.MODELS)
 
     @classmethod
     def poll_drop(cls, context: Context) -> bool:

@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Context, Operator
 
 from ..avatar_addon import diagnostic
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.translation import tr
 
 
 class AVATARFORGE_OT_copy_diagnostic(Operator):

@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import markers, scene
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.face import marker_objects
 from .on_avatar import OnRiggedAvatar
 
 
@@ -19,7 +20,7 @@ class AVATARFORGE_OT_show_face_markers(OnRiggedAvatar):
     )
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
-        markers.show(avatar, context)
+        marker_objects.show(avatar, context)
 
 
 class AVATARFORGE_OT_apply_face_markers(OnRiggedAvatar):
@@ -29,13 +30,13 @@ class AVATARFORGE_OT_apply_face_markers(OnRiggedAvatar):
 
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
-        if not markers.shown(avatar):
+        if not marker_objects.shown(avatar):
             cls.poll_message_set("Press Edit Markers first")
             return False
         return True
 
     def execute(self, context: Context) -> set[str]:
-        markers.take_over(scene.need_avatar(context), context)
+        marker_objects.take_over(scene.need_avatar(context), context)
         return bpy.ops.avatar_forge.face("INVOKE_DEFAULT") if not bpy.app.background else bpy.ops.avatar_forge.face()
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import existing_shapes, face_live, scene
-from ..avatar_addon.speech import VISEMES
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.face import existing_shapes, live
+from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.vrm.spec.presets import VISEMES
 from .on_avatar import OnRiggedAvatar
 
 
@@ -29,7 +30,7 @@ class AVATARFORGE_OT_rest_face(_OnShapeKeys):
     bl_description = "Sets every expression to 0"
 
     def act(self, _context: Context, avatar: scene.Avatar) -> None:
-        face_live.show_alone(avatar.mesh)
+        live.show_alone(avatar.mesh)
 
 
 class AVATARFORGE_OT_reset_visemes(_OnShapeKeys):
@@ -40,11 +41,11 @@ class AVATARFORGE_OT_reset_visemes(_OnShapeKeys):
     def act(self, _context: Context, avatar: scene.Avatar) -> None:
         for name in VISEMES:
             viseme = getattr(avatar.record.visemes, name)
-            if viseme.as_style() != face_live.Viseme():
+            if viseme.as_style() != live.Viseme():
                 for setting in ("strength", "width", "corners"):
                     viseme.property_unset(setting)
-                face_live.preview(avatar.mesh, name)
-        face_live.show_alone(avatar.mesh)
+                live.preview(avatar.mesh, name)
+        live.show_alone(avatar.mesh)
 
 
 class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
@@ -56,7 +57,7 @@ class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
 
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
-        if not any(obj.data.shape_keys for obj in existing_shapes.meshes(avatar)):
+        if not any(obj.data.shape_keys for obj in scene.meshes(avatar)):
             cls.poll_message_set("No mesh of the avatar has shape keys")
             return False
         return True

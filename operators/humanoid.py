@@ -7,11 +7,11 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Event, Operator, OperatorProperties
 
-from ..avatar_addon import bone_overlay, humanoid_bones
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.humanoid.assignment import label
-from ..avatar_addon.humanoid.table import BONES
-from ..avatar_addon.translation import tr
+from ..avatar_addon.humanoid import bones, overlay
+from ..avatar_addon.humanoid.matching.assignment import label
+from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.vrm.spec.human_bones import BONES
 
 # What a person turns the view with while picking.
 NAVIGATION = (
@@ -33,7 +33,7 @@ class _OnBones(Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        armature = humanoid_bones.find_armature(context)
+        armature = bones.find_armature(context)
         if armature is None:
             cls.poll_message_set("Select an armature first")
         elif armature.mode == "EDIT":
@@ -48,7 +48,7 @@ class _OnBones(Operator):
 
     def execute(self, context: Context) -> set[str]:
         try:
-            return self.act(context, humanoid_bones.find_armature(context))
+            return self.act(context, bones.find_armature(context))
         except AvatarError as error:
             self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
@@ -66,7 +66,7 @@ class AVATARFORGE_OT_find_bones(_OnBones):
     )
 
     def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
-        match = humanoid_bones.find_bones(context, armature)
+        match = bones.find_bones(context, armature)
         context.window_manager.avatar_forge.bones.overlay |= match.humanoid
         self.report({"INFO"} if match.humanoid else {"WARNING"}, tr(match.reason))
         return {"FINISHED"}
@@ -95,7 +95,7 @@ class AVATARFORGE_OT_assign_bone(_OnBone):
                 f"There is no humanoid bone '{self.name}' or no bone '{self.bone}'; choose one that the armature has.",
                 "bone",
             )
-        humanoid_bones.change(armature, {self.name: self.bone})
+        bones.change(armature, {self.name: self.bone})
         return {"FINISHED"}
 
 
@@ -112,16 +112,16 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
     act = AVATARFORGE_OT_assign_bone.act
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
-        self._armature = humanoid_bones.find_armature(context)
+        self._armature = bones.find_armature(context)
         self._area = context.area
-        bone_overlay.start_picking(self._armature)
+        overlay.start_picking(self._armature)
         self._tell(context, "")
         context.window.cursor_modal_set("EYEDROPPER")
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: Event) -> set[str]:
-        if bone_overlay.picking_now is None:  # the add-on was disabled
+        if overlay.picking_now is None:  # the add-on was disabled
             return self._leave(context, {"CANCELLED"})
         if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
             return self._leave(context, {"CANCELLED"})
@@ -133,7 +133,7 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
         if place is None:  # another button lights up, and shall be pressed
             pressed = event.type == "LEFTMOUSE" and event.value == "PRESS"
             return self._leave(context, {"CANCELLED", "PASS_THROUGH"}) if pressed else {"PASS_THROUGH"}
-        bone = bone_overlay.hover(*place, context.preferences.system.ui_scale)
+        bone = overlay.hover(*place, context.preferences.system.ui_scale)
         self._tell(context, bone)
         if bone and event.type == "LEFTMOUSE" and event.value == "PRESS":
             self.bone = bone
@@ -149,7 +149,7 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
         self._area.header_text_set(tr(text) + tr(".  Esc or right click: cancel"))
 
     def _leave(self, context: Context, outcome: set[str]) -> set[str]:
-        bone_overlay.stop_picking()
+        overlay.stop_picking()
         self._area.header_text_set(None)
         if context.window:
             context.window.cursor_modal_restore()
@@ -191,9 +191,9 @@ class AVATARFORGE_OT_confirm_bones(_OnBone):
     bl_description = "The bone is right as it is; it is not called unsure any more"
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
-        states = humanoid_bones.snapshot(armature).states
+        states = bones.snapshot(armature).states
         names = [self.name] if self.name else [name for name, state in states.items() if state.kind == "unsure"]
-        humanoid_bones.confirm(armature, names)
+        bones.confirm(armature, names)
         return {"FINISHED"}
 
 
@@ -214,9 +214,9 @@ class AVATARFORGE_OT_mirror_bones(_OnBones):
         return tr("Assigns the right side's bones as the left side's are, by their names and places")
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
-        if not any(name.startswith(self.side) for name in humanoid_bones.assigned_bones(armature)):
+        if not any(name.startswith(self.side) for name in bones.assigned_bones(armature)):
             raise AvatarError(f"No bone of the {self.side} side is assigned; assign its bones first.", "bone")
-        changed, alone = humanoid_bones.mirror(armature, self.side)
+        changed, alone = bones.mirror(armature, self.side)
         text = f"{changed} bones changed" if changed else "Both sides were the same already"
         if alone:
             text += f"; no counterpart found for {', '.join(label(name) for name in alone[:4])}"
@@ -230,17 +230,17 @@ class AVATARFORGE_OT_select_bone(_OnBone):
 
     @classmethod
     def description(cls, context: Context, properties: OperatorProperties) -> str:
-        armature = humanoid_bones.find_armature(context)
-        state = humanoid_bones.snapshot(armature).states[properties.name]
+        armature = bones.find_armature(context)
+        state = bones.snapshot(armature).states[properties.name]
         said = f"{tr(state.reason)} " if state.reason else ""
         action = tr("Selects the bone in the viewport") if state.bone else ""
         return f"{tr(label(properties.name))}. {said}{action}".strip()
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
-        state = humanoid_bones.snapshot(armature).states[self.name]
+        state = bones.snapshot(armature).states[self.name]
         if state.bone not in armature.data.bones:
             raise AvatarError(f"{label(self.name)} has no bone yet; choose one, or pick it in the viewport.", "bone")
-        humanoid_bones.select(armature, state.bone)
+        bones.select(armature, state.bone)
         return {"FINISHED"}
 
 
@@ -257,12 +257,12 @@ CLASSES = (
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bone_overlay.register()
+    overlay.register()
 
 
 def unregister() -> None:
-    if bone_overlay.picking_now:  # Blender drops a modal operator whose class goes, without a word to it
+    if overlay.picking_now:  # Blender drops a modal operator whose class goes, without a word to it
         _restore_windows()
-    bone_overlay.unregister()
+    overlay.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

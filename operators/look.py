@@ -7,13 +7,15 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import look_settings, scene, spring_preview
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.avatar.scene import meshes
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.existing_shapes import meshes
-from ..avatar_addon.humanoid.motions import MOTIONS
-from ..avatar_addon.translation import OURS
-from ..avatar_addon.vrm import gaze, look, spring_bones
-from ..avatar_addon.vrm.spring_figures import KINDS
+from ..avatar_addon.look import settings as look_settings
+from ..avatar_addon.look import spring_bones, spring_preview
+from ..avatar_addon.look.spring_figures import KINDS
+from ..avatar_addon.pose.kinematics.motions import MOTIONS
+from ..avatar_addon.ui.translation import OURS
+from ..avatar_addon.vrm import look_at, materials
 from .on_avatar import OnRiggedAvatar
 
 
@@ -36,9 +38,9 @@ class AVATARFORGE_OT_set_style(_OnLook):
     style: EnumProperty(
         name="Style",
         items=[
-            (look.MTOON, "MToon", "Drawn: an edge between light and shade, and an outline where wanted"),
-            (look.UNLIT, "Unlit", "The texture as it is, whatever the light"),
-            (look.PBR, "PBR", "Lit like everything else in the scene"),
+            (materials.MTOON, "MToon", "Drawn: an edge between light and shade, and an outline where wanted"),
+            (materials.UNLIT, "Unlit", "The texture as it is, whatever the light"),
+            (materials.PBR, "PBR", "Lit like everything else in the scene"),
         ],
     )
     material: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
@@ -84,8 +86,8 @@ class AVATARFORGE_OT_follow_gaze(_OnLook):
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         if self.camera and context.scene.camera is None:
             raise AvatarError("The scene has no camera to look at; add one first.", "no_camera")
-        gaze.rest(avatar.armature, meshes(avatar))
-        target = gaze.follow(context, avatar.armature, context.scene.camera if self.camera else None)
+        look_at.rest(avatar.armature, meshes(avatar))
+        target = look_at.follow(context, avatar.armature, context.scene.camera if self.camera else None)
         if not self.camera:
             scene.select(context, target)
 
@@ -97,8 +99,8 @@ class AVATARFORGE_OT_rest_gaze(_OnLook):
     bl_description = "Ends the try: the eyes look straight ahead again and the target is removed"
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
-        followed = gaze.is_following(avatar.armature)
-        gaze.rest(avatar.armature, meshes(avatar))
+        followed = look_at.is_following(avatar.armature)
+        look_at.rest(avatar.armature, meshes(avatar))
         avatar.record.look.yaw = avatar.record.look.pitch = 0.0
         if followed:
             scene.select(context, avatar.armature)

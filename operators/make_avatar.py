@@ -4,51 +4,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import engine_options, picture_markers, workflow
+from ..avatar_addon import workflow
 from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.picture import markers
+from ..avatar_addon.request import Request, picture_path
 from .task_operator import TaskOperator
 
 
-def request(context: Context) -> workflow.Request:
+def request(context: Context) -> Request:
     """The scene's settings as a request. Raises AvatarError."""
-    settings = context.scene.avatar_forge
-    root = picture_markers.root_of(context.scene)
-    if root and picture_markers.picture_of(root) == str(picture_path(context)):
-        picture_markers.accept(context)  # what is on the screen is what is made
-    made = workflow.Request(
-        picture=picture_path(context),
-        name=settings.name,
-        engine=settings.engine,
-        rigger=settings.rigger,
-        seed=settings.seed,
-        rigger_seed=engine_options.rigger_seed(settings),
-        engine_options=engine_options.engine_options(settings),
-        rigger_options=engine_options.rigger_options(settings),
-        markers=placed_markers(context),
-        author=settings.author,
-        vrm_version=settings.vrm_version,
-    )
-    if settings.export:
+    root = markers.root_of(context.scene)
+    if root and markers.picture_of(root) == str(picture_path(context.scene)):
+        markers.accept(context)  # what is on the screen is what is made
+    made = Request.from_settings(context.scene)
+    if context.scene.avatar_forge.export:
         made.vrm = vrm_path(context, made.avatar_name)
     return made
-
-
-def picture_path(context: Context) -> Path:
-    return Path(bpy.path.abspath(context.scene.avatar_forge.picture)).resolve()
-
-
-def placed_markers(context: Context) -> dict[str, Any] | None:
-    """The markers accepted for the picture, else those of the markers file. Raises AvatarError."""
-    settings = context.scene.avatar_forge
-    checked = picture_markers.accepted(context.scene, picture_path(context))
-    if checked or not settings.markers:
-        return checked
-    return workflow.read_markers(Path(bpy.path.abspath(settings.markers)))
 
 
 def vrm_path(context: Context, name: str) -> Path:

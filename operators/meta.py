@@ -10,8 +10,8 @@ from bl_operators.presets import AddPresetBase
 from bpy.props import EnumProperty, IntProperty, StringProperty
 from bpy.types import Context, Menu, Operator
 
-from ..avatar_addon import scene
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import licences
 from ..avatar_addon.vrm.addon import extension, is_available
 

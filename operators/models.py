@@ -9,7 +9,7 @@ import bpy
 from bpy.props import StringProperty
 from bpy.types import Context, Event
 
-from ..avatar_addon import model_store, session
+from ..avatar_addon.client import model_store, session
 from ..avatar_addon.errors import AvatarError
 from .task_operator import TaskOperator
 

@@ -5,35 +5,32 @@ wrong.
 
 from __future__ import annotations
 
-from bpy.types import Context, Operator
+from bpy.types import Context
 
-from ..avatar_addon import scene
+from ..avatar_addon.avatar import scene
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.translation import tr
+from .idle_operator import IdleOperator
 
 
-class OnRiggedAvatar(Operator):
+class OnRiggedAvatar(IdleOperator):
     """Subclasses give `act`, and `ready` where they need more than a skeleton. What runs for a while is a
     TaskOperator instead.
     """
 
-    bl_options = {"REGISTER", "UNDO"}
     outdates_card = False  # whether the report card has to be made again afterwards
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
+    def may_run(cls, context: Context) -> bool:
         avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or avatar.armature is None:
+        if avatar is None or avatar.armature is None:
             cls.poll_message_set("Select a rigged avatar first")
-        else:
-            return cls.ready(context, avatar)
-        return False
+            return False
+        return cls.ready(context, avatar)
 
     @classmethod
     def ready(cls, _context: Context, _avatar: scene.Avatar) -> bool:
-        """As `poll`, for the subclass; the avatar has an armature."""
+        """As `may_run`, for the subclass; the avatar has an armature."""
         return True
 
     def execute(self, context: Context) -> set[str]:

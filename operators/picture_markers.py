@@ -20,11 +20,15 @@ from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
 from mathutils import Vector
 
-from ..avatar_addon import markers as face_markers
-from ..avatar_addon import picture_markers, scene
-from ..avatar_addon.picture_plane import JOINTS, LABELS, LINES, side_of
-from ..avatar_addon.translation import OURS, tr
-from .make_avatar import FromPicture, picture_path, placed_markers
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.face import marker_objects as face_markers
+from ..avatar_addon.landmarks import PARTS
+from ..avatar_addon.picture import markers
+from ..avatar_addon.picture.plane import JOINTS, LABELS, LINES, side_of
+from ..avatar_addon.request import picture_path, placed_markers
+from ..avatar_addon.ui.translation import OURS, tr
+from .idle_operator import IdleOperator
+from .make_avatar import FromPicture
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
 WHITE, CHOSEN = (1.0, 1.0, 1.0, 1.0), (1.0, 0.85, 0.3, 1.0)
@@ -42,17 +46,13 @@ class AVATARFORGE_OT_check_markers(FromPicture):
     )
 
     def steps(self, context: Context):
-        return picture_markers.check(context, picture_path(context), placed_markers(context))
+        return markers.check(context, picture_path(context.scene), placed_markers(context.scene))
 
 
-class _OnMarkers(Operator):
-    bl_options = {"REGISTER", "UNDO"}
-
+class _OnMarkers(IdleOperator):
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif picture_markers.root_of(context.scene) is None:
+    def may_run(cls, context: Context) -> bool:
+        if markers.root_of(context.scene) is None:
             cls.poll_message_set("Press Check Markers first")
         elif context.mode != "OBJECT":
             cls.poll_message_set("Leave the edit mode first")
@@ -68,7 +68,7 @@ class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
     bl_description = "The next avatar of this picture is made with the markers as they are now (Enter)"
 
     def execute(self, context: Context) -> set[str]:
-        picture_markers.accept(context)
+        markers.accept(context)
         self.report({"INFO"}, tr("The markers are used for the next avatar of this picture"))
         return {"FINISHED"}
 
@@ -79,7 +79,7 @@ class AVATARFORGE_OT_discard_picture_markers(_OnMarkers):
     bl_description = "Takes the picture and its markers away again; what was accepted before stays (Esc)"
 
     def execute(self, context: Context) -> set[str]:
-        picture_markers.remove(context.scene)
+        markers.remove(context.scene)
         return {"FINISHED"}
 
 
@@ -91,7 +91,7 @@ class AVATARFORGE_OT_mirror_picture_markers(_OnMarkers):
     )
 
     def execute(self, context: Context) -> set[str]:
-        picture_markers.mirror(context.scene)
+        markers.mirror(context.scene)
         return {"FINISHED"}
 
 
@@ -114,10 +114,10 @@ class AVATARFORGE_OT_forget_picture_markers(Operator):
 
 
 def _draw_lines() -> None:
-    root = picture_markers.root_of(bpy.context.scene)
+    root = markers.root_of(bpy.context.scene)
     if root is None or not root.visible_get():
         return
-    places = {name: empty.matrix_world.translation for name, empty in picture_markers.shown(root).items()}
+    places = {name: empty.matrix_world.translation for name, empty in markers.shown(root).items()}
     shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
     shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
     shader.uniform_float("lineWidth", WIDTH * bpy.context.preferences.system.ui_scale)
@@ -145,13 +145,13 @@ def _draw_points(places: dict[str, Vector]) -> None:
 
 def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
     """Text, side and empty of every marker that can be seen: those on the picture, and those on the avatar's face."""
-    root = picture_markers.root_of(context.scene)
+    root = markers.root_of(context.scene)
     if root and root.visible_get():
-        for name, empty in picture_markers.shown(root).items():
+        for name, empty in markers.shown(root).items():
             yield iface_(LABELS[name]), side_of(name), empty
     avatar = scene.find_avatar(context)
     for part, empty in face_markers.shown(avatar).items() if avatar else ():
-        yield iface_(face_markers.LABELS[part]), side_of(part), empty
+        yield iface_(PARTS[part].label), side_of(part), empty
 
 
 def _draw_names() -> None:
@@ -189,7 +189,7 @@ CLASSES = (
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    picture_markers.register()
+    markers.register()
     if not bpy.app.background:
         for draw, stage in ((_draw_lines, "POST_VIEW"), (_draw_names, "POST_PIXEL")):
             _draw_handles.append(bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", stage))
@@ -211,6 +211,6 @@ def unregister() -> None:
     _keys.clear()
     while _draw_handles:
         bpy.types.SpaceView3D.draw_handler_remove(_draw_handles.pop(), "WINDOW")
-    picture_markers.unregister()
+    markers.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

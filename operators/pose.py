@@ -12,8 +12,10 @@ import bpy
 from bpy.props import StringProperty
 from bpy.types import Context, OperatorProperties
 
-from ..avatar_addon import pose_live, scene, workflow
-from ..avatar_addon.translation import OURS, tr
+from ..avatar_addon import workflow
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.pose import preview
+from ..avatar_addon.ui.translation import OURS, tr
 from .on_avatar import OnRiggedAvatar
 
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
@@ -39,7 +41,7 @@ class AVATARFORGE_OT_preview_t_pose(_OnPose):
     )
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
-        pose_live.preview_t_pose(context, avatar)
+        preview.preview_t_pose(context, avatar)
 
 
 class AVATARFORGE_OT_pose_to_rest(_OnPose):
@@ -69,7 +71,7 @@ class AVATARFORGE_OT_show_pose(_OnPose):
         return tr(f"Shows the avatar in the pose {properties.name}; Back takes it away")
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
-        pose_live.show_pose(context, avatar, self.name)
+        preview.show_pose(context, avatar, self.name)
 
 
 class AVATARFORGE_OT_show_motion(_OnPose):
@@ -83,8 +85,8 @@ class AVATARFORGE_OT_show_motion(_OnPose):
         return tr(f"Plays the looping animation {properties.name} in the preview range; Back takes it away")
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
-        pose_live.show_motion(context, avatar, self.name)
-        pose_live.play(context)
+        preview.show_motion(context, avatar, self.name)
+        preview.play(context)
 
 
 class AVATARFORGE_OT_pose_back(_OnPose):
@@ -97,13 +99,13 @@ class AVATARFORGE_OT_pose_back(_OnPose):
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         if not super().ready(context, avatar):
             return False
-        if not pose_live.shown(avatar.armature):
+        if not preview.shown(avatar.armature):
             cls.poll_message_set("No preview, test pose or animation is shown")
             return False
         return True
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
-        pose_live.back(context, avatar)
+        preview.back(context, avatar)
 
 
 CLASSES = (

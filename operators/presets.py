@@ -7,6 +7,8 @@ import bpy
 from bl_operators.presets import AddPresetBase
 from bpy.types import Menu, Operator
 
+from ..avatar_addon.client import engine_options
+
 FOLDER = "avatar_forge/generation"
 
 
@@ -24,14 +26,11 @@ class AVATARFORGE_OT_add_generation_preset(AddPresetBase, Operator):
     preset_menu = "AVATARFORGE_MT_generation_presets"
     preset_subdir = FOLDER
     preset_defines = ["settings = bpy.context.scene.avatar_forge"]
-    preset_values = [
-        "settings.engine",
-        "settings.rigger",
-        "settings.seed",
-        "settings.preview",
-        "settings.trellis",
-        "settings.unirig",
-    ]
+
+    @property
+    def preset_values(self) -> list[str]:
+        names = ["engine", "rigger", "seed", *engine_options.paths()]
+        return [f"settings.{name}" for name in names]
 
 
 CLASSES = (AVATARFORGE_MT_generation_presets, AVATARFORGE_OT_add_generation_preset)

@@ -9,8 +9,11 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import publish, scene, session, viewport
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.client import session
+from ..avatar_addon.publish import show
+from ..avatar_addon.publish import steps as publish
+from ..avatar_addon.ui.translation import tr
 from .avatar_steps import OnAvatar
 
 # The operator that mends what a check of this step has found, and what to write on its button.
@@ -51,7 +54,7 @@ class AVATARFORGE_OT_explain_check(Operator):
         again = avatar.record.shown_check == self.index
         avatar.record.shown_check = -1 if again else self.index
         if self.index < len(avatar.record.checks) and not again:
-            viewport.show_place(context, avatar, avatar.record.checks[self.index].name)
+            show.show_place(context, avatar, avatar.record.checks[self.index].name)
         return {"FINISHED"}
 
 
@@ -81,9 +84,8 @@ class AVATARFORGE_OT_promote(_Online):
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
         avatar = scene.need_avatar(context)
-        name = settings.publish_name.strip() or publish.model_name(avatar)
         entry = yield from publish.promote(
-            avatar, name, publish.Target.from_preferences(), settings.override, settings.vrm_version
+            avatar, settings.publish_name, publish.Target.from_preferences(), settings.override, settings.vrm_version
         )
         settings.override = ""
         context.window_manager.clipboard = avatar.record.promoted_url or entry["key"]
@@ -168,7 +170,7 @@ class AVATARFORGE_OT_open_run(OnAvatar):
     def ready(cls, context: Context) -> bool:
         if not super().ready(context):
             return False
-        if not scene.find_avatar(context).record.recorded:
+        if not scene.find_avatar(context).record.run_folder:
             cls.poll_message_set("This avatar has no recorded run yet")
             return False
         return True

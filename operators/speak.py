@@ -9,26 +9,25 @@ import bpy
 from bpy.props import StringProperty
 from bpy.types import Context, Event, Operator
 
-from ..avatar_addon import scene, speak
+from ..avatar_addon.avatar import scene
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.translation import tr
+from ..avatar_addon.speech import animation
+from ..avatar_addon.ui.translation import tr
 from .avatar_steps import OnAvatar
+from .idle_operator import IdleOperator
 
 NO_VISEMES = "The avatar has no visemes yet; make its face first"
 
 
-class AVATARFORGE_OT_speak(Operator):
+class AVATARFORGE_OT_speak(IdleOperator):
     bl_idname = "avatar_forge.speak"
     bl_label = "Speak"
     bl_description = "The avatar speaks the sentence in the viewport; English and Japanese kana are read by rule"
-    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
+    def may_run(cls, context: Context) -> bool:
         avatar = scene.find_avatar(context)
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-        elif avatar is None or not speak.binds(avatar):
+        if avatar is None or not animation.binds(avatar):
             cls.poll_message_set(NO_VISEMES)
         elif not context.scene.avatar_forge.sentence.strip():
             cls.poll_message_set("Type a sentence first")
@@ -38,11 +37,11 @@ class AVATARFORGE_OT_speak(Operator):
 
     def execute(self, context: Context) -> set[str]:
         try:
-            speak.speak_text(context, scene.need_avatar(context), context.scene.avatar_forge.sentence)
+            animation.speak_text(context, scene.need_avatar(context), context.scene.avatar_forge.sentence)
         except AvatarError as error:
             self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
-        speak.play(context)
+        animation.play(context)
         return {"FINISHED"}
 
 
@@ -59,7 +58,7 @@ class AVATARFORGE_OT_speak_sound(OnAvatar):
     def ready(cls, context: Context) -> bool:
         if not super().ready(context):
             return False
-        if not speak.binds(scene.find_avatar(context)):
+        if not animation.binds(scene.find_avatar(context)):
             cls.poll_message_set(NO_VISEMES)
             return False
         return True
@@ -73,10 +72,10 @@ class AVATARFORGE_OT_speak_sound(OnAvatar):
     def steps(self, context: Context):
         if not self.filepath:
             raise AvatarError("No WAV file was chosen; choose one.", "no_file")
-        yield from speak.speak_sound(
+        yield from animation.speak_sound(
             context, scene.need_avatar(context), Path(bpy.path.abspath(self.filepath)).resolve()
         )
-        speak.play(context)
+        animation.play(context)
 
 
 class AVATARFORGE_OT_stop_speaking(Operator):
@@ -87,13 +86,13 @@ class AVATARFORGE_OT_stop_speaking(Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if speak.speaker(context) is None:
+        if animation.speaker(context) is None:
             cls.poll_message_set("The avatar does not speak")
             return False
         return True
 
     def execute(self, context: Context) -> set[str]:
-        speak.stop(context, scene.need_avatar(context))
+        animation.stop(context, scene.need_avatar(context))
         return {"FINISHED"}
 
 

@@ -8,29 +8,26 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Event, Operator
 
-from ..avatar_addon import session, task_slot
+from ..avatar_addon.client import session, task_slot
+from ..avatar_addon.client.process.tasks import Steps, Task
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote.work import TABLE
-from ..avatar_addon.tasks import Steps, Task
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.translation import tr
+from .idle_operator import IdleOperator
 
 INTERVAL = 0.05  # seconds between looks at the task
 
 
-class TaskOperator(Operator):
+class TaskOperator(IdleOperator):
     """Subclasses give `steps`. In the window it is modal; without one it blocks until the end."""
 
-    bl_options = {"REGISTER", "UNDO"}
     needs_backend = False
 
     _timer = None
     _task: Task | None = None
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        if context.window_manager.avatar_forge.running:
-            cls.poll_message_set("A task is running; wait for it or cancel it first")
-            return False
+    def may_run(cls, context: Context) -> bool:
         if cls.needs_backend and not (backend := session.environment().state()).ready:
             cls.poll_message_set(backend.message.rstrip("."))
             return False
@@ -38,7 +35,7 @@ class TaskOperator(Operator):
 
     @classmethod
     def ready(cls, context: Context) -> bool:
-        """As `poll`, for the subclass."""
+        """As `may_run`, for the subclass."""
         return True
 
     def steps(self, context: Context) -> Steps:

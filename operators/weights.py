@@ -8,11 +8,13 @@ import numpy as np
 from bpy.props import IntProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon import scene, viewport
+from ..avatar_addon.avatar import scene
 from ..avatar_addon.errors import AvatarError
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui import viewport
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm.addon import is_available, need_addon
-from ..avatar_addon.weights import find, live, mend, overlay
+from ..avatar_addon.weights import live, overlay
+from ..avatar_addon.weights.analysis import find, mend
 from .avatar_steps import OnAvatar
 from .on_avatar import OnRiggedAvatar
 

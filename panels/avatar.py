@@ -6,9 +6,10 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import scene, step_states
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon import workflow_states
+from ..avatar_addon.avatar import scene, step_states
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from .sidebar import SidebarPanel
 
 ICONS = {
@@ -38,7 +39,7 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
             layout.label(text=avatar.name, icon="USER", translate=False)
             if avatar.record.label:
                 sentence(layout, context, avatar.record.label)
-        states = step_states.states(avatar)
+        states = workflow_states.states(avatar)
         column = layout.column(align=True)
         for step, entry in states.items():
             _draw_step(column, step, entry.state)

@@ -6,11 +6,13 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel
 
-from ..avatar_addon import face_live, markers, scene, speak
-from ..avatar_addon.face.names import recognise
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.translation import tr
-from ..avatar_addon.vrm.setup import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.face import live, marker_objects
+from ..avatar_addon.speech import animation
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.vrm.spec.presets import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
+from ..avatar_addon.vrm.spec.shape_key_names import recognise
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}
@@ -31,7 +33,7 @@ class AVATARFORGE_PT_face(RiggedAvatarPanel, Panel):
         row = layout.row(align=True)
         row.operator("avatar_forge.show_face_markers")
         row.operator("avatar_forge.apply_face_markers")
-        if markers.shown(avatar):
+        if marker_objects.shown(avatar):
             text = (
                 "Move and scale the ellipses onto the eyes and the mouth, brows and jaw where they are wrong, then"
                 " apply."
@@ -66,7 +68,7 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
     @classmethod
     def poll(cls, context: Context) -> bool:
         avatar = scene.find_avatar(context)
-        return avatar is not None and avatar.record.faceless is not None
+        return avatar is not None and avatar.record.mesh_without_face is not None
 
     def draw(self, context: Context) -> None:
         layout, avatar = self.layout, scene.find_avatar(context)
@@ -83,7 +85,7 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
                 row.prop(viseme, setting, text="", slider=True)
         layout.operator("avatar_forge.reset_visemes", icon="LOOP_BACK")
         layout.prop(record, "mouth_interior")
-        interior = face_live.has_interior(avatar)
+        interior = live.has_interior(avatar)
         if interior is not None and interior != record.mouth_interior:
             sentence(layout, context, "Regenerate the face to see it.", "INFO")
         layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")
@@ -101,7 +103,7 @@ class AVATARFORGE_PT_speak(_OfFace, Panel):
         row = column.row(align=True)
         row.operator("avatar_forge.speak", icon="PLAY")
         row.operator("avatar_forge.speak_sound", text="WAV", icon="FILE_SOUND")
-        if speak.is_speaking(avatar):
+        if animation.is_speaking(avatar):
             row = layout.row()
             row.scale_y = 1.3
             row.operator("avatar_forge.stop_speaking", icon="PAUSE")

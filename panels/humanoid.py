@@ -6,10 +6,10 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Object, Panel, UILayout
 
-from ..avatar_addon import humanoid_bones
-from ..avatar_addon.humanoid.assignment import GROUP_OF, GROUPS, BoneState, Finding, label, part_label, side_of
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon.humanoid import bones
+from ..avatar_addon.humanoid.matching.assignment import GROUP_OF, GROUPS, BoneState, Finding, label, part_label, side_of
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm.addon import is_available
 from .sidebar import SidebarPanel
 
@@ -34,20 +34,20 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return humanoid_bones.find_armature(context) is not None
+        return bones.find_armature(context) is not None
 
     def draw_header(self, context: Context) -> None:
-        _, worst = humanoid_bones.snapshot(humanoid_bones.find_armature(context)).summary
+        _, worst = bones.snapshot(bones.find_armature(context)).summary
         if worst:
             self.layout.label(icon=LOOK.get(worst, "ERROR"))
 
     def draw(self, context: Context) -> None:
-        layout, armature = self.layout, humanoid_bones.find_armature(context)
+        layout, armature = self.layout, bones.find_armature(context)
         view = context.window_manager.avatar_forge.bones
         row = layout.row(align=True)
         row.operator("avatar_forge.find_bones", icon="VIEWZOOM")
         row.prop(view, "overlay", text="", icon="HIDE_OFF" if view.overlay else "HIDE_ON")
-        shown = humanoid_bones.snapshot(armature)
+        shown = bones.snapshot(armature)
         if shown.finding:
             _draw_finding(layout, context, shown.finding)
         if not is_available():
@@ -66,10 +66,10 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         chosen = active.name if active else None
         column = layout.column()
         column.enabled = armature.mode != "EDIT"
-        with humanoid_bones.drawing(armature, shown):
+        with bones.drawing(armature, shown):
             for group, names in GROUPS.items():
                 assigned, worst = shown.groups[group]
-                header, body = column.panel_prop(view, humanoid_bones.SHOWN[group])
+                header, body = column.panel_prop(view, bones.SHOWN[group])
                 icon = LOOK.get(worst, "ERROR") if assigned or worst else ICONS["optional"]
                 header.label(text=f"{tr(group)}  {assigned}/{len(names)}", icon=icon, translate=False)
                 if body:
@@ -126,7 +126,7 @@ class _Rows:
             name.active = False
         name.operator("avatar_forge.select_bone", text=text, icon=ICONS[state.kind], emboss=False).name = state.name
         field = self._right.row(align=True)
-        field.prop_search(self._bones, humanoid_bones.ATTRIBUTES[state.name], self._data, "bones", text="")
+        field.prop_search(self._bones, bones.ATTRIBUTES[state.name], self._data, "bones", text="")
         field.operator("avatar_forge.pick_bone", text="", icon="EYEDROPPER").name = state.name
         if state.word:
             self._draw_word(state)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout, UIList
 
-from ..avatar_addon import look_settings, scene, spring_preview
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.vrm import gaze, look, spring_bones
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.look import settings as look_settings
+from ..avatar_addon.look import spring_bones, spring_preview
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.vrm import look_at, materials
 from .sidebar import RiggedAvatarPanel
 
 
@@ -32,7 +34,7 @@ class AVATARFORGE_PT_look(_Look, Panel):
             icon="SHADING_TEXTURE",
             depress=_is_shown(context),
         )
-        if style == look.MTOON:
+        if style == materials.MTOON:
             _draw_shading(layout, avatar.record.look)
         elif style == "":
             sentence(layout, context, "The materials have different styles; choose one for all.", "INFO")
@@ -45,7 +47,7 @@ def _is_shown(context: Context) -> bool:
 
 def _draw_styles(layout: UILayout, worn: str, material: str = "") -> None:
     row = layout.row(align=True)
-    for style, label in look.STYLES.items():
+    for style, label in materials.STYLES.items():
         button = row.operator("avatar_forge.set_style", text=label, depress=style == worn)
         button.style, button.material = style, material
 
@@ -73,16 +75,16 @@ class AVATARFORGE_PT_materials(_OfLook, Panel):
         layout, avatar = self.layout, scene.find_avatar(context)
         for material in look_settings.materials(avatar):
             own = material.avatar_forge_look
-            style = look.style_of(material)
+            style = materials.style_of(material)
             box = layout.box() if own.own else layout
             row = box.row()
             row.label(text=material.name, icon="MATERIAL", translate=False)
             if not own.own:
-                row.label(text=look.STYLES[style])
+                row.label(text=materials.STYLES[style])
             row.prop(own, "own", text="", icon="CHECKBOX_HLT" if own.own else "CHECKBOX_DEHLT", emboss=False)
             if own.own:
                 _draw_styles(box, style, material.name)
-                if style == look.MTOON and not look_settings.is_interior(avatar, material):
+                if style == materials.MTOON and not look_settings.is_interior(avatar, material):
                     _draw_shading(box, own)
 
 
@@ -92,11 +94,11 @@ class AVATARFORGE_PT_gaze(_OfLook, Panel):
 
     def draw(self, context: Context) -> None:
         layout, avatar = self.layout, scene.find_avatar(context)
-        settings, by_bones = avatar.record.look, gaze.kind(avatar.armature) == gaze.BONE
+        settings, by_bones = avatar.record.look, look_at.kind(avatar.armature) == look_at.BONE
         layout.row().prop(settings, "gaze", expand=True)
-        if by_bones and not gaze.eye_bones(avatar.armature):
+        if by_bones and not look_at.eye_bones(avatar.armature):
             sentence(layout, context, "The avatar has no eye bones; choose Expressions, or assign both eyes.", "ERROR")
-        following = gaze.is_following(avatar.armature)
+        following = look_at.is_following(avatar.armature)
         column = layout.column(align=True)
         column.active = not following
         column.label(text="Try It")

@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import scene
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import licences
 from ..avatar_addon.vrm.addon import extension, is_available
 from .sidebar import RiggedAvatarPanel

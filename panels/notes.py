@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel
 
-from ..avatar_addon import scene
-from ..avatar_addon.sentences import sentence
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.sentences import sentence
 from .sidebar import SidebarPanel
 
 

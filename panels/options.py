@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import bpy
-from bpy.types import Context, Panel, UILayout
+from bpy.types import Context, Panel
 
-from ..avatar_addon import properties
-from ..avatar_addon.engine_options import DRAWN, SAMPLING
-from .picture import KINDS
+from ..avatar_addon.client import engines
+from ..avatar_addon.client.engine_options import SETTINGS, drawn, group_of
 from .sidebar import SidebarPanel
 
 
@@ -28,19 +27,14 @@ class AVATARFORGE_PT_options(SidebarPanel, Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "seed")
-        for setting in KINDS.values():
-            _draw_engine(layout, settings, getattr(settings, setting))
+        for kind in SETTINGS:
+            column = layout.column()
+            for option in drawn(settings, kind, advanced=False):
+                column.prop(group_of(settings, kind), option)
         column = layout.column()
         column.prop(settings, "markers")
         column.prop(settings, "vrm_version")
         column.prop(settings, "author")
-
-
-def _draw_engine(layout: UILayout, settings: bpy.types.PropertyGroup, name: str) -> None:
-    names = DRAWN.get(name, ((), ()))[0]
-    column = layout.column()
-    for option in names:
-        column.prop(getattr(settings, name), option)
 
 
 class AVATARFORGE_PT_advanced(SidebarPanel, Panel):
@@ -51,28 +45,21 @@ class AVATARFORGE_PT_advanced(SidebarPanel, Panel):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return any(advanced for _, _, advanced in _advanced(context))
+        settings = context.scene.avatar_forge
+        return any(True for kind in SETTINGS for _ in drawn(settings, kind, advanced=True))
 
     def draw(self, context: Context) -> None:
         layout, settings = self.layout, context.scene.avatar_forge
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for kind, name, options in _advanced(context):
+        for kind, setting in SETTINGS.items():
+            options = list(drawn(settings, kind, advanced=True))
             if not options:
                 continue
-            group = getattr(settings, name)
-            layout.label(text=properties.label(kind, name))
+            layout.label(text=engines.label(kind, getattr(settings, setting)))
             column = layout.column()
             for option in options:
-                if option in SAMPLING and not group.own_sampling:
-                    continue
-                column.prop(group, option)
-
-
-def _advanced(context: Context) -> list[tuple[str, str, tuple[str, ...]]]:
-    settings = context.scene.avatar_forge
-    chosen = [(kind, getattr(settings, setting)) for kind, setting in KINDS.items()]
-    return [(kind, name, DRAWN.get(name, ((), ()))[1]) for kind, name in chosen]
+                column.prop(group_of(settings, kind), option)
 
 
 CLASSES = (AVATARFORGE_PT_options, AVATARFORGE_PT_advanced)

@@ -9,12 +9,11 @@ import bpy
 import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import model_store, properties, session
-from ..avatar_addon.sentences import progress, sentence
+from ..avatar_addon.client import engines, model_store, session
+from ..avatar_addon.client.engine_options import SETTINGS
+from ..avatar_addon.ui.sentences import progress, sentence
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
-
-KINDS = {"generators": "engine", "riggers": "rigger"}  # kind of engine -> the setting that chooses one
 
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -75,9 +74,10 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
 def draw_unavailable(layout: UILayout, context: Context) -> None:
     """Why a chosen engine cannot run here, and the way to what it needs."""
     settings = context.scene.avatar_forge
-    if model_store.rows() is None and {settings.engine, settings.rigger} & session.OWN_WEIGHTS.keys():
+    chosen = {kind: getattr(settings, setting) for kind, setting in SETTINGS.items()}
+    if model_store.rows() is None and any(engines.models(kind, name) for kind, name in chosen.items()):
         model_store.refresh_soon()
-    reasons = [reason for kind, setting in KINDS.items() if (reason := _reason(kind, getattr(settings, setting)))]
+    reasons = [reason for kind, name in chosen.items() if (reason := _reason(kind, name))]
     if not reasons:
         return
     box = layout.box()
@@ -90,11 +90,13 @@ def draw_unavailable(layout: UILayout, context: Context) -> None:
 
 def _reason(kind: str, name: str) -> str:
     """Without the long path of a folder that is not there yet, which the preferences show."""
-    reason, model = properties.unavailable(kind, name), model_store.row(name)
-    if not reason or reason != model.get("reason") or model["own"]:
+    reason = engines.unavailable(kind, name)
+    rows = (model_store.row(model["name"]) for model in engines.models(kind, name))
+    model = next((row for row in rows if row and row["reason"] == reason and not row["own"]), None)
+    if not reason or model is None:
         return reason
     state = {"missing": "are not downloaded", "incomplete": "are not complete"}.get(model["state"])
-    return f"The weights of {properties.label(kind, name)} {state} ({model['size'] / 1e9:.1f} GB)." if state else reason
+    return f"The weights of {engines.label(kind, name)} {state} ({model['size'] / 1e9:.1f} GB)." if state else reason
 
 
 def _thumbnail(picture: str) -> int:

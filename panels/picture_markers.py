@@ -8,25 +8,25 @@ from pathlib import Path
 import bpy
 from bpy.types import Context, UILayout
 
-from ..avatar_addon import picture_markers
-from ..avatar_addon.sentences import sentence
+from ..avatar_addon.picture import markers
+from ..avatar_addon.ui.sentences import sentence
 
 
 def draw_picture_markers(layout: UILayout, context: Context) -> None:
     """Check Markers; while they are shown what can be done with them, afterwards that they are used."""
     settings = context.scene.avatar_forge
-    root = picture_markers.root_of(context.scene)
+    root = markers.root_of(context.scene)
     if root is None:
         row = layout.row(align=True)
         row.operator("avatar_forge.check_markers", icon="EMPTY_AXIS")
         if settings.checked_markers:
             row.operator("avatar_forge.forget_picture_markers", text="", icon="X")
             picture = Path(bpy.path.abspath(settings.picture)).resolve() if settings.picture else Path()
-            if picture_markers.accepted(context.scene, picture):
+            if markers.accepted(context.scene, picture):
                 layout.label(text="Made with your markers", icon="CHECKMARK")
         return
     box = layout.box()
-    if reason := picture_markers.note(root):
+    if reason := markers.note(root):
         sentence(box, context, reason, "ERROR")
         sentence(box, context, "With all markers in their places the avatar can be made all the same.")
     else:

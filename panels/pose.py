@@ -6,11 +6,12 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import pose_live, scene
-from ..avatar_addon.humanoid.assignment import label
-from ..avatar_addon.humanoid.motions import MOTIONS
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.humanoid.matching.assignment import label
+from ..avatar_addon.pose import preview, t_pose
+from ..avatar_addon.pose.kinematics.motions import MOTIONS
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from .sidebar import RiggedAvatarPanel
 
 WORST = 4  # bones that are listed
@@ -23,15 +24,15 @@ class AVATARFORGE_PT_pose(RiggedAvatarPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout, avatar = self.layout, scene.find_avatar(context)
-        shown = pose_live.shown(avatar.armature)
-        if shown == pose_live.T_POSE:
+        shown = preview.shown(avatar.armature)
+        if shown == preview.T_POSE:
             _draw_preview(layout, context, avatar)
         else:
             _draw_rest_pose(layout, context, avatar)
             layout.operator("avatar_forge.preview_t_pose", icon="HIDE_OFF")
             layout.operator("avatar_forge.pose_to_rest", icon="ARMATURE_DATA")
         _draw_tests(layout, avatar, shown)
-        if shown and shown != pose_live.T_POSE:
+        if shown and shown != preview.T_POSE:
             row = layout.row()
             row.scale_y = 1.3
             row.operator("avatar_forge.pose_back", text=tr(f"Back from {shown}"), icon="LOOP_BACK")
@@ -40,7 +41,7 @@ class AVATARFORGE_PT_pose(RiggedAvatarPanel, Panel):
 def _draw_preview(layout: UILayout, context: Context, avatar: scene.Avatar) -> None:
     box = layout.box()
     box.label(text="T-pose, not applied yet", icon="HIDE_OFF")
-    turned = pose_live.bends(avatar.armature)
+    turned = preview.bends(avatar.armature)
     if turned:
         _degrees(box, turned)
     else:
@@ -52,7 +53,7 @@ def _draw_preview(layout: UILayout, context: Context, avatar: scene.Avatar) -> N
 
 
 def _draw_rest_pose(layout: UILayout, context: Context, avatar: scene.Avatar) -> None:
-    off = scene.off_t_pose(avatar)
+    off = t_pose.off_t_pose(avatar)
     worst = sorted(((name, angle) for name, angle in off.items() if angle > TOLERANCE), key=lambda pair: -pair[1])
     if worst:
         sentence(layout, context, "The rest pose is not the T-pose:", "ERROR")
@@ -80,7 +81,7 @@ def _draw_tests(layout: UILayout, avatar: scene.Avatar, shown: str) -> None:
     column = layout.column(align=True)
     column.label(text="Test Poses")
     grid = column.grid_flow(row_major=True, columns=2, align=True)
-    for name in pose_live.pose_names(avatar):
+    for name in preview.pose_names(avatar):
         grid.operator("avatar_forge.show_pose", text=name, depress=name == shown).name = name
     column = layout.column(align=True)
     column.label(text="Test Animations")

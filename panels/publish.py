@@ -6,9 +6,10 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import publish, scene
-from ..avatar_addon.sentences import progress, sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.publish import steps
+from ..avatar_addon.ui.sentences import progress, sentence
+from ..avatar_addon.ui.translation import tr
 from ..operators.publish import MENDS, TASKS
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
@@ -51,10 +52,10 @@ class AVATARFORGE_PT_publish(RiggedAvatarPanel, Panel):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(settings, "publish_name", placeholder=publish.model_name(avatar))
+        column.prop(settings, "publish_name", placeholder=avatar.name)
         if _failed(record):
             column.prop(settings, "override", placeholder="needed to promote")
-        target = publish.Target.from_preferences()
+        target = steps.Target.from_preferences()
         row = layout.row(align=True)
         row.scale_y = 1.3
         row.operator(

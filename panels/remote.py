@@ -8,11 +8,11 @@ import time
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import session
+from ..avatar_addon.client import session
 from ..avatar_addon.remote import pump, python_code
 from ..avatar_addon.remote.work import TABLE
-from ..avatar_addon.sentences import sentence
-from ..avatar_addon.translation import tr
+from ..avatar_addon.ui.sentences import sentence
+from ..avatar_addon.ui.translation import tr
 from .sidebar import SidebarPanel
 
 MOST_SHOWN = 5  # clients and jobs
@@ -53,6 +53,7 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
             column.use_property_decorate = False
             column.prop(settings, "port")
             column.prop(settings, "token", placeholder="none")
+            column.prop(settings, "folders", placeholder="the file's folder")
         column = layout.column(align=True)
         column.label(text="Python Code from Clients")
         column.row(align=True).prop(settings, "code", expand=True)

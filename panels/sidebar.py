@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from bpy.types import Context
 
-from ..avatar_addon import scene
-from ..avatar_addon.translation import OURS
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.translation import OURS
 
 
 class SidebarPanel:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from ..avatar_addon import scene
-from ..avatar_addon.sentences import progress, sentence
-from ..avatar_addon.translation import tr
-from ..avatar_addon.weights import find, live
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.sentences import progress, sentence
+from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.weights import live
+from ..avatar_addon.weights.analysis import find
 from ..operators.weights import AVATARFORGE_OT_reweight_limb
 from .sidebar import RiggedAvatarPanel
 

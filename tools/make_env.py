@@ -7,8 +7,10 @@ that a second call with nothing changed returns at once and an interrupted insta
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,18 +27,46 @@ def requirement_files(path: Path) -> list[Path]:
     return files
 
 
+def python_for(requirements: Path) -> str:
+    """The version that a line `# python 3.13` in the file asks for (bpy is made for one only), else 3.11."""
+    found = re.search(r"^# python (\d+\.\d+)", requirements.read_text(), re.MULTILINE)
+    return found[1] if found else "3.11"
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version that runs: this one, or python3.X on the PATH, or pyenv's, whose commands on the PATH
+    only run the version that is chosen in it. None where there is none.
+    """
+    if sys.version.startswith(f"{version}."):
+        return sys.executable
+    name = f"python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(name), *(str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/{name}")))]
+    for candidate in filter(None, candidates):
+        with contextlib.suppress(OSError):
+            if not subprocess.run([candidate, "-c", "import venv"], capture_output=True).returncode:
+                return candidate
+    return None
+
+
 def digest(path: Path) -> str:
-    parts = [sys.version.split()[0].encode(), *(file.read_bytes() for file in requirement_files(path))]
+    version = python_for(path)
+    full = sys.version.split()[0]
+    parts = [
+        (full if full.startswith(f"{version}.") else version).encode(),
+        *(file.read_bytes() for file in requirement_files(path)),
+    ]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def commands(folder: Path, python: Path, requirements: Path) -> list[list[str]]:
+def commands(folder: Path, python: Path, base: str, requirements: Path) -> list[list[str]]:
+    """What makes the environment with the Python `base` and installs; only the latter where it is there already."""
     uv = shutil.which("uv")
     if uv:
-        make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
+        make = [uv, "venv", "--quiet", "--clear", "--python", base, str(folder)]
         install = [uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)]
     else:
-        make = [sys.executable, "-m", "venv", "--clear", str(folder)]
+        make = [base, "-m", "venv", "--clear", str(folder)]
         install = [
             str(python),
             "-m",
@@ -52,8 +82,14 @@ def commands(folder: Path, python: Path, requirements: Path) -> list[list[str]]:
 
 def main() -> int:
     folder, requirements = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
-    if sys.version_info[:2] != (3, 11):
-        print("The bpy module is made for Python 3.11; run make with PYTHON=/path/to/python3.11.", file=sys.stderr)
+    version = python_for(requirements)
+    base = interpreter(version)
+    if base is None:
+        print(
+            f"{requirements.name} needs Python {version}, and there is no python{version} on the PATH; install it"
+            + (f", or run make with PYTHON=/path/to/python{version}." if version == "3.11" else "."),
+            file=sys.stderr,
+        )
         return 2
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp, wanted = folder / "installed", digest(requirements)
@@ -62,7 +98,7 @@ def main() -> int:
     # uv does not read pip's setting for extra wheel folders.
     environment = os.environ | {"UV_FIND_LINKS": os.environ.get("UV_FIND_LINKS", os.environ.get("PIP_FIND_LINKS", ""))}
     environment = {key: value for key, value in environment.items() if value or key != "UV_FIND_LINKS"}
-    for command in commands(folder, python, requirements):
+    for command in commands(folder, python, base, requirements):
         print("+", " ".join(command), flush=True)
         if subprocess.run(command, env=environment).returncode:
             print(

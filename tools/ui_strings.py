@@ -19,15 +19,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "avatar_addon/translations"
+DESCRIPTIONS = ROOT / "avatar_addon/client/engines.json"
 FOLDERS = ("panels", "operators", "avatar_addon", "backend")
 # The console's, and what programs read instead of people.
 SILENT = (
-    *(f"avatar_addon/{name}" for name in ("batch.py", "batch_run.py", "remote/", "face/names.py", "humanoid/names.py")),
-    *(
-        f"backend/{name}"
-        for name in ("mcp_server.py", "blender_socket.py", "rerun.py", "commands.py", "record_commands.py")
-    ),
+    *(f"avatar_addon/{name}" for name in ("batch.py", "batch_run.py", "remote/")),
+    *(f"avatar_addon/{name}" for name in ("vrm/spec/shape_key_names.py", "humanoid/matching/names.py")),
+    *(f"backend/{name}" for name in ("mcp/", "commands.py", "records/rerun.py", "records/commands.py")),
 )
+CHECKS = ("structure", "behaviour")  # modules of the report card whose clauses become sentences
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
 # Words that are filled into a text, or stand beside a button.
@@ -60,7 +60,6 @@ FRAGMENTS = {
         "Torso",
     ),
     *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
-    *("Geometric", "Preview (silhouette inflation, not TRELLIS)"),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {
@@ -120,7 +119,7 @@ def texts_in(path: Path) -> Iterator[str]:
         text = text_of(node) if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in silent else None
         if not text or not re.search("[a-z]{2}", text) or re.fullmatch(r"(\{\}|\W)*", text):
             continue
-        if path.stem.startswith("checks_") and CLAUSE.fullmatch(text):
+        if path.parent.name == "report" and path.stem in CHECKS and CLAUSE.fullmatch(text):
             yield f"{text[0].upper()}{text[1:]}."
         elif id(node) in spoken or PHRASE.fullmatch(text) or (_has_words(path) and SINGLE.fullmatch(text)):
             yield text
@@ -148,8 +147,18 @@ def told_in(path: Path) -> Iterator[str]:
                 yield text
 
 
+def described(part: object) -> Iterator[str]:
+    """What the built-in engines call themselves, their options and models: labels, helps and hints in engines.json."""
+    if isinstance(part, dict):
+        yield from (part[key] for key in ("label", "help", "hint") if part.get(key))
+        if "models" in part:  # an engine, which is also called by the first words of its label
+            yield part["label"].partition(" (")[0]
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from described(inner)
+
+
 def all_texts() -> set[str]:
-    texts = set(FRAGMENTS)
+    texts = FRAGMENTS | set(described(json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))))
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()

@@ -52,6 +52,11 @@ class Shards:
         return out
 
 
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 3, H, W) at `size`, width and height."""
+    return image if size == (WIDTH, HEIGHT) else F.interpolate(image, size=size[::-1], mode="area")
+
+
 def prepare(raw: Batch) -> Batch:
     """Pictures as (B, 3, H, W) float, the truth's maps at the network's resolution, unchanged in all else."""
     out = dict(raw)
@@ -84,8 +89,7 @@ def augment(raw: Batch, generator: torch.Generator, size: tuple[int, int] = (WID
     matrix = torch.stack([torch.stack([cos * flip, -sin], -1), torch.stack([sin * flip, cos], -1)], 1)
     theta = torch.cat([matrix * half.view(1, 1, 2) / half.view(1, 2, 1), (shift / half)[..., None]], -1)
     image = raw["image"].permute(0, 3, 1, 2).float()
-    if size != (WIDTH, HEIGHT):
-        image = F.interpolate(image, size=size[::-1], mode="area")
+    image = resized(image, size)
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     image = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
     out = dict(raw)

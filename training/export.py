@@ -20,7 +20,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from backend.reader.layout import HEIGHT, KEYPOINTS, WIDTH, mirrored
-from training.dataset import Shards, prepare
+from training.dataset import Shards, prepare, resized
 from training.losses import SLICES, peak_places
 from training.network import ReaderNetwork
 from training.scores import lengths, near
@@ -55,9 +55,9 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def export_onnx(network: ReaderNetwork, path: Path) -> None:
-    """Input pictures (N, 3, HEIGHT, WIDTH) float 0..255, outputs maps and vector; N is free."""
-    sample = torch.zeros(2, 3, HEIGHT, WIDTH)
+def export_onnx(network: ReaderNetwork, path: Path, size: tuple[int, int]) -> None:
+    """Input pictures (N, 3, height, width) float 0..255, outputs maps and vector; N is free. size: width, height."""
+    sample = torch.zeros(2, 3, size[1], size[0])
     temporary = path.with_suffix(".whole.onnx")
     torch.onnx.export(
         network, (sample,), temporary, input_names=["pictures"], output_names=["maps", "vector"], opset_version=17,
@@ -80,7 +80,7 @@ def fit_logistic(features: np.ndarray, right: np.ndarray) -> list[float]:
     return [round(float(w), 4) for w in weights]
 
 
-def calibrate(network: ReaderNetwork, shards: Shards) -> dict[str, list[float]]:
+def calibrate(network: ReaderNetwork, shards: Shards, size: tuple[int, int]) -> dict[str, list[float]]:
     """Per key point, what `backend.reader.network.confidence` multiplies: log of the mass, the logit of being seen, and
     one. A body's joints are judged on whole figures, the face on crops of the head.
     """
@@ -88,7 +88,7 @@ def calibrate(network: ReaderNetwork, shards: Shards) -> dict[str, list[float]]:
     for start in range(0, len(shards), 64):
         batch = prepare(shards.take(np.arange(start, min(start + 64, len(shards)))))
         with torch.no_grad():
-            maps, vector = network(batch["image"])
+            maps, vector = network(resized(batch["image"], size))
         places, mass = peak_places(maps[:, : len(KEYPOINTS)])
         good = near(places, batch)
         # A part of the face that cannot be seen has no right place: to point at one is wrong.
@@ -114,11 +114,13 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, default=Path("backend/reader"))
+    parser.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of the pictures, as in the last steps of training")
     options = parser.parse_args()
     network, steps = load_average(options.run)
     options.out.mkdir(parents=True, exist_ok=True)
-    export_onnx(network, options.out / "weights.onnx")
-    points = calibrate(network, Shards([folder / "validation" for folder in options.data]))
+    width, height = (int(v) for v in options.size.split("x"))
+    export_onnx(network, options.out / "weights.onnx", (width, height))
+    points = calibrate(network, Shards([folder / "validation" for folder in options.data]), (width, height))
     record = {"note": "Written by training.export; read by backend/reader/network.py.", "points": points}
     (options.out / "calibration.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     data = [json.loads((folder / "data.json").read_text(encoding="utf-8")) for folder in options.data]

@@ -2,7 +2,8 @@
 """Where a character's key points are in the bind pose, by the same rules for all rigs.
 
 Rigs disagree about ankles (many of them put the bone on the ground) and shoulders (many put it well inside the chest),
-so these two come from the body's geometry. All other joints are where the rig's bones start.
+so these two come from the body's geometry; a hip is marked where the thigh leaves the trunk, a little below its joint.
+All other joints are where the rig's bones start.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from training.characters.character import PART, Character
 # The ankle is where trouser meets shoe: at least this share of the knee's height and of the body's height.
 ANKLE_OF_KNEE = 0.28
 ANKLE_OF_HEIGHT = 0.055
+HIP_OF_THIGH = 0.1  # how far below its joint a hip is marked
 # How much further than a bare arm the body reaches down where the armpit begins.
 ARMPIT = 1.4
 
@@ -50,6 +52,7 @@ def find_landmarks(character: Character) -> Landmarks:
     for side in SIDES:
         _shoulder(character, side, points)
         _ankle(character, side, points)
+        _hip(side, points)
     _middle(character, points, joints)
     _face(character, points, joints)
     index = np.full(len(KEYPOINTS), -1)
@@ -65,7 +68,7 @@ def _middle(character: Character, points: dict, joints: np.ndarray) -> None:
     left, right, hips = (character.joint(n) for n in ("leftUpperLeg", "rightUpperLeg", "hips"))
     if left is not None and right is not None:
         above = hips if hips is not None else max(int(character.parents[left]), 0)
-        points["hips"] = (above, (joints[left] + joints[right]) / 2)
+        points["hips"] = (above, (points["leftUpperLeg"][1] + points["rightUpperLeg"][1]) / 2)
     head, neck = character.joint("head"), character.joint("neck")
     if head is None:
         return
@@ -85,6 +88,12 @@ def _face(character: Character, points: dict, joints: np.ndarray) -> None:
     points["chin"] = (head, np.asarray(face.chin, float))
     for name, feature in zip(FACE, (face.left_eye, face.right_eye, face.mouth), strict=True):
         points[name] = (head, np.asarray(feature.centre, float))
+
+
+def _hip(side: str, points: dict) -> None:
+    hip, knee = points.get(side + "UpperLeg"), points.get(side + "LowerLeg")
+    if hip is not None and knee is not None:
+        points[side + "UpperLeg"] = (hip[0], hip[1] + HIP_OF_THIGH * (knee[1] - hip[1]))
 
 
 def _ankle(character: Character, side: str, points: dict) -> None:

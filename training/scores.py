@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from backend.reader.layout import COUNTS, HEIGHT, JOINTS, KEYPOINTS, STRIDE
@@ -42,7 +43,10 @@ def quick_scores(maps: Tensor, vector: Tensor, batch: Batch) -> dict[str, tuple[
     def share(rows: Tensor, columns: slice) -> tuple[float, float]:
         return float(good[rows, columns].sum()), float(known[rows, columns].sum())
 
-    parts = maps[:, len(KEYPOINTS) : -2].argmax(1)
+    # The truth has the resolution of full pictures.
+    rows, columns = batch["parts"].shape[1:]
+    whole = F.interpolate(maps[:, len(KEYPOINTS) :], size=(rows, columns), mode="bilinear", align_corners=False)
+    parts = whole[:, :-2].argmax(1)
     shown = ((batch["parts"] > 0) | (parts > 0)) & (batch["parts"] != UNKNOWN_PART)
     one = torch.isfinite(batch["yaw"])
     turned = torch.atan2(*vector[one][:, SLICES["yaw"]].unbind(1))
@@ -51,7 +55,7 @@ def quick_scores(maps: Tensor, vector: Tensor, batch: Batch) -> dict[str, tuple[
     guess = vector[:, SLICES["count"]].argmax(1)
     nobody = batch["count"] == COUNTS.index("none")
     front = torch.isfinite(batch["front"])
-    depth_error = (maps[:, -2] - batch["front"].nan_to_num()).abs()[front] * HEIGHT
+    depth_error = (whole[:, -2] - batch["front"].nan_to_num()).abs()[front] * HEIGHT
     return {
         "joints": share(~head, body),
         "eyes and mouth": share(head, face),

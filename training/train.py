@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from backend.reader.layout import HEIGHT, WIDTH
-from training.dataset import Batch, Shards, augment, prepare
+from training.dataset import Batch, Shards, augment, prepare, resized
 from training.losses import losses, total
 from training.network import ReaderNetwork
 from training.scores import quick_scores
@@ -30,7 +30,7 @@ from training.scores import quick_scores
 RATES = {"backbone": 8e-4, "head": 2e-3}
 WARM_UP = 60
 LEVEL = 0.65  # share of the steps at the full rate
-AVERAGE = 0.996  # of the weights that are kept for use, from step to step
+AVERAGE = 0.99  # of the weights that are kept for use, from step to step
 
 
 def rate(step: int, steps: int) -> float:
@@ -101,12 +101,12 @@ class Trainer:
                 else:
                     old.copy_(new)
 
-    def validate(self, shards: Shards, most: int) -> dict[str, float]:
+    def validate(self, shards: Shards, most: int, size: tuple[int, int]) -> dict[str, float]:
         scores = []
         for start in range(0, min(len(shards), most), 64):
             batch = prepare(shards.take(np.arange(start, min(start + 64, len(shards), most))))
             with torch.no_grad():
-                maps, vector = self.average(batch["image"].to(self.device))
+                maps, vector = self.average(resized(batch["image"], size).to(self.device))
             scores.append(quick_scores(maps.cpu(), vector.cpu(), batch))
         names = scores[0]
         sums = {n: (sum(s[n][0] for s in scores), sum(s[n][1] for s in scores)) for n in names}
@@ -165,7 +165,8 @@ def main() -> None:
             print(f"step {trainer.step}, {speed:.2f} a second, {len(shards)} pictures: {mean}", flush=True)
         if trainer.step % options.validate == 0 or trainer.step == options.steps:
             trainer.save()
-            scores = {n: round(100 * v, 1) for n, v in trainer.validate(held_out, options.pictures).items()}
+            found = trainer.validate(held_out, options.pictures, (width, height))
+            scores = {n: round(100 * v, 1) for n, v in found.items()}
             write_row(options.run / "log.csv", {"step": trainer.step, **scores})
             print(f"step {trainer.step}, held out: {scores}", flush=True)
     trainer.save()

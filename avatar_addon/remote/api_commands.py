@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from .registry import Refusal, command
+from .protocol.registry import Refusal, command
 
 MOST_ENUM_ITEMS = 100
 TREES = ("ShaderNodeTree", "GeometryNodeTree", "CompositorNodeTree", "TextureNodeTree")

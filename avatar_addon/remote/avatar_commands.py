@@ -15,16 +15,19 @@ from typing import Any
 
 import bpy
 
-from .. import expressions, humanoid_bones, properties, render, scene, session, step_states, task_slot, workflow
-from ..humanoid.table import BONES, REQUIRED, humanoid_problems
-from ..scene import Avatar
+from .. import landmarks, workflow, workflow_states
+from ..avatar import scene
+from ..avatar.scene import Avatar
+from ..client import engines, session, task_slot
+from ..humanoid import bones as humanoid_bones
+from ..render import expressions, pictures
 from ..vrm import setup
+from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems
 from .generation import engine
-from .registry import Later, Refusal, command, success
+from .protocol.registry import Later, Refusal, command, success
 from .work import TABLE
 
 AXES = "Metres in world space, at rest: Z up, the character faces -Y, its left side is +X."
-SIZED = ("leftEye", "rightEye", "mouth")
 
 
 # Parameters
@@ -79,8 +82,8 @@ def avatar_status() -> dict[str, Any]:
     running = task_slot.current()
     return {
         "backend": {"ready": backend.ready, "message": backend.message},
-        "generators": _engines("generators", properties.GENERATORS),
-        "riggers": _engines("riggers", properties.RIGGERS),
+        "generators": _engines("generators", engines.GENERATORS),
+        "riggers": _engines("riggers", engines.RIGGERS),
         "default_generator": chosen,
         "default_generator_note": reason,
         "online": bpy.app.online_access,
@@ -93,9 +96,22 @@ def avatar_status() -> dict[str, Any]:
 
 def _engines(kind: str, known: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "label": label, "unavailable": properties.unavailable(kind, name)}
+        {
+            "name": name,
+            "label": label,
+            "unavailable": engines.unavailable(kind, name),
+            "options": [_option(option) for option in engines.options(kind, name) if option["type"] != "seed"],
+            "models": [model["name"] for model in engines.models(kind, name)],
+        }
         for name, label in known.items()
     ]
+
+
+def _option(option: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client needs to give it: name, type, and where there are any default, low, high, choices and help."""
+    said = {key: option[key] for key in ("name", "type", "default", "low", "high", "help")}
+    said["choices"] = [choice["value"] for choice in option["choices"]]
+    return {key: value for key, value in said.items() if value not in (None, "", [])}
 
 
 def _described(avatar: Avatar) -> dict[str, Any]:
@@ -105,11 +121,11 @@ def _described(avatar: Avatar) -> dict[str, Any]:
         "name": avatar.name,
         "made_with": record.label,
         "picture": record.picture,
-        "steps": {step: entry.state or "to do" for step, entry in step_states.states(avatar).items()},
+        "steps": {step: entry.state or "to do" for step, entry in workflow_states.states(avatar).items()},
         "failed_checks": failed,
         "warnings": [warning.message for warning in record.warnings],
         "promoted_as": record.promoted_key,
-        "run_folder": record.recorded,
+        "run_folder": record.run_folder,
     }
 
 
@@ -228,7 +244,7 @@ def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
 def avatar_landmarks(avatar=None) -> dict[str, Any]:
     found = the_avatar(avatar)
     record = found.record
-    parts = scene.read_face(found)
+    parts = scene.read_face(found).to_dict()
     confidence = parts.pop("confidence")
     return {
         "avatar": found.name,
@@ -247,35 +263,25 @@ def avatar_set_landmarks(avatar=None, face=None) -> dict[str, Any]:
     found = the_avatar(avatar)
     given = checked(face, dict, "face")
     if not given:
-        raise Refusal(f"Name at least one landmark: {', '.join((*SIZED, *scene.OPTIONAL))}.")
+        raise Refusal(f"Name at least one landmark: {', '.join(landmarks.PARTS)}.")
     parts = {name: _part(name, value) for name, value in given.items()}
-    record, known = found.record, scene.read_face(found)
-    if not record.has_face and (missing := [name for name in SIZED if name not in parts]):
+    record, known = found.record, scene.read_face(found).to_dict()
+    if not record.has_face and (missing := [name for name in landmarks.REQUIRED if name not in parts]):
         raise Refusal(f"The avatar has no landmarks yet, so {' and '.join(missing)} must be given too.")
-    brows = [name for name in ("leftBrow", "rightBrow") if name in parts]
+    brows = [name for name in landmarks.BROWS if name in parts]
     if len(brows) == 1 and not record.has_brows:
         raise Refusal("Give both brows: leftBrow and rightBrow.")
-    sized = {name: known.get(name, {}) | parts[name] for name in SIZED if name in parts}
-    scene.store_face(found, sized | {"confidence": {"eyes": 1.0, "mouth": 1.0}})
-    for name, attribute in scene.OPTIONAL.items():
-        if name in parts:
-            getattr(record, attribute).center = parts[name]["center"]
-    record.has_brows, record.has_jaw = record.has_brows or bool(brows), record.has_jaw or "jaw" in parts
-    for index in reversed([k for k, warning in enumerate(record.warnings) if warning.code == "face"]):
-        record.warnings.remove(index)
+    whole = {name: known.get(name, {}) | part for name, part in parts.items()}
+    scene.set_face_by_hand(found, landmarks.FaceLandmarks.from_dict(whole))
     record.card_outdated = True
     return avatar_landmarks(found.name)
 
 
 def _part(name: str, value: Any) -> dict[str, Any]:
-    if name not in (*SIZED, *scene.OPTIONAL):
-        raise Refusal(f"{name!r} is no landmark; they are {', '.join((*SIZED, *scene.OPTIONAL))}.")
-    part = {"center": value} if isinstance(value, list) else checked(value, dict, name)
-    sizes = {
-        "leftEye": ("half_width", "half_height"),
-        "rightEye": ("half_width", "half_height"),
-        "mouth": ("width",),
-    }.get(name, ())
+    if name not in landmarks.PARTS:
+        raise Refusal(f"{name!r} is no landmark; they are {', '.join(landmarks.PARTS)}.")
+    part: dict[str, Any] = {"center": value} if isinstance(value, list) else checked(value, dict, name)
+    sizes = landmarks.PARTS[name].sizes
     if not part or part.keys() - {"center", *sizes}:
         raise Refusal(f"{name} is [x, y, z] or an object with center{''.join(f', {size}' for size in sizes)}.")
     center = part.get("center")
@@ -311,10 +317,10 @@ def avatar_preview_expression(avatar=None, expression=None, weight=None, view=No
     pixels = max(64, min(checked(size, int, "size") or 384, expressions.LARGEST))
     worn = _worn(expression, weight)
     name = found.name
-    render.start_probe()
+    pictures.start_probe()
 
     def poll() -> dict | None:
-        if not render.probed():
+        if not pictures.probed():
             return None
         return success(_preview(the_avatar(name), worn, view, pixels))
 

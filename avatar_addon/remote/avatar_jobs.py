@@ -9,14 +9,17 @@ from typing import Any
 
 import bpy
 
-from .. import engine_options, properties, publish, session, workflow
-from ..scene import Avatar
-from ..tasks import Stage, Steps
-from ..vrm.report import Report
-from . import pictures
+from .. import workflow
+from ..avatar.scene import Avatar
+from ..client import engines, session
+from ..client.process.tasks import Stage, Steps
+from ..publish import steps as publish
+from ..report.report import Report
+from ..request import Request
+from . import outputs, pictures
 from .avatar_commands import checked, the_avatar
-from .generation import prepare
-from .registry import Refusal, command
+from .generation import choose_engine
+from .protocol.registry import Refusal, command
 from .work import TABLE
 
 VERSIONS = ("1.0", "0.0")
@@ -51,23 +54,26 @@ def avatar_make(
     rigger_options=None,
     markers=None,
     vrm_version=None,
+    replace=None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to
-    write as well. What is not given is as the sidebar's settings say.
+    write as well; replace: also where one is that was not written for a client. What is not given is as the sidebar's
+    settings say.
     """
-    request = _request(
-        picture, picture_data, name, engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version
-    )
-    request.vrm = _vrm_path(path, request.avatar_name) if path else None
+    file = _picture(picture, picture_data)
+    given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
+    title = checked(name, str, "name") or file.stem
+    vrm = _vrm_path(path, title, replace) if path else None
 
     def steps() -> Steps:
-        if engine is None:
-            yield from prepare(request)
+        request = yield from _request(file, given | {"name": name, "vrm": vrm})
         made = yield from workflow.make_avatar(bpy.context, request)
-        written = request.vrm or next(iter(sorted(Path(made.avatar.record.recorded or ".").glob("*.vrm"))), None)
+        if request.vrm:
+            outputs.written(request.vrm)
+        written = request.vrm or next(iter(sorted(Path(made.avatar.record.run_folder or ".").glob("*.vrm"))), None)
         return _told(made.avatar) | {"vrm": str(written) if written else None, "report": _short(made.report)}
 
-    return _started(f"Make {request.avatar_name}", steps())
+    return _started(f"Make {title}", steps())
 
 
 @command("avatar_generate", longest=pictures.LONGEST_REQUEST)
@@ -75,63 +81,52 @@ def avatar_generate(
     picture=None, picture_data=None, name=None, engine=None, seed=None, engine_options=None, markers=None
 ) -> dict[str, Any]:
     """As avatar_make, the first step alone: a textured mesh in the scene."""
-    request = _request(picture, picture_data, name, engine, None, seed, None, engine_options, None, markers, None)
+    file = _picture(picture, picture_data)
+    given = _given(engine, None, seed, None, engine_options, None, markers, None)
+    title = checked(name, str, "name") or file.stem
 
     def steps() -> Steps:
-        if engine is None:
-            yield from prepare(request)
+        request = yield from _request(file, given | {"name": name})
         return _told((yield from workflow.generate(bpy.context, request)))
 
-    return _started(f"Generate {request.avatar_name}", steps())
+    return _started(f"Generate {title}", steps())
 
 
-def _request(
-    picture, data, name, engine, rigger, seed, author, options, rigger_options, markers, version
-) -> workflow.Request:
+def _picture(picture: Any, data: Any) -> Path:
     _need_backend()
     checked(picture, str, "picture")
     if checked(data, str, "picture_data"):
-        file = pictures.from_base64(data)
-    elif picture:
-        file = pictures.from_reference(picture)
-    else:
-        raise Refusal(pictures.NO_PICTURE)
-    settings = bpy.context.scene.avatar_forge
-    rigger = _one_of(rigger, properties.RIGGERS, "rigger") or settings.rigger
-    request = workflow.Request(
-        picture=file,
-        name=checked(name, str, "name") or "",
-        engine=_one_of(engine, properties.GENERATORS, "engine") or settings.engine,
-        rigger=rigger,
-        seed=_seed(seed, settings.seed),
-        author=settings.author if checked(author, str, "author") is None else author,
-        markers=checked(markers, dict, "markers"),
-        vrm_version=_one_of(version, VERSIONS, "vrm_version") or settings.vrm_version,
-    )
-    given = checked(options, dict, "engine_options") or {}
-    request.engine_options = (
-        given if engine is None else _panel_options("engine", request.engine) | given
-    )  # `prepare` adds the others
-    request.rigger_options = _panel_options("rigger", rigger) | (checked(rigger_options, dict, "rigger_options") or {})
-    if seed is None and rigger == settings.rigger:
-        request.rigger_seed = engine_options.rigger_seed(settings)
-    return request
+        return pictures.from_base64(data)
+    if picture:
+        return pictures.from_reference(picture)
+    raise Refusal(pictures.NO_PICTURE)
 
 
-def _panel_options(kind: str, name: str) -> dict[str, Any]:
-    """The options in the sidebar, where they are this engine's."""
-    settings = bpy.context.scene.avatar_forge
-    if getattr(settings, kind) != name:
-        return {}
-    return engine_options.engine_options(settings) if kind == "engine" else engine_options.rigger_options(settings)
+def _given(engine, rigger, seed, author, options, rigger_options, markers, version) -> dict[str, Any]:
+    """What a client has said of a request, checked. Raises Refusal."""
+    return {
+        "engine": _one_of(engine, engines.GENERATORS, "engine"),
+        "rigger": _one_of(rigger, engines.RIGGERS, "rigger"),
+        "seed": _seed(seed),
+        "author": checked(author, str, "author"),
+        "engine_options": checked(options, dict, "engine_options"),
+        "rigger_options": checked(rigger_options, dict, "rigger_options"),
+        "markers": checked(markers, dict, "markers"),
+        "vrm_version": _one_of(version, VERSIONS, "vrm_version"),
+    }
 
 
-def _seed(value: Any, usual: int) -> int:
-    if checked(value, int, "seed") is None:
-        return usual
-    if not 0 <= value < 2**31:
+def _request(picture: Path, given: dict[str, Any]) -> Steps:
+    """The request, with the generator that can run here where the client has named none."""
+    if given["engine"] is None:
+        given["engine"] = yield from choose_engine()
+    return Request.from_settings(bpy.context.scene, picture, **given)
+
+
+def _seed(value: Any) -> int | None:
+    if checked(value, int, "seed") is not None and not 0 <= value < 2**31:
         raise Refusal("seed must be a whole number from 0 to 2147483647.")
-    return int(value)
+    return value
 
 
 def _one_of(value: Any, known, what: str) -> str | None:
@@ -147,14 +142,20 @@ def _one_of(value: Any, known, what: str) -> str | None:
 def avatar_rig(avatar=None, rigger=None, options=None, seed=None, t_pose=None) -> dict[str, Any]:
     """A skeleton and weights in place of those it had; then, unless t_pose is false, the T-pose as the rest pose."""
     _need_backend()
-    found, settings = the_avatar(avatar), bpy.context.scene.avatar_forge
-    rigger = _one_of(rigger, properties.RIGGERS, "rigger") or settings.rigger
-    chosen = _panel_options("rigger", rigger) | (checked(options, dict, "options") or {})
-    number = _seed(seed, engine_options.rigger_seed(settings) if rigger == settings.rigger else settings.seed)
+    found = the_avatar(avatar)
+    request = Request.from_settings(
+        bpy.context.scene,
+        rigger=_one_of(rigger, engines.RIGGERS, "rigger"),
+        rigger_options=checked(options, dict, "options"),
+        seed=_seed(seed),
+        markers={},
+    )
     straight = checked(t_pose, bool, "t_pose") is not False
 
     def steps(on: Avatar) -> Steps:
-        rigged = yield from workflow.rig(bpy.context, on, rigger, chosen, number, span=(0.0, 0.9))
+        rigged = yield from workflow.rig(
+            bpy.context, on, request.rigger, request.rigger_options, request.skeleton_seed, span=(0.0, 0.9)
+        )
         if straight:
             yield Stage("pose", 0.9, "Straightening into the T-pose")
             workflow.pose(rigged)
@@ -213,16 +214,18 @@ def avatar_validate(avatar=None, vrm_version=None) -> dict[str, Any]:
 
 
 @command("avatar_export")
-def avatar_export(avatar=None, path=None, vrm_version=None) -> dict[str, Any]:
-    """Writes a VRM file. path: absolute; in a folder it is NAME.vrm."""
+def avatar_export(avatar=None, path=None, vrm_version=None, replace=None) -> dict[str, Any]:
+    """Writes a VRM file. path: absolute; in a folder it is NAME.vrm. replace: also a file that was not written for a
+    client.
+    """
     found, version = the_avatar(avatar, rigged=True), _version(vrm_version)
     if not checked(path, str, "path"):
         raise Refusal("Give the absolute path of the .vrm file to write.")
-    file, name = _vrm_path(path, found.name), found.mesh.name
+    file, name = _vrm_path(path, found.name, replace), found.mesh.name
 
     def steps() -> Steps:
         yield Stage("export", 0.1, "Writing the VRM file")
-        written = workflow.export(the_avatar(name, rigged=True), file, version)
+        written = outputs.written(workflow.export(the_avatar(name, rigged=True), file, version))
         return {"avatar": found.name, "vrm": str(written), "bytes": written.stat().st_size}
 
     return _started(f"Export {found.name}", steps(), undo=False)
@@ -240,7 +243,7 @@ def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
         raise Refusal("No bucket is set; the user names it in the add-on's preferences, below Publishing.")
     if not publish.may_reach(target):
         raise Refusal("Blender may not use the internet; the user allows it in Preferences > System > Network.")
-    model = checked(name, str, "name") or publish.model_name(found)
+    model = checked(name, str, "name") or ""
     reason, mesh = checked(override, str, "override") or "", found.mesh.name
     version = bpy.context.scene.avatar_forge.vrm_version
 
@@ -256,15 +259,9 @@ def _version(value: Any) -> str:
     return _one_of(value, VERSIONS, "vrm_version") or bpy.context.scene.avatar_forge.vrm_version
 
 
-def _vrm_path(given: Any, name: str) -> Path:
-    path = Path(checked(given, str, "path")).expanduser()
-    if not path.is_absolute():
-        raise Refusal(f"{given[:200]} is not an absolute path; give the whole path of the .vrm file.")
-    if path.is_dir():
-        return path / f"{bpy.path.clean_name(name)}.vrm"
-    if not path.parent.is_dir():
-        raise Refusal(f"There is no folder {str(path.parent)[:300]}; make it or choose another one.")
-    return path if path.suffix.lower() == ".vrm" else path.with_name(path.name + ".vrm")
+def _vrm_path(given: Any, name: str, replace: Any) -> Path:
+    in_folder = f"{bpy.path.clean_name(name)}.vrm"
+    return outputs.place(checked(given, str, "path"), ".vrm", checked(replace, bool, "replace") is True, in_folder)
 
 
 def _told(avatar: Avatar) -> dict[str, Any]:
@@ -273,7 +270,7 @@ def _told(avatar: Avatar) -> dict[str, Any]:
         "avatar": avatar.name,
         "made_with": record.label,
         "warnings": [warning.message for warning in record.warnings],
-        "run_folder": record.recorded,
+        "run_folder": record.run_folder,
         "size": [round(length, 3) for length in avatar.mesh.dimensions],
         "triangles": len(avatar.mesh.data.polygons),
     }

@@ -19,72 +19,73 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from .. import engine_options, jobs, properties, scene, session, workflow
+from .. import workflow
+from ..avatar import scene
+from ..client import engine_options, engines, session
+from ..client.process import jobs
+from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
-from ..tasks import Steps, Wait
+from ..request import Request
 from ..vrm import setup
 from . import pictures
-from .registry import Later, Refusal, command
+from .protocol.registry import Later, Refusal, command
 from .work import DONE, ENDED, TABLE, WAITING
 
 URL = "avatar-forge://job/"  # what stands where a provider gives the address of its file
 LOST = "Blender does not know this job any more, because it was closed or started again; start the generation again."
 POSES = ("a-pose", "t-pose")
 A_POSE = 40.0  # degrees that the upper arms hang below the T-pose
-QUALITY = {"standard": "fast", "high": "quality"}  # as Hunyuan3D says it -> TRELLIS' preset
+QUALITY = {"standard": "fast", "high": "quality"}  # as Hunyuan3D says it -> the option "preset"
 
 
 @dataclass
-class Parcel:
-    """A mesh that is made or in the making. steps: workflow.generate, stopped before the mesh goes into the scene;
-    mesh: what it waits for.
-    """
+class Generation:
+    """A client's mesh, made or in the making."""
 
-    request: workflow.Request
     pose: str | None = None
-    steps: Steps | None = None
-    mesh: dict[str, Any] | None = None
+    mesh: workflow.Generated | None = None
     object: str = ""  # its name in the scene, once it is there
     importing: str = ""  # the job that puts it there and poses it
 
 
-_parcels: dict[str, Parcel] = {}
+_generations: dict[str, Generation] = {}
 
 
 # Which engine
 
 
 def engine(settings: Any) -> tuple[str, str]:
-    """The generator's name, and why it is another one than wanted, or "". TRELLIS where it can run, unless the user
-    has chosen.
+    """The generator's name, and why it is another one than wanted, or "". The first with a model that can run, unless
+    the user has chosen; else the first that needs none.
     """
-    wanted = settings.engine if settings.is_property_set("engine") else "trellis"
-    if wanted == "preview":
-        return wanted, ""
-    if not is_known(wanted):
-        return "", "The backend was not asked yet; it is TRELLIS where that can run, else the preview engine."
-    reason = properties.unavailable("generators", wanted)
-    return ("preview", reason) if reason else (wanted, "")
+    names = list(engines.GENERATORS)
+    small = next(name for name in names if not engines.models("generators", name))
+    wanted = [settings.engine] if settings.is_property_set("engine") else _with_model()
+    if wanted == [small]:
+        return small, ""
+    if not all(engines.is_known("generators", name) for name in wanted):
+        return "", f"The backend was not asked yet; it is {_usual()}."
+    reasons = {name: engines.unavailable("generators", name) for name in wanted}
+    able = next((name for name in wanted if not reasons[name]), "")
+    return (able, "") if able else (small, reasons[wanted[0]])
 
 
-def is_known(name: str) -> bool:
-    """Whether the backend has told if this generator can run; `prepare` asks it."""
-    return f"generators.{name}" in properties.UNAVAILABLE
+def _with_model() -> list[str]:
+    return [name for name in engines.GENERATORS if engines.models("generators", name)]
 
 
-def prepare(request: workflow.Request, quality: str | None = None) -> Steps:
-    """Chooses the request's engine, once the backend has told what can run here, and adds the sidebar's options to
-    those given.
-    """
+def _usual() -> str:
+    names = " or ".join(engines.label("generators", name) for name in _with_model())
+    return f"{names} where that can run, else the preview engine"
+
+
+def choose_engine() -> Steps:
+    """Returns the name of the generator to use, once the backend has told what can run here."""
     settings = bpy.context.scene.avatar_forge
-    if not is_known(settings.engine) or not is_known("trellis"):
+    if not all(engines.is_known("generators", name) for name in (settings.engine, *_with_model())):
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
-        properties.remember_engines(hello, session.engines_file())
-    request.engine, _ = engine(settings)
-    usual = engine_options.engine_options(settings) if settings.engine == request.engine else {}
-    if request.engine == "trellis" and quality in QUALITY:
-        usual["preset"] = QUALITY[quality]
-    request.engine_options = usual | request.engine_options
+        engines.remember_engines(hello, session.engines_file())
+    return engine(settings)[0]
 
 
 def _status(name: str, mode: str) -> dict[str, Any]:
@@ -97,11 +98,8 @@ def _status(name: str, mode: str) -> dict[str, Any]:
             "mode": mode,
         }
     chosen, reason = engine(bpy.context.scene.avatar_forge)
-    label = (
-        properties.GENERATORS.get(chosen, chosen)
-        or "TRELLIS where it can run, else the preview engine, which is not TRELLIS"
-    )
-    instead = f" TRELLIS cannot run here: {reason}" if reason and chosen else ""
+    label = engines.GENERATORS.get(chosen, chosen) or _usual()
+    instead = f" What was wanted cannot run here: {reason}" if reason and chosen else ""
     message = (
         f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this"
         f" computer by Avatar Forge: {label}.{instead} It makes one character from one picture (a file on this"
@@ -133,40 +131,37 @@ def _create(picture: Path, text: str | None, quality: str | None = None, pose: s
     backend = session.environment().state()
     if not backend.ready:
         raise Refusal(backend.message)
-    settings = bpy.context.scene.avatar_forge
-    request = workflow.Request(picture=picture, name=picture.stem, seed=settings.seed, author=settings.author)
-    parcel = Parcel(request, pose)
+    generation = Generation(pose)
 
     def steps() -> Steps:
-        yield from prepare(request, quality)
-        parcel.steps = workflow.generate(bpy.context, request)
-        wait = next(parcel.steps)
-        assert isinstance(wait, Wait)
-        try:
-            parcel.mesh = yield Wait(wait.job, 0.02, 1.0)
-        except BaseException as problem:  # the generator cleans up after itself
-            parcel.steps.throw(problem)
-            raise
-        assert parcel.mesh
-        warnings = [warning["message"] for warning in parcel.mesh.get("warnings") or []]
-        return {"engine": request.engine, "label": parcel.mesh["label"], "warnings": warnings}
+        chosen = yield from choose_engine()
+        presets = [option for option in engines.options("generators", chosen) if option["name"] == "preset"]
+        known = [choice["value"] for option in presets for choice in option["choices"]]
+        options = {"preset": QUALITY[quality]} if quality in QUALITY and QUALITY[quality] in known else {}
+        request = Request.from_settings(
+            bpy.context.scene, picture, name=picture.stem, engine=chosen, engine_options=options
+        )
+        generation.mesh = yield from workflow.wait_for_mesh(request, (0.02, 1.0))
+        result = generation.mesh.result
+        warnings = [warning["message"] for warning in result.get("warnings") or []]
+        return {"engine": request.engine, "label": result["label"], "warnings": warnings}
 
     job = TABLE.start(f"Generate {text[:40] if text else picture.stem}", steps(), undo=False)
-    _parcels[job] = parcel
-    for forgotten in [known for known in _parcels if TABLE.state(known) is None]:
+    _generations[job] = generation
+    for forgotten in [known for known in _generations if TABLE.state(known) is None]:
         _drop(forgotten)
     return job
 
 
 def _drop(job: str) -> None:
-    parcel = _parcels.pop(job)
-    if parcel.steps:
-        parcel.steps.close()  # removes the job's folder where the mesh never went into the scene
+    generation = _generations.pop(job)
+    if generation.mesh and not generation.object:
+        generation.mesh.discard()
 
 
 def forget_all() -> None:
     """At the end of the add-on."""
-    for job in list(_parcels):
+    for job in list(_generations):
         _drop(job)
 
 
@@ -206,7 +201,7 @@ def _rodin_picture(images: Any) -> Path:
 
 @command("create_hunyuan_job", longest=pictures.LONGEST_REQUEST)
 def create_hunyuan_job(text_prompt=None, image=None, quality=None) -> dict[str, Any]:
-    """image: a path. quality: standard or high, for TRELLIS."""
+    """image: a path. quality: standard or high, where the generator knows presets."""
     try:
         job = _create(_named_picture(image), text_prompt, quality)
     except (Refusal, AvatarError) as problem:
@@ -245,7 +240,7 @@ def _now() -> str:
 
 
 def _state(job: Any) -> dict[str, Any]:
-    state = TABLE.state(job) if isinstance(job, str) and job in _parcels else None
+    state = TABLE.state(job) if isinstance(job, str) and job in _generations else None
     return state or {"status": "failed", "fraction": 0.0, "error": LOST}
 
 
@@ -323,8 +318,8 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
     refused, so that neither another object's size is told nor an object of the user's gets a new name; the mesh can
     still be imported under another.
     """
-    parcel, state = _parcels.get(job) if isinstance(job, str) else None, _state(job)
-    if parcel is None or "error" in state:
+    generation, state = _generations.get(job) if isinstance(job, str) else None, _state(job)
+    if generation is None or "error" in state:
         return _refused(state.get("error", LOST))
     if state["status"] not in ENDED:
         return _refused(
@@ -338,57 +333,50 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
         len(name.encode("utf-8")) > 56
     ):  # Blender cuts names at 63 bytes, and the mesh of a rigged one is called "NAME Mesh"
         return _refused("The name is too long; give one of at most 56 letters.")
-    if parcel.object:
-        known = bpy.data.objects.get(parcel.object)
-        if known and parcel.object == name:
+    if generation.object:
+        known = bpy.data.objects.get(generation.object)
+        if known and generation.object == name:
             return _placed(known)  # the client asks again, its answer was lost
         if known:
             return _refused(
-                f"This model was imported already, as {parcel.object}; duplicate that object for another one."
+                f"This model was imported already, as {generation.object}; duplicate that object for another one."
             )
-        if not Path(parcel.mesh["mesh"]).is_file():  # else it was deleted or undone, and can come again
+        if generation.mesh and not generation.mesh.path.is_file():  # else it was deleted or undone, and can come again
             return _refused(
                 "The model's file is gone, because its avatar was finished and then deleted; generate it again."
             )
-    if parcel.importing:
+    if generation.importing:
         return _refused("The model is just being imported.")
     if name in bpy.data.objects:
         return _refused(
             f"There is an object named {name} already; import the same job under another name, such as"
             f' name="{_free(name)}"'
         )
-    if parcel.pose:
-        parcel.importing = TABLE.start(
-            f"Import {name}", _import_posed(parcel, name), after=lambda: setattr(parcel, "importing", "")
+    if generation.pose:
+        generation.importing = TABLE.start(
+            f"Import {name}", _import_posed(generation, name), after=lambda: setattr(generation, "importing", "")
         )
         return TABLE.later(
-            parcel.importing, lambda end: end["result"] if end["status"] == DONE else _refused(end["error"])
+            generation.importing, lambda end: end["result"] if end["status"] == DONE else _refused(end["error"])
         )
     try:
-        return _placed(_take_in(parcel, name).mesh)
+        return _placed(_take_in(generation, name).mesh)
     except (AvatarError, OSError) as problem:
         return _refused(str(problem))
 
 
-def _take_in(parcel: Parcel, name: str) -> scene.Avatar:
-    """The second half of workflow.generate."""
-    parcel.request.name = name
-    if parcel.steps is None:
-        parcel.steps = workflow.generate(bpy.context, parcel.request)
-        next(parcel.steps)
-    steps, parcel.steps = parcel.steps, None
-    try:
-        steps.send(parcel.mesh)
-    except StopIteration as end:
-        avatar: scene.Avatar = end.value
-    parcel.object = avatar.mesh.name
+def _take_in(generation: Generation, name: str) -> scene.Avatar:
+    assert generation.mesh
+    generation.mesh.request.name = name
+    avatar = workflow.place_mesh(bpy.context, generation.mesh)
+    generation.object = avatar.mesh.name
     return avatar
 
 
-def _import_posed(parcel: Parcel, name: str) -> Steps:
+def _import_posed(generation: Generation, name: str) -> Steps:
     """Into the scene, a skeleton, the T-pose as the rest pose; the A-pose is one of the armature's."""
     settings = bpy.context.scene.avatar_forge
-    avatar = _take_in(parcel, name)
+    avatar = _take_in(generation, name)
     try:
         options, seed = engine_options.rigger_options(settings), engine_options.rigger_seed(settings)
         avatar = yield from workflow.rig(bpy.context, avatar, settings.rigger, options, seed)
@@ -397,9 +385,9 @@ def _import_posed(parcel: Parcel, name: str) -> Steps:
             scene.remove(avatar)
         raise
     workflow.pose(avatar)
-    if parcel.pose == "a-pose":
+    if generation.pose == "a-pose":
         _lower_arms(avatar.armature, A_POSE)
-    parcel.object = avatar.name
+    generation.object = avatar.name
     return _placed(avatar.armature)
 
 

@@ -9,8 +9,9 @@ import hashlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .. import session
-from .registry import Refusal
+from ..client import session
+from .protocol.paths import clean_path
+from .protocol.registry import Refusal
 
 LARGEST = 24_000_000  # bytes of a picture file
 LONGEST_REQUEST = LARGEST * 4 // 3 + 100_000  # of a command that carries one
@@ -46,9 +47,7 @@ def from_reference(given: str) -> Path:
         given = unquote(urlsplit(given).path)
         if len(given) > 2 and given[0] == "/" and given[2] == ":":  # file:///C:/...
             given = given[1:]
-    path = Path(given).expanduser()
-    if not path.is_absolute():
-        raise Refusal(f"{given[:200]} is not an absolute path; give the whole path of the picture file.")
+    path = clean_path(given, "picture")
     if not path.is_file():
         raise Refusal(f"There is no file {given[:300]} on the computer that Blender runs on; check the path.")
     return path

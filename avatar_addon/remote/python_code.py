@@ -20,9 +20,9 @@ from typing import Any
 
 import bpy
 
-from .. import session
+from ..client import session
 from . import changes
-from .registry import Later, Refusal, command, failure, success
+from .protocol.registry import Later, Refusal, command, failure, success
 
 MODES = {
     "off": "Code is refused. Looking at the scene, screenshots, models and avatars still work",

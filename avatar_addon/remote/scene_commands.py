@@ -9,7 +9,8 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-from .registry import COMMANDS, Refusal, command
+from . import outputs
+from .protocol.registry import COMMANDS, Refusal, command
 
 PROTOCOL = 15  # what mcp-for-blender 2.2.4 expects
 VERSION = [0, 1, 0]
@@ -217,17 +218,18 @@ def export_scene(
     object_names: list | None = None,
     selection_only: bool | None = None,
     apply_modifiers: bool | None = None,
+    replace: bool | None = None,
 ) -> dict[str, Any]:
     """Writes GLB or FBX: the whole scene, what is selected, or the named objects. The selection is as before
-    afterwards.
+    afterwards. replace: also a file that was not written for a client.
     """
     kind = (format or "glb").lower().lstrip(".")
     if kind not in FORMATS:
         return {"error": f"Scenes are written as glb or fbx, not {format}."}
-    path = Path(filepath or "").expanduser()
-    if not path.is_absolute() or not path.parent.is_dir():
-        return {"error": f"{filepath} is no place for a file: name it by its whole path in a folder that exists."}
-    path = path if path.suffix.lower() == FORMATS[kind] else path.with_name(path.name + FORMATS[kind])
+    try:
+        path = outputs.place(filepath or "", FORMATS[kind], replace is True)
+    except Refusal as refusal:
+        return {"error": str(refusal)}
     layer = bpy.context.view_layer.objects
     missing = [name for name in object_names or () if not isinstance(name, str) or name not in layer]
     if missing:
@@ -242,6 +244,7 @@ def export_scene(
             for obj in layer:
                 obj.select_set(obj in chosen)
         _write(kind, path, only, apply_modifiers is not False)
+        outputs.written(path)
     except RuntimeError as problem:
         return {"error": f"Blender could not write {path.name} ({str(problem).strip()})."}
     finally:

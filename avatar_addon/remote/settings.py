@@ -31,6 +31,14 @@ class AvatarForgeRemote(PropertyGroup):
         description="Whether clients may run Python in Blender",
         update=_mode_changed,
     )
+    folders: StringProperty(
+        name="Folders for Clients",
+        subtype="DIR_PATH",
+        description=(
+            "Where clients may write files, besides the folder of the open file and the extension's exports folder;"
+            " several are separated as in PATH"
+        ),
+    )
     token: StringProperty(
         name="Token",
         subtype="PASSWORD",

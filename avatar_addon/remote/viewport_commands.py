@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import tempfile
+import uuid
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from . import changes
-from .registry import Refusal, command
+from ..client import session
+from . import changes, outputs
+from .protocol.registry import Refusal, command
 from .scene_commands import about_object
 
 NO_VIEWPORT = "No 3D viewport: {}."  # the servers recognise the first words
@@ -73,10 +75,10 @@ def get_viewport_screenshot(
         changes.drawn(),
     )
     if _last and _last[0] == key and space.shading.type not in UNSTEADY:
-        path.write_bytes(_last[1])
+        _write(path, _last[1])
         return _last[2] | {"filepath": str(path)}
     picture = write_png(_draw(scene, layer, space, region, view, projection, width, height))
-    path.write_bytes(picture)
+    _write(path, picture)
     here = {"file": bpy.data.filepath, "scene": scene.name}
     seen = {"view_matrix": _rows(view), "window_matrix": _rows(projection), "width": width, "height": height}
     result = {"success": True, "width": width, "height": height, "filepath": str(path), "method": "offscreen"}
@@ -85,21 +87,31 @@ def get_viewport_screenshot(
     return result
 
 
+def _write(path: Path, picture: bytes) -> None:
+    """Never through a link that somebody has put there meanwhile: the name gets a new file."""
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part")
+    try:
+        part.write_bytes(picture)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _picture_path(filepath: str | None) -> Path:
     """Where the picture goes. Raises Refusal rather than replacing something that is no picture."""
+    temporary = Path(tempfile.gettempdir())
     if not filepath:
-        return Path(tempfile.gettempdir()) / "avatar_forge_screenshot.png"
-    path = Path(filepath)
-    if not path.is_absolute() or path.suffix.lower() != ".png" or not path.parent.is_dir():
-        raise Refusal(
-            f"{filepath} is no place for a screenshot: name a .png file by its whole path in a folder that Blender can"
-            " see."
-        )
+        # A name that nobody else can have put a link under.
+        return session.user_folder("screenshots") / "viewport.png"
+    if Path(filepath).suffix.lower() != ".png":
+        raise Refusal(f"{filepath[:200]!r} is not a place for a screenshot: name a .png file by its whole path.")
+    # BlenderMCP's servers name a file in the temporary folder, which is there already where they made it themselves.
+    path = outputs.place(filepath, ".png", True, more=(temporary,))
     if path.exists():
         with contextlib.suppress(OSError), path.open("rb") as file:
             head = file.read(len(PNG))
             if head and head != PNG:
-                raise Refusal(f"{filepath} exists and is no PNG picture; it is not replaced.")
+                raise Refusal(f"{filepath[:200]} exists and is no PNG picture; it is not replaced.")
     return path
 
 
@@ -159,6 +171,8 @@ def pick_viewport_object(
     """The object at x, y (0 to 1 from the top left) of a screenshot, whose `view` the other parameters are."""
     if file is not None and file != bpy.data.filepath:
         return {"object": None, "mismatch": "file", "current": bpy.data.filepath}
+    if x is None or y is None:
+        raise Refusal("x and y are needed: where to look in the screenshot, 0 to 1 from the top left.")
     here = bpy.context.scene
     if scene is not None and scene != here.name:
         return {"object": None, "mismatch": "scene", "current": here.name}

@@ -11,15 +11,15 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import bpy
 
-from .. import session, task_slot
+from ..client import session, task_slot
+from ..client.process.tasks import Steps, Task
 from ..errors import AvatarError
-from ..tasks import Steps, Task
-from .registry import Later, Refusal, failure, success
+from .protocol.registry import Later, Refusal, failure, success
 
 KEPT = 200  # jobs that have ended
 MOST_WAITING = 32
@@ -48,7 +48,7 @@ class Work:
             "fraction": round(min(task.fraction, 1.0), 3),
         }
         if self.status == RUNNING:
-            said |= {"stage": task.stage, "message": task.message or "Starting"}
+            said |= asdict(task.progress) | {"fraction": said["fraction"], "message": task.message or "Starting"}
         elif self.status == WAITING:
             said["message"] = "Waits until the task before it has ended"
         elif self.status == DONE:

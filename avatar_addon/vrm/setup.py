@@ -13,26 +13,14 @@ from typing import Any
 
 import bpy
 
-from ..face.names import recognise
-from ..humanoid.table import BONES, name_in_vrm0, snake_case
 from .addon import extension, need_addon
+from .base_colour import base_colour, base_image
+from .spec.human_bones import BONES, name_in_vrm0, snake_case
+from .spec.presets import PRESETS, Preset
+from .spec.shape_key_names import recognise
 
 Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
 
-VISEMES = ("aa", "ih", "ou", "ee", "oh")
-EMOTIONS = ("happy", "angry", "sad", "relaxed", "surprised")
-BLINKS = ("blinkLeft", "blinkRight")
-LOOKS = ("lookUp", "lookDown", "lookLeft", "lookRight")
-SHAPE_KEYS = (*VISEMES, *BLINKS, *EMOTIONS, *LOOKS)
-PRESETS: dict[str, tuple[str, ...]] = {**{name: (name,) for name in SHAPE_KEYS}, "blink": BLINKS}
-IN_VRM0 = {
-    "aa": "a", "ih": "i", "ou": "u", "ee": "e", "oh": "o",
-    "blink": "blink", "blinkLeft": "blink_l", "blinkRight": "blink_r",
-    "happy": "joy", "angry": "angry", "sad": "sorrow", "relaxed": "fun",
-    "lookUp": "lookup", "lookDown": "lookdown", "lookLeft": "lookleft", "lookRight": "lookright",
-}  # fmt: skip
-# An emotion that closes or widens the eyes, or moves the mouth, must not add to a blink or a viseme.
-OVERRIDES = {"happy": "blend", "angry": "blend", "sad": "blend", "relaxed": "blend", "surprised": "blend"}
 UNKNOWN = "unknown"  # an author; VRM requires one
 MADE_WITH = "Made with Avatar Forge"
 LOOK_RANGE = 60.0  # degrees of gaze at which the look expressions are complete
@@ -139,24 +127,41 @@ def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bi
     ext = extension(armature)
     groups = ext.vrm0.blend_shape_master.blend_shape_groups
     groups.clear()
-    for preset in PRESETS:
-        expression = getattr(ext.vrm1.expressions.preset, snake_case(preset))
+    for name, preset in PRESETS.items():
+        expression = expression_of(armature, name, make=bool(binds.get(name)))
+        if expression is None:
+            continue
+        bound = bool(len(expression.morph_target_binds))
         expression.morph_target_binds.clear()
-        for mesh, key, weight in binds.get(preset, ()):
+        for mesh, key, weight in binds.get(name, ()):
             bind = expression.morph_target_binds.add()
             bind.node.mesh_object_name, bind.index, bind.weight = mesh, key, weight
-        if preset in OVERRIDES:
-            expression.override_blink = expression.override_mouth = OVERRIDES[preset]
-        if binds.get(preset):
-            _add_group(groups, preset, binds[preset])
-    return [preset for preset in PRESETS if not binds.get(preset)]
+        chosen = (expression.override_blink, expression.override_mouth) != ("none", "none")
+        if preset.override != "none" and not bound and not chosen:  # what a file or a person has said stays
+            expression.override_blink = expression.override_mouth = preset.override
+        if binds.get(name):
+            _add_group(groups, preset, binds[name])
+    return [name for name in PRESETS if not binds.get(name)]
 
 
-def _add_group(groups, preset: str, binds: Sequence[Bind]) -> None:
+def expression_of(armature: bpy.types.Object, name: str, make: bool = False):
+    """The VRM Add-on's expression of a name: VRM 1.0's preset, else the custom one, which is added where `make` says
+    so; None where there is none.
+    """
+    known = extension(armature).vrm1.expressions
+    preset = getattr(known.preset, snake_case(name), None)
+    found = preset or next((custom for custom in known.custom if custom.custom_name == name), None)
+    if found is None and make:
+        found = known.custom.add()
+        found.custom_name = name
+    return found
+
+
+def _add_group(groups, preset: Preset, binds: Sequence[Bind]) -> None:
     group = groups.add()
-    group.name = preset
-    if preset in IN_VRM0:  # 0.x has no preset for surprised; it is found by its name
-        group.preset_name = IN_VRM0[preset]
+    group.name = preset.name
+    if preset.vrm0:
+        group.preset_name = preset.vrm0
     for mesh, key, weight in binds:
         bind = group.binds.add()
         bind.mesh.mesh_object_name, bind.index, bind.weight = mesh, key, weight
@@ -236,7 +241,7 @@ def _values(meta: bpy.types.PropertyGroup) -> dict:
 def make_toon(material: bpy.types.Material) -> None:
     """MToon without shading: the picture already holds its light; viewers keep control of the light's colour."""
     image = base_image(material)
-    colour = _base_colour(material)
+    colour = base_colour(material)
     toon = material.vrm_addon_extension.mtoon1
     toon.enabled = True
     toon.alpha_mode = "OPAQUE"
@@ -253,24 +258,3 @@ def make_toon(material: bpy.types.Material) -> None:
         if node.type == "TEX_IMAGE" and node.image == image and image:
             material.node_tree.nodes.active = node
             break
-
-
-def base_image(material: bpy.types.Material) -> bpy.types.Image | None:
-    """The image behind the material's base colour, before or after `make_toon`."""
-    if not material.use_nodes:
-        return None
-    images = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE" and node.image]
-    linked = [
-        link.from_node.image
-        for link in material.node_tree.links
-        if link.to_socket.name == "Base Color" and link.from_node.type == "TEX_IMAGE" and link.from_node.image
-    ]
-    return (linked or images or [None])[0]
-
-
-def _base_colour(material: bpy.types.Material) -> tuple[float, ...]:
-    if material.use_nodes:
-        for node in material.node_tree.nodes:
-            if node.type == "BSDF_PRINCIPLED" and not node.inputs["Base Color"].is_linked:
-                return tuple(node.inputs["Base Color"].default_value)
-    return (1.0, 1.0, 1.0, 1.0)

@@ -18,15 +18,18 @@ import numpy as np
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatVectorProperty, IntProperty, StringProperty
 from bpy.types import PropertyGroup
 
-from .. import jobs, mesh_data, scene, session
+from ..avatar import scene
+from ..avatar.scene import Avatar
+from ..client import session
+from ..client.process import jobs
+from ..client.process.tasks import Stage, Steps, Wait
 from ..errors import AvatarError
-from ..humanoid.armature import read_bones
-from ..scene import Avatar
-from ..tasks import Stage, Steps, Wait
+from ..mesh import blender_mesh
+from ..mesh.armature import read_bones
 from ..vrm import setup
-from . import find, mend
-from .find import PARTS, Place
-from .skin import LEAST, Skin
+from .analysis import find, mend
+from .analysis.find import PARTS, Place
+from .analysis.skin import LEAST, WeightedSkin
 
 TOKEN = "avatar_forge_weights"  # on the mesh in which the places were found: another mesh has others
 NEAR = 1e-5  # metres within which a vertex of the mesh without a face is the same one
@@ -80,25 +83,25 @@ class AvatarForgeWeights(PropertyGroup):
 CLASSES = (AvatarForgePlace, AvatarForgeWeights)
 
 
-def read_skin(avatar: Avatar) -> Skin:
+def read_skin(avatar: Avatar) -> WeightedSkin:
     """The avatar's skin in its rest pose, glTF axes; vertex groups that are no bone's are left out. Raises
     AvatarError without a rig.
     """
     if avatar.armature is None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
-    data, bones = mesh_data.read_mesh(avatar.mesh), read_bones(avatar.armature)
+    data, bones = blender_mesh.read_mesh(avatar.mesh), read_bones(avatar.armature)
     weights = np.zeros((len(data.vertices), len(bones.names)))
     for k, name in enumerate(bones.names):
         if name in data.groups and data.weights is not None and avatar.armature.data.bones[name].use_deform:
             weights[:, k] = data.weights[:, data.groups.index(name)]
     humanoid = setup.get_humanoid(avatar.armature) if scene.has_vrm(avatar) else {}
     heads, tails = scene.to_gltf(bones.heads), scene.to_gltf(bones.tails)
-    return Skin(
+    return WeightedSkin(
         scene.to_gltf(data.vertices), data.triangles, weights, bones.names, bones.parents, heads, tails, humanoid
     )
 
 
-def find_places(avatar: Avatar, skin: Skin | None = None) -> int:
+def find_places(avatar: Avatar, skin: WeightedSkin | None = None) -> int:
     """Looks for places and keeps them in the record; how many. What was shown goes on being shown where it is still
     there.
     """
@@ -115,7 +118,7 @@ def find_places(avatar: Avatar, skin: Skin | None = None) -> int:
     return len(weights.places)
 
 
-def _keep(entry: AvatarForgePlace, place: Place, skin: Skin) -> None:
+def _keep(entry: AvatarForgePlace, place: Place, skin: WeightedSkin) -> None:
     entry.name, entry.vertices, entry.count = place.sentence, _packed(place.vertices), len(place.vertices)
     entry.centre = scene.to_blender(place.centre)
     entry.bone = skin.names[skin.bones[place.bone]] if place.bone else ""
@@ -158,20 +161,20 @@ def points_of(avatar: Avatar, place: AvatarForgePlace, depsgraph: bpy.types.Deps
 # Mending
 
 
-def locks(avatar: Avatar, skin: Skin) -> np.ndarray:
+def locks(avatar: Avatar, skin: WeightedSkin) -> np.ndarray:
     """(J,) bool: bones whose vertex group the user has locked."""
     groups = avatar.mesh.vertex_groups
     return np.array([name in groups and groups[name].lock_weight for name in skin.names], bool)
 
 
-def apply(avatar: Avatar, skin: Skin, change: mend.Change) -> int:
+def apply(avatar: Avatar, skin: WeightedSkin, change: mend.Change) -> int:
     """Writes new weights into the mesh and into the one without a face, and looks for places again. How many vertices
     have changed.
     """
     rows, weights = change
     if len(rows):
         _write(avatar.mesh, rows, weights, skin)
-        kept = avatar.record.faceless
+        kept = avatar.record.mesh_without_face
         if kept is not None:
             there, here = _shared(skin, kept, avatar, rows)
             carrier = bpy.data.objects.new("weights", kept)
@@ -185,7 +188,7 @@ def apply(avatar: Avatar, skin: Skin, change: mend.Change) -> int:
     return len(rows)
 
 
-def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: Skin) -> None:
+def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: WeightedSkin) -> None:
     """The bones' weights of some vertices, all of them; other groups stay."""
     for k, name in enumerate(skin.names):
         some = weights[:, k] > LEAST
@@ -199,7 +202,9 @@ def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: S
             group.add([row], weight, "REPLACE")
 
 
-def _shared(skin: Skin, kept: bpy.types.Mesh, avatar: Avatar, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shared(
+    skin: WeightedSkin, kept: bpy.types.Mesh, avatar: Avatar, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Vertices of the mesh without a face that are among `rows` of the mesh with one, and which: by their number, for
     the face step puts new vertices behind the old ones; where those were renumbered, by their place.
     """
@@ -252,7 +257,7 @@ def _fresh(path: Path) -> dict[str, np.ndarray]:
 
 
 def change_for(
-    avatar: Avatar, skin: Skin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS
+    avatar: Avatar, skin: WeightedSkin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS
 ) -> mend.Change:
     """What a button other than Re-weight would write. fix: of find.py. Raises AvatarError for a bone that is
     not there.

@@ -13,8 +13,8 @@ import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
 
-from .. import scene
-from ..translation import tr
+from ..avatar import scene
+from ..ui.translation import tr
 from . import live
 
 DOT, LETTERS, WIDTH, MARGIN = 5.0, 12.0, 2.0, 14.0  # pixels at scale 1

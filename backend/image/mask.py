@@ -48,12 +48,8 @@ def find_figure(rgba: np.ndarray) -> Figure:
     """The figure in (H, W, 4) uint8. Raises BackendError `background` (not plain) or `not_humanoid` (nothing there)."""
     alpha = rgba[..., 3]
     low_contrast = 0.0
-    distance: np.ndarray | None = None
-    if is_cut_out(alpha):
-        raw, soft = alpha > 127, alpha
-    else:
-        raw, distance = _against_plain_background(rgba)
-        soft = np.where(raw, 255, 0).astype(np.uint8)
+    raw, distance = foreground(rgba)
+    soft = alpha if distance is None else np.where(raw, 255, 0).astype(np.uint8)
     figure, second, loose, rest = _largest(raw)
     figure = _fill_specks(figure)
     if distance is not None:
@@ -63,6 +59,14 @@ def find_figure(rgba: np.ndarray) -> Figure:
         near = ndimage.binary_dilation(figure, iterations=2)
         soft = np.where(figure, np.maximum(soft, 128), np.where(near, np.minimum(soft, 127), 0)).astype(np.uint8)
     return Figure(figure, soft, _contact(figure), second, low_contrast, loose, rest)
+
+
+def foreground(rgba: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W) bool of everything in (H, W, 4) uint8 that is no background, and its Lab distance to the background,
+    None for a cut-out. Raises BackendError `background`.
+    """
+    alpha = rgba[..., 3]
+    return (alpha > 127, None) if is_cut_out(alpha) else _against_plain_background(rgba)
 
 
 def joined(figure: Figure, rgba: np.ndarray) -> tuple[Figure, np.ndarray]:

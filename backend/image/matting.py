@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import BackendError
-from ..models import default_root
+from ..models.store import default_root
 
 VARIABLE = "AVATAR_FORGE_MATTING"
 # Side of the network's input where the file leaves it open.

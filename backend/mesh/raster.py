@@ -66,11 +66,12 @@ def front_view(
         high[1] + margin / scale,
     )
     if len(triangles):
-        _draw(view, vertices, triangles)
+        draw(view, vertices, triangles)
     return view
 
 
-def _draw(view: View, vertices: np.ndarray, triangles: np.ndarray) -> None:
+def draw(view: View, vertices: np.ndarray, triangles: np.ndarray) -> None:
+    """Adds (V, 3) vertices and (T, 3) triangles to an empty view, whose scale and corner say what it shows."""
     z = vertices[:, 2][triangles]
     depth = np.full(view.triangle.size, -np.inf)
     for owner, pixel, bary in covered(view.to_pixels(vertices)[triangles], view.triangle.shape):

@@ -6,83 +6,129 @@ one core, seconds.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..engines import GeneratedMesh, GenerateRequest, Progress
-from ..errors import BackendError
 from ..image.analysis import PictureAnalysis, analyse
+from ..image.views import check_views, load_view
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
-from .texture import corner_uvs, make_atlas
-from .thickness import Frame, inflate, make_frame
+from ..options import Option, check_options, height_option
+from .paint import paint
+from .sides import Views, fit_sides, place_views
+from .solid import Depth, inflate
+from .thickness import Frame, make_frame
+from .unfold import PartMap, unfold
 from .volume import build_skin, middle_depth, surface_depth
 
-DEFAULTS: dict[str, Any] = {"height": 1.6, "triangles": 28000, "texture_size": 1024}
-LIMITS = {"height": (0.2, 10.0), "triangles": (4000, 200000), "texture_size": (256, 4096)}
+OPTIONS = (
+    height_option(),
+    Option("triangles", "int", 28000, "Triangles", "About so many", low=4000, high=200000),
+    Option(
+        "texture_size",
+        "int",
+        1024,
+        "Texture Size",
+        "Pixels of the longer side of front and back",
+        low=256,
+        high=4096,
+        unit="px",
+    ),
+)
 # Triangles per square of the grid's cell over the silhouette, front and back together: measured, then corrected once.
 TRIANGLES_PER_CELL = 10.5
 
 
 class PreviewGenerator:
-    """`backend.engines.Generator`. Options: height (metres), triangles (about), texture_size (pixels of a half's
-    longer side).
-    """
+    """`backend.engines.Generator`. Options: see OPTIONS."""
 
     name = "preview"
+    options = OPTIONS
     label = "Preview (silhouette inflation, not TRELLIS)"
+    views = 4  # front, left, back, right
+
+    def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = None) -> None:
+        """read_parts: finds the parts of the figure, by which limbs that touch or hide the body are set apart; without
+        it such pictures are refused as `analyse` does.
+        """
+        self.read_parts = read_parts
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError as `backend.image.analysis.analyse` does, and bad_params for an option out of range."""
-        options = checked_options(request.options)
+        options = check_options("preview", OPTIONS, request.options)
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
-        picture = analyse(request.picture, request.markers)
+        picture = analyse(request.picture, request.markers, draft=self.read_parts is not None)
+        picture, parts = self._apart(picture)
         clock.lap("analyse_s")
         progress("inflate", 0.35, "Giving it depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
-        depth = inflate(picture.mask, picture.joints, picture.face, frame)
+        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts)
+        views = further_views(request.pictures, picture, frame)
+        depth = fit_sides(depth, views)
         clock.lap("inflate_s")
         progress("surface", 0.55, "Making the skin")
-        vertices, triangles = build_skin(depth, frame)
+        skin = build_skin(depth, frame, views)
+        vertices, triangles = skin.vertices, skin.triangles
         normals = vertex_normals(vertices, triangles)
         clock.lap("surface_s")
         progress("texture", 0.75, "Painting it")
-        atlas = make_atlas(
-            picture.rgba, picture.mask, depth, frame, picture.joints, picture.face, options["texture_size"]
+        texture = paint(
+            picture.rgba,
+            picture.mask,
+            skin,
+            normals,
+            depth,
+            frame,
+            picture.joints,
+            picture.face,
+            options["texture_size"],
+            views,
         )
-        uvs = corner_uvs(vertices, triangles, normals, depth, frame, atlas)
         clock.lap("texture_s")
         progress("write", 0.92, "Writing the mesh")
-        path = write_glb(request.out_dir / "mesh.glb", vertices, triangles, normals, uvs, atlas.image)
+        path = write_glb(request.out_dir / "mesh.glb", vertices, triangles, normals, texture.uvs, texture.image)
         metrics = {
             "vertex_count": float(len(vertices)),
             "face_count": float(len(triangles)),
-            "texture_resolution": float(max(atlas.image.shape[:2])),
+            "texture_resolution": float(max(texture.image.shape[:2])),
             "silhouette_iou": silhouette_iou(vertices, triangles, picture, frame),
         }
         clock.lap("write_s")
-        return GeneratedMesh(
-            path, self.label, landmarks(picture, depth, frame), metrics | clock.laps, picture.warnings, settings=options
-        )
+        found = landmarks(picture, depth, frame)
+        if texture.stroke:
+            found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
+        return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
+
+    def _apart(self, picture: PictureAnalysis) -> tuple[PictureAnalysis, np.ndarray | None]:
+        """The picture with its limbs set apart, and the part of each pixel, where there is a reader that knows them."""
+        given = self.read_parts(picture) if self.read_parts else None
+        if given is None:
+            if picture.refused:
+                raise picture.refused
+            return picture, None
+        found = unfold(picture, given)
+        if found.left_out:
+            message = "What the character holds or stands on is left out."
+            found.picture.warnings.append({"code": "prop", "message": message})
+        return found.picture, found.parts
 
 
-def checked_options(given: dict[str, Any]) -> dict[str, Any]:
-    options = dict(DEFAULTS)
-    for name, value in given.items():
-        if name not in LIMITS:
-            raise BackendError(
-                "bad_params", f"The preview engine has no option {name!r}.", f"It has {', '.join(LIMITS)}."
-            )
-        low, high = LIMITS[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise BackendError(
-                "bad_params", f"The option {name!r} must be a number from {low} to {high}.", "Correct it and try again."
-            )
-        options[name] = type(DEFAULTS[name])(value)
-    return options
+def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:
+    """Pictures of left, back and right on the front's figure. What does not fit is added to the picture's warnings.
+    Raises BackendError as `backend.image.views.load_view` and `check_views` do.
+    """
+    rows, columns = np.flatnonzero(picture.mask.any(1)), np.flatnonzero(picture.mask.any(0))
+    front = picture.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    views = {side: load_view(path, side, len(front)) for side, path in sorted(pictures.items())}
+    share = len(front) / len(picture.mask)
+    picture.warnings.extend(check_views(front, share, picture.size, views))
+    return place_views(views, picture.mask, frame)
 
 
 def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:
@@ -93,7 +139,7 @@ def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:
     return float(np.sqrt(area * TRIANGLES_PER_CELL / options["triangles"]))
 
 
-def landmarks(picture: PictureAnalysis, depth: Any, frame: Frame) -> dict[str, Any]:
+def landmarks(picture: PictureAnalysis, depth: Depth, frame: Frame) -> dict[str, Any]:
     """Joints in the middle of the body and face markers on its front, glTF axes, metres."""
     names = list(picture.joints)
     cells = frame.to_cells(np.array([picture.joints[name] for name in names]))

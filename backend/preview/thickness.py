@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How deep a figure is at every point of its silhouette: inflation by a Poisson equation, tempered by what each part
-of a body is.
-"""
+"""The grid a figure is built on, its outline and parts there, and its thickness by a Poisson equation."""
 
 from __future__ import annotations
 
@@ -13,9 +11,6 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import spsolve
 
 PARTS = ("torso", "head", "leftArm", "rightArm", "leftLeg", "rightLeg")
-# Thickness of a part relative to the Poisson solution, which is exact for a strip and 0.7 of a disc's radius.
-SCALE = {"torso": 1.15, "head": 1.75, "leftArm": 1.12, "rightArm": 1.12, "leftLeg": 1.2, "rightLeg": 1.2}
-HAND_FLATTENING = 0.68
 
 
 @dataclass
@@ -47,22 +42,6 @@ class Frame:
         return cells * self.pixels + self.origin
 
 
-@dataclass
-class Depth:
-    """On the grid, in cells. inside: signed distance to the outline, positive inside. square: thickness squared,
-    below 0 outside.
-
-    centre: depth of the middle plane towards the viewer. front, back: factors on the thickness of each half.
-    """
-
-    inside: np.ndarray
-    square: np.ndarray
-    centre: np.ndarray
-    front: np.ndarray
-    back: np.ndarray
-    parts: np.ndarray  # index into PARTS per cell
-
-
 def make_frame(mask: np.ndarray, joints: dict[str, tuple[float, float]], height: float, cell: float) -> Frame:
     """A grid of `cell` metres over the figure, `height` metres tall, with three free cells around it. x = 0 lies at
     the hips.
@@ -86,6 +65,14 @@ def signed_distance(mask: np.ndarray, frame: Frame) -> np.ndarray:
     row, column = np.mgrid[: frame.shape[0], : frame.shape[1]]
     at = [row * frame.pixels + frame.origin[1] + pad, column * frame.pixels + frame.origin[0] + pad]
     return ndimage.map_coordinates(exact, at, order=1, mode="nearest") / frame.pixels
+
+
+def to_grid(parts: np.ndarray, frame: Frame) -> np.ndarray:
+    """(R, C): for each cell the part of the nearest pixel that has one; parts: (H, W), -1 where there is none."""
+    nearest = ndimage.distance_transform_edt(parts < 0, return_distances=False, return_indices=True)
+    row, column = np.indices(frame.shape)
+    at = [row * frame.pixels + frame.origin[1], column * frame.pixels + frame.origin[0]]
+    return np.asarray(ndimage.map_coordinates(parts[tuple(nearest)], at, order=0, mode="nearest"))
 
 
 def poisson(inside: np.ndarray) -> np.ndarray:
@@ -190,53 +177,7 @@ def _spread(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     return out
 
 
-def inflate(
-    mask: np.ndarray, joints_px: dict[str, tuple[float, float]], face: dict, frame: Frame, roundness: float = 1.12
-) -> Depth:
-    """The figure's depth on the grid. `roundness` scales everything: inflation alone is about a tenth too thin."""
-    inside = signed_distance(mask, frame)
-    figure = inside > 0
-    joints = {name: frame.to_cells(point) for name, point in joints_px.items()}
-    parts = label_parts(figure, joints)
-    u = poisson(inside)
-    scale, cap = _part_scales(figure, inside, parts, joints)
-    thickness = np.sqrt(np.maximum(u, 0)) * scale
-    thickness = roundness * thickness / (1 + (thickness / cap) ** 4) ** 0.25
-    square = _continue_outside(thickness**2, inside)
-    centre, front, back = _profile(frame, joints, face, parts, thickness)
-    return Depth(inside, square, centre, front, back, parts)
-
-
-def _part_scales(
-    figure: np.ndarray, inside: np.ndarray, parts: np.ndarray, joints: dict[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per cell the factor on the Poisson thickness and the soft cap, blurred across the borders of parts."""
-    torso = abs(joints["leftUpperArm"][0] - joints["rightUpperArm"][0]) / 2
-    scale, cap = np.ones(figure.shape), np.full(figure.shape, torso)
-    for index, name in enumerate(PARTS):
-        here = figure & (parts == index)
-        if not here.any():
-            continue
-        radius = float(inside[here].max())
-        scale[here] = SCALE[name]
-        cap[here] = {"torso": 0.74 * torso + 0.25 * radius, "head": 1.05 * radius}.get(
-            name, 1.2 * float(np.percentile(inside[here], 97))
-        )
-    row, column = np.mgrid[: figure.shape[0], : figure.shape[1]]
-    for side in ("left", "right"):
-        wrist, elbow = joints[f"{side}Hand"], joints[f"{side}LowerArm"]
-        along = (wrist - elbow) / max(np.hypot(*(wrist - elbow)), 1e-6)
-        beyond = (column - wrist[0]) * along[0] + (row - wrist[1]) * along[1]
-        hand = (parts == PARTS.index(f"{side}Arm")) & (beyond > 0)
-        scale[hand] *= HAND_FLATTENING
-    sigma = 0.03 * figure.shape[0]
-    weight = ndimage.gaussian_filter(figure.astype(float), sigma) + 1e-9
-    return ndimage.gaussian_filter(scale * figure, sigma) / weight, np.maximum(
-        ndimage.gaussian_filter(cap * figure, sigma) / weight, 1e-3
-    )
-
-
-def _continue_outside(square: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def continue_outside(square: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Continues the squared thickness below zero with the slope it has at the outline, so that its zero set is the
     outline.
     """
@@ -244,45 +185,3 @@ def _continue_outside(square: np.ndarray, inside: np.ndarray) -> np.ndarray:
     _, (rows, columns) = ndimage.distance_transform_edt(~figure, return_indices=True)
     slope = np.clip(square / np.maximum(inside, 0.3), 0.5, None)[rows, columns]
     return np.where(figure, square, np.minimum(inside, -0.02) * slope)
-
-
-def _bump(x: np.ndarray, centre: float, width: float) -> np.ndarray:
-    return np.exp(-(((x - centre) / max(width, 1e-6)) ** 2))
-
-
-def _profile(
-    frame: Frame, joints: dict[str, np.ndarray], face: dict, parts: np.ndarray, thickness: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a side view needs beyond roundness: where the middle plane runs and how the two halves differ."""
-    row, column = np.mgrid[: parts.shape[0], : parts.shape[1]].astype(float)
-    neck, hips = joints["neck"][1], joints["hips"][1]
-    body = frame.ground - neck
-    ankle = (joints["leftFoot"][1] + joints["rightFoot"][1]) / 2
-    knee = (joints["leftLowerLeg"][1] + joints["rightLowerLeg"][1]) / 2
-    trunk = parts == PARTS.index("torso")
-    leg = np.isin(parts, [PARTS.index("leftLeg"), PARTS.index("rightLeg")])
-    # Neck a little forward, chest forward, lumbar back, buttocks back, calves back: shares of the body's height.
-    curve = 0.006 * _bump(row, neck, 0.08 * body) + 0.008 * _bump(row, neck + 0.3 * (hips - neck), 0.12 * body)
-    curve -= (
-        0.010 * _bump(row, hips, 0.08 * body) * (trunk | leg)
-        + 0.010 * _bump(row, (knee + ankle) / 2, 0.08 * body) * leg
-    )
-    head = parts == PARTS.index("head")
-    centre = body * curve + head * 0.10 * np.where(head, thickness, 0).max()
-    sole = np.clip((row - ankle) / max(frame.ground - ankle, 1), 0, 1) * leg
-    reach = np.where(leg, thickness, 0).max()
-    centre = centre + sole * 0.75 * reach
-    front, back = np.ones_like(row), np.ones_like(row)
-    front += 0.75 * sole
-    back += 0.10 * sole
-    back += 0.10 * _bump(row, hips, 0.07 * body) * trunk
-    front += 0.06 * _bump(row, neck + 0.32 * (hips - neck), 0.10 * body) * trunk
-    if {"leftEye", "rightEye", "mouth"} <= face.keys():
-        left, right, mouth = (frame.to_cells(face[n]["center"]) for n in ("leftEye", "rightEye", "mouth"))
-        eyes, apart = (left + right) / 2, max(np.hypot(*(left - right)), 1)
-        tip = eyes + (mouth - eyes) * 0.55
-        front += (
-            0.07 * np.exp(-(((column - tip[0]) / (0.17 * apart)) ** 2) - ((row - tip[1]) / (0.26 * apart)) ** 2) * head
-        )
-    sigma = 0.012 * parts.shape[0]
-    return tuple(ndimage.gaussian_filter(f, sigma) for f in (centre, front, back))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from PIL import Image
 
-from .layout import HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, PARTS, STRIDE, WIDTH, mirrored, vector_slices
+from .layout import HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, PARTS, WIDTH, mirrored, vector_slices
 
 MODEL = Path(__file__).parent  # holds weights.onnx and calibration.json
 REACH = 2  # cells around a heatmap's maximum that say where the point is
@@ -20,7 +21,7 @@ _SLICES = vector_slices()
 
 @dataclass(frozen=True)
 class Outputs:
-    """Of one picture of the network's size; lengths in its pixels. h, w = HEIGHT / 4, WIDTH / 4.
+    """Of one picture of the network's size; lengths in its pixels. h, w: rows and columns of the maps.
 
     points (K, 2); mass (K,) share of each heatmap round its maximum; seen (K,) logits; parts (P, h, w) probabilities;
     front, back (h, w); depth (J,); yaw in degrees; humanoids (3,) and mouth (3,) probabilities; sizes (3, 2).
@@ -45,8 +46,8 @@ def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
 
 
 def peaks(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(K, h, w) shares that add up to one each: the mean place round each maximum (K, 2) in input pixels, and the share
-    that lies there (K,).
+    """(K, h, w) shares that add up to one each: the mean place round each maximum (K, 2), in pixels of WIDTH x HEIGHT,
+    and the share that lies there (K,).
     """
     count, rows, columns = share.shape
     best = share.reshape(count, -1).argmax(1)
@@ -57,7 +58,7 @@ def peaks(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mass = local.sum((1, 2))
     across = (local.sum(1) * (x + 0.5)).sum(1) / mass
     down = (local.sum(2) * (y + 0.5)).sum(1) / mass
-    return np.stack([across, down], 1) * STRIDE, mass
+    return np.stack([across * (WIDTH / columns), down * (HEIGHT / rows)], 1), mass
 
 
 @functools.lru_cache(maxsize=2)
@@ -83,10 +84,13 @@ def confidence(model: Path, name: str, mass: float, seen: float) -> float:
 
 def run(model: Path, picture: np.ndarray) -> Outputs:
     """picture (HEIGHT, WIDTH, 3) uint8. The mean of what the network says of it and of its mirror image."""
+    rows, columns = session(model).get_inputs()[0].shape[2:]  # the size it was trained at last
+    if picture.shape[:2] != (rows, columns):
+        picture = np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.BOX))
     pair = np.stack([picture, picture[:, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
     maps, vector = session(model).run(None, {"pictures": pair})
     k, p = len(KEYPOINTS), len(PARTS)
-    heat = softmax(maps[:, :k].reshape(2, k, -1), 2).reshape(2, k, HEIGHT // STRIDE, WIDTH // STRIDE)
+    heat = softmax(maps[:, :k].reshape(2, k, -1), 2).reshape(2, k, *maps.shape[2:])
     share = (heat[0] + heat[1, mirrored(KEYPOINTS)][..., ::-1]) / 2
     parts = softmax(maps[:, k : k + p], 1)
     parts = (parts[0] + parts[1, mirrored(PARTS)][..., ::-1]) / 2

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from .layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, STRIDE, WIDTH
+from .layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, WIDTH
 from .network import MODEL, Outputs, confidence, run
 from .reading import FacePart, Joint, Reading
 
@@ -122,7 +122,8 @@ def _figure_box(outputs: Outputs, window: Window, whole: Box) -> Box:
         return whole
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     rows, columns = np.nonzero(labels == largest)
-    corners = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]]) * STRIDE
+    cells = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]])
+    corners = cells * _cell(outputs)
     (x0, y0), (x1, y1) = window.back(corners)
     box = (max(x0, whole[0]), max(y0, whole[1]), min(x1, whole[2]), min(y1, whole[3]))
     return box if box[2] > box[0] and box[3] > box[1] else whole
@@ -167,9 +168,15 @@ def _reading(
     )
 
 
+def _cell(outputs: Outputs) -> np.ndarray:
+    """Width and height of the maps' cells in pixels of WIDTH x HEIGHT."""
+    rows, columns = outputs.front.shape
+    return np.array([WIDTH / columns, HEIGHT / rows])
+
+
 def _surface(outputs: Outputs, point: int) -> float:
     """Depth of the front at a key point, network pixels."""
-    x, y = (outputs.points[point] / STRIDE).astype(int)
+    x, y = (outputs.points[point] / _cell(outputs)).astype(int)
     rows, columns = outputs.front.shape
     return float(outputs.front[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)])
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import BackendError
+from ..nn.precision import MixedPrecision
+from ..nn.structure import SparseStructureDecoder
+from ..nn.weights import REPAIR, fill, read_weights
 from .decoders import GaussianDecoder, MeshDecoder
 from .dino import DinoV2
 from .latent import SlatFlow
-from .layers import MixedPrecision
 from .sampler import SamplerSettings
-from .structure import SparseStructureDecoder, SparseStructureFlow
+from .structure import SparseStructureFlow
 
 # Class names as they stand in NAME.json; an "Elastic" prefix there changes nothing at inference.
 CLASSES: dict[str, type[nn.Module]] = {
@@ -41,7 +42,6 @@ NETWORKS = (
     "slat_decoder_gs",
     "slat_decoder_mesh",
 )
-REPAIR = "Run `python -m backend models verify`, then download the model again."
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,7 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
     state = read_weights(weights, device)
     if isinstance(network, DinoV2):
         state = from_transformers(state)
-    _check(network, state, weights)
-    for name, target in network.state_dict().items():
-        state[name] = state[name].to(target.dtype)  # one by one: the checkpoint is never held twice
-    network.load_state_dict(state, strict=True, assign=True)
-    return network.eval().requires_grad_(False)
+    return fill(network, state, weights)
 
 
 def _build(config: Path) -> nn.Module:
@@ -136,33 +132,6 @@ def _build(config: Path) -> nn.Module:
         raise BackendError(
             "bad_weights", f"The description {config.name} does not fit any TRELLIS network ({error}).", REPAIR
         ) from error
-
-
-def read_weights(path: Path, device: torch.device) -> dict[str, Tensor]:
-    """All tensors of a safetensors file. Raises BackendError when it is damaged."""
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-    except (SafetensorError, OSError) as error:
-        raise BackendError(
-            "bad_weights", f"The weights {path.name} are damaged or incomplete ({error}).", REPAIR
-        ) from error
-
-
-def _check(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in state]
-    problems += [f"{name} is not part of the network" for name in state if name not in expected]
-    problems += [
-        f"{name} has shape {list(state[name].shape)}, not {list(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise BackendError(
-            "bad_weights", f"The weights {path.name} do not fit the network: {problems[0]}{more}.", REPAIR
-        )
 
 
 def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import sparse
+from ..nn import sparse
+from ..nn.precision import MixedPrecision
+from ..nn.sparse import Sparse, Voxels
+from ..nn.transformer import FeedForward, LayerNorm32, SelfAttention, position_embedding
 from .cameras import hammersley
 from .latent import SparseConv
-from .layers import FeedForward, LayerNorm32, MixedPrecision, SelfAttention, position_embedding
-from .sparse import Sparse, Voxels
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic
 

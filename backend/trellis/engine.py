@@ -5,57 +5,138 @@ torch nor weights.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib.util
-import os
-import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import models
 from ..engines import GeneratedMesh, GenerateRequest, Progress
-from ..errors import BackendError
+from ..models import store
+from ..nn.jobs import StageClock, digests_of
+from ..options import (
+    Choice,
+    Option,
+    Switch,
+    check_options,
+    device_option,
+    height_option,
+    pictures_option,
+    precision_option,
+)
+from .model import MODEL
 
 if TYPE_CHECKING:
     from .pipeline import Result, Settings, TrellisPipeline
 
-# A checkpoint folder of the published layout (pipeline.json, ckpts/) to use instead of the downloaded model.
-VARIABLE = "AVATAR_FORGE_TRELLIS"
-
-# Name -> (default, what it may be): a tuple of words, or (type, lowest, highest). None means: what the preset says.
-OPTIONS: dict[str, tuple[Any, tuple]] = {
-    "preset": ("fast", ("fast", "quality")),
-    "structure_steps": (None, (int, 1, 200)),
-    "latent_steps": (None, (int, 1, 200)),
-    "structure_cfg": (None, (float, 0, 30)),
-    "latent_cfg": (None, (float, 0, 30)),
-    "multi_image": ("stochastic", ("stochastic", "multidiffusion")),
-    "faces": (30_000, (int, 500, 500_000)),
-    "texture_size": (1024, (int, 512, 4096)),
-    "height": (1.6, (float, 0.2, 10)),
-    "memory": ("auto", ("auto", "low", "high")),
-    "dtype": ("auto", ("auto", "fp16", "bf16", "fp32")),
-    "device": ("auto", ()),
-    "pictures": ([], ()),
-}
-MAX_PICTURES = 16
-DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,2})?")
+VIEWS = 16
+SAMPLING = Switch("own_sampling", "Own Steps", "Steps and guidance of your own instead of the preset's")
+OPTIONS = (
+    Option(
+        "preset",
+        "enum",
+        "fast",
+        "Sampling",
+        choices=(
+            Choice("fast", "Fast", "12 + 12 sampling steps"),
+            Choice("quality", "Quality", "25 + 25 sampling steps, guidance as the checkpoint says: twice the time"),
+        ),
+    ),
+    height_option(),
+    Option("faces", "int", 30_000, "Faces", "The mesh is simplified to so many triangles", low=500, high=500_000),
+    Option(
+        "texture_size",
+        "int",
+        1024,
+        "Texture Size",
+        "Pixels of a side of the baked texture",
+        low=512,
+        high=4096,
+        unit="px",
+    ),
+    Option(
+        "memory",
+        "enum",
+        "auto",
+        "Memory",
+        choices=(
+            Choice("auto", "Automatic", "As much as is free"),
+            Choice("low", "Low", "One network on the GPU at a time"),
+            Choice("high", "High", "All networks stay on the GPU, also between avatars"),
+        ),
+    ),
+    # What the preset decides unless it is given.
+    Option(
+        "structure_steps",
+        "int",
+        label="Structure Steps",
+        help="Of the sampler for the shape",
+        low=1,
+        high=200,
+        initial=12,
+        switch=SAMPLING,
+        advanced=True,
+    ),
+    Option(
+        "structure_cfg",
+        "float",
+        label="Guidance",
+        help="How closely the shape follows the picture",
+        low=0,
+        high=30,
+        initial=7.5,
+        digits=1,
+        switch=SAMPLING,
+        advanced=True,
+    ),
+    Option(
+        "latent_steps",
+        "int",
+        label="Latent Steps",
+        help="Of the sampler for details and colours",
+        low=1,
+        high=200,
+        initial=12,
+        switch=SAMPLING,
+        advanced=True,
+    ),
+    Option(
+        "latent_cfg",
+        "float",
+        label="Guidance",
+        help="How closely details and colours follow the picture",
+        low=0,
+        high=30,
+        initial=3.0,
+        digits=1,
+        switch=SAMPLING,
+        advanced=True,
+    ),
+    Option(
+        "multi_image",
+        "enum",
+        "stochastic",
+        choices=(Choice("stochastic", "Stochastic"), Choice("multidiffusion", "Multidiffusion")),
+        shown=False,
+    ),
+    device_option(),
+    precision_option(),
+    pictures_option(VIEWS),
+)
+VARIABLE = MODEL.variable
 # Shares of the progress bar: measured on nothing but the arithmetic of a middling GPU, see docs/performance.md.
 WEIGHTS, PICTURES, NETWORKS, SURFACE = (0.0, 0.02), (0.02, 0.04), (0.04, 0.7), (0.7, 1.0)
 
 
 class TrellisGenerator:
-    """`backend.engines.Generator`. Options: see OPTIONS; `pictures` are absolute paths of further views of the same
-    thing.
+    """`backend.engines.Generator`. Options: see OPTIONS; `pictures` are further views of the same thing.
 
     Networks stay loaded between jobs as the memory plan allows.
     """
 
     name = "trellis"
     label = "TRELLIS image-large"
+    options = OPTIONS
+    models = (MODEL,)
+    views = VIEWS
 
     def __init__(self) -> None:
         self._pipeline: TrellisPipeline | None = None
@@ -65,10 +146,7 @@ class TrellisGenerator:
     def unavailable_reason(self) -> str:
         if importlib.util.find_spec("torch") is None:
             return "PyTorch is not installed in the backend's environment."
-        folder = own_checkpoint()
-        if folder is None:
-            return models.unavailable_reason("trellis")
-        return folder_reason(folder)
+        return MODEL.unavailable_reason()
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory,
@@ -80,7 +158,7 @@ class TrellisGenerator:
 
         pipeline = self._ready(options, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
-        pictures = [prepare(path) for path in [request.picture, *options["pictures"]]]
+        pictures = [prepare(path) for path in [request.picture, *request.pictures.values(), *options["pictures"]]]
         settings = pipeline.settings(
             request.seed, {name: value for name, value in options.items() if value is not None}
         )
@@ -89,14 +167,16 @@ class TrellisGenerator:
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> TrellisPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from .pipeline import TrellisPipeline, choose_device, choose_dtype
+        from ..nn.device import choose_device
+        from ..nn.precision import choose_dtype
+        from .pipeline import TrellisPipeline
 
         device = choose_device(options["device"])
         dtype = choose_dtype(options["dtype"], device)
         progress("weights", 0.0, "Checking the weights")
-        own = own_checkpoint()
-        folder = own or models.folder("trellis", progress)
-        digests = digests_of(own) if own else models.digests("trellis")
+        own = MODEL.own_folder()
+        folder = own or store.folder(MODEL.name, progress)
+        digests = digests_of(own) if own else store.digests(MODEL.name)
         made_from = (folder, device, dtype, digests)
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit
@@ -139,97 +219,4 @@ class TrellisGenerator:
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     """All options, typed; None where the preset decides. Raises BackendError: bad_params, unknown_device."""
-    options = {name: default for name, (default, _) in OPTIONS.items()}
-    for name, value in given.items():
-        if name not in OPTIONS:
-            raise BackendError(
-                "bad_params", f"The TRELLIS engine has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}."
-            )
-        if value is not None:
-            options[name] = _checked(name, value)
-    return options
-
-
-def _checked(name: str, value: Any) -> Any:
-    allowed = OPTIONS[name][1]
-    if name == "device":
-        if not isinstance(value, str) or not DEVICE.fullmatch(value):
-            raise BackendError(
-                "unknown_device", f"There is no device {str(value)[:40]!r}.", "Choose auto, cuda, cuda:N, mps or cpu."
-            )
-        return value
-    if name == "pictures":
-        fits = isinstance(value, list) and len(value) < MAX_PICTURES
-        if not fits or not all(
-            isinstance(path, str) and Path(path).is_absolute() and "\0" not in path for path in value
-        ):
-            raise _wrong(name, f"a list of at most {MAX_PICTURES - 1} absolute paths")
-        return [Path(path) for path in value]
-    if not isinstance(allowed[0], type):
-        if value not in allowed:
-            raise _wrong(name, f"one of {', '.join(allowed)}")
-        return value
-    kind, low, high = allowed
-    whole = kind is int and isinstance(value, float) and not value.is_integer()
-    if isinstance(value, bool) or not isinstance(value, int | float) or whole or not low <= value <= high:
-        raise _wrong(name, f"a {'whole ' if kind is int else ''}number from {low} to {high}")
-    return kind(value)
-
-
-def _wrong(name: str, wanted: str) -> BackendError:
-    return BackendError("bad_params", f"The option {name!r} must be {wanted}.", "Correct it and try again.")
-
-
-def folder_reason(folder: Path) -> str:
-    """One sentence why a checkpoint folder of the user's own will not do, else ""."""
-    return "" if (folder / "pipeline.json").is_file() else f"There is no pipeline.json in {folder} ({VARIABLE})."
-
-
-def own_checkpoint() -> Path | None:
-    """The folder named by AVATAR_FORGE_TRELLIS, if any."""
-    chosen = os.environ.get(VARIABLE)
-    return Path(chosen) if chosen else None
-
-
-def digests_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of the weights in a checkpoint folder that `backend.models` does not look after, by path in it."""
-    digests = {}
-    for path in sorted(folder.rglob("*.safetensors")):
-        stat = path.stat()
-        digests[path.relative_to(folder).as_posix()] = _digest(path, stat.st_size, stat.st_mtime_ns)
-    return digests
-
-
-@functools.lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:
-    """Of a file as it was with that size and time: gigabytes are read once a process, not once a job."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class StageClock:
-    """A progress callback that notes how long each stage took."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._spent: dict[str, float] = {}
-        self._stage, self._since = "", time.perf_counter()
-
-    def __call__(self, stage: str, fraction: float, message: str) -> None:
-        self._note()
-        self._stage = stage
-        self._progress(stage, fraction, message)
-
-    def part(self, begin: float, end: float) -> Callable[[str, float, str], None]:
-        """Progress of a part of the job, 0..1, as `begin`..`end` of the whole."""
-        return lambda stage, fraction, message: self(stage, begin + (end - begin) * fraction, message)
-
-    def seconds(self) -> dict[str, float]:
-        self._note()
-        return {f"{stage}_s": round(spent, 3) for stage, spent in self._spent.items()}
-
-    def _note(self) -> None:
-        now = time.perf_counter()
-        if self._stage:
-            self._spent[self._stage] = self._spent.get(self._stage, 0.0) + now - self._since
-        self._since = now
+    return check_options("TRELLIS", OPTIONS, given)

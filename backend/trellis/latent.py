@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import sparse
-from .layers import Context, DitBlock, FlowTransformer, LayerNorm32, TimestepEmbedder, position_embedding
-from .sparse import Sparse, Voxels
+from ..nn import sparse
+from ..nn.sparse import Sparse, Voxels
+from ..nn.transformer import Context, DitBlock, FlowTransformer, LayerNorm32, TimestepEmbedder, position_embedding
 
 
 class SparseConv(nn.Module):

@@ -12,10 +12,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ..nn.golden import Case, Comparison
 from . import dual_mc, export
 from .decoders import Gaussians
 from .dual_mc import DenseMesh
-from .verify_cases import Case, Comparison, check
+from .verify_cases import check
 
 # Two diagonals of a quad are as good as each other when their gamma products differ by less than this.
 TIE = 1e-6

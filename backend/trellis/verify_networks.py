@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..nn.golden import Case, Comparison, build, compare_record, for_every_item, recording
+from ..nn.sparse import Sparse, Voxels
+from ..nn.structure import SparseStructureDecoder, occupied
 from .decoders import GaussianDecoder, MeshDecoder, SubdivideBlock, Trunk
 from .dino import DinoV2, condition
 from .latent import SlatFlow
 from .preprocess import MEAN, STD
-from .sparse import Sparse, Voxels
-from .structure import SparseStructureDecoder, SparseStructureFlow, occupied
-from .verify_cases import Case, Comparison, build, check, compare_record, for_every_item, recording
+from .structure import SparseStructureFlow
+from .verify_cases import check
 from .verify_meshes import compare_gaussians, meshes_of
 
 

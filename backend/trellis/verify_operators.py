@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import cameras, dual_mc, sparse
+from ..nn import sparse
+from ..nn.golden import Case, Comparison
+from ..nn.sampling import noise_generator, structure_noise
+from ..nn.sparse import Sparse, Voxels
+from ..nn.structure import patchify, pixel_shuffle, unpatchify
+from ..nn.transformer import HeadRmsNorm, position_embedding, timestep_embedding
+from . import cameras, dual_mc
 from .decoders import offset_perturbation
-from .layers import HeadRmsNorm, position_embedding, timestep_embedding
 from .preprocess import crop_subject
-from .sampler import noise_generator, structure_noise
-from .sparse import Sparse, Voxels
-from .structure import patchify, pixel_shuffle, unpatchify
-from .verify_cases import Case, Comparison, check
+from .verify_cases import check
 
 
 @check("embeddings")

@@ -11,15 +11,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..nn.golden import Case, Comparison, build, for_every_item
+from ..nn.sampling import noise_generator, sample, structure_noise
+from ..nn.sparse import Sparse, Voxels
+from ..nn.structure import SparseStructureDecoder, occupied
 from . import dual_mc
 from .decoders import GaussianDecoder, MeshDecoder
 from .dino import DinoV2, condition
 from .latent import SlatFlow
 from .preprocess import crop_subject, normalise
-from .sampler import SamplerSettings, noise_generator, sample, structure_noise
-from .sparse import Sparse, Voxels
-from .structure import SparseStructureDecoder, SparseStructureFlow, occupied
-from .verify_cases import CHECKS, Case, Comparison, build, check, for_every_item
+from .sampler import SamplerSettings
+from .structure import SparseStructureFlow
+from .verify_cases import check
 from .verify_meshes import compare_gaussians, compare_meshes_loosely
 
 E2E = {
@@ -53,9 +56,9 @@ def _toy(positive: Callable[[int], list[Tensor]], negative: Tensor) -> tuple[Cal
         per_item = cond.mean(dim=(1, 2)).view(-1, *[1] * (x.dim() - 1))
         return 0.3 * x + 0.7 * torch.tensor(1000 * t, dtype=torch.float32) / 1000 + per_item
 
-    def velocity(x: Tensor, t: float, step: int, guided: bool) -> tuple[Tensor, Tensor | None]:
+    def velocity(x: Tensor, t: float, step: int, guidance: float) -> tuple[Tensor, Tensor | None]:
         v = torch.stack([network(x, t, cond) for cond in positive(step)]).mean(0)
-        return v, network(x, t, negative) if guided else None
+        return v, network(x, t, negative) if guidance != 1 else None
 
     return velocity, times, means
 
@@ -93,13 +96,11 @@ def _network(case: Case, name: str) -> Any:
     return build(E2E[name], case.other(name))
 
 
+@check(*E2E)
 def _weights(case: Case) -> list[Comparison]:
     network = build(E2E[case.name], case)
     count = sum(p.numel() for p in network.parameters())
     return [Comparison("loads strictly; parameters differ by", float(abs(count - int(case.arrays["n_params"][0]))), 0)]
-
-
-CHECKS |= dict.fromkeys(E2E, _weights)
 
 
 @check("e2e_stages")
@@ -138,13 +139,13 @@ def _stages(case: Case) -> list[Comparison]:
 def _velocity(network: Any, cond: Tensor, items: int, voxels: Voxels | None = None) -> Callable:
     positive, negative = network.contexts(for_every_item(cond, items)), network.contexts(None)
 
-    def velocity(x: Tensor, t: float, _step: int, guided: bool) -> tuple[Tensor, Tensor | None]:
+    def velocity(x: Tensor, t: float, _step: int, guidance: float) -> tuple[Tensor, Tensor | None]:
         time = torch.full((items,), 1000 * t, dtype=torch.float32, device=x.device)
 
         def run(contexts: list) -> Tensor:
             return network(x, time, contexts) if voxels is None else network(Sparse(x, voxels), time, contexts).feats
 
-        return run(positive), run(negative) if guided else None
+        return run(positive), run(negative) if guidance != 1 else None
 
     return velocity
 

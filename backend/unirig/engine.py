@@ -4,34 +4,76 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import models
 from ..engines import Progress, Rig, RigRequest
-from ..errors import BackendError
 from ..mesh.files import RigArrays, read_mesh, write_rig
-from ..trellis.engine import StageClock
+from ..models import store
+from ..nn.jobs import StageClock
+from ..options import Choice, Option, check_options, device_option, precision_option
+from .model import MODEL
 
 if TYPE_CHECKING:
     from .pipeline import Rigging, UniRigPipeline
 
-# A folder of the published layout (skeleton/, skin/) to use instead of the downloaded model.
-VARIABLE = "AVATAR_FORGE_UNIRIG"
-DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,2})?")
-# Name -> (default, the words it may be, or a whole number's lowest and highest).
-OPTIONS: dict[str, tuple[Any, tuple]] = {
-    "class": ("articulationxl", ("articulationxl", "vroid", "mixamo")),
-    "preset": ("quality", ("quality", "fast", "greedy")),
-    "grammar": ("strict", ("strict", "upstream")),
-    "attempts": (3, (1, 20)),
-    "max_tokens": (2048, (16, 2048)),
-    "device": ("auto", ()),
-    "dtype": ("auto", ("auto", "fp16", "bf16", "fp32")),
-}
+OPTIONS = (
+    Option(
+        "class",
+        "enum",
+        "articulationxl",
+        "Skeleton",
+        choices=(
+            Choice("articulationxl", "Articulation-XL", "Any skeleton; its bones are matched by their shape"),
+            Choice("vroid", "VRoid", "A character's 52 named bones"),
+            Choice("mixamo", "Mixamo", "Mixamo's bones; the released weights were not trained for it"),
+        ),
+        attribute="bone_class",
+    ),
+    Option(
+        "skeleton_seed",
+        "seed",
+        label="Skeleton Seed",
+        help="Another number gives another skeleton for the same mesh",
+    ),
+    Option(
+        "preset",
+        "enum",
+        "quality",
+        "Search",
+        choices=(
+            Choice("quality", "Quality", "15 beams, as the original"),
+            Choice("fast", "Fast", "4 beams"),
+            Choice("greedy", "Greedy", "Always the likeliest token; a fifth of the time or less"),
+        ),
+    ),
+    Option(
+        "grammar",
+        "enum",
+        "strict",
+        "Grammar",
+        choices=(
+            Choice("strict", "Strict", "Every skeleton, and no broken one"),
+            Choice("upstream", "As Shipped", "The original's, with its two defects"),
+        ),
+        advanced=True,
+    ),
+    Option(
+        "attempts",
+        "int",
+        3,
+        "Attempts",
+        "Seeds to try when one gives no valid skeleton",
+        low=1,
+        high=20,
+        advanced=True,
+    ),
+    Option("max_tokens", "int", 2048, low=16, high=2048, shown=False),
+    device_option(),
+    precision_option(),
+)
+VARIABLE = MODEL.variable
 WEIGHTS, WORK = (0.0, 0.03), (0.03, 0.98)
 
 
@@ -42,6 +84,8 @@ class UniRigRigger:
 
     name = "unirig"
     label = "UniRig"
+    options = OPTIONS
+    models = (MODEL,)
 
     def __init__(self) -> None:
         self._pipeline: UniRigPipeline | None = None
@@ -50,9 +94,7 @@ class UniRigRigger:
     def unavailable_reason(self) -> str:
         if importlib.util.find_spec("torch") is None:
             return "PyTorch is not installed in the backend's environment."
-        if VARIABLE not in os.environ:
-            return models.unavailable_reason("unirig")
-        return folder_reason(Path(os.environ[VARIABLE]))
+        return MODEL.unavailable_reason()
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
         """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, no_skeleton, out_of_memory,
@@ -63,8 +105,7 @@ class UniRigRigger:
         clock("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
         pipeline = self._ready(options, clock.part(*WEIGHTS))
-        from .generate import PRESETS
-        from .pipeline import Settings
+        from .pipeline import PRESETS, Settings
 
         decoding = replace(PRESETS[options["preset"]], max_new_tokens=options["max_tokens"])
         settings = Settings(
@@ -85,22 +126,22 @@ class UniRigRigger:
             result.humanoid,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
             _warnings(result, options["class"]),
-            {} if os.environ.get(VARIABLE) else models.digests("unirig"),
+            {} if MODEL.own_folder() else store.digests(MODEL.name),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
         """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..trellis.pipeline import choose_device
+        from ..nn.device import choose_device
         from .pipeline import UniRigPipeline, choose_dtype
 
         device = choose_device(options["device"])
         dtype = choose_dtype(options["dtype"], device)
         progress("weights", 0.0, "Checking the weights")
-        if chosen := os.environ.get(VARIABLE):
-            folder, state = Path(chosen), _stamps(Path(chosen))
+        if chosen := MODEL.own_folder():
+            folder, state = chosen, _stamps(chosen)
         else:
-            folder = models.folder("unirig", progress)
-            state = {name: digest for name, digest in models.digests("unirig").items() if name.endswith(".ckpt")}
+            folder = store.folder(MODEL.name, progress)
+            state = {name: digest for name, digest in store.digests(MODEL.name).items() if name.endswith(".ckpt")}
         made_from = (folder, device, dtype, state)
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit
@@ -109,53 +150,19 @@ class UniRigRigger:
         return self._pipeline
 
 
-def folder_reason(folder: Path) -> str:
-    """One sentence why a folder of the user's own will not do, else ""."""
-    if not folder.is_dir():
-        return f"There is no folder {folder} ({VARIABLE})."
-    absent = [part for part in ("skeleton", "skin") if not (folder / part).is_dir()]
-    return f"There is no folder {absent[0]} in {folder} ({VARIABLE})." if absent else ""
-
-
 def _record(path: Path, source: str) -> None:
-    models.derived("unirig", path, source)
+    store.derived(MODEL.name, path, source)
 
 
 def _stamps(folder: Path) -> dict[str, str]:
-    """Size and time of the checkpoints in a folder that `backend.models` does not look after."""
+    """Size and time of the checkpoints in a folder that `backend.models.store` does not look after."""
     stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
     return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     """All options with their defaults. Raises BackendError: bad_params, unknown_device."""
-    options = {name: default for name, (default, _) in OPTIONS.items()}
-    for name, value in given.items():
-        if name not in OPTIONS:
-            raise BackendError(
-                "bad_params", f"The rigger UniRig has no option {name[:40]!r}.", f"It has {', '.join(OPTIONS)}."
-            )
-        if value is None:
-            continue
-        allowed = OPTIONS[name][1]
-        if name == "device":
-            if not isinstance(value, str) or not DEVICE.fullmatch(value):
-                raise BackendError(
-                    "unknown_device",
-                    f"There is no device {str(value)[:40]!r}.",
-                    "Choose auto, cuda, cuda:N, mps or cpu.",
-                )
-        elif isinstance(allowed[0], int):
-            if type(value) is not int or not allowed[0] <= value <= allowed[1]:
-                raise _wrong(name, f"a whole number from {allowed[0]} to {allowed[1]}")
-        elif value not in allowed:
-            raise _wrong(name, f"one of {', '.join(allowed)}")
-        options[name] = value
-    return options
-
-
-def _wrong(name: str, wanted: str) -> BackendError:
-    return BackendError("bad_params", f"The option {name!r} must be {wanted}.", "Correct it and try again.")
+    return check_options("UniRig", OPTIONS, given)
 
 
 def _warnings(result: Rigging, class_name: str) -> list[dict[str, str]]:

@@ -18,13 +18,17 @@ from torch import nn
 
 from ..engines import Progress
 from ..errors import BackendError
-from ..trellis.memory import GB, Plan, Residents, free_bytes, out_of_memory, release
-from . import checkpoint, grammar, prepare, skin
-from .generate import PRESETS, Decoding, Step, decode, seeded_draw
+from ..nn import cube, lightning
+from ..nn import joint_grammar as grammar
+from ..nn.beam_search import Decoding, Step, decode, seeded_draw
+from ..nn.joint_sequence import InvalidSequence, Skeleton, detokenise, humanoid_of
+from ..nn.joint_tokens import Vocabulary
+from ..nn.memory import GB, Plan, Residents, free_bytes, out_of_memory, release
+from ..nn.surface_samples import normaliser_draws, sample
+from . import skin
+from .checkpoint import UNIRIG
 from .opt import OptConfig, SkeletonModel
-from .sampling import SKELETON_SAMPLES, SKIN_SAMPLES, VERTEX_SAMPLES, normaliser_draws, sample
-from .skeleton import InvalidSequence, Skeleton, detokenise, humanoid_of
-from .tokenizer import Vocabulary
+from .skin import SKIN_SAMPLES, VERTEX_SAMPLES
 
 if TYPE_CHECKING:
     from .skin import SkinNetwork
@@ -33,6 +37,9 @@ CHECKPOINTS = {
     "skeleton": "skeleton/articulation-xl_quantization_256/model.ckpt",
     "skin": "skin/articulation-xl/model.ckpt",
 }
+SKELETON_SAMPLES = 65_536
+# Greedy and few beams cost a fraction; the original's is "quality".
+PRESETS = {"quality": Decoding(), "fast": Decoding(beams=4), "greedy": Decoding(beams=1, sample=False)}
 # The original's scripts run with this seed; a job's seed is added to it.
 BASE_SEED = 12345
 # Both networks in half precision (1.7 GB) and the larger of both stages' activations, with room for the allocator.
@@ -116,7 +123,7 @@ class UniRigPipeline:
             return json.loads(path.read_text()) if path.exists() else {}
         except ValueError as error:
             raise BackendError(
-                "bad_weights", f"The description {path} is damaged ({error}).", checkpoint.REPAIR
+                "bad_weights", f"The description {path} is damaged ({error}).", lightning.REPAIR
             ) from error
 
     def _samples(self, kind: str, default: int) -> tuple[int, int]:
@@ -126,14 +133,14 @@ class UniRigPipeline:
 
     def _load(self, kind: str) -> nn.Module:
         source, config = CHECKPOINTS[kind], self._config(kind)
-        weights = checkpoint.safe_weights(self.folder / source, lambda path: self.converted(path, source))
+        weights = lightning.safe_weights(self.folder / source, UNIRIG, lambda path: self.converted(path, source))
         if kind == "skeleton":
             skeleton = cast(
-                SkeletonModel, checkpoint.load(weights, lambda: SkeletonModel(OptConfig.of(config)), self.device)
+                SkeletonModel, lightning.load(weights, lambda: SkeletonModel(OptConfig.of(config)), self.device)
             )
             skeleton.set_dtype(self.dtype)
             return skeleton
-        network = cast("SkinNetwork", checkpoint.load(weights, lambda: skin.build(config), self.device))
+        network = cast("SkinNetwork", lightning.load(weights, lambda: skin.build(config), self.device))
         skin.set_precision(network, self.dtype)
         return network
 
@@ -146,11 +153,11 @@ class UniRigPipeline:
         """
         progress("prepare", 0.0, "Preparing the mesh")
         # Float32 would lose a small mesh far from the origin: all that follows happens near it.
-        frame = prepare.normalisation(vertices)
-        local = prepare.from_gltf(frame.apply(vertices))
-        mesh = prepare.prepare(local, triangles)
+        frame = cube.normalisation(vertices)
+        local = cube.from_gltf(frame.apply(vertices))
+        mesh = cube.prepare(local, triangles)
         skeleton, tokens, failures = self._staged(lambda: self._skeleton(mesh, settings, progress))
-        affine = prepare.normalisation(mesh.vertices)
+        affine = cube.normalisation(mesh.vertices)
         joints, tails = affine.invert(skeleton.joints), affine.invert(_visible(skeleton))
         begin, end = SHARES["skin"]
 
@@ -167,7 +174,7 @@ class UniRigPipeline:
         )
         if not self._plan().keep_all:
             self.residents.drop()
-        joints, tails = (frame.invert(prepare.to_gltf(points)) for points in (joints, tails))
+        joints, tails = (frame.invert(cube.to_gltf(points)) for points in (joints, tails))
         names, humanoid = _unique(skeleton.names), humanoid_of(skeleton)
         return Rigging(joints, tails, skeleton.parents, names, weight_joint, weight, humanoid, tokens, failures)
 
@@ -201,9 +208,7 @@ class UniRigPipeline:
                 "Close other programs that use it, choose fewer beams (preset fast or greedy) or the device cpu.",
             ) from None
 
-    def _skeleton(
-        self, mesh: prepare.Prepared, settings: Settings, progress: Progress
-    ) -> tuple[Skeleton, int, list[str]]:
+    def _skeleton(self, mesh: cube.Prepared, settings: Settings, progress: Progress) -> tuple[Skeleton, int, list[str]]:
         failures: list[str] = []
         for attempt in range(settings.attempts):
             seed = (BASE_SEED + settings.seed + attempt) % 2**32
@@ -218,18 +223,18 @@ class UniRigPipeline:
             "Try another seed, or choose the geometric rigger.",
         )
 
-    def write_tokens(self, mesh: prepare.Prepared, settings: Settings, seed: int, progress: Progress) -> list[int]:
+    def write_tokens(self, mesh: cube.Prepared, settings: Settings, seed: int, progress: Progress) -> list[int]:
         """The whole token sequence for a prepared mesh, bos included."""
         begin, end = SHARES["skeleton"]
         progress("skeleton", begin, "Looking at the mesh")
         model: SkeletonModel = self._network("skeleton")
         rng = np.random.RandomState(seed)
         normaliser_draws(rng)
-        affine = prepare.normalisation(mesh.vertices)
-        cube = prepare.Prepared(
+        affine = cube.normalisation(mesh.vertices)
+        fitted = cube.Prepared(
             affine.apply(mesh.vertices).astype(np.float32), mesh.faces, mesh.vertex_normals, mesh.face_normals
         )
-        samples = sample(cube, *self._samples("skeleton", SKELETON_SAMPLES), rng)
+        samples = sample(fitted, *self._samples("skeleton", SKELETON_SAMPLES), rng)
         latents = model.encode(
             *(torch.from_numpy(part).to(self.device)[None] for part in (samples.points, samples.normals))
         )

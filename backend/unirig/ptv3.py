@@ -83,7 +83,9 @@ class Points:
         orders: Tensor | None = None,
     ) -> None:
         self.counts, self.rules = counts, rules
-        self.cells = torch.div(coords - coords.amin(0), cell, rounding_mode="trunc").int()
+        # Every item has a grid of its own, from its own lowest corner.
+        placed = [item - item.amin(0) for item in coords.split(counts) if len(item)]
+        self.cells = torch.div(torch.cat(placed), cell, rounding_mode="trunc").int()
         self.batch = torch.repeat_interleave(torch.tensor(counts, device=coords.device), output_size=len(coords))
         codes, self.depth = encode_all(self.cells, self.batch)
         self.codes = codes if permutation is None else codes[permutation.to(codes.device)]
@@ -173,19 +175,19 @@ class Block(nn.Module):
 
 
 class Stem(nn.Module):
-    def __init__(self, channels: int, out: int) -> None:
+    def __init__(self, channels: int, out: int, layer_norm: bool) -> None:
         super().__init__()
         self.conv = SubmanifoldConv(channels, out, STEM_KERNEL, bias=False)
-        self.norm = nn.BatchNorm1d(out, eps=1e-3)
+        self.norm = nn.LayerNorm(out) if layer_norm else nn.BatchNorm1d(out, eps=1e-3)
 
     def forward(self, x: Tensor, points: Points) -> Tensor:
         return F.gelu(self.norm(self.conv(x, points.stem_taps)))
 
 
 class Embedding(nn.Module):
-    def __init__(self, channels: int, out: int, residual: bool) -> None:
+    def __init__(self, channels: int, out: int, residual: bool, layer_norm: bool) -> None:
         super().__init__()
-        self.stem = Stem(channels, out)
+        self.stem = Stem(channels, out, layer_norm)
         self.res_linear = nn.Linear(channels, out) if residual else None
 
     def forward(self, x: Tensor, points: Points) -> Tensor:
@@ -195,7 +197,7 @@ class Embedding(nn.Module):
 
 class PointTransformer(nn.Module):
     """Parameters are named as in the configuration of the original. Features (n, in_channels) to (n,
-    enc_channels[-1]).
+    enc_channels[-1]). layer_norm: of the stem, in place of its batch norm.
     """
 
     def __init__(
@@ -207,10 +209,11 @@ class PointTransformer(nn.Module):
         enc_patch_size: tuple[int, ...] = (1024, 1024, 1024, 1024, 1024),
         enable_qknorm: bool = True,
         res_linear: bool = True,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         self.channels = enc_channels[-1]
-        self.embedding = Embedding(in_channels, enc_channels[0], res_linear)
+        self.embedding = Embedding(in_channels, enc_channels[0], res_linear, layer_norm)
         self.enc = nn.ModuleDict()
         before = enc_channels[0]
         for s, (depth, channels, heads, patch) in enumerate(

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ..nn.vertex_weights import normalise
+
 NEIGHBOURS = 7
 ALPHA = 2.0  # how fast influence falls with distance
 KEPT = 0.03  # smaller weights vanish where a larger one exists
-INFLUENCES = 4
 
 
 def nearest_weights(
@@ -90,23 +91,3 @@ def smooth(
     out[(out < threshold) & (out.max(1, keepdims=True, initial=0) >= threshold)] = 0
     normalise(out)
     return out
-
-
-def normalise(weights: np.ndarray) -> None:
-    """Divides rows by their sum, in place; a row without weight becomes 0."""
-    total = weights.sum(1, keepdims=True)
-    np.divide(weights, total, out=weights, where=total > 0)
-    weights[~(total[:, 0] > 0)] = 0
-
-
-def strongest(weights: np.ndarray, count: int = INFLUENCES) -> tuple[np.ndarray, np.ndarray]:
-    """(v, j) to bones (v, count) int64 and weights (v, count) f64, strongest first, rows sum to 1; unused entries are
-    bone 0, weight 0.
-    """
-    used = min(count, weights.shape[1])
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :used]
-    chosen = np.maximum(np.take_along_axis(weights, order, 1), 0).astype(np.float64)
-    normalise(chosen)
-    joint, weight = np.zeros((len(weights), count), np.int64), np.zeros((len(weights), count))
-    joint[:, :used], weight[:, :used] = np.where(chosen > 0, order, 0), chosen
-    return joint, weight

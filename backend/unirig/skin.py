@@ -11,16 +11,19 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..nn.cube import Affine, Prepared, normalisation
+from ..nn.surface_samples import Samples, normaliser_draws, sample
+from ..nn.vertex_weights import strongest, welded
 from .geodesic import SHIPPED, GeodesicSettings, geodesic_weights
-from .prepare import Affine, Prepared, normalisation
-from .resample import nearest_weights, smooth, strongest
-from .sampling import SKIN_SAMPLES, VERTEX_SAMPLES, Samples, normaliser_draws, sample
+from .resample import nearest_weights, smooth
 from .shortest_paths import Search
 from .skin_network import SkinNetwork, build, set_precision
 from .voxels import voxelise
 
 __all__ = ["SkinNetwork", "build", "geodesic_feature", "predict", "set_precision", "to_vertices"]
 
+SKIN_SAMPLES = 32_768
+VERTEX_SAMPLES = 8192  # of the points of both stages, at most
 # Where in the stage its parts begin.
 FEATURE, NETWORK, VERTICES = 0.0, 0.15, 0.9
 
@@ -131,17 +134,3 @@ def to_vertices(
     if len(lost):
         joint[lost], weight[lost] = strongest(nearest_weights(points, known, at[lost], neighbours=1))
     return joint[place], weight[place]
-
-
-def welded(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct places (u, 3) among vertices (w, 3) and the place (w,) of each; what is not finite lies at the
-    origin.
-    """
-    vertices = np.where(np.isfinite(vertices).all(1, keepdims=True), vertices, 0) + np.float32(0)  # -0 becomes 0
-    order = np.lexsort(vertices.T)
-    ordered = vertices[order]
-    new = np.ones(len(ordered), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(1)
-    place = np.empty(len(ordered), np.int64)
-    place[order] = np.cumsum(new) - 1
-    return ordered[new], place

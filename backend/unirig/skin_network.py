@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..trellis.layers import MixedPrecision
-from .encoder import EncoderConfig, Linear, MeshEncoder, fourier
+from ..nn.point_encoder import EncoderConfig, Linear, MeshEncoder, fourier
+from ..nn.precision import MixedPrecision
 from .ptv3 import Points, PointTransformer
 from .submanifold import Rule
 
@@ -257,6 +257,7 @@ POINT_SETTINGS = (
     "enc_patch_size",
     "enable_qknorm",
     "res_linear",
+    "layer_norm",
 )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..trellis.sparse import Voxels
+from ..nn.sparse import Voxels
 
 
 @dataclass(frozen=True)

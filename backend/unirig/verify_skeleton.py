@@ -11,15 +11,18 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from . import grammar
-from .encoder import EncoderConfig, MeshEncoder, fourier, query_candidates
-from .generate import Decoding, Step, decode
+from ..nn import joint_grammar as grammar
+from ..nn.beam_search import decode
+from ..nn.cube import Prepared, normalisation, prepare
+from ..nn.golden_decoding import Recorded, decoding_of, ranges
+from ..nn.golden_safetensors import Case, Checks, Comparison, exact
+from ..nn.joint_sequence import InvalidSequence, Skeleton, detokenise
+from ..nn.joint_tokens import RIGNET_CLASSES, SHIPPED_CLASSES, Vocabulary, coordinates, quantise
+from ..nn.point_encoder import EncoderConfig, MeshEncoder, fourier, query_candidates
+from ..nn.surface_samples import normaliser_draws, sample
 from .opt import OptConfig, SkeletonModel
-from .prepare import Prepared, normalisation, prepare
-from .sampling import normaliser_draws, sample
-from .skeleton import InvalidSequence, Skeleton, detokenise
-from .tokenizer import RIGNET_CLASSES, SHIPPED_CLASSES, Vocabulary, coordinates, quantise
-from .verify_cases import Case, Comparison, check, exact
+
+check = Checks()
 
 # -- networks
 # ----------------------------------------------------------------------------------------------------------------------
@@ -66,16 +69,10 @@ def _named_vocabulary(name: str) -> Vocabulary:
     return Vocabulary.make(RIGNET_CLASSES if family == "rignet" else SHIPPED_CLASSES, int(bins))
 
 
-def _ranges(mask: np.ndarray) -> list[list[int]]:
-    """The allowed ids as ranges [first, last]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return [[int(a), int(b) - 1] for a, b in edges.reshape(-1, 2)]
-
-
 def _allowed(tokens: list[int], vocabulary: Vocabulary) -> list[list[list[int]]]:
     state, out = grammar.start(vocabulary, strict=False), []
     for token in tokens:
-        out.append(_ranges(state.allowed()))
+        out.append(ranges(state.allowed()))
         state = state.after(token)
     return out
 
@@ -147,45 +144,6 @@ def _tokenizer(case: Case) -> list[Comparison]:
 # -- decoding
 # ----------------------------------------------------------------------------------------------------------------------
 
-DECODING = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty", "early_stopping", "max_new_tokens")
-
-
-def _decoding(kwargs: dict[str, Any]) -> Decoding:
-    """From the arguments of the original's `generate`, whose unstated ones have other defaults than ours."""
-    plain = Decoding(1, False, 1.0, 50, 1.0, 1.0)
-    given = {name: kwargs[name] for name in DECODING if kwargs.get(name) is not None}
-    return Decoding(
-        **{**vars(plain), **given, "beams": kwargs.get("num_beams", 1), "sample": bool(kwargs.get("do_sample", False))}
-    )
-
-
-class _Recorded:
-    """Gives the recorded draws, and keeps what each step looked like for as many steps as there are recorded ones."""
-
-    def __init__(self, case: Case, prefix: str, choices: list[list[int]]) -> None:
-        self.case, self.prefix, self.choices, self.out, self.drawn = case, prefix, choices, list[Comparison](), 0
-
-    def draw(self, _probabilities: Tensor, _count: int) -> Tensor:
-        choice = torch.tensor(self.choices[self.drawn]).flatten()
-        self.drawn += 1
-        return choice
-
-    def on_step(self, step: Step) -> None:
-        name = f"{self.prefix}.step{step.index}"
-        if self.case.has(f"{name}.ids"):
-            want = self.case.array(f"{name}.ids")
-            # Beams that have not begun cannot be drawn; what the original keeps in their place is arbitrary.
-            alive = [True] * len(want)
-            if step.probabilities is not None and len(want) > 1:
-                alive = (step.probabilities.view(len(want), -1).sum(1) > 0).tolist()
-            rows = [i for i, tokens in enumerate(step.tokens) if list(tokens) == want[i].tolist()]
-            self.out.append(exact(f"{name}.ids", all(i in rows for i, lives in enumerate(alive) if lives)))
-            key = f"{name}.scores_before_grammar"
-            self.out.append(self.case.compare(key, step.scores[rows], self.case.tensor(key).cpu()[rows]))
-        if step.probabilities is not None and self.case.has(f"{name}.sample_probs"):
-            key = f"{name}.sample_probs"
-            self.out.append(self.case.compare(key, step.probabilities, self.case.tensor(key).cpu().flatten()))
-
 
 @check("ar_")
 def _decoder(case: Case) -> list[Comparison]:
@@ -209,8 +167,8 @@ def _decoder(case: Case) -> list[Comparison]:
     out.append(case.compare("out.step_logits", torch.stack(stepped)))
     state = grammar.walk(grammar.start(v, strict=False), start)
     for i, entry in enumerate(meta["generate"]):
-        how = _decoding(entry["kwargs"])
-        recorded = _Recorded(case, f"gen{i}", entry.get("multinomial_choices") or [])
+        how = decoding_of(entry["kwargs"])
+        recorded = Recorded(case, f"gen{i}", entry.get("multinomial_choices") or [], "scores_before_grammar")
         tokens = decode(
             model.session(latents[:1], start, how.beams), state, v.eos, how, recorded.draw, recorded.on_step
         )
@@ -275,13 +233,13 @@ def _merge(case: Case) -> list[Comparison]:
     affine = normalisation(mesh)
     vertices = affine.invert(case.array("in.vertices"))
     bones = affine.invert(case.array("in.bones").reshape(-1, 3)).reshape(-1, 6)
-    tree = cKDTree(mesh)
     turns = [
-        np.diag(signs)[list(axes)]
+        np.diag(signs) @ np.eye(3)[list(axes)]
         for axes in itertools.permutations(range(3))
         for signs in itertools.product((1.0, -1.0), repeat=3)
     ]
-    best = min(turns, key=lambda turn: float(tree.query(vertices @ turn.T)[0].mean()))
+    # The distance is measured from the given mesh to the turned one; of equal ones the first wins.
+    best = min(turns, key=lambda turn: float(cKDTree(vertices @ turn.T).query(mesh)[0].mean()))
     return [
         case.compare("denormalised.vertices", vertices),
         case.compare("denormalised.bones", bones),

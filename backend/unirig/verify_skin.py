@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..nn.golden_safetensors import Case, Comparison, exact
+from ..nn.vertex_weights import strongest
 from ..rig_checks import dense_weights
 from .geodesic import GeodesicSettings, geodesic_weights
 from .pooling import SerialisedPooling
 from .ptv3 import CPU_RULES, Block, Points, PointTransformer
-from .resample import nearest_weights, smooth, strongest
+from .resample import nearest_weights, smooth
 from .serialisation import encode
 from .skin import build
 from .skin_network import POINT_SETTINGS, BoneEncoder, CrossBlock, WeightHead
 from .submanifold import CPU_RULE, GPU_RULE, GPU_STEM_RULE, convolve, make_taps
-from .verify_cases import Case, Comparison, check, exact
+from .verify_skeleton import check
 from .voxels import cells_of, from_distances, inside, voxelise
 
 OWN_VOXELS = 0.04  # how much of the union two rasterisers may disagree on

@@ -57,7 +57,7 @@ def make(addon, bpy, name="Chained"):
     the like.
     """
     names, parents, heads, tails, labels = figure()
-    module = addon("humanoid.armature")
+    module = addon("mesh.armature")
     addon("vrm.addon").need_addon()
     armature = module.make_armature(
         name, module.Bones(names, parents.tolist(), heads, tails), bpy.context.scene.collection
@@ -69,7 +69,7 @@ def make(addon, bpy, name="Chained"):
         triangles.append(faces + sum(map(len, vertices)))
         vertices.append(points)
         owner += [k] * len(points)
-    mesh = addon("mesh_arrays").SkinnedMesh(
+    mesh = addon("mesh.arrays").SkinnedMesh(
         vertices=np.concatenate(vertices),
         triangles=np.concatenate(triangles).astype(np.int32),
         corner_uvs=np.zeros((sum(map(len, triangles)), 3, 2), np.float32),
@@ -81,7 +81,7 @@ def make(addon, bpy, name="Chained"):
     material = bpy.data.materials.new(f"{name} Skin")
     material.use_nodes = True
     mesh.materials = [material.name]
-    body = bpy.data.objects.new(f"{name} Mesh", addon("mesh_data").make_mesh(name, mesh))
+    body = bpy.data.objects.new(f"{name} Mesh", addon("mesh.blender_mesh").make_mesh(name, mesh))
     bpy.context.scene.collection.objects.link(body)
     for group in names:
         body.vertex_groups.new(name=group)
@@ -92,4 +92,4 @@ def make(addon, bpy, name="Chained"):
     addon("vrm.setup").set_humanoid(
         armature, {label: names[k] for k, label in enumerate(labels) if not label.startswith(":")}
     )
-    return addon("scene").Avatar(body, armature), dict(zip(names, labels, strict=True))
+    return addon("avatar.scene").Avatar(body, armature), dict(zip(names, labels, strict=True))

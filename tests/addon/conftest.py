@@ -12,6 +12,7 @@ EXTENSION = "avatar_forge"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESOURCES = pathlib.Path(tempfile.mkdtemp(prefix="avatar-forge-"))
 os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)  # before the first `import bpy`
+os.environ.setdefault("AVATAR_FORGE_CLIENT_FOLDERS", tempfile.gettempdir())  # clients of the socket write there
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +60,8 @@ def made(extension, picture, tmp_path_factory):
 
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     part = {
-        name: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}")
-        for name in ("workflow", "tasks", "session")
+        name.rpartition(".")[2]: importlib.import_module(f"{extension.__name__}.avatar_addon.{name}")
+        for name in ("workflow", "client.process.tasks", "client.session")
     }
     folder = tmp_path_factory.mktemp("made")
     request = part["workflow"].Request(
@@ -84,13 +85,13 @@ def made(extension, picture, tmp_path_factory):
 def avatar(bpy, made, addon):
     """The made avatar in a fresh session, from its .blend alone."""
     bpy.ops.wm.open_mainfile(filepath=str(made.blend))
-    return addon("scene").find_avatar(bpy.context)
+    return addon("avatar.scene").find_avatar(bpy.context)
 
 
 @pytest.fixture
 def remote(addon):
     """`remote(command, **params)` is a command's result once it is there."""
-    registry, work = addon("remote.registry"), addon("remote.work")
+    registry, work = addon("remote.protocol.registry"), addon("remote.work")
     for name in ("generation", "avatar_commands", "avatar_jobs"):
         addon(f"remote.{name}")
 

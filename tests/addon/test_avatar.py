@@ -11,16 +11,16 @@ KEYS = [name for name in PRESETS if name != "blink"]
 
 
 def run(addon, steps):
-    return addon("tasks").Task("Test", steps, addon("session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def open_vrm(addon, path):
-    return addon("vrm.vrm_file").VrmFile(path)
+    return addon("vrm.spec.vrm_file").VrmFile(path)
 
 
 def test_the_file_is_a_complete_vrm(made, addon):
     vrm = open_vrm(addon, made.vrm)
-    table = addon("humanoid.table")
+    table = addon("vrm.spec.human_bones")
     humanoid = vrm.humanoid()
     assert vrm.version == "1.0" and set(table.REQUIRED) <= set(humanoid)
     names = {index: str(index) for index in range(len(vrm.json["nodes"]))}
@@ -87,9 +87,9 @@ def test_two_runs_give_the_same_bytes(bpy, addon, made, picture, tmp_path):
 
 def test_the_file_alone_is_enough_to_go_on(avatar, addon, bpy, tmp_path):
     """Saved, loaded, and each step done again in any order."""
-    scene, workflow = addon("scene"), addon("workflow")
+    scene, workflow = addon("avatar.scene"), addon("workflow")
     assert avatar.record.engine == "preview" and json.loads(avatar.record.joints)["hips"]
-    assert scene.is_t_pose(avatar) and scene.has_vrm(avatar)
+    assert addon("pose.t_pose").is_t_pose(avatar) and scene.has_vrm(avatar)
     count = len(avatar.mesh.data.vertices)
     run(addon, workflow.face(avatar))
     assert len(avatar.mesh.data.vertices) == count
@@ -106,13 +106,13 @@ def test_the_file_alone_is_enough_to_go_on(avatar, addon, bpy, tmp_path):
 def test_vrm_0(avatar, addon, tmp_path):
     path = addon("workflow").export(avatar, tmp_path / "old.vrm", "0.0")
     vrm = open_vrm(addon, path)
-    assert vrm.version == "0.0" and set(addon("humanoid.table").REQUIRED) <= set(vrm.humanoid())
+    assert vrm.version == "0.0" and set(addon("vrm.spec.human_bones").REQUIRED) <= set(vrm.humanoid())
     assert all(vrm.expressions().get(name) for name in PRESETS)
     assert vrm.vrm["meta"]["author"] == "Tester"
 
 
 def test_markers_are_moved_in_the_viewport(avatar, addon, bpy):
-    markers = addon("markers")
+    markers = addon("face.marker_objects")
     before = np.array(avatar.record.mouth.center)
     markers.show(avatar, bpy.context)
     empties = markers.shown(avatar)
@@ -131,7 +131,7 @@ def test_a_mouth_marker_off_the_face_costs_nothing(avatar, addon, bpy):
     avatar.record.mouth.center = (0.0, 3.0, -2.0)
     with pytest.raises(addon("errors").AvatarError, match=r"\.$"):
         run(addon, addon("workflow").face(avatar))
-    assert avatar.record.faceless is None or avatar.mesh.data.shape_keys
+    assert avatar.record.mesh_without_face is None or avatar.mesh.data.shape_keys
     assert len(avatar.mesh.data.vertices) <= count and avatar.armature.name in bpy.data.objects
 
 

@@ -13,7 +13,7 @@ VISEMES = ("aa", "ih", "ou", "ee", "oh")
 
 
 def run(addon, steps):
-    return addon("tasks").Task("Test", steps, addon("session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def new(bpy):
@@ -27,7 +27,7 @@ def points(obj):
 
 
 def states(addon, avatar):
-    return {name: entry.state for name, entry in addon("step_states").states(avatar).items()}
+    return {name: entry.state for name, entry in addon("workflow_states").states(avatar).items()}
 
 
 def said(meta):
@@ -81,25 +81,25 @@ def test_a_mesh_from_elsewhere_is_rigged_next(bpy, addon, written):
 
     path = written("generated.glb", scramble, rigged=False, keys=False)
     assert bpy.ops.avatar_forge.bring_in(filepath=str(path)) == {"FINISHED"}
-    avatar = addon("scene").find_avatar(bpy.context)
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
     assert [obj.name for obj in bpy.data.objects] == ["generated"] and not bpy.data.actions
     at = points(avatar.mesh)
     assert at[:, 2].min() == pytest.approx(0, abs=1e-4) and 1.4 < at[:, 2].max() < 1.8
     sole, ankle = at[at[:, 2] < 0.04, 1], at[(at[:, 2] > 0.12) & (at[:, 2] < 0.2), 1]
     assert sole.min() + sole.max() < ankle.min() + ankle.max()  # the toes point to -Y
-    data = addon("mesh_data").read_mesh(avatar.mesh)
+    data = addon("mesh.blender_mesh").read_mesh(avatar.mesh)
     a, b, c = np.moveaxis(data.vertices[data.triangles], 1, 0)
     assert np.einsum("ij,ij->", a, np.cross(b, c)) > 0
     said = " ".join(warning.message for warning in avatar.record.warnings)
     assert "centimetres" in said and "backwards" in said and "turned out" in said
     assert states(addon, avatar) == {"mesh": "done", "rig": "next", "pose": "", "face": "", "vrm": "", "export": ""}
     assert bpy.ops.avatar_forge.rig() == {"FINISHED"}
-    assert states(addon, addon("scene").find_avatar(bpy.context))["rig"] == "done"
+    assert states(addon, addon("avatar.scene").find_avatar(bpy.context))["rig"] == "done"
 
 
 def test_turned_by_hand(bpy, addon, written):
     bpy.ops.avatar_forge.bring_in(filepath=str(written("mesh.glb", rigged=False, keys=False)))
-    mesh = addon("scene").find_avatar(bpy.context).mesh
+    mesh = addon("avatar.scene").find_avatar(bpy.context).mesh
     before = np.ptp(points(mesh), axis=0)
     bpy.ops.avatar_forge.turn(axis="Z")
     np.testing.assert_allclose(np.ptp(points(mesh), axis=0), before[[1, 0, 2]], atol=1e-4)
@@ -121,11 +121,11 @@ def test_a_rigged_model_goes_on_with_its_pose(bpy, addon, written, name):
             mesh.data.flip_normals()
 
     path = written(name, rename)
-    avatar = run(addon, addon("entry").bring_in(bpy.context, path))
+    avatar = run(addon, addon("intake.objects").bring_in(bpy.context, path))
     assert {obj.type for obj in bpy.data.objects} == {"ARMATURE", "MESH"} and len(bpy.data.objects) == 2
     humanoid = addon("vrm.setup").get_humanoid(avatar.armature)
     assert {"hips", "head", "leftUpperArm", "rightFoot"} <= set(humanoid)
-    data = addon("mesh_data").read_mesh(avatar.mesh)
+    data = addon("mesh.blender_mesh").read_mesh(avatar.mesh)
     a, b, c = np.moveaxis(data.vertices[data.triangles], 1, 0)
     assert np.einsum("ij,ij->", a, np.cross(b, c)) > 0
     bones = avatar.armature.data.bones
@@ -137,7 +137,7 @@ def test_a_rigged_model_goes_on_with_its_pose(bpy, addon, written, name):
     found = states(addon, avatar)
     assert found["rig"] == found["face"] == "done" and found["vrm"] == "next"
     addon("workflow").pose(avatar)
-    low, high = addon("render")._head_box(avatar)
+    low, high = addon("render.pictures")._head_box(avatar)
     assert 0.1 < high[2] - low[2] < 0.5  # the thumbnail shows the head
     addon("workflow").set_up_vrm(avatar)
     assert addon("workflow").export(avatar, path.with_suffix(".vrm")).exists()
@@ -152,7 +152,7 @@ def test_a_vrm_comes_back_as_it_was(bpy, addon, avatar, version, tmp_path):
     path = workflow.export(avatar, tmp_path / "zoe.vrm", version)
     humanoid, keys = setup.get_humanoid(avatar.armature), avatar.mesh.data.shape_keys.key_blocks.keys()
     new(bpy)
-    back = run(addon, addon("entry").bring_in(bpy.context, path, licensed=True))
+    back = run(addon, addon("intake.objects").bring_in(bpy.context, path, licensed=True))
     assert setup.get_humanoid(back.armature) == humanoid
     assert sorted(back.mesh.data.shape_keys.key_blocks.keys()) == sorted(keys)
     bound = back.armature.data.vrm_addon_extension.vrm1.expressions.preset
@@ -175,7 +175,7 @@ def test_a_vrm_comes_back_as_it_was(bpy, addon, avatar, version, tmp_path):
     again = workflow.export(back, tmp_path / "again.vrm")
     new(bpy)
     meta = run(
-        addon, addon("entry").bring_in(bpy.context, again, licensed=True)
+        addon, addon("intake.objects").bring_in(bpy.context, again, licensed=True)
     ).armature.data.vrm_addon_extension.vrm1.meta
     assert meta.authors[0].value == "Zoe" and meta.commercial_usage == "personalNonProfit"
 
@@ -210,13 +210,13 @@ def test_the_selection_becomes_an_avatar(bpy, addon):
     first.modifiers.new("Mirror", "MIRROR")
     bpy.ops.object.select_all(action="SELECT")
     assert bpy.ops.avatar_forge.use_selected(height=1.2) == {"FINISHED"}
-    avatar = addon("scene").find_avatar(bpy.context)
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
     assert len(bpy.data.objects) == 1 and avatar.mesh.dimensions.z == pytest.approx(1.2, abs=1e-4)
     assert not bpy.ops.avatar_forge.use_selected.poll()  # it is one already
 
 
 def test_own_shape_keys_live_through_the_face(bpy, addon, avatar):
-    addon("workflow").restore_faceless(avatar)
+    addon("workflow").remove_face(avatar)
     mesh = avatar.mesh
     mesh.shape_key_add(name="Basis", from_mix=False)
     for name in ("jawOpen", "aa", "tail"):
@@ -247,11 +247,11 @@ def test_own_shape_keys_live_through_the_face(bpy, addon, avatar):
 def test_steps_say_what_is_outdated(bpy, addon, avatar):
     assert set(states(addon, avatar).values()) == {"done"}
     addon("workflow").pose(avatar)
-    found = addon("step_states").states(avatar)
+    found = addon("workflow_states").states(avatar)
     assert found["face"].state == "done" and found["vrm"].state == "outdated" and found["vrm"].since == "T-Pose"
     addon("workflow").set_up_vrm(avatar)
     assert states(addon, avatar)["vrm"] == "done" and states(addon, avatar)["export"] == "outdated"
-    assert addon("step_states").states(None)["mesh"].state == "next"
+    assert addon("workflow_states").states(None)["mesh"].state == "next"
 
 
 def test_a_dropped_picture_is_set_or_made(bpy, addon, picture, tmp_path):
@@ -268,7 +268,7 @@ def test_a_dropped_picture_is_set_or_made(bpy, addon, picture, tmp_path):
     with pytest.raises(RuntimeError, match="no picture"):
         bpy.ops.avatar_forge.drop_picture(filepath=str(letter))
     assert bpy.ops.avatar_forge.drop_picture(filepath=str(picture)) == {"FINISHED"}
-    assert addon("scene").find_avatar(bpy.context).armature
+    assert addon("avatar.scene").find_avatar(bpy.context).armature
 
 
 def test_licences_and_presets(bpy, addon, avatar):
@@ -289,7 +289,7 @@ def test_licences_and_presets(bpy, addon, avatar):
     assert bpy.ops.avatar_forge.apply_preset(filepath=path, menu_idname="AVATARFORGE_MT_meta_presets") == {"FINISHED"}
     assert said(setup.read_meta(avatar.armature)) == kept
     run(addon, addon("workflow").rig(bpy.context, avatar, "geometric"))
-    armature = addon("scene").find_avatar(bpy.context).armature
+    armature = addon("avatar.scene").find_avatar(bpy.context).armature
     assert said(setup.read_meta(armature)) == kept  # a new skeleton has it as well
 
 
@@ -297,7 +297,7 @@ def test_the_diagnostic_has_no_secrets(bpy, addon, avatar, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
     monkeypatch.setenv("HOME", "/home/annabelle")
     monkeypatch.setenv("LOGNAME", "annabelle")
-    diagnostic, log = addon("diagnostic"), addon("session").log_file()
+    diagnostic, log = addon("diagnostic"), addon("client.session").log_file()
     log.parent.mkdir(parents=True, exist_ok=True)
     earlier = log.read_bytes() if log.exists() else b""
     secrets = [

@@ -112,9 +112,11 @@ def ours(extension, bpy):
 
 def begin_a_job(addon, bpy, picture):
     """A task in the slot, as an operator's, whose job the worker is busy with. Returns the task."""
-    workflow, task_slot = addon("workflow"), addon("task_slot")
+    workflow, task_slot = addon("workflow"), addon("client.task_slot")
     request = workflow.Request(picture, record=False)
-    task = addon("tasks").Task("Make Avatar", workflow.make_avatar(bpy.context, request), addon("session").worker)
+    task = addon("client.process.tasks").Task(
+        "Make Avatar", workflow.make_avatar(bpy.context, request), addon("client.session").worker
+    )
     task_slot.begin(task)
     deadline = time.monotonic() + 60
     while not task.stage:
@@ -127,7 +129,7 @@ def begin_a_job(addon, bpy, picture):
 def test_disabled_enabled_and_loaded_with_jobs_running(bpy, extension, addon, picture, tmp_path):
     blend = str(tmp_path / "empty.blend")
     bpy.ops.wm.save_as_mainfile(filepath=blend)
-    addon("session").close()
+    addon("client.session").close()
     usual = ours(extension, bpy)
     assert usual["classes"] and not usual["children"]
     for number in range(10):
@@ -199,8 +201,8 @@ def test_an_error_is_one_sentence_in_the_panel(bpy, tmp_path):
 
 
 def test_settings_offer_every_engine_the_backend_has(bpy, addon):
-    hello = addon("session").worker().submit(addon("jobs").Job("hello")).wait()
-    addon("properties").learn_engines(hello)
+    hello = addon("client.session").worker().submit(addon("client.process.jobs").Job("hello")).wait()
+    addon("client.engines").learn_engines(hello)
     offered = {
         item.identifier for item in bpy.types.Scene.avatar_forge.keywords["type"].bl_rna.properties["engine"].enum_items
     }

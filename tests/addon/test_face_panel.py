@@ -9,7 +9,7 @@ VISEMES = ("aa", "ih", "ou", "ee", "oh")
 
 
 def run(addon, steps):
-    return addon("tasks").Task("Test", steps, addon("session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def shape(avatar, name):
@@ -50,18 +50,18 @@ def test_a_slider_changes_its_viseme_at_once_and_regenerating_keeps_it(avatar, a
 
 def test_a_mouth_without_teeth_and_tongue(avatar, addon):
     avatar.record.mouth_interior = False
-    assert addon("face_live").has_interior(avatar)
+    assert addon("face.live").has_interior(avatar)
     run(addon, addon("workflow").face(avatar))
-    assert addon("face_live").has_interior(avatar) is False
+    assert addon("face.live").has_interior(avatar) is False
     assert np.ptp(shape(avatar, "aa")[:, 2]) > 0.005
     avatar.record.visemes.oh.strength = 1.5  # sliders still work
 
 
 def test_brow_and_jaw_markers_count_once_they_are_moved(avatar, addon, bpy):
-    markers = addon("markers")
+    markers = addon("face.marker_objects")
     markers.show(avatar, bpy.context)
     empties = markers.shown(avatar)
-    assert set(empties) == {*markers.PARTS, "left_brow", "right_brow", "jaw"}
+    assert set(empties) == {part.attribute for part in addon("landmarks").PARTS.values()}
     assert (
         empties["left_brow"].location.z
         > empties["left_eye"].location.z
@@ -103,7 +103,7 @@ def test_shape_keys_of_another_convention_are_bound(avatar, addon, bpy, tmp_path
     assert [(bind.index, bind.weight) for bind in preset.aa.morph_target_binds] == [("あ", 1.0)]
     assert {bind.index for bind in preset.blink.morph_target_binds} == {"ウィンク", "ウィンク右"}
     assert not preset.angry.morph_target_binds
-    vrm = addon("vrm.vrm_file").VrmFile(addon("workflow").export(avatar, tmp_path / "mmd.vrm"))
+    vrm = addon("vrm.spec.vrm_file").VrmFile(addon("workflow").export(avatar, tmp_path / "mmd.vrm"))
     assert all(vrm.expressions()[name] for name in ("aa", "oh", "blink", "happy"))
     for key in list(avatar.mesh.data.shape_keys.key_blocks[1:]):
         key.name = f"Key {key.name.encode().hex()}"

@@ -19,7 +19,9 @@ def start(bpy, addon, picture, tmp_path):
     def start(picture=picture, record=False):
         workflow = addon("workflow")
         request = workflow.Request(picture, vrm=tmp_path / "out/a.vrm", sheet=tmp_path / "out/a.png", record=record)
-        return addon("tasks").Task("Make", workflow.make_avatar(bpy.context, request), addon("session").worker)
+        return addon("client.process.tasks").Task(
+            "Make", workflow.make_avatar(bpy.context, request), addon("client.session").worker
+        )
 
     return start
 
@@ -57,7 +59,7 @@ def files(folder):
 @pytest.mark.parametrize("stage", BACKEND_STAGES)
 def test_the_backend_is_killed(stage, start, addon, tmp_path):
     task, _ = reach(start, stage)
-    os.kill(addon("session").worker().pid, signal.SIGKILL)
+    os.kill(addon("client.session").worker().pid, signal.SIGKILL)
     finish(task)
     assert task.error.code == "backend_died" and is_sentence(str(task.error))
     assert files(tmp_path / "out") == []
@@ -67,17 +69,17 @@ def test_a_run_that_cannot_be_recorded_costs_no_avatar(start, addon, monkeypatch
     def no_space(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(addon("scene"), "export_glb", no_space)
+    monkeypatch.setattr(addon("avatar.scene"), "export_glb", no_space)
     task = start(record=True)
     finish(task)
     assert task.error is None and files(tmp_path / "out") == ["a.png", "a.vrm"]
     (warning,) = [entry for entry in task.result.warnings if entry["code"] == "record"]
-    assert is_sentence(warning["message"]) and not task.result.avatar.record.recorded
+    assert is_sentence(warning["message"]) and not task.result.avatar.record.run_folder
 
 
 def test_after_a_death_the_next_run_works(start, addon, tmp_path):
     task, _ = reach(start, "inflate")
-    os.kill(addon("session").worker().pid, signal.SIGKILL)
+    os.kill(addon("client.session").worker().pid, signal.SIGKILL)
     finish(task)
     assert task.error
     again = start()
@@ -88,10 +90,12 @@ def test_after_a_death_the_next_run_works(start, addon, tmp_path):
 @pytest.mark.parametrize("stage", BACKEND_STAGES + BLENDER_STAGES)
 def test_cancelled(stage, start, addon, bpy, tmp_path):
     kinds = ("objects", "meshes", "armatures", "materials", "images", "scenes", "cameras", "worlds")
-    addon("session").jobs_folder().mkdir(parents=True, exist_ok=True)  # the first job of all makes it, and it stays
+    addon("client.session").jobs_folder().mkdir(
+        parents=True, exist_ok=True
+    )  # the first job of all makes it, and it stays
 
     def what_is_there():
-        return {kind: set(getattr(bpy.data, kind)) for kind in kinds}, files(addon("session").runs_folder())
+        return {kind: set(getattr(bpy.data, kind)) for kind in kinds}, files(addon("client.session").runs_folder())
 
     task, (before, runs) = reach(start, stage, what_is_there)
     task.cancel()
@@ -101,7 +105,7 @@ def test_cancelled(stage, start, addon, bpy, tmp_path):
     assert time.monotonic() - begun < 10  # a hang, not a speed
     left = {kind: set(getattr(bpy.data, kind)) - before[kind] for kind in kinds}
     assert not {item for kind in kinds for item in left[kind] if item.name not in ("Render Result", "Viewer Node")}
-    assert files(addon("session").runs_folder()) == runs
+    assert files(addon("client.session").runs_folder()) == runs
     assert "a.vrm" not in files(tmp_path / "out") or stage == "sheet"
     assert not [name for name in files(tmp_path / "out") if "part" in name]
 
@@ -111,7 +115,7 @@ def test_the_disk_is_full_when_the_vrm_is_written(start, addon, monkeypatch, bpy
         path.write_bytes(b"half a file")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(addon("vrm.export"), "_run", no_space)
+    monkeypatch.setattr(addon("export"), "_run", no_space)
     task = start()
     finish(task)
     assert is_sentence(str(task.error)) and "space" in str(task.error)
@@ -122,7 +126,7 @@ def test_the_disk_is_full_when_the_vrm_is_written(start, addon, monkeypatch, bpy
 def test_an_existing_file_survives_a_failed_export(avatar, addon, monkeypatch, tmp_path):
     path = tmp_path / "a.vrm"
     path.write_bytes(b"the good old file")
-    monkeypatch.setattr(addon("vrm.export"), "_run", lambda armature, part: part.write_bytes(b"glTF, but no more"))
+    monkeypatch.setattr(addon("export"), "_run", lambda armature, part: part.write_bytes(b"glTF, but no more"))
     with pytest.raises(addon("errors").AvatarError) as error:
         addon("workflow").export(avatar, path)
     assert is_sentence(str(error.value)) and path.read_bytes() == b"the good old file" and files(tmp_path) == ["a.vrm"]
@@ -130,14 +134,16 @@ def test_an_existing_file_survives_a_failed_export(avatar, addon, monkeypatch, t
 
 def test_a_folder_that_cannot_be_written(avatar, addon, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    task = addon("tasks").Task("Export", _export(addon, avatar, tmp_path / "file" / "a.vrm"), addon("session").worker)
+    task = addon("client.process.tasks").Task(
+        "Export", _export(addon, avatar, tmp_path / "file" / "a.vrm"), addon("client.session").worker
+    )
     finish(task)
     assert is_sentence(str(task.error)) and "folder" in str(task.error)
 
 
 def test_the_runs_folder_cannot_be_written(start, addon, bpy, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(addon("session"), "runs_folder", lambda: tmp_path / "file" / "runs")
+    monkeypatch.setattr(addon("client.session"), "runs_folder", lambda: tmp_path / "file" / "runs")
     task = start()
     finish(task)
     assert (
@@ -156,7 +162,7 @@ def test_a_picture_that_is_a_text_file(start, bpy, tmp_path):
 
 
 def _export(addon, avatar, path):
-    yield addon("tasks").Stage("export", 0.0, "Writing")
+    yield addon("client.process.tasks").Stage("export", 0.0, "Writing")
     addon("workflow").export(avatar, path)
 
 
@@ -171,8 +177,8 @@ def test_the_avatar_is_deleted_while_the_backend_works(start, bpy):
 def test_two_tasks_at_once_share_the_backend(start, addon, bpy, picture, tmp_path):
     workflow = addon("workflow")
     tasks = [
-        addon("tasks").Task(
-            name, workflow.generate(bpy.context, workflow.Request(picture, name=name)), addon("session").worker
+        addon("client.process.tasks").Task(
+            name, workflow.generate(bpy.context, workflow.Request(picture, name=name)), addon("client.session").worker
         )
         for name in ("first", "second")
     ]
@@ -186,7 +192,7 @@ def test_no_thread_is_left_behind(start, addon):
     task, _ = reach(start, "inflate")
     task.cancel()
     finish(task)
-    addon("session").close()
+    addon("client.session").close()
     deadline = time.monotonic() + 5
     while threading.active_count() > 1 and time.monotonic() < deadline:
         time.sleep(0.05)

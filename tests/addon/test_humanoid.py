@@ -52,12 +52,12 @@ def skeleton():
 def rigged(bpy, addon):
     """(Avatar with an unnamed skeleton and an empty mesh, truth)."""
     names, parents, heads, truth = skeleton()
-    armature_module = addon("humanoid.armature")
+    armature_module = addon("mesh.armature")
     bones = armature_module.Bones(names, parents, heads, heads + [0.0, 0.03, 0.01])  # tails tell nothing
     armature = armature_module.make_armature("Rig", bones, bpy.context.scene.collection)
     mesh = bpy.data.objects.new("Body", bpy.data.meshes.new("Body"))
     bpy.context.scene.collection.objects.link(mesh)
-    return addon("scene").Avatar(mesh, armature), truth
+    return addon("avatar.scene").Avatar(mesh, armature), truth
 
 
 def test_an_unnamed_armature_is_matched_wherever_the_object_stands(rigged, addon):
@@ -67,7 +67,7 @@ def test_an_unnamed_armature_is_matched_wherever_the_object_stands(rigged, addon
     import bpy
 
     bpy.context.view_layer.update()
-    found = addon("humanoid.armature").match_armature(avatar.armature)
+    found = addon("humanoid.match_armature").match_armature(avatar.armature)
     bones = avatar.armature.data.bones
     assert {name: bones[k].name for name, k in found.mapping.items()} == truth
     assert np.dot(found.facing, (1.0, 0.0)) > 0.99
@@ -84,7 +84,7 @@ def test_a_rig_without_names_gets_its_humanoid_bones(rigged, addon):
 def test_what_is_no_humanoid_is_one_sentence(rigged, addon, bpy):
     avatar, _ = rigged
     bpy.context.view_layer.objects.active = avatar.armature
-    with addon("humanoid.armature").editing(avatar.armature):
+    with addon("mesh.armature").editing(avatar.armature):
         for bone in list(avatar.armature.data.edit_bones):
             if bone.head.x < -0.05 and bone.head.z < 1.0:
                 avatar.armature.data.edit_bones.remove(bone)

@@ -15,7 +15,7 @@ RUN = ("EXEC_DEFAULT", True)  # with an undo step of its own, as a button makes 
 def foreign(bpy, addon):
     """(armature alone in the scene, truth): bones without names, as an importer leaves them."""
     names, parents, heads, truth = skeleton()
-    module = addon("humanoid.armature")
+    module = addon("mesh.armature")
     armature = module.make_armature(
         "Foreign", module.Bones(names, parents, heads, heads + [0.0, 0.03, 0.01]), bpy.context.scene.collection
     )
@@ -33,25 +33,25 @@ def vrm(armature, name):
 
 
 def states(addon, bpy):
-    bones = addon("humanoid_bones")
+    bones = addon("humanoid.bones")
     return bones.snapshot(bones.find_armature(bpy.context)).states
 
 
 def test_bones_of_a_foreign_armature_are_found_and_one_undo_takes_them_back(bpy, addon, foreign):
     armature, truth = foreign
     assert bpy.ops.avatar_forge.find_bones(*RUN) == {"FINISHED"}
-    assert addon("humanoid_bones").assigned_bones(armature) == truth
+    assert addon("humanoid.bones").assigned_bones(armature) == truth
     assert vrm(armature, "leftHand") == (truth["leftHand"],) * 2
     assert vrm(armature, "leftThumbProximal")[1] == truth["leftThumbMetacarpal"]  # as VRM 0.x calls it
     assert {state.kind for state in states(addon, bpy).values()} == {"assigned", "optional"}
-    snapshot = addon("humanoid_bones").snapshot(armature)
+    snapshot = addon("humanoid.bones").snapshot(armature)
     assert (
         snapshot.finding.humanoid and snapshot.finding.confidence > 0.8 and snapshot.groups["Left Fingers"] == (15, "")
     )
     bpy.ops.ed.undo()
-    assert not addon("humanoid_bones").assigned_bones(bpy.data.objects["Foreign"])
+    assert not addon("humanoid.bones").assigned_bones(bpy.data.objects["Foreign"])
     bpy.ops.ed.redo()
-    assert addon("humanoid_bones").assigned_bones(bpy.data.objects["Foreign"]) == truth
+    assert addon("humanoid.bones").assigned_bones(bpy.data.objects["Foreign"]) == truth
 
 
 def test_a_wrong_bone_is_blamed_and_put_right_by_the_suggestion(bpy, addon, foreign):
@@ -91,7 +91,7 @@ def test_what_another_panel_changes_is_seen_at_once(bpy, addon, foreign):
 
 def test_fingers_are_mirrored(bpy, addon, foreign):
     armature, truth = foreign
-    bones = addon("humanoid_bones")
+    bones = addon("humanoid.bones")
     bones.change(armature, {name: bone for name, bone in truth.items() if not name.startswith("right")})
     bpy.ops.ed.undo_push(message="Left")
     assert bpy.ops.avatar_forge.mirror_bones(*RUN) == {"FINISHED"}
@@ -109,7 +109,7 @@ def test_unsure_is_kept_in_the_file_until_it_is_confirmed(bpy, addon, foreign, t
     for name, bone in truth.items():
         armature.data.bones[bone].name = "sleeve" if name == "leftHand" else name
     bpy.ops.avatar_forge.find_bones(*RUN)
-    assert states(addon, bpy)["leftHand"].kind == "unsure" and addon("humanoid_bones").snapshot(armature).unsure == 1
+    assert states(addon, bpy)["leftHand"].kind == "unsure" and addon("humanoid.bones").snapshot(armature).unsure == 1
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "f.blend"), check_existing=False)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "f.blend"))
     armature = bpy.data.objects["Foreign"]
@@ -121,21 +121,21 @@ def test_unsure_is_kept_in_the_file_until_it_is_confirmed(bpy, addon, foreign, t
     bpy.ops.ed.undo()
     assert states(addon, bpy)["leftHand"].kind == "unsure"
     bpy.ops.avatar_forge.confirm_bones()
-    assert addon("humanoid_bones").snapshot(bpy.data.objects["Foreign"]).unsure == 0
+    assert addon("humanoid.bones").snapshot(bpy.data.objects["Foreign"]).unsure == 0
 
 
 def test_no_humanoid_is_a_sentence_and_changes_nothing(bpy, addon, foreign):
     armature = foreign[0]
     bpy.ops.avatar_forge.find_bones()
-    with addon("humanoid.armature").editing(armature):
+    with addon("mesh.armature").editing(armature):
         for bone in list(armature.data.edit_bones):
             if bone.head.x < -0.05 and bone.head.z < 1.0:
                 armature.data.edit_bones.remove(bone)
-    before = addon("humanoid_bones").assigned_bones(armature)
+    before = addon("humanoid.bones").assigned_bones(armature)
     bpy.ops.avatar_forge.find_bones()
-    snapshot = addon("humanoid_bones").snapshot(armature)
+    snapshot = addon("humanoid.bones").snapshot(armature)
     assert not snapshot.finding.humanoid and snapshot.finding.reason.startswith("Not a humanoid:")
-    assert addon("humanoid_bones").assigned_bones(armature) == before and before
+    assert addon("humanoid.bones").assigned_bones(armature) == before and before
 
 
 def test_an_avatars_card_is_outdated_and_a_row_selects_its_bone(bpy, addon, avatar):
@@ -154,13 +154,13 @@ def test_an_avatars_card_is_outdated_and_a_row_selects_its_bone(bpy, addon, avat
 
 def test_bones_of_vrm_0_from_elsewhere_are_shown_and_carried_over(bpy, addon, foreign):
     armature, truth = foreign
-    addon("humanoid_bones").change(armature, truth)
+    addon("humanoid.bones").change(armature, truth)
     ext = armature.data.vrm_addon_extension
     ext.spec_version = "0.0"
     for name in truth:
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
         getattr(ext.vrm1.humanoid.human_bones, snake).node.bone_uuid = ""
-    assert addon("humanoid_bones").assigned_bones(armature) == truth
+    assert addon("humanoid.bones").assigned_bones(armature) == truth
     assert armature.data.avatar_forge.left_hand == truth["leftHand"]
     bpy.ops.avatar_forge.assign_bone(name="jaw")
     assert addon("vrm.setup").get_humanoid(armature) == truth
@@ -168,7 +168,7 @@ def test_bones_of_vrm_0_from_elsewhere_are_shown_and_carried_over(bpy, addon, fo
 
 def test_what_is_drawn_over_the_bones_follows_the_pose(bpy, addon, foreign):
     armature, truth = foreign
-    bones, overlay = addon("humanoid_bones"), addon("bone_overlay")
+    bones, overlay = addon("humanoid.bones"), addon("humanoid.overlay")
     bones.change(armature, truth)
     armature.location.x = 2.0
     bpy.context.view_layer.update()

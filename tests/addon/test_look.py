@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from avatar_addon.vrm.report import make_report
-from avatar_addon.vrm.vrm_file import VrmFile
+from avatar_addon.report.report import make_report
+from avatar_addon.vrm.spec.vrm_file import VrmFile
 from tests.addon import chained
 from tests.addon.vrm_surgery import Surgery
 
@@ -16,7 +16,7 @@ STYLES = {"MTOON": {"VRMC_materials_mtoon", "KHR_materials_unlit"}, "UNLIT": {"K
 def saved(addon, tmp_path):
     """`saved(avatar)`: the avatar exported and read back."""
     return lambda avatar, version="1.0": VrmFile(
-        addon("vrm.export").export(avatar.armature, tmp_path / "look.vrm", version)
+        addon("export").export(avatar.armature, tmp_path / "look.vrm", version)
     )
 
 
@@ -59,7 +59,7 @@ def test_each_style_is_what_the_file_says_and_the_first_comes_back_as_it_was(bpy
 def test_the_report_has_no_complaint_in_any_style(bpy, avatar, addon, tmp_path, style):
     bpy.ops.avatar_forge.set_style(style=style)
     avatar.record.look.outline_width = 0.003
-    report = make_report(addon("vrm.export").export(avatar.armature, tmp_path / "style.vrm"))
+    report = make_report(addon("export").export(avatar.armature, tmp_path / "style.vrm"))
     assert [(check.id, check.figure) for check in report.checks if check.status != "PASS"] == []
 
 
@@ -99,7 +99,7 @@ def test_shadow_and_outline_follow_the_sliders_but_spare_the_mouth(avatar, saved
 
 
 def test_a_material_with_a_look_of_its_own_does_not_follow(bpy, avatar, addon):
-    look, settings = addon("vrm.look"), addon("look_settings")
+    look, settings = addon("vrm.materials"), addon("look.settings")
     avatar.record.look.outline_width = 0.002
     skin = settings.materials(avatar)[0]
     skin.avatar_forge_look.own = True
@@ -120,12 +120,12 @@ def test_setting_up_vrm_again_keeps_the_look(bpy, avatar, addon):
     bpy.ops.avatar_forge.set_style(style="PBR")
     avatar.record.look.sideways = 35.0
     addon("workflow").set_up_vrm(avatar, "Tester")
-    assert addon("look_settings").style(avatar) == "PBR"
+    assert addon("look.settings").style(avatar) == "PBR"
     assert avatar.record.look.sideways == pytest.approx(35.0)
 
 
 def test_cut_out_hair_stays_cut_out_in_every_style(bpy, addon):
-    look = addon("vrm.look")
+    look = addon("vrm.materials")
     addon("vrm.addon").need_addon()
     image = bpy.data.images.new("Hair", 4, 4, alpha=True)
     material = bpy.data.materials.new("Hair")
@@ -174,7 +174,7 @@ def test_trying_the_gaze_moves_the_eyes_and_back(bpy, avatar):
 def test_eyes_follow_a_target(bpy, avatar, addon):
     assert bpy.ops.avatar_forge.follow_gaze() == {"FINISHED"}
     target = bpy.context.view_layer.objects.active
-    eyes = addon("vrm.gaze").eyes_at(avatar.armature)
+    eyes = addon("vrm.look_at").eyes_at(avatar.armature)
     assert np.linalg.norm(np.array(target.location) - eyes) == pytest.approx(1.0, abs=1e-3)
     target.location.x += 1.0  # 45 degrees to the avatar's left
     bpy.context.view_layer.update()
@@ -213,8 +213,8 @@ def test_eye_bones_turn_to_where_the_gaze_goes(bpy, figure, saved):
 
 def test_chains_become_springs_with_colliders_that_push_nothing_at_rest(figure, addon, saved):
     avatar, labels = figure
-    assert addon("vrm.spring_bones").set_default(avatar) == 10
-    assert addon("vrm.spring_bones").set_default(avatar) == 0
+    assert addon("look.spring_bones").set_default(avatar) == 10
+    assert addon("look.spring_bones").set_default(avatar) == 0
     file = saved(avatar)
     springs = file.json["extensions"]["VRMC_springBone"]
     chains = [[labels.get(name, ":end") for name in chain] for chain in nodes(file, springs["springs"])]
@@ -242,7 +242,7 @@ def test_chains_become_springs_with_colliders_that_push_nothing_at_rest(figure, 
                 continue
             for joint, tail in zip(spring["joints"], spring["joints"][1:], strict=False):
                 at = file.world[tail["node"], :3, 3]
-                distance = addon("vrm.spring_figures").to_segment(at[None], ends[0], ends[-1])[0][0]
+                distance = addon("look.spring_figures").to_segment(at[None], ends[0], ends[-1])[0][0]
                 assert distance > shape["radius"] + joint["hitRadius"] - 0.003, (group["name"], spring["name"])
     assert sizes["head"] == pytest.approx(0.11, abs=0.04) and sizes["leftUpperLeg"] == pytest.approx(0.045, abs=0.01)
     assert {"hips", "neck", "rightUpperLeg", "leftUpperArm"} <= set(sizes)
@@ -250,7 +250,7 @@ def test_chains_become_springs_with_colliders_that_push_nothing_at_rest(figure, 
 
 def test_old_files_have_the_springs_too_and_the_scene_does_not_keep_them(bpy, figure, addon, saved):
     avatar, labels = figure
-    addon("vrm.spring_bones").set_default(avatar)
+    addon("look.spring_bones").set_default(avatar)
     before = set(bpy.data.objects)
     file = saved(avatar, "0.0")
     old = file.vrm["secondaryAnimation"]
@@ -266,7 +266,7 @@ def test_old_files_have_the_springs_too_and_the_scene_does_not_keep_them(bpy, fi
 
 def test_a_chain_is_switched_off_changed_removed_and_added(bpy, figure, addon, saved):
     avatar, labels = figure
-    springs = addon("vrm.spring_bones")
+    springs = addon("look.spring_bones")
     springs.set_default(avatar)
     look = avatar.record.look
     first = saved(avatar).json["extensions"]["VRMC_springBone"]
@@ -310,7 +310,7 @@ def test_springs_that_were_there_are_kept_and_listed(bpy, figure, addon):
     spring.vrm_name = "Mine"
     for bone in (root, avatar.armature.data.bones[root].children[0].name):
         spring.joints.add().node.bone_name = bone
-    addon("vrm.spring_bones").set_default(avatar)
+    addon("look.spring_bones").set_default(avatar)
     assert [(s.vrm_name, len(s.joints)) for s in springs] == [("Mine", 2)]
     assert [chain.name for chain in avatar.record.look.chains] == [root]
     assert bpy.ops.avatar_forge.find_chains() == {"FINISHED"}
@@ -319,7 +319,7 @@ def test_springs_that_were_there_are_kept_and_listed(bpy, figure, addon):
 
 def test_springs_swing_while_played_and_come_back(bpy, figure, addon):
     avatar, labels = figure
-    addon("vrm.spring_bones").set_default(avatar)
+    addon("look.spring_bones").set_default(avatar)
     hair = [name for name, label in labels.items() if label == ":hair"]
     bones, scene = avatar.armature.pose.bones, bpy.context.scene
     objects = set(bpy.data.objects)
@@ -337,7 +337,7 @@ def test_springs_swing_while_played_and_come_back(bpy, figure, addon):
 
 def test_the_report_names_springs_that_viewers_cannot_run(figure, addon, saved, tmp_path):
     avatar, _ = figure
-    addon("vrm.spring_bones").set_default(avatar)
+    addon("look.spring_bones").set_default(avatar)
     saved(avatar)
     path = tmp_path / "look.vrm"
     assert {check.id: check.status for check in make_report(path).checks}["springs"] == "PASS"

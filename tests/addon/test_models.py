@@ -21,12 +21,12 @@ def preferences(bpy, addon, extension, monkeypatch):
     """The add-on's preferences, as they were afterwards."""
     for name in ("AVATAR_FORGE_MODELS", "AVATAR_FORGE_TRELLIS", "AVATAR_FORGE_UNIRIG"):
         monkeypatch.delenv(name, raising=False)
-    chosen = addon("session").preferences()
+    chosen = addon("client.session").preferences()
     yield chosen
     for name in ("models_folder", "trellis_folder", "unirig_folder"):
         chosen.property_unset(name)
-    addon("model_store").forget()
-    addon("session").close()
+    addon("client.model_store").forget()
+    addon("client.session").close()
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +44,13 @@ def settings(bpy):
 
 
 def run(addon, steps):
-    return addon("tasks").Task("Test", steps, addon("session").worker).wait()
+    return addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def drawn(bpy, addon):
     """What the preferences' box of models shows."""
     layout = Layout()
-    addon("models_box").draw(layout, bpy.context)
+    addon("preferences.models_box").draw(layout, bpy.context)
     return layout
 
 
@@ -64,7 +64,7 @@ def option_panels(bpy):
 
 
 def test_the_box_shows_licence_size_and_what_can_be_done(bpy, addon, preferences):
-    run(addon, addon("model_store").refresh())
+    run(addon, addon("client.model_store").refresh())
     box = drawn(bpy, addon)
     for words in ("TRELLIS", "UniRig", "4.0 GB, licence MIT, Apache-2.0", "1.4 GB, licence MIT", "Not downloaded."):
         assert words in box.texts
@@ -73,7 +73,7 @@ def test_the_box_shows_licence_size_and_what_can_be_done(bpy, addon, preferences
 
 
 def test_models_lie_in_the_extensions_folder_or_where_the_preferences_say(addon, preferences, tmp_path):
-    store, session = addon("model_store"), addon("session")
+    store, session = addon("client.model_store"), addon("client.session")
     run(addon, store.refresh())
     assert Path(store.row("trellis")["folder"]).is_relative_to(session.user_folder("models"))
     before = session.worker().pid
@@ -90,18 +90,18 @@ def test_a_download_waits_for_the_permission_to_go_online(bpy, preferences):
 
 def test_a_download_that_fails_is_one_sentence(bpy, addon, preferences, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    addon("session").close()
+    addon("client.session").close()
     bpy.context.preferences.system.use_online_access = True
     try:
         with pytest.raises(RuntimeError, match="hub cannot be reached"):
             bpy.ops.avatar_forge.download_model(model="unirig")
     finally:
         bpy.context.preferences.system.use_online_access = False
-    assert "hub cannot be reached" in drawn(bpy, addon).texts and not addon("model_store").busy()
+    assert "hub cannot be reached" in drawn(bpy, addon).texts and not addon("client.model_store").busy()
 
 
 def test_a_folder_of_ones_own(bpy, addon, preferences, tiny, tmp_path, settings):
-    store = addon("model_store")
+    store = addon("client.model_store")
     settings.engine = "trellis"
     run(addon, store.refresh())
     make = next(panel for panel in panels(bpy) if panel.__name__ == "AVATARFORGE_PT_make")
@@ -122,10 +122,10 @@ def test_a_model_is_removed(bpy, addon, preferences, tmp_path):
     folder = tmp_path / "unirig" / "skin" / "articulation-xl"
     folder.mkdir(parents=True)
     (folder / "model.ckpt").write_bytes(b"x" * 1000)
-    run(addon, addon("model_store").refresh())
+    run(addon, addon("client.model_store").refresh())
     assert "Not complete" in drawn(bpy, addon).texts
     assert bpy.ops.avatar_forge.remove_model(model="unirig") == {"FINISHED"}
-    assert not (tmp_path / "unirig").exists() and addon("model_store").row("unirig")["state"] == "missing"
+    assert not (tmp_path / "unirig").exists() and addon("client.model_store").row("unirig")["state"] == "missing"
 
 
 def test_options_are_drawn_for_the_chosen_engines_only(bpy, settings):
@@ -139,48 +139,125 @@ def test_options_are_drawn_for_the_chosen_engines_only(bpy, settings):
 
 
 def test_options_reach_the_backend_and_have_its_limits(bpy, addon, settings, picture):
-    """Every option at its lowest and highest value is one that the engine's own check takes."""
-    options = addon("engine_options")
+    """Every option at its lowest and highest value, and every default, is one that the engine's own check takes."""
+    options, engines = addon("client.engine_options"), addon("client.engines")
     given = []
-    for engine, rigger, group in (
-        ("preview", "geometric", "preview"),
-        ("trellis", "unirig", "trellis"),
-        ("trellis", "unirig", "unirig"),
-    ):
-        settings.engine, settings.rigger = engine, rigger
-        settings.trellis.own_sampling = True
-        chosen = getattr(settings, group)
-        for name, prop in chosen.bl_rna.properties.items():
-            values = (
-                [item.identifier for item in prop.enum_items]
-                if prop.type == "ENUM"
-                else [getattr(prop, "hard_min", 0), getattr(prop, "hard_max", 0)]
-            )
-            if name in ("rna_type", "name", "own_sampling", "skeleton_seed"):
+    for kind, row in engines.all_rows():
+        setattr(settings, options.SETTINGS[kind], row["name"])
+        group = options.group_of(settings, kind)
+        if group is None:
+            continue
+        values_of = {"generators": options.engine_options, "riggers": options.rigger_options}[kind]
+        switches = {option["switch"]["name"] for option in row["options"] if option["switch"]}
+        given.append((kind, row["name"], values_of(settings), True))
+        for name in switches:
+            setattr(group, name, True)
+        for name, prop in group.bl_rna.properties.items():
+            if name in ("rna_type", "name"):
+                continue
+            if prop.type == "ENUM":
+                values = [item.identifier for item in prop.enum_items]
+            elif prop.type in ("INT", "FLOAT"):
+                values = [prop.hard_min, prop.hard_max]
+            else:
                 continue
             for value in values:
-                chosen[name] = value if prop.type != "ENUM" else values.index(value)
-                given.append((engine, rigger, options.engine_options(settings), options.rigger_options(settings)))
+                setattr(group, name, value)
+                given.append((kind, row["name"], values_of(settings), False))
+        sent = {o["name"] for o in row["options"] if o["shown"] and o["type"] not in ("seed", "paths")}
+        assert set(given[-1][2]) == sent
     code = (
-        "import json, sys; from backend.preview import engine as preview; from backend.trellis import engine as"
-        " trellis;from backend.unirig import engine as unirig; engines = {'preview': preview, 'trellis': trellis,"
-        " 'unirig': unirig}\nfor e, r, eo, ro in json.load(sys.stdin):\n engines[e].checked_options(eo); r == 'unirig'"
-        " and unirig.checked_options(ro)\nprint(json.dumps([sorted(trellis.OPTIONS), sorted(unirig.OPTIONS),"
-        " trellis.checked_options({}), unirig.checked_options({})]))"
+        "import json, sys; from backend.registry import Engines, checked_options\n"
+        "for kind, name, given, is_default in json.load(sys.stdin):\n"
+        "    engine = Engines(kind)._load(name); checked = checked_options(engine, given)\n"
+        "    assert not is_default or checked == checked_options(engine, {}), (name, checked)\n"
     )
     ended = subprocess.run([BACKEND, "-c", code], cwd=ROOT, input=json.dumps(given), capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    trellis, unirig, trellis_defaults, unirig_defaults = json.loads(ended.stdout)
-    assert set(given[-1][2]) == set(trellis) - {"pictures", "multi_image"} and set(given[-1][3]) == set(unirig) - {
-        "max_tokens"
+    assert len(given) > 40 and ended.returncode == 0, ended.stderr
+
+
+def test_options_of_a_file_of_version_0_1(bpy, addon):
+    """options-0.1.blend: the options' properties were written in the add-on then; it has a value of each."""
+    bpy.ops.wm.open_mainfile(filepath=str(Path(__file__).with_name("files") / "options-0.1.blend"))
+    settings, options = bpy.context.scene.avatar_forge, addon("client.engine_options")
+    assert (settings.engine, settings.rigger, settings.seed) == ("trellis", "unirig", 7)
+    assert options.engine_options(settings) == {
+        "preset": "quality",
+        "height": 1.75,
+        "faces": 12345,
+        "texture_size": 2048,
+        "memory": "low",
+        "structure_steps": 33,
+        "structure_cfg": 4.5,
+        "latent_steps": 44,
+        "latent_cfg": 2.5,
+        "device": "cpu",
+        "dtype": "fp32",
     }
-    for group in ("trellis", "unirig", "preview"):
-        settings.property_unset(group)
-    settings.trellis.own_sampling = False
-    ours, theirs = options.engine_options(settings), trellis_defaults
-    assert {name: theirs[name] for name in ours} == ours
-    ours = options.rigger_options(settings)
-    assert {name: unirig_defaults[name] for name in ours} == ours
+    expected = {"class": "vroid", "preset": "greedy", "grammar": "upstream", "attempts": 9, "device": "mps"}
+    assert options.rigger_options(settings) == expected | {"dtype": "bf16"} and options.rigger_seed(settings) == 5
+    settings.engine = "preview"
+    assert options.engine_options(settings) == {"height": 1.25, "triangles": 9000, "texture_size": 512}
+
+
+OTHERS = {
+    "generators": [
+        {"name": "silent", "label": "Silent", "available": True, "reason": ""},  # describes nothing
+        {
+            "name": "my-engine",
+            "label": "Mine",
+            "available": True,
+            "reason": "",
+            "options": [],
+            "models": [],
+            "views": 1,
+        },
+    ],
+    "riggers": [],
+}
+GLOSS = {
+    "name": "gloss",
+    "property": "gloss",
+    "type": "float",
+    "default": 0.5,
+    "initial": None,
+    "label": "Gloss",
+    "help": "How shiny",
+    "low": 0.0,
+    "high": 1.0,
+    "choices": [],
+    "pattern": "",
+    "unit": "",
+    "digits": 2,
+    "switch": None,
+    "advanced": False,
+    "shown": True,
+    "attribute": "",
+    "code": "bad_params",
+    "hint": "",
+}
+MODEL = {"name": "mine", "label": "My model", "licence": "MIT", "size": 5, "variable": "AVATAR_FORGE_MINE"}
+
+
+def test_an_engine_of_another_package_gets_its_options_and_its_models_folder(bpy, addon, preferences, settings):
+    engines, options = addon("client.engines"), addon("client.engine_options")
+    preferences.trellis_folder = "/kept"
+    engines.learn_engines(OTHERS)
+    settings.engine = "silent"
+    assert options.engine_options(settings) == {} and option_panels(bpy)
+    mine = {**OTHERS["generators"][1], "options": [GLOSS], "models": [MODEL]}
+    engines.learn_engines({"generators": [mine]})
+    settings.engine = "my-engine"
+    assert options.engine_options(settings) == {"gloss": 0.5} and "gloss" in option_panels(bpy)
+    options.group_of(settings, "generators").gloss = 0.75
+    both = [GLOSS, {**GLOSS, "name": "shine", "property": "shine", "default": 0.25}]
+    engines.learn_engines({"generators": [{**mine, "options": both}]})
+    assert options.engine_options(settings) == {"gloss": 0.75, "shine": 0.25}
+    session = addon("client.session")
+    session.set_own_folder("mine", "/somewhere")
+    assert session.own_folder("mine") == "/somewhere" and session.own_folder("trellis") == "/kept"
+    assert session._model_variables().items() >= {"AVATAR_FORGE_MINE": "/somewhere"}.items()
+    assert options.attribute("generators", "my-engine") in options.paths()
 
 
 def test_the_request_has_the_options(bpy, addon, settings, picture):

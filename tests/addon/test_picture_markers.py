@@ -16,7 +16,7 @@ def ready(bpy, picture):
 
 
 def markers(addon, bpy):
-    module = addon("picture_markers")
+    module = addon("picture.markers")
     return module.shown(module.root_of(bpy.context.scene))
 
 
@@ -57,7 +57,7 @@ def request(extension, bpy):
 def test_the_picture_is_shown_with_what_was_found_on_it(bpy, addon, ready):
     empties = markers(addon, bpy)
     assert len(empties) == 18 and bpy.context.active_object.name in ("Mouth", "Left Eye", "Right Eye")
-    root = addon("picture_markers").root_of(bpy.context.scene)
+    root = addon("picture.markers").root_of(bpy.context.scene)
     image = root.data
     assert image.packed_file and image.filepath_raw == "" and root.empty_display_type == "IMAGE"
     # On the picture's ink: the mouth lies below the eyes on the body's axis, the character's left on the right of the
@@ -65,7 +65,7 @@ def test_the_picture_is_shown_with_what_was_found_on_it(bpy, addon, ready):
     at = {name: empty.matrix_world.translation for name, empty in empties.items()}
     assert at["leftHand"].x > 0.2 > -0.2 > at["rightHand"].x and abs(at["mouth"].x) < 0.03
     assert at["leftFoot"].z < at["leftLowerLeg"].z < at["hips"].z < at["mouth"].z < at["leftEye"].z
-    corner = root.matrix_world @ addon("picture_markers").Vector(
+    corner = root.matrix_world @ addon("picture.markers").Vector(
         (root.empty_image_offset[0] * root.empty_display_size * 1100 / 1536, 0, 0)
     )
     assert corner.z == pytest.approx(0) and corner.x < at["rightHand"].x
@@ -128,10 +128,10 @@ def test_a_refused_picture_has_markers_and_the_reason(bpy, addon, extension, tmp
     with pytest.raises(RuntimeError, match="separated"):
         bpy.ops.avatar_forge.generate()
     assert bpy.ops.avatar_forge.check_markers() == {"FINISHED"}
-    module = addon("picture_markers")
+    module = addon("picture.markers")
     assert "separated" in module.note(module.root_of(bpy.context.scene)) and len(markers(addon, bpy)) == 18
     assert bpy.ops.avatar_forge.generate() == {"FINISHED"}
-    assert addon("scene").find_avatar(bpy.context) and module.root_of(bpy.context.scene) is None
+    assert addon("avatar.scene").find_avatar(bpy.context) and module.root_of(bpy.context.scene) is None
 
 
 def test_no_picture_at_all_is_one_sentence(bpy, tmp_path):

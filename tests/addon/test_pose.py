@@ -75,7 +75,7 @@ def everything_shown(avatar, bpy):
 
 @pytest.mark.parametrize("pose", POSES)
 def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
-    scene, workflow = addon("scene"), addon("workflow")
+    workflow = addon("workflow")
     keys = avatar.mesh.data.shape_keys.key_blocks
     keys["happy"].value, keys["happy"].slider_max = 0.25, 2.0
     before, vertices, mouth = (
@@ -87,13 +87,13 @@ def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
     bend(avatar, POSES[pose])
     seen = evaluated(avatar.mesh, bpy)
     assert bpy.ops.avatar_forge.pose_to_rest() == {"FINISHED"}
-    assert not addon("pose_bake").is_posed(avatar.armature)
-    assert not scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) > 30
+    assert not addon("pose.bake").is_posed(avatar.armature)
+    assert not addon("pose.t_pose").is_t_pose(avatar) and max(addon("pose.t_pose").off_t_pose(avatar).values()) > 30
     assert (
         np.quantile(np.linalg.norm(evaluated(avatar.mesh, bpy) - seen, axis=1), 0.9) < 1e-3
     )  # as it was shown, but for relaxed skin
     assert bpy.ops.avatar_forge.pose() == {"FINISHED"}
-    assert scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) < 0.1
+    assert addon("pose.t_pose").is_t_pose(avatar) and max(addon("pose.t_pose").off_t_pose(avatar).values()) < 0.1
     keys = avatar.mesh.data.shape_keys.key_blocks
     assert [key.name for key in keys] == names and keys["happy"].value == 0.25 and keys["happy"].slider_max == 2
     after = shapes(avatar.mesh.data)
@@ -104,9 +104,9 @@ def test_a_posed_avatar_comes_back_with_its_face(avatar, addon, bpy, pose):
     back = points_of(avatar.mesh.data.vertices)
     assert np.quantile(np.linalg.norm(back - vertices, axis=1), 0.95) < 0.01
     np.testing.assert_allclose(avatar.record.mouth.center, mouth + (back - vertices)[head].mean(0), atol=2e-3)
-    kept = points_of(avatar.record.faceless.vertices)
+    kept = points_of(avatar.record.mesh_without_face.vertices)
     np.testing.assert_allclose(kept, back[: len(kept)], atol=2e-3)  # the mesh without a face is there too
-    addon("tasks").Task("Face", workflow.face(avatar), addon("session").worker).wait()
+    addon("client.process.tasks").Task("Face", workflow.face(avatar), addon("client.session").worker).wait()
     assert [key.name for key in avatar.mesh.data.shape_keys.key_blocks] == names
 
 
@@ -146,7 +146,7 @@ def imported(avatar, addon, bpy):
     armature.data.transform(lying.inverted())
     for obj in (body, face):
         obj.data.transform(lying.inverted(), shape_keys=True)
-    avatar.record.faceless = None
+    avatar.record.mesh_without_face = None
     armature.matrix_world = lying
     normals = np.array([normal.vector[:] for normal in body.data.corner_normals]) + [0, 0.3, 0]
     body.data.normals_split_custom_set(normals / np.linalg.norm(normals, axis=1, keepdims=True))
@@ -155,7 +155,7 @@ def imported(avatar, addon, bpy):
     hat.parent, hat.parent_type, hat.parent_bone = armature, "BONE", "leftHand"
     bone = armature.data.bones["leftHand"]
     bone["mine"] = 3
-    with addon("humanoid.armature").editing(armature):
+    with addon("mesh.armature").editing(armature):
         hand = armature.data.edit_bones["leftHand"]
         hand.roll = 0.7
         hand.parent.tail = hand.head
@@ -166,8 +166,10 @@ def imported(avatar, addon, bpy):
 
 def test_an_imported_model_is_baked_as_a_whole(imported, addon, bpy):
     avatar, face, hat = imported
-    scene, body, armature = addon("scene"), avatar.mesh, avatar.armature
-    assert not scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) == pytest.approx(80, abs=0.5)
+    body, armature = avatar.mesh, avatar.armature
+    assert not addon("pose.t_pose").is_t_pose(avatar) and max(
+        addon("pose.t_pose").off_t_pose(avatar).values()
+    ) == pytest.approx(80, abs=0.5)
     bone = armature.data.bones["leftHand"]
     on_hand = (armature.matrix_world @ bone.matrix_local).inverted() @ hat.matrix_world
     normals = np.array([normal.vector[:] for normal in body.data.corner_normals])
@@ -175,7 +177,7 @@ def test_an_imported_model_is_baked_as_a_whole(imported, addon, bpy):
     modifiers = [(m.name, m.type) for m in (*body.modifiers, *face.modifiers)]
     bend(avatar, {"leftUpperArm": (10, 20, 30)})  # a pose that is not asked for
     assert bpy.ops.avatar_forge.pose() == {"FINISHED"}
-    assert scene.is_t_pose(avatar) and max(scene.off_t_pose(avatar).values()) < 0.1
+    assert addon("pose.t_pose").is_t_pose(avatar) and max(addon("pose.t_pose").off_t_pose(avatar).values()) < 0.1
     world = np.array(
         [
             armature.matrix_world @ armature.data.bones[name].head_local
@@ -219,7 +221,7 @@ def test_a_preview_shows_what_apply_makes_and_back_restores_all(avatar, addon, b
     before = everything_shown(avatar, bpy)
     assert not bpy.ops.avatar_forge.pose_back.poll()
     assert bpy.ops.avatar_forge.preview_t_pose() == {"FINISHED"}
-    live = addon("pose_live")
+    live = addon("pose.preview")
     assert live.shown(avatar.armature) == "T-Pose"
     worst = dict(live.bends(avatar.armature))
     assert worst["leftLowerArm"] == pytest.approx(50, abs=2) and list(worst.values()) == sorted(
@@ -230,7 +232,7 @@ def test_a_preview_shows_what_apply_makes_and_back_restores_all(avatar, addon, b
     assert everything_shown(avatar, bpy) == before and not live.shown(avatar.armature)
     bpy.ops.avatar_forge.preview_t_pose()
     assert bpy.ops.avatar_forge.pose() == {"FINISHED"}
-    assert not live.shown(avatar.armature) and addon("scene").is_t_pose(avatar)
+    assert not live.shown(avatar.armature) and addon("pose.t_pose").is_t_pose(avatar)
     assert np.quantile(np.linalg.norm(evaluated(avatar.mesh, bpy) - previewed, axis=1), 0.9) < 1e-3
 
 
@@ -245,7 +247,7 @@ def test_poses_and_animations_stand_on_the_ground_and_leave_nothing(avatar, addo
     armature.pose.bones["head"].keyframe_insert("rotation_euler", frame=3)
     mine = armature.animation_data.action
     scene.frame_set(5)
-    before, lives = everything_shown(avatar, bpy), addon("pose_live")
+    before, lives = everything_shown(avatar, bpy), addon("pose.preview")
     names = lives.pose_names(avatar)
     hands = {}
     for name in names:

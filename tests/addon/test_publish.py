@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def run(addon, monkeypatch, tmp_path):
     monkeypatch.setenv("AVATAR_FORGE_RUNS", str(tmp_path / "runs"))
-    return lambda steps: addon("tasks").Task("Test", steps, addon("session").worker).wait()
+    return lambda steps: addon("client.process.tasks").Task("Test", steps, addon("client.session").worker).wait()
 
 
 def statuses(avatar):
@@ -17,46 +17,40 @@ def statuses(avatar):
 
 
 def test_the_card_is_kept_and_tells_of_what_was_spoilt(avatar, addon, run, tmp_path):
-    report = run(addon("publish").check(avatar))
+    report = run(addon("publish.steps").check(avatar))
     assert report.promotable and statuses(avatar)["viseme_aa"] == "PASS"
     key = avatar.mesh.data.shape_keys.key_blocks["aa"]
     for point, rest in zip(key.data, avatar.mesh.data.shape_keys.reference_key.data, strict=True):
         point.co = rest.co
-    run(addon("publish").check(avatar))
+    run(addon("publish.steps").check(avatar))
     assert statuses(avatar)["viseme_aa"] == "FAIL" and statuses(avatar)["viseme_oh"] == "PASS"
     assert not list((tmp_path / "runs" / "jobs").iterdir())
 
 
 def test_a_step_done_again_outdates_the_card(avatar, addon, run, bpy):
-    run(addon("publish").check(avatar))
+    run(addon("publish.steps").check(avatar))
     assert not avatar.record.card_outdated
     for step in (bpy.ops.avatar_forge.face, bpy.ops.avatar_forge.set_up_vrm):
         assert step() == {"FINISHED"} and avatar.record.card_outdated
-        run(addon("publish").check(avatar))
+        run(addon("publish.steps").check(avatar))
         assert not avatar.record.card_outdated and statuses(avatar)["viseme_oh"] == "PASS"
 
 
-@pytest.mark.parametrize(
-    ("given", "name"), [("Momo", "momo"), ("Zoë B. (new)", "zoe-b-new"), ("桃", "avatar"), ("cat_2", "cat_2")]
-)
-def test_a_name_fit_for_a_public_address(avatar, addon, given, name):
-    avatar.armature.name = given
-    assert addon("publish").model_name(avatar) == name
-
-
 def test_a_failed_check_is_not_promoted_without_a_reason(avatar, addon, run):
-    publish, refused = addon("publish"), addon("errors").AvatarError
+    publish, refused = addon("publish.steps"), addon("errors").AvatarError
     with pytest.raises(refused, match="bucket"):
         run(publish.promote(avatar, "companion", publish.Target()))
     avatar.mesh.data.shape_keys.key_blocks["oh"].name = "renamed"
     addon("workflow").set_up_vrm(avatar, "Tester")
+    with pytest.raises(refused, match="for example 'my-avatar'"):  # before the avatar is exported
+        run(publish.promote(avatar, "My Avatar!", publish.Target(bucket="models")))
     with pytest.raises(refused) as refused:
         run(publish.promote(avatar, "companion", publish.Target(bucket="models")))
     assert refused.value.code == "report" and "Viseme oh" in str(refused.value)
 
 
 def test_a_run_folder_has_everything(avatar, addon, run, tmp_path, made):
-    publish = addon("publish")
+    publish = addon("publish.steps")
     path, report = run(publish.examine(avatar, tmp_path))
     result = run(publish.record(avatar, {"vrm": path, "sheet": made.sheet}, report, publish.Target()))
     folder = Path(result["run_folder"])
@@ -78,7 +72,7 @@ def test_a_run_folder_has_everything(avatar, addon, run, tmp_path, made):
 
 
 def test_the_frontends_lists_are_shown_before_they_are_written(avatar, addon, run, tmp_path):
-    publish = addon("publish")
+    publish = addon("publish.steps")
     page = tmp_path / "models.js"
     page.write_text('export const AllowedAvatarModels = [\n  "Old-v1.vrm",\n];\n')
     target = publish.Target(lists=[page])

@@ -154,7 +154,7 @@ def test_export_writes_what_is_named_and_leaves_the_selection(bpy, serve, tmp_pa
     assert [obj.name for obj in bpy.context.selected_objects] == ["B"] and bpy.context.object.name == "B"
     assert peer.result("export_scene", filepath=str(path), format="fbx")["exported"] == ["A", "B"]
     assert "no object" in peer.result("export_scene", filepath=str(path), object_names=["C"])["error"]
-    assert "no place" in peer.result("export_scene", filepath="relative.glb")["error"]
+    assert "absolute path" in peer.result("export_scene", filepath="relative.glb")["error"]
 
 
 @pytest.mark.parametrize("mode, words", [("off", "switched off"), ("ask", "without a window")])
@@ -226,7 +226,7 @@ def test_another_file_may_be_opened_by_code(serve):
 
 
 def test_code_whose_client_has_gone_is_stopped(serve, part, monkeypatch):
-    monkeypatch.setattr(part("server"), "ABANDONED", 0.5)
+    monkeypatch.setattr(part("protocol.server"), "ABANDONED", 0.5)
     peer = serve("on")
     endless = socket.create_connection(("127.0.0.1", peer.pump.server.port))
     endless.sendall(json.dumps({"type": "execute_code", "params": {"code": "while True:\n    pass"}}).encode())
@@ -259,7 +259,7 @@ def test_a_body_behind_something_else_is_never_run(bpy, serve, opening):
 def test_any_parameter_may_be_null_or_nonsense(serve, part):
     """Every command answers with an envelope of its own words, whatever its parameters are."""
     peer, own = serve(), ("api_commands", "scene_commands", "viewport_commands", "python_code")
-    known = part("registry").COMMANDS
+    known = part("protocol.registry").COMMANDS
     for name, entry in known.items():
         if entry.run.__module__.rpartition(".")[2] not in own:
             continue
@@ -276,8 +276,57 @@ def test_any_parameter_may_be_null_or_nonsense(serve, part):
     assert peer.send(b'{"type": "ping"}') == peer.send(b'{"type": "ping", "params": null}')
 
 
+@pytest.mark.parametrize("command, key", [("export_scene", "filepath"), ("avatar_export", "path")])
+def test_no_path_of_a_client_reaches_what_is_not_its(bpy, serve, part, avatar, monkeypatch, tmp_path, command, key):
+    """Attacks with code off: files of the user that nothing may replace, and folders that nothing may be put into."""
+    part("avatar_jobs")
+    mine, other = tmp_path / "mine", tmp_path / "home"
+    mine.mkdir()
+    other.mkdir()
+    monkeypatch.setenv("AVATAR_FORGE_CLIENT_FOLDERS", str(mine))
+    monkeypatch.setattr(part("python_code").session, "user_folder", lambda name: tmp_path / "extension")
+    suffix = ".vrm" if command == "avatar_export" else ".glb"
+    secret = other / ".bashrc"
+    secret.write_text("precious")
+    (mine / f"link{suffix}").symlink_to(secret)
+    (mine / f"kept{suffix}").write_text("precious")
+    (mine / "way").symlink_to(other)
+    (mine / "authorized_keys").write_text("precious")
+    attacks = [
+        f"{secret}\0{suffix}", f"{mine}/authorized_keys\0{suffix}", f"{mine}/authorized_keys\n{suffix}", str(secret),
+        f"{other}/new{suffix}", f"{mine}/../home/new{suffix}", f"{mine}/way/new{suffix}", f"{mine}/link{suffix}",
+        f"{mine}/kept{suffix}", f"{mine}/.bashrc{suffix}", f"~root/new{suffix}", "\ud800", "", f"{mine}/none/x{suffix}",
+    ]  # fmt: skip
+    peer = serve()
+    for path in attacks:
+        reply = peer.ask(command, **{key: path})
+        assert reply["status"] == "error" or "error" in reply["result"], path
+    assert {path.read_text() for path in (secret, mine / f"kept{suffix}", mine / "authorized_keys")} == {"precious"}
+    assert sorted(path.name for path in other.iterdir()) == [".bashrc"]
+    assert len(list(mine.iterdir())) == 4
+
+
+def test_a_file_of_a_client_may_be_written_again_and_others_on_request(bpy, serve, tmp_path):
+    bpy.ops.mesh.primitive_cube_add()
+    peer, there = serve(), tmp_path / "there.glb"
+    there.write_text("of somebody")
+    assert "exists" in peer.result("export_scene", filepath=str(there))["error"]
+    assert peer.result("export_scene", filepath=str(there), replace=True)["bytes"] == there.stat().st_size
+    assert "error" not in peer.result("export_scene", filepath=str(there))
+
+
+def test_a_screenshot_goes_through_no_link(part, tmp_path):
+    viewport, target = part("viewport_commands"), tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "shot.png").symlink_to(target)
+    with pytest.raises(part("protocol.registry").Refusal):
+        viewport._picture_path(str(tmp_path / "shot.png"))
+    viewport._write(tmp_path / "shot.png", viewport.PNG)
+    assert target.read_text() == "precious" and (tmp_path / "shot.png").read_bytes() == viewport.PNG
+
+
 def test_a_screenshot_replaces_pictures_only(part, tmp_path):
-    viewport, refusal = part("viewport_commands"), part("registry").Refusal
+    viewport, refusal = part("viewport_commands"), part("protocol.registry").Refusal
     (tmp_path / "letter.png").write_text("Dear reader")
     (tmp_path / "old.png").write_bytes(viewport.PNG)
     assert viewport._picture_path(str(tmp_path / "old.png")) and viewport._picture_path(str(tmp_path / "new.png"))

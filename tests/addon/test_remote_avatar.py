@@ -10,7 +10,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture
 def refused(addon):
     """`refused(command, **params)` is the error's text."""
-    registry = addon("remote.registry")
+    registry = addon("remote.protocol.registry")
 
     def ask(command, **params):
         reply = registry.answer({"type": command, "params": params})
@@ -48,6 +48,15 @@ def test_from_a_picture_that_is_sent_to_a_vrm_file(bpy, remote, ends, picture, t
     assert [avatar["name"] for avatar in status["avatars"]] == ["Mia"] and set(
         status["avatars"][0]["steps"].values()
     ) == {"done"}
+    options = {row["name"]: row["options"] for row in status["generators"]}
+    assert {
+        "name": "triangles",
+        "type": "int",
+        "default": 28000,
+        "low": 4000,
+        "high": 200000,
+        "help": "About so many",
+    } in (options["preview"])
     runs = remote("avatar_runs", limit=3)["runs"]
     assert runs[0]["name"] == "Mia" and runs[0]["vrm"].endswith("Mia.vrm")
 
@@ -94,7 +103,7 @@ def test_face_landmarks_are_listed_and_moved(bpy, addon, remote, refused, ends, 
     )  # sizes that are not given stay
     assert moved["face"]["jaw"] and moved["confidence"] == {"eyes": 1.0, "mouth": 1.0}
     finished(remote, ends, "avatar_face")
-    assert addon("scene").find_avatar(bpy.context).mesh.data.shape_keys
+    assert addon("avatar.scene").find_avatar(bpy.context).mesh.data.shape_keys
     settled = remote("avatar_landmarks")["face"]  # the face step has put them on the surface
     for wrong in (
         {"mouth": [1, 2]},

@@ -63,8 +63,8 @@ def test_meshy_with_a_pose_is_rigged_and_stands_so(bpy, addon, remote, ends, pic
     low, high = placed["world_bounding_box"]
     wide = (high[0] - low[0]) / (high[2] - low[2])
     assert (wide > 0.75) == (pose == "t-pose")
-    avatar = addon("scene").find_avatar(bpy.context)
-    assert addon("scene").is_t_pose(avatar)  # at rest
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
+    assert addon("pose.t_pose").is_t_pose(avatar)  # at rest
 
 
 def test_jobs_that_are_not_known_have_failed_in_the_providers_words(remote):
@@ -140,7 +140,7 @@ def test_the_file_for_vs_code_is_written_by_a_button(bpy, extension, tmp_path):
         and written["avatar-forge"]["env"]["BLENDER_PORT"] == "9876"
     )
     root = Path(written["avatar-forge"]["env"]["PYTHONPATH"])
-    assert (root / "backend/mcp_server.py").is_file() and Path(written["avatar-forge"]["args"][3]).is_file()
+    assert (root / "backend/mcp/server.py").is_file() and Path(written["avatar-forge"]["args"][3]).is_file()
     (tmp_path / ".vscode/mcp.json").write_text("{ not json")
     with pytest.raises(RuntimeError, match="Nothing was changed"):
         bpy.ops.avatar_forge.write_mcp_json(directory=str(tmp_path))

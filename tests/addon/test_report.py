@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from avatar_addon.vrm.report import make_report
-from avatar_addon.vrm.vrm_file import VrmFile
+from avatar_addon.report.report import make_report
+from avatar_addon.vrm.spec.vrm_file import VrmFile
 from tests.addon.vrm_surgery import Surgery
 
 HALF = np.sqrt(0.5)
@@ -280,7 +280,7 @@ def test_files_that_are_no_vrm(made, tmp_path, content):
 def test_the_command_prints_a_card_and_its_status_tells(made, tmp_path):
     def call(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "avatar_addon.vrm.report", *map(str, arguments)], capture_output=True, text=True
+            [sys.executable, "-m", "avatar_addon.report", *map(str, arguments)], capture_output=True, text=True
         )
 
     good = call(made.vrm, "--json")

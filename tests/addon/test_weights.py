@@ -39,7 +39,7 @@ def hand_rows(avatar):
 def status(avatar, addon, monkeypatch, tmp_path):
     """`status("strays")` exports the avatar and gives what the report's check says."""
     monkeypatch.setenv("AVATAR_FORGE_RUNS", str(tmp_path / "runs"))
-    publish, tasks, session = addon("publish"), addon("tasks"), addon("session")
+    publish, tasks, session = addon("publish.steps"), addon("client.process.tasks"), addon("client.session")
 
     def card(*names):
         tasks.Task("Check", publish.check(avatar), session.worker).wait()
@@ -81,7 +81,7 @@ def test_a_good_avatar_has_no_places(avatar, addon, bpy):
 
 def test_a_hand_on_the_leg_fails_the_report_until_its_limb_is_weighted_again(avatar, addon, bpy, status):
     before, rows = columns(avatar, bpy), hand_rows(avatar)
-    kept = avatar.record.faceless
+    kept = avatar.record.mesh_without_face
     give(avatar.mesh, rows, leftUpperLeg=1.0)
     carrier = bpy.data.objects.new("kept", kept)
     give(carrier, rows, leftUpperLeg=1.0)
@@ -183,7 +183,7 @@ def test_undo_brings_weights_and_places_back(avatar, addon, bpy):
     assert kinds(avatar) == []
     bpy.ops.ed.undo_push(message="Mended")
     bpy.ops.ed.undo()
-    avatar = addon("scene").find_avatar(bpy.context)
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
     np.testing.assert_array_equal(columns(avatar, bpy), spoilt)
     assert "stray" in kinds(avatar) and addon("weights.live").is_current(avatar)
 
@@ -192,5 +192,5 @@ def test_another_mesh_has_other_places(avatar, addon, bpy):
     give(avatar.mesh, hand_rows(avatar), leftUpperLeg=1.0)
     bpy.ops.avatar_forge.find_places()
     assert bpy.ops.avatar_forge.rig() == {"FINISHED"}
-    avatar = addon("scene").find_avatar(bpy.context)
+    avatar = addon("avatar.scene").find_avatar(bpy.context)
     assert not addon("weights.live").is_current(avatar) and not bpy.ops.avatar_forge.next_weights_place.poll()

@@ -17,8 +17,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
-from avatar_addon.vrm.report import make_report  # noqa: E402
-from avatar_addon.vrm.report_limits import PASS  # noqa: E402
+from avatar_addon.report.limits import PASS  # noqa: E402
+from avatar_addon.report.report import make_report  # noqa: E402
 
 FIGURES = ("t_pose", "feet", "triangles", "size", "visemes_differ", "leaks", "stretch", "seams")
 

@@ -26,7 +26,7 @@ def state():
 
 def backend():
     """The state of the backend's environment."""
-    return importlib.import_module(f"{MODULE}.avatar_addon.session").environment().state()
+    return importlib.import_module(f"{MODULE}.avatar_addon.client.session").environment().state()
 
 
 def settings():

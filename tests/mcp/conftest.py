@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def serve(folder, **more):
         "BLENDER_USER_RESOURCES": str(folder / "user"),
         "AVATAR_FORGE_RUNS": str(folder / "runs"),
         "AVATAR_FORGE_BACKEND_PYTHON": str(VENVS / "backend/bin/python"),
+        "AVATAR_FORGE_CLIENT_FOLDERS": tempfile.gettempdir(),
         "OMP_NUM_THREADS": "1",
         **more,
     }

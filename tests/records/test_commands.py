@@ -12,9 +12,9 @@ import time
 import pytest
 from PIL import Image
 
-from backend import tracking
-from backend.rerun import compare
-from backend.runs import Run, read_receipt, write_run
+from backend.records import tracking
+from backend.records.rerun import compare
+from backend.records.runs import Run, read_receipt, write_run
 from tests.records.servers import KEY, ROOT, SECRET, client
 from tests.records.test_promotion import GOOD, make_vrm
 from tests.records.test_tracking import runs_at

@@ -11,9 +11,10 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from backend import tracking
+from backend.errors import BackendError
 from backend.mesh.glb import write_glb
-from backend.runs import Run, add_promotion, read_receipt, write_run
+from backend.records import tracking
+from backend.records.runs import Run, add_promotion, read_receipt, write_run
 from tests.records.servers import BIN, ROOT, free_port, start, stop
 
 PASSWORD = "s3cret-of-the-server"
@@ -240,3 +241,71 @@ def test_what_is_recorded_while_the_server_is_away_arrives_once(make_run, serve,
         said + "".join(path.read_text(encoding="utf-8") for path in root.rglob("*.json")) + "".join(capfd.readouterr())
     )
     assert PASSWORD not in written
+
+
+DAMAGED = {
+    "receipt.json": [
+        b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"receipt": 2}', b'{"receipt": 1}', b"[" * 100_000,
+        b'{"receipt": 1, "run": 3, "name": "x", "made_at": "now"}',
+    ],
+    "promotions.json": [b"", b"[]", b'{"promotions": 3}', b'{"promotions": [7]}', b'{"promotions": [{"key": "x"}]}'],
+    "tracking.json": [b"", b"[]", b"3", b'{"stores": []}', b'{"stores": {"x": 3}}', b'{"stores": {"x": {"sent": 1}}}'],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, content", [(name, content) for name, kinds in DAMAGED.items() for content in kinds])
+def test_a_damaged_run_folder_is_named_and_the_others_go_on(make_run, monkeypatch, name, content):
+    """Damage in the first folder, and what is sent of the second."""
+    sent = []
+    monkeypatch.setattr(tracking, "connect", lambda store: None)
+    monkeypatch.setattr(tracking, "_experiment", lambda client, store: "1")
+
+    def send(client, experiment, store, folder):
+        tracking.run_params(read_receipt(folder / "receipt.json"))
+        tracking.run_tags(read_receipt(folder / "receipt.json"), folder)
+        tracking._note(folder, store, experiment="1", run="r", sent=tracking.content_digest(folder))
+        sent.append(folder.name)
+
+    monkeypatch.setattr(tracking, "_send", send)
+    first = make_run("a-first")
+    make_run("b-second")
+    (first / name).write_bytes(content)
+    done = tracking.sync(first.parent)
+    assert "b-second" in sent and done["state"] == "done" and not done["pending"]
+    if name == "tracking.json":
+        assert "a-first" in sent and not done["message"]
+    else:
+        assert "a-first" not in sent and "a-first" in done["message"] and name in done["message"]
+    assert make_run("c-third").name == "c-third"
+    add_promotion(first, {"bucket": "b", "key": "k", "version": 1})
+
+
+def test_what_a_dead_process_left_of_a_run_folder_goes(make_run):
+    root = make_run().parent
+    old, new = root / ".old.1234.partial", root / ".new.1234.partial"
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (time.time() - 7200,) * 2)
+    make_run("another")
+    assert not old.exists() and new.exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:{}@db.example/mlflow", "HTTP://me:{}@host:5000", " https://me:{}@host", "https://host?token={}",
+        "mysql+pymysql://me:{}@db/x?ssl_key={}", "https://host/#{}",
+    ],
+)  # fmt: skip
+def test_no_address_shows_its_secret(make_run, monkeypatch, address):
+    root, started = make_run().parent, []
+    monkeypatch.setattr(tracking.subprocess, "Popen", lambda command, **options: started.append(command))
+    address = address.replace("{}", PASSWORD)
+    try:
+        store = tracking.choose_store(root, address)
+        assert PASSWORD not in store.uri and PASSWORD not in repr(store)
+        assert store.address == address.strip() or store.password == PASSWORD
+    except BackendError as error:
+        assert error.code == "bad_target" and PASSWORD not in error.message + error.hint
+    answer = tracking.send_later(root, address)
+    assert PASSWORD not in str(answer) + str(started)

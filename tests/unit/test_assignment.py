@@ -8,11 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avatar_addon.humanoid import picking
-from avatar_addon.humanoid.assignment import GROUPS, Finding, Note, bone_states, count, label, other_side, summary
-from avatar_addon.humanoid.matcher import match
-from avatar_addon.humanoid.mirror import mirrored, mirrored_name
-from avatar_addon.humanoid.table import BONES, PARENTS, REQUIRED, humanoid_problems
+from avatar_addon.humanoid.matching import picking
+from avatar_addon.humanoid.matching.assignment import (
+    GROUPS,
+    Finding,
+    Note,
+    bone_states,
+    count,
+    label,
+    other_side,
+    summary,
+)
+from avatar_addon.humanoid.matching.matcher import match
+from avatar_addon.humanoid.matching.mirror import mirrored, mirrored_name
+from avatar_addon.vrm.spec.human_bones import BONES, PARENTS, REQUIRED, humanoid_problems
 from benchmarks import skeletons
 
 

@@ -1,5 +1,7 @@
 """The client of the worker, with real child processes: progress, cancel, death, silence, and what the user reads."""
 
+import dataclasses
+import json
 import os
 import re
 import signal
@@ -12,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from avatar_addon import jobs
-from avatar_addon.child import Child
+from avatar_addon.client.process import jobs, progress
+from avatar_addon.client.process.child import Child
+from avatar_addon.client.process.jobs import Job, Worker, new_job_folder
 from avatar_addon.errors import AvatarError
-from avatar_addon.jobs import Job, Worker, new_job_folder
+from backend import progress as sent
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'unit' / 'third_party'}"}
@@ -283,7 +286,7 @@ def client_script(tmp_path, ending):
     return textwrap.dedent(f"""
         import os, signal, sys, time
         sys.path.insert(0, {str(ROOT)!r})
-        from avatar_addon.jobs import Job, Worker
+        from avatar_addon.client.process.jobs import Job, Worker
         # A shell's background jobs, and so these tests in one, ignore it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         worker = Worker({COMMAND!r}, dict(os.environ))
@@ -337,3 +340,15 @@ def test_job_folders_are_never_shared(tmp_path):
     with pytest.raises(AvatarError, match="choose another folder") as caught:
         new_job_folder(tmp_path / "file" / "runs")
     assert caught.value.code == "not_writable"
+
+
+def test_what_the_worker_sends_of_progress_is_what_arrives():
+    event = sent.Progress("structure", 1 / 3, "Finding the shape").after(None).to_event()
+    got = progress.Progress.from_event(json.loads(json.dumps(event)))
+    assert dataclasses.asdict(got) == {"stage": "structure", "fraction": 0.3333, "message": "Finding the shape"}
+    names = [[field.name for field in dataclasses.fields(kind)] for kind in (sent.Progress, progress.Progress)]
+    assert names[0] == names[1]
+    for wrong in ({"fraction": True}, {"fraction": "1"}, {"stage": None}, {"message": 3}):
+        assert progress.Progress.from_event({**event, **wrong}) is None
+    assert progress.Progress.from_event({"stage": "x", "fraction": 0.5}) is None
+    assert progress.Progress("x", 0.5).within(0.2, 0.4).fraction == pytest.approx(0.3)

@@ -8,20 +8,23 @@ import time
 
 import pytest
 
-from backend import models
+from backend.models import lock, store
 from tests.unit.test_models import CONTENT, Hub
 from tests.unit.test_worker import ENV, Client, is_one_sentence
 from tests.unit.tiny_trellis import make_checkpoint
 
-# The worker itself, with one small model in the place of the real ones.
+# The worker itself, with one engine that needs one small model in the place of the real ones.
 TINY = """
 import huggingface_hub.constants
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 16
-from backend import models, worker
-files = (models.File("config.json"), models.File("big.safetensors"))
-models.MODELS.clear()
-SOURCES = (models.Source("some/repo", "main", "MIT", files),)
-models.MODELS["tiny"] = models.Model("tiny", "A tiny model", SOURCES, about=1_000_000)
+from backend import registry, worker
+from backend.models import store
+FILES = (store.File("config.json"), store.File("big.safetensors"))
+class Tiny:
+    label = "Tiny"
+    models = (store.Model("tiny", "A tiny model", (store.Source("some/repo", "main", "MIT", FILES),), about=1_000_000),)
+    def generate(self, request, progress): ...
+registry.BUILT_IN = {"generators": {"tiny": "__main__:Tiny"}, "riggers": {}}
 raise SystemExit(worker.main())
 """
 
@@ -33,7 +36,7 @@ def start(tmp_path, monkeypatch):
 
     def start(command=None, **environment):
         for name, value in {
-            models.VARIABLE: str(tmp_path / "models"),
+            store.VARIABLE: str(tmp_path / "models"),
             "HF_HOME": str(tmp_path / "hub"),
             **environment,
         }.items():
@@ -127,7 +130,7 @@ def test_a_network_that_hangs_can_be_interrupted(tiny, hub, tmp_path):
 def test_offline_and_a_full_disk_are_one_sentence(tiny, start, hub, tmp_path):
     off = start([sys.executable, "-P", "-c", TINY], HF_ENDPOINT="http://127.0.0.1:1")
     full = start(
-        [sys.executable, "-P", "-c", TINY.replace("raise", "models._free = lambda where: 1000\nraise", 1)],
+        [sys.executable, "-P", "-c", TINY.replace("raise", "store._free = lambda where: 1000\nraise", 1)],
         HF_ENDPOINT=hub.url,
     )
     for client, code in ((off, "offline"), (full, "disk_full")):
@@ -145,7 +148,7 @@ def test_wrong_parameters(tiny, method, params):
 def test_an_unknown_model_and_a_damaged_lock(tiny, tmp_path):
     assert ask(tiny, "download_model", name="../x")["error"]["code"] == "unknown_model"
     ask(tiny, "download_model", name="tiny")
-    (tmp_path / "models" / "tiny" / models.LOCK).write_text("{")
+    (tmp_path / "models" / "tiny" / lock.LOCK).write_text("{")
     row = only(tiny)
     assert row["state"] == "damaged" and not row["installed"] and "lock" in row["reason"]
 
@@ -167,6 +170,6 @@ def test_files_put_in_place_by_hand_are_not_removed(start, tmp_path):
     root = tmp_path / "clone"
     root.mkdir()
     (root / "pipeline.json").write_text(json.dumps({}))
-    client = start(**{models.VARIABLE: str(root)})
+    client = start(**{store.VARIABLE: str(root)})
     error = ask(client, "remove_model", name="trellis")["error"]
     assert error["code"] == "own_folder" and str(root) in error["message"] and (root / "pipeline.json").exists()

@@ -9,13 +9,16 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from backend import hub, models
 from backend.errors import BackendError, Cancelled
-from backend.models import File, Model, Source
+from backend.models import hub, lock, store
+from backend.models.store import File, Model, Source
+from backend.trellis.model import MODEL as TRELLIS
+from backend.unirig.model import MODEL as UNIRIG
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c" * 40
@@ -86,8 +89,8 @@ def fake(monkeypatch, tmp_path):
     )  # between the hub library's own retries
     files = (File("config.json"), File("big.safetensors", len(CONTENT["big.safetensors"])))
     source = Source("some/repo", "main", "MIT", files)
-    monkeypatch.setitem(models.MODELS, "tiny", Model("tiny", "A tiny model", (source,)))
-    monkeypatch.setenv(models.VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setitem(store.MODELS, "tiny", Model("tiny", "A tiny model", (source,)))
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "models"))
     yield fake
     fake.server.shutdown()
     fake.server.server_close()
@@ -100,19 +103,19 @@ def root(tmp_path):
 
 def test_a_download_is_locked_and_pinned(fake, root):
     events = []
-    where = models.download("tiny", lambda *event: events.append(event))
+    where = store.download("tiny", lambda *event: events.append(event))
     assert where == root / "tiny" and (where / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
-    assert models.digests("tiny") == {
+    assert store.digests("tiny") == {
         name: hashlib.sha256(CONTENT[name]).hexdigest() for name in ("big.safetensors", "config.json")
     }
     fractions = [fraction for _, fraction, _ in events]
     assert fractions == sorted(fractions) and fractions[-1] == 1 and events[-1][0] == "download"
-    assert models.status("tiny")["sources"][0]["revision"] == COMMIT
+    assert store.status("tiny")["sources"][0]["revision"] == COMMIT
     (where / "config.json").unlink()
-    models.download("tiny")
+    store.download("tiny")
     assert fake.requests[-1][1:3] == (COMMIT, "config.json")  # "main" was asked for once only
     assert len(fake.bodies("big.safetensors")) == 1
-    assert models.verify("tiny") == []
+    assert store.verify("tiny") == []
 
 
 def test_a_stopped_download_goes_on_where_it_stopped(fake, root):
@@ -121,15 +124,64 @@ def test_a_stopped_download_goes_on_where_it_stopped(fake, root):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        models.download("tiny", stop)
+        store.download("tiny", stop)
     [part] = (root / "tiny").glob("*.part")
     part.write_bytes(CONTENT["big.safetensors"][:300_000])
     with pytest.raises(BackendError) as error:
-        models.folder("tiny")
+        store.folder("tiny")
     assert error.value.code == "missing_weights" and "big.safetensors is missing" in error.value.message
-    models.download("tiny")
+    store.download("tiny")
     assert fake.bodies("big.safetensors")[-1] == "bytes=300000-"
-    assert models.verify("tiny") == [] and not list((root / "tiny").glob("*.part"))
+    assert store.verify("tiny") == [] and not list((root / "tiny").glob("*.part"))
+
+
+def test_a_hub_with_another_file_than_the_pinned_one_is_not_believed(fake, root, monkeypatch):
+    """Its announcement fits its bytes; the pin does not."""
+    pinned = tuple(
+        store.File(name, 0, hashlib.sha256(CONTENT[name]).hexdigest()) for name in ("config.json", "big.safetensors")
+    )
+    model = store.Model("tiny", "Tiny", (store.Source("some/repo", COMMIT, "MIT", pinned),))
+    monkeypatch.setitem(store.MODELS, "tiny", model)
+    for name in ("big.safetensors", "config.json"):  # announced with a digest, and without
+        fake.content = CONTENT | {name: CONTENT[name][::-1]}
+        with pytest.raises(BackendError, match=f"another file {name}") as caught:
+            store.download("tiny")
+        assert caught.value.code == "bad_weights" and not (root / "tiny" / name).exists()
+    fake.content = dict(CONTENT)
+    where = store.download("tiny")
+    assert store.verify("tiny") == []
+    # As an earlier version, which believed the hub, left it behind.
+    (where / "config.json").write_bytes(b"{}")
+    locked = json.loads((where / lock.LOCK).read_text())
+    locked["files"]["config.json"] = {"sha256": hashlib.sha256(b"{}").hexdigest(), "size": 2}
+    (where / lock.LOCK).write_text(json.dumps(locked))
+    assert any("config.json" in problem for problem in store.verify("tiny"))
+    with pytest.raises(BackendError, match=r"config\.json is another one"):
+        store.folder("tiny")
+    store.download("tiny")
+    assert store.verify("tiny") == [] and "SHA-256" in store.status("tiny")["sources"][0]["pinned"]
+
+
+def test_two_downloads_of_one_model_do_not_meet(fake, root):
+    fake.held = threading.Event()
+    first = threading.Thread(target=store.download, args=("tiny",))
+    first.start()
+    until = time.monotonic() + 20
+    while not fake.bodies("big.safetensors") and time.monotonic() < until:
+        time.sleep(0.01)
+    with pytest.raises(BackendError) as caught:
+        store.download("tiny")
+    fake.held.set()
+    first.join(20)
+    assert caught.value.code == "folder_in_use"
+    assert (root / "tiny" / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
+
+
+def test_a_damaged_note_of_checks_only_costs_a_check(fake, root):
+    where = store.download("tiny")
+    for text in ("[]", "3", "{", '{"config.json": 7}', "[" * 100_000):
+        (where / lock.CHECKED).write_text(text)
+        assert store.folder("tiny") == where
 
 
 def test_a_broken_connection_keeps_what_has_arrived(fake, root):
@@ -137,19 +189,19 @@ def test_a_broken_connection_keeps_what_has_arrived(fake, root):
     fake.content["big.safetensors"] = CONTENT["big.safetensors"][
         :650_000
     ]  # seven pieces; the hub library gives up only without any
-    models.download("tiny")
+    store.download("tiny")
     assert (root / "tiny" / "big.safetensors").read_bytes() == fake.content["big.safetensors"]
-    models.remove("tiny")
+    store.remove("tiny")
     fake.cut_after = 0
     with pytest.raises(BackendError) as error:
-        models.download("tiny")
+        store.download("tiny")
     assert error.value.code == "download_failed" and "goes on where it stopped" in error.value.hint
 
 
 def test_what_arrives_must_be_what_the_hub_announced(fake, root):
     fake.lie = "ab" * 32
     with pytest.raises(BackendError, match=r"big.safetensors did not arrive as the hub has it") as error:
-        models.download("tiny")
+        store.download("tiny")
     assert error.value.code == "bad_weights" and not (root / "tiny" / "big.safetensors").exists()
 
 
@@ -157,36 +209,36 @@ def test_what_arrives_must_be_what_the_hub_announced(fake, root):
     ("change", "words"), [(lambda b: b[:-1], "bytes instead of"), (lambda b: b[:-1] + b"x", "SHA-256 differs")]
 )
 def test_a_changed_file_is_refused_before_the_load_and_mended(fake, root, change, words):
-    path = models.download("tiny") / "big.safetensors"
+    path = store.download("tiny") / "big.safetensors"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(BackendError, match=words) as error:
-        models.folder("tiny")
+        store.folder("tiny")
     assert error.value.code == "bad_weights" and "big.safetensors" in error.value.message
-    assert [words in problem for problem in models.verify("tiny")] == [True]
-    models.download("tiny")
-    assert models.folder("tiny") == root / "tiny" and path.read_bytes() == CONTENT["big.safetensors"]
+    assert [words in problem for problem in store.verify("tiny")] == [True]
+    store.download("tiny")
+    assert store.folder("tiny") == root / "tiny" and path.read_bytes() == CONTENT["big.safetensors"]
 
 
 def test_unchanged_files_are_not_read_again_but_verify_reads_them(fake, root, monkeypatch):
-    path = models.download("tiny") / "big.safetensors"
+    path = store.download("tiny") / "big.safetensors"
     read = []
-    real = models._sha256
-    monkeypatch.setattr(models, "_sha256", lambda file, on_bytes=None: read.append(file.name) or real(file, on_bytes))
-    models.folder("tiny")
+    real = lock.sha256_of
+    monkeypatch.setattr(lock, "sha256_of", lambda file, on_bytes=None: read.append(file.name) or real(file, on_bytes))
+    store.folder("tiny")
     assert read == []
     stat = path.stat()
     path.write_bytes(path.read_bytes()[::-1])
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # forged: only reading everything finds it
-    assert len(models.verify("tiny")) == 1 and "big.safetensors" in read
+    assert len(store.verify("tiny")) == 1 and "big.safetensors" in read
     with pytest.raises(BackendError):
-        models.folder("tiny")  # and what was found stays found
+        store.folder("tiny")  # and what was found stays found
 
 
 def test_a_full_disk_is_said_before_and_while(fake, root, monkeypatch):
     with monkeypatch.context() as m:
-        m.setattr(models.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
+        m.setattr(store.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
         with pytest.raises(BackendError) as error:
-            models.download("tiny")
+            store.download("tiny")
         assert error.value.code == "disk_full" and not fake.bodies("big.safetensors")
 
     def full(*_, **__):
@@ -194,22 +246,22 @@ def test_a_full_disk_is_said_before_and_while(fake, root, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
     with pytest.raises(BackendError) as error:
-        models.download("tiny")
+        store.download("tiny")
     assert error.value.code == "disk_full"
 
 
 def test_offline(fake, root, monkeypatch):
-    models.download("tiny")
+    store.download("tiny")
     fake.server.shutdown()
     fake.server.server_close()
-    assert models.folder("tiny") == models.download("tiny") == root / "tiny"  # nothing is asked when nothing is missing
-    models.remove("tiny")
+    assert store.folder("tiny") == store.download("tiny") == root / "tiny"  # nothing is asked when nothing is missing
+    store.remove("tiny")
     with pytest.raises(BackendError) as error:
-        models.download("tiny")
+        store.download("tiny")
     assert error.value.code == "offline" and error.value.hint
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BackendError) as error:
-        models.download("tiny")
+        store.download("tiny")
     assert error.value.code == "offline" and "HF_HUB_OFFLINE" in error.value.message
 
 
@@ -218,32 +270,32 @@ def test_a_folder_filled_by_hand_is_taken_up(fake, root, tmp_path, monkeypatch):
     clone.mkdir()
     for name in ("config.json", "big.safetensors"):
         (clone / name).write_bytes(CONTENT[name])
-    assert models.folder("tiny", root=clone) == clone and not fake.requests
-    assert set(models.digests("tiny", clone)) == {"config.json", "big.safetensors"}
-    (clone / models.LOCK).unlink()
+    assert store.folder("tiny", root=clone) == clone and not fake.requests
+    assert set(store.digests("tiny", clone)) == {"config.json", "big.safetensors"}
+    (clone / lock.LOCK).unlink()
     (clone / "big.safetensors").write_bytes(b"x")
     with pytest.raises(BackendError, match="truncated"):
-        models.folder("tiny", root=clone)
-    assert models.remove("tiny") == 0 and (clone / "config.json").exists()
+        store.folder("tiny", root=clone)
+    assert store.remove("tiny") == 0 and (clone / "config.json").exists()
 
 
 def test_a_converted_file_stands_for_its_source(fake, root):
-    where = models.download("tiny")
+    where = store.download("tiny")
     (where / "made").mkdir()
     (where / "made" / "x.safetensors").write_bytes(b"made")
-    models.derived("tiny", where / "made" / "x.safetensors", "big.safetensors")
+    store.derived("tiny", where / "made" / "x.safetensors", "big.safetensors")
     (where / "big.safetensors").unlink()
-    assert models.folder("tiny") == where and models.unavailable_reason("tiny") == ""
+    assert store.folder("tiny") == where and store.unavailable_reason("tiny") == ""
     (where / "made" / "x.safetensors").write_bytes(b"evil")
     with pytest.raises(BackendError) as error:
-        models.folder("tiny")
+        store.folder("tiny")
     assert error.value.code == "bad_weights"
     (where / "mine.txt").write_text("not the model's")
-    assert models.remove("tiny") > 0 and [p.name for p in where.iterdir()] == ["mine.txt"]
+    assert store.remove("tiny") > 0 and [p.name for p in where.iterdir()] == ["mine.txt"]
 
 
 def test_a_damaged_or_hostile_lock_is_one_sentence(fake, root):
-    where = models.download("tiny")
+    where = store.download("tiny")
     entry = {"sha256": "0" * 64, "size": 1}
     for text in (
         "{",
@@ -251,24 +303,24 @@ def test_a_damaged_or_hostile_lock_is_one_sentence(fake, root):
         '{"files": {"a": {}}, "commits": {}}',
         json.dumps({"files": {"../../etc/passwd": entry}, "commits": {}}),
     ):
-        (where / models.LOCK).write_text(text)
+        (where / lock.LOCK).write_text(text)
         with pytest.raises(BackendError, match="lock") as error:
-            models.folder("tiny")
+            store.folder("tiny")
         assert error.value.code == "bad_weights"
-        assert models.unavailable_reason("tiny")
+        assert store.unavailable_reason("tiny")
 
 
-def test_the_registry_is_what_the_loaders_need():
-    needed = {target for _, _, target in models.MODELS["trellis"].files()}
+def test_the_models_are_what_the_loaders_need():
+    needed = {target for _, _, target in TRELLIS.files()}
     assert {"pipeline.json", "dinov2/model.safetensors"} <= needed and len(needed) == 13
     assert all(name.endswith((".json", ".safetensors")) for name in needed)  # no pickle is ever fetched for TRELLIS
-    for model in models.MODELS.values():
+    for model in (TRELLIS, UNIRIG):
         assert all(source.licence and source.revision for source in model.sources)
         assert all(hub.SHA256.fullmatch(file.sha256) for _, file, _ in model.files() if file.sha256)
 
 
 def test_the_command(fake, root):
-    env = {**os.environ, models.VARIABLE: str(root), "PYTHONPATH": str(ROOT), "HF_ENDPOINT": fake.url}
+    env = {**os.environ, store.VARIABLE: str(root), "PYTHONPATH": str(ROOT), "HF_ENDPOINT": fake.url}
 
     def run(*arguments):
         return subprocess.run(
@@ -282,9 +334,9 @@ def test_the_command(fake, root):
         and "Apache-2.0" in listed.stdout
         and "missing" in listed.stdout
     )
-    assert [row["name"] for row in json.loads(run("list", "--json").stdout)] == ["trellis", "unirig"]
+    assert {"trellis", "trellis2", "unirig"} <= {row["name"] for row in json.loads(run("list", "--json").stdout)}
     missing = run("verify", "trellis")
     assert missing.returncode == 1 and "models download trellis" in missing.stderr and "Traceback" not in missing.stderr
     assert run("verify").returncode == 0
     unknown = run("remove", "nope")
-    assert unknown.returncode == 1 and "trellis, unirig" in unknown.stderr
+    assert unknown.returncode == 1 and "trellis2" in unknown.stderr and "unirig" in unknown.stderr

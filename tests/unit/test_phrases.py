@@ -3,7 +3,7 @@
 
 import pytest
 
-from avatar_addon.phrases import Phrases
+from avatar_addon.ui.phrases import Phrases
 
 TABLE = {
     "Wrote {}": "{}を書き出しました",

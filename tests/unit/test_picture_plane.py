@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avatar_addon.picture_plane import (
+from avatar_addon.picture.plane import (
     FACE,
     JOINTS,
     LABELS,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import backend.methods  # noqa: F401  # declares them
 from backend.errors import BackendError
-from backend.params import METHODS, check_params
+from backend.methods.registry import METHODS, find
 from backend.protocol import LineSplitter, ProtocolError, encode, parse_request, plain
 
 JSON = st.recursive(
@@ -87,16 +88,16 @@ def test_whatever_can_be_encoded_is_one_line_of_strict_json(value):
 @settings(max_examples=200)
 @given(
     st.sampled_from([*METHODS, "fly"]),
-    st.dictionaries(st.sampled_from(sorted({name for spec in METHODS.values() for name in spec} | {"x"})), JSON),
+    st.dictionaries(st.sampled_from(sorted({name for spec in METHODS.values() for name in spec.params} | {"x"})), JSON),
 )
 def test_bad_parameters_never_get_past_the_check(method, params):
     try:
-        checked = check_params(method, params)
+        checked = find(method).checked(params)
     except BackendError as error:
         assert error.code in ("bad_params", "unknown_method", "unreadable")
         assert error.message.endswith(".") and error.hint
     else:
-        assert checked.keys() == METHODS[method].keys()
+        assert checked.keys() == METHODS[method].params.keys()
 
 
 @pytest.mark.parametrize(
@@ -130,16 +131,16 @@ def test_bad_parameters_never_get_past_the_check(method, params):
 )
 def test_the_sentence_names_the_parameter(params, says):
     with pytest.raises(BackendError, match=says):
-        check_params("generate", params)
+        find("generate").checked(params)
 
 
 def test_defaults_are_filled_in():
-    checked = check_params(
-        "generate", {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"face": {"mouth": [3, 4]}}}
+    checked = find("generate").checked(
+        {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"face": {"mouth": [3, 4]}}}
     )
     assert checked["seed"] == 0 and checked["markers"] == {"face": {"mouth": [3, 4]}}
     full = {
         "leftEye": {"center": [1.0, 2.0], "half_width": 3, "half_height": 1.5},
         "confidence": {"eyes": 0.2, "mouth": 1},
     }
-    assert check_params("analyse", {"picture": __file__, "markers": {"face": full}})["markers"]["face"] == full
+    assert find("analyse").checked({"picture": __file__, "markers": {"face": full}})["markers"]["face"] == full

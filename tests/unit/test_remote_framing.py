@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from avatar_addon.remote.framing import DEEPEST, Decoder, Malformed
+from avatar_addon.remote.protocol.framing import DEEPEST, Decoder, Malformed
 
 SMALL, LARGE = 4 << 20, 32 << 20
 

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from avatar_addon.vrm.report import make_report
+from avatar_addon.report.report import make_report
 
 # Bone: (parent, head of the bone, tail of the tube around it); glTF axes, left is +X.
 SKELETON: dict[str, tuple[str | None, tuple, tuple]] = {

@@ -5,8 +5,8 @@ geometric rigger.
 import numpy as np
 import pytest
 
-from avatar_addon.humanoid import rest
-from avatar_addon.humanoid.rest import between, relax
+from avatar_addon.pose.kinematics import rest
+from avatar_addon.pose.kinematics.rest import between, relax
 from backend.geometric.rigger import rig_mesh
 from backend.rig_checks import dense_weights, stretch
 from benchmarks.figures import Figure, make, true_joints

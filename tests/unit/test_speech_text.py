@@ -2,7 +2,8 @@
 
 import pytest
 
-from avatar_addon.speech import PAUSE, SHUT, VISEMES, cues, length, sampled, thinned, track, value_at
+from avatar_addon.speech.text import PAUSE, SHUT, cues, length, sampled, thinned, track, value_at
+from avatar_addon.vrm.spec.presets import VISEMES
 
 
 def shapes(text, least=0.0):

@@ -3,6 +3,7 @@
 
 import dataclasses
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from training.characters import accessories, facepaint
 from training.characters.build import attach, rigid
 from training.characters.character import PART, Character, Face, Feature, load, save
-from training.characters.landmarks import JOINTS, landmarks
 from training.characters.measure import hide_covered, measure_face
 from training.characters.raster import colours, rasterise
 from training.characters.repaint import default_layout, repaint
@@ -167,16 +167,6 @@ def test_a_chibi_has_a_big_head_and_its_face_goes_along(painted):
     assert np.linalg.norm(head - small.face.left_eye.centre, axis=1).min() < 0.03
 
 
-def test_landmarks_are_there_and_ankles_do_not_depend_on_the_rig(painted):
-    found = landmarks(painted)
-    assert set(JOINTS) <= set(found)
-    joints = painted.joints.copy()
-    foot = painted.joint_names.index("leftFoot")
-    joints[foot, 1] = 0.03
-    low = landmarks(painted.replace(joints=joints))
-    assert low["leftFoot"][0][1] == pytest.approx(found["leftFoot"][0][1], abs=0.01)
-
-
 def test_the_measured_size_of_a_drawn_eye_is_its_true_size(painted):
     bare = dataclasses.replace(
         painted.face,
@@ -189,8 +179,30 @@ def test_the_measured_size_of_a_drawn_eye_is_its_true_size(painted):
     assert measured.head_top[1] == pytest.approx(1.75, abs=0.01)
 
 
-def test_what_is_not_covered_stays_drawn(painted):
+def test_what_is_not_covered_stays_drawn_and_a_held_thing_covers_nothing(painted):
     assert hide_covered(painted).face == painted.face
+    front = painted.face.mouth.centre + [0, 0, 0.2]
+    mesh = ellipsoid(front, (0.2, 0.2, 0.01))
+    for part, state in (("prop", "drawn"), ("headgear", "hidden")):
+        before = attach(painted, mesh, part, rigid(len(mesh[0]), 0), np.array([0.0, 0, 0]), "Disc")
+        assert hide_covered(before).face.mouth.state == state
+
+
+def test_clothes_end_in_a_straight_line(painted):
+    from training.characters.cut import cut
+
+    field = painted.vertices[:, 1].astype(float)
+    out = cut(painted, field, 1.1, painted.parts == PART["torso"])
+    torso = out.vertices[out.triangles[out.parts == PART["torso"]]][..., 1]
+    assert not ((torso.min(1) < 1.1 - 1e-5) & (torso.max(1) > 1.1 + 1e-5)).any()
+    assert len(out.triangles) > len(painted.triangles)
+    np.testing.assert_allclose(out.joint_weights.sum(1), 1, atol=1e-5)
+
+    def area(character):
+        a, b, c = (character.vertices[character.triangles[:, k]].astype(float) for k in range(3))
+        return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+
+    assert area(out) == pytest.approx(area(painted), rel=1e-5)
 
 
 def test_things_are_of_many_kinds_and_none_is_a_humanoid():
@@ -200,7 +212,7 @@ def test_things_are_of_many_kinds_and_none_is_a_humanoid():
     seen = set()
     for kind in KINDS:
         thing = make_thing(kind, 1)
-        assert landmarks(thing) == {} and set(thing.parts) == {PART["prop"]}, kind
+        assert thing.joint_names == ("root",) and set(thing.parts) == {PART["prop"]}, kind
         assert 0.3 < np.ptp(thing.vertices, axis=0).max() < 6, kind
         seen.add(thing.digest())
     assert len(seen) == len(KINDS)
@@ -225,9 +237,37 @@ def test_a_drawn_figure_mirrored_keeps_its_left_on_its_left():
 def test_a_formula_character_is_whole_and_its_seed_decides():
     from training.characters.formula import make_character
 
-    one, again, other = make_character(3), make_character(3), make_character(4)
-    assert one.digest() == again.digest() != other.digest()
-    assert set(JOINTS) <= set(landmarks(one))
+    one = make_character(3)
+    assert one.digest() == make_character(3).digest()
+    assert set(BONES) <= set(one.joint_names)
     assert len(one.triangles) < 80_000
     shown = set(np.unique(one.parts))
     assert {PART["torso"], PART["leftUpperArm"], PART["rightThigh"]} <= shown
+
+
+def test_one_seed_dresses_every_character_differently(painted):
+    from training.characters.make import dressed
+
+    worn = [dressed(painted.replace(meta={"name": name}), 7).meta["worn"] for name in "abcdefgh"]
+    assert len({tuple(names) for names in worn}) > 4
+
+
+def test_an_interrupted_folder_goes_on_where_it_was(painted, tmp_path):
+    from training.characters.make import make
+
+    made = []
+
+    def build(stem: str):
+        def run() -> Character:
+            made.append(stem)
+            return painted.replace(meta={"name": stem})
+
+        return run
+
+    wanted = {stem: build(stem) for stem in ("a", "b")}
+    make(tmp_path, wanted, say=lambda _: None)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:500])
+    make(tmp_path, wanted, say=lambda _: None)
+    assert made == ["a", "b", "b"]
+    entries = json.loads((tmp_path / "index.json").read_text())["characters"]
+    assert [entry["digest"] for entry in entries] == [painted.digest()] * 2

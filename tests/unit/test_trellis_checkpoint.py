@@ -12,14 +12,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from backend.errors import BackendError, Cancelled
-from backend.trellis import memory, sparse
+from backend.nn import memory, sparse
+from backend.nn.device import choose_device
+from backend.nn.memory import Plan, Residents, choose_plan, with_ladder
+from backend.nn.precision import MixedPrecision, choose_dtype
+from backend.nn.sparse import Sparse, Voxels
 from backend.trellis.checkpoint import CLASSES, ENCODER, NETWORKS, describe, from_transformers, load_network
 from backend.trellis.dino import DinoV2
 from backend.trellis.latent import SlatFlow
-from backend.trellis.layers import MixedPrecision
-from backend.trellis.memory import Plan, Residents, choose_plan, with_ladder
-from backend.trellis.pipeline import TrellisPipeline, choose_device, choose_dtype
-from backend.trellis.sparse import Sparse, Voxels
+from backend.trellis.pipeline import TrellisPipeline
 from tests.unit.tiny_trellis import make_checkpoint
 
 KEYS = Path(__file__).resolve().parents[1] / "golden" / "trellis_keys"

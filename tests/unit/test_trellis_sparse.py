@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from backend.trellis import sparse
-from backend.trellis.sparse import Sparse, Voxels
+from backend.nn import sparse
+from backend.nn.sparse import Sparse, Voxels
 
 torch.set_grad_enabled(False)
 SIZE = 9

@@ -11,15 +11,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from backend.nn.golden import Case, Comparison
+from backend.nn.sampling import sample
+from backend.nn.sparse import Sparse, Voxels
+from backend.nn.structure import SparseStructureDecoder, occupied
 from backend.trellis import dual_mc, verify, verify_meshes
 from backend.trellis.decoders import GaussianDecoder, MeshDecoder, SubdivideBlock
 from backend.trellis.dino import DinoV2, condition
 from backend.trellis.latent import SlatFlow
 from backend.trellis.preprocess import MEAN, STD
-from backend.trellis.sampler import SamplerSettings, sample
-from backend.trellis.sparse import Sparse, Voxels
-from backend.trellis.structure import SparseStructureDecoder, SparseStructureFlow, occupied
-from backend.trellis.verify_cases import Case, Comparison
+from backend.trellis.sampler import SamplerSettings
+from backend.trellis.structure import SparseStructureFlow
 
 torch.set_grad_enabled(False)
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "trellis"
@@ -49,7 +51,7 @@ def test_a_wrong_value_is_noticed(name, array, tmp_path):
     arrays[array] = arrays[array].copy()
     arrays[array][-1] = arrays[array][-1][::-1] if arrays[array].ndim > 1 else arrays[array][-1] + 1
     np.savez(tmp_path / f"{name}.npz", **arrays)
-    holds, line = verify.run(Case.read(tmp_path / f"{name}.json", CPU))
+    holds, line = verify.check.run(Case.read(tmp_path / f"{name}.json", CPU))
     assert not holds and "tolerance" in line
 
 
@@ -76,7 +78,7 @@ def write(folder, name, arrays, config=None, tolerance=1e-5, network=None, notes
 
 
 def holds(folder, name):
-    held, line = verify.run(Case.read(folder / f"{name}.json", CPU))
+    held, line = verify.check.run(Case.read(folder / f"{name}.json", CPU))
     assert held, line
 
 
@@ -267,7 +269,7 @@ def test_samplers_of_any_setting(tmp_path, strength, interval, steps, rescale):
     holds(tmp_path, "sampler_x")
     calls = []
     sample(
-        lambda x, t, step, guided: calls.append(guided) or (x, x if guided else None),
+        lambda x, t, step, g: calls.append(g != 1) or (x, x if g != 1 else None),
         noise,
         SamplerSettings(steps, strength, interval, rescale),
     )

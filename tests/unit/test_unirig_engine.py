@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend import models
 from backend.engines import RigRequest
 from backend.errors import BackendError
 from backend.mesh.files import MeshArrays, write_mesh
+from backend.models import store
+from backend.nn.beam_search import Decoding
+from backend.nn.cube import normalisation, prepare
+from backend.nn.joint_tokens import Vocabulary, quantise
 from backend.unirig import pipeline as pipelines
 from backend.unirig import skin
 from backend.unirig.engine import VARIABLE, UniRigRigger, checked_options
-from backend.unirig.generate import PRESETS, Decoding
 from backend.unirig.geodesic import GeodesicSettings
-from backend.unirig.pipeline import CHECKPOINTS, Settings, UniRigPipeline
-from backend.unirig.prepare import normalisation, prepare
-from backend.unirig.tokenizer import Vocabulary, quantise
+from backend.unirig.pipeline import CHECKPOINTS, PRESETS, Settings, UniRigPipeline
 from tests.unit.test_worker import ENV, Client, is_one_sentence, left_in
 from tests.unit.tiny_unirig import GOLDEN, make_checkpoint
 
@@ -392,7 +392,7 @@ def test_the_defaults_are_the_originals():
 def test_the_benchmark_measures_every_stage(monkeypatch, tmp_path, checkpoint, rigger):
     import torch
 
-    from backend.unirig import bench
+    from benchmarks import unirig as bench
 
     pipeline = UniRigPipeline(checkpoint, torch.device("cpu"), torch.float32)
     networks = iter([pipeline._load("skeleton"), pipeline._load("skin")])
@@ -420,7 +420,7 @@ def test_a_downloaded_model_is_converted_once_and_the_pickle_may_go(monkeypatch,
     assert first.unavailable_reason() == ""
     _, arrays = rig(first, tmp_path / "a", FIGURE.vertices, FIGURE.faces)
     converted = {Path(path).with_suffix(".safetensors").as_posix() for path in CHECKPOINTS.values()}
-    assert converted <= set(models.digests("unirig"))
+    assert converted <= set(store.digests("unirig"))
     for path in CHECKPOINTS.values():
         (folder / path).unlink()
     _, again = rig(UniRigRigger(), tmp_path / "b", FIGURE.vertices, FIGURE.faces)

@@ -13,15 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import BackendError
-from backend.unirig import grammar, verify
-from backend.unirig.checkpoint import convert, load, read_pickle, safe_weights
-from backend.unirig.encoder import EncoderConfig
-from backend.unirig.generate import Decoding, decode, seeded_draw
+from backend.nn import joint_grammar as grammar
+from backend.nn.beam_search import Decoding, decode, seeded_draw
+from backend.nn.cube import from_gltf, normalisation, prepare, to_gltf
+from backend.nn.joint_sequence import VRM_BONES, InvalidSequence, detokenise, humanoid_of
+from backend.nn.joint_tokens import TEMPLATES, Vocabulary, coordinates, quantise
+from backend.nn.lightning import convert, load, read_pickle, safe_weights
+from backend.nn.point_encoder import EncoderConfig
+from backend.nn.surface_samples import sample
+from backend.unirig import verify
+from backend.unirig.checkpoint import UNIRIG
 from backend.unirig.opt import OptConfig, SkeletonModel
-from backend.unirig.prepare import from_gltf, normalisation, prepare, to_gltf
-from backend.unirig.sampling import sample
-from backend.unirig.skeleton import VRM_BONES, InvalidSequence, detokenise, humanoid_of
-from backend.unirig.tokenizer import TEMPLATES, Vocabulary, coordinates, quantise
 from tests.unit.test_worker import is_one_sentence
 from tests.unit.tiny_unirig import GOLDEN, vector
 
@@ -39,10 +41,10 @@ def _no_gradients():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in sorted(GOLDEN.iterdir()) if p.name.startswith(KINDS)], ids=lambda p: p.stem
+    "path", [p for p in sorted(GOLDEN.rglob("*.*")) if p.name.startswith(KINDS)], ids=lambda p: p.stem
 )
 def test_golden_vectors_hold(path):
-    holds, line = verify.run(path, torch.device("cpu"))
+    holds, line = verify.check.run(path, torch.device("cpu"))
     assert holds, line
 
 
@@ -328,16 +330,16 @@ def lightning(path, extra, state=None):
 
 def test_a_checkpoint_with_configuration_objects_is_read_and_converted_once(tmp_path):
     path = lightning(tmp_path / "model.ckpt", {"config": Box(a=Box(b=[1, 2])), "call": print})
-    state, refused = read_pickle(path)
+    state, refused = read_pickle(path, UNIRIG)
     assert {f"{__name__}.Box", "builtins.print"} <= refused | {"builtins.print"} and f"{__name__}.Box" in refused
     assert {name.removeprefix("model.") for name in state} == set(vector("encoder_a")[1])
     told = []
-    weights = safe_weights(path, told.append)
+    weights = safe_weights(path, UNIRIG, told.append)
     path.write_bytes(b"gone")
-    assert safe_weights(path, told.append) == weights and told == [weights], (
+    assert safe_weights(path, UNIRIG, told.append) == weights and told == [weights], (
         "only the safetensors is needed from now on"
     )
-    from backend.unirig.encoder import MeshEncoder
+    from backend.nn.point_encoder import MeshEncoder
 
     model = load(weights, lambda: MeshEncoder(EncoderConfig.of(vector("encoder_a")[0]["config"])), torch.device("cpu"))
     assert all(torch.equal(value, vector("encoder_a")[1][name]) for name, value in model.state_dict().items())
@@ -346,14 +348,14 @@ def test_a_checkpoint_with_configuration_objects_is_read_and_converted_once(tmp_
 def test_a_hostile_pickle_runs_nothing(tmp_path):
     proof = tmp_path / "proof"
     path = lightning(tmp_path / "model.ckpt", {"payload": Hostile(proof)})
-    _, refused = read_pickle(path)
+    _, refused = read_pickle(path, UNIRIG)
     assert not proof.exists() and any(name.endswith(".open") for name in refused)
     torch.load(path, weights_only=False)
     assert proof.exists(), "the file is hostile indeed"
     proof.unlink()
     bad = lightning(tmp_path / "bad.ckpt", {}, {"weight": Hostile(proof)})
     with pytest.raises(BackendError) as caught:
-        convert(bad, tmp_path / "bad.safetensors")
+        convert(bad, tmp_path / "bad.safetensors", UNIRIG)
     assert caught.value.code == "bad_weights" and is_one_sentence(caught.value.message)
     assert not proof.exists() and not list(tmp_path.glob("*.safetensors*"))
 
@@ -376,7 +378,7 @@ def test_files_that_are_no_checkpoint(tmp_path, write):
     path = tmp_path / "model.ckpt"
     write(path)
     with pytest.raises(BackendError) as caught:
-        safe_weights(path)
+        safe_weights(path, UNIRIG)
     assert caught.value.code == "bad_weights" and is_one_sentence(caught.value.message) and caught.value.hint
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
 
@@ -387,7 +389,7 @@ def test_weights_that_do_not_fit_are_listed(tmp_path):
     weights[name] = torch.zeros(3)
     weights["bogus"] = torch.zeros(1)
     del weights["output_proj.weight"]
-    path = safe_weights(lightning(tmp_path / "model.ckpt", {}, weights))
+    path = safe_weights(lightning(tmp_path / "model.ckpt", {}, weights), UNIRIG)
     config = OptConfig.of({**meta["config"], "opt": meta["opt"]})
     with pytest.raises(BackendError) as caught:
         load(path, lambda: SkeletonModel(config), torch.device("cpu"))

@@ -13,11 +13,12 @@ from scipy.sparse import csr_matrix
 from torch.nn import functional as F
 
 from backend.errors import Cancelled
+from backend.nn.cube import prepare
+from backend.nn.vertex_weights import strongest
 from backend.unirig import bucket_queue, geodesic, skin, skin_network, verify
 from backend.unirig.geodesic import GeodesicSettings, geodesic_weights
-from backend.unirig.prepare import prepare
 from backend.unirig.ptv3 import PointTransformer, cut
-from backend.unirig.resample import smooth, strongest
+from backend.unirig.resample import smooth
 from backend.unirig.serialisation import hilbert, interleave
 from backend.unirig.shortest_paths import Graph, quickest_search, scipy_search, shortest_paths
 from backend.unirig.submanifold import CPU_RULE, GPU_RULE, GPU_STEM_RULE, convolve, make_taps
@@ -26,7 +27,7 @@ from backend.unirig.voxels import voxelise
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 KEYS = GOLDEN / "unirig_keys" / "skin_articulation_xl.json"
 KINDS = ("ptv3", "sparse_conv", "pooling", "skin_", "voxels", "voxel_weights", "resample")
-VECTORS = [path for path in sorted((GOLDEN / "unirig").glob("*.safetensors")) if path.stem.startswith(KINDS)]
+VECTORS = [path for path in sorted((GOLDEN / "unirig").rglob("*.safetensors")) if path.stem.startswith(KINDS)]
 TINY = {
     "feat_dim": 24,
     "num_heads": 3,
@@ -53,7 +54,7 @@ def tiny():
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
 def test_golden_vectors_hold(path):
-    holds, line = verify.run(path, torch.device("cpu"))
+    holds, line = verify.check.run(path, torch.device("cpu"))
     assert holds, line
 
 

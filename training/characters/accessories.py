@@ -24,7 +24,7 @@ ACCESSORIES: dict[str, Accessory] = {
 }  # fmt: skip
 # At most one of each group goes on one character.
 GROUPS = (
-    {"hat": 0.45, "helmet": 0.2, "headband": 0.2, "hood": 0.1, "horns": 0.15, "box_head": 0.02},
+    {"hat": 0.45, "helmet": 0.13, "headband": 0.2, "hood": 0.1, "horns": 0.15, "box_head": 0.02},
     {"mask": 0.12, "beard": 0.25, "snout": 0.12},
     {"glasses": 0.15},
     {"skirt": 0.3, "robe": 0.12, "coat": 0.2, "apron": 0.06},

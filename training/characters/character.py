@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -141,8 +143,11 @@ def save(character: Character, path: Path) -> str:
 
 def load(path: Path) -> Character:
     """Raises ValueError for a file that is no character or whose content does not match its digest."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
     if "digest" not in arrays or "vertices" not in arrays:
         raise ValueError(f"{path.name} is no character")
     expected = str(arrays.pop("digest"))

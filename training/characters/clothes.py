@@ -4,19 +4,28 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from .build import Weights, attach, rigid, without
 from .character import Character, vertex_normals, welded
-from .frame import colour, height, is_part, pattern, position, shares
-from .shapes import ellipsoid, merged
+from .cut import cut, smoothed
+from .frame import LIMB_ENDS, cloth, colour, height, is_part, position, shares
+from .shapes import ellipsoid, merged, plate, rotation, turned
 
 
 def shell(
-    character: Character, where: np.ndarray, offset: float, paint: np.ndarray, name: str, hide: bool = True
+    character: Character,
+    where: np.ndarray,
+    offset: float,
+    paint: np.ndarray,
+    name: str,
+    hide: bool = True,
+    loose: int = 0,
 ) -> Character:
     """A second skin about the triangles where (T,) is True, offset metres outside, closed to the body at its hems.
 
     paint: (3,) or a texture that is projected along Z. Skin well inside goes, so that it does not show through.
+    loose: rounds of smoothing, so that cloth does not follow every muscle.
     """
     if not where.any():
         raise ValueError(f"{character.name} has nothing there to put {name} on")
@@ -29,7 +38,10 @@ def shell(
     bare[place[np.unique(character.triangles[~where])]] = True
     hem = bare[place[used]]
     normals = vertex_normals(character.vertices, character.triangles)[used]
-    points += normals * np.where(hem, 0.3 * offset, offset)[:, None]
+    points += normals * np.where(hem, 0.5 * offset, offset)[:, None]
+    feet = np.zeros(len(used), bool)
+    feet[triangles[is_part(character, "Foot")[where]]] = True
+    points = smoothed(points, triangles, loose, hem | feet)
     uvs = None
     if np.asarray(paint).ndim == 3:
         low, high = points.min(0), points.max(0)
@@ -50,9 +62,24 @@ def shell(
     return without(out, np.concatenate([where & ~edge, np.zeros(len(triangles), bool)]))
 
 
-def _paint(random: np.random.Generator) -> np.ndarray:
-    base = colour(random)
-    return pattern(random, base) if random.random() < 0.3 else base
+def _cut_limb(character: Character, part: str, share: float) -> Character:
+    """Both limbs of that name cut across at a share of their length."""
+    for side in ("left", "right"):
+        a, b = (character.joint(side + bone) for bone in LIMB_ENDS[part])
+        if a is not None and b is not None and 0 < share < 1:
+            start, along = character.joints[a].astype(float), (character.joints[b] - character.joints[a]).astype(float)
+            field = (character.vertices - start) @ along / max(float(along @ along), 1e-9)
+            character = cut(character, field, share, is_part(character, side + part))
+    return character
+
+
+def _cut_chain(character: Character, upper: str, lower: str, share: float) -> Character:
+    """Limbs of two bones cut at a share: below 1 in the upper, above in the lower one."""
+    return _cut_limb(character, upper, share) if share < 1 else _cut_limb(character, lower, share - 1)
+
+
+def _cut_height(character: Character, y: float, *parts: str) -> Character:
+    return cut(character, character.vertices[:, 1].astype(float), y, is_part(character, *parts))
 
 
 def _levels(character: Character) -> tuple[np.ndarray, float, float]:
@@ -64,56 +91,104 @@ def _levels(character: Character) -> tuple[np.ndarray, float, float]:
     return middles, float(hips), float(top)
 
 
+def _loose(random: np.random.Generator) -> int:
+    return int(random.integers(2, 16))
+
+
 def top(character: Character, random: np.random.Generator) -> Character:
     """A shirt, jumper, vest or crop top."""
-    y, hips, neck = _levels(character)
-    along = shares(character)
+    _, hips, neck = _levels(character)
     sleeve = float(random.choice((-0.2, 0.45, 0.9, 1.4, 1.9), p=(0.18, 0.22, 0.15, 0.1, 0.35)))
-    arms = (is_part(character, "UpperArm") & (along < sleeve)) | (is_part(character, "Forearm") & (along < sleeve - 1))
     bottom = hips + (neck - hips) * float(random.choice((-0.06, 0.05, 0.12, 0.45), p=(0.3, 0.35, 0.25, 0.1)))
+    collar = neck + 0.4 * (character.face.chin[1] - neck) if random.random() < 0.3 else None
+    character = _cut_height(_cut_chain(character, "UpperArm", "Forearm", sleeve), bottom, "torso")
+    if collar is not None:
+        character = _cut_height(character, collar, "neck")
+    along, y = shares(character), _levels(character)[0]
+    arms = (is_part(character, "UpperArm") & (along < sleeve)) | (is_part(character, "Forearm") & (along < sleeve - 1))
     where = (is_part(character, "torso") & (y > bottom)) | arms
-    if random.random() < 0.3:
-        where |= is_part(character, "neck") & (y < neck + 0.4 * (character.face.chin[1] - neck))
-    return shell(character, where, height(character) * float(random.uniform(0.004, 0.018)), _paint(random), "Top")
+    if collar is not None:
+        where |= is_part(character, "neck") & (y < collar)
+    offset = height(character) * float(random.uniform(0.004, 0.018))
+    return shell(character, where, offset, cloth(random), "Top", loose=_loose(random))
 
 
 def trousers(character: Character, random: np.random.Generator) -> Character:
-    y, hips, neck = _levels(character)
-    along = shares(character)
-    leg = float(random.choice((0.15, 0.6, 1.2, 1.93), p=(0.12, 0.18, 0.1, 0.6)))
+    _, hips, neck = _levels(character)
+    leg = float(random.choice((0.3, 0.6, 1.2, 1.93), p=(0.1, 0.18, 0.1, 0.62)))
+    waist = hips + 0.2 * (neck - hips)
+    character = _cut_height(_cut_chain(character, "Thigh", "Shin", leg), waist, "torso")
+    along, y = shares(character), _levels(character)[0]
     legs = (is_part(character, "Thigh") & (along < leg)) | (is_part(character, "Shin") & (along < leg - 1))
-    where = (is_part(character, "torso") & (y < hips + 0.2 * (neck - hips))) | legs
-    return shell(character, where, height(character) * float(random.uniform(0.003, 0.016)), _paint(random), "Trousers")
+    where = (is_part(character, "torso") & (y < waist)) | legs
+    offset = height(character) * float(random.uniform(0.003, 0.016))
+    return shell(character, where, offset, cloth(random), "Trousers", loose=_loose(random))
 
 
 def shoes(character: Character, random: np.random.Generator) -> Character:
-    along = shares(character)
+    """Shoes without toes, with a sole; boots reach up the shin."""
     boot = float(random.choice((1.0, 0.75, 0.4, 0.1), p=(0.5, 0.2, 0.2, 0.1)))
-    where = is_part(character, "Foot") | (is_part(character, "Shin") & (along > boot))
-    return shell(character, where, height(character) * float(random.uniform(0.004, 0.014)), colour(random), "Shoes")
+    paint, thick = colour(random), height(character) * float(random.uniform(0.004, 0.014))
+    if boot < 1:
+        character = _cut_limb(character, "Shin", boot)
+        where = is_part(character, "Shin") & (shares(character) > boot)
+        character = shell(character, where, thick, paint, "Boots", loose=4)
+    welt = colour(random) if random.random() < 0.4 else None
+    feet = is_part(character, "Foot")
+    if not feet.any():
+        raise ValueError(f"{character.name} has no feet")
+    for side in ("left", "right"):
+        at, joint = is_part(character, side + "Foot"), character.joint(side + "Foot")
+        if joint is None or at.sum() < 4:
+            continue
+        corners = character.vertices[np.unique(character.triangles[at])].astype(float)
+        hull = ConvexHull(corners)
+        points = corners[hull.vertices]
+        middle = points.mean(0)
+        grown = middle + (points - middle) * (1 + 2 * thick / np.maximum(np.ptp(points, axis=0), 1e-6))
+        rank = {v: k for k, v in enumerate(hull.vertices)}
+        faces = np.array([[rank[v] for v in face] for face in hull.simplices])
+        # The hull's triangles are not all turned outwards.
+        a, b, c = (grown[faces[:, k]] for k in range(3))
+        inward = np.einsum("tk,tk->t", np.cross(b - a, c - a), a - middle) < 0
+        faces[inward] = faces[inward][:, ::-1]
+        part = side + "Foot"
+        character = attach(character, (grown, faces), part, rigid(len(grown), joint), paint, "Shoe")
+        if welt is not None:
+            flat = grown[:, [0, 2]]
+            outline = flat[ConvexHull(flat).vertices]
+            sole = turned(
+                plate(outline * [1, -1], 2 * thick), rotation([1, 0, 0], -90), np.array([0, grown[:, 1].min(), 0])
+            )
+            character = attach(character, sole, part, rigid(len(sole[0]), joint), welt, "Sole")
+    return without(character, np.concatenate([feet, np.zeros(len(character.triangles) - len(feet), bool)]))
 
 
 def gloves(character: Character, random: np.random.Generator) -> Character:
-    along = shares(character)
-    where = is_part(character, "Hand") | (is_part(character, "Forearm") & (along > random.uniform(0.3, 0.95)))
+    start = float(random.uniform(0.3, 0.95))
+    character = _cut_limb(character, "Forearm", start)
+    where = is_part(character, "Hand") | (is_part(character, "Forearm") & (shares(character) > start))
     return shell(character, where, height(character) * float(random.uniform(0.002, 0.008)), colour(random), "Gloves")
 
 
 def suit(character: Character, random: np.random.Generator) -> Character:
     """One piece from neck to wrist and ankle."""
     limbs = is_part(character, "torso", "UpperArm", "Forearm", "Thigh", "Shin")
-    return shell(character, limbs, height(character) * float(random.uniform(0.002, 0.012)), _paint(random), "Suit")
+    offset = height(character) * float(random.uniform(0.002, 0.012))
+    return shell(character, limbs, offset, cloth(random), "Suit", loose=_loose(random))
 
 
 def armour(character: Character, random: np.random.Generator) -> Character:
     """Plates on trunk, arms and shins, and round pauldrons."""
     metal = random.uniform(70, 225) * np.array([1, 1, 1.05]) if random.random() < 0.7 else colour(random)
-    y, hips, _ = _levels(character)
-    along, size = shares(character), height(character)
+    _, hips, _ = _levels(character)
+    size = height(character)
+    character = _cut_height(_cut_limb(character, "Forearm", 0.95), hips, "torso")
+    along, y = shares(character), _levels(character)[0]
     where = is_part(character, "torso") & (y > hips)
     where |= is_part(character, "Forearm") & (along < 0.95)
     where |= is_part(character, "Shin", "Foot")
-    out = shell(character, where, size * float(random.uniform(0.01, 0.022)), metal, "Armour")
+    out = shell(character, where, size * float(random.uniform(0.01, 0.022)), metal, "Armour", loose=8)
     for side in ("left", "right"):
         joint = character.joint(side + "UpperArm")
         if joint is None:

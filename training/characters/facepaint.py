@@ -153,6 +153,20 @@ def draw(style: Style) -> tuple[str, dict[str, Drawn]]:
     return "\n".join(pen.items), truth
 
 
+def draw_details(style: Style) -> str:
+    """SVG elements of what goes on a modelled face: brows, lashes, marks, blush, painted lips."""
+    pen = Pen()
+    if style.blush:
+        for x in (0.62, -0.62):
+            pen.ellipse(x, -0.5, 0.22, 0.12, rgb((215, 90, 85)), 'opacity="0.25"')
+    _marks(pen, style)
+    for side in (1, -1):
+        x, w, h = 0.5 * side, style.width, style.height
+        _brow(pen, style, side)
+        pen.path(_lid(x, 1.1 * w, 0, 0.1 * h, 1.5 * h), stroke=rgb(style.ink), width=0.05)
+    return "\n".join(pen.items)
+
+
 def _clip(pen: Pen, style: Style, x: float, outline: str) -> str:
     name = f"c{len(pen.items)}"
     pen.items.append(f'<clipPath id="{name}"><path d="{outline}"/></clipPath>')

@@ -13,7 +13,7 @@ from .character import Character
 from .clothes import dress_up
 from .hair import hair
 from .heads import random_head, replace_head
-from .repaint import random_repaint
+from .repaint import make_up, random_repaint
 from .reshape import Proportions, random_proportions, reshape
 
 STYLES = ("chibi", "tall", "plain", "odd")
@@ -72,6 +72,7 @@ def make_character(seed: int) -> Character:
     character = dress_up(character, random)
     if kind == "realistic":
         names = [name for name in names if name != "snout"]
+        character = make_up(character, random)
     else:
         # A snout brings its own mouth.
         character = random_repaint(character, random, "none" if "snout" in names else "")

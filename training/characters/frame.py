@@ -7,8 +7,17 @@ import colorsys
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from .character import PART, PARTS, Character
+
+# The joints between which a limb's part runs.
+LIMB_ENDS = {
+    "UpperArm": ("UpperArm", "LowerArm"),
+    "Forearm": ("LowerArm", "Hand"),
+    "Thigh": ("UpperLeg", "LowerLeg"),
+    "Shin": ("LowerLeg", "Foot"),
+}
 
 
 @dataclass(frozen=True)
@@ -94,12 +103,7 @@ def shares(character: Character) -> np.ndarray:
     middles = character.vertices[character.triangles].mean(1).astype(float)
     out = np.zeros(len(middles))
     for side in ("left", "right"):
-        for part, a, b in (
-            ("UpperArm", "UpperArm", "LowerArm"),
-            ("Forearm", "LowerArm", "Hand"),
-            ("Thigh", "UpperLeg", "LowerLeg"),
-            ("Shin", "LowerLeg", "Foot"),
-        ):
+        for part, (a, b) in LIMB_ENDS.items():
             i, j = character.joint(side + a), character.joint(side + b)
             at = character.parts == PART[side + part]
             if i is None or j is None or not at.any():
@@ -146,6 +150,13 @@ def hair_colour(random: np.random.Generator) -> np.ndarray:
     return np.array(natural[random.integers(len(natural))], float) * random.uniform(0.85, 1.1)
 
 
+def cloth(random: np.random.Generator) -> np.ndarray:
+    """A plain colour (3,) in most cases, else a texture (h, w, 4)."""
+    base = colour(random)
+    dice = random.random()
+    return pattern(random, base) if dice < 0.25 else detailed(random, base) if dice < 0.45 else base
+
+
 def pattern(random: np.random.Generator, base: np.ndarray, size: int = 64) -> np.ndarray:
     """(size, size, 4) a cloth's pattern: stripes, checks, dots, a band or a print."""
     y, x = np.mgrid[0:size, 0:size]
@@ -164,5 +175,35 @@ def pattern(random: np.random.Generator, base: np.ndarray, size: int = 64) -> np
         mask = np.abs(y - size * random.uniform(0.2, 0.8)) < step
     else:
         mask = np.hypot(x - size / 2, y - size * 0.35) < size * random.uniform(0.05, 0.2)
-    out = np.where(mask[..., None], other, base)
-    return np.dstack([np.clip(out, 0, 255), np.full((size, size), 255)]).astype(np.uint8)
+    return _opaque(np.where(mask[..., None], other, base))
+
+
+def detailed(random: np.random.Generator, base: np.ndarray, size: int = 192) -> np.ndarray:
+    """(size, size, 4) worn, painted cloth as games have it: stains, folds, seams, trim, buttons, straps."""
+    y, x = np.mgrid[0:size, 0:size] / size
+    out = np.broadcast_to(base, (size, size, 3)).astype(float)
+    shade = np.ones((size, size))
+    for cells, amount in ((5, 0.35), (17, 0.22), (60, 0.12)):
+        grid = random.random((cells + 1, cells + 1))
+        shade += amount * random.uniform(0.2, 1) * (ndimage.zoom(grid, size / cells, order=1)[:size, :size] - 0.5)
+    for _ in range(int(random.integers(0, 9))):
+        angle, place = random.uniform(-1.2, 1.2), random.uniform(0, 1)
+        shade -= 0.25 * np.exp(-((((x - place) * np.cos(angle) + (y - 0.5) * np.sin(angle)) / 0.012) ** 2))
+    out = out * shade[..., None] * (1.12 - random.uniform(0, 0.5) * y)[..., None]
+    trim = colour(random)
+    if random.random() < 0.5:
+        out[(y < 0.04) | (y > 0.95)] = trim
+    if random.random() < 0.4:
+        out[np.abs(x - 0.5) < random.uniform(0.004, 0.03)] = trim * 0.8
+    if random.random() < 0.35:
+        spots = (np.abs(x - 0.5) < 0.02) & (np.abs((y * 9) % 1 - 0.5) < 0.12)
+        out[spots] = colour(random)
+    for _ in range(int(random.integers(0, 4))):
+        slope, place = random.uniform(-2, 2), random.uniform(0.1, 0.9)
+        strap = np.abs(y - place - slope * (x - 0.5)) / np.hypot(1, slope)
+        out[strap < random.uniform(0.008, 0.03)] = trim * random.uniform(0.4, 1)
+    return _opaque(out)
+
+
+def _opaque(image: np.ndarray) -> np.ndarray:
+    return np.dstack([np.clip(image, 0, 255), np.full(image.shape[:2], 255)]).astype(np.uint8)

@@ -8,15 +8,10 @@ import numpy as np
 from .build import Weights, attach, blended, nearest, rigid
 from .character import Character
 from .clothes import shell
-from .frame import colour, height, is_part, pattern, position, ring, shares
+from .frame import cloth, colour, height, is_part, position, ring, shares
 from .shapes import Mesh, grid_triangles, merged, plate, tube
 
 SECTORS = 32
-
-
-def _paint(random: np.random.Generator) -> np.ndarray:
-    base = colour(random)
-    return pattern(random, base) if random.random() < 0.3 else base
 
 
 def _uvs(rows: int, columns: int, triangles: np.ndarray) -> np.ndarray:
@@ -84,17 +79,17 @@ def skirt(character: Character, random: np.random.Generator) -> Character:
     upper = hips + float(random.uniform(0.1, 0.35)) * (neck - hips)
     hem = hips - (hips - sole) * float(random.choice((0.22, 0.4, 0.6, 0.85, 0.97), p=(0.2, 0.25, 0.2, 0.15, 0.2)))
     mesh, columns = _drape(character, random, upper, hem, 0, float(np.exp(random.uniform(np.log(0.08), np.log(1.6)))))
-    return _put(character, mesh, columns, _hanging(character, mesh[0], hips, sole), _paint(random), "Skirt")
+    return _put(character, mesh, columns, _hanging(character, mesh[0], hips, sole), cloth(random), "Skirt")
 
 
 def robe(character: Character, random: np.random.Generator) -> Character:
     """From the chest to the feet, with wide sleeves."""
     hips, neck, sole = _levels(character)
-    paint = _paint(random)
+    paint = cloth(random)
     upper = hips + 0.45 * (neck - hips)
     hem = sole + (hips - sole) * float(random.uniform(0.02, 0.3))
     where = is_part(character, "torso", "UpperArm") | (is_part(character, "Forearm") & (shares(character) < 0.9))
-    out = shell(character, where, height(character) * float(random.uniform(0.01, 0.022)), paint, "Robe")
+    out = shell(character, where, height(character) * float(random.uniform(0.01, 0.022)), paint, "Robe", loose=8)
     mesh, columns = _drape(character, random, upper, hem, 0, float(random.uniform(0.1, 0.9)))
     out = _put(out, mesh, columns, _hanging(character, mesh[0], hips, sole), paint, "Robe")
     return _sleeves(out, random, paint) if random.random() < 0.6 else out
@@ -126,7 +121,9 @@ def coat(character: Character, random: np.random.Generator) -> Character:
     open_ = (middles[:, 2] > axis[2]) & (np.abs(middles[:, 0] - axis[0]) < 0.02 * height(character))
     where = (is_part(character, "torso") & (middles[:, 1] > hips) & ~open_) | is_part(character, "UpperArm")
     where |= is_part(character, "Forearm") & (along < 0.92)
-    out = shell(character, where, height(character) * float(random.uniform(0.012, 0.024)), paint, "Coat", hide=False)
+    out = shell(
+        character, where, height(character) * float(random.uniform(0.012, 0.024)), paint, "Coat", hide=False, loose=6
+    )
     hem = hips - (hips - sole) * float(random.uniform(0.15, 0.9))
     upper = hips + 0.25 * (neck - hips)
     mesh, columns = _drape(
@@ -159,7 +156,7 @@ def cape(character: Character, random: np.random.Generator) -> Character:
     base = character.joint("hips")
     weights = blended({chest: 1 - 0.5 * low, chest if base is None else base: 0.5 * low + 1e-6})
     return _put(
-        character, (points, grid_triangles(rows, columns, closed=False)), columns, weights, _paint(random), "Cape"
+        character, (points, grid_triangles(rows, columns, closed=False)), columns, weights, cloth(random), "Cape"
     )
 
 
@@ -183,7 +180,7 @@ def poncho(character: Character, random: np.random.Generator) -> Character:
     vertices = np.concatenate(points)
     weights = nearest(character, vertices, ("torso", "leftUpperArm", "rightUpperArm"))
     mesh = vertices, grid_triangles(len(rows), SECTORS, closed=True)
-    return _put(character, mesh, SECTORS, weights, _paint(random), "Poncho")
+    return _put(character, mesh, SECTORS, weights, cloth(random), "Poncho")
 
 
 def apron(character: Character, random: np.random.Generator) -> Character:

@@ -244,7 +244,7 @@ def beard(character: Character, random: np.random.Generator) -> Character:
             start = head.at(azimuth, -0.45 + 0.25 * abs(azimuth), 1.0)
             start[1] = min(start[1], mouth[1] - 0.02 * size + 0.16 * size * abs(azimuth))
             end = start + [-0.3 * (start[0] - head.centre[0]), -length * (1.2 - 0.5 * abs(azimuth)), 0.05 * size]
-            meshes.append(tube(np.linspace(start, end, 5), [0.11 * size, 0.12 * size, 0.1 * size, 0.07 * size, 0.01]))
+            meshes.append(tube(np.linspace(start, end, 5), [0.04 * size, 0.12 * size, 0.11 * size, 0.07 * size, 0.01]))
     if kind == "goatee":
         start = np.array([mouth[0], 0.5 * mouth[1] + 0.5 * face.chin[1], front])
         end = start + [0, -size * float(random.uniform(0.15, 0.5)), 0]

@@ -33,7 +33,7 @@ def random_head(random: np.random.Generator, height: float) -> Head:
     u = random.uniform
     return Head(
         height=height, width=float(u(0.72, 1.15)), depth=float(u(0.75, 1.1)), jaw=float(u(0.15, 0.95)),
-        square=float(max(0, u(-0.8, 0.8))), nose=float(max(0, u(-0.05, 0.14))),
+        square=float(max(0, u(-1.2, 0.75))), nose=float(max(0, u(-0.05, 0.14))),
         ears=str(random.choice(("none", "small", "round", "long", "animal"), p=(0.25, 0.4, 0.1, 0.15, 0.1))),
     )  # fmt: skip
 

@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .accessories import dress
-from .character import PART, Character, load, save
+from .accessories import put_on, random_names
+from .character import Character, load, save
 from .formula import make_character
 from .glb import load_glb, load_index
 from .repaint import random_repaint
 
 
 def dressed(character: Character, seed: int) -> Character:
+<<<<<<< HEAD
     """A CC0 character with a repainted face in half of the cases, and accessories."""
     # Another seed for each character, or all would wear the same.
     own = zlib.crc32(f"{character.name} {seed}".encode())
@@ -33,6 +34,19 @@ def dressed(character: Character, seed: int) -> Character:
         with contextlib.suppress(ValueError):
             character = random_repaint(character, random)
     character = dress(character, own)
+=======
+    """A CC0 character with accessories, and with a repainted face in half of the cases. Each name is dressed anew."""
+    random = np.random.default_rng([seed, zlib.crc32(character.name.encode())])
+    names, painted = random_names(random), False
+    if random.random() < 0.5:
+        # A snout brings its own mouth.
+        with contextlib.suppress(ValueError):
+            character = random_repaint(character, random, "none" if "snout" in names else "")
+            painted = True
+    if not painted:
+        names = [name for name in names if name != "snout"]
+    character = put_on(character, random, names)
+>>>>>>> main
     return character.replace(meta=character.meta | {"name": f"{character.name}_{seed}"})
 
 

@@ -12,6 +12,7 @@ from .character import PART, Character, Face, Feature
 from .raster import colours, rasterise
 
 SIDE = 320  # pixels of the front view of the head
+WORN = ("face", "hair", "headgear", "neck", "torso", "cloth")
 VISIBLE = 0.35  # share of an eye or mouth that must be seen from the front
 DIFFERENT = 34.0  # distance in RGB from the skin around a feature
 
@@ -130,7 +131,9 @@ def _extent(
 
 
 def hide_covered(character: Character) -> Character:
-    """Eyes and mouth that something else than the face covers, seen from the front, become "hidden"."""
+    """Eyes and mouth that something worn covers, seen from the front, become "hidden". Arms and held things move, so
+    what they cover is the picture's business.
+    """
     face = character.face
     features = {name: getattr(face, name) for name in ("left_eye", "right_eye", "mouth")}
     shown = {n: f for n, f in features.items() if f.state in ("drawn", "closed") and np.isfinite(f.centre).all()}
@@ -139,12 +142,13 @@ def hide_covered(character: Character) -> Character:
     size = float(np.nanmax([face.head_top[1] - face.chin[1], 1e-3]))
     scale = 128 / size
     changes = {}
+    worn = np.flatnonzero(np.isin(character.parts, [PART[part] for part in WORN]))
     for name, feature in shown.items():
         half = [v if np.isfinite(v) else 0.05 * size for v in (feature.half_width, feature.half_height)]
         box = (max(int(2 * half[1] * scale), 3), max(int(2 * half[0] * scale), 3))
         x, y = feature.centre[:2]
-        ids, _, _ = rasterise(character.vertices, character.triangles, (float(x), float(y)), scale, box)
-        seen = (ids >= 0) & (character.parts[ids] == PART["face"])
+        ids, _, _ = rasterise(character.vertices, character.triangles[worn], (float(x), float(y)), scale, box)
+        seen = (ids >= 0) & (character.parts[worn[ids]] == PART["face"])
         if seen.mean() < VISIBLE:
             changes[name] = dataclasses.replace(feature, state="hidden")
     return character.replace(face=dataclasses.replace(face, **changes)) if changes else character

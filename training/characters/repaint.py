@@ -77,8 +77,20 @@ def random_layout(
     )
 
 
-def repaint(character: Character, style: facepaint.Style, layout: Layout) -> Character:
-    """Raises ValueError where the character has no face to paint on."""
+@dataclasses.dataclass(frozen=True)
+class _Front:
+    """The painted triangles (T,) bool, seen from the front: middle (2,) and pixels per metre of the texture, which
+    triangle (SIDE, SIDE) and depth shows where, and the colours as they are.
+    """
+
+    where: np.ndarray
+    middle: np.ndarray
+    scale: float
+    depth: np.ndarray
+    image: np.ndarray
+
+
+def _front(character: Character) -> _Front:
     corners = character.vertices[character.triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
@@ -86,35 +98,52 @@ def repaint(character: Character, style: facepaint.Style, layout: Layout) -> Cha
     if not face.any():
         raise ValueError(f"{character.name} has no face")
     low, high = head_span(character)
-    front = face & (normals[:, 2] > FRONT) & (corners.mean(1)[:, 2] > (low[2] + high[2]) / 2 - 0.1 * (high[2] - low[2]))
-    if not front.any():
+    half = (low[2] + high[2]) / 2 - 0.1 * (high[2] - low[2])
+    where = face & (normals[:, 2] > FRONT) & (corners.mean(1)[:, 2] > half)
+    if not where.any():
         raise ValueError(f"{character.name} has no front of a face")
-    points = corners[front].reshape(-1, 3)
-    left, right, bottom, top = points[:, 0].min(), points[:, 0].max(), points[:, 1].min(), points[:, 1].max()
-    span = float(max(right - left, top - bottom)) * 1.01
-    middle = np.array([(left + right) / 2, (bottom + top) / 2])
-    scale = SIDE / span
-    picked = np.flatnonzero(front)
+    points = corners[where].reshape(-1, 3)
+    low, high = points.min(0), points.max(0)
+    middle, scale = ((low + high) / 2)[:2], SIDE / (float((high - low)[:2].max()) * 1.01)
+    picked = np.flatnonzero(where)
     ids, depth, weights = rasterise(
         character.vertices, character.triangles[picked], (middle[0], middle[1]), scale, (SIDE, SIDE)
     )
     ids = np.where(ids >= 0, picked[ids], -1)
-    svg, drawn = facepaint.draw(style)
-    image = _cover(_filled(colours(character, ids, weights), ids >= 0), style, layout, middle, scale)
-    image = Image.alpha_composite(image, _picture(svg, layout, middle, scale))
-    uvs = (corners[front][..., :2] - middle) * [scale, -scale] / SIDE + 0.5
+    return _Front(where, middle, scale, depth, _filled(colours(character, ids, weights), ids >= 0))
+
+
+def _textured(character: Character, front: _Front, image: Image.Image) -> Character:
+    """The front's triangles show the image, projected along Z."""
+    corners = character.vertices[character.triangles[front.where]]
+    uvs = (corners[..., :2] - front.middle) * [front.scale, -front.scale] / SIDE + 0.5
     corner_uvs, materials = character.corner_uvs.copy(), character.materials.copy()
-    corner_uvs[front] = np.clip(uvs, 0, 1 - 1e-6)
-    materials[front] = len(character.textures)
+    corner_uvs[front.where] = np.clip(uvs, 0, 1 - 1e-6)
+    materials[front.where] = len(character.textures)
+    return character.replace(
+        corner_uvs=corner_uvs.astype(np.float32),
+        materials=materials,
+        textures=(*character.textures, np.asarray(image).copy()),
+        material_names=(*character.material_names, "PaintedFace"),
+    )
+
+
+def repaint(character: Character, style: facepaint.Style, layout: Layout) -> Character:
+    """Raises ValueError where the character has no face to paint on."""
+    front = _front(character)
+    svg, drawn = facepaint.draw(style)
+    image = _cover(front.image, style, layout, front.middle, front.scale)
+    image = Image.alpha_composite(image, _picture(svg, layout, front.middle, front.scale))
+    nearest = float(front.depth.max())
 
     def feature(name: str) -> Feature:
         found = drawn[name]
         x, y = layout.x + found.x * layout.apart, layout.y + found.y * layout.apart
-        column = int(np.clip((x - middle[0]) * scale + SIDE / 2, 0, SIDE - 1))
-        row = int(np.clip((middle[1] - y) * scale + SIDE / 2, 0, SIDE - 1))
-        near = depth[max(row - 4, 0) : row + 5, max(column - 4, 0) : column + 5]
+        column = int(np.clip((x - front.middle[0]) * front.scale + SIDE / 2, 0, SIDE - 1))
+        row = int(np.clip((front.middle[1] - y) * front.scale + SIDE / 2, 0, SIDE - 1))
+        near = front.depth[max(row - 4, 0) : row + 5, max(column - 4, 0) : column + 5]
         near = near[np.isfinite(near)]
-        z = float(near.max()) if len(near) else float(high[2])
+        z = float(near.max()) if len(near) else nearest
         return Feature(
             np.array([x, y, z]), found.half_width * layout.apart, found.half_height * layout.apart, found.state
         )
@@ -122,13 +151,21 @@ def repaint(character: Character, style: facepaint.Style, layout: Layout) -> Cha
     painted = Face(
         feature("left_eye"), feature("right_eye"), feature("mouth"), character.face.head_top, character.face.chin
     )
-    return character.replace(
-        corner_uvs=corner_uvs.astype(np.float32),
-        materials=materials,
-        textures=(*character.textures, np.asarray(image).copy()),
-        material_names=(*character.material_names, "PaintedFace"),
-        face=painted,
+    return _textured(character, front, image).replace(face=painted)
+
+
+def make_up(character: Character, random: np.random.Generator) -> Character:
+    """Brows, lashes and marks on a modelled face; its own eyes and mouth stay. Raises ValueError without eyes."""
+    eye = character.face.left_eye
+    if not np.isfinite([*eye.centre, *character.face.right_eye.centre, eye.half_width]).all():
+        raise ValueError(f"{character.name} has no eyes of its own")
+    front, layout = _front(character), default_layout(character)
+    style = dataclasses.replace(
+        random_style(random, character), width=eye.half_width / layout.apart, height=eye.half_height / layout.apart
     )
+    image = Image.fromarray(np.dstack([front.image, np.full((SIDE, SIDE), 255)]).astype(np.uint8), "RGBA")
+    details = _picture(facepaint.draw_details(style), layout, front.middle, front.scale)
+    return _textured(character, front, Image.alpha_composite(image, details))
 
 
 def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -164,16 +201,19 @@ def _picture(svg: str, layout: Layout, middle: np.ndarray, scale: float) -> Imag
     return Image.open(io.BytesIO(data)).convert("RGBA")
 
 
-def random_repaint(character: Character, random: np.random.Generator, mouth: str = "") -> Character:
-    """A random style in the character's own skin colour; mouth: that one instead of a random one."""
+def random_style(random: np.random.Generator, character: Character) -> facepaint.Style:
+    """A style in the character's own colours of skin and hair."""
     skin = tuple(int(v) for v in skin_colour(character))
     hair = character.parts == PART["hair"]
-    shade = (
-        commonest(triangle_colours(character)[hair], areas(character)[hair])
-        if hair.any()
-        else random.integers(20, 90, 3)
-    )
-    style = facepaint.random_style(random, skin, tuple(int(v) for v in shade))  # type: ignore[arg-type]
+    shade = random.integers(20, 90, 3)
+    if hair.any():
+        shade = commonest(triangle_colours(character)[hair], areas(character)[hair])
+    return facepaint.random_style(random, skin, tuple(int(v) for v in shade))  # type: ignore[arg-type]
+
+
+def random_repaint(character: Character, random: np.random.Generator, mouth: str = "") -> Character:
+    """A random face; mouth: that one instead of a random one."""
+    style = random_style(random, character)
     if mouth:
         style = dataclasses.replace(style, mouth=mouth, nose="none" if mouth == "none" else style.nose)
     layout, style = random_layout(random, character, style)

@@ -25,7 +25,7 @@ class Life:
         self.pauses = {}  # stage -> milliseconds
         self.ours = {}  # stage -> the longest call, milliseconds
         self._last = None
-        self._slot = importlib.import_module(f"{MODULE}.avatar_addon.task_slot")
+        self._slot = importlib.import_module(f"{MODULE}.avatar_addon.client.task_slot")
         self._poll, self._slot.poll = self._slot.poll, self._timed
         self._timer = self._tick
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._drawn, (), "UI", "POST_PIXEL")

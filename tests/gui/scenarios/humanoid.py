@@ -11,7 +11,7 @@ from window import MODULE, PICTURE, SCREEN_HEIGHT, choose, finish, fresh, front,
 
 
 def bones():
-    return importlib.import_module(f"{MODULE}.avatar_addon.humanoid_bones")
+    return importlib.import_module(f"{MODULE}.avatar_addon.humanoid.bones")
 
 
 def armature():

@@ -12,7 +12,7 @@ from window import MODULE, PICTURE, choose, find, finish, fresh, front, open_pan
 
 
 def avatar():
-    return importlib.import_module(f"{MODULE}.avatar_addon.scene").find_avatar(bpy.context)
+    return importlib.import_module(f"{MODULE}.avatar_addon.avatar.scene").find_avatar(bpy.context)
 
 
 def kinds():

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face's settings on the avatar's record, and visemes that follow them while a slider moves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import bpy
+import numpy as np
+from bpy.props import FloatProperty, PointerProperty
+from bpy.types import PropertyGroup
+
+from ..avatar import scene
+from ..avatar.scene import Avatar
+from ..errors import AvatarError
+from ..mesh import blender_mesh
+from ..ui.translation import OURS
+from ..vrm import setup
+from ..vrm.spec.presets import VISEMES
+from .synthesis import lids
+from .synthesis.build import build_face
+from .synthesis.style import Reshape, Style, Viseme
+
+_kept: tuple[tuple, Reshape] | None = (
+    None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's
+)
+
+
+def _changed(viseme: PropertyGroup, _context) -> None:
+    preview(viseme.id_data, viseme.path_from_id().rpartition(".")[2])
+
+
+class AvatarForgeViseme(PropertyGroup):
+    """How one viseme differs from what is usual."""
+
+    strength: FloatProperty(
+        name="Strength",
+        description="How far the mouth opens and the lips move",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        update=_changed,
+    )
+    width: FloatProperty(
+        name="Width",
+        description="How much wider the mouth becomes, in mouth widths",
+        min=-0.6,
+        max=0.6,
+        step=1,
+        update=_changed,
+    )
+    corners: FloatProperty(
+        name="Corners",
+        translation_context=OURS,
+        description="How far the corners of the mouth rise, in mouth widths",
+        min=-0.4,
+        max=0.4,
+        step=1,
+        update=_changed,
+    )
+
+    def as_style(self) -> Viseme:
+        return Viseme(self.strength, self.width, self.corners)
+
+
+class AvatarForgeVisemes(PropertyGroup):
+    """One for each of VISEMES, by its name."""
+
+    __annotations__ = {name: PointerProperty(type=AvatarForgeViseme) for name in VISEMES}
+
+
+CLASSES = (AvatarForgeViseme, AvatarForgeVisemes)
+
+
+def style_of(avatar: Avatar) -> Style:
+    """What the face is made with."""
+    styles = {name: getattr(avatar.record.visemes, name).as_style() for name in VISEMES}
+    return Style({name: style for name, style in styles.items() if style != Viseme()}, avatar.record.mouth_interior)
+
+
+def knows_eyes(avatar: Avatar) -> bool:
+    """Whether the eye markers are sure enough for eyelids."""
+    return bool(avatar.record.eyes_confidence >= lids.SURE)
+
+
+def has_interior(avatar: Avatar) -> bool | None:
+    """Whether the mouth has teeth and a tongue; None where there is no mouth."""
+    names = {slot.material.name for slot in avatar.mesh.material_slots if slot.material}
+    if f"{avatar.name} Mouth" not in names:
+        return None
+    return f"{avatar.name} Teeth" in names
+
+
+def preview(obj: bpy.types.Object, viseme: str) -> None:
+    """Makes one viseme's shape key again as the record says, and shows it alone. Nothing where our face step did not
+    make it.
+    """
+    avatar = Avatar(obj, obj.find_armature())
+    keys = obj.data.shape_keys
+    reshape = _reshape(avatar)
+    if reshape is None or not keys or viseme not in keys.key_blocks:
+        return
+    moved = reshape.in_blender(viseme, getattr(avatar.record.visemes, viseme).as_style())
+    key, base = keys.key_blocks[viseme], np.empty(len(obj.data.vertices) * 3, np.float32)
+    if moved.size != base.size:
+        return
+    keys.reference_key.data.foreach_get("co", base)
+    turned = moved @ np.linalg.inv(np.array(obj.matrix_world)[:3, :3]).T.astype(np.float32)
+    key.data.foreach_set("co", base + turned.ravel())
+    if not (keys.animation_data and keys.animation_data.action):  # while it speaks, it goes on
+        show_alone(obj, viseme)
+    obj.data.update_tag()
+
+
+def show_alone(obj: bpy.types.Object, name: str = "") -> None:
+    """One shape key at 1 and all others at 0; without a name the resting face."""
+    for block in obj.data.shape_keys.key_blocks[1:] if obj.data.shape_keys else ():
+        value = float(block.name == name)
+        if block.value != value:
+            block.value = value
+
+
+def _reshape(avatar: Avatar) -> Reshape | None:
+    """What visemes are made from, built once for an avatar and its markers."""
+    global _kept
+    bare = avatar.record.mesh_without_face
+    if bare is None or avatar.armature is None:
+        return None
+    mesh = avatar.mesh.data
+    key = (
+        mesh.name,
+        mesh.as_pointer(),
+        len(mesh.vertices),
+        avatar.record.mouth_interior,
+        repr(scene.read_face(avatar)),
+    )
+    if _kept and _kept[0] == key:
+        return _kept[1]
+    slots = [SimpleNamespace(material=material) for material in bare.materials]
+    groups, place = avatar.mesh.vertex_groups, avatar.mesh.matrix_world
+    data = blender_mesh.read_mesh(
+        SimpleNamespace(data=bare, material_slots=slots, vertex_groups=groups, matrix_world=place)
+    )
+    interior = has_interior(avatar)
+    try:
+        head = setup.get_humanoid(avatar.armature)["head"]
+        built = build_face(
+            data,
+            scene.read_face(avatar),
+            head,
+            style=Style(interior=interior is not False),
+            closing=knows_eyes(avatar),
+        )
+    except (AvatarError, KeyError):
+        return None
+    if built.reshape is None:
+        return None
+    _kept = (key, built.reshape)
+    return built.reshape
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    global _kept
+    _kept = None
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A face that talks, on a mesh that has only the picture of one: mouth with a cavity, visemes, eyelids,
+emotions, gaze.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...errors import AvatarError
+from ...landmarks import FaceLandmarks, Landmark
+from ...mesh.arrays import SkinnedMesh
+from ...vrm.spec.presets import BLINKS
+from .lids import add_lids, move_lids
+from .measures import Face, measure_face
+from .mouth import cut_mouth, follow_lips
+from .refine import Skin, refine
+from .shapes import LID_WIDTH, WIDENED_FROM, WIDENED_TO, make_shapes
+from .style import Reshape, Style
+from .surface import DepthMap, front_layer, front_map, smoothstep
+
+# Slots of the mouth, named as no material of the user's own is.
+PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
+NO_LIDS = (
+    "The eyes were not found well enough, so the avatar has no eyelids and no blinks; put the eye markers on the eyes"
+    " and make the face again."
+)
+EDGES_IN_MOUTH = 13
+EDGES_IN_EYE = 4  # in half the eye's height
+AS_USUAL = Style()
+HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that follows another bone more is no face's
+
+
+@dataclass
+class BuiltFace:
+    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}].
+
+    reshape: makes a viseme again; None without a mouth.
+    """
+
+    mesh: SkinnedMesh
+    landmarks: FaceLandmarks
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    reshape: Reshape | None = None
+
+
+def build_face(
+    data: SkinnedMesh,
+    landmarks: FaceLandmarks,
+    head_group: str,
+    *,
+    texture: np.ndarray | None = None,
+    style: Style = AS_USUAL,
+    closing: bool = True,
+) -> BuiltFace:
+    """Mouth and shape keys at the landmarks (Blender's axes).
+
+    head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
+    the eyelids are coloured better with it. closing: whether the eyes are known well enough for lids; without, there
+    are none, and no blinks. Raises AvatarError where there is no face to work on.
+    """
+    face = measure_face(landmarks)
+    points = face.to_face(data.vertices)
+    seen = front_map(points, data.triangles, face)
+    places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
+    if not seen.is_seen(places).all():
+        raise AvatarError("A face marker is not in front of the character; move it onto the face.", "face_markers")
+    sizes = [layer.shape[2] for layer in data.corner_layers.values()]
+    skin = Skin(
+        points,
+        data.triangles,
+        np.concatenate([data.corner_uvs, *data.corner_layers.values()], axis=2),
+        data.material_index,
+        _rigged(data, head_group),
+        front_layer(points, data.triangles, seen, face),
+        np.array([0.0, 0.0, *(blank for layer in sizes for blank in [float(layer == 4)] * layer)]),
+    )
+    head = data.groups.index(head_group)
+    materials = _with_mouth(data.materials, style.interior)
+    _refine_eyes(skin, face)
+    mouth, warnings = None, []
+    at_mouth = skin.front & (np.hypot(skin.points[:, 0], skin.points[:, 1]) < 0.5 * face.width)
+    if at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5:
+        refine(
+            skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH
+        )
+        mouth = cut_mouth(
+            skin, face, seen, head, {part: materials.index(name) for part, name in PARTS.items() if name in materials}
+        )
+    if mouth is None:
+        message = (
+            "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the"
+            " face."
+        )
+        warnings.append({"code": "no_mouth", "message": message})
+    lids = add_lids(skin, face, seen, head, texture) if closing else []
+    lower = skin.points[:, 1] < 0
+    if mouth:
+        lower[mouth.lower] = True
+    moving = skin.front * _head_share(skin.weights[:, head])
+    shapes = make_shapes(skin.points, lower, moving, seen, face, mouth.slit if mouth else None)
+    reshape = None
+    if mouth:
+        for shape in shapes.values():
+            follow_lips(skin, mouth, face, seen, shape)
+        reshape = Reshape(skin, mouth, face, seen, lower, moving)
+        shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
+    if closing:
+        move_lids(skin, lids, face, seen, shapes)
+    else:
+        shapes = {name: shape for name, shape in shapes.items() if name not in BLINKS}
+        warnings.append({"code": "no_lids", "message": NO_LIDS})
+    mesh = SkinnedMesh(
+        vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
+        triangles=skin.triangles,
+        corner_uvs=skin.corner_uvs[:, :, :2],
+        corner_layers=dict(
+            zip(data.corner_layers, np.split(skin.corner_uvs[:, :, 2:], np.cumsum(sizes)[:-1], axis=2), strict=True)
+        )
+        if sizes
+        else {},
+        material_index=skin.material,
+        materials=materials if mouth else list(data.materials),
+        groups=list(data.groups),
+        weights=_limited(skin.weights, len(data.vertices)),
+        shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
+    )
+    return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings, reshape)
+
+
+def _refine_eyes(skin: Skin, face: Face) -> None:
+    """Edges fine enough for an iris to move within the eye."""
+    for eye in face.eyes:
+        centre, size = np.array([eye.u, eye.v]), np.array([eye.half_width, eye.half_height])
+        low, high = centre + size * [-LID_WIDTH, WIDENED_FROM], centre + size * [LID_WIDTH, WIDENED_TO]
+        refine(skin, low, high, max(eye.half_height / EDGES_IN_EYE, eye.half_width / 12))
+
+
+def _with_mouth(materials: list[str], interior: bool) -> list[str]:
+    names = PARTS.values() if interior else (PARTS["Mouth"],)
+    return [*materials, *(name for name in names if name not in materials)]
+
+
+def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
+    if data.weights is None or head_group not in data.groups:
+        raise AvatarError("No skin follows the head; rig the avatar first.", "no_rig")
+    return data.weights
+
+
+def _limited(weights: np.ndarray, first: int) -> np.ndarray:
+    """The weights with at most four bones for each vertex from `first` on: a vertex between two others has the bones
+    of both.
+    """
+    if weights.shape[1] > 4:
+        new = weights[first:]
+        least = np.partition(new, -4, axis=1)[:, -4:].min(1, keepdims=True)
+        new = np.where(new >= least, new, 0)
+        weights[first:] = new / new.sum(1, keepdims=True)
+    return weights
+
+
+def _head_share(weight: np.ndarray) -> np.ndarray:
+    """(V,) 0 to 1, smoothly to 0 where the head's skin ends."""
+    low, high = HEAD_WEIGHT
+    return smoothstep((weight.astype(np.float64) - low) / (high - low))
+
+
+def _on_surface(landmarks: FaceLandmarks, face: Face, seen: DepthMap) -> FaceLandmarks:
+    """Eyes and mouth as they were used: sizes within their limits, centres on the surface."""
+    places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
+    centres = face.to_blender(np.column_stack([places, seen.at(places)])).tolist()
+    parts = {"mouth": Landmark(tuple(centres[0]), face.width / 2)}
+    for eye, centre in zip(face.eyes, centres[1:], strict=True):
+        parts[eye.side.lower() + "Eye"] = Landmark(tuple(centre), eye.half_width, eye.half_height)
+    return FaceLandmarks(parts, dict(landmarks.confidence))

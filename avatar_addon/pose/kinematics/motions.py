@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test poses and looping test animations for any humanoid, from its joints alone: walk, wave, turn on the spot. Pure
+arrays.
+
+A pose is given as the turns of VRM bones in the T-pose's world axes, so a bone's own axes, its roll and the rest pose
+do not matter. The hips are set so that the lowest point of the soles is on the ground: bodies of any proportion
+stand, sit and walk on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...vrm.spec.human_bones import FINGERS
+from .poses import CURL, FISTS, HANGING, TEST_POSES, THUMB, Degrees
+from .rest import SIDES, parents_first
+
+Turns = dict[str, np.ndarray]  # VRM bone -> (F, 3, 3), one for each frame
+X, Y, Z = np.eye(3)
+HEEL = 0.35  # how far the heel lies behind the ankle, in lengths from the ankle to the ball
+
+# A leg in eight steps of the gait cycle from one touch of the heel to the next, in degrees: usual joint angles of
+# level walking (Perry, "Gait Analysis", 1992), the knee's a little less, for feet that have no ground to feel.
+HIP = (24.0, 19.0, 8.0, -4.0, -12.0, -2.0, 16.0, 26.0)  # forward
+KNEE = (4.0, 14.0, 10.0, 5.0, 10.0, 38.0, 56.0, 26.0)  # bent
+FOOT = (14.0, 0.0, 0.0, -2.0, -20.0, -46.0, -32.0, 4.0)  # the toes above the heel, against the ground
+TOES = (0.0, 0.0, 0.0, 2.0, 20.0, 28.0, 4.0, 0.0)  # bent up against the foot
+
+
+@dataclass
+class PosedBody:
+    """A skeleton in the T-pose. joints, tails: (J, 3), Z up, facing -Y; parents: (J,), -1 for a root; names: (J,),
+    VRM's where it is one.
+
+    ground: z of the soles.
+    """
+
+    joints: np.ndarray
+    tails: np.ndarray
+    parents: np.ndarray
+    names: list[str]
+    ground: float = 0.0
+
+    @property
+    def height(self) -> float:
+        return float(np.ptp(np.concatenate([self.joints[:, 2], self.tails[:, 2], [self.ground]])))
+
+
+def pose_names(fingers: bool) -> list[str]:
+    """The test poses; for hands with fingers also fists."""
+    return [*TEST_POSES, FISTS] if fingers else list(TEST_POSES)
+
+
+def pose(body: PosedBody, name: str) -> np.ndarray:
+    """(J, 4, 4) what takes each bone from the T-pose to a test pose. Raises KeyError for a name that is none."""
+    turns = (
+        curl(body) if name == FISTS else {bone: about_axes(degrees)[None] for bone, degrees in TEST_POSES[name].items()}
+    )
+    return moves(body, turns)[0]
+
+
+def curl(body: PosedBody) -> Turns:
+    """All fingers bent into the palm, about the line through the knuckles."""
+    at = dict(zip(body.names, body.joints, strict=True))
+    turns: Turns = {}
+    for side, sign in SIDES:
+        across = at.get(f"{side}LittleProximal", Y) - at.get(f"{side}IndexProximal", np.zeros(3))
+        if f"{side}LittleProximal" not in at or f"{side}IndexProximal" not in at or np.linalg.norm(across) < 1e-9:
+            across = Y  # the palm faces the ground, as VRM has it
+        across = across / np.linalg.norm(across)
+        for finger in FINGERS[1:]:
+            turns |= {side + finger + part: about(sign * across, angle)[None] for part, angle in CURL.items()}
+        turns |= {side + part: about(sign * Z, angle)[None] for part, angle in THUMB.items()}
+    return turns
+
+
+def walk(body: PosedBody, frames: int) -> np.ndarray:
+    """(F, J, 4, 4) two steps on the spot, from the T-pose."""
+    phase = np.arange(frames) / frames
+    turns: Turns = {}
+    for side, sign, leg in (("left", 1.0, phase), ("right", -1.0, phase + 0.5)):
+        hip, knee, foot, toes = (_cycle(keys, leg) for keys in (HIP, KNEE, FOOT, TOES))
+        turns[f"{side}UpperLeg"] = about(X, -hip)
+        turns[f"{side}LowerLeg"] = about(X, knee)
+        turns[f"{side}Foot"] = about(X, hip - knee - foot)
+        turns[f"{side}Toes"] = about(X, -toes)
+        swing = 22 * np.cos(2 * np.pi * leg)  # an arm swings against its leg
+        turns |= _hanging_arm(side, sign, swing, 12 - 0.4 * np.minimum(swing, 0) + 0.5 * np.maximum(-swing, 0))
+    sway = np.cos(2 * np.pi * phase)
+    turns["hips"] = about(Z, -5 * sway)  # the left hip leads while the left leg is in front
+    turns["spine"] = about(Z, 4 * sway) @ about(X, np.full(frames, 2.0))
+    turns["chest"] = about(Z, 5 * sway)
+    turns["neck"] = about(Z, -4 * sway)
+    aside = 0.012 * body.height * np.sin(2 * np.pi * phase)  # over the leg that stands
+    return moves(body, turns, np.column_stack([aside, np.zeros((frames, 2))]))
+
+
+def wave(body: PosedBody, frames: int) -> np.ndarray:
+    """(F, J, 4, 4) the right hand waves twice, the body leans a little, from the T-pose."""
+    time = 2 * np.pi * np.arange(frames) / frames
+    beat = np.sin(2 * time)
+    turns = _hanging_arm("left", 1.0, 3 * np.sin(time), np.full(frames, 14.0))
+    turns["rightUpperArm"] = about(Y, 12 + 4 * np.sin(time))
+    turns["rightLowerArm"] = about(Z, np.full(frames, 15.0)) @ about(Y, 72 + 24 * beat)
+    turns["rightHand"] = about(Y, 14 * np.sin(2 * time - 0.7))
+    turns["spine"] = about(Y, 2 + 1.5 * np.sin(time))
+    turns["head"] = about(Y, -6 + 2 * np.sin(time)) @ about(Z, np.full(frames, -6.0))
+    return moves(body, turns)
+
+
+def turn(body: PosedBody, frames: int) -> np.ndarray:
+    """(F, J, 4, 4) once around on the spot in eight small steps, from the T-pose."""
+    phase = np.arange(frames) / frames
+    turns: Turns = {"hips": about(Z, 360 * phase)}
+    for side, sign in SIDES:
+        lift = np.maximum(sign * np.sin(2 * np.pi * 4 * phase), 0) ** 2
+        turns[f"{side}UpperLeg"] = about(X, -26 * lift)
+        turns[f"{side}LowerLeg"] = about(X, 48 * lift)
+        turns[f"{side}Foot"] = about(X, -14 * lift)
+        turns |= _hanging_arm(side, sign, np.full(frames, 2.0), np.full(frames, 14.0))
+    return moves(body, turns)
+
+
+MOTIONS: dict[str, tuple[Callable[[PosedBody, int], np.ndarray], float]] = {
+    "Walk": (walk, 1.1),
+    "Wave": (wave, 2.4),
+    "Turn": (turn, 4.0),
+}  # seconds
+
+
+def moves(body: PosedBody, turns: Mapping[str, np.ndarray], shift: np.ndarray | None = None) -> np.ndarray:
+    """(F, J, 4, 4) what takes each bone from the T-pose to the pose in every frame, soles on the ground.
+
+    turns: VRM bone -> (F, 3, 3), in the T-pose's world axes, before its parents turn; shift: (F, 3) of the hips, in
+    metres.
+    """
+    frames = max((len(turn) for turn in turns.values()), default=1)
+    out = np.tile(np.eye(4), (frames, len(body.names), 1, 1))
+    for bone in parents_first(body.parents):
+        above, name = body.parents[bone], body.names[bone]
+        if above >= 0:
+            out[:, bone] = out[:, above]
+        if name in turns:
+            at, local = body.joints[bone], np.tile(np.eye(4), (frames, 1, 1))
+            local[:, :3, :3] = turns[name]
+            local[:, :3, 3] = at - turns[name] @ at
+            out[:, bone] = out[:, bone] @ local
+    lift = np.zeros((frames, 3)) if shift is None else np.array(shift)
+    soles = _soles(out, body)
+    if soles is not None and "hips" in body.names:
+        lift[:, 2] += body.ground - soles
+    for bone in _below(body, "hips"):
+        out[:, bone, :3, 3] += lift
+    return out
+
+
+def about(axis: np.ndarray, degrees: float | np.ndarray) -> np.ndarray:
+    """(3, 3), or (F, 3, 3) for (F,) degrees: rotation about a unit axis (Rodrigues' formula)."""
+    angle = np.radians(np.asarray(degrees, float))[..., None, None]
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+
+
+def about_axes(degrees: Degrees) -> np.ndarray:
+    """(3, 3): about x, then y, then z of the world."""
+    x, y, z = degrees
+    return about(Z, z) @ about(Y, y) @ about(X, x)
+
+
+def _hanging_arm(side: str, sign: float, swing: np.ndarray, elbow: np.ndarray) -> Turns:
+    """An arm beside the body. swing: (F,) degrees to the back; elbow: (F,) degrees it is bent."""
+    down = about(Y, sign * HANGING["leftUpperArm"][1])
+    return {f"{side}UpperArm": about(X, swing) @ down, f"{side}LowerArm": about(Z, -sign * elbow)}
+
+
+def _cycle(keys: Sequence[float], phase: np.ndarray) -> np.ndarray:
+    """Values of a periodic Catmull-Rom spline through equally spaced keys. phase: (F,), of any whole part."""
+    place = np.mod(phase, 1.0) * len(keys)
+    k = np.floor(place).astype(int)
+    t = place - k
+    a, b, c, d = (np.take(keys, k + step, mode="wrap") for step in (-1, 0, 1, 2))
+    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+
+
+def _soles(out: np.ndarray, body: PosedBody) -> np.ndarray | None:
+    """(F,) the height of the lowest point of both soles; None where the body has no feet."""
+    heights = []
+    for side, _ in SIDES:
+        if f"{side}Foot" not in body.names:
+            continue
+        foot = body.names.index(f"{side}Foot")
+        toes = body.names.index(f"{side}Toes") if f"{side}Toes" in body.names else None
+        ankle, ball = body.joints[foot], body.tails[foot] if toes is None else body.joints[toes]
+        points = [(foot, ankle), (foot, ball), (foot, ankle - HEEL * (ball - ankle) * [1, 1, 0])]
+        points += [] if toes is None else [(toes, body.tails[toes])]
+        for bone, point in points:
+            on_ground = np.array([point[0], point[1], body.ground])
+            heights.append(out[:, bone, 2, :3] @ on_ground + out[:, bone, 2, 3])
+    return np.min(heights, axis=0) if heights else None
+
+
+def _below(body: PosedBody, name: str) -> list[int]:
+    """The bone with all that hangs from it."""
+    found: set[int] = set()
+    for bone in parents_first(body.parents):
+        if body.names[bone] == name or body.parents[bone] in found:
+            found.add(bone)
+    return sorted(found)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's preferences: the backend's state, what installing it would run, folders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
+from bpy.types import AddonPreferences, PropertyGroup
+
+from ..client import engines, model_store, session
+from ..client.process.environment import PROFILES, State, detect_profile
+from ..errors import AvatarError
+from ..remote import settings as remote_settings
+from ..render import pictures
+from ..ui.sentences import progress, sentence
+from ..ui.translation import OURS
+from . import models_box
+
+# What belongs together below Publishing: title -> property -> what an empty field shows.
+PUBLISHING = {
+    "Where models go": {
+        "endpoint": "Amazon S3",
+        "bucket": "",
+        "prefix": "none",
+        "profile_name": "as the environment says",
+        "region": "as the profile says",
+    },
+    "Where viewers find them": {
+        "lan_url": "http://nas.local/{bucket}/{key}",
+        "cdn_url": "https://cdn.example.org/{key}",
+    },
+    "Which models server and page allow": {
+        "go_list": "none",
+        "js_list": "none",
+        "list_variable": "",
+        "replace_listed": "",
+    },
+}
+INSTALL = "Install Backend"  # the operator's and its task's name
+
+
+def _forget_plan(preferences: AvatarForgePreferences, _context) -> None:
+    preferences.shown_plan = ""
+
+
+def _forget_models(_preferences: AvatarForgePreferences, _context) -> None:
+    model_store.forget()
+
+
+class AvatarForgeModelFolders(PropertyGroup):
+    """The user's own folders of models that other packages' engines need, `<model>_folder` each."""
+
+
+class AvatarForgePreferences(AddonPreferences):
+    """`register` adds a `<model>_folder` for each built-in model: the user's own folder with its weights."""
+
+    bl_idname = session.PACKAGE
+
+    profile: EnumProperty(
+        name="Hardware",
+        items=[(name, label, "") for name, label in PROFILES.items()],
+        description="Which build of PyTorch the backend gets",
+        update=_forget_plan,
+    )
+    models: BoolProperty(
+        name="Model Engines (PyTorch)",
+        description=(
+            "Also installs PyTorch for the engines that need a model: 1.5 GB for the CPU, 6 GB for CUDA. The preview"
+            " engine does without"
+        ),
+        update=_forget_plan,
+    )
+    runs_folder: StringProperty(
+        name="Runs Folder",
+        subtype="DIR_PATH",
+        description="Where meshes and rigs of every run are kept; empty: in the extension's folder",
+    )
+    models_folder: StringProperty(
+        name="Models Folder",
+        subtype="DIR_PATH",
+        description="Where the weights of the model engines are downloaded to; empty: in the extension's folder",
+        update=_forget_models,
+    )
+    shown_plan: StringProperty(options={"SKIP_SAVE"})
+    show_backend: BoolProperty(name="Backend and Models", default=True, options={"SKIP_SAVE"})
+    show_publishing: BoolProperty(name="Publishing", options={"SKIP_SAVE"})
+    bucket: StringProperty(name="Bucket", description="The S3 bucket that models are promoted to")
+    endpoint: StringProperty(
+        name="Server",
+        description=(
+            "Address of an S3-compatible server (its endpoint), such as https://storage.example.org; empty: Amazon S3"
+        ),
+    )
+    prefix: StringProperty(
+        name="Folder in the Bucket", description="Put in front of the model's name, such as avatars/"
+    )
+    profile_name: StringProperty(
+        name="Credentials Profile",
+        description="Of ~/.aws/credentials; empty: what the environment says. Keys are never kept in Blender",
+    )
+    region: StringProperty(name="Region", translation_context=OURS, description="Empty: as the profile says")
+    lan_url: StringProperty(
+        name="LAN Address",
+        description="Of a promoted model inside the house, with {bucket} and {key}: http://nas.local/{bucket}/{key}",
+    )
+    cdn_url: StringProperty(
+        name="CDN Address", description="Of a promoted model in public: https://cdn.example.org/{key}"
+    )
+    go_list: StringProperty(
+        name="Go File", subtype="FILE_PATH", description="With the list of models that the server allows"
+    )
+    js_list: StringProperty(
+        name="JavaScript File", subtype="FILE_PATH", description="With the list of models that the page allows"
+    )
+    list_variable: StringProperty(
+        name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array"
+    )
+    replace_listed: BoolProperty(
+        name="Replace Listed Version",
+        description="The new version takes the place of the listed one; otherwise both are listed, for a roll-back",
+    )
+    tracking_uri: StringProperty(
+        name="MLflow Server",
+        description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs",
+    )
+
+    remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
+    other_models: PointerProperty(type=AvatarForgeModelFolders)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        state, layout = session.environment().state(), self.layout
+        if state.ready:  # until then it is what one came for
+            header, layout = self.layout.panel_prop(self, "show_backend")
+            header.label(text="Backend and Models")
+        if layout:
+            self._draw_backend(layout, context, state)
+        header, body = self.layout.panel_prop(self, "show_publishing")
+        header.label(text="Publishing")
+        if body:
+            self._draw_publishing(body)
+
+    def _draw_backend(self, layout: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
+        task = context.window_manager.avatar_forge
+        installing = task.running and task.title == INSTALL
+        box = layout.box()
+        sentence(box, context, task.stage if installing else state.message, "CHECKMARK" if state.ready else "INFO")
+        column = box.column()
+        column.enabled = not task.running
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(self, "profile")
+        column.prop(self, "models")
+        if installing:
+            progress(box, task, "Cancel")
+        else:
+            self._draw_buttons(box, context, state)
+        if task.error and task.title == INSTALL:
+            sentence(box.box(), context, task.error, "ERROR")
+        if state.ready and not installing:
+            models_box.draw(layout.box(), context)
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(self, "models_folder", placeholder="in the extension's folder")
+        column.prop(self, "runs_folder")
+        column.prop(self, "tracking_uri", placeholder="a database beside the runs")
+
+    def _draw_publishing(self, layout: bpy.types.UILayout) -> None:
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for title, properties in PUBLISHING.items():
+            column.label(text=title)
+            for name, placeholder in properties.items():
+                column.prop(self, name, placeholder=placeholder)
+            column.separator()
+
+    def _draw_buttons(self, box: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
+        if not bpy.app.online_access:
+            row = box.row()
+            row.label(text="Blender may not use the internet now", icon="INTERNET_OFFLINE")
+            row.operator("screen.userpref_show", text="Network Preferences", icon="PREFERENCES").section = "SYSTEM"
+        row = box.row()
+        row.scale_y = 1.3
+        row.operator(
+            "avatar_forge.install_backend", text="Update Backend" if state.ready else INSTALL, icon="IMPORT"
+        ).repair = False
+        if state.code != "missing":
+            row.operator("avatar_forge.install_backend", text="Repair Backend", icon="FILE_REFRESH").repair = True
+        row = box.row()
+        row.alignment = "LEFT"
+        icon = "TRIA_DOWN" if self.shown_plan else "TRIA_RIGHT"
+        row.operator("avatar_forge.show_install_plan", text="Commands that will run", icon=icon, emboss=False)
+        for line in self.shown_plan.splitlines():
+            sentence(box, context, line, "DOT")
+
+
+def plan_lines(preferences: AvatarForgePreferences, repair: bool = False) -> list[str]:
+    """The commands that installing would run, one a line; or why it cannot."""
+    try:
+        steps = session.environment().plan(preferences.profile, preferences.models, repair)
+    except AvatarError as error:
+        return [str(error)]
+    return [f"{step.title}: {step.shown()}" for step in steps]
+
+
+def _folder() -> Any:
+    return StringProperty(name="Folder", subtype="DIR_PATH", update=_forget_models)
+
+
+def _add_folders() -> None:
+    """For models of other packages; a registered group takes further properties, preferences do not."""
+    for name in engines.all_models():
+        attribute = session.folder_property(name)
+        if not hasattr(AvatarForgePreferences, attribute) and attribute not in AvatarForgePreferences.__annotations__:
+            setattr(AvatarForgeModelFolders, attribute, _folder())
+
+
+def register() -> None:
+    remote_settings.register()
+    bpy.utils.register_class(AvatarForgeModelFolders)
+    built_in = {session.folder_property(name): _folder() for name in engines.built_in_models()}
+    AvatarForgePreferences.__annotations__.update(built_in)
+    bpy.utils.register_class(AvatarForgePreferences)
+    engines.ON_LEARNED.append(_add_folders)
+    preferences = session.preferences()
+    if preferences and not preferences.is_property_set("profile"):
+        preferences.profile = detect_profile()
+
+
+def unregister() -> None:
+    model_store.unregister()
+    session.close()
+    pictures.close()
+    engines.ON_LEARNED.remove(_add_folders)
+    bpy.utils.unregister_class(AvatarForgePreferences)
+    bpy.utils.unregister_class(AvatarForgeModelFolders)
+    remote_settings.unregister()

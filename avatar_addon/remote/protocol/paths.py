@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paths that clients name: read and written only where that cannot be turned against the user. Pure.
+
+Blender's own exporters hand a path to C, which ends it at U+0000: `notes/.bashrc\\0.glb` would be written as `.bashrc`.
+So control characters are refused before anything else looks at a path.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from .registry import Refusal
+
+
+def clean_path(given: str, what: str = "file") -> Path:
+    """An absolute path without control characters, `~` filled in. Raises Refusal."""
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in given):
+        raise Refusal(f"The path of the {what} has a control character in it; give it without.")
+    try:
+        path = Path(given).expanduser()
+    except RuntimeError as problem:  # `~someone` who is not there
+        raise Refusal(f"{given[:200]} names a user who is not on this computer.") from problem
+    if not given.strip() or not path.is_absolute():
+        raise Refusal(f"{given[:200]!r} is not an absolute path; give the whole path of the {what}.")
+    return path
+
+
+def output_file(
+    given: str,
+    suffix: str,
+    folders: Sequence[Path],
+    ours: Container[Path] = (),
+    replace: bool = False,
+    name: str = "",
+) -> Path:
+    """Where a file may be written.
+
+    suffix: of the kind of file that is written, added where it is missing. folders: those that the user allows.
+    ours: files written for clients before, which may be replaced; any other only when the client says `replace`.
+    name: of the file where `given` is a folder. Raises Refusal with one sentence.
+    """
+    path = clean_path(given)
+    if name and path.is_dir():
+        path /= name
+    if path.suffix.lower() != suffix:
+        path = path.with_name(path.name + suffix)
+    if path.name.startswith("."):
+        raise Refusal(f"{path.name[:80]} begins with a point, as settings files do; choose another name.")
+    if not path.parent.is_dir():
+        raise Refusal(f"There is no folder {str(path.parent)[:300]}; make it or choose another one.")
+    path = Path(os.path.realpath(path.parent)) / path.name
+    allowed = [Path(os.path.realpath(folder)) for folder in folders]
+    if not any(path.is_relative_to(folder) for folder in allowed):
+        listed = ", ".join(str(folder) for folder in allowed) or "none"
+        raise Refusal(
+            f"Clients may not write to {str(path.parent)[:300]}; use one of the folders that the user allows in the"
+            f" add-on's preferences, below MCP Server: {listed}."
+        )
+    if path.is_symlink():
+        raise Refusal(f"{path.name[:80]} is a link to another file; choose another name.")
+    if path.exists() and (not path.is_file() or not (replace or path in ours)):
+        raise Refusal(f"{str(path)[:300]} exists already; choose another name, or say that it is to be replaced.")
+    return path

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures of an avatar: thumbnail, contact sheet, expressions."""

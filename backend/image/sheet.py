@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A turnaround or model sheet cut into its figures, and which side of the character each of them shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from skimage.color import rgb2lab
+
+from .face import locate_face
+from .load import load_picture
+from .mask import foreground
+from .silhouette import detect_joints
+from .views import looks_left
+
+IGNORED = "ignore"
+SMALLEST = 0.06  # of the largest thing's area: else a caption or a prop
+JOINED = 0.006  # of the sheet's longer side: gaps within one figure
+FULL = 0.88  # of the usual height: what is lower is a portrait or a detail
+FLAT_END = 0.55  # of a figure's width in its last rows: cut off, as busts are
+NARROW = 0.72  # of the front's width: a side; a three-quarter view is wider
+NARROWEST = 0.5  # only a side is so narrow
+ONE_LEG, NARROWER = 0.7, 0.98  # a side whose legs hide each other, in so many of the shins' rows, may be this wide
+DETAIL = 20.0  # Lab: deviation of colour in the middle of a head that counts as much as two sure eyes
+BACK_FITS = 0.80  # of the silhouettes of front and mirrored back
+PADDING = 0.04  # of the height, around a figure that is written
+ANALYSED = 512  # pixels, height at which a face is looked for
+
+
+@dataclass
+class SheetFigure:
+    """box: left, top, right, bottom in pixels of the upright sheet. view: front, left, back, right (the character's
+    own) or ignore. why: portrait, three_quarter, repeated or "" for the views that are used. rgba: (H, W, 4) uint8,
+    the figure cut out; mask: (H, W) bool.
+    """
+
+    box: tuple[int, int, int, int]
+    view: str
+    why: str
+    rgba: np.ndarray
+    mask: np.ndarray
+
+
+def cut_sheet(path: Path) -> list[SheetFigure]:
+    """The figures of the sheet at `path` from left to right. One figure alone is the front.
+
+    Raises BackendError as `load_picture` does, and `background` where figures and background cannot be told apart.
+    """
+    rgba = load_picture(path).rgba
+    figures = [_cut(rgba, labels, index) for labels, index in _pieces(rgba)]
+    _recognise(figures)
+    return figures
+
+
+def write_figures(figures: list[SheetFigure], folder: Path) -> list[Path]:
+    """Each figure as a cut-out PNG in `folder`, all of one size and on one ground, so that heights can be compared."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tall = max((figure.mask.shape[0] for figure in figures), default=0)
+    wide = max((figure.mask.shape[1] for figure in figures), default=0)
+    pad = max(round(PADDING * tall), 8)
+    written = []
+    for number, figure in enumerate(figures, 1):
+        height, width = figure.mask.shape
+        canvas = np.zeros((tall + 2 * pad, wide + 2 * pad, 4), np.uint8)
+        top, left = pad + tall - height, pad + (wide - width) // 2
+        canvas[top : top + height, left : left + width] = figure.rgba
+        written.append(folder / f"figure_{number}.png")
+        Image.fromarray(canvas).save(written[-1])
+    return written
+
+
+def sheet_result(path: Path, folder: Path) -> dict[str, Any]:
+    """The worker's answer to `cut_sheet`: the figures of the sheet at `path`, each written into `folder`.
+
+    Raises BackendError as `cut_sheet` does.
+    """
+    figures = cut_sheet(path)
+    return {
+        "figures": [
+            {"box": list(figure.box), "view": figure.view, "why": figure.why, "picture": str(picture)}
+            for figure, picture in zip(figures, write_figures(figures, folder), strict=True)
+        ]
+    }
+
+
+def _pieces(rgba: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """(labels, index) of the figures, from left to right."""
+    shown, _ = foreground(rgba)
+    reach = max(round(JOINED * max(shown.shape)), 1)
+    labels, count = ndimage.label(ndimage.binary_dilation(shown, iterations=reach), np.ones((3, 3)))
+    labels = np.where(shown, labels, 0)
+    if not count:
+        return []
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    boxes = ndimage.find_objects(labels)
+    large = [k for k in range(count) if areas[k] >= SMALLEST * areas.max()]
+    return [(labels, k + 1) for k in sorted(large, key=lambda k: boxes[k][1].start)]
+
+
+def _cut(rgba: np.ndarray, labels: np.ndarray, index: int) -> SheetFigure:
+    mask = labels == index
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    cut = mask[window]
+    alpha = np.where(cut, np.maximum(rgba[window][..., 3], 128), 0).astype(np.uint8)
+    box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return SheetFigure(box, IGNORED, "", np.dstack([rgba[window][..., :3], alpha]), cut)
+
+
+def _recognise(figures: list[SheetFigure]) -> None:
+    whole = _whole_figures(figures)
+    if not whole:
+        return
+    faces = {id(figure): _face_score(figure) for figure in whole}
+    spread = max(figure.mask.shape[1] for figure in whole)
+    broad = [figure for figure in whole if figure.mask.shape[1] > NARROW * spread]
+    front = max(broad, key=lambda figure: 2 * _symmetry(figure.mask) + faces[id(figure)])
+    front.view = "front"
+    _find_back(front, [figure for figure in broad if figure is not front], faces)
+    for figure in whole:
+        if figure.view != IGNORED:
+            continue
+        if not _is_side(figure.mask, front.mask):
+            figure.why = "three_quarter"
+            continue
+        left = looks_left(figure.mask)
+        side = "right" if left is False else "left"
+        if any(other.view == side for other in figures):
+            figure.why = "repeated"
+        else:
+            figure.view = side
+
+
+def _is_side(mask: np.ndarray, front: np.ndarray) -> bool:
+    """Narrow, or with legs of which one hides the other while the front shows two."""
+    width = mask.shape[1] / len(mask) / (front.shape[1] / len(front))
+    if _one_leg(front) > 1 - ONE_LEG:
+        return width < NARROW
+    return width < (NARROWER if _one_leg(mask) > ONE_LEG else NARROWEST)
+
+
+def _one_leg(mask: np.ndarray) -> float:
+    """Part of the shins' rows that have one run."""
+    shins = mask[int(0.80 * len(mask)) : int(0.92 * len(mask))]
+    starts = np.diff(np.pad(shins, ((0, 0), (1, 0))).astype(np.int8), axis=1) > 0
+    return float((starts.sum(1) == 1).mean()) if len(shins) else 1.0
+
+
+def _whole_figures(figures: list[SheetFigure]) -> list[SheetFigure]:
+    """All but portraits and details: as tall as most of the tall ones, and not cut off at the bottom."""
+    if not figures:
+        return []
+    standing = [len(figure.mask) for figure in figures if not _cut_off(figure.mask)]
+    tallest = max(standing or [len(figure.mask) for figure in figures])
+    whole = []
+    for figure in figures:
+        if figure.mask.shape[0] >= FULL * tallest and (len(figures) == 1 or not _cut_off(figure.mask)):
+            whole.append(figure)
+        else:
+            figure.why = "portrait"
+    return whole
+
+
+def _cut_off(mask: np.ndarray) -> bool:
+    """Whether the figure ends in a broad straight line, as busts do and feet do not."""
+    last = mask[-max(len(mask) // 100, 2) :].any(0).sum()
+    return bool(last > FLAT_END * mask.shape[1] and mask.shape[1] > 0.5 * len(mask))
+
+
+def _face_score(figure: SheetFigure) -> float:
+    """How surely a face looks out of the picture: by its eyes, 0..1, and by how much the middle of the head differs
+    from one colour, as hair seen from behind does not.
+    """
+    factor = min(1.0, ANALYSED / len(figure.mask))
+    size = max(round(figure.mask.shape[1] * factor), 1), max(round(len(figure.mask) * factor), 1)
+    rgba = np.asarray(Image.fromarray(figure.rgba).resize(size, Image.Resampling.LANCZOS))
+    mask = np.pad(rgba[..., 3] > 127, 4)
+    rgba = np.pad(rgba, ((4, 4), (4, 4), (0, 0)))
+    joints = detect_joints(mask).joints
+    eyes = float(locate_face(rgba, mask, joints)["confidence"]["eyes"])
+    top, chin, middle = joints["headTop"][1], joints["head"][1], joints["head"][0]
+    tall = max(chin - top, 4.0)
+    window = rgba[
+        int(top + 0.35 * tall) : int(chin) + 1, max(int(middle - 0.3 * tall), 0) : int(middle + 0.3 * tall) + 1
+    ]
+    detail = float(np.linalg.norm(rgb2lab(window[..., :3]).std((0, 1)))) if window.size else 0.0
+    return eyes + detail / DETAIL
+
+
+def _symmetry(mask: np.ndarray) -> float:
+    """0..1: overlap of a silhouette with its mirror image, about the best of the axes near its middle."""
+    return max(_overlap(mask, mask[:, ::-1], shift) for shift in range(-12, 13, 2))
+
+
+def _overlap(a: np.ndarray, b: np.ndarray, shift: int) -> float:
+    moved = np.roll(np.pad(b, ((0, 0), (16, 16))), shift, 1)
+    fixed = np.pad(a, ((0, 0), (16, 16)))
+    return float((moved & fixed).sum() / max((moved | fixed).sum(), 1))
+
+
+def _find_back(front: SheetFigure, others: list[SheetFigure], faces: dict[int, float]) -> None:
+    """The broad figure without a face whose silhouette, mirrored, is the front's."""
+    height, width = front.mask.shape
+    fits = []
+    for figure in others:
+        resized = Image.fromarray(figure.mask).resize((width, height))
+        fit = max(_overlap(front.mask, np.asarray(resized)[:, ::-1], shift) for shift in range(-8, 9, 2))
+        if fit >= BACK_FITS:
+            fits.append((fit - faces[id(figure)], figure))
+    if fits:
+        best = max(fits, key=lambda pair: pair[0])[1]
+        best.view = "back"
+        for _, figure in fits:
+            figure.why = "" if figure is best else "repeated"

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures of one character from further sides: cut out, brought to the front's height, and checked against it.
+
+Left and right are the character's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from ..errors import BackendError
+from .load import load_picture
+from .mask import find_figure
+
+TITLES = {"left": "left side", "back": "back", "right": "right side"}
+MIN_HEIGHT = 128
+SAME_HEIGHT = 0.03  # of figures in pictures of one size
+EXPLAINED = 0.95  # of a silhouette by what all pictures together leave of the figure
+CLEAR = 0.012  # of the height: how far a nose or toes must reach to tell where a figure looks
+
+
+@dataclass
+class View:
+    """A figure as tall as the front's, cropped to its box. colours: (H, W, 3) float32, carried on outside of it; mask:
+    (H, W) bool. share: the figure's height over the whole picture's; size: (width, height) of that.
+    """
+
+    colours: np.ndarray
+    mask: np.ndarray
+    share: float
+    size: tuple[int, int]
+
+    def mirrored(self) -> View:
+        return View(self.colours[:, ::-1], self.mask[:, ::-1], self.share, self.size)
+
+
+def load_view(path: Path, side: str, tall: int) -> View:
+    """`tall`: pixels of the front's figure. Raises BackendError as `load_picture` and `find_figure` do, and
+    too_small, with the side named in the message.
+    """
+    loaded = load_picture(path)
+    try:
+        figure = find_figure(loaded.rgba)
+    except BackendError as error:
+        raise BackendError(error.code, f"The picture of the {TITLES[side]}: {error.message}", error.hint) from error
+    rows = np.flatnonzero(figure.mask.any(1))
+    height = int(np.ptp(rows)) + 1
+    if height < MIN_HEIGHT:
+        message = f"The figure in the picture of the {TITLES[side]} is only {height} pixels tall."
+        raise BackendError("too_small", message, f"At least {MIN_HEIGHT} are needed.")
+    return view_of(loaded.rgba, figure.mask, tall)
+
+
+def view_of(rgba: np.ndarray, mask: np.ndarray, tall: int) -> View:
+    """rgba (H, W, 4) uint8 and the figure in it (H, W) bool, brought to `tall` pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    cut = mask[window]
+    solid = ndimage.binary_erosion(np.pad(cut, 2), iterations=2)[2:-2, 2:-2] & (rgba[window][..., 3] > 250)
+    source = solid if solid.any() else cut
+    nearest = ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)
+    colours = np.ascontiguousarray(rgba[window][..., :3][tuple(nearest)])
+    size = max(round(cut.shape[1] * tall / cut.shape[0]), 1), tall
+    colours = np.asarray(Image.fromarray(colours).resize(size, Image.Resampling.LANCZOS), np.float32)
+    scaled = np.asarray(Image.fromarray(cut.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)) > 127
+    return View(colours, scaled, cut.shape[0] / len(mask), (mask.shape[1], mask.shape[0]))
+
+
+def looks_left(mask: np.ndarray) -> bool | None:
+    """Where a figure seen from the side looks in its picture, by where toes and nose point; None where they do not
+    tell.
+    """
+    rows = np.flatnonzero(mask.any(1))
+    top, tall = rows[0], int(np.ptp(rows)) + 1
+    reach = [_toes(mask, top, tall), _nose(mask, top, tall)]
+    sides = [np.sign(value) for value in reach if abs(value) > CLEAR * tall]
+    if not sides or min(sides) != max(sides):
+        return None if len(sides) != 2 else bool(max(reach, key=abs) < 0)
+    return bool(sides[0] < 0)
+
+
+def _ends(mask: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last column of the rows between, where there are any."""
+    part = mask[low : max(high, low + 1)]
+    part = part[part.any(1)]
+    return part.argmax(1), part.shape[1] - 1 - part[:, ::-1].argmax(1)
+
+
+def _toes(mask: np.ndarray, top: int, tall: int) -> float:
+    """How much further the soles reach beyond the shins to the right than to the left, pixels."""
+    shin, sole = (
+        _ends(mask, top + int(0.86 * tall), top + int(0.90 * tall)),
+        _ends(mask, top + int(0.955 * tall), top + tall),
+    )
+    if not len(shin[0]) or not len(sole[0]):
+        return 0.0
+    return float((np.max(sole[1]) - np.median(shin[1])) - (np.median(shin[0]) - np.min(sole[0])))
+
+
+def _nose(mask: np.ndarray, top: int, tall: int) -> float:
+    """How much rougher the right outline of the head is than the left: a face has a nose, the back of a head is
+    round. Pixels.
+    """
+    first, last = _ends(mask, top + int(0.04 * tall), top + int(0.13 * tall))
+    if len(first) < 5:
+        return 0.0
+
+    def rough(line: np.ndarray) -> float:
+        y = np.arange(len(line))
+        return float(np.abs(line - np.polyval(np.polyfit(y, line, 2), y)).max())
+
+    return rough(last) - rough(first)
+
+
+def check_views(
+    front: np.ndarray, front_share: float, size: tuple[int, int], views: dict[str, View]
+) -> list[dict[str, str]]:
+    """What the user should know of the pictures before they are used. front: (H, W) bool, cropped to its box;
+    front_share, size: as in `View`.
+
+    Raises BackendError `views` where a picture is of another height, or a side shows the other side.
+    """
+    for side, view in views.items():
+        if view.size == size and abs(view.share / front_share - 1) > SAME_HEIGHT:
+            message = (
+                f"The figure in the picture of the {TITLES[side]} is {100 * view.share / front_share:.0f} % as tall as"
+                " in the front picture."
+            )
+            hint = "Use pictures of one size in which the figure has the same height, or leave this one out."
+            raise BackendError("views", message, hint)
+    for side, other in (("left", "right"), ("right", "left")):
+        if side in views and looks_left(views[side].mask) is (side == "right"):
+            message = f"The picture of the {TITLES[side]} looks like the {TITLES[other]}."
+            raise BackendError("views", message, f"Swap the sides, or mirror the picture of the {TITLES[side]}.")
+    warnings = []
+    for pair, share in explained(front, views).items():
+        if share < EXPLAINED:
+            message = (
+                f"The pictures of {pair[0]} and {pair[1]} do not fit each other: only {100 * share:.0f} % of a"
+                " silhouette is explained by both."
+            )
+            warnings.append({"code": "views", "message": message})
+    return warnings
+
+
+def explained(front: np.ndarray, views: dict[str, View]) -> dict[tuple[str, str], float]:
+    """For each pair of pictures that face each other, which part of either silhouette the figure that both leave
+    still fills; the smaller of the two parts. A back is compared mirrored, as is a right side with a left one.
+    """
+    pairs = {}
+    if "back" in views:
+        pairs["front", "back"] = (front, views["back"].mask[:, ::-1])
+    if {"left", "right"} <= views.keys():
+        pairs["left side", "right side"] = (views["left"].mask, views["right"].mask[:, ::-1])
+    found = {}
+    for names, (a, b) in pairs.items():
+        width, height = max(a.shape[1], b.shape[1]) + 8, a.shape[0]
+        first, second = (np.zeros((height, width), bool) for _ in range(2))
+        for canvas, mask in ((first, a), (second, b[:height])):
+            left = (width - mask.shape[1]) // 2
+            canvas[: len(mask), left : left + mask.shape[1]] = mask
+        both = max((int((first & np.roll(second, shift, 1)).sum()) for shift in range(-4, 5)), default=0)
+        found[names] = both / max(int(first.sum()), int(second.sum()), 1)
+    return found

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Avatar Forge's own MCP server: `python -m backend mcp`, over stdio. Needs requirements/mcp.txt only.
+
+Every tool asks the add-on in Blender, where the panel's own steps run. No call holds longer than 45 s: what takes
+longer is a job, which `wait_for_job` waits for piece by piece.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import anyio.to_thread
+from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+from pydantic import Field
+
+from .blender_socket import PORT, TIMEOUT, Blender, BlenderBusy, BlenderError
+
+Tool = TypeVar("Tool", bound=Callable[..., Any])
+
+WAIT = 40.0  # seconds that a call waits for a job at most
+ENDED = ("done", "failed", "cancelled")
+
+INSTRUCTIONS = """\
+Avatar Forge makes a rigged, talking VRM avatar in Blender from one picture of a character (whole body, from the
+front, plain background).
+
+Usual way: `avatar_status`, then `make_avatar` with the absolute path of the picture, then `wait_for_job` until it is
+done, then `preview_expression` to look at the result, `validate_avatar` for the report card, `export_vrm` to write
+the file. Read warnings and checks that are not PASS to the user; each says how to mend it: wrong eyes or mouth with
+`set_face_landmarks`, wrong bones with `assign_humanoid_bones`, then `export_vrm` again.
+
+Long work answers with a job. Jobs run one after the other; do not start one again because it takes long, call
+`wait_for_job` again."""
+
+server = MCPServer("avatar-forge", title="Avatar Forge", instructions=INSTRUCTIONS)
+blender = Blender(PORT, "")  # `main` says which
+
+Avatar = Annotated[str | None, Field(description="Name of the avatar; leave it out for the selected or only one.")]
+Picture = Annotated[
+    str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")
+]
+Replace = Annotated[
+    bool | None, Field(description="True replaces a file that was not written here before; ask the user first.")
+]
+Seed = Annotated[
+    int | None, Field(ge=0, description="Another number gives another result; the same picture and seed give the same.")
+]
+Engine = Annotated[
+    str | None,
+    Field(description=("Generator, as `avatar_status` lists them; leave it out for the best that can run.")),
+]
+Rigger = Annotated[
+    str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")
+]
+Options = Annotated[
+    dict[str, Any] | None,
+    Field(description='Options of the generator, as `avatar_status` lists them, such as {"height": 1.5}.'),
+]
+Version = Annotated[
+    Literal["1.0", "0.0"] | None, Field(description="VRM version; leave it out for the user's choice, usually 1.0.")
+]
+Point = Annotated[
+    list[float],
+    Field(min_length=3, max_length=3, description="[x, y, z] in metres: Z up, the character faces -Y, its left is +X."),
+]
+
+
+def _reads(title: str) -> ToolAnnotations:
+    return ToolAnnotations(title=title, read_only_hint=True, destructive_hint=False, open_world_hint=False)
+
+
+def _changes(title: str, destructive: bool = False, idempotent: bool = False, world: bool = False) -> ToolAnnotations:
+    return ToolAnnotations(
+        title=title,
+        read_only_hint=False,
+        destructive_hint=destructive,
+        idempotent_hint=idempotent,
+        open_world_hint=world,
+    )
+
+
+def _tool(annotations: ToolAnnotations, structured_output: bool | None = None) -> Callable[[Tool], Tool]:
+    """Declares a tool; its docstring, as one line, is what the model reads."""
+
+    def declare(function: Tool) -> Tool:
+        description = " ".join((function.__doc__ or "").split())
+        return server.tool(annotations=annotations, description=description, structured_output=structured_output)(
+            function
+        )
+
+    return declare
+
+
+def _ask(command: str, timeout: float = TIMEOUT, **params: Any) -> Any:
+    try:
+        return blender.ask(command, timeout, **params)
+    except BlenderError as error:
+        raise ToolError(str(error)) from error
+
+
+async def _ask_soon(command: str, **params: Any) -> Any:
+    """As `_ask`, without holding up other calls."""
+    return await anyio.to_thread.run_sync(lambda: _ask(command, **params))
+
+
+def _hint(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a job, with what to do next while it is not done."""
+    if state["status"] not in ENDED:
+        state["next"] = f"Call wait_for_job(job={state['job']!r}); do not start it again."
+    return state
+
+
+async def _until_done(job: str, until: float, context: Context | None = None) -> dict[str, Any]:
+    """Waits for a job; its state at the end, or at the time `until` (time.monotonic())."""
+    state: dict[str, Any] = {"job": job, "status": "running", "fraction": 0.0}
+    while True:
+        left = max(until - time.monotonic(), 0.0) + 3.0
+        try:
+            state = await anyio.to_thread.run_sync(lambda: blender.ask("avatar_job", min(left, TIMEOUT), job=job))  # noqa: B023
+        except BlenderBusy:  # a step of the job may take all of Blender for a while
+            state["message"] = "Blender is busy"
+        except BlenderError as error:
+            raise ToolError(str(error)) from error
+        if state["status"] in ENDED or time.monotonic() > until:
+            return _hint(state)
+        if context:
+            await context.report_progress(state["fraction"], 1.0, state.get("message", ""))
+        await anyio.sleep(0.25)
+
+
+async def _result(command: str, began: float | None = None, **params: Any) -> dict[str, Any]:
+    """Starts a job that usually takes seconds and returns its result; a job that takes longer as such. Raises
+    ToolError.
+    """
+    until = (began or time.monotonic()) + WAIT
+    state = await _until_done((await _ask_soon(command, **params))["job"], until)
+    if state["status"] == "done":
+        return dict(state["result"])
+    if state["status"] in ENDED:
+        raise ToolError(state.get("error") or f"The job was {state['status']}.")
+    return state
+
+
+# Looking
+
+
+@_tool(_reads("Avatar Forge Status"))
+def avatar_status() -> dict[str, Any]:
+    """What Avatar Forge can do in this Blender and what is there: whether the backend is ready, generators and
+    riggers with the reason why one cannot run, every avatar with its steps (done, outdated, next, to do) and
+    warnings, running jobs. Call it first.
+    """
+    return dict(_ask("avatar_status"))
+
+
+@_tool(_reads("Humanoid Bones"))
+def list_humanoid_bones(avatar: Avatar = None) -> dict[str, Any]:
+    """Which bone of the avatar's armature is which VRM humanoid bone, which required ones are missing, and all bones
+    with their parents.
+    """
+    return dict(_ask("avatar_bones", avatar=avatar))
+
+
+@_tool(_reads("Face Landmarks"))
+def list_face_landmarks(avatar: Avatar = None) -> dict[str, Any]:
+    """Where the avatar's eyes, mouth and, if placed, brows and jaw are (metres, at rest), and how sure the search was
+    of them. Below 0.5 look at the face with `preview_expression` and correct them.
+    """
+    return dict(_ask("avatar_landmarks", avatar=avatar))
+
+
+@_tool(_reads("Expressions"))
+def list_expressions(avatar: Avatar = None) -> dict[str, Any]:
+    """The names that `preview_expression` knows for this avatar."""
+    return dict(_ask("avatar_expressions", avatar=avatar))
+
+
+@_tool(_reads("Preview Expression"), structured_output=False)
+def preview_expression(
+    expression: Annotated[
+        str, Field(description="rest, a viseme (aa ih ou ee oh), blink, happy, angry, sad, relaxed, surprised, ...")
+    ] = "rest",
+    weight: Annotated[float, Field(ge=0, le=1, description="1 is the whole expression.")] = 1.0,
+    view: Annotated[Literal["face", "body"], Field(description="The head, or the whole body.")] = "face",
+    size: Annotated[int, Field(ge=64, le=768, description="Pixels of a side.")] = 384,
+    avatar: Avatar = None,
+) -> Image:
+    """A picture of the avatar from the front wearing an expression. Changes nothing in the scene. Use it to look at
+    what was made.
+    """
+    shown = _ask(
+        "avatar_preview_expression", WAIT, avatar=avatar, expression=expression, weight=weight, view=view, size=size
+    )
+    return Image(data=base64.b64decode(shown["image"]), format=shown["format"])
+
+
+@_tool(_reads("Runs"))
+def list_runs(limit: Annotated[int, Field(ge=1, le=200)] = 20) -> dict[str, Any]:
+    """Avatars that were made before, the newest first: name, time, engine, result of the checks, where the run folder
+    and the VRM lie, and where it was promoted to.
+    """
+    return dict(_ask("avatar_runs", limit=limit))
+
+
+@_tool(_reads("Jobs"))
+def list_jobs() -> dict[str, Any]:
+    """The jobs since Blender was started, the newest first, with their states. `wait_for_job` has their results."""
+    return dict(_ask("avatar_jobs"))
+
+
+@_tool(_reads("Wait for Job"))
+async def wait_for_job(
+    context: Context,
+    job: Annotated[str, Field(description="As the tool that started it has answered.")],
+    seconds: Annotated[float, Field(ge=0, le=WAIT, description="How long to wait at most; 0 only asks.")] = 30.0,
+) -> dict[str, Any]:
+    """Waits until a job has ended, 40 s at most: `status` (waiting, running, done, failed, cancelled), progress, then
+    `result` or `error`. If it is not done, call it again.
+    """
+    return await _until_done(job, time.monotonic() + min(seconds, WAIT), context)
+
+
+# Making
+
+
+@_tool(_changes("Make Avatar"))
+def make_avatar(
+    picture: Picture,
+    name: Annotated[str | None, Field(description="Of the avatar; the picture's name without.")] = None,
+    vrm_path: Annotated[
+        str | None, Field(description="Absolute path of a .vrm file, or of a folder, to write as well.")
+    ] = None,
+    replace: Replace = None,
+    engine: Engine = None,
+    rigger: Rigger = None,
+    seed: Seed = None,
+    author: Annotated[str | None, Field(description="Written into the VRM file.")] = None,
+    engine_options: Options = None,
+) -> dict[str, Any]:
+    """Picture -> a finished avatar in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings, checks.
+    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with others.
+    """
+    return _hint(
+        _ask(
+            "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
+            seed=seed, author=author, engine_options=engine_options,
+        )
+    )  # fmt: skip
+
+
+@_tool(_changes("Generate Mesh"))
+def generate_mesh(
+    picture: Picture,
+    name: Annotated[str | None, Field(description="Of the object; the picture's name without.")] = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    engine_options: Options = None,
+) -> dict[str, Any]:
+    """Picture -> a textured mesh in the scene, without a skeleton: the first step of `make_avatar` alone. Answers at
+    once with a job.
+    """
+    return _hint(
+        _ask("avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options)
+    )
+
+
+@_tool(_changes("Rig Avatar", destructive=True))
+def rig_avatar(
+    avatar: Avatar = None,
+    rigger: Rigger = None,
+    seed: Seed = None,
+    t_pose: Annotated[
+        bool, Field(description="Straighten arms and legs and make that the rest pose, as VRM wants it.")
+    ] = True,
+) -> dict[str, Any]:
+    """Gives the avatar a skeleton, weights and humanoid bones; those it had are replaced. Answers at once
+    with a job.
+    """
+    return _hint(_ask("avatar_rig", avatar=avatar, rigger=rigger, seed=seed, t_pose=t_pose))
+
+
+@_tool(_changes("Assign Humanoid Bones", idempotent=True))
+def assign_humanoid_bones(
+    bones: Annotated[
+        dict[str, str | None] | None,
+        Field(
+            description=(
+                'VRM 1.0 bone -> bone of the armature, or null to unassign: {"leftHand": "hand.L"}. Others stay as they'
+                " are."
+            )
+        ),
+    ] = None,
+    automatic: Annotated[bool, Field(description="Find all of them by the skeleton's shape and names first.")] = False,
+    avatar: Avatar = None,
+) -> dict[str, Any]:
+    """Corrects which bone is which. An assignment that VRM forbids is refused as a whole, with the reason."""
+    return dict(_ask("avatar_set_bones", avatar=avatar, bones=bones, automatic=automatic))
+
+
+@_tool(_changes("Set Face Landmarks", idempotent=True))
+async def set_face_landmarks(
+    left_eye: Point | None = None,
+    right_eye: Point | None = None,
+    mouth: Point | None = None,
+    mouth_width: Annotated[float | None, Field(gt=0, description="Metres.")] = None,
+    left_brow: Point | None = None,
+    right_brow: Point | None = None,
+    jaw: Point | None = None,
+    make_face: Annotated[
+        bool, Field(description="Also make mouth, blinks and expressions again from them, if the avatar is rigged.")
+    ] = True,
+    avatar: Avatar = None,
+) -> dict[str, Any]:
+    """Corrects where eyes and mouth are (left and right are the character's), then makes the face again from them.
+    Start from `list_face_landmarks`.
+    """
+    began = time.monotonic()
+    given = {"leftEye": left_eye, "rightEye": right_eye, "leftBrow": left_brow, "rightBrow": right_brow, "jaw": jaw}
+    face: dict[str, Any] = {name: point for name, point in given.items() if point is not None}
+    if mouth_width is not None and mouth is None:
+        mouth = (await _ask_soon("avatar_landmarks", avatar=avatar))["face"].get("mouth", {}).get("center")
+    if mouth is not None:
+        face["mouth"] = {"center": mouth} | ({"width": mouth_width} if mouth_width is not None else {})
+    landmarks = await _ask_soon("avatar_set_landmarks", avatar=avatar, face=face)
+    if not make_face:
+        return dict(landmarks)
+    return {"landmarks": landmarks, "face": await _result("avatar_face", began, avatar=landmarks["avatar"])}
+
+
+@_tool(_changes("Make Face", idempotent=True))
+async def make_face(avatar: Avatar = None) -> dict[str, Any]:
+    """Cuts the mouth and makes visemes, blinks, emotions and gaze at the face landmarks, which are searched for if
+    there are none.
+    """
+    return await _result("avatar_face", avatar=avatar)
+
+
+@_tool(_changes("Set Up VRM", idempotent=True))
+async def set_up_vrm(
+    avatar: Avatar = None, author: Annotated[str | None, Field(description="Written into the VRM's meta.")] = None
+) -> dict[str, Any]:
+    """Binds the expressions and sets look-at, materials, meta and thumbnail in the VRM Add-on; after `rig_avatar` and
+    `make_face`.
+    """
+    return await _result("avatar_set_up_vrm", avatar=avatar, author=author)
+
+
+@_tool(_changes("Cancel", destructive=True))
+def cancel_job(
+    job: Annotated[str | None, Field(description="Leave it out to cancel everything that runs or waits.")] = None,
+) -> dict[str, Any]:
+    """Cancels a job. What it has begun is taken back."""
+    return dict(_ask("avatar_cancel", job=job))
+
+
+# Checking and giving away
+
+
+@_tool(_reads("Validate Avatar"))
+async def validate_avatar(avatar: Avatar = None, vrm_version: Version = None) -> dict[str, Any]:
+    """The report card of the avatar as a VRM file: `to_mend` has every check that is WARN or FAIL with its figure,
+    what it means and how to mend it; `passed` the others.
+    """
+    report = await _result("avatar_validate", avatar=avatar, vrm_version=vrm_version)
+    if "checks" not in report:
+        return report  # a job that goes on
+    checks = report.pop("checks")
+    passed = [f"{check['title']}: {check['figure']}" for check in checks if check["status"] == "PASS"]
+    return report | {"to_mend": [check for check in checks if check["status"] != "PASS"], "passed": passed}
+
+
+@_tool(_changes("Export VRM", destructive=True, idempotent=True))
+async def export_vrm(
+    path: Annotated[str, Field(description="Absolute path of the .vrm file, or of a folder for NAME.vrm.")],
+    avatar: Avatar = None,
+    vrm_version: Version = None,
+    replace: Replace = None,
+) -> dict[str, Any]:
+    """Writes the avatar as a .vrm file, into a folder that the user allows."""
+    return await _result("avatar_export", avatar=avatar, path=path, vrm_version=vrm_version, replace=replace)
+
+
+@_tool(_changes("Promote Avatar", world=True))
+def promote_avatar(
+    avatar: Avatar = None,
+    name: Annotated[
+        str | None,
+        Field(description="Of the model in the bucket; the avatar's without."),
+    ] = None,
+    reason: Annotated[
+        str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")
+    ] = None,
+) -> dict[str, Any]:
+    """Checks the avatar and uploads it to the bucket in the user's preferences as NAME-v1.vrm, NAME-v2.vrm and so on.
+    This makes it public: only when the user asks for it. Answers at once with a job, whose result has `address`, the
+    public one of the file; null if the user's preferences name none, then tell bucket and key. One with failed checks
+    is refused with their names.
+    """
+    return _hint(_ask("avatar_promote", avatar=avatar, name=name, override=reason))
+
+
+def main(arguments: list[str]) -> int:
+    """The MCP server for VS Code and other clients, over stdin and stdout."""
+    global blender
+    parser = argparse.ArgumentParser(prog="python -m backend mcp", description=main.__doc__)
+    parser.add_argument(
+        "--port", type=int, help="Blender's (default: BLENDER_PORT, else 9876); a token is read from AVATAR_FORGE_TOKEN"
+    )
+    blender = Blender(parser.parse_args(arguments).port)
+    server.run("stdio")
+    return 0

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Methods that read what they are given and make no file: analyse, locate_face, visemes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .params import File, Joints, Markers
+from .registry import Job, method
+
+
+@method("analyse")
+def analyse(
+    job: Job, picture: File, markers: Markers | None = None, draft: bool = False, upright: Path | None = None
+) -> dict[str, Any]:
+    """See `backend.image.analysis.analyse`. upright: a file to write the picture to as it is meant to be seen."""
+    from ..image import analysis
+
+    if upright:
+        job.run(analysis.write_upright, picture, upright)
+    return job.run(analysis.analyse, picture, markers, draft).to_result()
+
+
+@method("cut_sheet")
+def cut_sheet(job: Job, picture: File, out_dir: Path) -> dict[str, Any]:
+    """The figures of a model sheet, each in a file of its own, and which side each shows (`image.sheet`)."""
+    from ..image.sheet import sheet_result
+
+    return job.run(sheet_result, picture, out_dir)
+
+
+@method("visemes")
+def visemes(job: Job, sound: File) -> dict[str, Any]:
+    """See `backend.speech.visemes`."""
+    from .. import speech
+
+    return job.run(speech.visemes, sound)
+
+
+@method("locate_face")
+def locate_face(job: Job, mesh: File, texture: File | None = None, joints: Joints | None = None) -> dict[str, Any]:
+    """See `backend.geometric.face.locate_face_on_mesh`."""
+    from ..geometric.face import locate_face_on_mesh
+
+    return job.run(locate_face_on_mesh, mesh, texture, joints)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""index.json of a bucket: every promoted model, for whoever wants to list them without the right to list the bucket.
+
+{"format": 1, "models": [{"name", "version", "key", "file", "sha256", "size", "run_id", "promoted_at", "report",
+"override"}, ...]}
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+from ..errors import BackendError
+from .store import ExistsError, MissingError, Store
+
+INDEX = "index.json"
+TIMEOUT = 120.0  # seconds of trying against others who write as well
+
+
+def read(store: Store) -> dict[str, Any]:
+    """The index, empty where there is none. Raises BackendError("bad_index")."""
+    return _parse(store.read(store.target.key(INDEX)))
+
+
+def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
+    """Adds a model, keeping what others added meanwhile: the write only succeeds on the very version that was read.
+
+    conditional: False where the server cannot do that; then the caller holds `Store.turn`.
+    """
+    key, deadline, wait = store.target.key(INDEX), time.monotonic() + TIMEOUT, 0.05
+    # What UTF-8 cannot hold, such as half a surrogate pair in a name, becomes "?".
+    entry = json.loads(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace"))
+    written = False
+    while True:
+        found = store.read(key)
+        index = _parse(found)
+        if entry in index["models"]:
+            return  # ours is there: read back after our own write, or written by a process that was killed
+        if written:
+            message = f"The server accepts changes of {INDEX} and does not keep them."
+            raise BackendError(
+                "not_kept", message, "The model is stored but not listed; use another S3-compatible server."
+            )
+        others = [model for model in index["models"] if model.get("key") != entry["key"]]
+        index["models"] = sorted([*others, entry], key=lambda model: (str(model.get("name")), version_of(model)))
+        condition: dict[str, Any] = {} if not conditional else {"IfMatch": found[1]} if found else {"IfNoneMatch": "*"}
+        body = (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        try:
+            store.put(key, body, ContentType="application/json", CacheControl="no-cache", **condition)
+            written = True
+            continue
+        except (ExistsError, MissingError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.0, wait))
+        wait = min(wait * 1.5, 1.0)
+
+
+def version_of(entry: dict[str, Any]) -> int:
+    """The version of an entry, 0 where it has none that is a whole number: others may write to the index too."""
+    version = entry.get("version")
+    return version if isinstance(version, int) and not isinstance(version, bool) else 0
+
+
+def _parse(found: tuple[bytes, str] | None) -> dict[str, Any]:
+    if found is None:
+        return {"format": 1, "models": []}
+    try:
+        index = json.loads(found[0])
+        if index["format"] != 1 or not all(isinstance(model["key"], str) for model in index["models"]):
+            raise ValueError
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"The {INDEX} in the bucket is not one of Avatar Forge's."
+        raise BackendError(
+            "bad_index", message, "Move it away or promote into a folder (prefix) of the bucket."
+        ) from error
+    return index

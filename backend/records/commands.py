@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m backend promote | register | sync | rerun`: what the Publish panel does, from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackendError
+from ..failures import explain
+
+Command = Callable[[list[str]], int]
+
+
+def _explained(command: Command) -> Command:
+    """Failures as two sentences on stderr and status 1."""
+
+    @functools.wraps(command)
+    def run(arguments: list[str]) -> int:
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+        try:
+            return command(arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            explained = explain(error)
+            if explained.code == "internal":
+                logging.getLogger(__name__).exception("unexpected")
+            print(f"{explained.message} {explained.hint}".strip(), file=sys.stderr)
+            return 130 if explained.code == "cancelled" else 1
+
+    return run
+
+
+@_explained
+def promote(arguments: list[str]) -> int:
+    """Puts a VRM file into a bucket; the last line on stdout is the index entry as JSON."""
+    from ..methods import publishing
+    from . import runs
+
+    parser = argparse.ArgumentParser(prog="python -m backend promote", description=promote.__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--endpoint", default="", help="URL of an S3-compatible server; without it Amazon S3")
+    parser.add_argument("--name", required=True, help="the file becomes NAME-vN.vrm")
+    parser.add_argument("--prefix", default="", help="folder in the bucket")
+    parser.add_argument(
+        "--profile", default="", help="profile of ~/.aws/credentials; keys may also come by the environment"
+    )
+    parser.add_argument("--region", default="")
+    parser.add_argument(
+        "--report", type=Path, help="the report card as JSON; without it that of the run folder the file lies in"
+    )
+    parser.add_argument(
+        "--override", default="", metavar="REASON", help="promotes in spite of a FAIL; the reason is recorded"
+    )
+    parser.add_argument("--run-id", default="", help="without it that of the run folder the file lies in")
+    parser.add_argument(
+        "--url", action="append", default=[], metavar="NAME=TEMPLATE", help="such as cdn=https://cdn.example/{key}"
+    )
+    options = parser.parse_args(arguments)
+    folder = options.file.absolute().parent
+    receipt = runs.read_receipt(folder / runs.RECEIPT) if (folder / runs.RECEIPT).exists() else {}
+    params = {
+        name: getattr(options, name)
+        for name in ("name", "bucket", "endpoint", "prefix", "profile", "region", "override")
+    }
+    params |= {
+        "file": options.file,
+        "run_id": options.run_id or receipt.get("run", ""),
+        "run_folder": folder if receipt else None,
+        "report": _read_json(options.report) if options.report else receipt.get("report"),
+        "urls": dict(_pair(word) for word in options.url),
+        "tracking_uri": "",
+    }
+    entry = publishing.promote(params, _Lines())
+    print(json.dumps(entry, ensure_ascii=False))
+    return 0
+
+
+@_explained
+def register(arguments: list[str]) -> int:
+    """Shows the patch that adds a model to the frontend's lists; with --apply applies it."""
+    from ..promotion import registration
+
+    parser = argparse.ArgumentParser(prog="python -m backend register", description=register.__doc__)
+    parser.add_argument("model", help="for example companion-v1.vrm")
+    parser.add_argument("files", nargs="+", type=Path, help="Go and JavaScript or TypeScript files with a list")
+    parser.add_argument("--variable", default=registration.VARIABLE)
+    parser.add_argument("--apply", action="store_true")
+    options = parser.parse_args(arguments)
+    patches = registration.plan(options.files, options.model, options.variable)
+    for patch in patches:
+        print(patch.diff() if patch.changes else f"{patch.path.name} lists {options.model} already.\n", end="")
+    if options.apply:
+        for path in registration.apply(patches):
+            print(f"Changed {path}.")
+    return 0
+
+
+@_explained
+def sync(arguments: list[str]) -> int:
+    """Sends recorded runs that MLflow has not got yet; status 1 when some are left."""
+    from . import runs, tracking
+
+    parser = argparse.ArgumentParser(prog="python -m backend sync", description=sync.__doc__)
+    parser.add_argument(
+        "--runs", type=Path, default=runs.default_root(), help=f"folder of the runs; {runs.VARIABLE}, else %(default)s"
+    )
+    parser.add_argument("--all", action="store_true", help="also what another MLflow store has got already")
+    parser.add_argument("--patient", action="store_true", help="tries again for some minutes")
+    options = parser.parse_args(arguments)
+    done = tracking.sync(options.runs.absolute(), everything=options.all, patient=options.patient)
+    store = tracking.choose_store(options.runs).uri
+    print(f"{done['sent']} sent, {done['pending']} left; MLflow: {store}. {done['message']}".strip())
+    return 1 if done["pending"] else 0
+
+
+@_explained
+def rerun(arguments: list[str]) -> int:
+    """Makes an avatar again from its receipt and compares; status 0 when everything is the same, 1 when not."""
+    from .rerun import rerun_receipt
+
+    parser = argparse.ArgumentParser(prog="python -m backend rerun", description=rerun.__doc__)
+    parser.add_argument("receipt", type=Path)
+    parser.add_argument(
+        "--blender", help="a Blender, or a Python with the bpy module (default: AVATAR_FORGE_BLENDER or blender)"
+    )
+    parser.add_argument("--out", type=Path, help="folder that keeps what is made (default: it is thrown away)")
+    parser.add_argument("--picture", type=Path, help="where the picture is now, if it is not beside the receipt")
+    options = parser.parse_args(arguments)
+    return rerun_receipt(options.receipt.absolute(), options.blender, options.out, options.picture)
+
+
+class _Lines:
+    """Progress on stderr: a line when the message changes."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def __call__(self, stage: str, fraction: float, message: str) -> None:
+        if message != self.shown:
+            self.shown = message
+            print(f"{fraction:4.0%} {message}", file=sys.stderr, flush=True)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, _, template = word.partition("=")
+    return name, template
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BackendError("unreadable", f"The report {path.name} cannot be read.", "Make it again.") from error
+    if not isinstance(content, dict):
+        raise BackendError("unreadable", f"The report {path.name} is no JSON object.", "Make it again.")
+    return content
