@@ -22,8 +22,8 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
     bl_idname = "avatar_forge.write_mcp_json"
     bl_label = "Set Up VS Code"
     bl_description = (
-        "Writes .vscode/mcp.json into the folder that you open in VS Code, with BlenderMCP's server and Avatar Forge's;"
-        " what is there stays"
+        "Write .vscode/mcp.json with BlenderMCP's and Avatar Forge's servers into the folder that you open in"
+        " VS Code. Existing entries are kept"
     )
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
@@ -49,7 +49,7 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
                 f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.",
             )
             return {"CANCELLED"}
-        self.report({"INFO"}, tr(f"Wrote {file}" if changed else f"Everything is in {file} already"))
+        self.report({"INFO"}, tr(f"Wrote {file}" if changed else f"Everything is already in {file}"))
         return {"FINISHED"}
 
 

@@ -16,7 +16,7 @@ OPERATIONS = (
     "Remove Model",
     "Use a Local Folder",
     "Stop Using This Folder",
-    "Look Again",
+    "Refresh",
 )  # titles of tasks
 
 
