@@ -73,8 +73,8 @@ def scale_to_human(height: float, wanted: float = 0.0) -> tuple[float, str]:
     return (
         USUAL_HEIGHT / height,
         (
-            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if it is to be another"
-            " size."
+            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if you want"
+            " another size."
         ),
     )
 
@@ -104,7 +104,7 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     if _toes(points) > 0:
         turn = _about_z(2) @ turn
         said = [*said[:-1], "looked sideways"] if said[-1:] == ["looked sideways"] else [*said, "looked backwards"]
-    return turn, f"The model {' and '.join(said)} and was turned; turn it by hand where that is wrong." if said else ""
+    return turn, f"The model {' and '.join(said)} and was rotated; rotate it by hand if that is wrong." if said else ""
 
 
 def quarter_turn(axis: str, quarters: int = 1) -> np.ndarray:

@@ -52,7 +52,7 @@ def bring_in(context: bpy.types.Context, path: Path, height: float = 0.0, licens
     except BaseException:
         _remove_new(before)
         raise
-    avatar.record.label = f"Brought in: {path.name}"
+    avatar.record.label = f"Imported: {path.name}"
     avatar.record.provenance = json.dumps({"parameters": {"brought_in": path.name}})
     _remove_unused(before)
     return avatar
@@ -70,7 +70,7 @@ def use_selected(context: bpy.types.Context, height: float = 0.0) -> Steps:
     active = context.view_layer.objects.active
     name = (active if active in objects else objects[0]).name
     avatar = _adopt(context, objects, name, height, is_vrm=False)
-    avatar.record.label = "Brought in from the scene"
+    avatar.record.label = "Made from objects in the scene"
     avatar.record.provenance = json.dumps({"parameters": {"brought_in": name}})
     return avatar
 
@@ -128,7 +128,7 @@ def _import(path: Path, licensed: bool) -> None:
     suffix = path.suffix.lower()
     if suffix not in MODELS:
         raise AvatarError(
-            f"A file of the kind {suffix or 'without an ending'} cannot be brought in; use {', '.join(MODELS)}.",
+            f"Files of type {suffix or 'without an ending'} cannot be imported; use {', '.join(MODELS)}.",
             "unknown_kind",
         )
     if not path.is_file():
@@ -137,8 +137,10 @@ def _import(path: Path, licensed: bool) -> None:
         doubts = [] if licensed else existing.licence_questions(path)
         if doubts:
             raise AvatarError(
-                f"The licence of {path.name} may not permit this: {doubts[0].rstrip('.')}. If it does, say so and bring"
-                " it in again.",
+                (
+                    f"The licence of {path.name} may not permit this: {doubts[0].rstrip('.')}. If it does, confirm"
+                    " that and import it again."
+                ),
                 "licence",
             )
         existing.import_file(path)
@@ -183,12 +185,12 @@ def _remove_unused(before: dict[str, set]) -> None:
 def _adopt(context: bpy.types.Context, objects: Objects, name: str, height: float, is_vrm: bool) -> Avatar:
     for obj in objects:
         if obj.type == "MESH" and obj.avatar_forge.is_avatar:
-            raise AvatarError(f"{obj.name} is an avatar already; go on with its next step.", "is_avatar")
+            raise AvatarError(f"{obj.name} is already an avatar; continue with its next step.", "is_avatar")
     armature = _most_worn(objects)
     if armature is None:
         meshes = [obj for obj in objects if obj.type == "MESH" and len(obj.data.polygons)]
         if not meshes:
-            raise AvatarError("There is no mesh in it; use another model.", "no_mesh")
+            raise AvatarError("The model has no mesh; use another model.", "no_mesh")
         return _adopt_meshes(context, meshes, objects, name, height)
     return _adopt_rigged(context, armature, objects, name, height, is_vrm)
 
@@ -232,7 +234,7 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, objects: Objects,
     wrong = geometry.inside_out(data.vertices, data.triangles)
     if wrong.any():
         data.triangles[wrong], data.corner_uvs[wrong] = data.triangles[wrong][:, ::-1], data.corner_uvs[wrong][:, ::-1]
-        notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
+        notes.append(("turned_out", f"{wrong.mean():.0%} of the surface faced inwards and was flipped."))
     turned, said = geometry.upright(data.vertices)
     factor, why = geometry.scale_to_human(float(np.ptp((data.vertices @ turned.T)[:, 2])), height)
     _transform(data, turned, factor)
@@ -311,7 +313,7 @@ def _rest(armature: bpy.types.Object, meshes: Objects, notes: list) -> None:
     """Out of any animation, into the rest pose."""
     animated = [owner for owner in (armature, *meshes) if owner.animation_data]
     if any(owner.animation_data.action for owner in animated):
-        notes.append(("animation", "The animation that came with the model was taken off it."))
+        notes.append(("animation", "The model's animation was removed."))
     for owner in animated:
         owner.animation_data_clear()
     for mesh in meshes:
@@ -386,9 +388,9 @@ def _place(armature, meshes: Objects, height: float, is_vrm: bool, notes: list) 
             turned = sideways @ turned
             if facing and not said:
                 said = (
-                    "The model looked backwards and was turned."
+                    "The model faced backwards and was rotated."
                     if facing == 2
-                    else "The model looked sideways and was turned."
+                    else "The model faced sideways and was rotated."
                 )
     tall = float(np.ptp((points @ turned.T)[:, 2]))
     factor, why = (1.0, "") if is_vrm and not height else geometry.scale_to_human(tall, height)
@@ -438,7 +440,10 @@ def _join(context, armature, meshes: Objects, notes: list) -> bpy.types.Object:
             notes.append(
                 (
                     "first_person",
-                    "First-person settings of single meshes were given up with that; viewers go by the head's weights.",
+                    (
+                        "The first-person settings of single meshes were lost by that; viewers use the head's"
+                        " weights instead."
+                    ),
                 )
             )
     loose = [vertex for vertex in main.data.vertices if not vertex.groups]
@@ -468,7 +473,7 @@ def _turn_out(obj: bpy.types.Object, notes: list) -> None:
         mesh.normals_split_custom_set(
             [(0.0, 0.0, 0.0)] * len(mesh.loops)
         )  # a file's normals were those of the old sides
-    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
+    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface faced inwards and was flipped."))
 
 
 def _apply_modifiers(context: bpy.types.Context, obj: bpy.types.Object, notes: list) -> None:
@@ -481,8 +486,8 @@ def _apply_modifiers(context: bpy.types.Context, obj: bpy.types.Object, notes: l
             (
                 "modifiers",
                 (
-                    f"The modifiers of {obj.name} were left out because it has shape keys; apply them first if they"
-                    " matter."
+                    f"The modifiers of {obj.name} were ignored because it has shape keys; apply them first if"
+                    " you need them."
                 ),
             )
         )

@@ -31,9 +31,7 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name]) -> list[str]:
         return []
     agree = sum(entries[name][0] == named[name] for name in body)
     if agree < TRUST * len(body):
-        return [
-            f"The names of {len(body) - agree} bones say otherwise than where the bones lie; the names were not used."
-        ]
+        return [f"The names of {len(body) - agree} bones contradict their positions; the names were not used."]
     if not _try(tree, entries, named):
         for name, bone in named.items():
             _try(tree, entries, {name: bone})
@@ -45,7 +43,7 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name]) -> list[str]:
                     del entries[name]
     for name, (bone, confidence, _) in entries.items():
         if read[bone].kind not in ("", "end"):
-            entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, its place says otherwise.")
+            entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, but its position does not.")
     return []
 
 
@@ -55,12 +53,14 @@ def _try(tree: Tree, entries: Entries, named: Mapping[str, int]) -> bool:
     trial: Entries = {name: entry for name, entry in entries.items() if name not in named and entry[0] not in claimed}
     for name, bone in named.items():
         if name in entries and entries[name][0] == bone:
-            trial[name] = (bone, max(entries[name][1], 0.97), "Its place and its name agree.")
+            trial[name] = (bone, max(entries[name][1], 0.97), "Its position and its name agree.")
         else:
             trial[name] = (
                 bone,
                 0.85,
-                "Its name says so." if name not in entries else "Its name says so; by its place it could be another.",
+                "Identified by its name."
+                if name not in entries
+                else "Identified by its name; by its position it could be another bone.",
             )
     if _problems(tree, trial) > _problems(tree, entries):
         return False
