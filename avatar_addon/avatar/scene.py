@@ -98,7 +98,10 @@ def import_mesh(path: Path, name: str, context: bpy.types.Context) -> bpy.types.
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except (RuntimeError, AttributeError) as error:
         raise AvatarError(
-            f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on is on.",
+            (
+                f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on"
+                " is enabled."
+            ),
             "import",
         ) from error
     new = [obj for obj in bpy.data.objects if obj not in before]
@@ -209,7 +212,9 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
         arrays = {name: rig[name] for name in rig.files}
     mesh = avatar.mesh.data
     if len(arrays["weight"]) != len(mesh.vertices):
-        raise AvatarError("The rig does not fit the mesh, which was changed meanwhile; rig it again.", "rig_mismatch")
+        raise AvatarError(
+            "The rig does not fit the mesh, because the mesh was changed in the meantime; rig it again.", "rig_mismatch"
+        )
     bones = Bones(
         arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"])
     )

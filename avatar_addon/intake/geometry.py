@@ -40,8 +40,8 @@ def scale_to_human(height: float, wanted: float = 0.0) -> tuple[float, str]:
     return (
         USUAL_HEIGHT / height,
         (
-            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if it is to be another"
-            " size."
+            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if you want"
+            " another size."
         ),
     )
 
@@ -76,7 +76,7 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
 
 def told(ways: Sequence[str]) -> str:
     """A sentence of what was wrong with how a model stood; "" for nothing."""
-    return f"The model {' and '.join(ways)} and was turned; turn it by hand where that is wrong." if ways else ""
+    return f"The model {' and '.join(ways)} and was rotated; rotate it by hand if that is wrong." if ways else ""
 
 
 def quarter_turn(axis: str, quarters: int = 1) -> np.ndarray:
