@@ -221,7 +221,7 @@ def _maps(
     rows = ((np.arange(height) + 0.5 - window.top) / window.scale * detail).astype(int)
     inside = ((rows >= 0) & (rows < size[1]))[:, None] & ((columns >= 0) & (columns < size[0]))[None]
     place = np.ix_(np.clip(rows, 0, size[1] - 1), np.clip(columns, 0, size[0] - 1))
-    mask = np.where(inside, share[place], 0).astype(np.float32)
+    mask: np.ndarray = np.where(inside, share[place], 0).astype(np.float32)
     if alpha is not None:
         mask = alpha.astype(np.float32) / 255
     shown = mask > 0.5

@@ -25,16 +25,6 @@ from .repaint import random_repaint
 
 
 def dressed(character: Character, seed: int) -> Character:
-<<<<<<< HEAD
-    """A CC0 character with a repainted face in half of the cases, and accessories."""
-    # Another seed for each character, or all would wear the same.
-    own = zlib.crc32(f"{character.name} {seed}".encode())
-    random = np.random.default_rng(own)
-    if random.random() < 0.5 and (character.parts == PART["face"]).any():
-        with contextlib.suppress(ValueError):
-            character = random_repaint(character, random)
-    character = dress(character, own)
-=======
     """A CC0 character with accessories, and with a repainted face in half of the cases. Each name is dressed anew."""
     random = np.random.default_rng([seed, zlib.crc32(character.name.encode())])
     names, painted = random_names(random), False
@@ -46,7 +36,6 @@ def dressed(character: Character, seed: int) -> Character:
     if not painted:
         names = [name for name in names if name != "snout"]
     character = put_on(character, random, names)
->>>>>>> main
     return character.replace(meta=character.meta | {"name": f"{character.name}_{seed}"})
 
 
