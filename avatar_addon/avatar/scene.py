@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -335,13 +336,13 @@ def object_mode() -> None:
         bpy.ops.object.mode_set(mode="OBJECT")
 
 
-PLACES = ("Location:", "File ", "Traceback ")
+PLACES = re.compile(r"\s*(Location:|File |Traceback )")
 
 
 def last_line(error: BaseException) -> str:
     """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not line.lstrip().startswith(PLACES)]  # where in a package it was raised
+    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 
