@@ -6,7 +6,7 @@ BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig verify-skintokens
+.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -32,6 +32,9 @@ test-mcp: env-backend env-bpy env-mcp env-servers  ## The socket through the rea
 
 verify-trellis: env-backend  ## make verify-trellis DIR=folder: the self-test of TRELLIS' networks on any folder of golden vectors
 	$(BACKEND) -m backend.trellis.verify $(DIR)
+
+verify-trellis2: env-backend  ## make verify-trellis2 DIR=folder: the self-test of TRELLIS.2 on any folder of golden vectors
+	$(BACKEND) -m backend.trellis2.verify $(DIR)
 
 lint: env-backend
 	$(BACKEND) -m ruff check .

@@ -22,7 +22,8 @@ from .client import session
 from .client.process import jobs
 from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face import carried_shapes, live
+from .face import carried_shapes, eye_bones, live
+from .face.synthesis import lids
 from .face.synthesis.build import PARTS
 from .face.synthesis.build import build_face as synthesise_face
 from .files import copy_whole
@@ -35,7 +36,7 @@ from .publish import steps
 from .render import pictures
 from .report.report import Report
 from .request import Request
-from .vrm import setup
+from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
 
@@ -265,7 +266,7 @@ def match_humanoid(avatar: Avatar) -> dict[str, str]:
     found = match_armature(avatar.armature)
     humanoid_bones.keep_finding(avatar.armature, found)
     if not found.humanoid:
-        raise AvatarError(f"{found.reason} Assign the bones by hand under Humanoid Bones.", "humanoid")
+        raise AvatarError(f"{found.reason} Assign the bones by hand in the Humanoid Bones panel.", "humanoid")
     scene.add_warnings(avatar, [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts])
     bones = avatar.armature.data.bones
     return {name: bones[index].name for name, index in found.mapping.items()}
@@ -278,7 +279,8 @@ def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature))
     if problems:
         raise AvatarError(
-            f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand under Humanoid Bones.", "humanoid"
+            f"The skeleton is not a VRM humanoid: {problems[0]} Assign the bones by hand in the Humanoid Bones panel.",
+            "humanoid",
         )
     setup.set_humanoid(avatar.armature, assigned)
 
@@ -296,9 +298,7 @@ def pose(avatar: Avatar) -> list[str]:
     skeleton = bake.read_skeleton(avatar.armature)
     notes = bake.bake(avatar, bake.t_pose_moves(avatar, skeleton), skeleton)
     if posed:
-        notes.append(
-            "The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back."
-        )
+        notes.append("The T-pose is made from the rest pose. The current pose was cleared; undo restores it.")
     step_states.done(avatar, "pose")
     return notes
 
@@ -316,8 +316,8 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for
     when there are none.
     """
-    _need_rig(avatar)
-    yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
+    _need_humanoid(avatar)
+    yield Stage("face", span[0], "Cutting the mouth and creating the expressions")
     scene.object_mode()
     remove_face(avatar)
     if not avatar.record.has_face:
@@ -326,7 +326,12 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     data = blender_mesh.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(
-        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=live.style_of(avatar)
+        data,
+        scene.read_face(avatar),
+        head,
+        texture=scene.texture_pixels(avatar),
+        style=live.style_of(avatar),
+        closing=live.knows_eyes(avatar),
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [
@@ -364,8 +369,11 @@ def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )
     _need(avatar)
-    scene.store_face(avatar, scene.face_to_blender(result["face"]))
-    scene.add_warnings(avatar, result.get("warnings") or [])
+    found = scene.face_in_blender(result["face"])
+    face = eye_bones.corrected(avatar, found)
+    scene.store_face(avatar, face)
+    if face is found or face.confidence.get("mouth", 0.0) < lids.SURE:
+        scene.add_warnings(avatar, result.get("warnings") or [])
 
 
 def remove_face(avatar: Avatar) -> None:
@@ -406,15 +414,15 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
 
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
-        sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."
+        sentence = f"The avatar has no shape key for {', '.join(missing)}; make the face first."
         scene.add_warnings(avatar, [{"code": "no_expressions", "message": sentence}])
     if avatar.record.has_face:
-        markers = scene.read_face(avatar)
-        eyes = (np.array(markers["leftEye"]["center"]) + markers["rightEye"]["center"]) / 2
+        found = scene.read_face(avatar).parts
+        eyes = (np.array(found["leftEye"].center) + found["rightEye"].center) / 2
         head = setup.get_humanoid(avatar.armature)["head"]
         setup.set_look_at(avatar.armature, tuple(eyes - np.array(avatar.armature.data.bones[head].head_local)))
     settings.set_defaults(avatar)
@@ -430,9 +438,12 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
 
 def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     """Writes the VRM file. Raises AvatarError."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     scene.object_mode()
     written = vrm_export.export(avatar.armature, path, version)
+    if version == "0.0" and (lost := expressions0.dropped(avatar.armature)):
+        sentence = f"VRM 0.x has no place for {', '.join(lost[:6])}; a file of VRM 1.0 keeps it."
+        scene.add_warnings(avatar, [{"code": "vrm0_dropped", "message": sentence}])
     step_states.done(avatar, "export")
     return written
 
@@ -443,6 +454,12 @@ def _need_rig(avatar: Avatar) -> None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
 
 
+def _need_humanoid(avatar: Avatar) -> None:
+    _need_rig(avatar)
+    need_addon()
+    humanoid_bones.need_humanoid(avatar.armature)
+
+
 def _need(avatar: Avatar) -> None:
     """Raises AvatarError when the user deleted the avatar while the backend was busy with it."""
     try:
@@ -450,4 +467,4 @@ def _need(avatar: Avatar) -> None:
     except ReferenceError:
         alive = False
     if not alive:
-        raise AvatarError("The avatar was deleted meanwhile; start again.", "deleted")
+        raise AvatarError("The avatar was deleted in the meantime; start again.", "deleted")

@@ -91,10 +91,14 @@ def _list_models(root: Path | None, as_json: bool) -> int:
             print(
                 f"  {source['licence']:<11} {source['repo']} at {source['revision'][:12]}, {len(source['files'])} files"
             )
+            print(f"              {source['pinned']}")
     return 0
 
 
 def _download(name: str, root: Path | None) -> int:
+    if model_store.status(name, root)["state"] != "ready":
+        for licence, text in model_store.get(name).terms.items():
+            print(f"{text.read_text(encoding='utf-8')}\nDownloading means that you agree to this {licence}.\n")
     where = model_store.download(name, _line, root)
     print(f"\n{name} is ready in {where}")
     return 0

@@ -26,6 +26,7 @@ BUILT_IN = {
     "generators": {
         "preview": "backend.preview.engine:PreviewGenerator",
         "trellis": "backend.trellis.engine:TrellisGenerator",
+        "trellis2": "backend.trellis2.engine:Trellis2Generator",
     },
     "riggers": {
         "geometric": "backend.geometric.rigger:GeometricRigger",

@@ -28,7 +28,7 @@ SPACING = 0.005  # of points along bones, in shares of the mesh's longest edge
 
 
 @dataclass
-class RigArrays:
+class DenseRig:
     """A rig.npz: joints, tails (J, 3), parents (J,), names, weights (V, J) dense."""
 
     joints: np.ndarray
@@ -113,7 +113,7 @@ def weight_l1(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(np.abs(predicted - truth).sum(1).mean())
 
 
-def bone_map(rig: RigArrays, truth: RigArrays) -> tuple[np.ndarray, str]:
+def bone_map(rig: DenseRig, truth: DenseRig) -> tuple[np.ndarray, str]:
     """(J,) for each bone of a rig the bone of the truth it stands for, and how that was found.
 
     By name when both rigs have the same names, each once; else the bone whose joint and tail lie nearest.
@@ -128,7 +128,7 @@ def bone_map(rig: RigArrays, truth: RigArrays) -> tuple[np.ndarray, str]:
     return apart.argmin(1), "place"
 
 
-def compare(rig: RigArrays, truth: RigArrays, size: float) -> RigErrors:
+def compare(rig: DenseRig, truth: DenseRig, size: float) -> RigErrors:
     """All measures of a rig against the truth. size: the mesh's longest edge. The skin is compared when the vertices
     are the same ones.
     """
@@ -152,13 +152,13 @@ def compare(rig: RigArrays, truth: RigArrays, size: float) -> RigErrors:
     )
 
 
-def load_rig(path: Path) -> RigArrays:
+def load_rig(path: Path) -> DenseRig:
     """A rig.npz (docs/architecture.md). Raises BackendError("bad_rig") when it is none."""
     try:
         with np.load(path, allow_pickle=False) as data:
             joints, tails = data["joints"].astype(np.float64), data["tails"].astype(np.float64)
             weights = dense_weights(data["weight_joint"], data["weight"].astype(np.float64), len(joints))
-            return RigArrays(
+            return DenseRig(
                 joints, tails, data["parents"].astype(np.int64), [str(name) for name in data["names"]], weights
             )
     except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
@@ -167,7 +167,7 @@ def load_rig(path: Path) -> RigArrays:
         ) from error
 
 
-def mesh_size(folder: Path, truth: RigArrays) -> float:
+def mesh_size(folder: Path, truth: DenseRig) -> float:
     """The longest edge of the bounding box of mesh.npz beside a rig, or of the skeleton where there is none."""
     points = np.concatenate([truth.joints, truth.tails])
     if (folder / "mesh.npz").exists():

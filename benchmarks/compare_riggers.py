@@ -21,10 +21,10 @@ import numpy as np
 from avatar_addon.vrm.spec.human_bones import PARENTS
 from backend.engines import Rig, RigRequest
 from backend.errors import BackendError
-from backend.mesh.files import MeshArrays, write_mesh
+from backend.mesh.files import MeshArrays, RigArrays, write_mesh
 from backend.registry import Engines
 from backend.rig_checks import Rigged, limb_leakage, rotation, stretched_triangles, t_pose
-from backend.rig_metrics import RigArrays, compare, load_rig
+from backend.rig_metrics import compare, load_rig
 
 from .posed_glb import FACING
 from .skinned_glb import load_skinned

@@ -39,13 +39,13 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
         row.scale_y = 1.3
         if running:
             row.operator("avatar_forge.stop_remote", icon="CANCEL")
-            sentence(layout, context, f"Clients on this computer reach it at port {running.server.port}.", "LINKED")
+            sentence(layout, context, f"Clients on this computer connect to port {running.server.port}.", "LINKED")
         else:
             row.operator("avatar_forge.start_remote", icon="PLAY")
             sentence(
                 layout,
                 context,
-                "Off. Started, it lets VS Code and other MCP clients on this computer work in this Blender.",
+                "Off. Start it to let VS Code and other MCP clients on this computer work in this Blender.",
                 "INFO",
             )
             column = layout.column()
@@ -67,11 +67,14 @@ def _draw_question(layout: UILayout, context: Context, asked: python_code.Asked)
     left = max(0, round(asked.until - time.monotonic()))
     lines = asked.code.count("\n") + 1
     sentence(
-        layout, context, f"A client wants to run code ({lines} lines); {left} seconds are left to answer.", "QUESTION"
+        layout,
+        context,
+        f"A client wants to run code ({lines} lines). You have {left} seconds left to answer.",
+        "QUESTION",
     )
     row = layout.row(align=True)
-    row.operator("avatar_forge.answer_code", text="Look at It", icon="HIDE_OFF")
-    row.operator("avatar_forge.refuse_code", text="Refuse", icon="CANCEL")
+    row.operator("avatar_forge.answer_code", text="Review Code", icon="HIDE_OFF")
+    row.operator("avatar_forge.refuse_code", text="Deny", icon="CANCEL")
 
 
 def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> None:
@@ -81,9 +84,9 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     for client in clients[:MOST_SHOWN]:
         since = time.strftime("%H:%M", time.localtime(client.since))
         text = (
-            f"Since {since}, asked {client.asked} times, last {client.last}"
+            f"Since {since}, {client.asked} requests, last: {client.last}"
             if client.asked
-            else f"Since {since}, nothing asked yet"
+            else f"Since {since}, no requests yet"
         )
         sentence(column, context, text, "DOT")
     if len(clients) > MOST_SHOWN:
@@ -98,12 +101,12 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     if jobs:
         column.operator("avatar_forge.cancel", icon="CANCEL")
     if running.server.refused:
-        sentence(layout.box(), context, f"Last refused: {running.server.refused}", "CANCEL")
+        sentence(layout.box(), context, f"Last denied: {running.server.refused}", "CANCEL")
     if python_code.recovery:
         sentence(
             layout.box(),
             context,
-            f"Before the first code the file was saved as {python_code.recovery.name}.",
+            f"Before the first code ran, the file was saved as {python_code.recovery.name}.",
             "RECOVER_LAST",
         )
         layout.operator("wm.path_open", text="Show the Folder", icon="FILE_FOLDER").filepath = str(

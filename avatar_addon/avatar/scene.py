@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,13 @@ import bpy
 import numpy as np
 
 from ..errors import AvatarError
+from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
 from ..mesh import blender_mesh
 from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
+from ..vrm.base_colour import base_image
 from ..vrm.materials import kept_styles
-
-PARTS = {"leftEye": "left_eye", "rightEye": "right_eye"}
-OPTIONAL = {"leftBrow": "left_brow", "rightBrow": "right_brow", "jaw": "jaw"}  # face dict -> record
 
 
 @dataclass
@@ -99,7 +99,10 @@ def import_mesh(path: Path, name: str, context: bpy.types.Context) -> bpy.types.
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except (RuntimeError, AttributeError) as error:
         raise AvatarError(
-            f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on is on.",
+            (
+                f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on"
+                " is enabled."
+            ),
             "import",
         ) from error
     new = [obj for obj in bpy.data.objects if obj not in before]
@@ -130,7 +133,7 @@ def remove(avatar: Avatar) -> None:
     meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
-    images = {image for material in materials if (image := setup.base_image(material))}
+    images = {image for material in materials if (image := base_image(material))}
     armature = avatar.armature.data if avatar.armature else None
     if armature and vrm_addon.is_available():
         images.add(vrm_addon.extension(avatar.armature).vrm1.meta.thumbnail_image)
@@ -171,7 +174,7 @@ def write_mesh_file(avatar: Avatar, path: Path) -> Path:
 def write_texture(avatar: Avatar, path: Path) -> Path | None:
     """The base colour image of the avatar's first material as a PNG; None where it has none."""
     for slot in avatar.mesh.material_slots:
-        image = setup.base_image(slot.material) if slot.material else None
+        image = base_image(slot.material) if slot.material else None
         if image and image.size[0]:  # asking for the size loads an image that nothing has drawn yet; has_data does not
             return write_image(image, path)
     return None
@@ -192,9 +195,7 @@ def texture_pixels(avatar: Avatar) -> np.ndarray | None:
     """(H, W, 4) float32, top row first, of the only base colour image on the avatar; None where it has none, or
     several.
     """
-    images = {
-        image for slot in avatar.mesh.material_slots if slot.material and (image := setup.base_image(slot.material))
-    }
+    images = {image for slot in avatar.mesh.material_slots if slot.material and (image := base_image(slot.material))}
     image = images.pop() if len(images) == 1 else None
     if image is None or not len(image.pixels):
         return None
@@ -212,7 +213,9 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
         arrays = {name: rig[name] for name in rig.files}
     mesh = avatar.mesh.data
     if len(arrays["weight"]) != len(mesh.vertices):
-        raise AvatarError("The rig does not fit the mesh, which was changed meanwhile; rig it again.", "rig_mismatch")
+        raise AvatarError(
+            "The rig does not fit the mesh, because the mesh was changed in the meantime; rig it again.", "rig_mismatch"
+        )
     bones = Bones(
         arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"])
     )
@@ -251,7 +254,7 @@ def store_landmarks(avatar: Avatar, landmarks: dict[str, Any]) -> None:
     """Landmarks of the backend (glTF axes) into the record (Blender's)."""
     joints = landmarks.get("joints") or {}
     avatar.record.joints = json.dumps({name: to_blender(point).tolist() for name, point in joints.items()})
-    store_face(avatar, face_to_blender(landmarks.get("face") or {}))
+    store_face(avatar, face_in_blender(landmarks.get("face") or {}))
     if outline := landmarks.get("outline"):
         avatar.record.look.outline_width = outline["width"]
         avatar.record.look.outline_colour = [linear(channel / 255) for channel in outline["colour"]]
@@ -262,54 +265,49 @@ def linear(channel: float) -> float:
     return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
 
 
-def face_to_blender(face: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: {**part, "center": to_blender(part["center"]).tolist()} if "center" in part else part
-        for name, part in face.items()
-    }
+def face_in_blender(face: dict[str, Any]) -> FaceLandmarks:
+    """The backend's face dict (glTF axes) as landmarks in Blender's."""
+    return FaceLandmarks.from_dict(face).moved(to_blender)
 
 
-def store_face(avatar: Avatar, face: dict[str, Any]) -> None:
-    """A face dict in Blender's axes into the record; parts that it lacks stay as they are."""
+def store_face(avatar: Avatar, face: FaceLandmarks) -> None:
+    """Landmarks in Blender's axes into the record; parts that they lack stay as they are."""
     record = avatar.record
-    for name, attribute in PARTS.items():
-        if name in face:
-            marker = getattr(record, attribute)
-            marker.center = face[name]["center"]
-            marker.half_width, marker.half_height = (
-                face[name].get("half_width", 0.0),
-                face[name].get("half_height", 0.0),
-            )
-    if "mouth" in face:
-        record.mouth.center, record.mouth.half_width = face["mouth"]["center"], face["mouth"].get("width", 0.0) / 2
-    record.has_face = record.has_face or all(name in face for name in (*PARTS, "mouth"))
-    confidence = face.get("confidence", {})
-    record.eyes_confidence = confidence.get("eyes", record.eyes_confidence)
-    record.mouth_confidence = confidence.get("mouth", record.mouth_confidence)
+    for name, mark in face.parts.items():
+        stored = getattr(record, PARTS[name].attribute)
+        stored.center, stored.half_width, stored.half_height = mark.center, mark.half_width, mark.half_height
+    record.has_face = record.has_face or all(name in face.parts for name in REQUIRED)
+    record.has_brows = record.has_brows or all(name in face.parts for name in BROWS)
+    record.has_jaw = record.has_jaw or "jaw" in face.parts
+    record.eyes_confidence = face.confidence.get("eyes", record.eyes_confidence)
+    record.mouth_confidence = face.confidence.get("mouth", record.mouth_confidence)
 
 
-def read_face(avatar: Avatar) -> dict[str, Any]:
-    """The record's face dict (docs/architecture.md), Blender's axes; sizes that are not known are left out."""
+def read_face(avatar: Avatar) -> FaceLandmarks:
+    """The record's landmarks, Blender's axes."""
     record = avatar.record
-    face: dict[str, Any] = {"confidence": {"eyes": record.eyes_confidence, "mouth": record.mouth_confidence}}
-    for name, attribute in PARTS.items():
-        marker = getattr(record, attribute)
-        sizes = {key: getattr(marker, key) for key in ("half_width", "half_height") if getattr(marker, key) > 0}
-        face[name] = {"center": list(marker.center), **sizes}
-    face["mouth"] = {"center": list(record.mouth.center)}
-    if record.mouth.half_width > 0:
-        face["mouth"]["width"] = 2 * record.mouth.half_width
-    for name, attribute in OPTIONAL.items():
-        if record.has_jaw if name == "jaw" else record.has_brows:
-            face[name] = {"center": list(getattr(record, attribute).center)}
-    return face
+    names = REQUIRED + (BROWS if record.has_brows else ()) + (("jaw",) if record.has_jaw else ())
+    stored = {name: getattr(record, PARTS[name].attribute) for name in names}
+    parts = {name: Landmark(tuple(s.center), s.half_width, s.half_height) for name, s in stored.items()}
+    return FaceLandmarks(parts, {"eyes": record.eyes_confidence, "mouth": record.mouth_confidence})
+
+
+def set_face_by_hand(avatar: Avatar, face: FaceLandmarks) -> None:
+    """Stores landmarks that a person or a client has placed, and trusts them fully."""
+    store_face(avatar, FaceLandmarks(face.parts, {"eyes": 1.0, "mouth": 1.0}))
+    for index in reversed([k for k, warning in enumerate(avatar.record.warnings) if warning.code == "face"]):
+        avatar.record.warnings.remove(index)
 
 
 def read_joints(avatar: Avatar) -> dict[str, list[float]]:
     """Joints that are known of the avatar, glTF axes: the armature's, else what the generator found."""
     if avatar.armature:
         bones = read_bones(avatar.armature)
-        return {name: to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)}
+        known = setup.get_humanoid(avatar.armature) if vrm_addon.is_available() else {}
+        called = {bone: name for name, bone in known.items()}  # a model from elsewhere has names of its own
+        return {
+            called.get(name, name): to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)
+        }
     stored = json.loads(avatar.record.joints or "{}")
     return {name: to_gltf(np.array(point)).tolist() for name, point in stored.items()}
 
@@ -338,9 +336,13 @@ def object_mode() -> None:
         bpy.ops.object.mode_set(mode="OBJECT")
 
 
+PLACES = re.compile(r"\s*(Location:|File |Traceback )")
+
+
 def last_line(error: BaseException) -> str:
     """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 
@@ -348,6 +350,8 @@ def meshes(avatar: Avatar) -> list[bpy.types.Object]:
     """Every mesh that the avatar's armature moves; the avatar's own first."""
     armature = avatar.armature
     others = (
-        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
+        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh and obj.users_scene]
+        if armature
+        else []
     )
     return [avatar.mesh, *others]

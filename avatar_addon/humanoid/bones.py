@@ -18,10 +18,11 @@ from bpy.props import BoolProperty, StringProperty
 from bpy.types import Armature, Context, Object, PropertyGroup
 
 from ..avatar import scene, step_states
+from ..errors import AvatarError
 from ..mesh.armature import read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
-from ..vrm.spec.human_bones import BONES, REQUIRED, name_in_vrm0, snake_case
+from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems, name_in_vrm0, snake_case
 from .match_armature import match_armature
 from .matching.assignment import GROUPS, WORST_FIRST, BoneState, Finding, bone_states, count, label, summary
 from .matching.matcher import Match
@@ -134,6 +135,19 @@ def finding_of(armature: Object) -> Finding | None:
     return None
 
 
+def need_humanoid(armature: Object) -> None:
+    """Raises AvatarError with what the matcher said of a skeleton that has no humanoid bones, else with the first thing
+    that is wrong with them.
+    """
+    assigned = {name: bone for name, bone in assigned_bones(armature).items() if bone in armature.data.bones}
+    problems = humanoid_problems(assigned, scene.bone_parents(armature))
+    if not problems:
+        return
+    finding = finding_of(armature)
+    reason = finding.reason if finding and not finding.humanoid and not assigned else problems[0]
+    raise AvatarError(f"{reason} Assign the bones by hand under Humanoid Bones.", "humanoid")
+
+
 def find_bones(context: Context, armature: Object) -> Match:
     """Asks the matcher, keeps what it says, and assigns what it found; where it is no humanoid, nothing is assigned.
     Raises AvatarError.
@@ -240,7 +254,7 @@ def _field(name: str):
         if armature:
             change(armature, {name: bone})
 
-    return StringProperty(name=label(name), description="The bone of the armature that it is", get=get, set=assign)
+    return StringProperty(name=label(name), description="The assigned bone of the armature", get=get, set=assign)
 
 
 def _redraw_for(_view: PropertyGroup, _context: Context) -> None:
@@ -250,7 +264,7 @@ def _redraw_for(_view: PropertyGroup, _context: Context) -> None:
 class AvatarForgeBones(PropertyGroup):
     """On an armature."""
 
-    found: StringProperty(description="JSON: what the matcher said of the bones")
+    found: StringProperty(description="JSON: result of the humanoid bone matching")
 
 
 class AvatarForgeBonesView(PropertyGroup):
@@ -259,7 +273,8 @@ class AvatarForgeBonesView(PropertyGroup):
     overlay: BoolProperty(
         name="Show Bones",
         description=(
-            "Draws the humanoid bones in the viewport with their names: solid where all is well, dashed where not"
+            "Draw the humanoid bones and their names in the viewport: solid if they are fine, dashed if they"
+            " need attention"
         ),
         update=_redraw_for,
     )

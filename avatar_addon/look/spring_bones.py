@@ -20,7 +20,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ..errors import AvatarError
-from ..humanoid.matching.extras import SPRUNG, set_aside
+from ..humanoid.matching.extras import SPRUNG, other_chains
 from ..humanoid.matching.names import read_name, read_names
 from ..humanoid.matching.tree import Tree
 from ..mesh import blender_mesh
@@ -36,14 +36,14 @@ MOST_SPHERES = 4  # that a capsule becomes in VRM 0.x
 
 
 @dataclass(frozen=True)
-class Chain:
+class SpringChain:
     """bones: from the body outwards, each the next one's parent."""
 
     kind: str
     bones: tuple[str, ...]
 
 
-def find_chains(armature: bpy.types.Object) -> list[Chain]:
+def find_chains(armature: bpy.types.Object) -> list[SpringChain]:
     """What hangs on the humanoid bones and may swing, the longest way at every fork. Empty where hips or head are not
     assigned.
     """
@@ -55,7 +55,7 @@ def find_chains(armature: bpy.types.Object) -> list[Chain]:
     tree = Tree(bones.heads, bones.parents)
     kinds = {
         bone: chain.kind
-        for chain in set_aside(tree, assigned, read_names(bones.names))
+        for chain in other_chains(tree, assigned, read_names(bones.names))
         if chain.sprung
         for bone in chain.bones
     }
@@ -63,7 +63,7 @@ def find_chains(armature: bpy.types.Object) -> list[Chain]:
     while starts:
         path = _longest(tree, starts.pop(0), set(kinds))
         starts += [child for bone in path for child in tree.children[bone] if child in kinds and child not in path]
-        chains.append(Chain(kinds[path[0]], tuple(bones.names[k] for k in path)))
+        chains.append(SpringChain(kinds[path[0]], tuple(bones.names[k] for k in path)))
     return chains
 
 
@@ -74,22 +74,24 @@ def _longest(tree: Tree, start: int, among: set[int]) -> list[int]:
     return path
 
 
-def chain_from(armature: bpy.types.Object, bone: str) -> Chain:
+def chain_from(armature: bpy.types.Object, bone: str) -> SpringChain:
     """The chain that begins with a bone of the user's choice. Raises AvatarError where it cannot swing."""
     humanoid = {name: vrm for vrm, name in get_humanoid(armature).items()}
     if bone in humanoid:
         raise AvatarError(
-            f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select one of hair, skirt, tail or"
-            " the like.",
+            (
+                f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select a bone of hair,"
+                " skirt, tail or the like."
+            ),
             "spring",
         )
     bones = read_bones(armature)
     tree, start = Tree(bones.heads, bones.parents), bones.names.index(bone)
     if any(bones.names[k] in humanoid for k in tree.below(start)):
-        raise AvatarError(f"Humanoid bones hang from {bone}; select a bone that none hangs from.", "spring")
+        raise AvatarError(f"{bone} has humanoid bones among its children; select a bone that has none.", "spring")
     names = tuple(bones.names[k] for k in _longest(tree, start, set(tree.below(start))))
     known = next((chain.kind for chain in find_chains(armature) if bone in chain.bones), read_name(bone).kind)
-    return Chain(known if known in SPRUNG else "cloth", names)
+    return SpringChain(known if known in SPRUNG else "cloth", names)
 
 
 def spring_of(armature: bpy.types.Object, root: str):
@@ -142,7 +144,7 @@ def set_default(avatar) -> int:
     return len(chains)
 
 
-def add(avatar, chains: Sequence[Chain]) -> None:
+def add(avatar, chains: Sequence[SpringChain]) -> None:
     """Makes springs with the kinds' usual figures. Raises AvatarError where a bone has one already."""
     need_addon()
     armature = avatar.armature
@@ -150,7 +152,7 @@ def add(avatar, chains: Sequence[Chain]) -> None:
     for chain in chains:
         for bone in chain.bones:
             if bone in taken:
-                raise AvatarError(f"{bone} swings already, with {taken[bone]}; remove that one first.", "spring")
+                raise AvatarError(f"{bone} already swings with {taken[bone]}; remove that chain first.", "spring")
     with _at_rest(armature):
         body = _Body(avatar)
         _add_ends(avatar, chains, body)
@@ -197,7 +199,7 @@ def change_kind(avatar, root: str, kind: str) -> None:
         return
     bones = tuple(joint.node.bone_name for joint in spring.joints if joint.node.bone_name != entry.end)
     _drop_spring(avatar.armature, root)
-    add(avatar, [Chain(kind, bones)])
+    add(avatar, [SpringChain(kind, bones)])
 
 
 def figure(avatar, root: str, name: str) -> float:
@@ -353,12 +355,12 @@ class _Body:
             [np.zeros((0, 3)), *(part.vertices[weights[:, part.groups.index(bone)] > HELD] for part, weights in parts)]
         )
 
-    def points(self, chain: Chain) -> np.ndarray:
+    def points(self, chain: SpringChain) -> np.ndarray:
         """(J + 1, 3) a chain's heads and its last tail."""
         rows = [self.index[bone] for bone in chain.bones]
         return np.vstack([self.heads[rows], self.tails[rows[-1:]]])
 
-    def thickness(self, chain: Chain) -> list[float]:
+    def thickness(self, chain: SpringChain) -> list[float]:
         """Metres from each bone to its skin, 0 where it has hardly any."""
         points, out = self.points(chain), []
         for k, bone in enumerate(chain.bones):
@@ -379,7 +381,7 @@ class _Body:
         }
 
 
-def _add_ends(avatar, chains: Sequence[Chain], body: _Body) -> None:
+def _add_ends(avatar, chains: Sequence[SpringChain], body: _Body) -> None:
     """VRM 1.0 turns a joint only towards the next one, so a last bone that holds skin needs a bone behind it."""
     last_bones = [chain.bones[-1] for chain in chains if len(chain.bones) == 1 or len(body.held(chain.bones[-1]))]
     wanted = [name for name in last_bones if name + END not in body.index]
@@ -395,7 +397,7 @@ def _add_ends(avatar, chains: Sequence[Chain], body: _Body) -> None:
     body.read()
 
 
-def _make_spring(avatar, chain: Chain, body: _Body, tails: np.ndarray, shapes: dict[str, Shape]) -> None:
+def _make_spring(avatar, chain: SpringChain, body: _Body, tails: np.ndarray, shapes: dict[str, Shape]) -> None:
     armature, record = avatar.armature, avatar.record.look
     made = joints(chain.kind, body.points(chain), body.height, body.thickness(chain))
     made, names = attach(chain.kind, tails, made, shapes, body.least)

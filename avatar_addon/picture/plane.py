@@ -14,17 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from ..landmarks import PARTS, REQUIRED, FaceLandmarks, Landmark
+
 HEIGHT = 1.8  # metres of the picture on the plane
 MIDDLE = ("hips", "neck", "head")
 LIMBS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
 JOINTS = (*MIDDLE, *(side + limb for side in ("left", "right") for limb in LIMBS))
-FACE = ("leftEye", "rightEye", "mouth")
-LABELS = {"hips": "Hips", "neck": "Neck", "head": "Head", "mouth": "Mouth"} | {
+FACE = REQUIRED
+LABELS = {"hips": "Hips", "neck": "Neck", "head": "Head"} | {name: PARTS[name].label for name in FACE} | {
     side + part: f"{side.title()} {name}"
     for side in ("left", "right")
     for part, name in {
         "UpperArm": "Shoulder", "LowerArm": "Elbow", "Hand": "Wrist",
-        "UpperLeg": "Hip", "LowerLeg": "Knee", "Foot": "Ankle", "Eye": "Eye",
+        "UpperLeg": "Hip", "LowerLeg": "Knee", "Foot": "Ankle",
     }.items()
 }  # fmt: skip
 LINES = (
@@ -91,23 +93,20 @@ def usual_markers(size: tuple[float, float]) -> Points:
 def pre_filled(result: Mapping[str, Any]) -> Points:
     """Every marker where the backend's `analyse` has it, else where it usually is; pixels."""
     points = usual_markers(result["size"])
-    found = dict(result.get("joints") or {}) | {
-        n: part["center"] for n, part in (result.get("face") or {}).items() if n in FACE
-    }
+    face = FaceLandmarks.from_dict(result.get("face") or {}).parts
+    found = dict(result.get("joints") or {}) | {name: mark.center for name, mark in face.items()}
     return points | {name: np.asarray(point, float) for name, point in found.items() if name in points}
 
 
 def sizes(result: Mapping[str, Any], points: Mapping[str, Any]) -> Points:
     """Half width and half height of the face's markers, pixels."""
-    face = result.get("face") or {}
+    face = FaceLandmarks.from_dict(result.get("face") or {}).parts
     apart = max(float(np.linalg.norm(np.subtract(points["leftEye"], points["rightEye"]))), 4.0)
     out = {}
     for name in ("leftEye", "rightEye"):
-        part = face.get(name) or {}
-        out[name] = np.array(
-            [part.get("half_width") or EYE_SIZE[0] * apart, part.get("half_height") or EYE_SIZE[1] * apart]
-        )
-    half = ((face.get("mouth") or {}).get("width") or MOUTH_WIDTH * apart) / 2
+        eye = face.get(name, Landmark(()))
+        out[name] = np.array([eye.half_width or EYE_SIZE[0] * apart, eye.half_height or EYE_SIZE[1] * apart])
+    half = face.get("mouth", Landmark(())).half_width or MOUTH_WIDTH * apart / 2
     return out | {"mouth": np.array([half, half * MOUTH_FLATNESS])}
 
 

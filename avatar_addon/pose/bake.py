@@ -19,12 +19,11 @@ from mathutils import Matrix, Vector
 from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..face import marker_objects
+from ..landmarks import PARTS
 from ..mesh import blender_mesh
 from ..mesh.armature import transform_bones
 from ..vrm import setup
 from .kinematics import rest
-
-FACE_MARKERS = ("left_eye", "right_eye", "mouth", "left_brow", "right_brow", "jaw")
 
 
 @dataclass
@@ -69,7 +68,9 @@ def t_pose_moves(avatar: Avatar, skeleton: Skeleton) -> np.ndarray:
     Raises AvatarError.
     """
     if not rest.off_t_pose(skeleton.joints, skeleton.names):
-        raise AvatarError("No arm or leg of the avatar is known; assign its humanoid bones first.", "humanoid")
+        raise AvatarError(
+            "No arm or leg bones of the avatar are assigned; assign its humanoid bones first.", "humanoid"
+        )
     moves = rest.moves_of(
         rest.t_pose_turns(skeleton.joints, skeleton.parents, skeleton.names), skeleton.joints, skeleton.parents
     )
@@ -127,7 +128,7 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
             np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "weights")
         )
         posed, turns = rest.move_skin(vertices, triangles, weights, moves, skeleton.parents, skeleton.names)
-    notes += _leave_pose(armature)
+    notes += _leave_pose(armature) + _mute_constraints(armature)
     in_armature = skeleton.frame.T @ square(moves) @ skeleton.frame
     transform_bones(armature, in_armature)
     with _at_rest(armature):
@@ -150,10 +151,10 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
 
 
 def _move_face(avatar: Avatar, move: np.ndarray) -> None:
-    """The face markers, also those shown for editing, follow the head. move: (4, 4) in world space."""
-    for name in FACE_MARKERS:
-        marker = getattr(avatar.record, name)
-        marker.center = Matrix(move) @ marker.center
+    """The face's landmarks, and the markers that are shown, follow the head. move: (4, 4) in world space."""
+    for part in PARTS.values():
+        stored = getattr(avatar.record, part.attribute)
+        stored.center = Matrix(move) @ stored.center
     for empty in marker_objects.shown(avatar).values():
         empty.location = Matrix(move) @ empty.location
         if len(empty.get(marker_objects.USUAL_KEY, ())):
@@ -203,7 +204,7 @@ def _read(obj, armature: bpy.types.Object, skeleton: Skeleton) -> _Part:
 def _to_body(obj, armature: bpy.types.Object, skeleton: Skeleton) -> np.ndarray:
     world = np.array(armature.matrix_world)
     if abs(np.linalg.det(world)) < 1e-18 or abs(np.linalg.det(np.array(obj.matrix_world))) < 1e-18:
-        raise AvatarError(f"{obj.name} or its armature has a scale of 0; give it a size first.", "no_size")
+        raise AvatarError(f"{obj.name} or its armature has a scale of 0; set another scale first.", "no_size")
     return skeleton.frame @ np.linalg.inv(world) @ np.array(obj.matrix_world)
 
 
@@ -276,7 +277,7 @@ def _make_single(objects: list[bpy.types.Object]) -> list[str]:
     shared = [obj for obj in objects if obj.data.users - obj.data.use_fake_user > 1]
     for obj in shared:
         obj.data = obj.data.copy()
-    return [f"{obj.name} shared its data with other objects and has its own now." for obj in shared]
+    return [f"{obj.name} shared its data with other objects and was made single-user." for obj in shared]
 
 
 def _leave_pose(armature: bpy.types.Object) -> list[str]:
@@ -285,14 +286,25 @@ def _leave_pose(armature: bpy.types.Object) -> list[str]:
     data = armature.animation_data
     if data and data.action:
         notes.append(
-            f"The action {data.action.name} was made for the old rest pose; it stays in the file, but is not played any"
-            " more."
+            f"The action {data.action.name} was made for the old rest pose; it stays in the file but is no"
+            " longer played."
         )
         data.action.use_fake_user = True
         data.action = None
     for bone in armature.pose.bones:
         bone.matrix_basis = Matrix()
     return notes
+
+
+def _mute_constraints(armature: bpy.types.Object) -> list[str]:
+    """Constraints pull to where their targets were before, away from the new rest pose."""
+    held = [bone for bone in armature.pose.bones if any(not one.mute for one in bone.constraints)]
+    for bone in held:
+        for one in bone.constraints:
+            one.mute = True
+    if not held:
+        return []
+    return [f"The constraints of {len(held)} bones were made for the old rest pose; they are muted."]
 
 
 def is_posed(armature: bpy.types.Object) -> bool:

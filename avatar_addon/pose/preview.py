@@ -142,9 +142,9 @@ def apply_shown_pose(context: bpy.types.Context, avatar: Avatar) -> list[str]:
     moves = bake.shown_moves(armature, skeleton)
     back(context, avatar)
     if np.abs(moves - np.eye(3, 4)).max() < 1e-6:
-        raise AvatarError("The avatar is in its rest pose already; pose it first (Pose Mode), then apply.", "no_pose")
+        raise AvatarError("The avatar is already in its rest pose; pose it first (Pose Mode), then apply.", "no_pose")
     if min(np.abs(np.linalg.det(moves[:, :, :3]))) < 1e-9:
-        raise AvatarError("A bone of the pose has a scale of 0; give it a size first.", "no_size")
+        raise AvatarError("A bone of the pose has a scale of 0; set another scale first.", "no_size")
     return bake.bake(avatar, moves, skeleton)
 
 
@@ -227,14 +227,14 @@ def _kept(bone: bpy.types.PoseBone) -> dict[str, list[float]]:
     return {channel: value for channel, value in values.items() if value != list(_rest_value(channel))}
 
 
-def _body(avatar: Avatar) -> tuple[bake.Skeleton, np.ndarray, motions.Body]:
+def _body(avatar: Avatar) -> tuple[bake.Skeleton, np.ndarray, motions.PosedBody]:
     """The skeleton at rest, (J, 4, 4) what takes it to the T-pose, and the body there."""
     armature = avatar.armature
     skeleton = bake.read_skeleton(armature)
     to_t = bake.square(bake.t_pose_moves(avatar, skeleton))
     tails = np.array([bone.tail_local[:] for bone in armature.data.bones], float) @ skeleton.frame[:3, :3].T
     at = [np.einsum("kij,kj->ki", to_t[:, :3, :3], points) + to_t[:, :3, 3] for points in (skeleton.joints, tails)]
-    return skeleton, to_t, motions.Body(at[0], at[1], skeleton.parents, skeleton.names)
+    return skeleton, to_t, motions.PosedBody(at[0], at[1], skeleton.parents, skeleton.names)
 
 
 def _local(armature: bpy.types.Object, skeleton: bake.Skeleton, moves: np.ndarray) -> np.ndarray:

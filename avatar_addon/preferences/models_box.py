@@ -16,7 +16,7 @@ OPERATIONS = (
     "Remove Model",
     "Use a Local Folder",
     "Stop Using This Folder",
-    "Look Again",
+    "Refresh",
 )  # titles of tasks
 
 
@@ -43,6 +43,9 @@ def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict
     if task.running and model_store.busy() == name:
         progress(box, task, "Cancel")
         return
+    if not entry["installed"]:
+        for address in entry.get("terms", []):
+            box.operator("wm.url_open", text="Read the Licence", icon="URL").url = address
     buttons = box.row()
     if entry["own"]:
         buttons.operator("avatar_forge.forget_model_folder", icon="LOOP_BACK").model = name
@@ -62,7 +65,7 @@ def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["installed"] and engine:  # the weights are there, something else is not
         return engine, "ERROR"
     if entry["own"]:
-        return entry["reason"] or f"Used from your folder {entry['folder']}.", "ERROR" if entry[
+        return entry["reason"] or f"Uses your own folder {entry['folder']}.", "ERROR" if entry[
             "reason"
         ] else "FILE_FOLDER"
     if entry["installed"]:
@@ -70,5 +73,5 @@ def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["state"] == "damaged":
         return entry["reason"], "ERROR"
     if entry["state"] == "incomplete":
-        return f"Not complete: {entry['bytes'] / 1e9:.2f} GB are there.", "INFO"
+        return f"Not complete: {entry['bytes'] / 1e9:.2f} GB downloaded.", "INFO"
     return "Not downloaded.", "BLANK1"

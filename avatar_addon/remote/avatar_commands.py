@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from .. import workflow, workflow_states
+from .. import landmarks, workflow, workflow_states
 from ..avatar import scene
 from ..avatar.scene import Avatar
 from ..client import engines, session, task_slot
@@ -28,7 +28,6 @@ from .protocol.registry import Later, Refusal, command, success
 from .work import TABLE
 
 AXES = "Metres in world space, at rest: Z up, the character faces -Y, its left side is +X."
-SIZED = ("leftEye", "rightEye", "mouth")
 
 
 # Parameters
@@ -245,7 +244,7 @@ def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
 def avatar_landmarks(avatar=None) -> dict[str, Any]:
     found = the_avatar(avatar)
     record = found.record
-    parts = scene.read_face(found)
+    parts = scene.read_face(found).to_dict()
     confidence = parts.pop("confidence")
     return {
         "avatar": found.name,
@@ -264,35 +263,25 @@ def avatar_set_landmarks(avatar=None, face=None) -> dict[str, Any]:
     found = the_avatar(avatar)
     given = checked(face, dict, "face")
     if not given:
-        raise Refusal(f"Name at least one landmark: {', '.join((*SIZED, *scene.OPTIONAL))}.")
+        raise Refusal(f"Name at least one landmark: {', '.join(landmarks.PARTS)}.")
     parts = {name: _part(name, value) for name, value in given.items()}
-    record, known = found.record, scene.read_face(found)
-    if not record.has_face and (missing := [name for name in SIZED if name not in parts]):
+    record, known = found.record, scene.read_face(found).to_dict()
+    if not record.has_face and (missing := [name for name in landmarks.REQUIRED if name not in parts]):
         raise Refusal(f"The avatar has no landmarks yet, so {' and '.join(missing)} must be given too.")
-    brows = [name for name in ("leftBrow", "rightBrow") if name in parts]
+    brows = [name for name in landmarks.BROWS if name in parts]
     if len(brows) == 1 and not record.has_brows:
         raise Refusal("Give both brows: leftBrow and rightBrow.")
-    sized = {name: known.get(name, {}) | parts[name] for name in SIZED if name in parts}
-    scene.store_face(found, sized | {"confidence": {"eyes": 1.0, "mouth": 1.0}})
-    for name, attribute in scene.OPTIONAL.items():
-        if name in parts:
-            getattr(record, attribute).center = parts[name]["center"]
-    record.has_brows, record.has_jaw = record.has_brows or bool(brows), record.has_jaw or "jaw" in parts
-    for index in reversed([k for k, warning in enumerate(record.warnings) if warning.code == "face"]):
-        record.warnings.remove(index)
+    whole = {name: known.get(name, {}) | part for name, part in parts.items()}
+    scene.set_face_by_hand(found, landmarks.FaceLandmarks.from_dict(whole))
     record.card_outdated = True
     return avatar_landmarks(found.name)
 
 
 def _part(name: str, value: Any) -> dict[str, Any]:
-    if name not in (*SIZED, *scene.OPTIONAL):
-        raise Refusal(f"{name!r} is no landmark; they are {', '.join((*SIZED, *scene.OPTIONAL))}.")
+    if name not in landmarks.PARTS:
+        raise Refusal(f"{name!r} is no landmark; they are {', '.join(landmarks.PARTS)}.")
     part: dict[str, Any] = {"center": value} if isinstance(value, list) else checked(value, dict, name)
-    sizes = {
-        "leftEye": ("half_width", "half_height"),
-        "rightEye": ("half_width", "half_height"),
-        "mouth": ("width",),
-    }.get(name, ())
+    sizes = landmarks.PARTS[name].sizes
     if not part or part.keys() - {"center", *sizes}:
         raise Refusal(f"{name} is [x, y, z] or an object with center{''.join(f', {size}' for size in sizes)}.")
     center = part.get("center")

@@ -29,7 +29,7 @@ from . import (
 )
 from .protocol import registry
 from .protocol.registry import Later, Refusal
-from .protocol.server import Request, Server
+from .protocol.server import ClientRequest, Server
 
 TICK = 0.012  # seconds of one tick, the last command's excess aside
 LINGER = 0.004  # seconds that a tick waits for the next command
@@ -68,7 +68,7 @@ COMMAND_MODULES = (
 
 @dataclass
 class _Waiting:
-    request: Request
+    request: ClientRequest
     later: Later
 
 
@@ -130,7 +130,7 @@ class Pump:
             self._shown, self._shown_at = shown, now
             redraw()
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: ClientRequest) -> None:
         if request.gone:
             return
         if _mutates(request) and (tool := _tool_in_use()):
@@ -139,7 +139,7 @@ class Pump:
             return
         self._run(request, lambda: registry.answer(request.message))
 
-    def _held(self, request: Request, until: float, tool: str) -> dict | Later | None:
+    def _held(self, request: ClientRequest, until: float, tool: str) -> dict | Later | None:
         if _tool_in_use() is None:
             return registry.answer(request.message)
         if time.monotonic() < until:
@@ -156,7 +156,9 @@ class Pump:
             else:
                 self._run(waiting.request, waiting.later.poll, waiting)
 
-    def _run(self, request: Request, act: Callable[[], dict | Later | None], waiting: _Waiting | None = None) -> None:
+    def _run(
+        self, request: ClientRequest, act: Callable[[], dict | Later | None], waiting: _Waiting | None = None
+    ) -> None:
         """act: gives the envelope, a `Later`, or None when `waiting` goes on."""
         mutates = _mutates(request)
         began = time.perf_counter()
@@ -191,12 +193,12 @@ def _safely(act: Callable[[], dict | Later | None]) -> dict | Later | None:
         )
 
 
-def _mutates(request: Request) -> bool:
+def _mutates(request: ClientRequest) -> bool:
     known = registry.COMMANDS.get(request.name)
     return known is not None and known.mutates
 
 
-def _looks(request: Request) -> bool:
+def _looks(request: ClientRequest) -> bool:
     """A server's own observation: it turns things over to look at them, and puts them back."""
     params = request.message.get("params")
     code = params.get("code") if request.name == "execute_code" and isinstance(params, dict) else None

@@ -31,8 +31,8 @@ class Limit:
 
 
 LIMITS = {
-    "t_pose": Limit(5, 15, "°", "VRM 1.0 humanoid: T-pose; house rule 5°, from 15° on animations look bent"),
-    "feet": Limit(0.01, 0.05, "m", "VRM 1.0: the model stands on the ground at the origin; house rule 1 cm"),
+    "t_pose": Limit(5, 15, "°", "VRM 1.0 humanoid: T-pose. Our limit is 5°; from 15° on, animations look bent"),
+    "feet": Limit(0.01, 0.05, "m", "VRM 1.0: the model stands on the ground at the origin. Our limit is 1 cm"),
     "height": Limit(3.0, 5.0, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall"),
     "height_least": Limit(0.5, 0.2, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall", least=True),
     "weight_sum": Limit(1e-3, 1e-2, "", "glTF 2.0, 3.7.3.1: the weights of a vertex sum to 1"),
@@ -68,6 +68,7 @@ LIMITS = {
     "emotion_amount": Limit(0.005, 0.002, "", "as for visemes", least=True),
     "look_amount": Limit(0.002, 0.0005, "", "the iris moves a few millimetres", least=True),
     "spill": Limit(0.0, 0.02, "", "share of what an expression moves (over 2 mm) outside of the head"),
+    "inward": Limit(0.05, 0.2, "", "share of what is seen from outside that shows its back; sound characters: to 0.05"),
     "slivers": Limit(0.02, 0.1, "", "share of triangles without area"),
 }
 HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn with it

@@ -57,7 +57,7 @@ def rotation(degrees: Degrees) -> np.ndarray:
     return np.asarray(rz @ ry @ rx)
 
 
-class Body:
+class SkinnedBody:
     """A skinned humanoid that can be posed: in a file (Measured) or in Blender's scene (weights.skin.Skin).
 
     Metres, Y up, facing +Z. bones: VRM 1.0 name -> node; parents: parent of each node, -1 for a root; heads: name ->
@@ -100,7 +100,7 @@ class Body:
         return np.isin(self.owner, list(self.below[self.bones[bone]]))
 
 
-class Measured(Body):
+class Measured(SkinnedBody):
     """Arrays over all vertices of all primitives, in scene metres; VRM 0.x is turned around."""
 
     def __init__(self, file: VrmFile) -> None:
@@ -133,6 +133,21 @@ class Measured(Body):
             joints = np.asarray(self.file.json["skins"][part.skin]["joints"])
             owners.append(joints[part.joints[np.arange(len(part.joints)), part.weights.argmax(1)]])
         return np.concatenate(owners)
+
+    @cached_property
+    def single_sided(self) -> np.ndarray:
+        """(T,) triangles whose material is drawn from the front only; VRM 0.x says it beside glTF too (_CullMode 0)."""
+        materials = self.file.json.get("materials", [])
+        old = (self.file.vrm.get("materialProperties") or []) if self.file.version == "0.0" else []
+
+        def one_side(index: int | None) -> bool:
+            if index is None or not 0 <= index < len(materials):
+                return True
+            cull = old[index].get("floatProperties", {}).get("_CullMode", 2) if index < len(old) else 2
+            return not materials[index].get("doubleSided", False) and cull != 0
+
+        sides = [np.full(len(part.triangles), one_side(part.material)) for part in self.parts]
+        return np.concatenate([np.zeros(0, bool), *sides])
 
     @cached_property
     def in_head(self) -> np.ndarray:

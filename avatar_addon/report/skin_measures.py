@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measured import LIMB_TURN, LIMBS, POSES, Body, Degrees
+from .measured import LIMB_TURN, LIMBS, POSES, Degrees, SkinnedBody
 
 MOVED = 0.002  # metres that count as moving
 CLOSE = 1e-5  # metres within which two vertices are one point of the skin
@@ -20,7 +20,7 @@ HEAD_TURN: dict[str, Degrees] = {"head": (0, 40, 0)}
 
 
 @dataclass
-class Finding:
+class SkinFinding:
     """value: a share, or metres for cracks; first, second: limbs, or the pose; vertices: (V,) bool, those that are
     wrong.
     """
@@ -31,12 +31,12 @@ class Finding:
     vertices: np.ndarray
 
 
-def limbs_of(m: Body) -> dict[str, np.ndarray]:
+def limbs_of(m: SkinnedBody) -> dict[str, np.ndarray]:
     """Limb -> (V,) whether a vertex belongs to it by its weights."""
     return {limb: m.held_by(bones[0]) for limb, bones in LIMBS.items()}
 
 
-def moved_by(m: Body, pose: dict[str, Degrees]) -> np.ndarray:
+def moved_by(m: SkinnedBody, pose: dict[str, Degrees]) -> np.ndarray:
     return np.asarray(np.linalg.norm(m.posed(pose) - m.rest, axis=1) > MOVED)
 
 
@@ -45,35 +45,35 @@ def share(part: np.ndarray, whole: np.ndarray) -> float:
     return float(part[whole].mean()) if whole.any() else 0.0
 
 
-def leaks(m: Body) -> Iterator[Finding]:
+def leaks(m: SkinnedBody) -> Iterator[SkinFinding]:
     """Skin of `second` that moves when `first` turns, as a share of the second limb."""
     held = limbs_of(m)
     for limb, turn in LIMB_TURN.items():
         moved = moved_by(m, {LIMBS[limb][0]: turn})
         for other, mine in held.items():
             if other != limb and mine.any():
-                yield Finding(share(moved, mine), limb, other, moved & mine)
+                yield SkinFinding(share(moved, mine), limb, other, moved & mine)
 
 
-def following(m: Body) -> Iterator[Finding]:
+def following(m: SkinnedBody) -> Iterator[SkinFinding]:
     """How much of each limb beyond its elbow or knee follows it; `vertices` are those that do not."""
     for limb, turn in LIMB_TURN.items():
         far, moved = far_part(m, limb), moved_by(m, {LIMBS[limb][0]: turn})
-        yield Finding(share(moved, far), limb, limb, far & ~moved)
+        yield SkinFinding(share(moved, far), limb, limb, far & ~moved)
 
 
-def head_turn(m: Body) -> tuple[Finding, Finding]:
+def head_turn(m: SkinnedBody) -> tuple[SkinFinding, SkinFinding]:
     """How much of what lies above the head's joint turns with it, and which share of the limbs does."""
     moved = moved_by(m, HEAD_TURN)
     top = float(m.rest[:, 1].max())
     above = m.rest[:, 1] > m.heads["head"][1] + 0.1 * (top - m.heads["head"][1])
     limbs = np.any(list(limbs_of(m).values()), axis=0)
-    return Finding(share(moved, above), "head", "head", above & ~moved), Finding(
+    return SkinFinding(share(moved, above), "head", "head", above & ~moved), SkinFinding(
         share(moved, limbs), "head", "", moved & limbs
     )
 
 
-def strays(m: Body) -> Iterator[Finding]:
+def strays(m: SkinnedBody) -> Iterator[SkinFinding]:
     """Skin that follows limb `first` and lies at another one, `second` most of it; as a share of the first limb."""
     height = float(np.ptp(m.rest[:, 1]))
     distances = {limb: distance(m.rest, [m.heads[bone] for bone in bones]) for limb, bones in LIMBS.items()}
@@ -82,10 +82,10 @@ def strays(m: Body) -> Iterator[Finding]:
         away = np.stack([distances[name] for name in others])
         stray = mine & (distances[limb] > 0.1 * height) & (away.min(0) < 0.5 * distances[limb])
         where = np.bincount(away[:, stray].argmin(0), minlength=len(others)).argmax() if stray.any() else 0
-        yield Finding(share(stray, mine), limb, others[where], stray)
+        yield SkinFinding(share(stray, mine), limb, others[where], stray)
 
 
-def far_part(m: Body, limb: str) -> np.ndarray:
+def far_part(m: SkinnedBody, limb: str) -> np.ndarray:
     """(V,) what lies close around a limb beyond its elbow or knee, whatever it is weighted to."""
     height = float(np.ptp(m.rest[:, 1]))
     _, lower, end = (m.heads[bone] for bone in LIMBS[limb])
@@ -109,7 +109,7 @@ def to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(points - a - t[:, None] * along, axis=1))
 
 
-def tearing(m: Body) -> Iterator[tuple[Finding, Finding]]:
+def tearing(m: SkinnedBody) -> Iterator[tuple[SkinFinding, SkinFinding]]:
     """For each usual pose: triangles stretched too far, as a share of all; and the widest crack that opens,
     in metres.
     """
@@ -122,13 +122,13 @@ def tearing(m: Body) -> Iterator[tuple[Finding, Finding]]:
         length = np.linalg.norm(points[edges[..., 0]] - points[edges[..., 1]], axis=-1)
         torn = (length / np.maximum(at_rest, 1e-9)).max(1, initial=0) > STRETCHED
         gaps = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
-        stretch = Finding(
+        stretch = SkinFinding(
             float(torn[usable].mean()) if usable.any() else 0.0, name, "", _marked(m, m.triangles[torn & usable])
         )
-        yield stretch, Finding(float(gaps.max(initial=0)), name, "", _marked(m, pairs[gaps > MOVED / 2]))
+        yield stretch, SkinFinding(float(gaps.max(initial=0)), name, "", _marked(m, pairs[gaps > MOVED / 2]))
 
 
-def _marked(m: Body, indices: np.ndarray) -> np.ndarray:
+def _marked(m: SkinnedBody, indices: np.ndarray) -> np.ndarray:
     out = np.zeros(len(m.rest), bool)
     out[indices.ravel()] = True
     return out

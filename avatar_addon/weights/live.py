@@ -29,7 +29,7 @@ from ..mesh.armature import read_bones
 from ..vrm import setup
 from .analysis import find, mend
 from .analysis.find import PARTS, Place
-from .analysis.skin import LEAST, Skin
+from .analysis.skin import LEAST, WeightedSkin
 
 TOKEN = "avatar_forge_weights"  # on the mesh in which the places were found: another mesh has others
 NEAR = 1e-5  # metres within which a vertex of the mesh without a face is the same one
@@ -65,15 +65,15 @@ class AvatarForgeWeights(PropertyGroup):
     """What was found in the avatar's weights; in its record."""
 
     places: CollectionProperty(type=AvatarForgePlace)
-    shown: IntProperty(name="Place", min=-1, default=-1, update=_chosen)
+    shown: IntProperty(name="Issue", min=-1, default=-1, update=_chosen)
     limb: EnumProperty(
         name="Limb",
-        description="The part of the body whose skin is weighted again",
+        description="Part of the body to re-weight",
         items=[(name, text.capitalize(), "") for name, text in PARTS.items()],
     )
-    bone: StringProperty(name="Bone", description="The bone that the loose part follows; the nearest one is suggested")
+    bone: StringProperty(name="Bone", description="Bone that the loose part follows. The nearest one is suggested")
     token: StringProperty()
-    partial: BoolProperty(description="Humanoid bones were missing, so leaks and tears were not looked for")
+    partial: BoolProperty(description="Humanoid bones were missing, so leaks and tears were not searched for")
 
     @property
     def place(self) -> AvatarForgePlace | None:
@@ -83,7 +83,7 @@ class AvatarForgeWeights(PropertyGroup):
 CLASSES = (AvatarForgePlace, AvatarForgeWeights)
 
 
-def read_skin(avatar: Avatar) -> Skin:
+def read_skin(avatar: Avatar) -> WeightedSkin:
     """The avatar's skin in its rest pose, glTF axes; vertex groups that are no bone's are left out. Raises
     AvatarError without a rig.
     """
@@ -96,12 +96,12 @@ def read_skin(avatar: Avatar) -> Skin:
             weights[:, k] = data.weights[:, data.groups.index(name)]
     humanoid = setup.get_humanoid(avatar.armature) if scene.has_vrm(avatar) else {}
     heads, tails = scene.to_gltf(bones.heads), scene.to_gltf(bones.tails)
-    return Skin(
+    return WeightedSkin(
         scene.to_gltf(data.vertices), data.triangles, weights, bones.names, bones.parents, heads, tails, humanoid
     )
 
 
-def find_places(avatar: Avatar, skin: Skin | None = None) -> int:
+def find_places(avatar: Avatar, skin: WeightedSkin | None = None) -> int:
     """Looks for places and keeps them in the record; how many. What was shown goes on being shown where it is still
     there.
     """
@@ -118,7 +118,7 @@ def find_places(avatar: Avatar, skin: Skin | None = None) -> int:
     return len(weights.places)
 
 
-def _keep(entry: AvatarForgePlace, place: Place, skin: Skin) -> None:
+def _keep(entry: AvatarForgePlace, place: Place, skin: WeightedSkin) -> None:
     entry.name, entry.vertices, entry.count = place.sentence, _packed(place.vertices), len(place.vertices)
     entry.centre = scene.to_blender(place.centre)
     entry.bone = skin.names[skin.bones[place.bone]] if place.bone else ""
@@ -161,13 +161,13 @@ def points_of(avatar: Avatar, place: AvatarForgePlace, depsgraph: bpy.types.Deps
 # Mending
 
 
-def locks(avatar: Avatar, skin: Skin) -> np.ndarray:
+def locks(avatar: Avatar, skin: WeightedSkin) -> np.ndarray:
     """(J,) bool: bones whose vertex group the user has locked."""
     groups = avatar.mesh.vertex_groups
     return np.array([name in groups and groups[name].lock_weight for name in skin.names], bool)
 
 
-def apply(avatar: Avatar, skin: Skin, change: mend.Change) -> int:
+def apply(avatar: Avatar, skin: WeightedSkin, change: mend.Change) -> int:
     """Writes new weights into the mesh and into the one without a face, and looks for places again. How many vertices
     have changed.
     """
@@ -188,7 +188,7 @@ def apply(avatar: Avatar, skin: Skin, change: mend.Change) -> int:
     return len(rows)
 
 
-def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: Skin) -> None:
+def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: WeightedSkin) -> None:
     """The bones' weights of some vertices, all of them; other groups stay."""
     for k, name in enumerate(skin.names):
         some = weights[:, k] > LEAST
@@ -202,7 +202,9 @@ def _write(obj: bpy.types.Object, rows: np.ndarray, weights: np.ndarray, skin: S
             group.add([row], weight, "REPLACE")
 
 
-def _shared(skin: Skin, kept: bpy.types.Mesh, avatar: Avatar, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shared(
+    skin: WeightedSkin, kept: bpy.types.Mesh, avatar: Avatar, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Vertices of the mesh without a face that are among `rows` of the mesh with one, and which: by their number, for
     the face step puts new vertices behind the old ones; where those were renumbered, by their place.
     """
@@ -228,9 +230,7 @@ def reweight(avatar: Avatar, limb: str, vertices: np.ndarray) -> Steps:
     yield Stage("rig", 0.0, "Sending the mesh to the rigger")
     skin = read_skin(avatar)
     if not find.is_complete(skin):
-        raise AvatarError(
-            "Humanoid bones are missing, without which no limb can be weighted; assign them first.", "humanoid"
-        )
+        raise AvatarError("Humanoid bones are missing, so no limb can be weighted; assign them first.", "humanoid")
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {name: point.tolist() for name, point in skin.heads.items()}
@@ -239,7 +239,7 @@ def reweight(avatar: Avatar, limb: str, vertices: np.ndarray) -> Steps:
         )
         fresh = _fresh(Path(result["rig"]))
     if len(next(iter(fresh.values()))) != len(skin.rest) or len(avatar.mesh.data.vertices) != len(skin.rest):
-        raise AvatarError("The mesh was changed meanwhile; weight the limb again.", "rig_mismatch")
+        raise AvatarError("The mesh was changed in the meantime; re-weight the limb again.", "rig_mismatch")
     yield Stage("weights", 0.95, "Blending the weights")
     skin = read_skin(avatar)
     return apply(avatar, skin, mend.reweight(skin, fresh, limb, vertices, locks(avatar, skin)))
@@ -255,7 +255,7 @@ def _fresh(path: Path) -> dict[str, np.ndarray]:
 
 
 def change_for(
-    avatar: Avatar, skin: Skin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS
+    avatar: Avatar, skin: WeightedSkin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS
 ) -> mend.Change:
     """What a button other than Re-weight would write. fix: of find.py. Raises AvatarError for a bone that is
     not there.

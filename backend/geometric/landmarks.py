@@ -76,7 +76,12 @@ def find_joints(vertices: np.ndarray, triangles: np.ndarray) -> MeshJoints:
 
 def _detect(view: View) -> SilhouetteJoints | None:
     mask = ndimage.binary_closing(np.pad(view.mask, 2), np.ones((3, 3)))[2:-2, 2:-2]
-    return detect_joints(mask) if mask.sum() > 100 else None
+    if mask.sum() <= 100:
+        return None
+    label, _ = ndimage.label(mask, np.ones((3, 3)))
+    largest = label == 1 + int(np.argmax(np.bincount(label.ravel())[1:]))
+    # A figure is one piece as high as what is seen; of a heap of bits no joints can be told.
+    return detect_joints(mask) if 2 * largest.any(1).sum() > mask.any(1).sum() else None
 
 
 def lift(joints: dict[str, tuple[float, float]], view: View, grid: VoxelGrid) -> dict[str, np.ndarray]:

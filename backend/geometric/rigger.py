@@ -72,7 +72,7 @@ def rig_mesh(
     """Skeleton and weights of a mesh. `joints`: known marker joints in the mesh's axes; all 15 spare the search.
 
     Raises BackendError("not_humanoid") when joints have to be found and cannot be, ("bad_joints") when given ones are
-    no points.
+    no points or far away.
     """
     progress("joints", 0.1, "Finding the joints")
     skeleton, flags, yaw = place_skeleton(mesh, joints)
@@ -99,7 +99,7 @@ def place_skeleton(mesh: MeshArrays, joints: dict[str, list[float]] | None) -> t
 
     Raises as `rig_mesh` does.
     """
-    known = checked_joints(joints or {})
+    known = checked_joints(joints or {}, mesh.vertices)
     found, flags, yaw = None, [], 0
     if any(name not in known for name in MARKERS):
         try:
@@ -113,12 +113,19 @@ def place_skeleton(mesh: MeshArrays, joints: dict[str, list[float]] | None) -> t
     return build_skeleton(at, vertices.min(0), vertices.max(0)), flags, yaw
 
 
-def checked_joints(joints: dict[str, list[float]]) -> dict[str, np.ndarray]:
+def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict[str, np.ndarray]:
+    """The joints as arrays; each must be near the mesh, whose surroundings are computed on."""
+    low, high = vertices.min(0), vertices.max(0)
+    reach = float((high - low).max())
     known = {name: np.asarray(point, float) for name, point in joints.items()}
     for name, point in known.items():
         if point.shape != (3,) or not np.isfinite(point).all():
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out."
+            )
+        if ((point < low - reach) | (point > high + reach)).any():
+            raise BackendError(
+                "bad_joints", f"The joint {name[:40]!r} lies far outside the mesh.", "Move it inside or leave it out."
             )
     return known
 

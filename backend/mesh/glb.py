@@ -39,15 +39,25 @@ def write_glb(
     normals: np.ndarray,
     corner_uvs: np.ndarray,
     texture: np.ndarray,
+    metallic_roughness: np.ndarray | None = None,
+    normal_map: np.ndarray | None = None,
 ) -> Path:
     """vertices (V, 3), triangles (T, 3), normals (V, 3), corner_uvs (T, 3, 2) with the origin bottom left, texture
-    (H, W, 3) uint8.
+    (H, W, 3) or with alpha (H, W, 4) uint8; metallic_roughness (green roughness, blue metallic) and normal_map
+    (tangent space) (H, W, 3) uint8.
 
+    Without metallic_roughness the material is not metallic and fully rough. Alpha is kept, the material is opaque.
     Appears at `path` complete or not at all. Raises OSError.
     """
     source, uvs, faces = split_seams(triangles, corner_uvs)
     material = PBRMaterial(
-        baseColorTexture=Image.fromarray(texture), metallicFactor=0.0, roughnessFactor=1.0, name="Skin"
+        baseColorTexture=Image.fromarray(texture),
+        metallicRoughnessTexture=None if metallic_roughness is None else Image.fromarray(metallic_roughness),
+        normalTexture=None if normal_map is None else Image.fromarray(normal_map),
+        metallicFactor=0.0 if metallic_roughness is None else 1.0,
+        roughnessFactor=1.0,
+        alphaMode="OPAQUE" if texture.shape[2] == 4 else None,
+        name="Skin",
     )
     mesh = trimesh.Trimesh(
         vertices[source],

@@ -50,14 +50,14 @@ def solid_voxels(vertices: np.ndarray, triangles: np.ndarray, rows: int = 110) -
         cell *= 1.1
     shape = np.ceil(size / cell).astype(int) + 2 * PAD + 1
     grid = VoxelGrid(np.zeros(shape, bool), low - PAD * cell, cell)
-    for points in _samples(vertices, triangles, 0.7 * cell):
+    for points in surface_points(vertices, triangles, 0.7 * cell):
         i, j, k = grid.index(points).T
         grid.solid[i, j, k] = True
     grid.solid |= _enclosed(grid.solid)
     return grid
 
 
-def _samples(vertices: np.ndarray, triangles: np.ndarray, spacing: float):
+def surface_points(vertices: np.ndarray, triangles: np.ndarray, spacing: float):
     """Points on vertices and triangles, no two neighbours farther apart than about `spacing`; at most a million at a
     time.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import registry
 from ..errors import BackendError
 from ..models import store
 from ..models.store import Model
-from ..registry import BUILT_IN
 from .registry import Job, method
 
 
@@ -46,7 +46,7 @@ def remove_model(job: Job, name: str) -> dict[str, Any]:
 def _declared(job: Job) -> dict[str, tuple[Model, list[str]]]:
     """Model -> it, and the engines that need it as "generators.trellis"."""
     declared: dict[str, tuple[Model, list[str]]] = {}
-    for kind in BUILT_IN:
+    for kind in registry.BUILT_IN:
         for engine, needed in job.engines(kind).models().items():
             for model in needed:
                 declared.setdefault(model.name, (model, []))[1].append(f"{kind}.{engine}")
@@ -55,13 +55,14 @@ def _declared(job: Job) -> dict[str, tuple[Model, list[str]]]:
 
 def _row(model: Model, users: list[str]) -> dict[str, Any]:
     """{name, label, licence, size (bytes of the download, about), variable, engines, installed, state, bytes (there
-    now), folder, own, reason}.
+    now), folder, own, reason, terms}.
 
     own: a folder of the user's is used instead of a download. reason: one sentence why it cannot be used, "" when it
-    can.
+    can. terms: addresses of the licences' texts that must be shown before the download.
     """
     own = model.own_folder()
-    row = {**model.to_dict(), "engines": users, "own": own is not None}
+    terms = [text.as_uri() for text in model.terms.values()]
+    row = {**model.to_dict(), "engines": users, "own": own is not None, "terms": terms}
     if own is not None:
         reason = model.folder_reason(own)
         state = "missing" if reason else "ready"

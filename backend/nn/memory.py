@@ -18,10 +18,19 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 GB = 1 << 30
-# All networks in half precision (3.4 GB) and the largest activations (3.5 GB), with room for the allocator.
-HIGH_NEEDS = 8 * GB
-# Both guidance halves of the structure stage at once.
-BATCH_NEEDS = 6 * GB
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Free bytes from which on an engine keeps all networks on the device, and batches both guidance halves."""
+
+    keep_all: int
+    batch_guidance: int
+
+
+# TRELLIS: all networks in half precision (3.4 GB) and the largest activations (3.5 GB), with room for the allocator;
+# both guidance halves of the structure stage at once.
+TRELLIS = Needs(8 * GB, 6 * GB)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ def free_bytes(device: torch.device) -> int | None:
     return None
 
 
-def choose_plan(mode: str, device: torch.device, held: int = 0) -> Plan:
+def choose_plan(mode: str, device: torch.device, held: int = 0, needs: Needs = TRELLIS) -> Plan:
     """`auto` reads the free memory; `low` and `high` are the user's word. Raises BackendError for another mode.
 
     held: bytes of networks that are on the device from the last job. They count as free, or every second job would
@@ -73,7 +82,7 @@ def choose_plan(mode: str, device: torch.device, held: int = 0) -> Plan:
     if free is None:  # the processor's own memory: no launch cost to hide, so nothing is won by batching
         return Plan(keep_all=False, batch_guidance=False)
     free += held
-    return Plan(keep_all=free >= HIGH_NEEDS, batch_guidance=free >= BATCH_NEEDS)
+    return Plan(keep_all=free >= needs.keep_all, batch_guidance=free >= needs.batch_guidance)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -124,7 +133,9 @@ class Residents:
         )
 
 
-def with_ladder(plan: Plan, residents: Residents, device: torch.device, stage: Callable[[Plan], T]) -> tuple[T, Plan]:
+def with_ladder(
+    plan: Plan, residents: Residents, device: torch.device, stage: Callable[[Plan], T], engine: str = "TRELLIS"
+) -> tuple[T, Plan]:
     """Runs a stage, going down the ladder when memory runs out; returns its result and the plan that worked.
 
     Raises BackendError with the code out_of_memory when the lowest rung does not fit either.
@@ -139,7 +150,7 @@ def with_ladder(plan: Plan, residents: Residents, device: torch.device, stage: C
             if lower is None:
                 raise BackendError(
                     "out_of_memory",
-                    "The device has too little free memory for TRELLIS even in low memory mode.",
+                    f"The device has too little free memory for {engine} even in low memory mode.",
                     "Close other programs that use it, or choose the preview engine.",
                 ) from None
             log.warning("out of memory with %s, trying %s", plan, lower)

@@ -102,7 +102,7 @@ def _spread(x: Tensor, items: Sequence[int] | None) -> Tensor:
         return x.flatten(1).std(1, correction=0).view(-1, *[1] * (x.dim() - 1))
     # An item without rows has no spread, and nothing to multiply with it.
     spreads = [part.std(correction=0).expand(len(part)) for part in x.split(list(items)) if len(part)]
-    return torch.cat(spreads)[:, None]
+    return torch.cat([x.new_zeros(0), *spreads])[:, None]
 
 
 def noise_generator(seed: int) -> torch.Generator:

@@ -165,13 +165,7 @@ class CrossAttention(nn.Module):
         if counts is None:
             y = F.scaled_dot_product_attention(q.transpose(1, 2), k, v).transpose(1, 2)
         else:
-            parts = [
-                F.scaled_dot_product_attention(part.transpose(0, 1)[None], k[i : i + 1], v[i : i + 1])[0].transpose(
-                    0, 1
-                )
-                for i, part in enumerate(q.split(counts))
-            ]
-            y = torch.cat(parts)
+            y = sparse.cross_attention(q, k, v, counts)
         return self.to_out(y.flatten(-2))
 
 

@@ -39,3 +39,15 @@ def check_keys(network: nn.Module, state: dict[str, Tensor], path: Path) -> None
         raise BackendError(
             "bad_weights", f"The weights {path.name} do not fit the network: {problems[0]}{more}.", REPAIR
         )
+
+
+def fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> nn.Module:
+    """A network made on the meta device, with the weights of `path` in the dtypes it asks for, ready to run.
+
+    Raises BackendError("bad_weights") that names the first key that is missing, too many or of another shape.
+    """
+    check_keys(network, state, path)
+    for name, target in network.state_dict().items():
+        state[name] = state[name].to(target.dtype)  # one by one: the checkpoint is never held twice
+    network.load_state_dict(state, strict=True, assign=True)
+    return network.eval().requires_grad_(False)

@@ -44,7 +44,7 @@ def place(mesh: MeshArrays, known: dict[str, list[float]] | None, template_order
 
     Raises BackendError: not_humanoid, bad_joints.
     """
-    given = checked_joints(known or {})
+    given = checked_joints(known or {}, mesh.vertices)
     bones, flags, yaw = place_skeleton(mesh, known)
     warnings = placement_warnings(flags, yaw)
     told = {name: turn(point, yaw) for name, point in given.items()}

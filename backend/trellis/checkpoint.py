@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import BackendError
 from ..nn.precision import MixedPrecision
 from ..nn.structure import SparseStructureDecoder
-from ..nn.weights import REPAIR, check_keys, read_weights
+from ..nn.weights import REPAIR, fill, read_weights
 from .decoders import GaussianDecoder, MeshDecoder
 from .dino import DinoV2
 from .latent import SlatFlow
@@ -115,11 +115,7 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
     state = read_weights(weights, device)
     if isinstance(network, DinoV2):
         state = from_transformers(state)
-    check_keys(network, state, weights)
-    for name, target in network.state_dict().items():
-        state[name] = state[name].to(target.dtype)  # one by one: the checkpoint is never held twice
-    network.load_state_dict(state, strict=True, assign=True)
-    return network.eval().requires_grad_(False)
+    return fill(network, state, weights)
 
 
 def _build(config: Path) -> nn.Module:

@@ -8,13 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from .decoders import Gaussians
 
-# Z up to Y up for gaussian PLY files: (x, y, z) -> (x, -z, y). GLB files turn the other way, see `to_gltf`.
+# Z up to Y up for gaussian PLY files: (x, y, z) -> (x, -z, y). GLB files turn the other way, see `mesh.axes`.
 PLY_AXES = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-
-
-def to_gltf(points: np.ndarray) -> np.ndarray:
-    """World axes (Z up) to glTF axes (Y up): (x, y, z) -> (x, z, -y)."""
-    return np.stack([points[..., 0], points[..., 2], -points[..., 1]], -1)
 
 
 def gaussian_table(gaussians: Gaussians) -> np.ndarray:

@@ -11,12 +11,12 @@ import numpy as np
 from ..engines import Progress
 from ..errors import BackendError
 from ..geometric.landmarks import find_joints, turn
+from ..mesh.axes import to_gltf
 from ..mesh.bake import GaussianCloud, bake
 from ..mesh.clean import clean
 from ..mesh.glb import vertex_normals
 from ..mesh.simplify import simplify
 from ..mesh.unwrap import unwrap
-from .export import to_gltf
 
 # Something lying or spread out is measured by this part of its length instead of its height (a T-pose is as wide as
 # it is high).

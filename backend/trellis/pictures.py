@@ -25,7 +25,7 @@ def prepare(path: Path) -> Image.Image:
     installed and by its colour where it is plain. Raises BackendError: unreadable, too_large, too_small, empty_mask,
     background (not plain, and no network).
     """
-    return crop_subject(_checked(cut_out(load_picture(path).rgba)))
+    return crop_subject(large_enough(cut_out(load_picture(path).rgba)))
 
 
 def cut_out(rgba: np.ndarray) -> Image.Image:
@@ -58,7 +58,8 @@ def _plain_background(rgb: np.ndarray) -> np.ndarray:
     return figure.alpha if figure.loose is None else np.where(figure.loose, 255, figure.alpha).astype(np.uint8)
 
 
-def _checked(picture: Image.Image) -> Image.Image:
+def large_enough(picture: Image.Image) -> Image.Image:
+    """The RGBA picture, unless its subject is too small to be worth a try. Raises BackendError("too_small")."""
     rows, columns = np.nonzero(np.asarray(picture)[..., 3] > SOLID)
     if len(rows):  # an empty one is refused where the crop is made
         side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1

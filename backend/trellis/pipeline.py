@@ -15,11 +15,12 @@ from torch import Tensor
 from ..engines import Progress
 from ..errors import BackendError
 from ..nn import sparse
+from ..nn.flow_stage import guided_velocity, report_steps
 from ..nn.memory import Plan, Residents, choose_plan, with_ladder
 from ..nn.sampling import noise_generator, sample, structure_noise
 from ..nn.sparse import Sparse, Voxels
 from ..nn.structure import occupied
-from ..nn.transformer import Context, FlowTransformer
+from ..nn.transformer import Context
 from . import dual_mc
 from .checkpoint import ENCODER, describe, load_network
 from .decoders import Gaussians
@@ -154,9 +155,12 @@ class TrellisPipeline:
         side = round(flow.pos_emb.shape[0] ** (1 / 3)) * flow.patch
         channels = flow.input_layer.in_features // flow.patch**3
         noise = structure_noise(generator, 1, channels, side).to(self.device)
-        velocity = self._velocity(flow, flow, tokens, settings.multi_image, plan.batch_guidance)
+        velocity = guided_velocity(flow, flow, tokens, settings.multi_image, plan.batch_guidance)
         x, _, _ = sample(
-            velocity, noise, settings.structure, self._steps(progress, "structure", "Finding the shape", flow)
+            velocity,
+            noise,
+            settings.structure,
+            report_steps(progress, "structure", *STAGES["structure"], "Finding the shape", flow),
         )
         coords = occupied(self._network("sparse_structure_decoder", plan)(x))
         if not len(coords):
@@ -173,8 +177,10 @@ class TrellisPipeline:
         def network(x: Tensor, time: Tensor, contexts: list[Context]) -> Tensor:
             return flow(Sparse(x, voxels if len(x) == len(voxels) else voxels.twice), time, contexts).feats
 
-        velocity = self._velocity(network, flow, tokens, settings.multi_image, plan.batch_guidance)
-        x, _, _ = sample(velocity, noise, settings.latent, self._steps(progress, "latent", "Adding detail", flow))
+        velocity = guided_velocity(network, flow, tokens, settings.multi_image, plan.batch_guidance)
+        x, _, _ = sample(
+            velocity, noise, settings.latent, report_steps(progress, "latent", *STAGES["latent"], "Adding detail", flow)
+        )
         mean, std = (torch.tensor(v, device=self.device) for v in (self.description.mean, self.description.std))
         return Sparse(x * std + mean, voxels)
 
@@ -186,53 +192,3 @@ class TrellisPipeline:
         decoder = self._network("slat_decoder_mesh", plan)
         cubes = decoder(latent)
         return dual_mc.extract(cubes.voxels.coords[:, 1:], cubes.feats, 4 * decoder.resolution)
-
-    def _velocity(
-        self, network: Callable, flow: FlowTransformer, tokens: list[Tensor], multi_image: str, batch: bool
-    ) -> Callable:
-        """The guided velocity of `network(x, time, contexts)`, which runs `flow`. Keys and values are computed once,
-        here.
-        """
-        if multi_image not in ("stochastic", "multidiffusion"):
-            raise BackendError(
-                "bad_params",
-                f"There is no way {multi_image!r} to combine pictures.",
-                "Choose stochastic or multidiffusion.",
-            )
-        positive, negative = [flow.contexts(cond) for cond in tokens], flow.contexts(None)
-
-        def velocity(x: Tensor, t: float, step: int, guidance: float) -> tuple[Tensor, Tensor | None]:
-            guided = guidance != 1
-            time = torch.tensor([1000 * t], dtype=torch.float32, device=x.device)
-            if multi_image == "multidiffusion" and len(positive) > 1:
-                mean = torch.stack([network(x, time, contexts) for contexts in positive]).mean(0)
-                return mean, network(x, time, negative) if guided else None
-            contexts = positive[step % len(positive)]
-            if guided and batch:
-                # A block gives items without keys and values the zero condition's constant: one evaluation, both
-                # halves.
-                both = network(torch.cat([x, x]), time.expand(2), contexts)
-                return both[: len(x)], both[len(x) :]
-            return network(x, time, contexts), network(x, time, negative) if guided else None
-
-        return velocity
-
-    @staticmethod
-    def _steps(progress: Progress, stage: str, message: str, flow: FlowTransformer) -> Callable[[int, int], None]:
-        """Progress before every step and, inside it, before every block: that is also where a job is cancelled."""
-        begin, end = STAGES[stage]
-        at, words, share_of_step, furthest = begin, message, 0.0, begin
-
-        def on_step(done: int, steps: int) -> None:
-            nonlocal at, words, share_of_step
-            share_of_step = (end - begin) / steps
-            at, words = begin + share_of_step * done, f"{message}: step {done + 1} of {steps}"
-            progress(stage, at, words)
-
-        def on_block(share: float) -> None:
-            nonlocal furthest
-            furthest = max(furthest, at + share_of_step * share)  # a step may evaluate the network several times
-            progress(stage, furthest, words)
-
-        flow.on_block = on_block
-        return on_step

@@ -11,7 +11,7 @@ from ..nn import sparse
 from ..nn.structure import occupied
 
 MAX_TOKENS = 49_152
-DECODED = 512  # grid of the voxels that the shape decoder's four doublings give
+DECODED, DOUBLINGS = 512, 4  # grid of the voxels that the shape decoder finds, in so many steps from 32
 FLOOR, STEP = 1024, 128  # resolutions
 
 

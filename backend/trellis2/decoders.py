@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,11 +76,23 @@ class UpBlock(nn.Module):
         return Sparse(h.unflatten(1, (skip.shape[1], -1)).add_(skip[:, :, None]).flatten(1), fine)
 
 
+@dataclass
+class Decoded:
+    """feats (n, out) of the finest set; the set that each doubling gave; the parents' logits (n, 8) if predicted."""
+
+    feats: Tensor
+    logits: list[Tensor]
+    levels: list[Voxels]
+
+
 class SparseDecoder(MixedPrecision):
     """Latents (n, latent) -> fine voxels, 2^levels times the resolution, with out_channels each.
 
-    Inner layers may be in half precision; the first and the last layer are not.
+    Inner layers may be in half precision; the first and the last layer are not. `on_block(share)` is called before
+    each block and may raise to stop.
     """
+
+    on_block: Callable[[float], None] | None = None
 
     def __init__(
         self,
@@ -110,26 +124,23 @@ class SparseDecoder(MixedPrecision):
         """How often the resolution is doubled."""
         return len(self.blocks) - 1
 
-    def forward(self, x: Sparse, told: list[Voxels] | None = None) -> tuple[Sparse, list[Tensor]]:
-        """The fine voxels' channels, and (n, 8) logits of each level where they are predicted.
+    def forward(self, x: Sparse, told: list[Voxels] | None = None) -> Decoded:
+        """told: the finer sets level by level, as another decoder found them; they must be made from `x.voxels`.
 
-        told: the finer sets level by level, as another decoder found them. Raises BackendError("empty_structure").
+        Raises BackendError("empty_structure").
         """
-        h, logits = x.replace(self.from_latent(x.feats).to(self.dtype)), []
-        for level in range(self.levels + 1):
+        h, logits, levels = x.replace(self.from_latent(x.feats).to(self.dtype)), [], []
+        for level in range(self.levels):
             h = self._within(h, level)
-            if level == self.levels:
-                break
             up = self._up(level)
             if told is None:
                 logits.append(up.logits(h))
-                fine = _children(h.voxels, logits[-1])
+                levels.append(_children(h.voxels, logits[-1]))
             else:
-                fine = told[level]
-            coarse, h = h.voxels, up(h, fine)
-            if told is None:
-                coarse.forget_neighbours()  # the finer set's table is made by now
-        return h.replace(self._answer(h.feats)), logits
+                levels.append(told[level])
+            h = up(h, levels[-1])
+        h = self._within(h, self.levels)
+        return Decoded(self._answer(h.feats), logits, levels)
 
     def subdivide(self, x: Sparse, levels: int) -> Voxels:
         """Only which voxels exist after so many doublings: the last level's features are never computed.
@@ -146,7 +157,11 @@ class SparseDecoder(MixedPrecision):
         return fine
 
     def _within(self, h: Sparse, level: int) -> Sparse:
-        for block in cast(nn.ModuleList, self.blocks[level]):
+        done = sum(len(cast(nn.ModuleList, blocks)) for blocks in self.blocks[:level])
+        total = sum(len(cast(nn.ModuleList, blocks)) for blocks in self.blocks)
+        for i, block in enumerate(cast(nn.ModuleList, self.blocks[level])):
+            if self.on_block:
+                self.on_block((done + i) / total)
             if isinstance(block, ConvNextBlock):
                 h = block(h)
         return h
@@ -167,7 +182,10 @@ class SparseDecoder(MixedPrecision):
 
 
 class ShapeDecoder(SparseDecoder):
-    """Seven channels a fine voxel, see `dual_grid`. `resolution` and `voxel_margin` are the training's."""
+    """Seven channels a fine voxel, see `dual_grid`; the description need not say so."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"out_channels": 7} | kwargs)
 
 
 class TextureDecoder(SparseDecoder):

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from avatar_addon.errors import AvatarError
-from avatar_addon.face.synthesis.build import PARTS, build_face
+from avatar_addon.face.synthesis import build
+from avatar_addon.face.synthesis.build import PARTS
+from avatar_addon.landmarks import FaceLandmarks
 from avatar_addon.mesh.arrays import SkinnedMesh
 from avatar_addon.vrm.spec.presets import EMOTIONS, LOOKS, VISEMES
+
+
+def build_face(data, face, head, **more):
+    return build.build_face(data, FaceLandmarks.from_dict(face), head, **more)
+
 
 NAMES = [*VISEMES, "blinkLeft", "blinkRight", *EMOTIONS, *LOOKS]
 WIDTH, EYE = 0.05, (0.018, 0.009)
@@ -281,7 +288,8 @@ def test_mixed_up_eyes_and_missing_sizes_are_no_trouble():
     result = build_face(head(30, 40), bare, "head")
     moved = np.abs(result.mesh.shape_keys["blinkLeft"]).max(1) > 0
     assert result.mesh.vertices[moved, 0].min() > 0
-    assert result.landmarks["leftEye"]["center"][0] > 0 and 0.02 < result.landmarks["mouth"]["width"] < 0.08
+    found = result.landmarks.parts
+    assert found["leftEye"].center[0] > 0 and 0.01 < found["mouth"].half_width < 0.04
 
 
 def test_a_mouth_off_the_head_gives_no_visemes_and_says_so():

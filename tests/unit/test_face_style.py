@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from avatar_addon.face.synthesis.build import PARTS, build_face
-from avatar_addon.face.synthesis.markers import usual_places
+from avatar_addon.face.synthesis.build import PARTS
+from avatar_addon.face.synthesis.measures import usual_places
 from avatar_addon.face.synthesis.style import Style, Viseme
-from tests.unit.test_face import FACE, NAMES, WIDTH, head, part
+from avatar_addon.landmarks import FaceLandmarks
+from tests.unit.test_face import FACE, NAMES, WIDTH, build_face, head, part
 
 
 def test_a_viseme_made_stronger_wider_and_smiling():
@@ -45,7 +46,7 @@ def test_a_mouth_without_interior_is_closed_too():
 
 
 def test_brow_and_jaw_markers_move_what_follows_them():
-    usual = usual_places(FACE)
+    usual = usual_places(FaceLandmarks.from_dict(FACE))
     same = build_face(head(), FACE | {name: {"center": list(place)} for name, place in usual.items()}, "head").mesh
     base = build_face(head(), FACE, "head").mesh
     for name in ("angry", "aa"):

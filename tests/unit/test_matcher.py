@@ -111,14 +111,14 @@ def test_assignments_obey_vrm():
 def test_every_other_bone_is_set_aside_once_and_for_what_it_is():
     sample = drawn("all at once", 1, 4)
     found = match(sample.heads, sample.parents)
-    aside = [bone for chain in found.aside for bone in chain.bones]
+    aside = [bone for chain in found.extras for bone in chain.bones]
     assert sorted(aside + list(found.mapping.values())) == list(range(len(sample.parents)))
-    kinds = {bone: chain.kind for chain in found.aside for bone in chain.bones}
+    kinds = {bone: chain.kind for chain in found.extras for bone in chain.bones}
     for bone, kind in sample.aside.items():
         if kind in ("hair", "skirt", "tail", "wing", "twist", "bust"):
             assert kinds[bone] == kind
     assert all(
-        sample.parents[b] == a for chain in found.aside for a, b in zip(chain.bones, chain.bones[1:], strict=False)
+        sample.parents[b] == a for chain in found.extras for a, b in zip(chain.bones, chain.bones[1:], strict=False)
     )
 
 

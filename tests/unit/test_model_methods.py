@@ -8,22 +8,23 @@ import time
 
 import pytest
 
-from backend.models import store
+from backend.models import lock, store
 from tests.unit.test_models import CONTENT, Hub
 from tests.unit.test_worker import ENV, Client, is_one_sentence
 from tests.unit.tiny_trellis import make_checkpoint
 
-# The worker itself, with one small model in the place of the real ones.
+# The worker itself, with one engine that needs one small model in the place of the real ones.
 TINY = """
 import huggingface_hub.constants
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 16
 from backend import registry, worker
 from backend.models import store
-from backend.preview.engine import PreviewGenerator
-registry.BUILT_IN = {"generators": {"preview": "backend.preview.engine:PreviewGenerator"}, "riggers": {}}
-files = (store.File("config.json"), store.File("big.safetensors"))
-SOURCES = (store.Source("some/repo", "main", "MIT", files),)
-PreviewGenerator.models = (store.Model("tiny", "A tiny model", SOURCES, about=1_000_000),)
+FILES = (store.File("config.json"), store.File("big.safetensors"))
+class Tiny:
+    label = "Tiny"
+    models = (store.Model("tiny", "A tiny model", (store.Source("some/repo", "main", "MIT", FILES),), about=1_000_000),)
+    def generate(self, request, progress): ...
+registry.BUILT_IN = {"generators": {"tiny": "__main__:Tiny"}, "riggers": {}}
 raise SystemExit(worker.main())
 """
 
@@ -147,7 +148,7 @@ def test_wrong_parameters(tiny, method, params):
 def test_an_unknown_model_and_a_damaged_lock(tiny, tmp_path):
     assert ask(tiny, "download_model", name="../x")["error"]["code"] == "unknown_model"
     ask(tiny, "download_model", name="tiny")
-    (tmp_path / "models" / "tiny" / store.LOCK).write_text("{")
+    (tmp_path / "models" / "tiny" / lock.LOCK).write_text("{")
     row = only(tiny)
     assert row["state"] == "damaged" and not row["installed"] and "lock" in row["reason"]
 

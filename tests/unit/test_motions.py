@@ -49,7 +49,7 @@ def person(legs=0.9, arms=0.5, root=False, fingers=True):
     for side in ("left", "right"):
         k = names.index(f"{side}Toes")
         tails[k] = joints[k] + [0, -0.06, -0.01]
-    return motions.Body(joints, tails, parents, names)
+    return motions.PosedBody(joints, tails, parents, names)
 
 
 def placed(body, moves):
@@ -140,7 +140,7 @@ def test_limbs_without_bones_stay_and_a_body_without_feet_is_no_error():
     whole = person(fingers=False)
     keep = [k for k, name in enumerate(whole.names) if not name.endswith(("Foot", "Toes", "LowerArm", "Hand"))]
     place = {k: n for n, k in enumerate(keep)}
-    body = motions.Body(
+    body = motions.PosedBody(
         whole.joints[keep],
         whole.tails[keep],
         np.array([place.get(p, -1) for p in whole.parents[keep]]),

@@ -6,7 +6,7 @@ import pytest
 
 from backend.__main__ import main
 from backend.rig_metrics import (
-    RigArrays,
+    DenseRig,
     bone_to_bone,
     compare,
     joint_to_bone,
@@ -67,7 +67,7 @@ def test_what_has_no_influence_is_not_counted():
 
 
 def rig(joints, tails, names, weights):
-    return RigArrays(joints, tails, np.arange(len(joints)) - 1, names, weights)
+    return DenseRig(joints, tails, np.arange(len(joints)) - 1, names, weights)
 
 
 def test_bones_are_found_by_name_in_another_order_and_by_place_under_other_names():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.weights.analysis import find, mend
-from avatar_addon.weights.analysis.skin import Skin
+from avatar_addon.weights.analysis.skin import WeightedSkin
 
 CELL = 0.03
 # VRM bone: (parent, head, tail, half width of the flesh around it); metres, glTF axes.
@@ -66,7 +66,7 @@ def body():
 def make_skin(body, weights):
     parents = [NAMES.index(parent) if parent else -1 for parent, *_ in BONES.values()]
     heads, tails = (np.array([bone[k] for bone in BONES.values()]) for k in (1, 2))
-    return Skin(*body, weights, NAMES, parents, heads, tails, {name: name for name in NAMES})
+    return WeightedSkin(*body, weights, NAMES, parents, heads, tails, {name: name for name in NAMES})
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,9 @@ def test_fingers_keep_their_share_of_the_hand(good):
     weights = np.where(tip, 0.0, np.pad(good.weights, ((0, 0), (0, 1))))
     weights[tip[:, 0], -1] = 1
     joints, tails = np.vstack([good.joints, [0.74, 1.35, 0]]), np.vstack([good.tails, [0.8, 1.35, 0]])
-    skin = Skin(good.rest, good.triangles, weights, names, parents, joints, tails, {name: name for name in names})
+    skin = WeightedSkin(
+        good.rest, good.triangles, weights, names, parents, joints, tails, {name: name for name in names}
+    )
     rows, new = mend.reweight(skin, fresh(good), "leftArm", hand(good), np.zeros(len(names), bool))
     after = weights.copy()
     after[rows] = new

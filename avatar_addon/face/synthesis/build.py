@@ -5,16 +5,16 @@ emotions, gaze.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from ...errors import AvatarError
+from ...landmarks import FaceLandmarks, Landmark
 from ...mesh.arrays import SkinnedMesh
+from ...vrm.spec.presets import BLINKS
 from .lids import add_lids, move_lids
-from .markers import Face, read_face
+from .measures import Face, measure_face
 from .mouth import cut_mouth, follow_lips
 from .refine import Skin, refine
 from .shapes import LID_WIDTH, WIDENED_FROM, WIDENED_TO, make_shapes
@@ -23,6 +23,10 @@ from .surface import DepthMap, front_layer, front_map, smoothstep
 
 # Slots of the mouth, named as no material of the user's own is.
 PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
+NO_LIDS = (
+    "The eyes were not found well enough, so the avatar has no eyelids and no blinks; put the eye markers on the eyes"
+    " and make the face again."
+)
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
@@ -31,43 +35,47 @@ HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that fol
 
 @dataclass
 class BuiltFace:
-    """mesh: with shape keys; landmarks: the face dict, its markers on the surface; warnings: [{code, message}].
+    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}].
 
     reshape: makes a viseme again; None without a mouth.
     """
 
     mesh: SkinnedMesh
-    landmarks: dict[str, Any]
+    landmarks: FaceLandmarks
     warnings: list[dict[str, str]] = field(default_factory=list)
     reshape: Reshape | None = None
 
 
 def build_face(
     data: SkinnedMesh,
-    landmarks: Mapping[str, Any],
+    landmarks: FaceLandmarks,
     head_group: str,
     *,
     texture: np.ndarray | None = None,
     style: Style = AS_USUAL,
+    closing: bool = True,
 ) -> BuiltFace:
-    """Mouth and shape keys at the markers of a face dict (docs/architecture.md, Blender's axes).
+    """Mouth and shape keys at the landmarks (Blender's axes).
 
     head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
-    the eyelids are coloured better with it. Raises AvatarError where there is no face to work on.
+    the eyelids are coloured better with it. closing: whether the eyes are known well enough for lids; without, there
+    are none, and no blinks. Raises AvatarError where there is no face to work on.
     """
-    face = read_face(landmarks)
+    face = measure_face(landmarks)
     points = face.to_face(data.vertices)
     seen = front_map(points, data.triangles, face)
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
     if not seen.is_seen(places).all():
         raise AvatarError("A face marker is not in front of the character; move it onto the face.", "face_markers")
+    sizes = [layer.shape[2] for layer in data.corner_layers.values()]
     skin = Skin(
         points,
         data.triangles,
-        data.corner_uvs,
+        np.concatenate([data.corner_uvs, *data.corner_layers.values()], axis=2),
         data.material_index,
         _rigged(data, head_group),
         front_layer(points, data.triangles, seen, face),
+        np.array([0.0, 0.0, *(blank for layer in sizes for blank in [float(layer == 4)] * layer)]),
     )
     head = data.groups.index(head_group)
     materials = _with_mouth(data.materials, style.interior)
@@ -87,7 +95,7 @@ def build_face(
             " face."
         )
         warnings.append({"code": "no_mouth", "message": message})
-    lids = add_lids(skin, face, seen, head, texture)
+    lids = add_lids(skin, face, seen, head, texture) if closing else []
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
@@ -99,11 +107,20 @@ def build_face(
             follow_lips(skin, mouth, face, seen, shape)
         reshape = Reshape(skin, mouth, face, seen, lower, moving)
         shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
-    move_lids(skin, lids, face, seen, shapes)
+    if closing:
+        move_lids(skin, lids, face, seen, shapes)
+    else:
+        shapes = {name: shape for name, shape in shapes.items() if name not in BLINKS}
+        warnings.append({"code": "no_lids", "message": NO_LIDS})
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
         triangles=skin.triangles,
-        corner_uvs=skin.corner_uvs,
+        corner_uvs=skin.corner_uvs[:, :, :2],
+        corner_layers=dict(
+            zip(data.corner_layers, np.split(skin.corner_uvs[:, :, 2:], np.cumsum(sizes)[:-1], axis=2), strict=True)
+        )
+        if sizes
+        else {},
         material_index=skin.material,
         materials=materials if mouth else list(data.materials),
         groups=list(data.groups),
@@ -128,7 +145,7 @@ def _with_mouth(materials: list[str], interior: bool) -> list[str]:
 
 def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
     if data.weights is None or head_group not in data.groups:
-        raise AvatarError("No skin follows the head; rig the avatar first.", "no_rig")
+        raise AvatarError("No part of the mesh follows the head bone; rig the avatar first.", "no_rig")
     return data.weights
 
 
@@ -150,11 +167,11 @@ def _head_share(weight: np.ndarray) -> np.ndarray:
     return smoothstep((weight.astype(np.float64) - low) / (high - low))
 
 
-def _on_surface(landmarks: Mapping[str, Any], face: Face, seen: DepthMap) -> dict[str, Any]:
-    """The face dict as it was used: sizes within their limits, centres on the surface."""
+def _on_surface(landmarks: FaceLandmarks, face: Face, seen: DepthMap) -> FaceLandmarks:
+    """Eyes and mouth as they were used: sizes within their limits, centres on the surface."""
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
     centres = face.to_blender(np.column_stack([places, seen.at(places)])).tolist()
-    out: dict[str, Any] = {"mouth": {"center": centres[0], "width": face.width}}
+    parts = {"mouth": Landmark(tuple(centres[0]), face.width / 2)}
     for eye, centre in zip(face.eyes, centres[1:], strict=True):
-        out[eye.side.lower() + "Eye"] = {"center": centre, "half_width": eye.half_width, "half_height": eye.half_height}
-    return out | ({"confidence": dict(landmarks["confidence"])} if "confidence" in landmarks else {})
+        parts[eye.side.lower() + "Eye"] = Landmark(tuple(centre), eye.half_width, eye.half_height)
+    return FaceLandmarks(parts, dict(landmarks.confidence))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .markers import Face
+from .measures import Face
 from .refine import Skin, split_along
 from .shapes import Slit
 from .surface import DepthMap

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...vrm.spec.presets import EMOTIONS, LOOKS, PRESETS, VISEMES
-from .markers import BROW_AT, LID, Eye, Face
+from .measures import BROW_AT, LID, Eye, Face
 from .surface import DepthMap, smoothstep
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .markers import Face
+from .measures import Face
 from .mouth import Mouth, follow_lips
 from .refine import Skin
 from .shapes import LEAST, VISEME_SHAPES, Lips, lip_field, on_surface

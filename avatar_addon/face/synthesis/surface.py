@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .markers import Face
+from .measures import Face
 
 CELLS_IN_MOUTH = 32  # map cells in a mouth width
 MOST_CELLS = 320  # along one side of the map

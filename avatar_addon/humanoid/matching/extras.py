@@ -35,7 +35,7 @@ class Chain:
         return self.kind in SPRUNG
 
 
-def set_aside(tree: Tree, assigned: Mapping[str, int], read: Sequence[Name]) -> list[Chain]:
+def other_chains(tree: Tree, assigned: Mapping[str, int], read: Sequence[Name]) -> list[Chain]:
     """Every bone that is not assigned, in chains. The body faces -Y."""
     named = {bone: name for name, bone in assigned.items()}
     carries = [bone in named for bone in range(len(tree.parents))]  # itself or anything below is a humanoid bone

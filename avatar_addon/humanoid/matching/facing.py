@@ -19,12 +19,9 @@ SURE, AGAINST = 2.0, 1.0
 
 @dataclass(frozen=True)
 class Facing:
-    """odds: log odds that the body faces -Y; reasons: what was seen, strongest first, signed alike; expected, named:
-    parts of the odds.
-    """
+    """odds: log odds that the body faces -Y; expected, named: parts of them."""
 
     odds: float
-    reasons: tuple[tuple[float, str], ...]
     expected: float = 0.0
     named: float = 0.0
 
@@ -43,30 +40,29 @@ class Facing:
 
 def facing(tree: Tree, body: Body, hands: Sequence[Hand], read: Sequence[Name], expected: float) -> Facing:
     """expected: log odds of -Y before looking. The evidence is symmetric: seen from behind, all of it changes sign."""
-    seen: list[tuple[float, str]] = [(expected, "that is how characters face in Blender")] if expected else []
+    seen = [expected]
     feet = [tree.at[limb.joints[2]][2] for limb in body.legs.limbs]
     height = max(tree.at[body.above[-1]][2] - sum(feet) / 2, 1e-9)
 
-    def add(size: float, limit: float, reason: str) -> None:
-        if size:
-            seen.append((float(np.clip(size, -limit, limit)), reason))
+    def add(size: float, limit: float) -> None:
+        seen.append(float(np.clip(size, -limit, limit)))
 
     toes = [tree.at[m.joints[2]][1] - tree.at[m.extra][1] for m in body.legs.limbs if m.extra >= 0]
     if toes:
-        add(2.0 * float(np.mean(toes)) / (0.03 * height), 5.0, "the toes point there")
+        add(2.0 * float(np.mean(toes)) / (0.03 * height), 5.0)
     forward = [hand.forward for hand in hands if hand.forward is not None]
     if forward:
-        add(2.5 * float(np.mean(forward)), 1.5 if len(forward) == 2 else 0.8, "the thumbs are on that side")
+        add(2.5 * float(np.mean(forward)), 1.5 if len(forward) == 2 else 0.8)
     knees = [_bend(tree, limb.joints) for limb in body.legs.limbs]
-    add(0.5 * float(np.mean(knees)) / (0.015 * height), 1.0, "the knees bend that way")
+    add(0.5 * float(np.mean(knees)) / (0.015 * height), 1.0)
     elbows = [_bend(tree, limb.joints) for limb in body.arms.limbs]
-    add(-0.5 * float(np.mean(elbows)) / (0.015 * height), 1.0, "the elbows bend the other way")
-    add(_tail(tree, body, height), 1.5, "the tail is behind")
-    add(_hair(tree, body, height), 0.7, "the hair falls behind")
+    add(-0.5 * float(np.mean(elbows)) / (0.015 * height), 1.0)
+    add(_eyes(tree, body, read, height), 4.0)
+    add(_tail(tree, body, height), 1.5)
+    add(_hair(tree, body, height), 0.7)
     named = _named(tree, body, read)
-    add(named, 8.0, "the names say left and right")
-    seen.sort(key=lambda entry: -abs(entry[0]))
-    return Facing(sum(size for size, _ in seen), tuple(seen), expected, named)
+    add(named, 8.0)
+    return Facing(sum(seen), expected, named)
 
 
 def _bend(tree: Tree, joints: tuple[int, int, int]) -> float:
@@ -75,6 +71,13 @@ def _bend(tree: Tree, joints: tuple[int, int, int]) -> float:
     way = c - a
     t = float(np.clip((b - a) @ way / max(float(way @ way), 1e-12), 0, 1))
     return float((a + t * way - b)[1])
+
+
+def _eyes(tree: Tree, body: Body, read: Sequence[Name], height: float) -> float:
+    """Bones below the head that are called eyes lie before its joint."""
+    head = body.above[-1]
+    ahead = [tree.at[head][1] - tree.at[k][1] for k in tree.below(head) if read and read[k].role == "Eye"]
+    return 2.0 * float(np.mean(ahead)) / (0.03 * height) if ahead else 0.0
 
 
 def _tail(tree: Tree, body: Body, height: float) -> float:

@@ -13,19 +13,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...vrm.spec.human_bones import BONES, FINGERS, REQUIRED
+from ...vrm.spec.human_bones import BONES, FINGERS, PARENTS, REQUIRED, humanoid_problems
 from .body import Body, Search, search
-from .extras import Chain, set_aside
+from .extras import Chain, other_chains
 from .facing import CONVENTION, Facing, facing
 from .fingers import Hand, read_hand
 from .merge import with_names
-from .names import Name, read_names
+from .names import Name, named_bones, read_names
 from .tree import Tree
 
 NAMES_FORGIVE = (
     12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that
 )
+CALLED_SO = 10 / 12  # of the limbs' bones: names that agree so well outweigh any build
 PLAIN = 8.0  # the cost below which no other direction than the expected is tried
+BY_NAME = 0.55  # confidence of a bone that only its name tells
 UNSURE = 0.5  # a confidence below this wants a person's look
 MOST_BONES = 1000  # a random tree of so many takes seconds
 LEG, ARM = ("UpperLeg", "LowerLeg", "Foot"), ("UpperArm", "LowerArm", "Hand")
@@ -51,7 +53,7 @@ class Match:
 
     reason: one sentence for the whole; doubts: sentences for what the user should look at; missing: required bones
     without a bone; facing: unit (x, y) the character looks along, Blender's axes; sides_sure: False where left and
-    right may be the wrong way round; aside: every other bone, in chains.
+    right may be the wrong way round; extras: every other bone, in chains.
     """
 
     humanoid: bool
@@ -62,8 +64,7 @@ class Match:
     missing: list[str] = field(default_factory=list)
     facing: tuple[float, float] = (0.0, -1.0)
     sides_sure: bool = True
-    facing_reason: str = ""
-    aside: list[Chain] = field(default_factory=list)
+    extras: list[Chain] = field(default_factory=list)
 
     @property
     def mapping(self) -> dict[str, int]:
@@ -89,18 +90,17 @@ def match(
     if len(heads) < len(REQUIRED):
         return Match(
             False,
-            f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, and a humanoid needs {len(REQUIRED)}.",
+            f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, but a humanoid needs {len(REQUIRED)}.",
         )
     if len(heads) > MOST_BONES:
-        return Match(
-            False, f"Not a humanoid: it has {len(heads)} bones, more than the matcher looks through ({MOST_BONES})."
-        )
+        return Match(False, f"Not a humanoid: it has {len(heads)} bones, more than the limit of {MOST_BONES}.")
     turn, tree, found = _best_turn(heads, parent_list, faces)
     if not found.bodies:
-        return Match(False, _nothing(found))
+        return _by_names(heads, parent_list, read) or Match(False, _nothing(found))
     body = found.bodies[0]
-    if body.cost > body.limit + NAMES_FORGIVE * _names_agree(body, read):
-        return Match(False, f"Not a humanoid: {max(body.costs, key=lambda name: body.costs[name])}.")
+    if not _named_so(body, read) and body.cost > body.limit + NAMES_FORGIVE * _names_agree(body, read):
+        worst = max(body.costs, key=lambda name: body.costs[name])
+        return _by_names(heads, parent_list, read) or Match(False, f"Not a humanoid: {worst}.")
     expected = 0.0 if faces is None else CONVENTION * float(np.dot(_turned_flat(faces, turn), (0, -1)))
     seen = facing(tree, body, _hands(tree, body), read, expected)
     if seen.odds < 0:  # look again from the other side, so that it faces -Y and its left is +X
@@ -109,6 +109,45 @@ def match(
         body = search(tree).bodies[0]
         seen = facing(tree, body, _hands(tree, body), read, -expected)
     return _match(tree, body, seen, read, turn, found)
+
+
+def _by_names(heads: np.ndarray, parents: list[int], read: Sequence[Name]) -> Match | None:
+    """A skeleton that is built like no person, but whose names alone make a valid humanoid; else None."""
+    named = {name: bone for name, bone in named_bones(read).items() if name in BONES}
+    if not set(REQUIRED) <= named.keys():
+        return None
+    tree, kept = Tree(heads, parents), {name: named[name] for name in REQUIRED}
+    above = {str(bone): None if parent < 0 else str(parent) for bone, parent in enumerate(parents)}
+    if humanoid_problems({name: str(bone) for name, bone in kept.items()}, above):
+        return None
+    for name in (name for name in BONES if name in named and name not in kept):
+        trial = kept | {name: named[name]}
+        parent = PARENTS[name]
+        joint_after = not (parent or "").endswith("Hand") and any(finger in name for finger in FINGERS)
+        if (parent in kept or not joint_after) and not humanoid_problems(
+            {n: str(bone) for n, bone in trial.items()}, above
+        ):
+            kept = trial
+    spine = _rise(tree, kept["hips"], [kept["leftUpperArm"], kept["rightUpperArm"]])
+    if kept["spine"] in spine[:1] and len(spine) <= 3 and not set(spine[1:]) & set(kept.values()):
+        kept |= dict(zip(("spine", "chest", "upperChest"), spine, strict=False))
+    across = sum(heads[kept[f"left{part}"]] - heads[kept[f"right{part}"]] for part in (*LEG, *ARM))
+    length = math.hypot(across[0], across[1]) or 1.0
+    bones = {name: Assigned(kept[name], BY_NAME, "Its name says so.") for name in BONES if name in kept}
+    return Match(
+        True,
+        f"A humanoid by its names: {len(bones)} of its {len(heads)} bones are assigned.",
+        BY_NAME,
+        bones,
+        ["The skeleton is built like no person, so only its names were gone by: check the bones."],
+        facing=(float(across[1] / length), float(-across[0] / length)),
+        extras=other_chains(tree, kept, read),
+    )
+
+
+def _rise(tree: Tree, hips: int, limbs: Sequence[int]) -> list[int]:
+    """The joints above the hips that carry all of these limbs, lowest first."""
+    return [bone for bone in tree.path(hips, limbs[0])[1:-1] if all(tree.path(bone, limb) for limb in limbs)]
 
 
 def _checked(heads: np.ndarray, parents: Sequence[int] | np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -173,10 +212,10 @@ def _sideways(heads: np.ndarray, parents: list[int]) -> float:
 
 def _nothing(found: Search) -> str:
     if not found.legs:
-        return "Not a humanoid: no pair of legs, each with a knee and a foot, hangs from one joint."
+        return "Not a humanoid: no joint has a pair of legs with knees and feet."
     if not found.arms:
-        return "Not a humanoid: above its legs no pair of arms, each with an elbow and a hand, starts from one joint."
-    return "Not a humanoid: no head stands above its arms."
+        return "Not a humanoid: no joint above the legs has a pair of arms with elbows and hands."
+    return "Not a humanoid: there is no head above the arms."
 
 
 def _names_agree(body: Body, read: Sequence[Name]) -> float:
@@ -188,6 +227,12 @@ def _names_agree(body: Body, read: Sequence[Name]) -> float:
         sum(read[bone].role == role for limb, roles in limbs for bone, role in zip(limb.joints, roles, strict=True))
         / 12
     )
+
+
+def _named_so(body: Body, read: Sequence[Name]) -> bool:
+    """Whether the names of limbs and head say what the search took them for: a monster's build is no fault then."""
+    named_head = {"neck", "head"} & {read[bone].role for bone in body.above} if read else set()
+    return bool(named_head) and _names_agree(body, read) >= CALLED_SO
 
 
 def _hands(tree: Tree, body: Body) -> list[Hand]:
@@ -210,7 +255,7 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
     for side, leg, arm in (("left", body.legs.plus, body.arms.plus), ("right", body.legs.minus, body.arms.minus)):
         sure = _certain(leg.cost, 6)
         for part, bone in zip(LEG, leg.joints, strict=True):
-            draft.set(side + part, bone, sure, "One of a pair of chains that hang from the hips to the ground.")
+            draft.set(side + part, bone, sure, "One of a pair of chains from the hips to the ground.")
         if leg.extra >= 0 and len(tree.children[leg.joints[2]]) < 4:
             draft.set(side + "Toes", leg.extra, sure, "Lies in front of the foot, near the ground.")
         sure = _certain(arm.cost, 6)
@@ -221,7 +266,8 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
         _fingers(side, read_hand(tree, arm.joints[1], arm.joints[2]), draft)
     _eyes(tree, body, draft)
     whole = _certain(body.cost - 4, 16)
-    doubts += with_names(tree, draft.entries, read)
+    palms = [bone for hand in _hands(tree, body) for bone in hand.metacarpals if tree.size[bone] > 3]
+    doubts += with_names(tree, draft.entries, read, palms)
     sides_sure = seen.sure and not seen.disputed
     bones = {}
     for name in (name for name in BONES if name in draft.entries):
@@ -230,26 +276,24 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
         if not sides_sure and name.startswith(("left", "right")):
             confidence, reason = (
                 min(confidence, 0.4),
-                "Left and right may be the wrong way round: nothing tells where the character faces.",
+                "Left and right may be swapped: nothing shows which way the character faces.",
             )
         bones[name] = Assigned(bone, round(confidence, 3), reason)
     missing = [name for name in REQUIRED if name not in bones]
     doubts += [f"No bone was found for {name}." for name in missing]
     doubts += _doubts(bones, seen, body)
-    why = next((reason for size, reason in seen.reasons if size > 0), "nothing else tells")
     way = _turned_flat((0.0, -1.0), -turn)
     overall = min(whole, *(bones[name].confidence if name in bones else 0.0 for name in REQUIRED))
     return Match(
         True,
-        f"A humanoid: {len(bones)} of its {len(tree.parents)} bones are assigned.",
+        f"This is a humanoid: {len(bones)} of its {len(tree.parents)} bones are assigned.",
         round(overall, 3),
         bones,
         doubts,
         missing,
         (round(way[0], 6) + 0.0, round(way[1], 6) + 0.0),
         sides_sure,
-        why[0].upper() + why[1:] + ".",
-        set_aside(tree, {name: entry.bone for name, entry in bones.items()}, read),
+        other_chains(tree, {name: entry.bone for name, entry in bones.items()}, read),
     )
 
 
@@ -270,11 +314,14 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
     names = ("spine", "chest", "upperChest")
     chosen = spine if len(spine) <= 3 else [spine[0], _halfway(tree, spine), spine[-1]]
     for name, bone in zip(names, chosen, strict=False):
-        draft.set(name, bone, 1.0 if len(spine) <= 3 else 0.8, "On the way up from the hips to where the arms start.")
+        draft.set(name, bone, 1.0 if len(spine) <= 3 else 0.8, "Lies between the hips and the start of the arms.")
     necks = [bone for bone in above if tree.at[bone][2] > shoulders - 0.12 * torso]
     if above:
         draft.set(
-            "neck", (necks or above[-1:])[0], 0.95 if len(above) == 1 else 0.75, "Between the shoulders and the head."
+            "neck",
+            (necks or above[-1:])[0],
+            0.95 if len(above) == 1 else 0.75,
+            "Lies between the shoulders and the head.",
         )
     rivals = [
         other.cost - body.cost
@@ -286,7 +333,7 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
         "head",
         head,
         sure * _certain(body.costs["no head stands above its shoulders"], 5),
-        "The highest joint of the spine's way up.",
+        "The highest joint of the spine.",
     )
 
 
@@ -302,11 +349,14 @@ def _halfway(tree: Tree, spine: list[int]) -> int:
 
 def _fingers(side: str, hand: Hand, draft: _Draft) -> None:
     count = len(hand.fingers)
-    sure, reason = 0.95 * hand.clear, f"One of {count} fingers, in their order across the hand."
+    sure, reason = 0.95 * hand.clear, f"One of {count} fingers, identified by their order across the hand."
     if count < 5:
-        sure, reason = min(sure, 0.6), f"The hand has {count} finger{'s'[: count != 1]}: which it is called is a guess."
+        sure, reason = (
+            min(sure, 0.6),
+            f"The hand has {count} finger{'s'[: count != 1]}, so the finger's name is a guess.",
+        )
     elif hand.clear < 0.5:
-        reason = "The fingers lie so close that their order is uncertain."
+        reason = "The fingers are so close together that their order is uncertain."
     for finger in FINGERS:
         parts = ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal")
         for part, bone in zip(parts, hand.fingers.get(finger, ()), strict=False):
@@ -346,14 +396,14 @@ def _eyes(tree: Tree, body: Body, draft: _Draft) -> None:
 def _doubts(bones: dict[str, Assigned], seen: Facing, body: Body) -> list[str]:
     doubts = []
     if seen.disputed:
-        doubts.append("The names' left and right disagree with the body's shape: check the sides before going on.")
-    elif not seen.sure:
         doubts.append(
-            "Nothing tells where the character faces, so left and right may be the wrong way round: check one hand."
+            "Left and right in the names disagree with the body's shape: check the sides before you continue."
         )
+    elif not seen.sure:
+        doubts.append("Nothing shows which way the character faces, so left and right may be swapped: check one hand.")
     weak = [name for name, entry in bones.items() if entry.unsure and name in REQUIRED]
     if weak and seen.sure:
-        doubts.append(f"The matcher is unsure of {', '.join(weak)}: check {'it' if len(weak) == 1 else 'them'}.")
+        doubts.append(f"Uncertain bones: {', '.join(weak)}. Check {'it' if len(weak) == 1 else 'them'}.")
     worst = max(body.costs, key=lambda name: body.costs[name])
     if body.costs[worst] > 6:
         doubts.append(f"The skeleton is an unusual humanoid: {worst}.")

@@ -31,7 +31,7 @@ TOES = (0.0, 0.0, 0.0, 2.0, 20.0, 28.0, 4.0, 0.0)  # bent up against the foot
 
 
 @dataclass
-class Body:
+class PosedBody:
     """A skeleton in the T-pose. joints, tails: (J, 3), Z up, facing -Y; parents: (J,), -1 for a root; names: (J,),
     VRM's where it is one.
 
@@ -54,7 +54,7 @@ def pose_names(fingers: bool) -> list[str]:
     return [*TEST_POSES, FISTS] if fingers else list(TEST_POSES)
 
 
-def pose(body: Body, name: str) -> np.ndarray:
+def pose(body: PosedBody, name: str) -> np.ndarray:
     """(J, 4, 4) what takes each bone from the T-pose to a test pose. Raises KeyError for a name that is none."""
     turns = (
         curl(body) if name == FISTS else {bone: about_axes(degrees)[None] for bone, degrees in TEST_POSES[name].items()}
@@ -62,7 +62,7 @@ def pose(body: Body, name: str) -> np.ndarray:
     return moves(body, turns)[0]
 
 
-def curl(body: Body) -> Turns:
+def curl(body: PosedBody) -> Turns:
     """All fingers bent into the palm, about the line through the knuckles."""
     at = dict(zip(body.names, body.joints, strict=True))
     turns: Turns = {}
@@ -77,7 +77,7 @@ def curl(body: Body) -> Turns:
     return turns
 
 
-def walk(body: Body, frames: int) -> np.ndarray:
+def walk(body: PosedBody, frames: int) -> np.ndarray:
     """(F, J, 4, 4) two steps on the spot, from the T-pose."""
     phase = np.arange(frames) / frames
     turns: Turns = {}
@@ -98,7 +98,7 @@ def walk(body: Body, frames: int) -> np.ndarray:
     return moves(body, turns, np.column_stack([aside, np.zeros((frames, 2))]))
 
 
-def wave(body: Body, frames: int) -> np.ndarray:
+def wave(body: PosedBody, frames: int) -> np.ndarray:
     """(F, J, 4, 4) the right hand waves twice, the body leans a little, from the T-pose."""
     time = 2 * np.pi * np.arange(frames) / frames
     beat = np.sin(2 * time)
@@ -111,7 +111,7 @@ def wave(body: Body, frames: int) -> np.ndarray:
     return moves(body, turns)
 
 
-def turn(body: Body, frames: int) -> np.ndarray:
+def turn(body: PosedBody, frames: int) -> np.ndarray:
     """(F, J, 4, 4) once around on the spot in eight small steps, from the T-pose."""
     phase = np.arange(frames) / frames
     turns: Turns = {"hips": about(Z, 360 * phase)}
@@ -124,14 +124,14 @@ def turn(body: Body, frames: int) -> np.ndarray:
     return moves(body, turns)
 
 
-MOTIONS: dict[str, tuple[Callable[[Body, int], np.ndarray], float]] = {
+MOTIONS: dict[str, tuple[Callable[[PosedBody, int], np.ndarray], float]] = {
     "Walk": (walk, 1.1),
     "Wave": (wave, 2.4),
     "Turn": (turn, 4.0),
 }  # seconds
 
 
-def moves(body: Body, turns: Mapping[str, np.ndarray], shift: np.ndarray | None = None) -> np.ndarray:
+def moves(body: PosedBody, turns: Mapping[str, np.ndarray], shift: np.ndarray | None = None) -> np.ndarray:
     """(F, J, 4, 4) what takes each bone from the T-pose to the pose in every frame, soles on the ground.
 
     turns: VRM bone -> (F, 3, 3), in the T-pose's world axes, before its parents turn; shift: (F, 3) of the hips, in
@@ -186,7 +186,7 @@ def _cycle(keys: Sequence[float], phase: np.ndarray) -> np.ndarray:
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
-def _soles(out: np.ndarray, body: Body) -> np.ndarray | None:
+def _soles(out: np.ndarray, body: PosedBody) -> np.ndarray | None:
     """(F,) the height of the lowest point of both soles; None where the body has no feet."""
     heights = []
     for side, _ in SIDES:
@@ -203,7 +203,7 @@ def _soles(out: np.ndarray, body: Body) -> np.ndarray | None:
     return np.min(heights, axis=0) if heights else None
 
 
-def _below(body: Body, name: str) -> list[int]:
+def _below(body: PosedBody, name: str) -> list[int]:
     """The bone with all that hangs from it."""
     found: set[int] = set()
     for bone in parents_first(body.parents):

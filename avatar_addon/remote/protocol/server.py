@@ -69,7 +69,7 @@ class Rate:
 
 
 @dataclass(eq=False)
-class Request:
+class ClientRequest:
     client: Client
     message: dict[str, Any]
     since: float
@@ -95,8 +95,8 @@ class Client:
     asked: int = 0
     closed: bool = False
     queued: bool = False  # among those whose turn comes
-    waiting: deque[Request] = field(default_factory=deque)
-    running: Request | None = None
+    waiting: deque[ClientRequest] = field(default_factory=deque)
+    running: ClientRequest | None = None
     outbox: bytearray = field(default_factory=bytearray)
     ended: bool = False  # it sends nothing more
     closing: bool = False  # nothing more is read; closed once the outbox is empty
@@ -134,7 +134,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._accepted = Rate(*ACCEPTED)
         self._number = 0
-        self._current: tuple[Request, float] | None = None  # what the main thread does, and since when
+        self._current: tuple[ClientRequest, float] | None = None  # what the main thread does, and since when
 
     def start(self) -> None:
         """Raises AvatarError where the port cannot be had. Port 0 is any free one."""
@@ -165,7 +165,7 @@ class Server:
         with self._change:
             return list(self._clients)
 
-    def take(self, timeout: float = 0.0) -> Request | None:
+    def take(self, timeout: float = 0.0) -> ClientRequest | None:
         """The next request, or None when none comes in `timeout` seconds. Each must be answered with `reply`."""
         if timeout <= 0.0 and not self._ready:  # the usual case, without the lock
             return None
@@ -188,7 +188,7 @@ class Server:
         """The main thread is done with what it took last; a reply may still come later."""
         self._current = None
 
-    def reply(self, request: Request, payload: bytes) -> None:
+    def reply(self, request: ClientRequest, payload: bytes) -> None:
         client = request.client
         with self._change:
             if client.running is not request or client.closed:
@@ -308,7 +308,7 @@ class Server:
                 "This Blender asks for a token, and the request has another one or none; see the add-on's preferences.",
             )
             return
-        client.waiting.extend(Request(client, message, now) for message in messages)
+        client.waiting.extend(ClientRequest(client, message, now) for message in messages)
         if messages:
             client.asked += len(messages)
             client.last = client.waiting[-1].name[:64]
@@ -414,7 +414,7 @@ class Server:
         if current := self._current:  # the main thread may end it meanwhile
             self._look_at_running(*current, now)
 
-    def _look_at_running(self, running: Request, since: float, now: float) -> None:
+    def _look_at_running(self, running: ClientRequest, since: float, now: float) -> None:
         if running.gone and now - since > ABANDONED:
             self._interrupt()
         if now - since <= PATIENCE:
@@ -465,12 +465,21 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         if getattr(problem, "errno", None) == errno.EADDRINUSE:
             message = (
-                f"Port {port} is taken, perhaps by another Blender or by BlenderMCP's add-on; stop that one or choose"
-                " another port."
+                f"Port {port} is taken, probably by Blender's own MCP add-on, which uses the same port, or by another"
+                " Blender; stop that one or use another port."
             )
             raise AvatarError(message, "port_taken") from None
         raise AvatarError(f"Port {port} cannot be used ({problem}); choose another one above 1023.", "port") from None
     return listener
+
+
+def free_port(after: int) -> int:
+    """The next port after this one that can be had; 0 where the next hundred are all taken."""
+    for port in range(after + 1, min(after + 101, 65536)):
+        with contextlib.suppress(AvatarError):
+            _listen(port).close()
+            return port
+    return 0
 
 
 def _has_token(message: dict[str, Any], token: str) -> bool:

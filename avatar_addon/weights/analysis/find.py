@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...report.limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS
-from ...report.skin_measures import Finding, following, head_turn, leaks, strays, tearing, to_segment
+from ...report.skin_measures import SkinFinding, following, head_turn, leaks, strays, tearing, to_segment
 from ...vrm.spec.human_bones import REQUIRED
-from .skin import LEAST, Skin
+from .skin import LEAST, WeightedSkin
 
 # How a place is mended: the operators' names without "avatar_forge.".
 REWEIGHT, BIND, FILL, SMOOTH, CLOSE, NORMALISE = (
@@ -73,12 +73,12 @@ def part_of(bone: str) -> str:
     return "head" if bone in ("head", "neck", "jaw", "leftEye", "rightEye") else "torso"
 
 
-def is_complete(skin: Skin) -> bool:
+def is_complete(skin: WeightedSkin) -> bool:
     """Whether all bones are assigned that the measures turn."""
     return all(name in skin.bones for name in REQUIRED)
 
 
-def find_places(skin: Skin) -> list[Place]:
+def find_places(skin: WeightedSkin) -> list[Place]:
     """Every place, the worst first. Without the required humanoid bones only what is wrong whatever they are."""
     if not len(skin.rest) or not skin.weights.shape[1]:
         return []
@@ -95,7 +95,7 @@ def find_places(skin: Skin) -> list[Place]:
     return sorted(places, key=lambda place: (place.severity != FAIL, KINDS.index(place.kind), -len(place.vertices)))
 
 
-def _marked(skin: Skin, places: list[Place]) -> np.ndarray:
+def _marked(skin: WeightedSkin, places: list[Place]) -> np.ndarray:
     """(V,) bool: what is in the places found so far, but for those that are not about where the skin goes."""
     known = np.zeros(len(skin.rest), bool)
     for place in places:
@@ -105,12 +105,12 @@ def _marked(skin: Skin, places: list[Place]) -> np.ndarray:
 
 
 def _place(
-    skin: Skin, kind: str, severity: str, sentence: str, rows: np.ndarray, limb: str, fix: str, bone: str = ""
+    skin: WeightedSkin, kind: str, severity: str, sentence: str, rows: np.ndarray, limb: str, fix: str, bone: str = ""
 ) -> Place:
     return Place(kind, severity, sentence, rows, skin.rest[rows].mean(0), limb, bone or nearest_bone(skin, rows), fix)
 
 
-def _unweighted(skin: Skin) -> Iterator[Place]:
+def _unweighted(skin: WeightedSkin) -> Iterator[Place]:
     clusters = skin.clusters(skin.empty)
     size = np.bincount(skin.island, minlength=len(skin.rest))
     empty = np.bincount(skin.island[skin.empty], minlength=len(skin.rest))
@@ -124,7 +124,7 @@ def _unweighted(skin: Skin) -> Iterator[Place]:
             yield _place(skin, "unweighted", FAIL, sentence, rows, part_of(bone), FILL, bone)
 
 
-def _too_many(skin: Skin) -> Iterator[Place]:
+def _too_many(skin: WeightedSkin) -> Iterator[Place]:
     count = (skin.weights > LEAST).sum(1)
     most = int(LIMITS["influences"].good)
     rows = np.flatnonzero(count > most)
@@ -138,7 +138,7 @@ def _too_many(skin: Skin) -> Iterator[Place]:
         yield _place(skin, "sum", severity, f"Weights of {len(rows)} vertices do not sum to 1.", rows, "", NORMALISE)
 
 
-def _leaks(skin: Skin) -> Iterator[Place]:
+def _leaks(skin: WeightedSkin) -> Iterator[Place]:
     for found in leaks(skin):
         severity = LIMITS["leak"].judge(found.value)
         if severity != PASS:
@@ -154,7 +154,7 @@ def _leaks(skin: Skin) -> Iterator[Place]:
         )
 
 
-def _strays(skin: Skin) -> Iterator[Place]:
+def _strays(skin: WeightedSkin) -> Iterator[Place]:
     for found in strays(skin):
         severity = LIMITS["stray"].judge(found.value)
         if severity != PASS:
@@ -162,10 +162,10 @@ def _strays(skin: Skin) -> Iterator[Place]:
             yield _place(skin, "stray", severity, sentence, np.flatnonzero(found.vertices), found.second, REWEIGHT)
 
 
-def _behind(skin: Skin) -> Iterator[Place]:
+def _behind(skin: WeightedSkin) -> Iterator[Place]:
     """What stays behind when its limb, or the head, turns; vertices without any bone are told of by themselves."""
 
-    def place(found: Finding, severity: str) -> Iterator[Place]:
+    def place(found: SkinFinding, severity: str) -> Iterator[Place]:
         rows = np.flatnonzero(found.vertices & ~skin.empty)
         if severity != PASS and len(rows):
             yield _place(
@@ -178,7 +178,7 @@ def _behind(skin: Skin) -> Iterator[Place]:
     yield from place(moves, FAIL if moves.value < HEAD_FOLLOWS else PASS)
 
 
-def _torn(skin: Skin, explained: np.ndarray) -> Iterator[Place]:
+def _torn(skin: WeightedSkin, explained: np.ndarray) -> Iterator[Place]:
     """Stretched skin and cracks, but for what another place explains: (V,) bool."""
     stretched, gaps = zip(*tearing(skin), strict=True)
     for kind, limit, findings, fix in (("stretch", "stretch", stretched, SMOOTH), ("crack", "seam", gaps, CLOSE)):
@@ -197,14 +197,14 @@ def _torn(skin: Skin, explained: np.ndarray) -> Iterator[Place]:
             yield _place(skin, kind, severity, f"{what}: {words(bone)}, {pose}.", rows, part_of(bone), fix)
 
 
-def _most_common(skin: Skin, rows: np.ndarray) -> str:
+def _most_common(skin: WeightedSkin, rows: np.ndarray) -> str:
     """The VRM bone that holds most of these vertices."""
     owners = skin.owner[rows]
     owners = owners[owners >= 0]
     return humanoid_bone(skin, int(np.bincount(owners).argmax())) if len(owners) else nearest_bone(skin, rows)
 
 
-def humanoid_bone(skin: Skin, bone: int) -> str:
+def humanoid_bone(skin: WeightedSkin, bone: int) -> str:
     """The VRM bone that a bone is or hangs from; "" where there is none."""
     names = {k: name for name, k in skin.bones.items()}
     while bone >= 0 and bone not in names:
@@ -212,7 +212,7 @@ def humanoid_bone(skin: Skin, bone: int) -> str:
     return names.get(bone, "")
 
 
-def nearest_bone(skin: Skin, rows: np.ndarray) -> str:
+def nearest_bone(skin: WeightedSkin, rows: np.ndarray) -> str:
     """The VRM bone of the skin that lies nearest to a loose part, or of the bones where no skin has weights; ""
     without bones.
     """
@@ -230,5 +230,5 @@ def nearest_bone(skin: Skin, rows: np.ndarray) -> str:
     return min(apart, key=lambda name: apart[name], default="")
 
 
-def _is_loose(skin: Skin, rows: np.ndarray) -> bool:
+def _is_loose(skin: WeightedSkin, rows: np.ndarray) -> bool:
     return bool(np.isin(skin.island, np.unique(skin.island[rows])).mean() < LOOSE)

@@ -15,7 +15,7 @@ from ...report.limits import LIMITS
 from ...report.measured import LIMBS
 from ...report.skin_measures import to_segment
 from ...vrm.spec.human_bones import PARENTS
-from .skin import LEAST, Skin
+from .skin import LEAST, WeightedSkin
 
 MOST = int(LIMITS["influences"].good)
 PART = 0.05  # of a vertex: from this share on it is a limb's
@@ -28,7 +28,7 @@ CLOSENESS = 4  # exponent by which a finger takes what lies near it
 Change = tuple[np.ndarray, np.ndarray]
 
 
-def settle(skin: Skin, rows: np.ndarray, wanted: np.ndarray, locked: np.ndarray) -> Change:
+def settle(skin: WeightedSkin, rows: np.ndarray, wanted: np.ndarray, locked: np.ndarray) -> Change:
     """Wanted weights (n, J) as they can be: locked bones keep theirs, the strongest four stay, sums are 1. Rows that
     stay are left out.
     """
@@ -49,14 +49,14 @@ def settle(skin: Skin, rows: np.ndarray, wanted: np.ndarray, locked: np.ndarray)
     return rows[changed], new[changed]
 
 
-def normalise(skin: Skin, locked: np.ndarray) -> Change:
+def normalise(skin: WeightedSkin, locked: np.ndarray) -> Change:
     """Every vertex that follows too many bones, or whose weights do not sum to 1."""
     wrong = ((skin.weights > LEAST).sum(1) > MOST) | (np.abs(skin.total - 1) > SAME)
     rows = np.flatnonzero(wrong & ~skin.empty)
     return settle(skin, rows, skin.even[rows], locked)
 
 
-def bind(skin: Skin, rows: np.ndarray, bone: int, locked: np.ndarray) -> Change:
+def bind(skin: WeightedSkin, rows: np.ndarray, bone: int, locked: np.ndarray) -> Change:
     """The whole loose parts that these vertices are of follow one bone alone."""
     rows = np.flatnonzero(np.isin(skin.island, np.unique(skin.island[rows])))
     wanted = np.zeros((len(rows), len(skin.names)))
@@ -64,7 +64,7 @@ def bind(skin: Skin, rows: np.ndarray, bone: int, locked: np.ndarray) -> Change:
     return settle(skin, rows, wanted, locked)
 
 
-def smooth(skin: Skin, rows: np.ndarray, locked: np.ndarray, rounds: int = ROUNDS) -> Change:
+def smooth(skin: WeightedSkin, rows: np.ndarray, locked: np.ndarray, rounds: int = ROUNDS) -> Change:
     """The weights around a place go evenly over into each other: each round the mean of the neighbours, from the ring
     beyond inwards.
     """
@@ -74,7 +74,7 @@ def smooth(skin: Skin, rows: np.ndarray, locked: np.ndarray, rounds: int = ROUND
     return settle(skin, rows, _averaged(skin, skin.even, rows, rounds)[rows], locked)
 
 
-def fill(skin: Skin, rows: np.ndarray, locked: np.ndarray) -> Change:
+def fill(skin: WeightedSkin, rows: np.ndarray, locked: np.ndarray) -> Change:
     """Vertices without weights within a skin that has them take those of their neighbours, ring by ring, and blend."""
     weights, known = skin.even.copy(), ~skin.empty
     a, b = skin.edges.T
@@ -92,7 +92,7 @@ def fill(skin: Skin, rows: np.ndarray, locked: np.ndarray) -> Change:
     return settle(skin, filled, _averaged(skin, weights, filled, ROUNDS)[filled], locked)
 
 
-def close(skin: Skin, locked: np.ndarray) -> Change:
+def close(skin: WeightedSkin, locked: np.ndarray) -> Change:
     """Vertices at the same place get the same weights, the mean of theirs; those without weights do not count."""
     count = np.bincount(skin.weld[~skin.empty], minlength=len(skin.rest))
     rows = np.flatnonzero(np.bincount(skin.weld, minlength=len(skin.rest))[skin.weld] > 1)
@@ -108,7 +108,9 @@ def close(skin: Skin, locked: np.ndarray) -> Change:
     return settle(skin, rows[apart], wanted[apart], locked)
 
 
-def reweight(skin: Skin, fresh: Mapping[str, np.ndarray], limb: str, place: np.ndarray, locked: np.ndarray) -> Change:
+def reweight(
+    skin: WeightedSkin, fresh: Mapping[str, np.ndarray], limb: str, place: np.ndarray, locked: np.ndarray
+) -> Change:
     """New weights for a limb's skin: what a rigger gives (VRM bone -> (V,)), blended into what is around.
 
     limb: of find.PARTS; place: (n,) vertices that are to be taken from it whatever they are weighted to. The limb's
@@ -132,7 +134,7 @@ def reweight(skin: Skin, fresh: Mapping[str, np.ndarray], limb: str, place: np.n
     return settle(skin, rows, a * wanted[rows] + (1 - a) * skin.even[rows], locked)
 
 
-def members(skin: Skin, limb: str) -> np.ndarray:
+def members(skin: WeightedSkin, limb: str) -> np.ndarray:
     """(J,) bool: the bones of a part of the body (find.PARTS), with what hangs from them."""
     limbs = [LIMBS[name][0] for name in LIMBS]
     roots = [LIMBS[limb][0]] if limb in LIMBS else ["neck", "head"] if limb == "head" else ["hips"]
@@ -147,7 +149,7 @@ def members(skin: Skin, limb: str) -> np.ndarray:
     return out
 
 
-def with_details(skin: Skin, fresh: Mapping[str, np.ndarray]) -> np.ndarray:
+def with_details(skin: WeightedSkin, fresh: Mapping[str, np.ndarray]) -> np.ndarray:
     """(V, J) a rigger's weights on the bones that this skin has: those it lacks fall to their parent, and what a bone
     of the rigger's has is divided among it and the bones below that the rigger does not know, as it is now, or by
     nearness among fingers.
@@ -176,14 +178,14 @@ def with_details(skin: Skin, fresh: Mapping[str, np.ndarray]) -> np.ndarray:
     return out
 
 
-def _above(skin: Skin, bone: int, known: set[int]) -> int:
+def _above(skin: WeightedSkin, bone: int, known: set[int]) -> int:
     bone = skin.parents[bone]
     while bone >= 0 and bone not in known:
         bone = skin.parents[bone]
     return bone
 
 
-def _averaged(skin: Skin, values: np.ndarray, rows: np.ndarray, rounds: int) -> np.ndarray:
+def _averaged(skin: WeightedSkin, values: np.ndarray, rows: np.ndarray, rounds: int) -> np.ndarray:
     """(V, k) values of which those of `rows` became their neighbours' mean, so many times; vertices at one place have
     one value.
     """

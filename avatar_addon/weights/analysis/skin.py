@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from ...mesh.islands import island_of
-from ...report.measured import Body, Degrees, rotation
+from ...report.measured import Degrees, SkinnedBody, rotation
 from ...report.skin_measures import coincident
 
 LEAST = 1e-4  # from this weight on a bone moves a vertex
 
 
-class Skin(Body):
+class WeightedSkin(SkinnedBody):
     """Metres, glTF axes (Y up, facing +Z) as in the report. weights: (V, J) as painted, not normalised; J in the
     order of names.
 

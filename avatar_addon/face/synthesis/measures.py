@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The face markers as measures of a face, in a frame of its own: u to the character's left, v up, d depth (larger is
+"""A face's landmarks as measures, in a frame of its own: u to the character's left, v up, d depth (larger is
 deeper).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ...errors import AvatarError
+from ...landmarks import REQUIRED, FaceLandmarks
 
 # Shares of the distance between the eyes, for markers without a size, and limits for those that have one.
 EYE_HALF_WIDTH, EYE_HALF_WIDTH_RANGE = 0.23, (0.08, 0.4)
@@ -28,7 +27,6 @@ BROW, BROW_RANGE, BROW_AT = 0.217, (0.06, 0.6), 0.35
 LID = 1.05  # half heights of the eye from its middle to the lid that the brow is above
 ROLL_MOST = math.radians(25)
 SIDES = ("Left", "Right")
-OPTIONAL = ("leftBrow", "rightBrow", "jaw")
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,10 @@ class Face:
         return points @ self.turn + self.origin
 
 
-def read_face(landmarks: Mapping[str, Any]) -> Face:
-    """The measures of a face dict (docs/architecture.md, Blender's axes). Raises AvatarError where no face can be
-    like that.
-    """
-    left, right, mouth = (
-        np.array(_part(landmarks, name)["center"], np.float64) for name in ("leftEye", "rightEye", "mouth")
-    )
-    parts = [landmarks["leftEye"], landmarks["rightEye"]]
+def measure_face(landmarks: FaceLandmarks) -> Face:
+    """The measures of a face, Blender's axes. Raises AvatarError where no face can be like that."""
+    left, right, mouth = (_place(landmarks, name) for name in REQUIRED)
+    parts = [landmarks.parts["leftEye"], landmarks.parts["rightEye"]]
     if left[0] < right[0]:  # the markers were mixed up; which is left is a matter of where it is
         left, right, parts = right, left, parts[::-1]
     across = left - right
@@ -88,16 +82,16 @@ def read_face(landmarks: Mapping[str, Any]) -> Face:
     height = float((turn[1] @ (left + right)) / 2 - turn[1] @ mouth)
     if spacing < 1e-4 or height < 0.2 * spacing:
         raise AvatarError(
-            "The mouth marker is not below two eye markers that lie side by side; move the face markers.",
+            "The mouth marker must be below two eye markers that are side by side; move the face markers.",
             "face_markers",
         )
-    width = _within(landmarks["mouth"].get("width") or MOUTH_WIDTH * spacing, MOUTH_WIDTH_RANGE, spacing)
+    width = _within(2 * landmarks.parts["mouth"].half_width or MOUTH_WIDTH * spacing, MOUTH_WIDTH_RANGE, spacing)
     eyes = []
     for side, centre, part in zip(SIDES, (left, right), parts, strict=True):
         u, v, _ = turn @ (centre - mouth)
-        half_width = _within(part.get("half_width") or EYE_HALF_WIDTH * spacing, EYE_HALF_WIDTH_RANGE, spacing)
+        half_width = _within(part.half_width or EYE_HALF_WIDTH * spacing, EYE_HALF_WIDTH_RANGE, spacing)
         half_height = _within(
-            part.get("half_height") or EYE_HALF_HEIGHT_OF_WIDTH * half_width, EYE_HALF_HEIGHT_RANGE, half_width
+            part.half_height or EYE_HALF_HEIGHT_OF_WIDTH * half_width, EYE_HALF_HEIGHT_RANGE, half_width
         )
         half_height = min(half_height, EYE_HALF_HEIGHT_MOST * spacing)
         brow = _height(landmarks, side.lower() + "Brow", turn, mouth)
@@ -108,35 +102,33 @@ def read_face(landmarks: Mapping[str, Any]) -> Face:
     return Face(mouth, turn, width, spacing, chin, (eyes[0], eyes[1]))
 
 
-def usual_places(landmarks: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def usual_places(landmarks: FaceLandmarks) -> dict[str, np.ndarray]:
     """Where the optional markers are meant to be while they are not placed: leftBrow, rightBrow and jaw, in Blender's
     axes.
 
-    Raises AvatarError as read_face does.
+    Raises AvatarError as measure_face does.
     """
-    face = read_face({name: part for name, part in landmarks.items() if name not in OPTIONAL})
+    face = measure_face(FaceLandmarks({name: landmarks.parts[name] for name in REQUIRED if name in landmarks.parts}))
     places = {"jaw": face.to_blender(np.array([[0.0, -face.chin, 0.0]]))[0]}
     for eye in face.eyes:
-        depth = face.to_face(np.array([landmarks[eye.side.lower() + "Eye"]["center"]]))[0, 2]
+        depth = face.to_face(np.array([landmarks.parts[eye.side.lower() + "Eye"].center]))[0, 2]
         places[eye.side.lower() + "Brow"] = face.to_blender(
             np.array([[eye.u, eye.v + LID * eye.half_height + eye.brow, depth]])
         )[0]
     return places
 
 
-def _height(landmarks: Mapping[str, Any], name: str, turn: np.ndarray, mouth: np.ndarray) -> float | None:
-    """v of an optional marker."""
-    if not landmarks.get(name):
+def _height(landmarks: FaceLandmarks, name: str, turn: np.ndarray, mouth: np.ndarray) -> float | None:
+    """v of an optional landmark."""
+    if name not in landmarks.parts:
         return None
-    return float(turn[1] @ (np.array(_part(landmarks, name)["center"], np.float64) - mouth))
+    return float(turn[1] @ (_place(landmarks, name) - mouth))
 
 
-def _part(landmarks: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = landmarks.get(name) or {}
-    centre = part.get("center")
-    if centre is None or len(centre) != 3 or not np.isfinite(np.asarray(centre, float)).all():
-        raise AvatarError("The avatar lacks a face marker; place both eyes and the mouth first.", "face_markers")
-    return part
+def _place(landmarks: FaceLandmarks, name: str) -> np.ndarray:
+    if not landmarks.is_placed(name):
+        raise AvatarError("A face marker is missing; place both eyes and the mouth first.", "face_markers")
+    return np.array(landmarks.parts[name].center, np.float64)
 
 
 def _within(value: float, limits: tuple[float, float], unit: float) -> float:
