@@ -3,7 +3,8 @@
 weights.
 
 Prints a table: TFLOP that the stage must compute (2 per multiply-add), seconds, peak memory (the device's on CUDA, of
-the whole process so far elsewhere), and the share of the best matrix product measured in the same run. The language
+the whole process so far elsewhere), and the share of the best matrix product measured in the same run. With one thread
+(`--threads 1`) seconds are the processor's, which others at work on the machine do not lengthen. The language
 model decodes `--steps` steps and the skin decoder `--joints` joints; the last rows extrapolate to whole rigs.
 """
 
@@ -12,8 +13,10 @@ from __future__ import annotations
 import argparse
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,10 +26,21 @@ from backend.skintokens.networks import CODES_PER_JOINT, SkinTokensModel
 from backend.skintokens.pipeline import CHUNK, JOINTS_AT_ONCE, PROCESSOR_CHUNK, choose_dtype
 from backend.skintokens.prepare import SURFACE_SAMPLES
 
-from .unirig import encoder_cost, measure, random_network
+from .unirig import encoder_cost, random_network
+from .unirig import measure as measure_by_clock
 
+T = TypeVar("T")
 PROMPT = 215  # 52 VRM joints in the order of VRoid characters
 JOINTS = 52
+PRODUCTS = 8  # of each shape
+
+
+def measure(device: torch.device, work: Callable[[], T]) -> tuple[T, float, float]:
+    """The result, seconds, and peak memory in GiB."""
+    started = time.process_time()
+    result, seconds, peak = measure_by_clock(device, work)
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return result, time.process_time() - started if alone else seconds, peak
 
 
 @dataclass
@@ -81,13 +95,12 @@ def point_cost(model: SkinTokensModel) -> float:
     return 2 * (w * w + 8 * w * w + 2 * m * w)
 
 
-def best_product(device: torch.device, dtype: torch.dtype, seconds: float = 3.0) -> float:
+def best_product(device: torch.device, dtype: torch.dtype) -> float:
     """FLOP/s of the fastest matrix product among the shapes that the networks have."""
     best = 0.0
     for rows, inner, columns in ((2048, 768, 3072), (2048, 3072, 768), (4096, 1024, 4096)):
         a, b = (torch.randn(shape, device=device).to(dtype) for shape in ((rows, inner), (inner, columns)))
-        end = time.perf_counter() + seconds / 3
-        while time.perf_counter() < end:
+        for _ in range(PRODUCTS):
             _, took, _ = measure(device, partial(torch.matmul, a, b))
             best = max(best, 2 * rows * inner * columns / took)
     return best
@@ -178,8 +191,11 @@ def main() -> None:
     parser.add_argument("--vertices", type=int, default=20_000, help="of the mesh that the last row stands for")
     parser.add_argument("--joints", type=int, default=2)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--threads", type=int, help="of the processor; all by default")
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 10])
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
     model = random_network(SkinTokensModel, device)

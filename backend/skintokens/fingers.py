@@ -8,6 +8,7 @@ together count as one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ FINGER_BONES = ("Proximal", "Intermediate", "Distal")
 # In lengths of the forearm: how far a hand reaches at most, how far it begins before the wrist, how near a shell of
 # its own (a nail, a glove) must lie to belong to it.
 REACH, BEFORE, NEAR = 1.3, 0.12, 0.1
+TIP_SHARE = 0.06  # of a finger: the cap whose middle is its tip
 BRIDGES = 4  # rounds of joining shells
 PERSISTENCE = 0.14  # how far a finger rises at least, as a share of the hand
 SHORTEST = 0.4  # of the hand: how far the tip of a thumb is from the wrist at least
@@ -186,18 +188,20 @@ def _branches(graph: csr_matrix, distance: np.ndarray) -> list[_Branch]:
     return [branch for branch in done if branch.top > SHORTEST * distance.max()]
 
 
-def _line(at: np.ndarray, distance: np.ndarray, branch: _Branch):
+def _line(at: np.ndarray, distance: np.ndarray, branch: _Branch) -> Callable[[float], np.ndarray]:
     """A function from shares of a branch's free length to points (3,) in its middle."""
     rows = np.array(branch.rows)
     span = max(branch.top - branch.base, 1e-12)
     share = (distance[rows] - branch.base) / span
-    degree = 2 if len(np.unique(share.round(2))) >= 6 else 1
-    fit = np.polynomial.polynomial.polyfit(share, at[rows], degree)
-    slope = fit[1]
+    tip = at[rows[share > 1 - TIP_SHARE]].mean(0)
+    fit = np.polynomial.polynomial.polyfit(share, at[rows], 2 if len(np.unique(share.round(2))) >= 6 else 1)
+    way = tip - fit[0]
+    if len(fit) > 2 and ((fit[1] @ way) <= 0 or ((fit[1] + 2 * fit[2]) @ way) <= 0):
+        fit = np.polynomial.polynomial.polyfit(share, at[rows], 1)  # a parabola that turns back is no finger
 
     def line(s: float) -> np.ndarray:
         if s < 0:  # beyond the free part: straight on
-            return fit[0] + s * slope
-        return np.array(np.polynomial.polynomial.polyval(s, fit))
+            return fit[0] + s * fit[1]
+        return tip if s == 1 else np.array(np.polynomial.polynomial.polyval(s, fit))
 
     return line
