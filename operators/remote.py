@@ -65,7 +65,7 @@ class AVATARFORGE_OT_use_free_port(Operator):
 
     def draw(self, context: Context) -> None:
         column = self.layout.column()
-        text = f"Port {self.taken} is taken, probably by Blender's own MCP add-on. Port {self.port} is free."
+        text = f"Port {self.taken} is already in use, probably by Blender's own MCP add-on. Port {self.port} is free."
         sentence(column, context, text, "ERROR")
         sentence(column, context, "OK uses it. Press Set Up VS Code again afterwards, so that clients follow.", "NONE")
 

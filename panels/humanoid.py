@@ -85,7 +85,7 @@ def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
         sentence(box, context, finding.reason, "ERROR")
         sentence(box, context, "The bones can still be assigned by hand below.")
         return
-    sentence(layout, context, f"{finding.reason} Confidence: {finding.confidence:.0%}.", "INFO")
+    sentence(layout, context, f"{tr(finding.reason)} {tr(f'Confidence: {finding.confidence:.0%}.')}", "INFO")
     for doubt in finding.doubts:
         sentence(layout, context, doubt, "QUESTION")
 

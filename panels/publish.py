@@ -14,7 +14,7 @@ from ..operators.publish import MENDS, TASKS
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
-WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
+WORDS = {"FAIL": "failed", "WARN": "to check", "PASS": "passed"}  # the worst first
 ON_WEIGHTS = (
     "leaks",
     "strays",

@@ -10,6 +10,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon.client import session
 from ..avatar_addon.remote import pump, python_code
+from ..avatar_addon.remote.settings import MODES
 from ..avatar_addon.remote.work import TABLE
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
@@ -57,7 +58,7 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
         column = layout.column(align=True)
         column.label(text="Python Code from Clients")
         column.row(align=True).prop(settings, "code", expand=True)
-        sentence(column, context, python_code.MODES[settings.code] + ".", "ERROR" if settings.code == "on" else "NONE")
+        sentence(column, context, MODES[settings.code], "ERROR" if settings.code == "on" else "NONE")
         if running:
             _draw_running(layout, context, running)
         layout.operator("avatar_forge.write_mcp_json", icon="FILE_TICK")

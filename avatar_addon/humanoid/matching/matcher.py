@@ -332,7 +332,7 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
     draft.set(
         "head",
         head,
-        sure * _certain(body.costs["no head stands above its shoulders"], 5),
+        sure * _certain(body.costs["there is no head above its shoulders"], 5),
         "The highest joint of the spine.",
     )
 
