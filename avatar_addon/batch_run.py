@@ -102,7 +102,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
             print(f"{name}: check failed: {check.title}, {check.figure}. {check.fix}", flush=True)
     counts = made.report.counts
     card = f", {counts['PASS']} checks passed" + "".join(
-        f", {counts[s]} {w}" for s, w in (("WARN", "to look at"), ("FAIL", "failed")) if counts[s]
+        f", {counts[s]} {w}" for s, w in (("WARN", "to check"), ("FAIL", "failed")) if counts[s]
     )
     return Row(
         name,

@@ -18,7 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VRM_ADDON = "bpy-vrm-format"
-LEFT_OUT = ("tests", "docs", "benchmarks", "tools", "examples", ".ci", "Makefile", "pyproject.toml", ".gitignore")
+LEFT_OUT = (
+    *("tests", "docs", "benchmarks", "tools", "training", "examples", ".ci"),
+    *("Makefile", "pyproject.toml", ".gitignore", ".pre-commit-config.yaml"),
+)
 
 
 def pinned(name: str) -> str:

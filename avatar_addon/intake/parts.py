@@ -149,7 +149,7 @@ def _evaluated(context: bpy.types.Context, obj: bpy.types.Object) -> bpy.types.M
 def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
     keys = obj.data.shape_keys
     blocks = [block for block in keys.key_blocks if block != keys.reference_key]
-    kept = [{name: getattr(block, name) for name in ("name", "slider_min", "slider_max", "mute")} for block in blocks]
+    kept = [(block.name, block.slider_min, block.slider_max, block.mute) for block in blocks]
     for block in blocks:
         block.value, block.mute = 0.0, False
     mesh = _evaluated(context, obj)
@@ -174,11 +174,11 @@ def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
     obj.shape_key_clear()
     obj.data = mesh
     obj.shape_key_add(name="Basis", from_mix=False)
-    for settings, points in zip(kept, places, strict=True):
-        block = obj.shape_key_add(name=settings["name"], from_mix=False)
+    for (name, least, most, mute), points in zip(kept, places, strict=True):
+        block = obj.shape_key_add(name=name, from_mix=False)
         block.data.foreach_set("co", points)
         block.value = 0.0
-        block.slider_min, block.slider_max, block.mute = (settings[n] for n in ("slider_min", "slider_max", "mute"))
+        block.slider_min, block.slider_max, block.mute = least, most, mute
 
 
 def hang_by_weights(obj: bpy.types.Object, armature: bpy.types.Object, height: float, notes: Notes) -> None:
@@ -223,13 +223,12 @@ def settle_layers(obj: bpy.types.Object) -> None:
     """
     _settle_uvs(obj)
     mesh = obj.data
-    used = {colour_attribute(slot.material) for slot in obj.material_slots if slot.material} - {None}
+    found = [colour_attribute(slot.material) for slot in obj.material_slots if slot.material]
+    used = {name for name in found if name is not None}
     if not used:
         return
     active = mesh.color_attributes.active_color
-    name = next(
-        (found for found in sorted(filter(None, used)) if found in mesh.color_attributes), active.name if active else ""
-    )
+    name = next((one for one in sorted(used) if one in mesh.color_attributes), active.name if active else "")
     if not name:
         return
     for node in nodes(obj):
@@ -273,8 +272,8 @@ def _settle_uvs(obj: bpy.types.Object) -> None:
     for place in set(swapped.tolist()) - {0}:
         some = swapped == place
         values[0][some], values[place][some] = values[place][some], values[0][some].copy()
-    for layer, flat in zip(layers, values, strict=True):
-        layer.uv.foreach_set("vector", flat.ravel())
+    for layer, places in zip(layers, values, strict=True):
+        layer.uv.foreach_set("vector", places.ravel())
     if UV_MAP in names[1:]:
         layers[names.index(UV_MAP)].name = f"{UV_MAP} 2"
     layers[0].name = UV_MAP

@@ -83,7 +83,7 @@ def place(reading: Reading | None, meshes: Objects, height: float, is_vrm: bool,
         facing = _facing(reading.found)
         turned = geometry.quarter_turn("Z", facing) @ reading.turn
         ways = [{1: "lay", 3: "lay", 2: "stood on its head"}[reading.quarters]] if reading.quarters else []
-        ways += [{1: "looked sideways", 3: "looked sideways", 2: "looked backwards"}[facing]] if facing else []
+        ways += [{1: "faced sideways", 3: "faced sideways", 2: "faced backwards"}[facing]] if facing else []
         said = geometry.told(ways)
     elif not is_vrm:
         turned, said = geometry.upright(vertices)

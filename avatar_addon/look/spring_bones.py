@@ -79,14 +79,16 @@ def chain_from(armature: bpy.types.Object, bone: str) -> SpringChain:
     humanoid = {name: vrm for vrm, name in get_humanoid(armature).items()}
     if bone in humanoid:
         raise AvatarError(
-            f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select one of hair, skirt, tail or"
-            " the like.",
+            (
+                f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select a bone of hair,"
+                " skirt, tail or the like."
+            ),
             "spring",
         )
     bones = read_bones(armature)
     tree, start = Tree(bones.heads, bones.parents), bones.names.index(bone)
     if any(bones.names[k] in humanoid for k in tree.below(start)):
-        raise AvatarError(f"Humanoid bones hang from {bone}; select a bone that none hangs from.", "spring")
+        raise AvatarError(f"{bone} has humanoid bones among its children; select a bone that has none.", "spring")
     names = tuple(bones.names[k] for k in _longest(tree, start, set(tree.below(start))))
     known = next((chain.kind for chain in find_chains(armature) if bone in chain.bones), read_name(bone).kind)
     return SpringChain(known if known in SPRUNG else "cloth", names)
@@ -150,7 +152,7 @@ def add(avatar, chains: Sequence[SpringChain]) -> None:
     for chain in chains:
         for bone in chain.bones:
             if bone in taken:
-                raise AvatarError(f"{bone} swings already, with {taken[bone]}; remove that one first.", "spring")
+                raise AvatarError(f"{bone} already swings with {taken[bone]}; remove that chain first.", "spring")
     with _at_rest(armature):
         body = _Body(avatar)
         _add_ends(avatar, chains, body)

@@ -31,8 +31,8 @@ class Limit:
 
 
 LIMITS = {
-    "t_pose": Limit(5, 15, "°", "VRM 1.0 humanoid: T-pose; house rule 5°, from 15° on animations look bent"),
-    "feet": Limit(0.01, 0.05, "m", "VRM 1.0: the model stands on the ground at the origin; house rule 1 cm"),
+    "t_pose": Limit(5, 15, "°", "VRM 1.0 humanoid: T-pose. Our limit is 5°; from 15° on, animations look bent"),
+    "feet": Limit(0.01, 0.05, "m", "VRM 1.0: the model stands on the ground at the origin. Our limit is 1 cm"),
     "height": Limit(3.0, 5.0, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall"),
     "height_least": Limit(0.5, 0.2, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall", least=True),
     "weight_sum": Limit(1e-3, 1e-2, "", "glTF 2.0, 3.7.3.1: the weights of a vertex sum to 1"),

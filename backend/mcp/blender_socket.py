@@ -57,7 +57,7 @@ class Blender:
         reply = self._exchange(message | ({"token": self.token} if self.token else {}), timeout)
         if not isinstance(reply, dict) or reply.get("status") == "error":
             raise BlenderError(
-                str(reply.get("message") if isinstance(reply, dict) else "Blender's answer is not understood.")
+                str(reply.get("message") if isinstance(reply, dict) else "Blender's answer cannot be understood.")
             )
         return reply.get("result")
 

@@ -286,8 +286,8 @@ class SkinTokensPipeline:
         begin, end = SHARES["weights"]
         count = len(codes)
 
-        def on_joint(done: int) -> None:
-            pulse("weights", begin + (end - begin) * done / count, f"Weights of joint {done} of {count}")
+        def on_joint(joint: int, share: float) -> None:
+            pulse("weights", begin + (end - begin) * share, f"Weights of joint {joint} of {count}")
 
         pulse("weights", begin, f"Weights of {count} joints")
         points, normals = (torch.from_numpy(part).to(self.device) for part in (targets.points, targets.normals))

@@ -218,7 +218,7 @@ def test_cancel(environment):
 
 def test_two_installations_at_once(environment):
     first = environment.install([sleeper(environment)], online=True)
-    with pytest.raises(AvatarError, match="right now") as caught:
+    with pytest.raises(AvatarError, match="Another Blender") as caught:
         environment.install([sleeper(environment)], online=True)
     assert caught.value.code == "folder_in_use"
     first.close()

@@ -90,6 +90,13 @@ def test_five_fingers_are_found_and_named_in_any_place(matrix):
         assert (np.diff(reach) > 0).all(), "joints go outwards"
 
 
+def test_fingers_of_their_own_shells_are_found():
+    mesh, tips = hand(one_shell=False)
+    found, count = find_fingers(mesh.vertices, np.asarray(mesh.faces), np.array([-0.24, 0, 0]), np.zeros(3))
+    assert count == 5
+    assert all(np.linalg.norm(found[name].tip - tip) < 0.025 for name, tip in zip(FINGERS, tips, strict=True))
+
+
 @pytest.mark.parametrize(("fingers", "count"), [(0, 0), (1, 2), (4, 4)])
 def test_hands_without_five_fingers_get_none(fingers, count):
     mesh, _ = hand(fingers)

@@ -145,7 +145,7 @@ def _with_mouth(materials: list[str], interior: bool) -> list[str]:
 
 def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
     if data.weights is None or head_group not in data.groups:
-        raise AvatarError("No skin follows the head; rig the avatar first.", "no_rig")
+        raise AvatarError("No part of the mesh follows the head bone; rig the avatar first.", "no_rig")
     return data.weights
 
 
