@@ -18,6 +18,7 @@ from ..image.views import check_views, load_view
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
 from ..options import Option, check_options, height_option
+from ..reader import PARTS
 from .paint import paint
 from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
@@ -43,6 +44,11 @@ OPTIONS = (
 TRIANGLES_PER_CELL = 10.5
 
 
+def parts_of_reader(picture: PictureAnalysis) -> PartMap | None:
+    """The learned reader's parts, where the silhouette does not tell arms and body apart."""
+    return None if picture.parts is None else PartMap(picture.parts, PARTS)
+
+
 class PreviewGenerator:
     """`backend.engines.Generator`. Options: see OPTIONS."""
 
@@ -51,7 +57,7 @@ class PreviewGenerator:
     label = "Preview (silhouette inflation, not TRELLIS)"
     views = 4  # front, left, back, right
 
-    def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = None) -> None:
+    def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = parts_of_reader) -> None:
         """read_parts: finds the parts of the figure, by which limbs that touch or hide the body are set apart; without
         it such pictures are refused as `analyse` does.
         """
@@ -62,7 +68,7 @@ class PreviewGenerator:
         options = check_options("preview", OPTIONS, request.options)
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
-        picture = analyse(request.picture, request.markers, draft=self.read_parts is not None)
+        picture = analyse(request.picture, request.markers)
         picture, parts = self._apart(picture)
         clock.lap("analyse_s")
         progress("inflate", 0.35, "Giving it depth")
@@ -109,8 +115,6 @@ class PreviewGenerator:
         """The picture with its limbs set apart, and the part of each pixel, where there is a reader that knows them."""
         given = self.read_parts(picture) if self.read_parts else None
         if given is None:
-            if picture.refused:
-                raise picture.refused
             return picture, None
         found = unfold(picture, given)
         if found.left_out:
