@@ -6,7 +6,7 @@ BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -45,6 +45,9 @@ lint: env-backend
 
 verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does UniRig compute here what it should?
 	$(BACKEND) -m backend.unirig.verify $(DIR)
+
+verify-skintokens: env-backend  ## make verify-skintokens DIR=folder of vectors: does SkinTokens compute here what it should?
+	$(BACKEND) -m backend.skintokens.verify $(DIR)
 
 e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and Khronos' validator
 	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e

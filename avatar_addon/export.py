@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import struct
@@ -15,7 +16,9 @@ from types import SimpleNamespace
 import bpy
 
 from .errors import AvatarError
+from .humanoid import bones
 from .look import spring_bones
+from .vrm import expressions0
 from .vrm.addon import extension, need_addon
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
@@ -26,11 +29,12 @@ JSON_START, JSON_CHUNK = 20, 0x4E4F534A  # of a GLB file (glTF 2.0 specification
 def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path:
     """Writes `path`; a file that was there is replaced only by a complete new one. Raises AvatarError."""
     need_addon()
+    bones.need_humanoid(armature)
     extension(armature).spec_version = version
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part.vrm")
     try:
-        with spring_bones.also_as_vrm0(armature) if version == "0.0" else contextlib.nullcontext():
+        with _unconstrained(armature), _as_version(armature, version):
             _run(armature, part)
         _leave_out_records(part)
         VrmFile(part)
@@ -40,6 +44,33 @@ def export(armature: bpy.types.Object, path: Path, version: str = "1.0") -> Path
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def _as_version(armature: bpy.types.Object, version: str) -> Iterator[None]:
+    if version != "0.0":
+        yield
+        return
+    with spring_bones.also_as_vrm0(armature), expressions0.also_as_vrm0(armature):
+        yield
+
+
+@contextlib.contextmanager
+def _unconstrained(armature: bpy.types.Object) -> Iterator[None]:
+    """Without constraints that the file cannot hold: the exporter would write the pose they pull bones into."""
+    live = [
+        one
+        for bone in armature.pose.bones
+        for one in bone.constraints
+        if not one.mute and one.type not in expressions0.NODE_CONSTRAINTS
+    ]
+    try:
+        for one in live:
+            one.mute = True
+        yield
+    finally:
+        for one in live:
+            one.mute = False
 
 
 def _run(armature: bpy.types.Object, path: Path) -> None:
@@ -56,8 +87,8 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
             raise OSError(28, "no space left on the disk") from error
         raise AvatarError(f"The VRM file could not be written ({_last_line(str(error))}).", "export_failed") from error
     if outcome != {"FINISHED"} or not path.exists():
-        reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled"
-        raise AvatarError(f"The VRM file could not be written: {reason}.", "export_failed")
+        reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled without a word"
+        raise AvatarError(f"The VRM file could not be written: {reason}; mend that and export again.", "export_failed")
 
 
 @contextlib.contextmanager
@@ -103,10 +134,15 @@ def _leave_out_records(path: Path) -> None:
 
 
 def complaints(armature: bpy.types.Object) -> list[str]:
-    """What makes the VRM Add-on refuse to export, in its words."""
+    """What makes the VRM Add-on refuse to export, in its words; [] where it cannot be asked."""
+    module = importlib.import_module(bpy.types.EXPORT_SCENE_OT_vrm.__module__)
+    validator = getattr(module, "WM_OT_vrm_validator", None)
+    if validator is None:  # another version of the VRM Add-on
+        return []
     findings = _Findings()
-    bpy.types.WM_OT_vrm_validator.detect_errors(bpy.context, findings, armature.name)
-    return [finding.message for finding in findings if finding.severity == 0]
+    validator.detect_errors(bpy.context, findings, armature.name)
+    said = [" ".join(finding.message.split()).rstrip(".") for finding in findings if finding.severity == 0]
+    return [text.replace(". ", "; ") for text in said]  # as part of one sentence
 
 
 class _Findings(list):

@@ -22,7 +22,8 @@ from .client import session
 from .client.process import jobs
 from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face import carried_shapes, live
+from .face import carried_shapes, eye_bones, live
+from .face.synthesis import lids
 from .face.synthesis.build import PARTS
 from .face.synthesis.build import build_face as synthesise_face
 from .files import copy_whole
@@ -35,7 +36,7 @@ from .publish import steps
 from .render import pictures
 from .report.report import Report
 from .request import Request
-from .vrm import setup
+from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
 
@@ -315,7 +316,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Mouth, eyelids, visemes and expressions as shape keys, at the record's face markers, which are searched for
     when there are none.
     """
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     yield Stage("face", span[0], "Cutting the mouth and creating the expressions")
     scene.object_mode()
     remove_face(avatar)
@@ -325,7 +326,12 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     data = blender_mesh.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
     result = synthesise_face(
-        data, scene.read_face(avatar), head, texture=scene.texture_pixels(avatar), style=live.style_of(avatar)
+        data,
+        scene.read_face(avatar),
+        head,
+        texture=scene.texture_pixels(avatar),
+        style=live.style_of(avatar),
+        closing=live.knows_eyes(avatar),
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [
@@ -363,8 +369,11 @@ def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )
     _need(avatar)
-    scene.store_face(avatar, scene.face_in_blender(result["face"]))
-    scene.add_warnings(avatar, result.get("warnings") or [])
+    found = scene.face_in_blender(result["face"])
+    face = eye_bones.corrected(avatar, found)
+    scene.store_face(avatar, face)
+    if face is found or face.confidence.get("mouth", 0.0) < lids.SURE:
+        scene.add_warnings(avatar, result.get("warnings") or [])
 
 
 def remove_face(avatar: Avatar) -> None:
@@ -405,7 +414,7 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
 
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     """Expressions, look-at, materials, thumbnail and meta in the VRM Add-on's properties."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
@@ -429,9 +438,12 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
 
 def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     """Writes the VRM file. Raises AvatarError."""
-    _need_rig(avatar)
+    _need_humanoid(avatar)
     scene.object_mode()
     written = vrm_export.export(avatar.armature, path, version)
+    if version == "0.0" and (lost := expressions0.dropped(avatar.armature)):
+        sentence = f"VRM 0.x has no place for {', '.join(lost[:6])}; a file of VRM 1.0 keeps it."
+        scene.add_warnings(avatar, [{"code": "vrm0_dropped", "message": sentence}])
     step_states.done(avatar, "export")
     return written
 
@@ -440,6 +452,12 @@ def _need_rig(avatar: Avatar) -> None:
     _need(avatar)
     if avatar.armature is None:
         raise AvatarError("The avatar has no skeleton yet; rig it first.", "no_rig")
+
+
+def _need_humanoid(avatar: Avatar) -> None:
+    _need_rig(avatar)
+    need_addon()
+    humanoid_bones.need_humanoid(avatar.armature)
 
 
 def _need(avatar: Avatar) -> None:

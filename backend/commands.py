@@ -91,6 +91,7 @@ def _list_models(root: Path | None, as_json: bool) -> int:
             print(
                 f"  {source['licence']:<11} {source['repo']} at {source['revision'][:12]}, {len(source['files'])} files"
             )
+            print(f"              {source['pinned']}")
     return 0
 
 

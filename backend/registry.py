@@ -31,6 +31,7 @@ BUILT_IN = {
     "riggers": {
         "geometric": "backend.geometric.rigger:GeometricRigger",
         "unirig": "backend.unirig.engine:UniRigRigger",
+        "skintokens": "backend.skintokens.engine:SkinTokensRigger",
     },
 }
 ENTRY_POINT_MEMBER = {"generators": "generate", "riggers": "rig"}

@@ -22,6 +22,7 @@ from mathutils import Vector
 
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.face import marker_objects as face_markers
+from ..avatar_addon.landmarks import PARTS
 from ..avatar_addon.picture import markers
 from ..avatar_addon.picture.plane import JOINTS, LABELS, LINES, side_of
 from ..avatar_addon.request import picture_path, placed_markers
@@ -146,7 +147,7 @@ def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
             yield iface_(LABELS[name]), side_of(name), empty
     avatar = scene.find_avatar(context)
     for part, empty in face_markers.shown(avatar).items() if avatar else ():
-        yield iface_(face_markers.LABELS[part]), side_of(part), empty
+        yield iface_(PARTS[part].label), side_of(part), empty
 
 
 def _draw_names() -> None:

@@ -13,6 +13,8 @@ from bpy.types import Context, Event, Operator
 from ..avatar_addon.client import session
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.remote import pump, python_code
+from ..avatar_addon.remote.protocol.server import free_port
+from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 
 DIALOG_WIDTH = 640  # pixels
@@ -42,9 +44,34 @@ class AVATARFORGE_OT_start_remote(Operator):
             pump.start(settings.port, settings.code, settings.token)
         except AvatarError as error:
             self.report({"ERROR"}, tr(str(error)))
+            if error.code == "port_taken" and not bpy.app.background and (free := free_port(settings.port)):
+                bpy.ops.avatar_forge.use_free_port("INVOKE_DEFAULT", port=free, taken=settings.port)
             return {"CANCELLED"}
         pump.redraw()
         return {"FINISHED"}
+
+
+class AVATARFORGE_OT_use_free_port(Operator):
+    bl_idname = "avatar_forge.use_free_port"
+    bl_label = "Use Another Port"
+    bl_description = "Keeps this port in the preferences and starts there"
+    bl_options = {"INTERNAL"}
+
+    port: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+    taken: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self, width=420)
+
+    def draw(self, context: Context) -> None:
+        column = self.layout.column()
+        text = f"Port {self.taken} is already in use, probably by Blender's own MCP add-on. Port {self.port} is free."
+        sentence(column, context, text, "ERROR")
+        sentence(column, context, "OK uses it. Press Set Up VS Code again afterwards, so that clients follow.", "NONE")
+
+    def execute(self, _context: Context) -> set[str]:
+        session.preferences().remote.port = self.port
+        return bpy.ops.avatar_forge.start_remote()
 
 
 class AVATARFORGE_OT_stop_remote(Operator):
@@ -156,6 +183,7 @@ def _wrapped(line: str) -> list[str]:
 
 CLASSES = (
     AVATARFORGE_OT_start_remote,
+    AVATARFORGE_OT_use_free_port,
     AVATARFORGE_OT_stop_remote,
     AVATARFORGE_OT_answer_code,
     AVATARFORGE_OT_refuse_code,

@@ -22,8 +22,8 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
     bl_idname = "avatar_forge.write_mcp_json"
     bl_label = "Set Up VS Code"
     bl_description = (
-        "Write .vscode/mcp.json with BlenderMCP's and Avatar Forge's servers into the folder that you open in"
-        " VS Code. Existing entries are kept"
+        "Write .vscode/mcp.json and .mcp.json with BlenderMCP's and Avatar Forge's servers into the folder that you"
+        " open in VS Code. Existing entries are kept"
     )
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
@@ -35,11 +35,11 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
 
     def execute(self, _context: Context) -> set[str]:
         preferences = session.preferences()
-        port, token = (
-            (preferences.remote.port, bool(preferences.remote.token)) if preferences else (settings.PORT, False)
-        )
+        port = preferences.remote.port if preferences else settings.PORT
+        token = preferences.remote.token if preferences else ""
         try:
-            file, changed = vscode.write(Path(bpy.path.abspath(self.directory)), port, EXTENSION, token)
+            kept = vscode.keep_token(session.user_folder("mcp") / "token", token) if token else None
+            files, changed = vscode.write(Path(bpy.path.abspath(self.directory)), port, EXTENSION, kept)
         except AvatarError as error:
             self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
@@ -49,7 +49,8 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
                 f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.",
             )
             return {"CANCELLED"}
-        self.report({"INFO"}, tr(f"Wrote {file}" if changed else f"Everything is already in {file}"))
+        listed = f"{files[0]} and {files[1].name}"
+        self.report({"INFO"}, tr(f"Wrote {listed}" if changed else f"Everything is already in {listed}"))
         return {"FINISHED"}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..mesh import blender_mesh
 from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
+from ..vrm.base_colour import base_image
 from ..vrm.materials import kept_styles
 
 
@@ -131,7 +133,7 @@ def remove(avatar: Avatar) -> None:
     meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
-    images = {image for material in materials if (image := setup.base_image(material))}
+    images = {image for material in materials if (image := base_image(material))}
     armature = avatar.armature.data if avatar.armature else None
     if armature and vrm_addon.is_available():
         images.add(vrm_addon.extension(avatar.armature).vrm1.meta.thumbnail_image)
@@ -172,7 +174,7 @@ def write_mesh_file(avatar: Avatar, path: Path) -> Path:
 def write_texture(avatar: Avatar, path: Path) -> Path | None:
     """The base colour image of the avatar's first material as a PNG; None where it has none."""
     for slot in avatar.mesh.material_slots:
-        image = setup.base_image(slot.material) if slot.material else None
+        image = base_image(slot.material) if slot.material else None
         if image and image.size[0]:  # asking for the size loads an image that nothing has drawn yet; has_data does not
             return write_image(image, path)
     return None
@@ -193,9 +195,7 @@ def texture_pixels(avatar: Avatar) -> np.ndarray | None:
     """(H, W, 4) float32, top row first, of the only base colour image on the avatar; None where it has none, or
     several.
     """
-    images = {
-        image for slot in avatar.mesh.material_slots if slot.material and (image := setup.base_image(slot.material))
-    }
+    images = {image for slot in avatar.mesh.material_slots if slot.material and (image := base_image(slot.material))}
     image = images.pop() if len(images) == 1 else None
     if image is None or not len(image.pixels):
         return None
@@ -303,7 +303,11 @@ def read_joints(avatar: Avatar) -> dict[str, list[float]]:
     """Joints that are known of the avatar, glTF axes: the armature's, else what the generator found."""
     if avatar.armature:
         bones = read_bones(avatar.armature)
-        return {name: to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)}
+        known = setup.get_humanoid(avatar.armature) if vrm_addon.is_available() else {}
+        called = {bone: name for name, bone in known.items()}  # a model from elsewhere has names of its own
+        return {
+            called.get(name, name): to_gltf(head).tolist() for name, head in zip(bones.names, bones.heads, strict=True)
+        }
     stored = json.loads(avatar.record.joints or "{}")
     return {name: to_gltf(np.array(point)).tolist() for name, point in stored.items()}
 
@@ -332,9 +336,13 @@ def object_mode() -> None:
         bpy.ops.object.mode_set(mode="OBJECT")
 
 
+PLACES = re.compile(r"\s*(Location:|File |Traceback )")
+
+
 def last_line(error: BaseException) -> str:
     """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 
@@ -342,6 +350,8 @@ def meshes(avatar: Avatar) -> list[bpy.types.Object]:
     """Every mesh that the avatar's armature moves; the avatar's own first."""
     armature = avatar.armature
     others = (
-        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh] if armature else []
+        [obj for obj in armature.children_recursive if obj.type == "MESH" and obj != avatar.mesh and obj.users_scene]
+        if armature
+        else []
     )
     return [avatar.mesh, *others]

@@ -17,6 +17,7 @@ from ..mesh import blender_mesh
 from ..ui.translation import OURS
 from ..vrm import setup
 from ..vrm.spec.presets import VISEMES
+from .synthesis import lids
 from .synthesis.build import build_face
 from .synthesis.style import Reshape, Style, Viseme
 
@@ -75,6 +76,11 @@ def style_of(avatar: Avatar) -> Style:
     """What the face is made with."""
     styles = {name: getattr(avatar.record.visemes, name).as_style() for name in VISEMES}
     return Style({name: style for name, style in styles.items() if style != Viseme()}, avatar.record.mouth_interior)
+
+
+def knows_eyes(avatar: Avatar) -> bool:
+    """Whether the eye markers are sure enough for eyelids."""
+    return bool(avatar.record.eyes_confidence >= lids.SURE)
 
 
 def has_interior(avatar: Avatar) -> bool | None:
@@ -138,7 +144,13 @@ def _reshape(avatar: Avatar) -> Reshape | None:
     interior = has_interior(avatar)
     try:
         head = setup.get_humanoid(avatar.armature)["head"]
-        built = build_face(data, scene.read_face(avatar), head, style=Style(interior=interior is not False))
+        built = build_face(
+            data,
+            scene.read_face(avatar),
+            head,
+            style=Style(interior=interior is not False),
+            closing=knows_eyes(avatar),
+        )
     except (AvatarError, KeyError):
         return None
     if built.reshape is None:

@@ -18,10 +18,11 @@ from bpy.props import BoolProperty, StringProperty
 from bpy.types import Armature, Context, Object, PropertyGroup
 
 from ..avatar import scene, step_states
+from ..errors import AvatarError
 from ..mesh.armature import read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
-from ..vrm.spec.human_bones import BONES, REQUIRED, name_in_vrm0, snake_case
+from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems, name_in_vrm0, snake_case
 from .match_armature import match_armature
 from .matching.assignment import GROUPS, WORST_FIRST, BoneState, Finding, bone_states, count, label, summary
 from .matching.matcher import Match
@@ -132,6 +133,19 @@ def finding_of(armature: Object) -> Finding | None:
     with contextlib.suppress(ValueError, KeyError, TypeError):  # written by another version
         return Finding.from_json(armature.data.avatar_forge.found)
     return None
+
+
+def need_humanoid(armature: Object) -> None:
+    """Raises AvatarError with what the matcher said of a skeleton that has no humanoid bones, else with the first thing
+    that is wrong with them.
+    """
+    assigned = {name: bone for name, bone in assigned_bones(armature).items() if bone in armature.data.bones}
+    problems = humanoid_problems(assigned, scene.bone_parents(armature))
+    if not problems:
+        return
+    finding = finding_of(armature)
+    reason = finding.reason if finding and not finding.humanoid and not assigned else problems[0]
+    raise AvatarError(f"{reason} Assign the bones by hand in the Humanoid Bones panel.", "humanoid")
 
 
 def find_bones(context: Context, armature: Object) -> Match:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a mesh of unknown origin needs to be an avatar's: upright, facing -Y, of a human's size, its skin turned out.
-Pure.
+"""What a mesh of unknown origin needs to be an avatar's: upright, facing -Y, of a human's size. Pure.
 
 Axes are Blender's: Z up, the character faces -Y, its left side is +X.
 """
@@ -11,8 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..mesh.islands import island_of
-
 LEAST_HEIGHT, MOST_HEIGHT = 0.5, 2.6  # metres that are left as they are
 USUAL_HEIGHT = 1.6
 UNITS = {
@@ -22,39 +19,9 @@ UNITS = {
     0.1: "as if in decimetres",
     100.0: "a hundred times too small",
 }
-FLAT = 0.01  # of area ** 1.5: a volume below is no body's, but a leaf's or a strand's
 CLEAR = 1.35  # how much longer one extent must be than another to mean something
+ARMS_LOW, SLABS = 0.42, 20  # of the height: arms below that are those of a body on its head; long ears do not show that
 TOES = 0.012  # of the height that toes are before the ankles
-
-
-def inside_out(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) bool: triangles that look into their body, found island by island from the signed volume (divergence
-    theorem).
-
-    What encloses less than its area suggests, such as strands of hair, is left as it is, and so is a cavity:
-    an island that looks inwards and lies within a larger one.
-    """
-    wrong = np.zeros(len(triangles), bool)
-    if not len(triangles):
-        return wrong
-    roots, island = np.unique(island_of(triangles, len(vertices))[triangles[:, 0]], return_inverse=True)
-    corners = vertices[triangles]
-    size = np.bincount(island)
-    middle = np.stack([np.bincount(island, corners[:, :, k].mean(1)) / size for k in range(3)], 1)
-    a, b, c = np.moveaxis(corners - middle[island][:, None], 1, 0)
-    volume = np.bincount(island, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
-    area = np.bincount(island, np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
-    solid = np.abs(volume) > FLAT * area**1.5
-    sign = -1.0 if volume[solid].sum() < 0 else 1.0
-    turned = solid & (sign * volume < 0)  # against the whole
-    if turned.any():
-        low, high = (np.full((len(roots), 3), limit) for limit in (np.inf, -np.inf))
-        np.minimum.at(low, island, corners.min(1))
-        np.maximum.at(high, island, corners.max(1))
-        for k in np.flatnonzero(turned):
-            within = ((low <= low[k]) & (high >= high[k])).all(1) & ~turned & solid & (np.abs(volume) > abs(volume[k]))
-            turned[k] = not within.any()
-    return (turned != (sign < 0))[island]
 
 
 def scale_to_human(height: float, wanted: float = 0.0) -> tuple[float, str]:
@@ -83,8 +50,8 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     """A rotation (3, 3) that makes a character stand and look along -Y, and a sentence; the identity and "" where
     nothing tells.
 
-    A body is thinnest from front to back. The end where it is parted in two is that of the feet, and toes are in
-    front of ankles.
+    A body is thinnest from front to back. The end where it is parted in two is that of the feet, far from the arms,
+    and toes are in front of ankles.
     """
     turn, said = np.eye(3), []
     extent = np.ptp(vertices, axis=0)
@@ -92,7 +59,7 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
         quarter = _about_x(1 if _feet_at_end(vertices, 1) < 0 else -1)
         turn = quarter @ turn
         said.append("was lying down")
-    elif _feet_at_end(vertices, 2) == 1:
+    elif _feet_at_end(vertices, 2) == 1 and _widest(vertices) < ARMS_LOW:
         turn = _about_x(2) @ turn
         said.append("was upside down")
     points = vertices @ turn.T
@@ -104,7 +71,12 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     if _toes(points) > 0:
         turn = _about_z(2) @ turn
         said = [*said[:-1], "faced sideways"] if said[-1:] == ["faced sideways"] else [*said, "faced backwards"]
-    return turn, f"The model {' and '.join(said)} and was rotated; rotate it by hand if that is wrong." if said else ""
+    return turn, told(said)
+
+
+def told(ways: Sequence[str]) -> str:
+    """A sentence of what was wrong with how a model stood; "" for nothing."""
+    return f"The model {' and '.join(ways)} and was rotated; rotate it by hand if that is wrong." if ways else ""
 
 
 def quarter_turn(axis: str, quarters: int = 1) -> np.ndarray:
@@ -133,6 +105,16 @@ def _feet_at_end(vertices: np.ndarray, axis: int) -> int:
     if abs(parted[0] - parted[1]) < 0.5:
         return 0
     return -1 if parted[0] > parted[1] else 1
+
+
+def _widest(vertices: np.ndarray) -> float:
+    """0 to 1: the height at which a body is widest, where its arms are."""
+    low, tall = vertices[:, 2].min(), float(np.ptp(vertices[:, 2])) or 1.0
+    slab = np.minimum(((vertices[:, 2] - low) / tall * SLABS).astype(int), SLABS - 1)
+    left, right = np.full(SLABS, np.inf), np.full(SLABS, -np.inf)
+    np.minimum.at(left, slab, vertices[:, 0])
+    np.maximum.at(right, slab, vertices[:, 0])
+    return (int(np.argmax(right - left)) + 0.5) / SLABS
 
 
 def _parted(across: np.ndarray, length: float) -> float:

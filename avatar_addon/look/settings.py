@@ -24,6 +24,7 @@ from bpy.types import PropertyGroup
 
 from ..avatar.scene import Avatar, find_avatar, meshes
 from ..face.synthesis.build import PARTS
+from ..vrm import addon as vrm_addon
 from ..vrm import look_at as gaze
 from ..vrm import materials as look
 from . import spring_bones
@@ -237,8 +238,9 @@ class AvatarForgeChain(PropertyGroup):
     drag: _figure("drag_force", "Drag", "How soon the chain comes to rest", max=1.0)
 
 
-def _armature(settings: PropertyGroup) -> bpy.types.Object:
-    return settings.id_data.find_armature()
+def _armature(settings: PropertyGroup) -> bpy.types.Object | None:
+    """None for a mesh that is no avatar: Blender reads these of any, such as when it overrides a library."""
+    return settings.id_data.find_armature() if vrm_addon.is_available() else None
 
 
 GAZE = (
@@ -253,20 +255,28 @@ GAZE = (
 
 
 def _get_gaze(settings: PropertyGroup) -> int:
-    return 1 if gaze.kind(_armature(settings)) == gaze.BONE else 0
+    armature = _armature(settings)
+    return 1 if armature and gaze.kind(armature) == gaze.BONE else 0
 
 
 def _set_gaze(settings: PropertyGroup, value: int) -> None:
-    gaze.set_kind(_armature(settings), GAZE[value][0])
+    if armature := _armature(settings):
+        gaze.set_kind(armature, GAZE[value][0])
 
 
 def _get_range(side: str, index: int):
-    return lambda settings: gaze.ranges(_armature(settings))[side][index]
+    def get(settings: PropertyGroup) -> float:
+        armature = _armature(settings)
+        return gaze.ranges(armature)[side][index] if armature else 0.0
+
+    return get
 
 
 def _set_range(sides: tuple[str, ...], index: int):
     def put(settings, value: float) -> None:
         armature = _armature(settings)
+        if armature is None:
+            return
         for side in sides:
             now = list(gaze.ranges(armature)[side])
             now[index] = value

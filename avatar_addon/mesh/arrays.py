@@ -23,4 +23,6 @@ class SkinnedMesh:
     materials: list[str] = field(default_factory=list)  # material names, one per slot
     groups: list[str] = field(default_factory=list)  # vertex group (bone) names
     weights: np.ndarray | None = None  # (V, len(groups)) float32, rows sum to 1; None when unrigged
+    # Other UV maps, (T, 3, 2), and vertex colours, (T, 3, 4), by name; float32.
+    corner_layers: dict[str, np.ndarray] = field(default_factory=dict)
     shape_keys: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (V, 3) float32 displacement

@@ -29,6 +29,7 @@ def read_mesh(obj: bpy.types.Object, shape_keys: bool = False) -> SkinnedMesh:
         materials=[slot.material.name if slot.material else "" for slot in obj.material_slots],
         groups=[group.name for group in obj.vertex_groups],
     )
+    data.corner_layers = {name: values[loops] for name, values in _read_layers(mesh).items()}
     if data.groups:
         data.weights = read_weights(mesh, len(data.groups))
     if shape_keys and mesh.shape_keys:
@@ -51,7 +52,40 @@ def join(parts: list[SkinnedMesh]) -> SkinnedMesh:
         corner_uvs=np.concatenate([part.corner_uvs for part in parts]),
         material_index=np.concatenate([slot[part.material_index] for slot, part in zip(slots, parts, strict=True)]),
         materials=materials,
+        corner_layers=_joined_layers(parts),
     )
+
+
+def blank(size: int) -> float:
+    """What a corner has in a layer that its mesh lacks: no place on a texture, but white among vertex colours."""
+    return 1.0 if size == 4 else 0.0
+
+
+def _joined_layers(parts: list[SkinnedMesh]) -> dict[str, np.ndarray]:
+    sizes = {name: values.shape[2] for part in parts for name, values in part.corner_layers.items()}
+    return {
+        name: np.concatenate(
+            [
+                part.corner_layers.get(name, np.full((len(part.triangles), 3, size), blank(size), np.float32))
+                for part in parts
+            ]
+        )
+        for name, size in sizes.items()
+    }
+
+
+def _read_layers(mesh: bpy.types.Mesh) -> dict[str, np.ndarray]:
+    """Per loop: (L, 2) of each UV map but the active one, (L, 4) of each vertex colour."""
+    found = {}
+    for layer in mesh.uv_layers:
+        if layer != mesh.uv_layers.active:
+            found[layer.name] = _column(layer.uv, "vector", np.float32, len(mesh.loops) * 2).reshape(-1, 2)
+    for colours in mesh.color_attributes:
+        values = _column(colours.data, "color", np.float32, len(colours.data) * 4).reshape(-1, 4)
+        if colours.domain == "POINT":
+            values = values[_column(mesh.loops, "vertex_index", np.int32, len(mesh.loops))]
+        found[colours.name] = values
+    return found
 
 
 def make_mesh(name: str, data: SkinnedMesh) -> bpy.types.Mesh:
@@ -68,6 +102,12 @@ def make_mesh(name: str, data: SkinnedMesh) -> bpy.types.Mesh:
     mesh.polygons.foreach_set("loop_start", np.arange(0, count * 3, 3, dtype=np.int32))
     mesh.polygons.foreach_set("material_index", np.ascontiguousarray(data.material_index, np.int32))
     mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", np.ascontiguousarray(data.corner_uvs, np.float32).ravel())
+    for layer, values in data.corner_layers.items():
+        flat = np.ascontiguousarray(values, np.float32).ravel()
+        if values.shape[2] == 2:
+            mesh.uv_layers.new(name=layer).uv.foreach_set("vector", flat)
+        else:
+            mesh.color_attributes.new(layer, "FLOAT_COLOR", "CORNER").data.foreach_set("color", flat)
     for material in data.materials:
         mesh.materials.append(bpy.data.materials.get(material))
     mesh.update(calc_edges=True)

@@ -128,7 +128,7 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
             np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "weights")
         )
         posed, turns = rest.move_skin(vertices, triangles, weights, moves, skeleton.parents, skeleton.names)
-    notes += _leave_pose(armature)
+    notes += _leave_pose(armature) + _mute_constraints(armature)
     in_armature = skeleton.frame.T @ square(moves) @ skeleton.frame
     transform_bones(armature, in_armature)
     with _at_rest(armature):
@@ -294,6 +294,17 @@ def _leave_pose(armature: bpy.types.Object) -> list[str]:
     for bone in armature.pose.bones:
         bone.matrix_basis = Matrix()
     return notes
+
+
+def _mute_constraints(armature: bpy.types.Object) -> list[str]:
+    """Constraints pull to where their targets were before, away from the new rest pose."""
+    held = [bone for bone in armature.pose.bones if any(not one.mute for one in bone.constraints)]
+    for bone in held:
+        for one in bone.constraints:
+            one.mute = True
+    if not held:
+        return []
+    return [f"The constraints of {len(held)} bones were made for the old rest pose; they are muted."]
 
 
 def is_posed(armature: bpy.types.Object) -> bool:

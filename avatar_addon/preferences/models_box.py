@@ -43,6 +43,9 @@ def _draw_model(box: bpy.types.UILayout, context: bpy.types.Context, entry: dict
     if task.running and model_store.busy() == name:
         progress(box, task, "Cancel")
         return
+    if not entry["installed"]:
+        for address in entry.get("terms", []):
+            box.operator("wm.url_open", text="Read the Licence", icon="URL").url = address
     buttons = box.row()
     if entry["own"]:
         buttons.operator("avatar_forge.forget_model_folder", icon="LOOP_BACK").model = name

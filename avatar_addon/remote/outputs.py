@@ -20,7 +20,7 @@ def folders() -> list[Path]:
     of the extension.
     """
     settings = getattr(session.preferences(), "remote", None)
-    words: str = os.environ.get(VARIABLE) or getattr(settings, "folders", "")
+    words = os.environ.get(VARIABLE) or str(getattr(settings, "folders", ""))
     named = [word.strip() for word in words.split(os.pathsep)]
     allowed = [Path(bpy.path.abspath(word)).expanduser() for word in named if word]
     if bpy.data.filepath:

@@ -272,7 +272,10 @@ def _on_head(avatar: Avatar, data: SkinnedMesh) -> np.ndarray:
     head = _bone(avatar, "head")
     if data.weights is None or head not in data.groups:
         return np.zeros(len(data.vertices), bool)
-    return data.weights[:, data.groups.index(head)] > 0.5
+    bones = avatar.armature.data.bones if avatar.armature else {}
+    below = [bone.name for bone in bones[head].children_recursive] if head in bones else []  # eyes, hair, a hat
+    columns = [data.groups.index(name) for name in (head, *below) if name in data.groups]
+    return data.weights[:, columns].sum(1) > 0.5
 
 
 def _bone(avatar: Avatar, name: str) -> str:

@@ -68,6 +68,7 @@ LIMITS = {
     "emotion_amount": Limit(0.005, 0.002, "", "as for visemes", least=True),
     "look_amount": Limit(0.002, 0.0005, "", "the iris moves a few millimetres", least=True),
     "spill": Limit(0.0, 0.02, "", "share of what an expression moves (over 2 mm) outside of the head"),
+    "inward": Limit(0.05, 0.2, "", "share of what is seen from outside that shows its back; sound characters: to 0.05"),
     "slivers": Limit(0.02, 0.1, "", "share of triangles without area"),
 }
 HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn with it

@@ -135,6 +135,21 @@ class Measured(SkinnedBody):
         return np.concatenate(owners)
 
     @cached_property
+    def single_sided(self) -> np.ndarray:
+        """(T,) triangles whose material is drawn from the front only; VRM 0.x says it beside glTF too (_CullMode 0)."""
+        materials = self.file.json.get("materials", [])
+        old = (self.file.vrm.get("materialProperties") or []) if self.file.version == "0.0" else []
+
+        def one_side(index: int | None) -> bool:
+            if index is None or not 0 <= index < len(materials):
+                return True
+            cull = old[index].get("floatProperties", {}).get("_CullMode", 2) if index < len(old) else 2
+            return not materials[index].get("doubleSided", False) and cull != 0
+
+        sides = [np.full(len(part.triangles), one_side(part.material)) for part in self.parts]
+        return np.concatenate([np.zeros(0, bool), *sides])
+
+    @cached_property
     def in_head(self) -> np.ndarray:
         return self.held_by("head") if "head" in self.bones else np.zeros(len(self.rest), bool)
 

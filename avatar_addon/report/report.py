@@ -23,7 +23,7 @@ from .measured import Measured
 from .structure import structure
 
 # What reading a file that contradicts itself may raise.
-BROKEN = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, MemoryError)
 MARKS = {PASS: "ok  ", WARN: "WARN", FAIL: "FAIL"}
 
 
@@ -108,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{path} cannot be read ({(error.strerror or str(error)).lower()}); check the path.", file=sys.stderr)
             good = False
             continue
-        print(json.dumps(report.to_dict(), ensure_ascii=False) if options.json else report.text())
+        text = json.dumps(report.to_dict(), ensure_ascii=False) if options.json else report.text()
+        print(text.encode("utf-8", "replace").decode())  # a name may hold half a surrogate pair
         good &= report.promotable
     return 0 if good else 1

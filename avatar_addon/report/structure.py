@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..mesh.outside import inward_share
 from ..vrm.spec.human_bones import REQUIRED, assigned_parent
 from .limits import FAIL, LIMITS, PASS, WARN, Check, line, worst
 from .measured import LIMBS, Measured
@@ -227,6 +228,16 @@ def _skin(m: Measured) -> Iterator[Check]:
         "dark or flickering spots",
         "generate",
         "Use Merge by Distance and Degenerate Dissolve.",
+    )
+    inward = inward_share(m.rest, m.triangles, m.single_sided)
+    yield line(
+        "inward",
+        "Surface looks outwards",
+        LIMITS["inward"].judge(inward),
+        f"{100 * inward:.1f} % inwards",
+        "viewers do not draw the backs of faces: the avatar has holes, or is seen from within",
+        "generate",
+        "Recalculate the normals (Mesh > Normals > Recalculate Outside), or bring the model in again.",
     )
     unpainted = sum(part.material is None for part in m.parts)
     yield line(

@@ -15,10 +15,10 @@ from pathlib import Path
 import bpy
 
 from ..errors import AvatarError
-from . import setup
+from . import expressions0, setup
 from .addon import extension, need_addon
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
-from .spec.presets import PRESETS, name_of_vrm0
+from .spec.presets import name_of_vrm0
 
 CONFIRMED = "BLENDER_VRM_AUTOMATIC_LICENSE_CONFIRMATION"  # the VRM Add-on's way to answer its own licence dialogue
 USERS = {"OnlyAuthor": "onlyAuthor", "ExplicitlyLicensedPerson": "onlySeparatelyLicensedPerson", "Everyone": "everyone"}
@@ -111,7 +111,7 @@ def also_as_vrm1(armature: bpy.types.Object) -> None:
         preset = name_of_vrm0(group.preset_name, group.name)
         if preset:
             expression = setup.expression_of(armature, preset, make=True)
-        elif group.binds and group.preset_name in ("unknown", ""):
+        elif (group.binds or group.material_values) and group.preset_name in ("unknown", ""):
             expression = ext.vrm1.expressions.custom.add()
             expression.custom_name = group.name
         else:
@@ -121,6 +121,7 @@ def also_as_vrm1(armature: bpy.types.Object) -> None:
         for bind in group.binds:
             new = expression.morph_target_binds.add()
             new.node.mesh_object_name, new.index, new.weight = bind.mesh.mesh_object_name, bind.index, bind.weight
+        expressions0.values_as_vrm1(group, expression)
     _meta_as_vrm1(ext.vrm0.meta, ext.vrm1.meta)
 
 
@@ -143,10 +144,7 @@ def _meta_as_vrm1(old, new) -> None:
 def binds(armature: bpy.types.Object) -> list:
     """Every property that names a mesh of which an expression moves a shape key, for VRM 1.0 and 0.x."""
     ext = extension(armature)
-    known = ext.vrm1.expressions
-    expressions = [setup.expression_of(armature, name) for name in PRESETS]
-    expressions = [found for found in expressions if found] + [known.preset.neutral, *known.custom]
-    found = [bind.node for expression in expressions for bind in expression.morph_target_binds]
+    found = [bind.node for _, expression in expressions0.named(armature) for bind in expression.morph_target_binds]
     return found + [bind.mesh for group in ext.vrm0.blend_shape_master.blend_shape_groups for bind in group.binds]
 
 

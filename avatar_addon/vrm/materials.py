@@ -18,6 +18,7 @@ import bpy
 from bpy_extras.node_shader_utils import PrincipledBSDFWrapper
 
 from . import setup
+from .base_colour import base_image, colour_attribute
 
 MTOON, UNLIT, PBR = "MTOON", "UNLIT", "PBR"
 STYLES = {MTOON: "MToon", UNLIT: "Unlit", PBR: "PBR"}
@@ -71,15 +72,20 @@ def set_style(material: bpy.types.Material, style: str) -> bpy.types.Material:
 
 def set_default(material: bpy.types.Material, double_sided: bool = False) -> None:
     """MToon without shading, as `setup.make_toon`, once: a material that is one already, or that was given another
-    style, is left alone.
+    style, is left alone, and so is one that is coloured by the mesh alone, since MToon has no vertex colours.
     """
     look = material.avatar_forge_look
-    if _toon(material).enabled or look.mtoon or _shadeless(material):
+    if _toon(material).enabled or look.mtoon or _shadeless(material) or coloured_by_mesh(material):
         return
     surface, original = read_surface(material), material.copy()
     original.name = _aside_name(material, PBR)
     _build_toon(material, surface, double_sided and surface.double_sided)
     look.pbr = original
+
+
+def coloured_by_mesh(material: bpy.types.Material) -> bool:
+    """Whether vertex colours alone are the base colour."""
+    return colour_attribute(material) is not None and base_image(material) is None
 
 
 def read_surface(material: bpy.types.Material) -> Surface:
@@ -96,7 +102,7 @@ def read_surface(material: bpy.types.Material) -> Surface:
             toon.alpha_cutoff,
             toon.double_sided,
         )
-    image, colour, normal, alpha = setup.base_image(material), (1.0, 1.0, 1.0, 1.0), None, "OPAQUE"
+    image, colour, normal, alpha = base_image(material), (1.0, 1.0, 1.0, 1.0), None, "OPAQUE"
     if not material.use_nodes:
         return Surface(image, tuple(material.diffuse_color), None, alpha, 0.5, not material.use_backface_culling)
     wrapper = PrincipledBSDFWrapper(material)

@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from .addon import extension, need_addon
+from .base_colour import base_colour, base_image
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
 from .spec.presets import PRESETS, Preset
 from .spec.shape_key_names import recognise
@@ -130,11 +131,13 @@ def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bi
         expression = expression_of(armature, name, make=bool(binds.get(name)))
         if expression is None:
             continue
+        bound = bool(len(expression.morph_target_binds))
         expression.morph_target_binds.clear()
         for mesh, key, weight in binds.get(name, ()):
             bind = expression.morph_target_binds.add()
             bind.node.mesh_object_name, bind.index, bind.weight = mesh, key, weight
-        if preset.override != "none":
+        chosen = (expression.override_blink, expression.override_mouth) != ("none", "none")
+        if preset.override != "none" and not bound and not chosen:  # what a file or a person has said stays
             expression.override_blink = expression.override_mouth = preset.override
         if binds.get(name):
             _add_group(groups, preset, binds[name])
@@ -238,7 +241,7 @@ def _values(meta: bpy.types.PropertyGroup) -> dict:
 def make_toon(material: bpy.types.Material) -> None:
     """MToon without shading: the picture already holds its light; viewers keep control of the light's colour."""
     image = base_image(material)
-    colour = _base_colour(material)
+    colour = base_colour(material)
     toon = material.vrm_addon_extension.mtoon1
     toon.enabled = True
     toon.alpha_mode = "OPAQUE"
@@ -255,24 +258,3 @@ def make_toon(material: bpy.types.Material) -> None:
         if node.type == "TEX_IMAGE" and node.image == image and image:
             material.node_tree.nodes.active = node
             break
-
-
-def base_image(material: bpy.types.Material) -> bpy.types.Image | None:
-    """The image behind the material's base colour, before or after `make_toon`."""
-    if not material.use_nodes:
-        return None
-    images = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE" and node.image]
-    linked = [
-        link.from_node.image
-        for link in material.node_tree.links
-        if link.to_socket.name == "Base Color" and link.from_node.type == "TEX_IMAGE" and link.from_node.image
-    ]
-    return (linked or images or [None])[0]
-
-
-def _base_colour(material: bpy.types.Material) -> tuple[float, ...]:
-    if material.use_nodes:
-        for node in material.node_tree.nodes:
-            if node.type == "BSDF_PRINCIPLED" and not node.inputs["Base Color"].is_linked:
-                return tuple(node.inputs["Base Color"].default_value)
-    return (1.0, 1.0, 1.0, 1.0)

@@ -57,7 +57,13 @@ class GeometricRigger:
             "bones": float(len(bones.names)),
             "seconds": time.perf_counter() - started,
         }
-        return Rig(path, self.label, {name: name for name in bones.names}, metrics, _warnings(result))
+        return Rig(
+            path,
+            self.label,
+            {name: name for name in bones.names},
+            metrics,
+            placement_warnings(result.flags, result.yaw),
+        )
 
 
 def rig_mesh(
@@ -66,21 +72,11 @@ def rig_mesh(
     """Skeleton and weights of a mesh. `joints`: known marker joints in the mesh's axes; all 15 spare the search.
 
     Raises BackendError("not_humanoid") when joints have to be found and cannot be, ("bad_joints") when given ones are
-    no points.
+    no points or far away.
     """
-    known = _checked(joints or {})
     progress("joints", 0.1, "Finding the joints")
-    found, flags, yaw = None, [], 0
-    if any(name not in known for name in MARKERS):
-        try:
-            result = find_joints(mesh.vertices, mesh.triangles)
-            found, flags, yaw = result.joints, result.flags, result.yaw
-        except BackendError:
-            if len(known) < 2:
-                raise
+    skeleton, flags, yaw = place_skeleton(mesh, joints)
     vertices = turn(mesh.vertices, yaw)
-    at = {name: turn(point, yaw) for name, point in complete_markers(known, found).items()}
-    skeleton = build_skeleton(at, vertices.min(0), vertices.max(0))
     progress("solid", 0.3, "Filling the body")
     grid = solid_voxels(vertices, mesh.triangles)
     progress("weights", 0.4, "Measuring distances inside the body")
@@ -98,29 +94,53 @@ def rig_mesh(
     return RiggedMesh(skeleton, weight_joint, weight, flags, yaw)
 
 
-def _checked(joints: dict[str, list[float]]) -> dict[str, np.ndarray]:
+def place_skeleton(mesh: MeshArrays, joints: dict[str, list[float]] | None) -> tuple[Skeleton, list[str], int]:
+    """The humanoid skeleton of a mesh in axes turned by the yaw, flags of the joint search, and the yaw in degrees.
+
+    Raises as `rig_mesh` does.
+    """
+    known = checked_joints(joints or {}, mesh.vertices)
+    found, flags, yaw = None, [], 0
+    if any(name not in known for name in MARKERS):
+        try:
+            result = find_joints(mesh.vertices, mesh.triangles)
+            found, flags, yaw = result.joints, result.flags, result.yaw
+        except BackendError:
+            if len(known) < 2:
+                raise
+    vertices = turn(mesh.vertices, yaw)
+    at = {name: turn(point, yaw) for name, point in complete_markers(known, found).items()}
+    return build_skeleton(at, vertices.min(0), vertices.max(0)), flags, yaw
+
+
+def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict[str, np.ndarray]:
+    """The joints as arrays; each must be near the mesh, whose surroundings are computed on."""
+    low, high = vertices.min(0), vertices.max(0)
+    reach = float((high - low).max())
     known = {name: np.asarray(point, float) for name, point in joints.items()}
     for name, point in known.items():
         if point.shape != (3,) or not np.isfinite(point).all():
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out."
             )
+        if ((point < low - reach) | (point > high + reach)).any():
+            raise BackendError(
+                "bad_joints", f"The joint {name[:40]!r} lies far outside the mesh.", "Move it inside or leave it out."
+            )
     return known
 
 
-def _warnings(result: RiggedMesh) -> list[dict[str, str]]:
+def placement_warnings(flags: list[str], yaw: int) -> list[dict[str, str]]:
     warnings = []
-    if result.yaw:
-        sentence = (
-            f"The character is turned by {result.yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
-        )
+    if yaw:
+        sentence = f"The character is turned by {yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
         warnings.append({"code": "not_facing_front", "message": sentence})
-    if {"skirt", "legs_closed"} & set(result.flags):
+    if {"skirt", "legs_closed"} & set(flags):
         warnings.append(
             {"code": "legs_hidden", "message": "The legs are hidden by clothing; hip and knee positions are estimated."}
         )
     for side in ("left", "right"):
-        if {f"weak_{side}_arm", f"no_{side}_arm"} & set(result.flags):
+        if {f"weak_{side}_arm", f"no_{side}_arm"} & set(flags):
             sentence = f"The {side} arm is not clearly separated from the body; check the {side} arm's joints."
             warnings.append({"code": "arm_unclear", "message": sentence})
     return warnings

@@ -15,7 +15,7 @@ from ..errors import BackendError
 
 # Raster formats decoded by Pillow itself; EPS and the like would start other programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA", "PPM", "JPEG2000", "AVIF")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 64_000_000
 # Decoded pictures are kept at this size at most: more detail never reaches the avatar's texture.
 MAX_SIDE = 4096
 
@@ -35,7 +35,7 @@ def load_picture(path: Path) -> Picture:
     """Reads the first frame of `path`, turned upright by its EXIF orientation.
 
     Grey, palette, CMYK and 16-bit pictures become 8-bit RGBA; a longest side over 4096 pixels is reduced to that.
-    Raises BackendError: `unreadable` (missing, no picture, damaged), `too_large` (over 100 million pixels).
+    Raises BackendError: `unreadable` (missing, no picture, damaged), `too_large` (over 64 million pixels).
     """
     try:
         with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def resize_rgba(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _too_large() -> BackendError:
     return BackendError(
-        "too_large", "The picture has over 100 million pixels.", "Make it smaller; 2048 pixels on a side is plenty."
+        "too_large", "The picture has over 64 million pixels.", "Make it smaller; 2048 pixels on a side is plenty."
     )
 
 
@@ -90,13 +90,20 @@ def _decode(path: Path) -> Picture:
             "RGB", (MAX_SIDE, MAX_SIDE)
         )  # JPEG decodes to a smaller size directly; no effect on the other formats
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        rgba = _to_rgba(upright)
+        rgba = _to_rgba(ImageOps.exif_transpose(_reduced(image)))
     longest = max(rgba.shape[:2])
     if longest > MAX_SIDE:
         factor = MAX_SIDE / longest
         rgba = resize_rgba(rgba, (max(1, round(rgba.shape[1] * factor)), max(1, round(rgba.shape[0] * factor))))
     return Picture(rgba=rgba, size=size, animated=animated)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Halved as often as its longest side stays above the limit, before anything copies it. Pictures with
+    transparency or a palette are left: their colours would bleed.
+    """
+    times = max(image.size) // MAX_SIDE
+    return image.reduce(times) if times > 1 and image.mode in ("L", "RGB") else image
 
 
 def _to_rgba(image: Image.Image) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -56,21 +57,35 @@ def cut_sheet(path: Path) -> list[SheetFigure]:
     return figures
 
 
-def write_views(figures: list[SheetFigure], folder: Path) -> dict[str, Path]:
-    """Each figure that is used as a cut-out PNG of one size, so that heights can be compared: {view: path}."""
-    used = [figure for figure in figures if figure.view != IGNORED]
-    tall = max((figure.mask.shape[0] for figure in used), default=0)
-    wide = max((figure.mask.shape[1] for figure in used), default=0)
+def write_figures(figures: list[SheetFigure], folder: Path) -> list[Path]:
+    """Each figure as a cut-out PNG in `folder`, all of one size and on one ground, so that heights can be compared."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tall = max((figure.mask.shape[0] for figure in figures), default=0)
+    wide = max((figure.mask.shape[1] for figure in figures), default=0)
     pad = max(round(PADDING * tall), 8)
-    written = {}
-    for figure in used:
+    written = []
+    for number, figure in enumerate(figures, 1):
         height, width = figure.mask.shape
         canvas = np.zeros((tall + 2 * pad, wide + 2 * pad, 4), np.uint8)
         top, left = pad + tall - height, pad + (wide - width) // 2
         canvas[top : top + height, left : left + width] = figure.rgba
-        written[figure.view] = folder / f"{figure.view}.png"
-        Image.fromarray(canvas).save(written[figure.view])
+        written.append(folder / f"figure_{number}.png")
+        Image.fromarray(canvas).save(written[-1])
     return written
+
+
+def sheet_result(path: Path, folder: Path) -> dict[str, Any]:
+    """The worker's answer to `cut_sheet`: the figures of the sheet at `path`, each written into `folder`.
+
+    Raises BackendError as `cut_sheet` does.
+    """
+    figures = cut_sheet(path)
+    return {
+        "figures": [
+            {"box": list(figure.box), "view": figure.view, "why": figure.why, "picture": str(picture)}
+            for figure, picture in zip(figures, write_figures(figures, folder), strict=True)
+        ]
+    }
 
 
 def _pieces(rgba: np.ndarray) -> list[tuple[np.ndarray, int]]:

@@ -7,10 +7,12 @@ import json
 import os
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 HOST, PORT = "127.0.0.1", 9876
 PORT_VARIABLE, TOKEN_VARIABLE = "BLENDER_PORT", "AVATAR_FORGE_TOKEN"
+TOKEN_FILE = "AVATAR_FORGE_TOKEN_FILE"  # only the user can read it; VS Code passes it on, unlike what it asks for
 LONGEST_REPLY = 8_000_000  # bytes; the add-on's are below one million
 TIMEOUT = 20.0  # seconds for one command
 
@@ -33,7 +35,21 @@ class Blender:
 
     def __init__(self, port: int | None = None, token: str | None = None) -> None:
         self.port = port if port is not None else int(os.environ.get(PORT_VARIABLE) or PORT)
-        self.token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        self._token = token
+
+    @property
+    def token(self) -> str:
+        """What was given, else what the file of AVATAR_FORGE_TOKEN_FILE says now, else AVATAR_FORGE_TOKEN."""
+        if self._token is not None:
+            return self._token
+        if file := os.environ.get(TOKEN_FILE):
+            try:
+                return Path(file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise BlenderError(
+                    f"The token in {file} cannot be read. Ask the user to press Set Up VS Code in Blender again."
+                ) from error
+        return os.environ.get(TOKEN_VARIABLE, "")
 
     def ask(self, command: str, timeout: float = TIMEOUT, **params: Any) -> Any:
         """The command's result. Parameters that are None are left out. Raises BlenderError, BlenderBusy."""

@@ -55,13 +55,14 @@ def _declared(job: Job) -> dict[str, tuple[Model, list[str]]]:
 
 def _row(model: Model, users: list[str]) -> dict[str, Any]:
     """{name, label, licence, size (bytes of the download, about), variable, engines, installed, state, bytes (there
-    now), folder, own, reason}.
+    now), folder, own, reason, terms}.
 
     own: a folder of the user's is used instead of a download. reason: one sentence why it cannot be used, "" when it
-    can.
+    can. terms: addresses of the licences' texts that must be shown before the download.
     """
     own = model.own_folder()
-    row = {**model.to_dict(), "engines": users, "own": own is not None}
+    terms = [text.as_uri() for text in model.terms.values()]
+    row = {**model.to_dict(), "engines": users, "own": own is not None, "terms": terms}
     if own is not None:
         reason = model.folder_reason(own)
         state = "missing" if reason else "ready"

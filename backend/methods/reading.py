@@ -22,6 +22,14 @@ def analyse(
     return job.run(analysis.analyse, picture, markers, draft).to_result()
 
 
+@method("cut_sheet")
+def cut_sheet(job: Job, picture: File, out_dir: Path) -> dict[str, Any]:
+    """The figures of a model sheet, each in a file of its own, and which side each shows (`image.sheet`)."""
+    from ..image.sheet import sheet_result
+
+    return job.run(sheet_result, picture, out_dir)
+
+
 @method("visemes")
 def visemes(job: Job, sound: File) -> dict[str, Any]:
     """See `backend.speech.visemes`."""

@@ -14,8 +14,6 @@ repository), that is used.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
 import re
@@ -29,11 +27,11 @@ from typing import Any
 from ..engines import Progress
 from ..errors import BackendError
 from . import hub
+from .lock import AGAIN, BUSY, CHECKED, LOCK, Lock, downloading
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "AVATAR_FORGE_MODELS"
-LOCK, CHECKED = "models.lock.json", ".checked.json"
 ROOM = 256 << 20  # bytes that a download leaves free on the disk
 
 
@@ -60,6 +58,17 @@ class Source:
     files: tuple[File, ...]
     into: str = ""  # folder below the model's own
     terms: Path | None = None  # the licence's text, where it must be read before the files are used
+
+    @property
+    def pinned(self) -> str:
+        """How sure it is that everyone gets the same files, in words."""
+        known = sum(bool(file.sha256) for file in self.files)
+        if known == len(self.files):
+            return "every file is pinned by its SHA-256"
+        if self.revision == "main":
+            return "pinned to the commit at the first download, and locked then"
+        some = f", {known} of {len(self.files)} files by their SHA-256" if known else ""
+        return f"pinned to a commit{some}; the others are locked at the first download"
 
     def target(self, file: File) -> str:
         return f"{self.into}/{file.path}" if self.into else file.path
@@ -181,7 +190,9 @@ def folder(name: str, progress: Progress | None = None, root: Path | None = None
     """
     model, where = get(name), place(name, root)
     _require(model, where)
-    lock = _Lock(where)
+    lock = Lock(where)
+    for problem in _other_than_pinned(model, lock):
+        raise BackendError("bad_weights", problem, AGAIN)
     todo = [name_in_lock for name_in_lock in lock.files if not lock.fresh(name_in_lock)]
     _check_all(lock, todo, progress)
     for source, file, target in model.files():
@@ -207,10 +218,11 @@ def verify(name: str, progress: Progress | None = None, root: Path | None = None
     when nothing is there.
     """
     model, where = get(name), place(name, root)
-    lock = _Lock(where)
+    lock = Lock(where)
     if not lock.files and all(not (where / target).is_file() for _, _, target in model.files()):
         _require(model, where)
     problems = [f"{target} is missing." for target in _absent(model, where, lock)]
+    problems += _other_than_pinned(model, lock)
     problems += _check_all(
         lock,
         [name_in_lock for name_in_lock in lock.files if (where / name_in_lock).is_file()],
@@ -229,7 +241,7 @@ def verify(name: str, progress: Progress | None = None, root: Path | None = None
 
 def digests(name: str, root: Path | None = None) -> dict[str, str]:
     """{file: SHA-256} as the lock has it, for receipts. Empty when the model is not there."""
-    return {file: entry["sha256"] for file, entry in sorted(_Lock(place(name, root)).files.items())}
+    return {file: entry["sha256"] for file, entry in sorted(Lock(place(name, root)).files.items())}
 
 
 def derived(name: str, path: Path, source: str, root: Path | None = None) -> None:
@@ -237,7 +249,7 @@ def derived(name: str, path: Path, source: str, root: Path | None = None) -> Non
     others from now on, and the source may be deleted.
     """
     where = place(name, root)
-    lock = _Lock(where)
+    lock = Lock(where)
     lock.add(path.relative_to(where).as_posix(), source=source)
     lock.save()
 
@@ -249,11 +261,23 @@ def derived(name: str, path: Path, source: str, root: Path | None = None) -> Non
 def download(name: str, progress: Progress | None = None, root: Path | None = None) -> Path:
     """Fetches what is missing and returns the model's folder. An interrupted download goes on where it stopped.
 
-    Raises BackendError: offline, download_failed, disk_full, bad_weights (what arrived is not what the hub
-    announced); and what `progress` raises to cancel.
+    Raises BackendError: offline, download_failed, disk_full, folder_in_use (another process downloads it),
+    bad_weights (what the hub has, or what arrived, is not what is pinned or announced); and what `progress` raises to
+    cancel.
     """
     model, where = get(name), place(name, root)
-    lock = _Lock(where)
+    with downloading(where, name):
+        _download(model, where, progress, root)
+    return folder(name, progress, root)
+
+
+def _download(model: Model, where: Path, progress: Progress | None, root: Path | None) -> None:
+    lock = Lock(where)
+    for problem in _other_than_pinned(model, lock):
+        log.warning("%s It is downloaded again.", problem)
+    for _source, file, target in model.files():
+        if file.sha256 and lock.files.get(target, {}).get("sha256", file.sha256) != file.sha256:
+            lock.drop(target)
     for name_in_lock in list(lock.files):
         try:
             if not lock.fresh(name_in_lock):
@@ -265,6 +289,9 @@ def download(name: str, progress: Progress | None = None, root: Path | None = No
     absent = _absent(model, where, lock)
     wanted = [(source, file, target) for source, file, target in model.files() if target in absent]
     remotes = {target: hub.locate(source.repo, file.path, lock.revision(source)) for source, file, target in wanted}
+    for _source, file, target in wanted:
+        if file.sha256 and remotes[target].sha256 not in ("", file.sha256):
+            raise _not_pinned(target)
     parts = {target: hub.part_of(remote, where / target) for target, remote in remotes.items()}
     total = sum(remote.size for remote in remotes.values())
     needed = total - sum(part.stat().st_size for part in parts.values() if part.exists())
@@ -286,23 +313,39 @@ def download(name: str, progress: Progress | None = None, root: Path | None = No
             raise BackendError(
                 "bad_weights", f"The file {target} did not arrive as the hub has it.", "Start the download again."
             )
-        if (
-            file.sha256 and lock.files[target]["sha256"] != file.sha256
-        ):  # the publisher's own digest at this commit agrees: it is believed
-            log.warning("%s has another SHA-256 than others have seen for this revision (%s)", target, file.sha256)
+        if file.sha256 and lock.files[target]["sha256"] != file.sha256:
+            lock.drop(target)
+            lock.save()
+            raise _not_pinned(target)
         lock.save()
         done += remote.size
-    return folder(name, progress, root)
+
+
+def _not_pinned(target: str) -> BackendError:
+    return BackendError(
+        "bad_weights",
+        f"The hub has another file {target} than the one that this version was made for (its SHA-256 differs).",
+        "Check HF_ENDPOINT, and do not use that file; update Avatar Forge if the publisher has replaced it.",
+    )
+
+
+def _other_than_pinned(model: Model, lock: Lock) -> list[str]:
+    """A sentence for each file whose lock does not have the digest that is pinned."""
+    return [
+        f"The file {lock.where / target} is another one than this version was made for (its SHA-256 differs)."
+        for _, file, target in model.files()
+        if file.sha256 and lock.files.get(target, {}).get("sha256", file.sha256) != file.sha256
+    ]
 
 
 def remove(name: str, root: Path | None = None) -> int:
     """Deletes the model's files, partial downloads included, and nothing else. Returns the bytes freed."""
     model, where = get(name), (root or default_root()) / name
-    lock = _Lock(where)
+    lock = Lock(where)
     names = {target for _, _, target in model.files()} | set(lock.files)
     parts = [part for target in names for part in (where / target).parent.glob(f"{Path(target).name}.*.part")]
     freed = 0
-    for path in [*(where / file for file in sorted(names)), *parts, where / LOCK, where / CHECKED]:
+    for path in [*(where / file for file in sorted(names)), *parts, *(where / own for own in (LOCK, CHECKED, BUSY))]:
         if path.is_file():
             freed += path.stat().st_size
             path.unlink()
@@ -317,7 +360,7 @@ def remove(name: str, root: Path | None = None) -> int:
 def status(name: str, root: Path | None = None) -> dict[str, Any]:
     """What `list` shows: {name, label, state ("ready", "incomplete", "missing"), bytes, folder, sources}."""
     model, where = get(name), place(name, root)
-    lock = _Lock(where)
+    lock = Lock(where)
     known = {target for _, _, target in model.files()} | set(lock.files)
     present = [where / file for file in known if (where / file).is_file()]
     state = "ready" if not _absent(model, where, lock) else "incomplete" if present else "missing"
@@ -327,6 +370,7 @@ def status(name: str, root: Path | None = None) -> dict[str, Any]:
             "revision": lock.revision(source),
             "licence": source.licence,
             "files": [f.path for f in source.files],
+            "pinned": source.pinned,
         }
         for source in model.sources
     ]
@@ -334,7 +378,7 @@ def status(name: str, root: Path | None = None) -> dict[str, Any]:
     return {"name": name, "label": model.label, "state": state, "bytes": size, "folder": str(where), "sources": sources}
 
 
-def _take_from_others(model: Model, where: Path, lock: _Lock, root: Path | None) -> None:
+def _take_from_others(model: Model, where: Path, lock: Lock, root: Path | None) -> None:
     """Files of the same repository and revision that another model has already are not downloaded twice."""
     others = {
         (source.repo, source.revision, file.path): place(other.name, root) / target
@@ -368,104 +412,14 @@ def _take(source: Path, target: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-class _Lock:
-    """models.lock.json of one folder, and .checked.json beside it: when each file was last found to be right."""
-
-    def __init__(self, where: Path) -> None:
-        self.where = where
-        self.files: dict[str, dict[str, Any]] = {}
-        self.commits: dict[str, str] = {}
-        self._checked: dict[str, list[int]] = {}
-        if (where / LOCK).is_file():
-            try:
-                saved = json.loads((where / LOCK).read_text())
-                self.files, self.commits = saved["files"], saved["commits"]
-                for file, entry in self.files.items():
-                    if not (isinstance(entry["size"], int) and hub.SHA256.fullmatch(entry["sha256"])) or not _inside(
-                        file
-                    ):
-                        raise ValueError(file)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                hint = "Delete that file; `python -m backend models verify` makes a new one from what is there."
-                raise BackendError("bad_weights", f"The lock {where / LOCK} cannot be read ({error}).", hint) from error
-        with contextlib.suppress(OSError, ValueError):
-            self._checked = json.loads((where / CHECKED).read_text())
-
-    def revision(self, source: Source) -> str:
-        return source.revision if source.revision != "main" else self.commits.get(source.repo, "main")
-
-    def _stamp(self, file: str) -> list[int]:
-        stat = (self.where / file).stat()
-        return [stat.st_size, stat.st_mtime_ns]
-
-    def fresh(self, file: str) -> bool:
-        """Whether the file has size and time of its last check. A missing file is fresh: whether it is needed is
-        asked elsewhere.
-        """
-        path = self.where / file
-        return not path.is_file() or self._checked.get(file) == self._stamp(file)
-
-    def check(self, file: str, on_bytes: Callable[[int], None] | None = None) -> None:
-        """Raises bad_weights unless the file has the size and digest of the lock."""
-        entry, stamp = self.files[file], self._stamp(file)
-        self._checked.pop(file, None)
-        if stamp[0] != entry["size"]:
-            raise BackendError(
-                "bad_weights", f"The file {self.where / file} has {stamp[0]} bytes instead of {entry['size']}.", _AGAIN
-            )
-        if _sha256(self.where / file, on_bytes) != entry["sha256"]:
-            raise BackendError(
-                "bad_weights", f"The file {self.where / file} is damaged or was changed (its SHA-256 differs).", _AGAIN
-            )
-        self._checked[file] = stamp
-
-    def add(self, file: str, source: str = "", on_bytes: Callable[[int], None] | None = None) -> None:
-        stamp = self._stamp(file)
-        self.files[file] = {
-            "sha256": _sha256(self.where / file, on_bytes),
-            "size": stamp[0],
-            **({"from": source} if source else {}),
-        }
-        self._checked[file] = stamp
-
-    def drop(self, file: str) -> None:
-        (self.where / file).unlink(missing_ok=True)
-        self.files.pop(file, None)
-        self._checked.pop(file, None)
-
-    def save(self) -> None:
-        """Writes what changed. A folder that cannot be written (a shared one) is checked anew by every process
-        instead.
-        """
-        if not self.files:
-            return
-        lock = {"files": dict(sorted(self.files.items())), "commits": self.commits}
-        with contextlib.suppress(PermissionError):
-            for name, content in ((LOCK, lock), (CHECKED, self._checked)):
-                text = json.dumps(content, indent=1) + "\n"
-                path = self.where / name
-                if not path.is_file() or path.read_text() != text:
-                    temporary = path.with_name(f"{name}.{os.getpid()}.tmp")
-                    temporary.write_text(text)
-                    temporary.replace(path)
-
-
-_AGAIN = "Run `python -m backend models download` for it again."
-
-
-def _inside(file: str) -> bool:
-    path = Path(file)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _absent(model: Model, where: Path, lock: _Lock) -> list[str]:
+def _absent(model: Model, where: Path, lock: Lock) -> list[str]:
     """The files that are not there, those aside of which everything derived from them is."""
     replaced = {entry.get("from") for file, entry in lock.files.items() if (where / file).is_file()}
     return [target for _, _, target in model.files() if not (where / target).is_file() and target not in replaced]
 
 
 def _require(model: Model, where: Path) -> None:
-    absent = _absent(model, where, _Lock(where))
+    absent = _absent(model, where, Lock(where))
     if not absent:
         return
     if len(absent) == len(list(model.files())):
@@ -476,7 +430,7 @@ def _require(model: Model, where: Path) -> None:
     raise BackendError("missing_weights", message, hint)
 
 
-def _check_all(lock: _Lock, files: list[str], progress: Progress | None, keep_going: bool = False) -> list[str]:
+def _check_all(lock: Lock, files: list[str], progress: Progress | None, keep_going: bool = False) -> list[str]:
     """Checks files against the lock; raises at the first that is wrong, or returns a sentence for each."""
     total, done, problems = sum(lock.files[file]["size"] for file in files), 0, []
     for file in files:
@@ -490,7 +444,7 @@ def _check_all(lock: _Lock, files: list[str], progress: Progress | None, keep_go
     return problems
 
 
-def _take_up(lock: _Lock, source: Source, file: File, target: str, progress: Progress | None) -> None:
+def _take_up(lock: Lock, source: Source, file: File, target: str, progress: Progress | None) -> None:
     """A file that somebody put there: locked when it agrees with what is known of it."""
     path = lock.where / target
     size = path.stat().st_size
@@ -498,24 +452,14 @@ def _take_up(lock: _Lock, source: Source, file: File, target: str, progress: Pro
         raise BackendError(
             "bad_weights",
             f"The file {path} has {size} bytes instead of {file.size}: it is truncated or another one.",
-            _AGAIN,
+            AGAIN,
         )
     lock.add(target, on_bytes=_report(progress, "check", 0, size, f"Checking {path.name}"))
     if file.sha256 and lock.files[target]["sha256"] != file.sha256:
         del lock.files[target]
         raise BackendError(
-            "bad_weights", f"The file {path} is not that of {source.repo} at {source.revision[:12]} (SHA-256).", _AGAIN
+            "bad_weights", f"The file {path} is not that of {source.repo} at {source.revision[:12]} (SHA-256).", AGAIN
         )
-
-
-def _sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-            if on_bytes:
-                on_bytes(len(block))
-    return digest.hexdigest()
 
 
 def _free(where: Path) -> int:

@@ -166,11 +166,14 @@ def warp(scores: Tensor, how: Decoding, keep: int) -> Tensor:
     """
     scores = scores / how.temperature
     k = min(max(how.top_k, keep), scores.shape[1])
+    alive = scores.shape[1]
     if how.top_k > 0:
         scores = scores.masked_fill(scores < scores.topk(k).values[:, -1:], float("-inf"))
+        alive = max(int((scores > float("-inf")).sum(1).max()), keep)
     if how.top_p < 1:
-        ascending, order = scores.sort(descending=False)
+        best, order = scores.topk(alive)  # sorting tens of thousands of tokens to look at five would take far longer
+        ascending, order = best.flip(1), order.flip(1)
         drop = ascending.softmax(-1).cumsum(-1) <= 1 - how.top_p
         drop[:, -keep:] = False
-        scores = scores.masked_fill(drop.scatter(1, order, drop), float("-inf"))
+        scores = scores.scatter(1, order, ascending.masked_fill(drop, float("-inf")))
     return scores

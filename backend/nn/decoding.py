@@ -78,7 +78,7 @@ class Session:
         self.graphs = latents.is_cuda if graphs is None else graphs
         logits, caches = decoder.prefill(latents, torch.tensor([start], device=self.device))
         self.logits = logits[:, -1].expand(beams, -1)
-        self.prefix = logits.shape[1]
+        self.prefix = latents.shape[1] + len(start)
         self.steps, self.capacity = 0, 0
         self._keys, self._values = ([cache[side][0] for cache in caches] for side in (0, 1))
         self._mask = torch.zeros(beams, self.prefix, dtype=self._keys[0].dtype, device=self.device)

@@ -34,8 +34,13 @@ def decoding_of(kwargs: dict[str, Any]) -> Decoding:
 class Recorded:
     """Gives the recorded draws, and keeps what each step looked like for as many steps as there are recorded ones."""
 
-    def __init__(self, case: Case, prefix: str, choices: list[list[int]]) -> None:
-        self.case, self.prefix, self.choices, self.out, self.drawn = case, prefix, choices, list[Comparison](), 0
+    def __init__(
+        self, case: Case, prefix: str, choices: list[list[int]], scores: str, tolerance: float | None = None
+    ) -> None:
+        """scores: how the file calls the scores before the grammar. tolerance: other than the file's."""
+        self.case, self.prefix, self.choices, self.scores = case, prefix, choices, scores
+        self.tolerance = tolerance
+        self.out, self.drawn = list[Comparison](), 0
 
     def draw(self, _probabilities: Tensor, _count: int) -> Tensor:
         choice = torch.tensor(self.choices[self.drawn]).flatten()
@@ -52,8 +57,12 @@ class Recorded:
                 alive = (step.probabilities.view(len(want), -1).sum(1) > 0).tolist()
             rows = [i for i, tokens in enumerate(step.tokens) if list(tokens) == want[i].tolist()]
             self.out.append(exact(f"{name}.ids", all(i in rows for i, lives in enumerate(alive) if lives)))
-            key = f"{name}.scores_before_grammar"
-            self.out.append(self.case.compare(key, step.scores[rows], self.case.tensor(key).cpu()[rows]))
+            key = f"{name}.{self.scores}"
+            self.out.append(
+                self.case.compare(key, step.scores[rows], self.case.tensor(key).cpu()[rows], self.tolerance)
+            )
         if step.probabilities is not None and self.case.has(f"{name}.sample_probs"):
             key = f"{name}.sample_probs"
-            self.out.append(self.case.compare(key, step.probabilities, self.case.tensor(key).cpu().flatten()))
+            self.out.append(
+                self.case.compare(key, step.probabilities, self.case.tensor(key).cpu().flatten(), self.tolerance)
+            )

@@ -127,9 +127,11 @@ class Vocabulary:
         return token == self.spring or token in self.parts.values()
 
 
-def quantise(x: np.ndarray, bins: int = 256) -> np.ndarray:
-    """Coordinates in [-1, 1] to bins, halves to even; what lies outside goes to the outermost bin."""
-    return np.clip(np.round((np.asarray(x, np.float32) + 1) / 2 * bins), 0, bins - 1).astype(np.int64)
+def quantise(x: np.ndarray, bins: int = 256, dtype: type[np.floating] = np.float32) -> np.ndarray:
+    """Coordinates in [-1, 1] to bins, computed in `dtype`, halves to even; what lies outside goes to the outermost
+    bin.
+    """
+    return np.clip(np.round((np.asarray(x, dtype) + 1) / 2 * bins), 0, bins - 1).astype(np.int64)
 
 
 def coordinates(tokens: np.ndarray, bins: int = 256) -> np.ndarray:

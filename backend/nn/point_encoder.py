@@ -56,6 +56,8 @@ def fourier(x: Tensor, frequencies: int, include_pi: bool = False, include_input
     on request).
     """
     rates = 2.0 ** torch.arange(frequencies, dtype=torch.float32, device=x.device)
+    if x.device.type == "mps":  # whose sines of large angles are inaccurate
+        return fourier(x.cpu(), frequencies, include_pi, include_input).to(x.device)
     angles = (x[..., None] * (rates * math.pi if include_pi else rates)).flatten(-2)
     return torch.cat([x, angles.sin(), angles.cos()] if include_input else [angles.sin(), angles.cos()], -1)
 

@@ -6,6 +6,7 @@ one core, seconds.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .paint import paint
 from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
 from .thickness import Frame, make_frame
+from .unfold import PartMap, unfold
 from .volume import build_skin, middle_depth, surface_depth
 
 OPTIONS = (
@@ -49,17 +51,24 @@ class PreviewGenerator:
     label = "Preview (silhouette inflation, not TRELLIS)"
     views = 4  # front, left, back, right
 
+    def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = None) -> None:
+        """read_parts: finds the parts of the figure, by which limbs that touch or hide the body are set apart; without
+        it such pictures are refused as `analyse` does.
+        """
+        self.read_parts = read_parts
+
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError as `backend.image.analysis.analyse` does, and bad_params for an option out of range."""
         options = check_options("preview", OPTIONS, request.options)
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
-        picture = analyse(request.picture, request.markers)
+        picture = analyse(request.picture, request.markers, draft=self.read_parts is not None)
+        picture, parts = self._apart(picture)
         clock.lap("analyse_s")
         progress("inflate", 0.35, "Giving it depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
-        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame)
+        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts)
         views = further_views(request.pictures, picture, frame)
         depth = fit_sides(depth, views)
         clock.lap("inflate_s")
@@ -95,6 +104,19 @@ class PreviewGenerator:
         if texture.stroke:
             found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
         return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
+
+    def _apart(self, picture: PictureAnalysis) -> tuple[PictureAnalysis, np.ndarray | None]:
+        """The picture with its limbs set apart, and the part of each pixel, where there is a reader that knows them."""
+        given = self.read_parts(picture) if self.read_parts else None
+        if given is None:
+            if picture.refused:
+                raise picture.refused
+            return picture, None
+        found = unfold(picture, given)
+        if found.left_out:
+            message = "What the character holds or stands on is left out."
+            found.picture.warnings.append({"code": "prop", "message": message})
+        return found.picture, found.parts
 
 
 def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:

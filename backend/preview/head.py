@@ -38,8 +38,9 @@ def measure_head(body: Body, cape: np.ndarray) -> Head:
     rows = body.inside.shape[0]
     half, middle = np.full(rows, np.nan), np.full(rows, np.nan)
     for r in np.flatnonzero(mask.any(1)):
-        # Bunches of hair beside the head are not of its width.
-        first, last = min(runs(mask[r]), key=lambda run: max(run[0] - body.axis, body.axis - run[1], 0))
+        # Bunches of hair beside the head are not of its width; two ears on top of it are.
+        found = runs(mask[r])
+        first, last = next((run for run in found if run[0] <= body.axis <= run[1]), (found[0][0], found[-1][1]))
         half[r], middle[r] = (last - first + 1) / 2, (first + last) / 2
     y, adult = body.rows, 1 - body.chibi
     band = (y > body.top + 0.3 * body.head) & (y < body.chin - 0.08 * body.head) & np.isfinite(half)
@@ -113,8 +114,8 @@ def _profiles(body: Body, head: Head) -> tuple[np.ndarray, np.ndarray]:
     behind = 1 - (1 - nape) * (1 - head.hang) * smooth(share, 0.55, 1.0) - 0.08 * head.hang * smooth(share, 0.7, 1.1)
     back = (1 - own) * crown + own * behind
     # A brim is wider than a skull, and half as much deeper; hair that stands off is not.
-    share = 0.5 if head.brim is not None else 0.2
-    wide = share * np.maximum(head.widths - 1.05 * head.half, 0)
+    deeper = 0.5 if head.brim is not None else 0.2
+    wide = deeper * np.maximum(head.widths - 1.05 * head.half, 0)
     wide = wide * smooth(body.chin - 0.1 * body.head - y, 0, 0.15 * body.head)
     return 0.97 * head.depth * front + wide, 1.03 * head.depth * back + wide
 

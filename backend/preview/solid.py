@@ -12,7 +12,7 @@ from scipy import ndimage
 from .body import ARMS, HEAD, Body, measure, smooth
 from .cape import Cape, build_cape, find_cape
 from .head import Head, add_head, measure_head
-from .thickness import Frame, continue_outside, label_parts, poisson, signed_distance
+from .thickness import Frame, continue_outside, label_parts, poisson, signed_distance, to_grid
 from .trunk import Halves, Trunk, build_trunk
 
 ARM_ROUNDNESS, HAND_FLATTENING = 1.1, 0.74
@@ -45,12 +45,20 @@ class Depth:
 
 
 def inflate(
-    rgba: np.ndarray, mask: np.ndarray, joints_px: dict[str, tuple[float, float]], face: dict[str, Any], frame: Frame
+    rgba: np.ndarray,
+    mask: np.ndarray,
+    joints_px: dict[str, tuple[float, float]],
+    face: dict[str, Any],
+    frame: Frame,
+    parts: np.ndarray | None = None,
 ) -> Depth:
-    """rgba (H, W, 4), mask (H, W): the picture; joints and face: its pixels. The figure's depth on the grid."""
+    """The figure's depth on the grid. rgba (H, W, 4), mask (H, W): the picture; joints and face: its pixels; parts:
+    (H, W) index into PARTS, -1 outside, where they are known.
+    """
     inside = signed_distance(mask, frame)
     joints = {name: frame.to_cells(point) for name, point in joints_px.items()}
-    body = measure(frame, inside, label_parts(inside > 0, joints), joints, face)
+    labels = label_parts(inside > 0, joints) if parts is None else to_grid(parts, frame)
+    body = measure(frame, inside, labels, joints, face)
     hidden, colour = find_cape(body, rgba, mask)
     head = measure_head(body, hidden)
     trunk, halves = build_trunk(body, hidden)

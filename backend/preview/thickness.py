@@ -67,6 +67,14 @@ def signed_distance(mask: np.ndarray, frame: Frame) -> np.ndarray:
     return ndimage.map_coordinates(exact, at, order=1, mode="nearest") / frame.pixels
 
 
+def to_grid(parts: np.ndarray, frame: Frame) -> np.ndarray:
+    """(R, C): for each cell the part of the nearest pixel that has one; parts: (H, W), -1 where there is none."""
+    nearest = ndimage.distance_transform_edt(parts < 0, return_distances=False, return_indices=True)
+    row, column = np.indices(frame.shape)
+    at = [row * frame.pixels + frame.origin[1], column * frame.pixels + frame.origin[0]]
+    return np.asarray(ndimage.map_coordinates(parts[tuple(nearest)], at, order=0, mode="nearest"))
+
+
 def poisson(inside: np.ndarray) -> np.ndarray:
     """The solution of laplace(u) = -2 with u = 0 on the outline, in cells squared; 0 outside. sqrt(u) is a half
     circle over a strip.

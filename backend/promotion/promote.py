@@ -379,11 +379,12 @@ class _Upload:
         if found == self.pending.data["token"]:
             return
         where = self.store.target.endpoint or "Amazon S3"
-        problem = "lost the file that it has just accepted" if found is None else "does not keep a file's metadata"
+        lost = f"The server {where} lost the file that it had just accepted."
+        message = lost if found is None else f"The server {where} does not keep the metadata of a file."
         with contextlib.suppress(BackendError, MissingError, ExistsError):
             self.store.call("delete_object", self.key)
         self.pending.forget()
-        raise BackendError("not_kept", f"The server {where} {problem}.", "Use another S3-compatible server.")
+        raise BackendError("not_kept", message, "Use another S3-compatible server.")
 
     def _verify(self) -> None:
         """Reads the whole object back: what is public now is what was checked."""

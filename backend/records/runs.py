@@ -97,7 +97,8 @@ def write_run(root: Path, run: Run) -> Path:
                 return folder
             if not folder.exists():
                 write_json(partial / RECEIPT, {**made, "run": run_id})
-                (partial / "run.html").write_text(run_page({**made, "run": run_id}, _shown(partial)), encoding="utf-8")
+                page = run_page({**made, "run": run_id}, _shown(partial))
+                (partial / "run.html").write_text(page, encoding="utf-8", errors="replace")
                 with contextlib.suppress(OSError):  # another process took the name just now
                     partial.rename(folder)
                     return folder
@@ -285,7 +286,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """All or nothing, and on the disk when it returns."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with part.open("w", encoding="utf-8", errors="replace") as file:
             file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

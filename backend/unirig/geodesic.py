@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
+from ..nn.nearness import clean, weights_of
 from .shortest_paths import Graph, Search, shortest_paths
 
 
@@ -33,7 +34,6 @@ class GeodesicSettings:
 
 SHIPPED = GeodesicSettings()
 SLACK = 1.001  # how much farther than nominal a neighbour may lie
-NEAREST_JOINTS = 3  # of a vertex that no joint reaches
 
 
 def geodesic_weights(
@@ -51,7 +51,7 @@ def geodesic_weights(
     vertices, cells, joints = (np.asarray(a, np.float64) for a in (vertices, cells, joints))
     graph = make_graph(vertices, faces, cells, settings)
     distance = shortest_paths(graph, nearest_nodes(np.concatenate([vertices, cells]), joints), progress, search)
-    return weights_of(clean(distance, vertices, joints), settings)
+    return weights_of(clean(distance, vertices, joints), settings.alpha, settings.mode)
 
 
 def nearest_nodes(nodes: np.ndarray, joints: np.ndarray) -> np.ndarray:
@@ -110,28 +110,3 @@ def cell_neighbours(cells: np.ndarray, settings: GeodesicSettings) -> tuple[np.n
     # answer.
     distance, other = cKDTree(cells).query(cells, range(2, settings.neighbours + 2))
     return np.where((distance > 0) & (distance < SLACK * 2 / grid), other, -1), False
-
-
-def clean(distance: np.ndarray, vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """(j, v) made finite: vertices that no joint reaches take the straight way to their nearest joints, the rest the
-    farthest known.
-    """
-    distance = distance.copy()
-    lost = np.flatnonzero(np.isinf(distance).all(0))
-    if len(lost):
-        straight, nearest = cKDTree(joints).query(vertices[lost], min(len(joints), NEAREST_JOINTS))
-        shape = (len(lost), -1)
-        distance[nearest.reshape(shape), lost[:, None]] = straight.reshape(shape)
-    infinite = np.isinf(distance)
-    distance[infinite] = distance[~infinite].max(initial=0)
-    return np.maximum(distance, 1e-6)
-
-
-def weights_of(distance: np.ndarray, settings: GeodesicSettings) -> np.ndarray:
-    """(j, v) distances to (v, j) weights."""
-    if settings.mode == "exp":
-        near = np.exp(-20 * distance / distance.max(initial=1e-6))
-    else:
-        near = 1 / ((1 - settings.alpha) * distance + settings.alpha * distance**2) ** 2
-    total = near.sum(0)
-    return np.divide(near, total, out=np.zeros_like(near), where=total > 0).T

@@ -168,7 +168,7 @@ def _decoder(case: Case) -> list[Comparison]:
     state = grammar.walk(grammar.start(v, strict=False), start)
     for i, entry in enumerate(meta["generate"]):
         how = decoding_of(entry["kwargs"])
-        recorded = Recorded(case, f"gen{i}", entry.get("multinomial_choices") or [])
+        recorded = Recorded(case, f"gen{i}", entry.get("multinomial_choices") or [], "scores_before_grammar")
         tokens = decode(
             model.session(latents[:1], start, how.beams), state, v.eos, how, recorded.draw, recorded.on_step
         )

@@ -1,5 +1,5 @@
-"""Avatars from TRELLIS: real networks of a tiny size that make noise, and a character as its second half hands
-it over.
+"""Avatars from TRELLIS and TRELLIS.2: real networks of a tiny size that make noise, and a character as their second
+halves hand it over.
 """
 
 import json
@@ -12,7 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 THIRD_PARTY = ROOT / "tests/addon/third_party"
-SMALL = {"structure_steps": 2, "latent_steps": 2, "texture_size": 512, "faces": 1000, "device": "cpu"}
+SMALL = {"structure_steps": 2, "texture_size": 512, "faces": 1000, "device": "cpu"}
+ENGINES = {  # label, stages of its own, files of weights
+    "trellis": ("TRELLIS image-large", {"structure", "latent", "decode", "bake"}, 6),
+    "trellis2": ("TRELLIS.2-4B", {"structure", "shape", "texture", "surface", "material", "bake"}, 9),
+}
 MAKE = "from pathlib import Path; from tests.unit.tiny_{0} import make_checkpoint; make_checkpoint(Path({1!r}))"
 
 
@@ -22,7 +26,7 @@ def checkpoints(tmp_path_factory):
     "AVATAR_FORGE_UNIRIG": path}.
     """
     made = {}
-    for name in ("trellis", "unirig"):
+    for name in ("trellis", "trellis2", "unirig"):
         made[f"AVATAR_FORGE_{name.upper()}"] = str(tmp_path_factory.mktemp("weights") / name)
         code = MAKE.format(name, made[f"AVATAR_FORGE_{name.upper()}"])
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -55,24 +59,21 @@ def one_sentence(error):
     return str(error).endswith(".") and "\n" not in str(error) and "Traceback" not in str(error)
 
 
-def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon, run, picture, capfd):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon, run, picture, capfd, engine):
     """The way of a real picture through the real pipeline, into the scene; what follows says clearly that this is
     nobody.
     """
     workflow, scene = addon("workflow"), addon("avatar.scene")
-    task = run(
-        workflow.make_avatar(bpy.context, workflow.Request(picture, engine="trellis", engine_options=SMALL, seed=3))
-    )
+    label, stages, files = ENGINES[engine]
+    request = workflow.Request(picture, engine=engine, engine_options=SMALL, seed=3)
+    task = run(workflow.make_avatar(bpy.context, request))
     assert task.error.code == "not_humanoid" and one_sentence(task.error)
-    assert {"structure", "latent", "decode", "bake"} <= task.seconds.keys()
+    assert stages <= task.seconds.keys()
     avatar = scene.find_avatar(bpy.context)
-    assert (
-        avatar.armature is None
-        and len(avatar.mesh.data.polygons) > 100
-        and avatar.record.label == "TRELLIS image-large"
-    )
+    assert avatar.armature is None and len(avatar.mesh.data.polygons) > 100 and avatar.record.label == label
     provenance = json.loads(avatar.record.provenance)
-    assert len(provenance["weights"]) == 6 and provenance["parameters"]["engine_options"]["faces"] == 1000
+    assert len(provenance["weights"]) == files and provenance["parameters"]["engine_options"]["faces"] == 1000
     for steps in (
         workflow.rig(bpy.context, avatar, "unirig", {"device": "cpu", "preset": "greedy"}),
         workflow.locate_face(avatar),
@@ -82,11 +83,12 @@ def test_noise_from_tiny_networks_becomes_a_mesh_and_then_a_sentence(bpy, addon,
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_mesh_without_landmarks_becomes_a_whole_avatar(bpy, addon, run, picture, tmp_path):
-    """A figure cleaned, unwrapped and baked as TRELLIS does it, from which nobody knows joints or face."""
+@pytest.mark.parametrize("engine", ["bare", "bare2"])
+def test_a_mesh_without_landmarks_becomes_a_whole_avatar(bpy, addon, run, picture, tmp_path, engine):
+    """A figure cleaned, unwrapped and baked as TRELLIS and TRELLIS.2 do it, of which nobody knows joints or face."""
     workflow = addon("workflow")
     request = workflow.Request(
-        picture, name="Capsule", engine="bare", author="Tester", vrm=tmp_path / "capsule.vrm", record=False
+        picture, name="Capsule", engine=engine, author="Tester", vrm=tmp_path / "capsule.vrm", record=False
     )
     task = run(workflow.make_avatar(bpy.context, request))
     assert task.error is None

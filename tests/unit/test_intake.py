@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.intake import geometry
-from avatar_addon.mesh import islands
+from avatar_addon.mesh import islands, outside
 
 BOX = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 SIDES = np.array(
@@ -63,12 +63,50 @@ def boxes(*placed):
 )
 def test_islands_that_look_inwards(placed, wrong):
     vertices, triangles = boxes(*placed)
-    np.testing.assert_array_equal(geometry.inside_out(vertices, triangles), np.repeat(wrong, len(SIDES)))
+    np.testing.assert_array_equal(outside.inside_out(vertices, triangles), np.repeat(wrong, len(SIDES)))
 
 
 def test_a_sheet_has_no_inside(figure):
     sheet = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], float)
-    assert not geometry.inside_out(sheet, np.array([[0, 2, 1], [0, 3, 2]])).any()
+    assert not outside.inside_out(sheet, np.array([[0, 2, 1], [0, 3, 2]])).any()
+
+
+def ball():
+    """(vertices, triangles) of a ball, looking outwards."""
+    line, ring = np.meshgrid(np.linspace(0, np.pi, 25), np.linspace(0, 2 * np.pi, 32, endpoint=False))
+    points = np.stack([np.sin(line) * np.cos(ring), np.sin(line) * np.sin(ring), np.cos(line)], -1).reshape(-1, 3)
+    quads = [
+        [i * 25 + j, i * 25 + j + 1, (i + 1) % 32 * 25 + j + 1, (i + 1) % 32 * 25 + j]
+        for i in range(32)
+        for j in range(24)
+    ]
+    return points, np.array([corner for a, b, c, d in quads for corner in ((a, b, c), (a, c, d))])
+
+
+def split(vertices, triangles):
+    """As files keep hard edges: every triangle has vertices of its own."""
+    return vertices[triangles.reshape(-1)], np.arange(triangles.size).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("hard_edges", [False, True])
+@pytest.mark.parametrize("turned", [0.0, 0.3, 1.0])
+def test_faces_that_look_inwards_whatever_the_edges(turned, hard_edges):
+    vertices, triangles = ball()
+    wrong = np.arange(len(triangles)) >= (1 - turned) * len(triangles)
+    triangles = np.where(wrong[:, None], triangles[:, ::-1], triangles)
+    if hard_edges:
+        vertices, triangles = split(vertices, triangles)
+    found = outside.inside_out(vertices, triangles)
+    solid = np.linalg.norm(np.cross(*np.moveaxis(np.diff(vertices[triangles], axis=1), 1, 0)), axis=1) > 1e-9
+    np.testing.assert_array_equal(found[solid], wrong[solid])
+    assert outside.inward_share(vertices, triangles) == pytest.approx(turned, abs=0.06)
+
+
+def test_an_open_shell_keeps_its_sides():
+    """A skirt is seen from below too: its inner side is no fault."""
+    vertices, triangles = ball()
+    skirt = triangles[(np.abs(vertices[triangles][:, :, 2]) < 0.6).all(1)]
+    assert not outside.inside_out(*split(vertices, skirt)).any()
 
 
 def test_islands_of_a_long_strip():

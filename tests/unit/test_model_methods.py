@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from backend.models import store
+from backend.models import lock, store
 from tests.unit.test_models import CONTENT, Hub
 from tests.unit.test_worker import ENV, Client, is_one_sentence
 from tests.unit.tiny_trellis import make_checkpoint
@@ -148,7 +148,7 @@ def test_wrong_parameters(tiny, method, params):
 def test_an_unknown_model_and_a_damaged_lock(tiny, tmp_path):
     assert ask(tiny, "download_model", name="../x")["error"]["code"] == "unknown_model"
     ask(tiny, "download_model", name="tiny")
-    (tmp_path / "models" / "tiny" / store.LOCK).write_text("{")
+    (tmp_path / "models" / "tiny" / lock.LOCK).write_text("{")
     row = only(tiny)
     assert row["state"] == "damaged" and not row["installed"] and "lock" in row["reason"]
 

@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from backend.errors import BackendError, Cancelled
-from backend.models import hub, store
+from backend.models import hub, lock, store
 from backend.models.store import File, Model, Source
 from backend.trellis.model import MODEL as TRELLIS
 from backend.unirig.model import MODEL as UNIRIG
@@ -134,6 +135,55 @@ def test_a_stopped_download_goes_on_where_it_stopped(fake, root):
     assert store.verify("tiny") == [] and not list((root / "tiny").glob("*.part"))
 
 
+def test_a_hub_with_another_file_than_the_pinned_one_is_not_believed(fake, root, monkeypatch):
+    """Its announcement fits its bytes; the pin does not."""
+    pinned = tuple(
+        store.File(name, 0, hashlib.sha256(CONTENT[name]).hexdigest()) for name in ("config.json", "big.safetensors")
+    )
+    model = store.Model("tiny", "Tiny", (store.Source("some/repo", COMMIT, "MIT", pinned),))
+    monkeypatch.setitem(store.MODELS, "tiny", model)
+    for name in ("big.safetensors", "config.json"):  # announced with a digest, and without
+        fake.content = CONTENT | {name: CONTENT[name][::-1]}
+        with pytest.raises(BackendError, match=f"another file {name}") as caught:
+            store.download("tiny")
+        assert caught.value.code == "bad_weights" and not (root / "tiny" / name).exists()
+    fake.content = dict(CONTENT)
+    where = store.download("tiny")
+    assert store.verify("tiny") == []
+    # As an earlier version, which believed the hub, left it behind.
+    (where / "config.json").write_bytes(b"{}")
+    locked = json.loads((where / lock.LOCK).read_text())
+    locked["files"]["config.json"] = {"sha256": hashlib.sha256(b"{}").hexdigest(), "size": 2}
+    (where / lock.LOCK).write_text(json.dumps(locked))
+    assert any("config.json" in problem for problem in store.verify("tiny"))
+    with pytest.raises(BackendError, match=r"config\.json is another one"):
+        store.folder("tiny")
+    store.download("tiny")
+    assert store.verify("tiny") == [] and "SHA-256" in store.status("tiny")["sources"][0]["pinned"]
+
+
+def test_two_downloads_of_one_model_do_not_meet(fake, root):
+    fake.held = threading.Event()
+    first = threading.Thread(target=store.download, args=("tiny",))
+    first.start()
+    until = time.monotonic() + 20
+    while not fake.bodies("big.safetensors") and time.monotonic() < until:
+        time.sleep(0.01)
+    with pytest.raises(BackendError) as caught:
+        store.download("tiny")
+    fake.held.set()
+    first.join(20)
+    assert caught.value.code == "folder_in_use"
+    assert (root / "tiny" / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
+
+
+def test_a_damaged_note_of_checks_only_costs_a_check(fake, root):
+    where = store.download("tiny")
+    for text in ("[]", "3", "{", '{"config.json": 7}', "[" * 100_000):
+        (where / lock.CHECKED).write_text(text)
+        assert store.folder("tiny") == where
+
+
 def test_a_broken_connection_keeps_what_has_arrived(fake, root):
     fake.cut_after = 100_000
     fake.content["big.safetensors"] = CONTENT["big.safetensors"][
@@ -172,8 +222,8 @@ def test_a_changed_file_is_refused_before_the_load_and_mended(fake, root, change
 def test_unchanged_files_are_not_read_again_but_verify_reads_them(fake, root, monkeypatch):
     path = store.download("tiny") / "big.safetensors"
     read = []
-    real = store._sha256
-    monkeypatch.setattr(store, "_sha256", lambda file, on_bytes=None: read.append(file.name) or real(file, on_bytes))
+    real = lock.sha256_of
+    monkeypatch.setattr(lock, "sha256_of", lambda file, on_bytes=None: read.append(file.name) or real(file, on_bytes))
     store.folder("tiny")
     assert read == []
     stat = path.stat()
@@ -222,7 +272,7 @@ def test_a_folder_filled_by_hand_is_taken_up(fake, root, tmp_path, monkeypatch):
         (clone / name).write_bytes(CONTENT[name])
     assert store.folder("tiny", root=clone) == clone and not fake.requests
     assert set(store.digests("tiny", clone)) == {"config.json", "big.safetensors"}
-    (clone / store.LOCK).unlink()
+    (clone / lock.LOCK).unlink()
     (clone / "big.safetensors").write_bytes(b"x")
     with pytest.raises(BackendError, match="truncated"):
         store.folder("tiny", root=clone)
@@ -253,7 +303,7 @@ def test_a_damaged_or_hostile_lock_is_one_sentence(fake, root):
         '{"files": {"a": {}}, "commits": {}}',
         json.dumps({"files": {"../../etc/passwd": entry}, "commits": {}}),
     ):
-        (where / store.LOCK).write_text(text)
+        (where / lock.LOCK).write_text(text)
         with pytest.raises(BackendError, match="lock") as error:
             store.folder("tiny")
         assert error.value.code == "bad_weights"
@@ -284,9 +334,9 @@ def test_the_command(fake, root):
         and "Apache-2.0" in listed.stdout
         and "missing" in listed.stdout
     )
-    assert {"trellis", "unirig"} <= {row["name"] for row in json.loads(run("list", "--json").stdout)}
+    assert {"trellis", "trellis2", "unirig"} <= {row["name"] for row in json.loads(run("list", "--json").stdout)}
     missing = run("verify", "trellis")
     assert missing.returncode == 1 and "models download trellis" in missing.stderr and "Traceback" not in missing.stderr
     assert run("verify").returncode == 0
     unknown = run("remove", "nope")
-    assert unknown.returncode == 1 and "trellis" in unknown.stderr and "unirig" in unknown.stderr
+    assert unknown.returncode == 1 and "trellis2" in unknown.stderr and "unirig" in unknown.stderr

@@ -1,6 +1,7 @@
 """The preview engine's figure: closed, solid from every side, coloured all round, and made from further pictures."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
-from backend.image.sheet import cut_sheet, write_views
+from backend.image.sheet import sheet_result
 from backend.preview.engine import PreviewGenerator
 from benchmarks.figures import Figure, make
 from benchmarks.posed_glb import Coloured, load_made
@@ -174,9 +175,10 @@ def test_a_sheet_is_cut_into_its_views(solid, tmp_path):
         sheet.paste(tile, (x, 40), tile)
         x += tile.width + 40
     sheet.save(tmp_path / "sheet.png")
-    figures = cut_sheet(tmp_path / "sheet.png")
-    assert [figure.view for figure in figures] == ["front", "ignore", "left", "back", "right", "ignore"]
-    assert [figure.why for figure in figures if figure.view == "ignore"] == ["three_quarter", "portrait"]
-    written = write_views(figures, tmp_path)
-    assert {*written} == {"front", "left", "back", "right"}
-    assert len({Image.open(path).size for path in written.values()}) == 1
+    figures = sheet_result(tmp_path / "sheet.png", tmp_path / "figures")["figures"]
+    assert [figure["view"] for figure in figures] == ["front", "ignore", "left", "back", "right", "ignore"]
+    assert [figure["why"] for figure in figures if figure["view"] == "ignore"] == ["three_quarter", "portrait"]
+    assert len({Image.open(figure["picture"]).size for figure in figures}) == 1
+    pictures = {figure["view"]: Path(figure["picture"]) for figure in figures if figure["view"] != "ignore"}
+    made = generate(pictures.pop("front"), tmp_path / "made", pictures=pictures)
+    assert made.metrics["silhouette_iou"] > 0.95 and not [w for w in made.warnings if w["code"] == "views"]

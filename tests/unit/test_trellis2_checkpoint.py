@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from backend.errors import BackendError, Cancelled
+from backend.methods.models import _row
 from backend.models import store
 from backend.nn import sparse
 from backend.nn.precision import MixedPrecision
@@ -77,7 +78,8 @@ def test_the_model_names_every_file_that_a_checkpoint_needs():
     assert {"pipeline.json", "dinov3/model.safetensors"} <= files
     assert "TRELLIS-image-large/ckpts/ss_dec_conv3d_16l8_fp16.safetensors" in files
     (terms,) = MODEL.terms.values()
-    assert "DINO Materials" in terms.read_text()
+    assert "DINO Materials" in terms.read_text(encoding="utf-8")
+    assert _row(MODEL, [])["terms"] == [terms.as_uri()], "the panel links it before the download"
 
 
 def test_a_file_that_another_model_has_is_not_downloaded_twice(tmp_path, monkeypatch):

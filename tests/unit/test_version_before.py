@@ -25,7 +25,9 @@ def test_a_run_folder_is_found_and_can_be_promoted_and_tracked(files):
     for entry in (receipt["picture"], *receipt["files"].values()):
         assert runs.digest(files / "run" / entry["path"]) == entry["sha256"]
     assert tracking.run_metrics(receipt)["vertex_count"] > 1000 and tracking.run_url(files / "run").startswith("file:")
-    runs.add_promotion(files / "run", {"bucket": "models", "key": "companion-v1.vrm"})
+    runs.add_promotion(
+        files / "run", {"bucket": "models", "key": "companion-v1.vrm", "name": "companion", "version": 1, "urls": {}}
+    )
     assert [entry["key"] for entry in runs.promotions(files / "run")] == ["companion-v1.vrm"]
 
 

@@ -1,6 +1,7 @@
 """The file for VS Code: merged into what is there, letter by letter."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,15 @@ COMMENTED = """\
 
 
 def test_a_new_file_has_both_servers(tmp_path):
-    file, changed = vscode.write(tmp_path, 9876, EXTENSION)
-    assert changed and file == tmp_path / ".vscode/mcp.json"
-    written = json.loads(file.read_text())
+    files, changed = vscode.write(tmp_path, 9876, EXTENSION)
+    assert changed and files == [tmp_path / ".vscode/mcp.json", tmp_path / ".mcp.json"]
+    written = json.loads(files[0].read_text())
     assert written == {"servers": vscode.servers(9876, EXTENSION)}
+    assert json.loads(files[1].read_text()) == {"mcpServers": vscode.servers(9876, EXTENSION)}
     assert written["servers"]["blender"]["env"]["DISABLE_TELEMETRY"] == "true"
     assert written["servers"]["blender"]["args"] == ["mcp-for-blender==2.2.4"]
-    assert vscode.write(tmp_path, 9876, EXTENSION) == (file, False)
-    assert [path.name for path in file.parent.iterdir()] == ["mcp.json"]
+    assert vscode.write(tmp_path, 9876, EXTENSION) == (files, False)
+    assert [path.name for path in files[0].parent.iterdir()] == ["mcp.json"]
 
 
 def test_comments_other_servers_and_own_variables_stay(tmp_path):
@@ -63,12 +65,43 @@ def test_comments_other_servers_and_own_variables_stay(tmp_path):
     assert file.read_text() == after.replace('"9876"', '"9877"')
 
 
-def test_a_token_is_asked_for_and_never_written(tmp_path):
-    file, _ = vscode.write(tmp_path, 9876, EXTENSION, token=True)
-    value = json.loads(file.read_text())
-    assert value["inputs"][0]["password"] is True
-    assert value["servers"]["avatar-forge"]["env"]["AVATAR_FORGE_TOKEN"] == "${input:avatar-forge-token}"
-    assert vscode.write(tmp_path, 9876, EXTENSION, token=True)[1] is False
+def test_a_token_is_in_a_file_of_the_user_and_never_in_the_settings(tmp_path):
+    kept = vscode.keep_token(tmp_path / "token", "s3cret")
+    assert kept.read_text() == "s3cret" and (os.name == "nt" or kept.stat().st_mode & 0o777 == 0o600)
+    assert vscode.keep_token(kept, "another").read_text() == "another" and len(list(tmp_path.iterdir())) == 1
+    files, _ = vscode.write(tmp_path, 9876, EXTENSION, kept)
+    for file, key in zip(files, ("servers", "mcpServers"), strict=True):
+        value = json.loads(file.read_text())
+        assert value[key]["avatar-forge"]["env"]["AVATAR_FORGE_TOKEN_FILE"] == str(kept) and "inputs" not in value
+    assert vscode.write(tmp_path, 9876, EXTENSION, kept)[1] is False
+
+
+def test_a_token_that_was_asked_for_is_so_no_longer(tmp_path):
+    """Files of version 0.1: VS Code does not forward a server that asks to Copilot."""
+    file = tmp_path / ".vscode/mcp.json"
+    file.parent.mkdir()
+    server = vscode.servers(9876, EXTENSION)["avatar-forge"]
+    server["env"] = {"MINE": "x", "AVATAR_FORGE_TOKEN": "${input:avatar-forge-token}"}
+    file.write_text(json.dumps({"servers": {"avatar-forge": server}}, indent=2))
+    vscode.write(tmp_path, 9876, EXTENSION, tmp_path / "token")
+    env = json.loads(file.read_text())["servers"]["avatar-forge"]["env"]
+    assert "AVATAR_FORGE_TOKEN" not in env and env["MINE"] == "x" and env["AVATAR_FORGE_TOKEN_FILE"]
+
+
+@pytest.mark.parametrize(
+    "text, after",
+    [
+        ('{"a": 1, "b": 2, "c": 3}', '{"a": 1, "c": 3}'),
+        ('{"a": 1, "b": 2}', '{"a": 1}'),
+        ('{"b": 2}', "{}"),
+        ('{\n  "a": "b", // "b": 1\n  "b": 2, // two\n  "c": 3\n}', '{\n  "a": "b", // "b": 1\n  // two\n  "c": 3\n}'),
+        ('{\r\n  "b": [1, 2],\r\n  "c": 3,\r\n}', '{\r\n  "c": 3,\r\n}'),
+        ('{"a": 1}', '{"a": 1}'),
+    ],
+)
+def test_a_member_is_removed(text, after):
+    assert jsonc.remove(text, ["b"]) == after
+    jsonc.parse(after)
 
 
 @pytest.mark.parametrize(

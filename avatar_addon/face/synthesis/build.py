@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import AvatarError
 from ...landmarks import FaceLandmarks, Landmark
 from ...mesh.arrays import SkinnedMesh
+from ...vrm.spec.presets import BLINKS
 from .lids import add_lids, move_lids
 from .measures import Face, measure_face
 from .mouth import cut_mouth, follow_lips
@@ -22,6 +23,10 @@ from .surface import DepthMap, front_layer, front_map, smoothstep
 
 # Slots of the mouth, named as no material of the user's own is.
 PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
+NO_LIDS = (
+    "The eyes were not found well enough, so the avatar has no eyelids and no blinks; put the eye markers on the eyes"
+    " and make the face again."
+)
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
@@ -48,11 +53,13 @@ def build_face(
     *,
     texture: np.ndarray | None = None,
     style: Style = AS_USUAL,
+    closing: bool = True,
 ) -> BuiltFace:
     """Mouth and shape keys at the landmarks (Blender's axes).
 
     head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
-    the eyelids are coloured better with it. Raises AvatarError where there is no face to work on.
+    the eyelids are coloured better with it. closing: whether the eyes are known well enough for lids; without, there
+    are none, and no blinks. Raises AvatarError where there is no face to work on.
     """
     face = measure_face(landmarks)
     points = face.to_face(data.vertices)
@@ -60,13 +67,15 @@ def build_face(
     places = np.array([[0.0, 0.0], *([eye.u, eye.v] for eye in face.eyes)])
     if not seen.is_seen(places).all():
         raise AvatarError("A face marker is not in front of the character; move it onto the face.", "face_markers")
+    sizes = [layer.shape[2] for layer in data.corner_layers.values()]
     skin = Skin(
         points,
         data.triangles,
-        data.corner_uvs,
+        np.concatenate([data.corner_uvs, *data.corner_layers.values()], axis=2),
         data.material_index,
         _rigged(data, head_group),
         front_layer(points, data.triangles, seen, face),
+        np.array([0.0, 0.0, *(blank for layer in sizes for blank in [float(layer == 4)] * layer)]),
     )
     head = data.groups.index(head_group)
     materials = _with_mouth(data.materials, style.interior)
@@ -86,7 +95,7 @@ def build_face(
             " face."
         )
         warnings.append({"code": "no_mouth", "message": message})
-    lids = add_lids(skin, face, seen, head, texture)
+    lids = add_lids(skin, face, seen, head, texture) if closing else []
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
@@ -98,11 +107,20 @@ def build_face(
             follow_lips(skin, mouth, face, seen, shape)
         reshape = Reshape(skin, mouth, face, seen, lower, moving)
         shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
-    move_lids(skin, lids, face, seen, shapes)
+    if closing:
+        move_lids(skin, lids, face, seen, shapes)
+    else:
+        shapes = {name: shape for name, shape in shapes.items() if name not in BLINKS}
+        warnings.append({"code": "no_lids", "message": NO_LIDS})
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
         triangles=skin.triangles,
-        corner_uvs=skin.corner_uvs,
+        corner_uvs=skin.corner_uvs[:, :, :2],
+        corner_layers=dict(
+            zip(data.corner_layers, np.split(skin.corner_uvs[:, :, 2:], np.cumsum(sizes)[:-1], axis=2), strict=True)
+        )
+        if sizes
+        else {},
         material_index=skin.material,
         materials=materials if mouth else list(data.materials),
         groups=list(data.groups),

@@ -17,6 +17,9 @@ from .refine import Skin
 from .shapes import EMOTION_SHAPES, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map
 
+# Confidence of the eyes from which lids are made. Measured on rigged characters whose eyes are known
+# (benchmarks/foreign.py, docs/foreign.md): from 0.5 on, nearly all markers lie on the eye; below, most lie off it.
+SURE = 0.5
 COLUMNS, ROWS = 15, 6  # vertices across, and quads from the rim to the lashes
 LID_LINE = -0.5  # where the lids meet, in half heights of the eye from its middle
 LASHES = {1: 0.17, -1: 0.07}  # half heights: of the upper and of the lower lid's dark edge
@@ -129,8 +132,8 @@ def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -
         tried = np.concatenate([_texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
         uv[count:] = tried[int(_brightness(texture, tried).argmin())]
     return (
-        uv[:count].reshape(COLUMNS, ROWS + 1, 2),
-        uv[count:].reshape(COLUMNS, 2, 2),
+        uv[:count].reshape(COLUMNS, ROWS + 1, -1),
+        uv[count:].reshape(COLUMNS, 2, -1),
         int(np.bincount(material).argmax()),
     )
 
@@ -155,7 +158,7 @@ def _lashes(eye: Eye, share: float) -> np.ndarray:
 def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """(N, 3) the texture's pixels at UVs, whose origin is at the bottom left; they repeat."""
     height, width = texture.shape[:2]
-    column, row = np.floor(uv.astype(np.float64) % 1 * [width, height]).astype(np.int64).T
+    column, row = np.floor(uv[:, :2].astype(np.float64) % 1 * [width, height]).astype(np.int64).T
     return texture[height - 1 - np.minimum(row, height - 1), np.minimum(column, width - 1), :3].astype(np.float64)
 
 
@@ -165,7 +168,7 @@ def _brightness(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """
     pixel = 1 / np.array(texture.shape[1::-1])
     around = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * pixel
-    return np.mean([_looked_up(texture, uv + step).mean(1) for step in around], axis=0)
+    return np.mean([_looked_up(texture, uv[:, :2] + step).mean(1) for step in around], axis=0)
 
 
 def _texture_at(skin: Skin, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -216,7 +219,7 @@ def _add_pouch(
     # in each triangle.
     ways = ((~behind, HALVES[:2]), (behind, HALVES[2:]))
     halves = [
-        (quads[:, some][..., half].reshape(-1, 3), quad_uvs[:, some][:, :, half].reshape(-1, 3, 2))
+        (quads[:, some][..., half].reshape(-1, 3), quad_uvs[:, some][:, :, half].reshape(-1, 3, quad_uvs.shape[-1]))
         for some, way in ways
         for half in way
     ]
@@ -227,7 +230,7 @@ def _add_pouch(
     triangles = np.concatenate([*(half for half, _ in halves), ring[0][ladder[:, ::-1]], ring[-1][ladder]])
     flat = np.repeat(skin_uv[[0, -1], -1], len(ladder), 0)[:, None].repeat(3, 1)
     corner_uvs = np.concatenate([*(half for _, half in halves), flat])
-    size = np.ptp(corner_uvs, axis=1).max(1)
+    size = np.ptp(corner_uvs[:, :, :2], axis=1).max(1)
     seam = size > SEAM * np.median(size[size > 0]) if (size > 0).any() else np.zeros(len(size), bool)
     corner_uvs[seam] = corner_uvs[seam, :1]
     skin.append_triangles(triangles, np.full(len(triangles), material), corner_uvs)

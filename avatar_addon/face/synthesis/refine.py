@@ -45,7 +45,8 @@ class Skin:
     """The mesh while it is worked on. New vertices and triangles are put at the end, so the first ones keep their
     numbers.
 
-    points: (V, 3) as (u, v, d); triangles: (T, 3); corner_uvs: (T, 3, 2); material: (T,); weights: (V, G);
+    points: (V, 3) as (u, v, d); triangles: (T, 3); corner_uvs: (T, 3, C), the UVs and any other layers beside
+    them; material: (T,); weights: (V, G);
     front: (V,) whether a vertex is on the face's outermost layer: only edges between two such are split.
     """
 
@@ -55,6 +56,7 @@ class Skin:
     material: np.ndarray
     weights: np.ndarray
     front: np.ndarray
+    blank: np.ndarray | None = None  # (C,) of corners that have no place on the texture; None: 0
 
     def edges(self, some: np.ndarray) -> np.ndarray:
         """(E, 2) the edges of some triangles, each once, lower vertex first."""
@@ -75,7 +77,8 @@ class Skin:
     ) -> None:
         """Adds triangles; without `corner_uvs` (T, 3, 2) they have no place on the texture."""
         if corner_uvs is None:
-            corner_uvs = np.zeros((len(triangles), 3, 2))
+            corner_uvs = np.zeros((len(triangles), 3, self.corner_uvs.shape[2]))
+            corner_uvs[:, :] = 0.0 if self.blank is None else self.blank
         self.triangles = np.concatenate([self.triangles, triangles.astype(np.int32)])
         self.corner_uvs = np.concatenate([self.corner_uvs, corner_uvs.astype(np.float32)])
         self.material = np.concatenate([self.material, material.astype(np.int32)])
@@ -127,7 +130,7 @@ class Skin:
             for k, template in enumerate(ways):
                 some = rows[way == k]
                 triangles.append(slots[some][:, template].reshape(-1, 3))
-                uvs.append(slot_uvs[some][:, template].reshape(-1, 3, 2))
+                uvs.append(slot_uvs[some][:, template].reshape(-1, 3, slot_uvs.shape[2]))
                 material.append(np.repeat(self.material[old[some]], len(template)))
         self.triangles = np.concatenate(triangles).astype(np.int32)
         self.corner_uvs, self.material = np.concatenate(uvs), np.concatenate(material)

@@ -57,6 +57,7 @@ def facing(tree: Tree, body: Body, hands: Sequence[Hand], read: Sequence[Name], 
     add(0.5 * float(np.mean(knees)) / (0.015 * height), 1.0)
     elbows = [_bend(tree, limb.joints) for limb in body.arms.limbs]
     add(-0.5 * float(np.mean(elbows)) / (0.015 * height), 1.0)
+    add(_eyes(tree, body, read, height), 4.0)
     add(_tail(tree, body, height), 1.5)
     add(_hair(tree, body, height), 0.7)
     named = _named(tree, body, read)
@@ -70,6 +71,13 @@ def _bend(tree: Tree, joints: tuple[int, int, int]) -> float:
     way = c - a
     t = float(np.clip((b - a) @ way / max(float(way @ way), 1e-12), 0, 1))
     return float((a + t * way - b)[1])
+
+
+def _eyes(tree: Tree, body: Body, read: Sequence[Name], height: float) -> float:
+    """Bones below the head that are called eyes lie before its joint."""
+    head = body.above[-1]
+    ahead = [tree.at[head][1] - tree.at[k][1] for k in tree.below(head) if read and read[k].role == "Eye"]
+    return 2.0 * float(np.mean(ahead)) / (0.03 * height) if ahead else 0.0
 
 
 def _tail(tree: Tree, body: Body, height: float) -> float:

@@ -68,7 +68,7 @@ def _chains(tree: Tree, hand: int, forearm: float) -> list[list[int]]:
         while tree.children[chain[-1]]:
             chain.append(max(tree.children[chain[-1]], key=lambda k: (tree.size[k], tree.reach[k])))
         far = max(tree.distance(hand, k) for k in chain)
-        if far <= LONGEST * forearm and tree.distance(hand, root) > 0 and len(chain) <= 6:
+        if far <= LONGEST * forearm and (tree.distance(hand, root) > 0 or len(chain) > 1) and len(chain) <= 6:
             chains.append(chain)
     if any(len(chain) > 1 for chain in chains):
         chains = [chain for chain in chains if len(chain) > 1]

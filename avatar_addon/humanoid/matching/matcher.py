@@ -13,19 +13,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...vrm.spec.human_bones import BONES, FINGERS, REQUIRED
+from ...vrm.spec.human_bones import BONES, FINGERS, PARENTS, REQUIRED, humanoid_problems
 from .body import Body, Search, search
 from .extras import Chain, other_chains
 from .facing import CONVENTION, Facing, facing
 from .fingers import Hand, read_hand
 from .merge import with_names
-from .names import Name, read_names
+from .names import Name, named_bones, read_names
 from .tree import Tree
 
 NAMES_FORGIVE = (
     12.0  # how much more an unusual build may cost when the names of the limbs' bones say that they are that
 )
+CALLED_SO = 10 / 12  # of the limbs' bones: names that agree so well outweigh any build
 PLAIN = 8.0  # the cost below which no other direction than the expected is tried
+BY_NAME = 0.55  # confidence of a bone that only its name tells
 UNSURE = 0.5  # a confidence below this wants a person's look
 MOST_BONES = 1000  # a random tree of so many takes seconds
 LEG, ARM = ("UpperLeg", "LowerLeg", "Foot"), ("UpperArm", "LowerArm", "Hand")
@@ -94,10 +96,11 @@ def match(
         return Match(False, f"Not a humanoid: it has {len(heads)} bones, more than the limit of {MOST_BONES}.")
     turn, tree, found = _best_turn(heads, parent_list, faces)
     if not found.bodies:
-        return Match(False, _nothing(found))
+        return _by_names(heads, parent_list, read) or Match(False, _nothing(found))
     body = found.bodies[0]
-    if body.cost > body.limit + NAMES_FORGIVE * _names_agree(body, read):
-        return Match(False, f"Not a humanoid: {max(body.costs, key=lambda name: body.costs[name])}.")
+    if not _named_so(body, read) and body.cost > body.limit + NAMES_FORGIVE * _names_agree(body, read):
+        worst = max(body.costs, key=lambda name: body.costs[name])
+        return _by_names(heads, parent_list, read) or Match(False, f"Not a humanoid: {worst}.")
     expected = 0.0 if faces is None else CONVENTION * float(np.dot(_turned_flat(faces, turn), (0, -1)))
     seen = facing(tree, body, _hands(tree, body), read, expected)
     if seen.odds < 0:  # look again from the other side, so that it faces -Y and its left is +X
@@ -106,6 +109,45 @@ def match(
         body = search(tree).bodies[0]
         seen = facing(tree, body, _hands(tree, body), read, -expected)
     return _match(tree, body, seen, read, turn, found)
+
+
+def _by_names(heads: np.ndarray, parents: list[int], read: Sequence[Name]) -> Match | None:
+    """A skeleton that is built like no person, but whose names alone make a valid humanoid; else None."""
+    named = {name: bone for name, bone in named_bones(read).items() if name in BONES}
+    if not set(REQUIRED) <= named.keys():
+        return None
+    tree, kept = Tree(heads, parents), {name: named[name] for name in REQUIRED}
+    above = {str(bone): None if parent < 0 else str(parent) for bone, parent in enumerate(parents)}
+    if humanoid_problems({name: str(bone) for name, bone in kept.items()}, above):
+        return None
+    for name in (name for name in BONES if name in named and name not in kept):
+        trial = kept | {name: named[name]}
+        parent = PARENTS[name]
+        joint_after = not (parent or "").endswith("Hand") and any(finger in name for finger in FINGERS)
+        if (parent in kept or not joint_after) and not humanoid_problems(
+            {n: str(bone) for n, bone in trial.items()}, above
+        ):
+            kept = trial
+    spine = _rise(tree, kept["hips"], [kept["leftUpperArm"], kept["rightUpperArm"]])
+    if kept["spine"] in spine[:1] and len(spine) <= 3 and not set(spine[1:]) & set(kept.values()):
+        kept |= dict(zip(("spine", "chest", "upperChest"), spine, strict=False))
+    across = sum(heads[kept[f"left{part}"]] - heads[kept[f"right{part}"]] for part in (*LEG, *ARM))
+    length = math.hypot(across[0], across[1]) or 1.0
+    bones = {name: Assigned(kept[name], BY_NAME, "Identified by its name.") for name in BONES if name in kept}
+    return Match(
+        True,
+        f"A humanoid by its names: {len(bones)} of its {len(heads)} bones are assigned.",
+        BY_NAME,
+        bones,
+        ["The skeleton is built like no person, so only its names were gone by: check the bones."],
+        facing=(float(across[1] / length), float(-across[0] / length)),
+        extras=other_chains(tree, kept, read),
+    )
+
+
+def _rise(tree: Tree, hips: int, limbs: Sequence[int]) -> list[int]:
+    """The joints above the hips that carry all of these limbs, lowest first."""
+    return [bone for bone in tree.path(hips, limbs[0])[1:-1] if all(tree.path(bone, limb) for limb in limbs)]
 
 
 def _checked(heads: np.ndarray, parents: Sequence[int] | np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -187,6 +229,12 @@ def _names_agree(body: Body, read: Sequence[Name]) -> float:
     )
 
 
+def _named_so(body: Body, read: Sequence[Name]) -> bool:
+    """Whether the names of limbs and head say what the search took them for: a monster's build is no fault then."""
+    named_head = {"neck", "head"} & {read[bone].role for bone in body.above} if read else set()
+    return bool(named_head) and _names_agree(body, read) >= CALLED_SO
+
+
 def _hands(tree: Tree, body: Body) -> list[Hand]:
     return [read_hand(tree, limb.joints[1], limb.joints[2]) for limb in body.arms.limbs]
 
@@ -218,7 +266,8 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
         _fingers(side, read_hand(tree, arm.joints[1], arm.joints[2]), draft)
     _eyes(tree, body, draft)
     whole = _certain(body.cost - 4, 16)
-    doubts += with_names(tree, draft.entries, read)
+    palms = [bone for hand in _hands(tree, body) for bone in hand.metacarpals if tree.size[bone] > 3]
+    doubts += with_names(tree, draft.entries, read, palms)
     sides_sure = seen.sure and not seen.disputed
     bones = {}
     for name in (name for name in BONES if name in draft.entries):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ...vrm.spec.human_bones import FINGERS, humanoid_problems
 from .names import Name, named_bones
@@ -14,10 +14,11 @@ _TORSO = ("spine", "chest", "upperChest")
 Entries = dict[str, tuple[int, float, str]]
 
 
-def with_names(tree: Tree, entries: Entries, read: Sequence[Name]) -> list[str]:
+def with_names(tree: Tree, entries: Entries, read: Sequence[Name], metacarpals: Collection[int] = ()) -> list[str]:
     """Changes `entries` (VRM bone -> bone, confidence, reason) where names that proved right elsewhere say otherwise.
 
-    A change that VRM's hierarchy forbids is not made. Returns sentences for what the user should know.
+    A change that VRM's hierarchy forbids is not made. Names that count a finger's joints from one of `metacarpals`,
+    which fill the palm and are no joint of VRM's, are not used. Returns sentences for what the user should know.
     """
     named = named_bones(read) if read else {}
     if "hips" not in named and "hips" in entries:  # Rigify calls the hips "spine"
@@ -32,13 +33,21 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name]) -> list[str]:
     agree = sum(entries[name][0] == named[name] for name in body)
     if agree < TRUST * len(body):
         return [f"The names of {len(body) - agree} bones contradict their positions; the names were not used."]
-    if not _try(tree, entries, named):
-        for name, bone in named.items():
+    counted = {name.removesuffix("Proximal") for name, bone in named.items() if bone in metacarpals}
+    named = {name: bone for name, bone in named.items() if not name.startswith(tuple(counted) or "-")}
+    torso = {name: bone for name, bone in named.items() if name in _TORSO}
+    limbs = {name: bone for name, bone in named.items() if name not in _TORSO}
+    if not _try(tree, entries, limbs):
+        for name, bone in [*limbs.items(), *limbs.items()]:  # twice: one may need what another has now
             _try(tree, entries, {name: bone})
+    if len(torso) >= len([name for name in _TORSO if name in entries]):  # else they leave a joint of the spine out
+        _try(tree, entries, torso)
     for side in ("left", "right"):
         for finger in FINGERS:
             chain = [name for name in entries if name.startswith(side + finger)]
-            if any(read[entries[name][0]].role not in ("", name.removeprefix(side)) for name in chain):
+            if side + finger not in counted and any(
+                read[entries[name][0]].role not in ("", name.removeprefix(side)) for name in chain
+            ):
                 for name in chain:  # a bone that is called something else and is no finger
                     del entries[name]
     for name, (bone, confidence, _) in entries.items():

@@ -46,7 +46,7 @@ _ROLES = {
     "Shoulder": "shoulder clavicle collar collarbone clav 肩",
     "UpperArm": "upperarm uparm shldr shldrbend shoulderbend 腕",
     "LowerArm": "lowerarm forearm elbow forearmbend foarm lowarm ひじ 肘",
-    "Hand": "hand wrist 手首",
+    "Hand": "hand wrist palm fist 手首",
     "UpperLeg": "upperleg upleg thigh thighbend 足",
     "LowerLeg": "lowerleg calf shin knee lowleg ひざ 膝",
     "Foot": "foot ankle 足首",
@@ -133,7 +133,7 @@ def _role(words: list[str]) -> str:
         return "torso"
     if stem in ("arm", "leg"):
         return stem
-    if stem in _WORDS and stem not in ("腕", "足", "目") and re.fullmatch(r"0*[01]", text[len(stem) :]):
+    if stem in _WORDS and stem not in ("腕", "足", "目", "palm", "fist") and re.fullmatch(r"0*[01]", text[len(stem) :]):
         return _WORDS[stem]
     return ""
 

@@ -78,6 +78,34 @@ def append(text: str, path: Sequence[str], value: Any) -> str:
     return _add(text, node, "", value)
 
 
+def remove(text: str, path: Sequence[str]) -> str:
+    """The text without the member at `path`; as it is where there is none. Raises JsoncError."""
+    node = parse(text)
+    for name in path[:-1]:
+        if name not in node.members:
+            return text
+        node = node.members[name]
+    if path[-1] not in node.members:
+        return text
+    item = node.members[path[-1]]
+    before = max((other.end for other in node.members.values() if other.end <= item.start), default=node.start + 1)
+    start = _skip(text, before)
+    start = _skip(text, start + 1) if text[start] == "," else start
+    end = _skip(text, item.end)
+    if text[end : end + 1] == ",":
+        end += 1
+        while text[end : end + 1] in (" ", "\t"):
+            end += 1
+    else:  # the last one takes the comma before it along
+        end = item.end
+        comma = text.rfind(",", before, start)
+        start = comma if comma >= 0 and before > node.start + 1 else start
+    line = _line_start(text, start)
+    if not text[line:start].strip() and text[end : end + 1] in ("\n", "\r"):
+        start, end = line, end + (2 if text[end : end + 2] == "\r\n" else 1)
+    return text[:start] + text[end:]
+
+
 def _add(text: str, node: Node, head: str, value: Any) -> str:
     """Puts a member or an element at the end of an object or a list, behind the comments of the one before it."""
     close = node.end - 1

@@ -465,12 +465,21 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         if getattr(problem, "errno", None) == errno.EADDRINUSE:
             message = (
-                f"Port {port} is already in use, perhaps by another Blender or by BlenderMCP's add-on; stop"
-                " that one or choose another port."
+                f"Port {port} is already in use, probably by Blender's own MCP add-on, which uses the same port, or"
+                " by another Blender; stop that one or use another port."
             )
             raise AvatarError(message, "port_taken") from None
         raise AvatarError(f"Port {port} cannot be used ({problem}); choose another one above 1023.", "port") from None
     return listener
+
+
+def free_port(after: int) -> int:
+    """The next port after this one that can be had; 0 where the next hundred are all taken."""
+    for port in range(after + 1, min(after + 101, 65536)):
+        with contextlib.suppress(AvatarError):
+            _listen(port).close()
+            return port
+    return 0
 
 
 def _has_token(message: dict[str, Any], token: str) -> bool:

@@ -32,6 +32,9 @@ class VrmFileError(ValueError):
     """The file is no readable GLB or VRM; `str()` says what is wrong with it."""
 
 
+MOST_ELEMENTS = 50_000_000  # of one accessor; what says more is damaged and would only fill the memory
+
+
 @dataclass
 class Primitive:
     """One draw call: vertices with weights and morph targets, in the mesh's own space (which skinning ignores node
@@ -70,6 +73,8 @@ class VrmFile:
         """Accessor `index` as (count, width), normalised integers as floats, sparse values put in."""
         a = self.json["accessors"][index]
         dtype, width, count = np.dtype(COMPONENTS[a["componentType"]]), WIDTHS[a["type"]], a["count"]
+        if not isinstance(count, int) or not 0 <= count <= MOST_ELEMENTS:
+            raise VrmFileError(f"an accessor says that it has {str(count)[:20]} elements")
         if "bufferView" in a:
             out = self._strided(a["bufferView"], a.get("byteOffset", 0), dtype, width, count)
         else:
@@ -254,7 +259,7 @@ def _read_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
         if kind == 0x4E4F534A:
             try:
                 document = json.loads(chunk)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise VrmFileError("the file's JSON chunk is not JSON") from error
         elif kind == 0x004E4942:
             binary = chunk

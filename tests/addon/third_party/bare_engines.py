@@ -1,14 +1,16 @@
-"""A generator that hands over a character exactly as TRELLIS' second half does, and knows no more of it: no joints,
-no face.
+"""Generators that hand over a character exactly as TRELLIS' and TRELLIS.2's second halves do, and know no more of it:
+no joints, no face.
 """
 
 import numpy as np
 import trimesh
 
 from backend.engines import GeneratedMesh
+from backend.mesh.axes import to_gltf
 from backend.mesh.bake import GaussianCloud
 from backend.mesh.glb import write_glb
 from backend.trellis.finish import finish
+from backend.trellis2.finish import finish as finish_raw
 from benchmarks.figures import Figure, make, true_joints
 
 LOOK = Figure(arm=40, head=0.24, legs=0.32, leg_radius=0.07)
@@ -64,6 +66,33 @@ class BareGenerator:
         path = write_glb(
             request.out_dir / "mesh.glb", made.vertices, made.triangles, made.normals, made.corner_uvs, made.texture
         )
+        return GeneratedMesh(path, self.label)
+
+
+class Bare2Generator:
+    """The same as TRELLIS.2's second half hands it over: wound at random, another body inside."""
+
+    name = "bare2"
+    label = "Bare (a raw mesh, nothing else)"
+
+    def generate(self, request, progress):
+        progress("sample", 0.1, "Sampling")
+        figure = make(LOOK, 0.02)
+        vertices = figure.vertices / LOOK.height - [0, 0.5, 0]
+        inner = trimesh.creation.icosphere(2, 0.03)  # in the trunk
+        triangles = np.concatenate([figure.triangles, inner.faces + len(vertices)])
+        vertices = np.concatenate([vertices, inner.vertices])
+        turned = np.random.default_rng(0).random(len(triangles)) < 0.5
+        triangles = np.where(turned[:, None], triangles[:, ::-1], triangles)
+
+        def lookup(points):
+            painted = colours((to_gltf(points) + [0, 0.5, 0]) * LOOK.height)
+            return np.column_stack([painted, np.tile([0.0, 0.8, 1.0], (len(points), 1))])
+
+        made = finish_raw(to_trellis(vertices), triangles, lookup, 6000, 512, 1.6, progress)
+        images, path = made.images, request.out_dir / "mesh.glb"
+        painted = (images.base_rgba, images.metallic_roughness, images.normal)
+        write_glb(path, made.vertices, made.triangles, made.normals, made.corner_uvs, *painted)
         return GeneratedMesh(path, self.label)
 
 

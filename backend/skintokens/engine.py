@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rigger "skintokens": skin weights for a humanoid skeleton that is placed in the mesh, or a skeleton of the
+network's own. The module itself needs neither torch nor weights.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..engines import Progress, Rig, RigRequest
+from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
+from ..models import store
+from ..nn.jobs import StageClock
+from ..options import Choice, Option, check_options, device_option, precision_option
+from .model import MODEL
+
+if TYPE_CHECKING:
+    from .humanoid import Placed
+    from .pipeline import Rigging, SkinTokensPipeline
+
+OPTIONS = (
+    Option(
+        "skeleton",
+        "enum",
+        "humanoid",
+        "Skeleton",
+        choices=(
+            Choice("humanoid", "Humanoid", "The avatar's own joints, or those found in the mesh, as VRM bones"),
+            Choice("free", "Free", "The network's own; its bones are matched by their shape"),
+        ),
+    ),
+    Option(
+        "preset",
+        "enum",
+        "quality",
+        "Search",
+        choices=(
+            Choice("quality", "Quality", "10 beams, as the original"),
+            Choice("fast", "Fast", "4 beams"),
+            Choice("greedy", "Greedy", "Always the likeliest token; a fifth of the time or less"),
+        ),
+    ),
+    Option(
+        "mask",
+        "bool",
+        False,
+        "Mask by Distance",
+        "Distances inside the body keep weights from crossing gaps, such as those between fingers",
+    ),
+    Option(
+        "points",
+        "enum",
+        "auto",
+        "Points",
+        choices=(
+            Choice("auto", "Automatic", "Vertices on the processor where they are fewer, else the surface"),
+            Choice(
+                "surface", "Surface", "54,000 points of the surface, as the original, and from them to the vertices"
+            ),
+            Choice("vertices", "Vertices", "The vertices themselves: nothing is smoothed across gaps"),
+        ),
+        advanced=True,
+    ),
+    Option(
+        "class",
+        "enum",
+        "articulation",
+        "Trained On",
+        choices=(
+            Choice("articulation", "Articulation-XL", "As the original does for every mesh"),
+            Choice("vroid", "VRoid", "With the joints in the order of VRoid characters"),
+            Choice("rignet", "RigNet"),
+        ),
+        attribute="bone_class",
+        advanced=True,
+    ),
+    Option(
+        "grammar",
+        "enum",
+        "strict",
+        "Grammar",
+        choices=(
+            Choice("strict", "Strict", "Four codes for every joint, and no broken ones"),
+            Choice("shipped", "As Shipped", "The original's, with its two defects"),
+        ),
+        advanced=True,
+    ),
+    Option(
+        "repetition_penalty",
+        "float",
+        2.0,
+        "Repetition Penalty",
+        "How much less likely a code is that another joint has; joints may share codes",
+        low=1.0,
+        high=5.0,
+        advanced=True,
+    ),
+    Option(
+        "attempts",
+        "int",
+        3,
+        "Attempts",
+        "Seeds to try when one gives no valid skeleton",
+        low=1,
+        high=20,
+        advanced=True,
+    ),
+    device_option(),
+    precision_option(),
+)
+VARIABLE = MODEL.variable
+PLACING, WEIGHTS, WORK = (0.0, 0.05), (0.05, 0.08), (0.08, 0.98)
+
+
+class SkinTokensRigger:
+    """`backend.engines.Rigger`. Options: see OPTIONS. With the skeleton "humanoid" the request's joints are used, and
+    those that are missing are found; the VRM map is then exact.
+    """
+
+    name = "skintokens"
+    label = "SkinTokens"
+    options = OPTIONS
+    models = (MODEL,)
+
+    def __init__(self) -> None:
+        self._pipeline: SkinTokensPipeline | None = None
+        self._made_from: tuple = ()
+
+    def unavailable_reason(self) -> str:
+        if importlib.util.find_spec("torch") is None:
+            return "PyTorch is not installed in the backend's environment."
+        return MODEL.unavailable_reason()
+
+    def rig(self, request: RigRequest, progress: Progress) -> Rig:
+        """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, bad_joints, not_humanoid,
+        no_skeleton, out_of_memory, missing_weights, bad_weights.
+        """
+        options = checked_options(request.options)
+        clock = StageClock(progress)
+        clock("read", 0.0, "Reading the mesh")
+        mesh = read_mesh(request.mesh)
+        placed = None
+        if options["skeleton"] == "humanoid":
+            from .humanoid import place
+
+            clock("skeleton", PLACING[0], "Placing the skeleton")
+            placed = place(mesh, request.joints, options["class"] == "vroid")
+        pipeline = self._ready(options, clock.part(*WEIGHTS))
+        result = _rigged(pipeline, mesh, placed, request.seed, options, clock.part(*WORK))
+        clock("write", WORK[1], "Writing the rig")
+        path = request.out_dir / "rig.npz"
+        arrays = RigArrays(
+            result.joints, result.tails, result.parents, result.names, result.weight_joint, result.weight
+        )
+        write_rig(path, arrays)
+        metrics = {
+            "vertices": len(mesh.vertices),
+            "bones": len(result.names),
+            "tokens": result.tokens,
+            "points": result.queried,
+            "attempts": len(result.failures) + 1,
+        }
+        if placed:
+            metrics["fingers"] = placed.fingers
+        return Rig(
+            path,
+            self.label,
+            {name: name for name in placed.names} if placed else {},
+            {name: float(value) for name, value in metrics.items()} | clock.seconds(),
+            [*(placed.warnings if placed else []), *_warnings(result)],
+            {} if MODEL.own_folder() else store.digests(MODEL.name),
+        )
+
+    def _ready(self, options: dict[str, Any], progress: Progress) -> SkinTokensPipeline:
+        """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
+        from ..nn.device import choose_device
+        from .pipeline import SkinTokensPipeline, choose_dtype
+
+        device = choose_device(options["device"])
+        dtype = choose_dtype(options["dtype"], device)
+        progress("weights", 0.0, "Checking the weights")
+        if chosen := MODEL.own_folder():
+            folder, state = chosen, _stamps(chosen)
+        else:
+            folder = store.folder(MODEL.name, progress)
+            state = {name: digest for name, digest in store.digests(MODEL.name).items() if name.endswith(".ckpt")}
+        made_from = (folder, device, dtype, state)
+        if self._pipeline is None or made_from != self._made_from:
+            self._pipeline = None  # two sets of networks do not fit
+            self._pipeline = SkinTokensPipeline(folder, device, dtype, (lambda *_: None) if chosen else _record)
+            self._made_from = made_from
+        return self._pipeline
+
+
+def _rigged(
+    pipeline: SkinTokensPipeline,
+    mesh: MeshArrays,
+    placed: Placed | None,
+    seed: int,
+    options: dict[str, Any],
+    progress: Progress,
+) -> Rigging:
+    """The rig in the mesh's own axes; the network sees the character facing +Z."""
+    from ..geometric.landmarks import turn
+    from .pipeline import PRESETS, Given, Settings
+
+    decoding = replace(PRESETS[options["preset"]], repetition_penalty=float(options["repetition_penalty"]))
+    settings = Settings(
+        seed,
+        options["class"],
+        decoding,
+        options["grammar"] == "strict",
+        options["attempts"],
+        options["points"],
+        options["mask"],
+    )
+    if placed is None:
+        return pipeline.run(mesh.vertices, mesh.triangles, None, settings, progress)
+    given = Given(placed.joints, placed.tails, placed.parents, placed.names)
+    result = pipeline.run(turn(mesh.vertices, placed.yaw), mesh.triangles, given, settings, progress)
+    back = (360 - placed.yaw) % 360
+    return replace(result, joints=turn(result.joints, back), tails=turn(result.tails, back))
+
+
+def _record(path: Path, source: str) -> None:
+    store.derived(MODEL.name, path, source)
+
+
+def _stamps(folder: Path) -> dict[str, str]:
+    """Size and time of the checkpoint in a folder that `backend.models.store` does not look after."""
+    stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
+    return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
+
+
+def checked_options(given: dict[str, Any]) -> dict[str, Any]:
+    """All options with their defaults. Raises BackendError: bad_params, unknown_device."""
+    return check_options("SkinTokens", OPTIONS, given)
+
+
+def _warnings(result: Rigging) -> list[dict[str, str]]:
+    if not result.failures:
+        return []
+    tried = "seed gave" if len(result.failures) == 1 else f"{len(result.failures)} seeds gave"
+    message = f"The first {tried} no valid skeleton ({result.failures[-1]}); the next seed was used."
+    return [{"code": "seed_changed", "message": message}]

@@ -1,0 +1,86 @@
+"""Files that were made to hurt: refused in one sentence, without filling the memory first."""
+
+import json
+import struct
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from avatar_addon.report.report import main, make_report
+from backend.errors import BackendError
+from backend.geometric.rigger import rig_mesh
+from backend.image.load import load_picture
+from backend.mesh.files import MeshArrays
+
+
+def glb(path, document):
+    chunk = document if isinstance(document, bytes) else json.dumps(document).encode()
+    chunk += b" " * (-len(chunk) % 4)
+    body = struct.pack("<II", len(chunk), 0x4E4F534A) + chunk
+    path.write_bytes(b"glTF" + struct.pack("<II", 2, 12 + len(body)) + body)
+    return path
+
+
+def vrm(**more):
+    mesh = {"primitives": [{"attributes": {"POSITION": 0}}]}
+    return {
+        "asset": {"version": "2.0"},
+        "extensions": {"VRMC_vrm": {"specVersion": "1.0", "humanoid": {"humanBones": {}}}},
+        "nodes": [{"mesh": 0}],
+        "meshes": [mesh],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[" * 200_000,
+        b'{"nodes": ' + b"[" * 200_000,
+        vrm(accessors=[{"componentType": 5126, "type": "VEC3", "count": 400_000_000}]),
+        vrm(accessors=[{"componentType": 5126, "type": "VEC3", "count": -1}]),
+        vrm(accessors=[{"componentType": 5126, "type": "VEC3", "count": "many"}]),
+        vrm(accessors=[{"componentType": 5126, "type": "MAT4", "count": 2**60, "bufferView": 0}]),
+    ],
+)
+def test_a_hostile_vrm_gets_a_report_card(tmp_path, capsys, document):
+    path = glb(tmp_path / "a.vrm", document)
+    report = make_report(path)
+    assert report.checks[0].status == "FAIL" and report.checks[0].id == "container"
+    assert main([str(path)]) == 1 and "Traceback" not in capsys.readouterr().err
+
+
+def test_a_name_that_cannot_be_printed_is_no_traceback(tmp_path, capsys):
+    document = vrm(nodes=[{"name": "\ud800"}], meshes=[])
+    document["extensions"]["VRMC_vrm"]["humanoid"]["humanBones"] = {"\ud800": {"node": 0}}
+    assert main([str(glb(tmp_path / "a.vrm", document))]) == 1
+    assert capsys.readouterr().out
+
+
+def test_a_joint_far_away_is_refused(tmp_path):
+    vertices = np.random.default_rng(0).random((60, 3)) * (0.6, 1.7, 0.3)
+    mesh = MeshArrays(vertices.astype(np.float32), np.arange(60, dtype=np.int32).reshape(-1, 3))
+    with pytest.raises(BackendError, match="far outside") as caught:
+        rig_mesh(mesh, {"leftHand": [1e7, 1.0, 0.0]})
+    assert caught.value.code == "bad_joints"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks the kernel for the peak of memory")
+def test_a_picture_of_99_megapixels_is_refused_before_it_is_decoded(tmp_path):
+    import tracemalloc
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    size = struct.pack(">IIBBBBB", 9900, 10_000, 8, 2, 0, 0, 0)
+    packed = zlib.compress(b"\0" * 1000)
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+    tracemalloc.start()
+    with pytest.raises(BackendError) as caught:
+        load_picture(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.code == "too_large" and peak < 50e6

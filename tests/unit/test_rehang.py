@@ -1,0 +1,92 @@
+"""Game rigs made for inverse kinematics become humanoids; what is none stays none."""
+
+import numpy as np
+import pytest
+
+from avatar_addon.humanoid.matching.matcher import match
+from avatar_addon.humanoid.matching.rehang import rehung
+
+JOINTS = {
+    "root": (None, (0, 0, 0)),
+    "hips": ("root", (0, 0, 0.9)),
+    "spine": ("hips", (0, 0, 1.0)),
+    "chest": ("spine", (0, 0, 1.13)),
+    "neck": ("chest", (0, 0, 1.33)),
+    "head": ("neck", (0, 0, 1.4)),
+}
+for _side, _x in (("left", 1), ("right", -1)):
+    JOINTS |= {
+        f"{_side}Shoulder": ("chest", (0.04 * _x, 0, 1.29)),
+        f"{_side}UpperArm": (f"{_side}Shoulder", (0.15 * _x, 0, 1.29)),
+        f"{_side}LowerArm": (f"{_side}UpperArm", (0.36 * _x, 0, 1.29)),
+        f"{_side}Hand": (f"{_side}LowerArm", (0.57 * _x, 0, 1.29)),
+        f"{_side}UpperLeg": ("hips", (0.09 * _x, 0, 0.88)),
+        f"{_side}LowerLeg": (f"{_side}UpperLeg", (0.09 * _x, -0.005, 0.48)),
+        f"{_side}Foot": (f"{_side}LowerLeg", (0.09 * _x, 0.01, 0.08)),
+        f"{_side}Toes": (f"{_side}Foot", (0.09 * _x, -0.1, 0.02)),
+    }
+
+
+def skeleton(hung):
+    """(heads, parents, true names) with some bones hung elsewhere."""
+    names = list(JOINTS)
+    above = {name: hung.get(name, parent) for name, (parent, _) in JOINTS.items()}
+    parents = [names.index(above[name]) if above[name] else -1 for name in names]
+    return np.array([JOINTS[name][1] for name in names], float), parents, names
+
+
+FEET = {f"{side}Foot": "root" for side in ("left", "right")}
+LEGS = {f"{side}UpperLeg": "root" for side in ("left", "right")}
+
+
+@pytest.mark.parametrize("hung", [FEET, LEGS, FEET | LEGS], ids=["feet", "legs", "both"])
+def test_bones_beside_the_root_are_hung_where_they_belong(hung):
+    heads, parents, names = skeleton(hung)
+    moves, found = rehung(heads, parents, [f"j{k}" for k in range(len(names))])
+    assert {names[bone]: names[parent] for bone, parent in moves.items()} == {
+        name: JOINTS[name][0] for name in hung if name in JOINTS
+    }
+    assert {name: names[bone] for name, bone in found.mapping.items()} == {
+        name: name for name in names if name != "root"
+    }
+
+
+def test_what_is_no_humanoid_stays_none():
+    heads, parents, names = skeleton(FEET)
+    legless = [k for k, name in enumerate(names) if "Leg" not in name and "Arm" not in name]
+    place = {bone: k for k, bone in enumerate(legless)}
+    assert (
+        rehung(heads[legless], [place.get(parents[k], 0) if k else -1 for k in legless], ["x"] * len(legless)) is None
+    )
+
+
+def test_a_monster_is_taken_at_its_names():
+    heads, parents, names = skeleton({})
+    squat = heads * [1.6, 1, 1]
+    for name in ("spine", "chest"):
+        squat[names.index(name), 1] += 0.35
+    assert not match(squat, parents, [f"j{k}" for k in range(len(names))]).humanoid
+    found = match(squat, parents, names)
+    assert {name: names[bone] for name, bone in found.mapping.items()}.items() >= {n: n for n in names[1:]}.items()
+
+
+@pytest.mark.parametrize("first", [0.02, 0.0], ids=["near the wrist", "at the wrist"])
+def test_fingers_that_start_at_the_metacarpal(first):
+    """Four bones, of which the first fills the palm: names count from it, VRM does not."""
+    heads, parents, names = skeleton({})
+    heads, names = heads.tolist(), list(names)
+    for side, x in (("left", 1), ("right", -1)):
+        for k, finger in enumerate(("Index", "Middle", "Ring", "Pinky")):
+            above = names.index(f"{side}Hand")
+            for number, along in enumerate((first, 0.09, 0.13, 0.155), 1):
+                heads.append((x * (0.57 + along), 0.02 * k * min(1, along * 20) - 0.03, 1.29))
+                parents.append(above)
+                names.append(f"{finger}{number}.{'L' if x > 0 else 'R'}")
+                above = len(names) - 1
+    found = match(np.array(heads), parents, names)
+    assert {joint: names[found.mapping[f"leftIndex{joint}"]] for joint in ("Proximal", "Intermediate", "Distal")} == {
+        "Proximal": "Index2.L",
+        "Intermediate": "Index3.L",
+        "Distal": "Index4.L",
+    }
+    assert names[found.mapping["rightLittleProximal"]] == "Pinky2.R"

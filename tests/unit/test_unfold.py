@@ -1,0 +1,132 @@
+"""Limbs that touch the body are set apart by a map of the parts, and the trunk is filled where they hid it."""
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from backend.engines import GenerateRequest
+from backend.errors import BackendError
+from backend.image.analysis import analyse
+from backend.image.silhouette import JOINTS
+from backend.preview.engine import PreviewGenerator
+from backend.preview.unfold import PartMap, unfold
+from benchmarks.figures import Figure, make, true_joints
+from benchmarks.posed_glb import MARGIN, Coloured
+
+LIMBS = tuple(
+    side + part for side in ("left", "right") for part in ("UpperArm", "Forearm", "Hand", "Thigh", "Shin", "Foot")
+)
+NAMES = ("background", "torso", "head", *LIMBS, "prop")
+BONES = {
+    "UpperArm": ("UpperArm", "LowerArm"),
+    "Forearm": ("LowerArm", "Hand"),
+    "Hand": ("Hand", None),
+    "Thigh": ("UpperLeg", "LowerLeg"),
+    "Shin": ("LowerLeg", "Foot"),
+    "Foot": ("Foot", None),
+}
+SIZE = 640
+SLEEVE, SHIRT, SKIN, TROUSERS, STICK = (200, 60, 60), (60, 110, 170), (230, 180, 140), (60, 60, 80), (90, 200, 90)
+
+
+def distance(points, a, b):
+    t = np.clip((points - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-9), 0, 1)
+    return np.linalg.norm(points - a - t[:, None] * (b - a), axis=1)
+
+
+def labelled(look):
+    """(picture RGBA, labels, joints in pixels) of a capsule person, the parts by the nearest bone."""
+    mesh, joints = make(look), true_joints(look)
+    middle = mesh.vertices[mesh.triangles].mean(1)
+    spine = distance(middle, joints["hips"], joints["neck"]) - 0.09
+    found = {"torso": spine, "head": distance(middle, joints["head"], joints["headTop"]) - 0.05}
+    for side in ("left", "right"):
+        for part, (start, end) in BONES.items():
+            a = joints[side + start]
+            before = joints[side + {"Hand": "LowerArm", "Foot": "LowerLeg"}.get(part, start)]
+            b = joints[side + end] if end else a + 0.5 * (a - before) * [1, part == "Hand", 1]
+            found[side + part] = distance(middle, a, b) - 0.035
+    names = list(found)
+    owner = np.array([NAMES.index(name) for name in names])[np.argmin([found[name] for name in names], axis=0)]
+    palette = {"torso": SHIRT, "head": SKIN, "Hand": SKIN, "Arm": SLEEVE, "arm": SLEEVE}
+    textures = [
+        np.full((1, 1, 3), next((c for key, c in palette.items() if name.endswith(key)), TROUSERS), np.uint8)
+        for name in NAMES
+    ]
+    truth = Coloured(mesh.vertices / look.height, mesh.triangles, np.zeros((len(owner), 3, 2)), owner, textures, {})
+    view = truth.view(0, SIZE)
+    labels = np.where(view.mask, owner[np.maximum(view.triangle, 0)], 0)
+    k = SIZE / (1 + 2 * MARGIN)
+    pixels = {
+        name: (float((point[0] / look.height + 0.62) * k), float((1 + MARGIN - point[1] / look.height) * k))
+        for name, point in joints.items()
+    }
+    return truth.picture(0, SIZE), labels, pixels
+
+
+def reader_of(labels, joints):
+    def read(picture):
+        y, x = np.indices(picture.mask.shape)
+        rows = np.clip(np.round(y / picture.scale).astype(int), 0, len(labels) - 1)
+        columns = np.clip(np.round(x / picture.scale).astype(int), 0, labels.shape[1] - 1)
+        scaled = {name: (px * picture.scale, py * picture.scale) for name, (px, py) in joints.items()}
+        return PartMap(labels[rows, columns], NAMES, scaled)
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def hanging(tmp_path_factory):
+    """(path, reader) of somebody with hanging arms and closed legs."""
+    image, labels, joints = labelled(Figure(arm=88, gap=0.7))
+    path = tmp_path_factory.mktemp("hanging") / "picture.png"
+    Image.fromarray(image).save(path)
+    return path, reader_of(labels, joints)
+
+
+def test_arms_and_legs_that_touch_are_set_apart(hanging):
+    path, read = hanging
+    before = analyse(path, draft=True)
+    found = unfold(before, read(before))
+    assert found.moved == ["leftArm", "rightArm", "leftLeg", "rightLeg"] and not found.left_out
+    joints = found.picture.joints
+    for side, sign in (("left", 1), ("right", -1)):
+        shoulder, elbow, hand = (np.array(joints[side + name]) for name in ("UpperArm", "LowerArm", "Hand"))
+        for way in (elbow - shoulder, hand - elbow):
+            assert np.degrees(np.arctan2(way[1], way[0] * sign)) == pytest.approx(45, abs=1)
+        column, row = np.round(hand).astype(int)
+        assert found.picture.mask[row, column]
+    # The trunk keeps its shirt where the arms were, and no sleeve is left on it.
+    row = round((joints["leftUpperArm"][1] + joints["hips"][1]) / 2)
+    line = np.flatnonzero(found.parts[row] == 0)
+    assert (np.diff(line) == 1).all() and len(line) > 0.1 * len(found.picture.mask)
+    shirt = found.picture.rgba[row, line[3:-3], :3].astype(int)
+    assert (np.abs(shirt - SHIRT).max(1) < 40).mean() > 0.95
+
+
+def test_without_a_reader_the_picture_is_refused_and_with_one_it_becomes_one_closed_skin(hanging, tmp_path):
+    path, read = hanging
+    request = GenerateRequest(path, tmp_path, options={"triangles": 12000, "texture_size": 512})
+    with pytest.raises(BackendError) as caught:
+        PreviewGenerator().generate(request, lambda *_: None)
+    assert caught.value.code in ("arms", "not_humanoid")
+    made = PreviewGenerator(read).generate(request, lambda *_: None)
+    loaded = trimesh.load(made.mesh, process=False, force="mesh")
+    (skin,) = trimesh.Trimesh(loaded.vertices, loaded.faces).split(only_watertight=False)
+    assert skin.is_watertight and skin.euler_number == 2
+    hand, hips = (np.array(made.landmarks["joints"][name]) for name in ("leftHand", "hips"))
+    assert hand[0] - hips[0] > 0.3 and np.linalg.norm(skin.vertices - hand, axis=1).min() < 0.05
+
+
+def test_limbs_that_stand_off_stay_and_props_are_left_out(tmp_path):
+    image, labels, joints = labelled(Figure(arm=40))
+    column, row = (round(value) for value in joints["leftHand"])
+    image[row - 90 : row + 90, column + 6 : column + 12] = (*STICK, 255)
+    labels[row - 90 : row + 90, column + 6 : column + 12] = NAMES.index("prop")
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    before = analyse(tmp_path / "picture.png", {"joints": {name: joints[name] for name in JOINTS}})
+    found = unfold(before, reader_of(labels, joints)(before))
+    assert not found.moved and found.left_out > 500
+    shown = found.picture.rgba[found.picture.mask][:, :3].astype(int)
+    assert (np.abs(shown - STICK).max(1) < 30).mean() < 0.001
