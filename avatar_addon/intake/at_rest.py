@@ -23,7 +23,7 @@ def rest(armature: bpy.types.Object | None, meshes: Sequence[bpy.types.Object], 
     keys = [obj.data.shape_keys for obj in meshes if obj.data.shape_keys]
     animated = [owner for owner in (*objects, *keys) if owner.animation_data]
     if any(_has_motion(owner.animation_data) for owner in animated):
-        notes.append(("animation", "The animation that came with the model was taken off it."))
+        notes.append(("animation", "The model's animation was removed."))
     for owner in animated:
         owner.animation_data_clear()
     for obj in objects:

@@ -315,7 +315,10 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, meshes: Objects
             notes.append(
                 (
                     "first_person",
-                    "First-person settings of single meshes were given up with that; viewers go by the head's weights.",
+                    (
+                        "The first-person settings of single meshes were lost by that; viewers use the head's"
+                        " weights instead."
+                    ),
                 )
             )
         # Whatever else still names a joined mesh keeps it in the file, without a scene.
@@ -356,7 +359,7 @@ def turn_out(obj: bpy.types.Object, notes: Notes) -> None:
         bm.free()
         # A file's own normals were those of the old sides.
         mesh.normals_split_custom_set([(0.0, 0.0, 0.0)] * len(mesh.loops))
-    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
+    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface faced inwards and was flipped."))
 
 
 def remove_objects(objects: Objects) -> None:

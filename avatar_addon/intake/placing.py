@@ -82,7 +82,11 @@ def place(reading: Reading | None, meshes: Objects, height: float, is_vrm: bool,
     if not is_vrm and reading:
         facing = _facing(reading.found)
         turned = geometry.quarter_turn("Z", facing) @ reading.turn
-        ways = [{1: "lay", 3: "lay", 2: "stood on its head"}[reading.quarters]] if reading.quarters else []
+        ways = (
+            [{1: "was lying down", 3: "was lying down", 2: "was upside down"}[reading.quarters]]
+            if reading.quarters
+            else []
+        )
         ways += [{1: "faced sideways", 3: "faced sideways", 2: "faced backwards"}[facing]] if facing else []
         said = geometry.told(ways)
     elif not is_vrm:

@@ -123,7 +123,7 @@ def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out."
             )
-        if ((point < low - reach) | (point > high + reach)).any():
+        if reach > 0 and ((point < low - reach) | (point > high + reach)).any():
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} lies far outside the mesh.", "Move it inside or leave it out."
             )

@@ -133,7 +133,7 @@ def _by_names(heads: np.ndarray, parents: list[int], read: Sequence[Name]) -> Ma
         kept |= dict(zip(("spine", "chest", "upperChest"), spine, strict=False))
     across = sum(heads[kept[f"left{part}"]] - heads[kept[f"right{part}"]] for part in (*LEG, *ARM))
     length = math.hypot(across[0], across[1]) or 1.0
-    bones = {name: Assigned(kept[name], BY_NAME, "Its name says so.") for name in BONES if name in kept}
+    bones = {name: Assigned(kept[name], BY_NAME, "Identified by its name.") for name in BONES if name in kept}
     return Match(
         True,
         f"A humanoid by its names: {len(bones)} of its {len(heads)} bones are assigned.",
