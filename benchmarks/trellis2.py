@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m backend.trellis2.bench`: how fast networks of the released sizes run here, block by block.
+"""`python -m benchmarks.trellis2`: how fast networks of the released sizes run here, block by block.
 
 All blocks of a flow are alike, and so are those of a decoder's level: one of each is timed, with random weights, at
 several numbers of tokens, on voxels around the skin of a figure; a whole evaluation is computed from them. Arithmetic
@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import BackendError
-from ..nn.device import choose_device
-from ..nn.measuring import Row, device_name, figure, matmul_peak, measure, skin_distance
-from ..nn.rotary import voxel_rotation
-from ..nn.sparse import Sparse, Voxels
-from ..nn.transformer import DitBlock
-from .decoders import ConvNextBlock, UpBlock
-from .pipeline import choose_dtype, inner_dtype
+from backend.errors import BackendError
+from backend.nn.device import choose_device
+from backend.nn.measuring import Row, device_name, figure, matmul_peak, measure, skin_distance
+from backend.nn.rotary import voxel_rotation
+from backend.nn.sparse import Sparse, Voxels
+from backend.nn.transformer import DitBlock
+from backend.trellis2.decoders import ConvNextBlock, UpBlock
+from backend.trellis2.pipeline import choose_dtype, inner_dtype
 
 WIDTH, CONTEXT, HEADS, RATIO, BLOCKS = 1536, 1024, 12, 5.3334, 30  # of all five flows
 CHANNELS, CONVNEXT = (1024, 512, 256, 128, 64), (4, 16, 8, 4, 0)  # of both decoders
@@ -134,7 +134,7 @@ def report(bench: Bench, tables: dict[int, tuple[list[Row], list[Row]]]) -> str:
 
 @torch.inference_mode()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m backend.trellis2.bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trellis2", description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", choices=["auto", "bf16", "fp32"])
     parser.add_argument("--tokens", type=int, nargs="+", default=[5_000, 20_000, 49_000])
