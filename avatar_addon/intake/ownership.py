@@ -48,7 +48,7 @@ def make_single(objects: Sequence[bpy.types.Object], notes: Notes) -> None:
                 slot.material = copies[material]
     if copies:
         names = ", ".join(material.name for material in list(copies)[:4])
-        notes.append(("single", f"Other objects have the same materials ({names}), so the avatar has copies of them."))
+        notes.append(("single", f"Other objects use the same materials ({names}), so the avatar uses copies."))
 
 
 def _used_elsewhere(obj: bpy.types.Object) -> bool:

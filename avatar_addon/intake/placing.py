@@ -69,7 +69,13 @@ def rehang(armature: bpy.types.Object, moves: dict[int, int], notes: Notes) -> N
             bones[names[bone]].parent = bones[names[parent]]
     changed = ", ".join(f"{names[bone]} from {names[parent]}" for bone, parent in moves.items())
     notes.append(
-        ("rehung", f"Bones that hung beside the limb, as in rigs for inverse kinematics, hang on it now: {changed}.")
+        (
+            "rehung",
+            (
+                "Bones that were separate from the limb, as in rigs for inverse kinematics, are now children of it:"
+                f" {changed}."
+            ),
+        )
     )
 
 

@@ -133,7 +133,7 @@ def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict
 def placement_warnings(flags: list[str], yaw: int) -> list[dict[str, str]]:
     warnings = []
     if yaw:
-        sentence = f"The character is turned by {yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
+        sentence = f"The character is rotated by {yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
         warnings.append({"code": "not_facing_front", "message": sentence})
     if {"skirt", "legs_closed"} & set(flags):
         warnings.append(

@@ -17,7 +17,7 @@ from .silhouette import SilhouetteJoints, detect_joints
 # What the user may overrule by placing all joints.
 COPED_WITH = ("cropped", "several", "not_humanoid", "arms")
 POSE_HINT = (
-    "Use a front view in A- or T-pose (arms 0 to 60 degrees below horizontal), or place the joint markers by hand."
+    "Use a front view in an A- or T-pose (arms 0 to 60 degrees below horizontal), or place the joint markers by hand."
 )
 
 
@@ -39,7 +39,7 @@ def refusal(figure: Figure, found: SilhouetteJoints) -> BackendError | None:
         return _several()
     if _person_like(found):
         return _arms(found)
-    message = "No upright figure with its arms away from the body, seen from the front, was recognised."
+    message = "No upright figure with its arms away from the body was recognised in front view."
     return BackendError("not_humanoid", message, POSE_HINT)
 
 

@@ -139,7 +139,7 @@ def _by_names(heads: np.ndarray, parents: list[int], read: Sequence[Name]) -> Ma
         f"A humanoid by its names: {len(bones)} of its {len(heads)} bones are assigned.",
         BY_NAME,
         bones,
-        ["The skeleton is built like no person, so only its names were gone by: check the bones."],
+        ["The skeleton is not built like a person, so only its names were used: check the bones."],
         facing=(float(across[1] / length), float(-across[0] / length)),
         extras=other_chains(tree, kept, read),
     )
