@@ -88,7 +88,7 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
         raise AvatarError(f"The VRM file could not be written ({_last_line(str(error))}).", "export_failed") from error
     if outcome != {"FINISHED"} or not path.exists():
         reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled without a word"
-        raise AvatarError(f"The VRM file could not be written: {reason}; mend that and export again.", "export_failed")
+        raise AvatarError(f"The VRM file could not be written: {reason}; fix that and export again.", "export_failed")
 
 
 @contextlib.contextmanager

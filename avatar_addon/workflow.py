@@ -442,7 +442,7 @@ def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     scene.object_mode()
     written = vrm_export.export(avatar.armature, path, version)
     if version == "0.0" and (lost := expressions0.dropped(avatar.armature)):
-        sentence = f"VRM 0.x has no place for {', '.join(lost[:6])}; a file of VRM 1.0 keeps it."
+        sentence = f"VRM 0.x cannot store {', '.join(lost[:6])}; export as VRM 1.0 to keep it."
         scene.add_warnings(avatar, [{"code": "vrm0_dropped", "message": sentence}])
     step_states.done(avatar, "export")
     return written

@@ -54,7 +54,7 @@ class AVATARFORGE_OT_start_remote(Operator):
 class AVATARFORGE_OT_use_free_port(Operator):
     bl_idname = "avatar_forge.use_free_port"
     bl_label = "Use Another Port"
-    bl_description = "Keeps this port in the preferences and starts there"
+    bl_description = "Save this port in the preferences and start the server there"
     bl_options = {"INTERNAL"}
 
     port: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
@@ -67,7 +67,7 @@ class AVATARFORGE_OT_use_free_port(Operator):
         column = self.layout.column()
         text = f"Port {self.taken} is already in use, probably by Blender's own MCP add-on. Port {self.port} is free."
         sentence(column, context, text, "ERROR")
-        sentence(column, context, "OK uses it. Press Set Up VS Code again afterwards, so that clients follow.", "NONE")
+        sentence(column, context, "OK uses it. Then press Set Up VS Code again, so that clients use it too.", "NONE")
 
     def execute(self, _context: Context) -> set[str]:
         session.preferences().remote.port = self.port

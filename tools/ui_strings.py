@@ -62,6 +62,7 @@ FRAGMENTS = {
         "Torso",
     ),
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
+    *("front", "back", "left side", "right side"),
     *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
@@ -148,7 +149,12 @@ def told_in(path: Path) -> Iterator[str]:
             told = [node.value]
         for value in told:
             text = text_of(value)
-            if text and PHRASE.fullmatch(text) and (not isinstance(node, ast.Assign) or text.endswith(".")):
+            if (
+                text
+                and re.search("[a-z]{2}", text)
+                and PHRASE.fullmatch(text)
+                and (not isinstance(node, ast.Assign) or text.endswith("."))
+            ):
                 yield text
 
 

@@ -145,7 +145,7 @@ def need_humanoid(armature: Object) -> None:
         return
     finding = finding_of(armature)
     reason = finding.reason if finding and not finding.humanoid and not assigned else problems[0]
-    raise AvatarError(f"{reason} Assign the bones by hand under Humanoid Bones.", "humanoid")
+    raise AvatarError(f"{reason} Assign the bones by hand in the Humanoid Bones panel.", "humanoid")
 
 
 def find_bones(context: Context, armature: Object) -> Match:

@@ -156,7 +156,7 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     keys = geometry.joined_keys([part.shape_keys for part in read], [len(part.vertices) for part in read])
     data = blender_mesh.join(read)
     if not len(data.triangles):
-        raise AvatarError("There is no mesh in it; use another model.", "no_mesh")
+        raise AvatarError("The model has no mesh; use another model.", "no_mesh")
     data.shape_keys = keys
     if len(meshes) > 1:
         notes.append(("joined", f"{len(meshes)} meshes were joined into one."))
@@ -194,7 +194,7 @@ def _adopt_rigged(
         parts.apply_modifiers(context, obj)
     meshes = [obj for obj in meshes if len(obj.data.polygons)]
     if not meshes:
-        raise AvatarError("There is no mesh in it; use another model.", "no_mesh")
+        raise AvatarError("The model has no mesh; use another model.", "no_mesh")
     context.view_layer.update()
     tall = float(np.ptp(placing.points(meshes)[:, 2]))
     for obj in meshes:
@@ -240,7 +240,9 @@ def _assign_bones(avatar: Avatar) -> None:
     assigned = {name: bones[index].name for name, index in found.mapping.items()}
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature)) if found.humanoid else [found.reason]
     if problems:
-        notes = [{"code": "humanoid", "message": f"{problems[0]} Assign the bones by hand under Humanoid Bones."}]
+        notes = [
+            {"code": "humanoid", "message": (f"{problems[0]} Assign the bones by hand in the Humanoid Bones panel.")}
+        ]
         setup.assign_bones(avatar.armature, {})  # else the VRM Add-on would guess them when it exports
     else:
         notes = [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts]

@@ -81,7 +81,7 @@ def gather(
         parts.append(mesh)
     if left_out:
         names = ", ".join(left_out[:6]) + (" and so on" if len(left_out) > 6 else "")
-        notes.append(("left_out", f"Left out, since no part of the avatar can be made of it: {names}."))
+        notes.append(("left_out", f"Left out because it cannot be part of the avatar: {names}."))
     return parts
 
 
@@ -167,8 +167,10 @@ def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
         if not same:
             bpy.data.meshes.remove(mesh)
             raise AvatarError(
-                f"The modifiers of {obj.name} make another mesh of its shape key {block.name}; apply or remove them"
-                " first.",
+                (
+                    f"The modifiers of {obj.name} change the number of vertices of its shape key {block.name};"
+                    " apply or remove them first."
+                ),
                 "modifiers",
             )
     obj.shape_key_clear()
@@ -192,7 +194,7 @@ def hang_by_weights(obj: bpy.types.Object, armature: bpy.types.Object, height: f
         tall = max((world @ Vector(c)).z for c in obj.bound_box) - min((world @ Vector(c)).z for c in obj.bound_box)
         if bone not in bones and tall < WHOLE * height:
             bone = _nearest_bone(obj, armature)
-            notes.append(("hung", f"{obj.name} followed no bone; it follows {bone} now."))
+            notes.append(("hung", f"{obj.name} followed no bone; it now follows {bone}."))
         if bone in bones:
             obj.vertex_groups.new(name=bone).add(range(len(obj.data.vertices)), 1.0, "REPLACE")
     for modifier in [m for m in obj.modifiers if m.type == "ARMATURE"]:
@@ -315,7 +317,10 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, meshes: Objects
             notes.append(
                 (
                     "first_person",
-                    "First-person settings of single meshes were given up with that; viewers go by the head's weights.",
+                    (
+                        "The first-person settings of single meshes were lost by that; viewers use the head's"
+                        " weights instead."
+                    ),
                 )
             )
         # Whatever else still names a joined mesh keeps it in the file, without a scene.
@@ -356,7 +361,7 @@ def turn_out(obj: bpy.types.Object, notes: Notes) -> None:
         bm.free()
         # A file's own normals were those of the old sides.
         mesh.normals_split_custom_set([(0.0, 0.0, 0.0)] * len(mesh.loops))
-    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
+    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface faced inwards and was flipped."))
 
 
 def remove_objects(objects: Objects) -> None:

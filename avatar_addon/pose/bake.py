@@ -304,7 +304,7 @@ def _mute_constraints(armature: bpy.types.Object) -> list[str]:
             one.mute = True
     if not held:
         return []
-    return [f"The constraints of {len(held)} bones were made for the old rest pose; they are muted."]
+    return [f"The constraints of {len(held)} bones were made for the old rest pose and were disabled."]
 
 
 def is_posed(armature: bpy.types.Object) -> bool:

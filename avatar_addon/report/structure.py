@@ -232,12 +232,12 @@ def _skin(m: Measured) -> Iterator[Check]:
     inward = inward_share(m.rest, m.triangles, m.single_sided)
     yield line(
         "inward",
-        "Surface looks outwards",
+        "Surface faces outwards",
         LIMITS["inward"].judge(inward),
         f"{100 * inward:.1f} % inwards",
-        "viewers do not draw the backs of faces: the avatar has holes, or is seen from within",
+        "viewers do not draw the back of faces: the avatar has holes, or looks inside out",
         "generate",
-        "Recalculate the normals (Mesh > Normals > Recalculate Outside), or bring the model in again.",
+        "Recalculate the normals (Mesh > Normals > Recalculate Outside), or import the model again.",
     )
     unpainted = sum(part.material is None for part in m.parts)
     yield line(

@@ -91,7 +91,9 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
     tall = _tall(figure) / scale
     if tall < MIN_HEIGHT:
         message = f"The character is only {round(tall)} pixels tall; at least {MIN_HEIGHT} are needed."
-        raise BackendError("too_small", message, "Use a larger picture; a character 768 pixels tall or more is good.")
+        raise BackendError(
+            "too_small", message, ("Use a larger picture; the character should be at least 768 pixels tall.")
+        )
     figure, rgba, found = _with_joints(figure, rgba)
     refused = judge.refusal(figure, found, reading, zoom)
     by_hand = set(JOINTS) <= set(given)
@@ -188,7 +190,9 @@ def _given_joints(markers: dict[str, Any]) -> dict[str, tuple[float, float]]:
     for name, point in (markers.get("joints") or {}).items():
         if name not in JOINTS and name != "headTop":
             raise BackendError(
-                "bad_markers", f"The markers name an unknown joint, {name!r}.", f"The joints are {', '.join(JOINTS)}."
+                "bad_markers",
+                f"The markers contain an unknown joint, {name!r}.",
+                f"The joints are {', '.join(JOINTS)}.",
             )
         given[name] = _point(point, name)
     return given

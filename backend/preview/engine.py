@@ -28,13 +28,13 @@ from .volume import build_skin, middle_depth, surface_depth
 
 OPTIONS = (
     height_option(),
-    Option("triangles", "int", 28000, "Triangles", "About so many", low=4000, high=200000),
+    Option("triangles", "int", 28000, "Triangles", "Approximate number of triangles", low=4000, high=200000),
     Option(
         "texture_size",
         "int",
         1024,
         "Texture Size",
-        "Pixels of the longer side of front and back",
+        "Longer side of the front and back textures, in pixels",
         low=256,
         high=4096,
         unit="px",
@@ -71,19 +71,19 @@ class PreviewGenerator:
         picture = analyse(request.picture, request.markers)
         picture, parts = self._apart(picture)
         clock.lap("analyse_s")
-        progress("inflate", 0.35, "Giving it depth")
+        progress("inflate", 0.35, "Adding depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
         depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts)
         views = further_views(request.pictures, picture, frame)
         depth = fit_sides(depth, views)
         clock.lap("inflate_s")
-        progress("surface", 0.55, "Making the skin")
+        progress("surface", 0.55, "Creating the surface")
         skin = build_skin(depth, frame, views)
         vertices, triangles = skin.vertices, skin.triangles
         normals = vertex_normals(vertices, triangles)
         clock.lap("surface_s")
-        progress("texture", 0.75, "Painting it")
+        progress("texture", 0.75, "Painting the surface")
         texture = paint(
             picture.rgba,
             picture.mask,

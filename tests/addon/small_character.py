@@ -2,8 +2,9 @@
 
 from types import SimpleNamespace
 
-import bmesh
-import bpy
+import bpy  # the module itself, before the modules in it
+
+import bmesh  # isort: skip
 from mathutils import Matrix, Vector
 
 # Bone: (parent, head, tail, radius of the tube around it); the right side is mirrored.

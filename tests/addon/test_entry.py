@@ -63,6 +63,8 @@ def written(bpy, made, tmp_path):
         change(mesh, armature)
         path = tmp_path / name
         if path.suffix == ".fbx":
+            for outline in [modifier for modifier in mesh.modifiers if modifier.type == "NODES"]:
+                mesh.modifiers.remove(outline)  # Blender's exporter writes no shape keys beside it
             bpy.ops.export_scene.fbx(filepath=str(path), add_leaf_bones=False)
         else:
             bpy.ops.export_scene.gltf(filepath=str(path))

@@ -150,7 +150,7 @@ def test_the_python_it_was_made_with_is_gone(environment):
     install(environment)
     environment.python.unlink()
     environment.python.symlink_to(environment.folder / "an old Blender" / "python")
-    assert environment.state().code == "broken" and "gone" in environment.state().message
+    assert environment.state().code == "broken" and "no longer exists" in environment.state().message
     assert install(environment).error is None and environment.state().ready
 
 

@@ -24,8 +24,8 @@ from .surface import DepthMap, front_layer, front_map, smoothstep
 # Slots of the mouth, named as no material of the user's own is.
 PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
 NO_LIDS = (
-    "The eyes were not found well enough, so the avatar has no eyelids and no blinks; put the eye markers on the eyes"
-    " and make the face again."
+    "The eyes were not found reliably, so the avatar has no eyelids and no blinks; move the eye markers onto"
+    " the eyes and make the face again."
 )
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height

@@ -133,13 +133,13 @@ def _by_names(heads: np.ndarray, parents: list[int], read: Sequence[Name]) -> Ma
         kept |= dict(zip(("spine", "chest", "upperChest"), spine, strict=False))
     across = sum(heads[kept[f"left{part}"]] - heads[kept[f"right{part}"]] for part in (*LEG, *ARM))
     length = math.hypot(across[0], across[1]) or 1.0
-    bones = {name: Assigned(kept[name], BY_NAME, "Its name says so.") for name in BONES if name in kept}
+    bones = {name: Assigned(kept[name], BY_NAME, "Identified by its name.") for name in BONES if name in kept}
     return Match(
         True,
         f"A humanoid by its names: {len(bones)} of its {len(heads)} bones are assigned.",
         BY_NAME,
         bones,
-        ["The skeleton is built like no person, so only its names were gone by: check the bones."],
+        ["The skeleton is not built like a person, so only its names were used: check the bones."],
         facing=(float(across[1] / length), float(-across[0] / length)),
         extras=other_chains(tree, kept, read),
     )

@@ -465,8 +465,8 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         if getattr(problem, "errno", None) == errno.EADDRINUSE:
             message = (
-                f"Port {port} is already in use, probably by Blender's own MCP add-on, which uses the same port, or by"
-                " another Blender; stop that one or choose another port."
+                f"Port {port} is already in use, probably by Blender's own MCP add-on, which uses the same port, or"
+                " by another Blender; stop that one or use another port."
             )
             raise AvatarError(message, "port_taken") from None
         raise AvatarError(f"Port {port} cannot be used ({problem}); choose another one above 1023.", "port") from None
