@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BackendError
 from ..failures import explain
+from ..registry import Engines
 
 Command = Callable[[list[str]], int]
 
@@ -79,7 +80,7 @@ def promote(arguments: list[str]) -> int:
         "urls": dict(_pair(word) for word in options.url),
         "tracking_uri": "",
     }
-    entry = publishing.promote(params, _Lines())
+    entry = publishing.promote(_Shell(), **params)
     print(json.dumps(entry, ensure_ascii=False))
     return 0
 
@@ -136,6 +137,22 @@ def rerun(arguments: list[str]) -> int:
     parser.add_argument("--picture", type=Path, help="path of the picture, if it is not in the folder of the receipt")
     options = parser.parse_args(arguments)
     return rerun_receipt(options.receipt.absolute(), options.blender, options.out, options.picture)
+
+
+class _Shell:
+    """What a worker's method asks for (`methods.registry.Job`), where there is no worker: everything runs at once."""
+
+    staging = None
+    is_cancelled = False
+
+    def __init__(self) -> None:
+        self.progress = _Lines()
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def engines(self, kind: str) -> Engines:
+        return Engines(kind)
 
 
 class _Lines:
