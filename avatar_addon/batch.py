@@ -80,7 +80,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     bucket.add_argument("--prefix", default="", help="prefix of the model's name, such as avatars/")
     bucket.add_argument("--profile", default="", help="profile in ~/.aws/credentials")
     bucket.add_argument("--region", default="")
-    parser.add_argument("--again", action="store_true", help="make avatars again that already exist")
+    parser.add_argument("--again", action="store_true", help="make existing avatars again")
     return parser.parse_args(arguments)
 
 
