@@ -46,7 +46,7 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
         except OSError as error:
             self.report(
                 {"ERROR"},
-                f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.",
+                tr(f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder."),
             )
             return {"CANCELLED"}
         listed = f"{files[0]} and {files[1].name}"

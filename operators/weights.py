@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Problem places of the weights: found, shown in the viewport, mended. Each is one undo step."""
+"""Problem places of the weights: found, shown in the viewport, fixed. Each is one undo step."""
 
 from __future__ import annotations
 

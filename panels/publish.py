@@ -101,7 +101,7 @@ def _failed(record) -> bool:
 
 
 def _draw_card(layout: UILayout, context: Context, record) -> None:
-    """The counts, every check that is not in order, and the chosen one in words with the button that mends it."""
+    """The counts, every check that is not in order, and the chosen one in words with the button that fixes it."""
     checks = record.checks
     if not checks:
         sentence(layout, context, "Not checked yet.", "INFO")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The weights: problem places with the worst at the top, each shown in the viewport and mended by button."""
+"""The weights: problem places with the worst at the top, each shown in the viewport and fixed by button."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
 def _draw_place(
     box: UILayout, context: Context, weights: live.AvatarForgeWeights, place: live.AvatarForgePlace
 ) -> None:
-    """What it is in full, and every button that may mend it, the usual one first."""
+    """What it is in full, and every button that may fix it, the usual one first."""
     sentence(box, context, f"{tr(place.name)} {tr(MEANING[place.kind])}" if place.kind in COUNTED else _in_full(place))
     if place.fix in (find.FILL, find.CLOSE, find.NORMALISE):
         box.operator(f"avatar_forge.{place.fix}")

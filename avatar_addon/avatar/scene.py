@@ -23,7 +23,7 @@ from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.base_colour import base_image
-from ..vrm.materials import kept_styles
+from ..vrm.materials import kept_styles, outline_of
 
 
 @dataclass
@@ -133,6 +133,7 @@ def remove(avatar: Avatar) -> None:
     meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
+    materials |= {outline for material in materials if (outline := outline_of(material))}
     images = {image for material in materials if (image := base_image(material))}
     armature = avatar.armature.data if avatar.armature else None
     if armature and vrm_addon.is_available():

@@ -281,4 +281,4 @@ def _told(avatar: Avatar) -> dict[str, Any]:
 def _short(report: Report) -> dict[str, Any]:
     """Counts, and what is not in order."""
     wrong = [check.to_dict() for check in report.checks if check.status != "PASS"]
-    return {"counts": report.counts, "promotable": report.promotable, "to_mend": wrong}
+    return {"counts": report.counts, "promotable": report.promotable, "to_fix": wrong}

@@ -77,7 +77,7 @@ HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn w
 @dataclass(frozen=True)
 class Check:
     """One line of the card. figure: the measured value, as text; meaning: what a viewer would see; fix: the step that
-    mends it.
+    fixes it.
 
     step is one of generate, rig, humanoid, pose, face, vrm, export: where the panel jumps to.
     """

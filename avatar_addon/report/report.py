@@ -59,7 +59,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """Lines for a terminal; what is not in order says what it means and how to mend it."""
+        """Lines for a terminal; what is not in order says what it means and how to fix it."""
         width = max((len(check.title) for check in self.checks), default=0)
         lines = []
         for check in self.checks:

@@ -88,7 +88,7 @@ def _stance(m: Measured) -> Iterator[Check]:
     ]
     yield line(
         "sides",
-        "Left and right",
+        "Left and right correct",
         not swapped,
         "yes" if not swapped else f"on the wrong side: {', '.join(swapped)}",
         "every gesture is mirrored, or the avatar faces away",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar's weights in Blender: its skin as arrays, the places found in it, and what mends them written back.
+"""The avatar's weights in Blender: its skin as arrays, the places found in it, and what fixes them written back.
 
 The places are kept in the avatar's record, so undo and the .blend have them. Each change also goes to the mesh that
 the face step was made from, so that making the face again does not bring the old weights back.
@@ -273,7 +273,7 @@ def change_for(
 
 
 def mend_safe(avatar: Avatar) -> int:
-    """Everything whose mending is no guess: too many bones, sums, cracks and patches without weights. How many
+    """Everything whose fix is no guess: too many bones, sums, cracks and patches without weights. How many
     vertices have changed.
     """
     total = 0

@@ -47,7 +47,7 @@ class Blender:
                 return Path(file).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise BlenderError(
-                    f"The token in {file} cannot be read. Ask the user to press Set Up VS Code in Blender again."
+                    f"The token file {file} cannot be read. Ask the user to press Set Up VS Code in Blender again."
                 ) from error
         return os.environ.get(TOKEN_VARIABLE, "")
 

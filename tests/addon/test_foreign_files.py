@@ -203,7 +203,8 @@ def test_markers_are_where_the_eye_bones_are(bpy, addon):
     small.select(armature)
     avatar = run(addon, addon("intake.objects").use_selected(bpy.context))
     wrong = {name: {"center": [x, -0.1, 1.3]} for name, x in (("leftEye", 0.08), ("rightEye", -0.08), ("mouth", 0.0))}
-    face = addon("face.eye_bones").corrected(avatar, wrong | {"confidence": {"eyes": 0.01, "mouth": 0.3}})
+    found = addon("landmarks").FaceLandmarks.from_dict(wrong | {"confidence": {"eyes": 0.01, "mouth": 0.3}})
+    face = addon("face.eye_bones").corrected(avatar, found).to_dict()
     for name, x in (("leftEye", 0.035), ("rightEye", -0.035)):
         assert face[name]["center"][0] == pytest.approx(x, abs=1e-3)
         assert face[name]["center"][2] == pytest.approx(1.53, abs=1e-3) and face[name]["center"][1] < -0.06

@@ -169,6 +169,11 @@ def test_a_linked_character_is_refused_in_a_sentence(bpy, addon, tmp_path, kind)
         use(addon, rig)
 
 
+def landmarks(addon, places, eyes, mouth):
+    found = {name: {"center": list(place)} for name, place in places.items()}
+    return addon("landmarks").FaceLandmarks.from_dict(found | {"confidence": {"eyes": eyes, "mouth": mouth}})
+
+
 def test_two_uv_maps_and_colours_through_joining_and_the_face(bpy, addon):
     """The texture of one part is on its second UV map; another part has vertex colours."""
     made = small.build(split=("head",))
@@ -193,7 +198,7 @@ def test_two_uv_maps_and_colours_through_joining_and_the_face(bpy, addon):
     corners = data.corner_uvs[on_head[data.triangles].all(1)]
     np.testing.assert_allclose(corners.reshape(-1, 2), np.broadcast_to((0.25, 0.75), (corners.size // 2, 2)), atol=1e-5)
     places = {"leftEye": (0.035, -0.1, 1.53), "rightEye": (-0.035, -0.1, 1.53), "mouth": (0, -0.1, 1.46)}
-    addon("avatar.scene").store_face(avatar, {name: {"center": list(place)} for name, place in places.items()})
+    addon("avatar.scene").store_face(avatar, landmarks(addon, places, 1.0, 1.0))
     steps = addon("workflow").face(avatar)
     addon("client.process.tasks").Task("Face", steps, addon("client.session").worker).wait()
     assert set(avatar.mesh.data.uv_layers.keys()) >= {"UVMap"}
@@ -208,8 +213,7 @@ def test_no_lids_on_eyes_that_are_not_known(bpy, addon):
     made = small.build()
     avatar = use(addon, made.armature)
     places = {"leftEye": (0.035, -0.1, 1.53), "rightEye": (-0.035, -0.1, 1.53), "mouth": (0, -0.1, 1.46)}
-    face = {name: {"center": list(place)} for name, place in places.items()}
-    addon("avatar.scene").store_face(avatar, face | {"confidence": {"eyes": 0.1, "mouth": 0.9}})
+    addon("avatar.scene").store_face(avatar, landmarks(addon, places, 0.1, 0.9))
     steps = addon("workflow").face(avatar)
     addon("client.process.tasks").Task("Face", steps, addon("client.session").worker).wait()
     names = avatar.mesh.data.shape_keys.key_blocks.keys()

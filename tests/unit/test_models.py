@@ -200,7 +200,7 @@ def test_a_broken_connection_keeps_what_has_arrived(fake, root):
 
 def test_what_arrives_must_be_what_the_hub_announced(fake, root):
     fake.lie = "ab" * 32
-    with pytest.raises(BackendError, match=r"big.safetensors did not arrive as the hub has it") as error:
+    with pytest.raises(BackendError, match=r"big.safetensors differs from the one on the hub") as error:
         store.download("tiny")
     assert error.value.code == "bad_weights" and not (root / "tiny" / "big.safetensors").exists()
 
