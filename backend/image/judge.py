@@ -136,8 +136,13 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
 
 
 def doubts(reading: Reading, given: set[str]) -> list[dict[str, str]]:
-    """Warnings about limbs that the reader is not sure of; of `given` joints nothing is said."""
-    warnings = []
+    """Warnings about a figure whose limbs the outline does not show: that they were set apart by estimate, and which of
+    them the reader is not sure of. Of `given` joints nothing is said.
+    """
+    if set(JOINTS) <= given:
+        return []
+    message = "Arms or legs touch the body in the picture and were separated by estimate; check the markers."
+    warnings = [{"code": "pose", "message": message}]
     for side in ("left", "right"):
         arm = [side + part for part in ("UpperArm", "LowerArm", "Hand")]
         if not set(arm) <= given and min(reading.joints[name].confidence for name in arm) < SURE:
