@@ -36,6 +36,7 @@ from .publish import steps
 from .render import pictures
 from .report.report import Report
 from .request import Request
+from .versions import node_tree
 from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
@@ -403,10 +404,9 @@ def _mouth_material(avatar: Avatar, part: str) -> str:
     material = bpy.data.materials.get(name)
     if material is None:
         material = bpy.data.materials.new(name)
-        material.use_nodes = True
         colour = (*MOUTH_COLOURS[part], 1.0)
         material.diffuse_color = colour
-        for node in material.node_tree.nodes:
+        for node in node_tree(material).nodes:
             if node.type == "BSDF_PRINCIPLED":
                 node.inputs["Base Color"].default_value = colour
     return material.name

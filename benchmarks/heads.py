@@ -245,7 +245,8 @@ def _remeshed(name: str, bm, cell: float, triangles: int) -> bpy.types.Object:
 
 def _material(obj: bpy.types.Object, image: bpy.types.Image) -> None:
     material = bpy.data.materials.new(obj.name)
-    material.use_nodes = True
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
     tree = material.node_tree
     node = tree.nodes.new("ShaderNodeTexImage")
     node.image = image

@@ -20,6 +20,7 @@ from bpy.types import Armature, Context, Object, PropertyGroup
 from ..avatar import scene, step_states
 from ..errors import AvatarError
 from ..mesh.armature import read_bones
+from ..versions import select_bone
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems, name_in_vrm0, snake_case
@@ -214,13 +215,7 @@ def mirror(armature: Object, side: str) -> tuple[int, list[str]]:
 
 def select(armature: Object, bone: str) -> None:
     """Makes one bone the only selected and the active one, in whatever mode the armature is."""
-    data = armature.data
-    for other in data.bones:
-        pose = armature.pose.bones.get(other.name)
-        holder = other if hasattr(other, "select") else pose  # Blender 5 keeps the selection with the pose
-        if holder is not None:
-            holder.select = other.name == bone
-    data.bones.active = data.bones.get(bone)
+    select_bone(armature, bone)
     redraw()
 
 

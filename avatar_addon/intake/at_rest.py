@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..versions import fcurves
 from ..vrm.spec.shape_key_names import recognise
 from .ownership import Notes
 
@@ -59,20 +60,9 @@ def _moved_keys(obj: bpy.types.Object) -> set[str]:
     if data is None:
         return set()
     actions = [data.action, *(strip.action for track in data.nla_tracks for strip in track.strips)]
-    paths = [curve.data_path for action in actions if action for curve in _curves(action) if _varies(curve)]
+    paths = [curve.data_path for action in actions if action for curve in fcurves(action) if _varies(curve)]
     paths += [driver.data_path for driver in data.drivers]
     return {found[1] for path in paths if (found := KEY.search(path))}
-
-
-def _curves(action: bpy.types.Action) -> Iterator[bpy.types.FCurve]:
-    """Of every slot, as actions have them since Blender 4.4, or of the whole."""
-    if not hasattr(action, "layers"):
-        yield from action.fcurves
-        return
-    for layer in action.layers:
-        for strip in layer.strips:
-            for bag in strip.channelbags:
-                yield from bag.fcurves
 
 
 def _varies(curve: bpy.types.FCurve) -> bool:

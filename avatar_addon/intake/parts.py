@@ -12,6 +12,7 @@ from mathutils import Vector
 
 from ..errors import AvatarError
 from ..mesh import blender_mesh, outside
+from ..versions import has_nodes
 from ..vrm import existing
 from ..vrm.base_colour import colour_attribute, uv_map
 from .ownership import Notes
@@ -244,7 +245,7 @@ def settle_layers(obj: bpy.types.Object) -> None:
 
 
 def nodes(obj: bpy.types.Object) -> list[bpy.types.Node]:
-    materials = {slot.material for slot in obj.material_slots if slot.material and slot.material.use_nodes}
+    materials = {slot.material for slot in obj.material_slots if slot.material and has_nodes(slot.material)}
     return [node for material in materials for node in material.node_tree.nodes]
 
 
@@ -285,7 +286,7 @@ def _settle_uvs(obj: bpy.types.Object) -> None:
 
 def _rename_uv_nodes(material: bpy.types.Material | None, names: Sequence[str], place: int) -> None:
     """What the material's nodes call the layers, after the first and the one at `place` have changed places."""
-    if material is None or not material.use_nodes:
+    if material is None or not has_nodes(material):
         return
     first = f"{UV_MAP} 2" if place and names[place] == UV_MAP else names[place]
     for node in material.node_tree.nodes:

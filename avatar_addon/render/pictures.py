@@ -25,6 +25,7 @@ from ..avatar.scene import Avatar
 from ..mesh import blender_mesh
 from ..mesh.arrays import SkinnedMesh
 from ..pose.kinematics.poses import SHEET_POSE
+from ..versions import node_tree
 from ..vrm import addon as vrm_addon
 from ..vrm.setup import get_bone
 from ..vrm.spec.presets import PRESETS
@@ -251,8 +252,7 @@ def _ink() -> bpy.types.Material:
     if material is None:
         material = bpy.data.materials.new("avatar forge ink")
         material.diffuse_color = INK
-        material.use_nodes = True
-        tree = material.node_tree
+        tree = node_tree(material)
         tree.nodes.clear()
         emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
         emission.inputs["Color"].default_value = INK
@@ -332,9 +332,8 @@ def _studio():
     try:
         scene.world = bpy.data.worlds.new("avatar forge studio")
         scene.world.color = BACKGROUND
-        scene.world.use_nodes = True
         background = next(
-            node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND"
+            node for node in node_tree(scene.world).nodes if node.type == "BACKGROUND"
         )  # its name is in the user's language
         background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
         scene.view_settings.view_transform = "Standard"

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import bpy
 
+from ..versions import has_nodes
+
 SHADERS = ("MIX_SHADER", "ADD_SHADER")
 COLOURS = ("base color", "base colour", "color", "diffuse color", "diffuse", "albedo", "emission color")  # of shaders
 NO_COLOUR = ("Fac", "Factor", "Vector", "Normal", "Strength", "Roughness", "Metallic", "Alpha")
@@ -72,9 +74,9 @@ def _four(value: Iterable[float]) -> Colour:
 
 def _colour_sockets(material: bpy.types.Material) -> Iterator[bpy.types.NodeSocket]:
     """The base colour's sockets of the shaders that the material shows."""
-    tree = material.node_tree
-    if not material.use_nodes or tree is None:
+    if not has_nodes(material):
         return
+    tree = material.node_tree
     output = next((n for n in tree.nodes if n.type == "OUTPUT_MATERIAL" and n.is_active_output), None)
     waiting, seen = [output] if output else [], set()
     while waiting:

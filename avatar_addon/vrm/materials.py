@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import bpy
 from bpy_extras.node_shader_utils import PrincipledBSDFWrapper
 
+from ..versions import has_nodes, node_tree
 from . import addon as vrm_addon
 from . import setup
 from .base_colour import base_image, colour_attribute
@@ -104,7 +105,7 @@ def read_surface(material: bpy.types.Material) -> Surface:
             toon.double_sided,
         )
     image, colour, normal, alpha = base_image(material), (1.0, 1.0, 1.0, 1.0), None, "OPAQUE"
-    if not material.use_nodes:
+    if not has_nodes(material):
         return Surface(image, tuple(material.diffuse_color), None, alpha, 0.5, not material.use_backface_culling)
     wrapper = PrincipledBSDFWrapper(material)
     if wrapper.node_principled_bsdf:
@@ -257,7 +258,7 @@ def _shadeless(material: bpy.types.Material) -> bool:
     """Whether the glTF exporter writes it as unlit: a camera ray sees an emission or a colour, behind transparency or
     not.
     """
-    if not material.use_nodes:
+    if not has_nodes(material):
         return False
     node = next((n for n in material.node_tree.nodes if n.type == "OUTPUT_MATERIAL" and n.is_active_output), None)
     for _ in range(2):
@@ -271,7 +272,7 @@ def _shadeless(material: bpy.types.Material) -> bool:
 
 
 def _build_toon(material: bpy.types.Material, surface: Surface, double_sided: bool | None = None) -> None:
-    if not material.use_nodes or not any(node.type == "BSDF_PRINCIPLED" for node in material.node_tree.nodes):
+    if not has_nodes(material) or not any(node.type == "BSDF_PRINCIPLED" for node in material.node_tree.nodes):
         _build_pbr(material, surface)  # what the VRM Add-on reads colours and textures from
     setup.make_toon(material)
     toon = _toon(material)
@@ -334,11 +335,11 @@ BUILDERS = {MTOON: _build_toon, UNLIT: _build_unlit, PBR: _build_pbr}
 def _emptied(material: bpy.types.Material, surface: Surface):
     if _toon(material).enabled:
         _toon(material).enabled = False
-    material.use_nodes = True
-    material.node_tree.nodes.clear()
+    tree = node_tree(material)
+    tree.nodes.clear()
     material.use_backface_culling = not surface.double_sided
     material.diffuse_color = surface.colour
-    return material.node_tree.nodes, material.node_tree.links
+    return tree.nodes, tree.links
 
 
 def _colour(material: bpy.types.Material, surface: Surface):

@@ -79,7 +79,7 @@ def make(addon, bpy, name="Chained"):
     mesh.groups, mesh.weights = names, np.zeros((len(owner), len(names)), np.float32)
     mesh.weights[np.arange(len(owner)), owner] = 1.0
     material = bpy.data.materials.new(f"{name} Skin")
-    material.use_nodes = True
+    addon("versions").node_tree(material)
     mesh.materials = [material.name]
     body = bpy.data.objects.new(f"{name} Mesh", addon("mesh.blender_mesh").make_mesh(name, mesh))
     bpy.context.scene.collection.objects.link(body)

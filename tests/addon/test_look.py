@@ -130,7 +130,7 @@ def test_cut_out_hair_stays_cut_out_in_every_style(bpy, addon):
     image = bpy.data.images.new("Hair", 4, 4, alpha=True)
     material = bpy.data.materials.new("Hair")
     for alpha in ("MASK", "BLEND"):
-        material.use_nodes = True
+        addon("versions").node_tree(material)
         surface = look.Surface(image, (1.0, 0.5, 0.5, 1.0), None, alpha, 0.4, True)
         for build, style in ((look._build_pbr, "PBR"), (look._build_unlit, "UNLIT"), (look._build_toon, "MTOON")):
             build(material, surface)
