@@ -95,8 +95,9 @@ def register(arguments: list[str]) -> int:
     parser.add_argument("files", nargs="+", type=Path, help="Go and JavaScript or TypeScript files with a list")
     parser.add_argument("--variable", default=registration.VARIABLE)
     parser.add_argument("--apply", action="store_true")
+    parser.add_argument("--replace", action="store_true", help="the new version takes the place of the listed one")
     options = parser.parse_args(arguments)
-    patches = registration.plan(options.files, options.model, options.variable)
+    patches = registration.plan(options.files, options.model, options.variable, options.replace)
     for patch in patches:
         print(patch.diff() if patch.changes else f"{patch.path.name} already lists {options.model}.\n", end="")
     if options.apply:
