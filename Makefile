@@ -42,6 +42,7 @@ lint: env-backend
 	$(BACKEND) -m mypy
 	$(BACKEND) tools/check_layers.py
 	$(BACKEND) tools/ui_strings.py
+	$(BACKEND) tools/lock_requirements.py --check
 
 verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does UniRig compute here what it should?
 	$(BACKEND) -m backend.unirig.verify $(DIR)
