@@ -4,6 +4,7 @@ BPY    ?= 4.5.15
 BACKEND = .venv/backend/bin/python
 BLENDER = .venv/bpy-$(BPY)/bin/python
 OUT     ?= build/avatars
+TESTS   ?= tests/addon
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
 .PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
@@ -22,7 +23,7 @@ test-unit: env-backend
 	$(BACKEND) -m pytest tests/unit
 
 test-addon: env-backend env-bpy  ## make test-addon BPY=5.3.0 for another Blender
-	$(BLENDER) -m pytest tests/addon
+	$(BLENDER) -m pytest $(TESTS)
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records

@@ -46,37 +46,41 @@ def load_extension():
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="batch.py --", description="Pictures of characters to rigged, talking VRM avatars."
+        prog="batch.py --", description="Make rigged, talking VRM avatars from pictures of characters."
     )
     parser.add_argument("pictures", nargs="+", type=Path, help="picture files, or folders of them")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; made if missing")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; created if missing")
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rigger-seed", type=int, help="of the rigger alone (default: as --seed)")
+    parser.add_argument("--rigger-seed", type=int, help="seed of the rigger only (default: as --seed)")
     parser.add_argument(
-        "--engine-options", type=_json_object, default={}, metavar="JSON", help="such as '{\"texture_size\": 2048}'"
+        "--engine-options",
+        type=_json_object,
+        default={},
+        metavar="JSON",
+        help="options of the generator, such as '{\"texture_size\": 2048}'",
     )
     parser.add_argument("--rigger-options", type=_json_object, default={}, metavar="JSON")
-    parser.add_argument("--name", help="name of the avatar and its files; with one picture only")
-    parser.add_argument("--author", default="", help="written into the VRM's meta")
+    parser.add_argument("--name", help="name of the avatar and its files; only with one picture")
+    parser.add_argument("--author", default="", help="author, written to the VRM's metadata")
     parser.add_argument(
         "--markers",
         type=Path,
-        help="JSON with joints and face markers in pixels, for one picture; or a folder of PICTURE.json",
+        help="JSON file with joints and face markers in pixels, for one picture; or a folder of files PICTURE.json",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
-    parser.add_argument("--no-sheet", action="store_true", help="no contact sheet")
-    parser.add_argument("--no-record", action="store_true", help="no run folder, nothing for MLflow")
+    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
+    parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
-        "promotion", "Puts every avatar without a failed check into a bucket; keys come from the environment."
+        "promotion", "Upload every avatar without a failed check to a bucket. Keys come from the environment."
     )
-    bucket.add_argument("--bucket", default="", help="S3 bucket, as NAME-v1.vrm and so on")
-    bucket.add_argument("--endpoint", default="", help="address of an S3-compatible server; empty: Amazon's")
-    bucket.add_argument("--prefix", default="", help="put in front of the model's name")
-    bucket.add_argument("--profile", default="", help="of ~/.aws/credentials")
+    bucket.add_argument("--bucket", default="", help="S3 bucket; the file becomes NAME-v1.vrm, NAME-v2.vrm and so on")
+    bucket.add_argument("--endpoint", default="", help="address of an S3-compatible server (default: Amazon S3)")
+    bucket.add_argument("--prefix", default="", help="prefix of the model's name, such as avatars/")
+    bucket.add_argument("--profile", default="", help="profile in ~/.aws/credentials")
     bucket.add_argument("--region", default="")
-    parser.add_argument("--again", action="store_true", help="make avatars again that are there already")
+    parser.add_argument("--again", action="store_true", help="make existing avatars again")
     return parser.parse_args(arguments)
 
 
@@ -112,7 +116,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     pictures = find_pictures(options.pictures)
     if not pictures:
-        print("There is no picture in what was given; name picture files or a folder of them.", file=sys.stderr)
+        print("No pictures were found; give picture files or a folder of them.", file=sys.stderr)
         return 2
     if options.name and len(pictures) > 1:
         print(f"--name is for one picture, but there are {len(pictures)}; leave it out.", file=sys.stderr)

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         print(
-            f"The folder {out} cannot be made ({(error.strerror or str(error)).lower()}); choose another one.",
+            f"The folder {out} cannot be created ({(error.strerror or str(error)).lower()}); choose another one.",
             file=sys.stderr,
         )
         return 2
@@ -58,7 +58,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
     started = time.perf_counter()
     vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
     if not options.again and _is_complete(vrm, receipt):
-        print(f"{name}: there already (--again makes it again)", flush=True)
+        print(f"{name}: already exists (--again makes it again)", flush=True)
         return Row(name, "kept", 0.0, vrm.name)
     try:
         with _lock(out / f".{name}.lock"):
@@ -102,7 +102,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
             print(f"{name}: check failed: {check.title}, {check.figure}. {check.fix}", flush=True)
     counts = made.report.counts
     card = f", {counts['PASS']} checks passed" + "".join(
-        f", {counts[s]} {w}" for s, w in (("WARN", "to look at"), ("FAIL", "failed")) if counts[s]
+        f", {counts[s]} {w}" for s, w in (("WARN", "to check"), ("FAIL", "failed")) if counts[s]
     )
     return Row(
         name,
@@ -117,7 +117,8 @@ def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> st
     target = publish.Target(options.bucket, options.endpoint, options.prefix, options.profile, options.region)
     if not publish.may_reach(target):
         raise AvatarError(
-            "Blender may not use the internet, so nothing was promoted; start it with --online-mode.", "offline"
+            "Blender is not allowed to use the internet, so nothing was promoted; start it with --online-mode.",
+            "offline",
         )
     steps = publish.promote(made.avatar, "", target, version=options.vrm)
     entry = Task(f"Promote {name}", steps, session.worker).wait(_Printer(name))

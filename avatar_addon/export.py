@@ -17,7 +17,7 @@ import bpy
 
 from .errors import AvatarError
 from .humanoid import bones
-from .look import spring_bones
+from .look import spring_bones_vrm0
 from .vrm import expressions0
 from .vrm.addon import extension, need_addon
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
@@ -51,7 +51,7 @@ def _as_version(armature: bpy.types.Object, version: str) -> Iterator[None]:
     if version != "0.0":
         yield
         return
-    with spring_bones.also_as_vrm0(armature), expressions0.also_as_vrm0(armature):
+    with spring_bones_vrm0.also_as_vrm0(armature), expressions0.also_as_vrm0(armature):
         yield
 
 
@@ -88,7 +88,7 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
         raise AvatarError(f"The VRM file could not be written ({_last_line(str(error))}).", "export_failed") from error
     if outcome != {"FINISHED"} or not path.exists():
         reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled without a word"
-        raise AvatarError(f"The VRM file could not be written: {reason}; mend that and export again.", "export_failed")
+        raise AvatarError(f"The VRM file could not be written: {reason}; fix that and export again.", "export_failed")
 
 
 @contextlib.contextmanager

@@ -87,15 +87,13 @@ class AvatarForgeRecord(PropertyGroup):
 
     is_avatar: BoolProperty()
     run: StringProperty(name="Run")
-    format: IntProperty()  # of the record, for files of earlier versions (avatar/migration.py)
-    job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator left the mesh")
-    run_folder: StringProperty(
-        name="Run Folder", subtype="DIR_PATH", description="Everything about the avatar as it was made"
-    )
+    format: IntProperty(description="Version of this record, for files of earlier versions")
+    job_folder: StringProperty(name="Job Folder", subtype="DIR_PATH", description="Where the generator wrote the mesh")
+    run_folder: StringProperty(name="Run Folder", subtype="DIR_PATH", description="Record of how the avatar was made")
     provenance: StringProperty(description="JSON: parameters, weights, metrics and seconds, for the receipt")
     checks: CollectionProperty(type=AvatarForgeCheck)
     shown_check: IntProperty(name="Check", min=-1, description="The line of the report card that is explained")
-    card_outdated: BoolProperty(description="A step was done again since the report card was made")
+    card_outdated: BoolProperty(description="A step was run again since the report card was made")
     promoted_key: StringProperty(name="Promoted As")
     promoted_url: StringProperty(name="Public Address")
     picture: StringProperty(name="Picture", subtype="FILE_PATH")
@@ -104,21 +102,25 @@ class AvatarForgeRecord(PropertyGroup):
     seed: IntProperty(name="Seed")
     label: StringProperty(name="Made With")
     joints: StringProperty(description="JSON: VRM bone name -> point in world space, as the generator found it")
-    has_brows: BoolProperty(description="The brows' markers were placed; without, brows are a usual way above the eyes")
-    has_jaw: BoolProperty(description="The jaw's marker was placed; without, the chin is a usual way below the mouth")
+    has_brows: BoolProperty(
+        description="The brow markers are placed. Otherwise the brows are at their usual height above the eyes"
+    )
+    has_jaw: BoolProperty(
+        description="The jaw marker is placed. Otherwise the chin is at its usual distance below the mouth"
+    )
     visemes: PointerProperty(type=live.AvatarForgeVisemes)
     look: PointerProperty(type=settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
     mouth_interior: BoolProperty(
         name="Teeth and Tongue",
-        description="Inside the mouth; without them the opened mouth is plainly dark",
+        description="Add teeth and a tongue inside the mouth. Without them the open mouth is just dark",
         default=True,
     )
-    eyes_confidence: FloatProperty(name="Eyes Found With Confidence", min=0.0, max=1.0)
-    mouth_confidence: FloatProperty(name="Mouth Found With Confidence", min=0.0, max=1.0)
+    eyes_confidence: FloatProperty(name="Confidence of the Eyes", min=0.0, max=1.0)
+    mouth_confidence: FloatProperty(name="Confidence of the Mouth", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
     mesh_without_face: PointerProperty(
-        type=bpy.types.Mesh, description="The mesh before the mouth was cut, to build the face again from"
+        type=bpy.types.Mesh, description="The mesh before the mouth was cut, from which the face is made again"
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
     steps: PointerProperty(type=step_states.AvatarForgeSteps)
@@ -140,27 +142,29 @@ class AvatarForgeSettings(PropertyGroup):
         ),
         update=_forget_error,
     )
-    name: StringProperty(name="Name", description="Of the avatar and its file; empty: the picture's name")
-    engine: EnumProperty(name="Generator", items=_items(GENERATORS), description="Makes the mesh from the picture")
-    rigger: EnumProperty(name="Rigger", items=_items(RIGGERS), description="Makes the skeleton and the weights")
+    name: StringProperty(name="Name", description="Name of the avatar and its file; empty for the picture's name")
+    engine: EnumProperty(
+        name="Generator", items=_items(GENERATORS), description="Engine that makes the mesh from the picture"
+    )
+    rigger: EnumProperty(
+        name="Rigger", items=_items(RIGGERS), description="Engine that makes the skeleton and the weights"
+    )
     seed: IntProperty(name="Seed", min=0, description="The same picture and seed give the same avatar")
     markers: StringProperty(
         name="Markers File",
         subtype="FILE_PATH",
-        description=(
-            "A JSON file with joints and face markers in pixels of the picture, where the automatic ones are wrong"
-        ),
+        description="JSON file with joints and face markers in pixels of the picture, to correct the automatic ones",
     )
     checked_markers: StringProperty(
         description="JSON: a picture, and the markers that were accepted for it", options={"HIDDEN"}
     )
     mirror_markers: BoolProperty(
         name="Mirror",
-        description="The character's right markers follow the left ones as they are moved",
+        description="Move the character's right markers together with the left ones",
         update=_mirror_markers,
     )
     sentence: StringProperty(name="Sentence", description="What the avatar says: English, or Japanese in kana")
-    author: StringProperty(name="Author", description="Written into the VRM file; VRM requires one")
+    author: StringProperty(name="Author", description="Author, written to the VRM file. VRM requires one")
     vrm_version: EnumProperty(
         name="VRM Version",
         items=[
@@ -173,13 +177,13 @@ class AvatarForgeSettings(PropertyGroup):
     )
     publish_name: StringProperty(
         name="Name",
-        description=("Of the model in the bucket, without the version; empty: the avatar's name"),
+        description="Name of the model in the bucket, without the version; empty for the avatar's name",
     )
     override: StringProperty(
-        name="Reason", description="Why the avatar is promoted although checks failed; it is recorded"
+        name="Reason", description="Why the avatar is promoted although checks failed. The reason is recorded"
     )
     diff: StringProperty(options={"SKIP_SAVE"})
-    export: BoolProperty(name="Export VRM", description="Also writes the VRM file at the end of Make Avatar")
+    export: BoolProperty(name="Export VRM", description="Also write the VRM file at the end of Make Avatar")
 
 
 class AvatarForgeState(PropertyGroup):
@@ -190,7 +194,7 @@ class AvatarForgeState(PropertyGroup):
     error: StringProperty()
     cancel: BoolProperty()
     bones: PointerProperty(type=humanoid_bones.AvatarForgeBonesView)
-    remote: BoolProperty(description="A client of the socket has started it, so no window's ESC cancels it")
+    remote: BoolProperty(description="Started by a client of the socket, so Esc in a window does not cancel it")
 
 
 PROPERTIES = {str: StringProperty, float: FloatProperty, int: IntProperty, bool: BoolProperty}

@@ -105,6 +105,6 @@ def read_markers(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(markers, dict):
         raise AvatarError(
-            f"The markers file {path.name} must hold one JSON object; correct it or leave it out.", "bad_markers"
+            f"The markers file {path.name} must contain one JSON object; correct it or leave it out.", "bad_markers"
         )
     return markers

@@ -267,7 +267,7 @@ def match_humanoid(avatar: Avatar) -> dict[str, str]:
     found = match_armature(avatar.armature)
     humanoid_bones.keep_finding(avatar.armature, found)
     if not found.humanoid:
-        raise AvatarError(f"{found.reason} Assign the bones by hand under Humanoid Bones.", "humanoid")
+        raise AvatarError(f"{found.reason} Assign the bones by hand in the Humanoid Bones panel.", "humanoid")
     scene.add_warnings(avatar, [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts])
     bones = avatar.armature.data.bones
     return {name: bones[index].name for name, index in found.mapping.items()}
@@ -280,7 +280,8 @@ def set_humanoid(avatar: Avatar, assigned: dict[str, str]) -> None:
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature))
     if problems:
         raise AvatarError(
-            f"The skeleton is no VRM humanoid: {problems[0]} Assign the bones by hand under Humanoid Bones.", "humanoid"
+            f"The skeleton is not a VRM humanoid: {problems[0]} Assign the bones by hand in the Humanoid Bones panel.",
+            "humanoid",
         )
     setup.set_humanoid(avatar.armature, assigned)
 
@@ -298,9 +299,7 @@ def pose(avatar: Avatar) -> list[str]:
     skeleton = bake.read_skeleton(avatar.armature)
     notes = bake.bake(avatar, bake.t_pose_moves(avatar, skeleton), skeleton)
     if posed:
-        notes.append(
-            "The T-pose is made from the rest pose; the pose that was set is cleared, and undo brings it back."
-        )
+        notes.append("The T-pose is made from the rest pose. The current pose was cleared; undo restores it.")
     step_states.done(avatar, "pose")
     return notes
 
@@ -319,7 +318,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     when there are none.
     """
     _need_humanoid(avatar)
-    yield Stage("face", span[0], "Cutting the mouth and shaping the expressions")
+    yield Stage("face", span[0], "Cutting the mouth and creating the expressions")
     scene.object_mode()
     remove_face(avatar)
     if not avatar.record.has_face:
@@ -419,7 +418,7 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
     if missing:
-        sentence = f"The avatar has no shape for {', '.join(missing)}; make the face first."
+        sentence = f"The avatar has no shape key for {', '.join(missing)}; make the face first."
         scene.add_warnings(avatar, [{"code": "no_expressions", "message": sentence}])
     if avatar.record.has_face:
         found = scene.read_face(avatar).parts
@@ -443,7 +442,7 @@ def export(avatar: Avatar, path: Path, version: str = "1.0") -> Path:
     scene.object_mode()
     written = vrm_export.export(avatar.armature, path, version)
     if version == "0.0" and (lost := expressions0.dropped(avatar.armature)):
-        sentence = f"VRM 0.x has no place for {', '.join(lost[:6])}; a file of VRM 1.0 keeps it."
+        sentence = f"VRM 0.x cannot store {', '.join(lost[:6])}; export as VRM 1.0 to keep it."
         scene.add_warnings(avatar, [{"code": "vrm0_dropped", "message": sentence}])
     step_states.done(avatar, "export")
     return written
@@ -468,4 +467,4 @@ def _need(avatar: Avatar) -> None:
     except ReferenceError:
         alive = False
     if not alive:
-        raise AvatarError("The avatar was deleted meanwhile; start again.", "deleted")
+        raise AvatarError("The avatar was deleted in the meantime; start again.", "deleted")

@@ -36,24 +36,24 @@ def hello(arguments: list[str]) -> int:
 
 
 def models(arguments: list[str]) -> int:
-    """Lists, downloads, verifies and removes the weights of the model engines. Status 1 when something is wrong or
-    cannot be done.
+    """Lists, downloads, verifies and removes the weights of the model engines. The exit status is 1 if that fails or
+    if a file is damaged.
     """
     parser = argparse.ArgumentParser(prog="python -m backend models", description=models.__doc__)
     parser.add_argument(
         "--models",
         type=Path,
         metavar="FOLDER",
-        help=f"where models are kept (default: {model_store.VARIABLE} or the user's data)",
+        help=f"folder of the models (default: {model_store.VARIABLE}, else the user's data folder)",
     )
     actions = parser.add_subparsers(dest="action", required=True)
     for kind in BUILT_IN:
         Engines(kind).models()  # importing the engines declares what they need
     known = sorted(model_store.MODELS)
-    listing = actions.add_parser("list", help="what there is, how large, from where, under which licence")
+    listing = actions.add_parser("list", help="list the models with size, source and licence")
     listing.add_argument("--json", action="store_true")
     for action, words in (
-        ("download", "fetch what is missing; an interrupted download goes on where it stopped"),
+        ("download", "download missing files; an interrupted download resumes"),
         ("verify", "read every file and compare its SHA-256 with the lock"),
         ("remove", "delete a model's files"),
     ):
@@ -76,7 +76,7 @@ def models(arguments: list[str]) -> int:
         print(f"\n{error.message} {error.hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. Start it again: it goes on where it stopped.", file=sys.stderr)
+        print("\nStopped. Run the command again to resume.", file=sys.stderr)
         return 1
 
 
@@ -106,10 +106,7 @@ def _download(name: str, root: Path | None) -> int:
 
 def _verify(name: str, root: Path | None) -> int:
     problems = model_store.verify(name, _line, root)
-    print(
-        "".join(f"\n{name}: {problem}" for problem in problems)
-        or f"\n{name}: every file is what it was when it arrived"
-    )
+    print("".join(f"\n{name}: {problem}" for problem in problems) or f"\n{name}: all files are unchanged")
     return 1 if problems else 0
 
 

@@ -37,7 +37,7 @@ def explain(error: BaseException, out_dir: Path | None = None) -> BackendError:
         return _explain_os_error(error, out_dir)
     name = type(error).__name__
     return BackendError(
-        "internal", f"The backend met an unexpected problem ({name}).", "Report it with the backend's log."
+        "internal", f"An unexpected error occurred in the backend ({name}).", "Report this with the backend's log."
     )
 
 
@@ -47,14 +47,16 @@ def _explain_os_error(error: OSError, out_dir: Path | None) -> BackendError:
         where = f" for {out_dir}" if out_dir else ""
         return BackendError(
             "disk_full",
-            f"The disk is full or a size limit is reached{where}.",
+            f"The disk is full or a size limit was reached{where}.",
             "Free some space or choose another folder.",
         )
     writing = out_dir is not None and (not path or Path(path).is_relative_to(out_dir) or out_dir.is_relative_to(path))
     if error.errno in NOT_WRITABLE and writing:
         reason = (error.strerror or "no permission").lower()
         return BackendError(
-            "not_writable", f"The folder {out_dir} cannot be written: {reason}.", "Choose a folder you may write to."
+            "not_writable",
+            (f"The folder {out_dir} cannot be written to: {reason}."),
+            "Choose a folder that you have write permission for.",
         )
     if path and error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO):
         reason = (error.strerror or "unknown reason").lower()
@@ -62,5 +64,7 @@ def _explain_os_error(error: OSError, out_dir: Path | None) -> BackendError:
             "unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions."
         )
     return BackendError(
-        "internal", f"The system refused an operation ({error.strerror or error}).", "Report it with the backend's log."
+        "internal",
+        (f"The system refused an operation ({error.strerror or error})."),
+        "Report this with the backend's log.",
     )

@@ -149,7 +149,7 @@ def check_options(engine: str, options: Sequence[Option], given: dict[str, Any])
     }
     for name, value in given.items():
         if name not in known:
-            hint = f"It has {', '.join(known) or 'none'}."
+            hint = f"The options are {', '.join(known) or 'none'}."
             raise BackendError("bad_params", f"The engine {engine} has no option {name[:40]!r}.", hint)
         if value is not None:
             checked[name] = known[name].check(value)
@@ -170,7 +170,7 @@ def height_option() -> Option:
         "float",
         1.6,
         "Height",
-        "Of the character, from its feet to the top of its head",
+        "Height of the character, from its feet to the top of its head",
         low=0.2,
         high=10.0,
         unit="m",
@@ -185,10 +185,10 @@ def device_option() -> Option:
         "auto",
         "Device",
         choices=(
-            Choice("auto", "Automatic", "The first there is of CUDA (or ROCm), Metal and the processor"),
+            Choice("auto", "Automatic", "The first available of CUDA (or ROCm), Metal and the processor"),
             Choice("cuda", "GPU (CUDA or ROCm)"),
             Choice("mps", "GPU (Metal)"),
-            Choice("cpu", "Processor", "Slow: for trying out"),
+            Choice("cpu", "Processor", "Slow, for testing only"),
         ),
         pattern=DEVICE,
         advanced=True,

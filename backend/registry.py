@@ -67,7 +67,7 @@ class Engines:
             raise BackendError(
                 "engine_unavailable",
                 f"The engine {name!r} cannot run: {reason}",
-                "Choose another engine, or get what it needs in the preferences.",
+                "Choose another engine, or install what it needs in the preferences.",
             )
         return engine
 
@@ -107,7 +107,7 @@ class Engines:
                 self._loaded[name] = self._make(self._entry_points[name])
             except (Exception, SystemExit) as error:  # third-party code may do anything when it is imported
                 log.exception("the engine %s does not load", name)
-                reason = f"The engine {name!r} does not load ({type(error).__name__}: {error})."
+                reason = f"The engine {name!r} cannot be loaded ({type(error).__name__}: {error})."
                 raise BackendError(
                     "engine_unavailable", reason, "Choose another engine or repair the backend."
                 ) from error

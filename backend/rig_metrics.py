@@ -163,7 +163,7 @@ def load_rig(path: Path) -> DenseRig:
             )
     except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
         raise BackendError(
-            "bad_rig", f"{path} is no rig file ({error}).", "Give the rig.npz that a rigger wrote."
+            "bad_rig", f"{path} is not a rig file ({error}).", "Use the rig.npz that a rigger wrote."
         ) from error
 
 

@@ -60,7 +60,7 @@ def _load(sound: Path) -> tuple[np.ndarray, int]:
         raise BackendError("unreadable", f"The sound {sound.name} is empty.", "Choose another WAV file.")
     if len(data) / rate > LONGEST:
         raise BackendError(
-            "too_large", f"The sound {sound.name} is longer than ten minutes.", "Cut it into shorter ones."
+            "too_large", f"The sound {sound.name} is longer than ten minutes.", "Split it into shorter files."
         )
     samples = data.astype(np.float64)
     if data.dtype == np.uint8:

@@ -95,7 +95,7 @@ class Staging:
             else:
                 os.close(lock)  # removed and made again in that time
         message = f"Another job is writing to the folder {self.out_dir}."
-        raise BackendError("folder_in_use", message, "Wait until it has ended or choose another folder.")
+        raise BackendError("folder_in_use", message, "Wait until it has finished or choose another folder.")
 
 
 def hold(path: Path) -> IO[bytes] | None:

@@ -4,12 +4,14 @@
 Prints one row a mesh: mean joint error in % of the height (where the truth is known), L1 of the weights against the
 artist's per body part (0 to 2, with the true joints and with those found), worst leakage between limbs in %, worst
 share of stretched triangles in %, seconds. Capsule people are always measured; a GLB with a humanoid skin also as one
-remeshed skin and in A-pose. `--pictures DIR` writes what to look at.
+remeshed skin and in A-pose. `--pictures DIR` writes what to look at. `--riggers geometric,unirig,skintokens [FOLDER]`
+compares riggers with artists instead (compare_riggers.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +174,18 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--riggers", default="", help="names with commas: compare them with the artists' own weights")
+    parser.add_argument("--every", type=int, default=1, help="with --riggers: every so-manyth character")
+    parser.add_argument(
+        "--options", type=json.loads, default={}, help='with --riggers: {"skintokens": {"preset": "fast"}}'
+    )
     options = parser.parse_args()
+    if options.riggers:
+        from . import compare_riggers
+
+        folder = options.files[0] if options.files else compare_riggers.FOLDER
+        compare_riggers.run(folder, options.riggers.split(","), options.options, options.only, options.every)
+        return
     print(f"{'mesh':24} {'tris':>7} joint% L1true found  leak% {'':18}strch% {'':12} sec")
     for case in cases(options.files):
         if options.only in case.name:

@@ -37,7 +37,7 @@ class OnAvatar(TaskOperator):
 class AVATARFORGE_OT_rig(OnAvatar):
     bl_idname = "avatar_forge.rig"
     bl_label = "Rig"
-    bl_description = "Makes skeleton, weights and humanoid bones; those it had are replaced"
+    bl_description = "Create skeleton, weights and humanoid bones. Existing ones are replaced"
     needs_rig = False
     needs_backend = True
 
@@ -50,7 +50,7 @@ class AVATARFORGE_OT_rig(OnAvatar):
 class AVATARFORGE_OT_pose(OnAvatar):
     bl_idname = "avatar_forge.pose"
     bl_label = "T-Pose"
-    bl_description = "Straightens arms and legs and makes that the rest pose, feet on the ground"
+    bl_description = "Straighten arms and legs, put the feet on the ground, and make this the rest pose"
 
     def steps(self, context: Context):
         yield Stage("pose", 0.1, "Straightening into the T-pose")
@@ -64,7 +64,8 @@ class AVATARFORGE_OT_face(OnAvatar):
     bl_label = "Face"
     bl_translation_context = OURS
     bl_description = (
-        "Cuts the mouth at its marker and makes visemes, blinks, emotions and gaze; made again after markers were moved"
+        "Cut the mouth open at its marker and create visemes, blinks, emotions and gaze. Run it again after"
+        " you move markers"
     )
 
     def steps(self, context: Context):
@@ -74,7 +75,7 @@ class AVATARFORGE_OT_face(OnAvatar):
 class AVATARFORGE_OT_set_up_vrm(OnAvatar):
     bl_idname = "avatar_forge.set_up_vrm"
     bl_label = "VRM"
-    bl_description = "Binds the expressions, sets look-at, materials, meta and the thumbnail in the VRM Add-on"
+    bl_description = "Bind the expressions and set look-at, materials, metadata and the thumbnail in the VRM Add-on"
 
     def steps(self, context: Context):
         yield Stage("vrm", 0.1, "Setting up VRM")
@@ -84,7 +85,7 @@ class AVATARFORGE_OT_set_up_vrm(OnAvatar):
 class AVATARFORGE_OT_export(OnAvatar):
     bl_idname = "avatar_forge.export"
     bl_label = "Export VRM"
-    bl_description = "Writes the avatar as a .vrm file"
+    bl_description = "Write the avatar to a .vrm file"
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default="*.vrm", options={"HIDDEN"})

@@ -16,7 +16,7 @@ from .task_operator import TaskOperator
 class AVATARFORGE_OT_show_install_plan(Operator):
     bl_idname = "avatar_forge.show_install_plan"
     bl_label = "Show Commands"
-    bl_description = "Lists the commands that Install Backend runs; nothing else is run"
+    bl_description = "List the commands that Install Backend runs. Nothing else is run"
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -31,15 +31,15 @@ class AVATARFORGE_OT_show_install_plan(Operator):
 class AVATARFORGE_OT_install_backend(TaskOperator):
     bl_idname = "avatar_forge.install_backend"
     bl_label = preferences.INSTALL
-    bl_description = "Makes the backend's own Python environment; can be cancelled and taken up again"
+    bl_description = "Create the backend's own Python environment. If you cancel, the next installation resumes"
     bl_options = {"REGISTER"}
 
-    repair: BoolProperty(name="Repair", description="From the beginning", options={"SKIP_SAVE"})
+    repair: BoolProperty(name="Repair", description="Start from scratch", options={"SKIP_SAVE"})
 
     @classmethod
     def description(cls, _context: Context, properties) -> str:
         if properties.repair:
-            return "Makes the backend's Python environment again, from the beginning"
+            return "Create the backend's Python environment again from scratch"
         return cls.bl_description
 
     @classmethod

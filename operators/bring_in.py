@@ -29,7 +29,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 def _height() -> FloatProperty:
     return FloatProperty(
         name="Height",
-        description="How tall the avatar is to be; 0: as it is, if a human can be so tall",
+        description="Height of the avatar. 0 keeps the model's height if it is plausible for a human",
         min=0.0,
         soft_max=2.5,
         unit="LENGTH",
@@ -38,10 +38,9 @@ def _height() -> FloatProperty:
 
 class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     bl_idname = "avatar_forge.bring_in"
-    bl_label = "Bring In as Avatar"
+    bl_label = "Import as Avatar"
     bl_description = (
-        "Makes an avatar of a model's file: a mesh is rigged next, a rigged model or a VRM goes on with its pose and"
-        " face"
+        "Make an avatar from a model file. A mesh is rigged next; a rigged model or a VRM continues with pose and face"
     )
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
@@ -50,8 +49,8 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
     _asked = False
 
     licensed: BoolProperty(
-        name="Its Licence Permits Changes",
-        description="You have read the licence of this VRM, and it lets you do what you are going to do with it",
+        name="Licence Permits Changes",
+        description="You have read the licence of this VRM, and it permits what you want to do",
         options={"SKIP_SAVE"},
     )
 
@@ -64,7 +63,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
         if not bpy.app.background and not self.licensed and not self._asked and self._doubts():
             self._asked = True
             return context.window_manager.invoke_props_dialog(
-                self, title=self.bl_label, width=420, confirm_text="Bring In"
+                self, title=self.bl_label, width=420, confirm_text="Import"
             )
         return super().execute(context)
 
@@ -94,7 +93,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
 
     def steps(self, context: Context):
         if not self.filepath:
-            raise AvatarError("No file was chosen; choose the model that is to be the avatar.", "no_file")
+            raise AvatarError("No file was chosen; choose a model file.", "no_file")
         return objects.bring_in(context, Path(bpy.path.abspath(self.filepath)), self.height, self.licensed)
 
 
@@ -104,7 +103,7 @@ _doubts: dict[tuple[str, int], list[str]] = {}
 class AVATARFORGE_OT_use_selected(TaskOperator):
     bl_idname = "avatar_forge.use_selected"
     bl_label = "Use Selected as Avatar"
-    bl_description = "Makes an avatar of the selected meshes, or of the selected armature with its meshes"
+    bl_description = "Make an avatar from the selected meshes, or from the selected armature and its meshes"
 
     height: _height()
 
@@ -116,7 +115,7 @@ class AVATARFORGE_OT_use_selected(TaskOperator):
             return False
         avatar = scene.find_avatar(context)
         if avatar and any(obj in avatar.objects for obj in chosen):
-            cls.poll_message_set("The selection is an avatar already")
+            cls.poll_message_set("The selection is already an avatar")
             return False
         return True
 
@@ -126,30 +125,33 @@ class AVATARFORGE_OT_use_selected(TaskOperator):
 
 class AVATARFORGE_OT_turn(TaskOperator):
     bl_idname = "avatar_forge.turn"
-    bl_label = "Turn 90°"
-    bl_description = "Turns the avatar by a quarter, feet on the ground; for a model that lies or looks to another side"
+    bl_label = "Rotate 90°"
+    bl_description = (
+        "Rotate the avatar by 90° and put its feet on the ground, for models that lie down or face another direction"
+    )
 
     axis: EnumProperty(
-        name="Way", items=[("Z", "To the Side", "Another side looks to the front"), ("X", "Up", "Stands it up")]
+        name="Direction",
+        items=[("Z", "To the Side", "Another side faces forwards"), ("X", "Up", "Makes it stand upright")],
     )
 
     @classmethod
     def description(cls, _context: Context, properties) -> str:
         return (
-            "Stands up an avatar that lies: by a quarter"
+            "Rotate an avatar that lies down by 90°, so that it stands"
             if properties.axis == "X"
-            else "Turns another side to the front: by a quarter"
+            else "Rotate by 90° around the vertical axis, so that another side faces forwards"
         )
 
     @classmethod
     def ready(cls, context: Context) -> bool:
         if scene.find_avatar(context) is None:
-            cls.poll_message_set("Select an avatar, or bring one in first")
+            cls.poll_message_set("Select or import an avatar first")
             return False
         return True
 
     def steps(self, context: Context):
-        yield Stage("turn", 0.1, "Turning the avatar")
+        yield Stage("turn", 0.1, "Rotating the avatar")
         avatar = scene.need_avatar(context)
         workflow.remove_face(avatar)
         objects.turn(context, avatar, self.axis)
@@ -158,15 +160,15 @@ class AVATARFORGE_OT_turn(TaskOperator):
 class AVATARFORGE_OT_drop_picture(IdleOperator):
     bl_idname = "avatar_forge.drop_picture"
     bl_label = "Avatar from Picture"
-    bl_description = "Takes a picture for the next avatar, and makes it if you like"
+    bl_description = "Use a picture for the next avatar, and optionally make the avatar now"
     bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     make: EnumProperty(
-        name="What",
+        name="Action",
         items=[
-            ("MAKE", "Make Avatar", "All steps, with the settings in the sidebar"),
-            ("SET", "Only Set the Picture", "To check markers and options first"),
+            ("MAKE", "Make Avatar", "Run all steps with the settings in the sidebar"),
+            ("SET", "Only Set the Picture", "Check markers and options before you make the avatar"),
         ],
         options={"SKIP_SAVE"},
     )
@@ -181,14 +183,14 @@ class AVATARFORGE_OT_drop_picture(IdleOperator):
     def execute(self, context: Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in PICTURES or not path.is_file():
-            self.report(
-                {"ERROR"}, tr(f"{path.name or 'This'} is no picture that can be read; use {', '.join(PICTURES)}.")
-            )
+            self.report({"ERROR"}, tr(f"{path.name or 'This'} is not a readable picture; use {', '.join(PICTURES)}."))
             return {"CANCELLED"}
         context.scene.avatar_forge.picture = str(path)
         if self.make == "MAKE":
             if not bpy.ops.avatar_forge.make_avatar.poll():  # its reason is on the button in the sidebar
-                self.report({"WARNING"}, tr("The picture is set; the sidebar says what is missing to make the avatar."))
+                self.report(
+                    {"WARNING"}, tr("The picture is set. The sidebar shows what is still needed to make the avatar.")
+                )
                 return {"FINISHED"}
             if bpy.app.background:
                 return bpy.ops.avatar_forge.make_avatar()
@@ -213,7 +215,7 @@ class AVATARFORGE_FH_model(FileHandler):
     """Beside Blender's importers for the same files; several answer with a menu."""
 
     bl_idname = "AVATARFORGE_FH_model"
-    bl_label = "Bring In as Avatar"
+    bl_label = "Import as Avatar"
     bl_import_operator = AVATARFORGE_OT_bring_in.bl_idname
     bl_file_extensions = ";".join(objects.MODELS)
 

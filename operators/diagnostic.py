@@ -14,15 +14,15 @@ class AVATARFORGE_OT_copy_diagnostic(Operator):
     bl_idname = "avatar_forge.copy_diagnostic"
     bl_label = "Copy Diagnostic"
     bl_description = (
-        "Copies versions, machine, backend, last error with its log and the avatar's state as text, to report a problem"
-        " with; keys, tokens and your user name are left out"
+        "Copy versions, hardware, backend, the last error with its log and the avatar's state as text for a"
+        " bug report. Keys, tokens and your user name are left out"
     )
     bl_options = {"REGISTER"}
 
     def execute(self, context: Context) -> set[str]:
         text = diagnostic.text(context)
         context.window_manager.clipboard = text
-        self.report({"INFO"}, tr(f"Copied {len(text.splitlines())} lines; read them before you pass them on."))
+        self.report({"INFO"}, tr(f"Copied {len(text.splitlines())} lines; read them before you share them."))
         return {"FINISHED"}
 
 

@@ -15,8 +15,8 @@ class AVATARFORGE_OT_show_face_markers(OnRiggedAvatar):
     bl_idname = "avatar_forge.show_face_markers"
     bl_label = "Edit Markers"
     bl_description = (
-        "Shows eyes and mouth as ellipses, brows and jaw as crosses: move and scale what is wrong, then press Apply"
-        " Markers"
+        "Show eyes and mouth as ellipses, brows and jaw as crosses. Move and scale those that are wrong, then"
+        " press Apply Markers"
     )
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
@@ -26,7 +26,7 @@ class AVATARFORGE_OT_show_face_markers(OnRiggedAvatar):
 class AVATARFORGE_OT_apply_face_markers(OnRiggedAvatar):
     bl_idname = "avatar_forge.apply_face_markers"
     bl_label = "Apply Markers"
-    bl_description = "Takes over where the markers are now and makes the face again"
+    bl_description = "Use the current marker positions and make the face again"
 
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:

@@ -27,7 +27,7 @@ class _OnShapeKeys(OnRiggedAvatar):
 class AVATARFORGE_OT_rest_face(_OnShapeKeys):
     bl_idname = "avatar_forge.rest_face"
     bl_label = "Neutral Face"
-    bl_description = "Sets every expression to 0"
+    bl_description = "Set every expression to 0"
 
     def act(self, _context: Context, avatar: scene.Avatar) -> None:
         live.show_alone(avatar.mesh)
@@ -35,8 +35,8 @@ class AVATARFORGE_OT_rest_face(_OnShapeKeys):
 
 class AVATARFORGE_OT_reset_visemes(_OnShapeKeys):
     bl_idname = "avatar_forge.reset_visemes"
-    bl_label = "As Usual"
-    bl_description = "Strength, width and corners of every viseme as they are without your settings"
+    bl_label = "Reset to Defaults"
+    bl_description = "Reset strength, width and corners of every viseme to their defaults"
 
     def act(self, _context: Context, avatar: scene.Avatar) -> None:
         for name in VISEMES:
@@ -52,7 +52,7 @@ class AVATARFORGE_OT_bind_shape_keys(OnRiggedAvatar):
     bl_idname = "avatar_forge.bind_shape_keys"
     bl_label = "Bind Existing Shape Keys"
     bl_description = (
-        "Recognises shape keys by their names (VRM, VRoid, VRChat, ARKit, MMD) and binds them to the VRM expressions"
+        "Recognise shape keys by name (VRM, VRoid, VRChat, ARKit, MMD) and bind them to the VRM expressions"
     )
 
     @classmethod

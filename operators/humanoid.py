@@ -37,9 +37,9 @@ class _OnBones(Operator):
         if armature is None:
             cls.poll_message_set("Select an armature first")
         elif armature.mode == "EDIT":
-            cls.poll_message_set("Leave the edit mode first")
+            cls.poll_message_set("Leave Edit Mode first")
         elif armature.data.library:
-            cls.poll_message_set("The armature comes from another file; make it local first")
+            cls.poll_message_set("The armature is linked from another file; make it local first")
         elif context.window_manager.avatar_forge.running:
             cls.poll_message_set("A task is running; wait for it or cancel it first")
         else:
@@ -61,8 +61,7 @@ class AVATARFORGE_OT_find_bones(_OnBones):
     bl_idname = "avatar_forge.find_bones"
     bl_label = "Find Bones"
     bl_description = (
-        "Finds the humanoid bones of any armature by its shape and names and assigns them; those that were assigned are"
-        " replaced"
+        "Find the humanoid bones of any armature by shape and names, and assign them. Existing assignments are replaced"
     )
 
     def act(self, context: Context, armature: bpy.types.Object) -> set[str]:
@@ -73,21 +72,23 @@ class AVATARFORGE_OT_find_bones(_OnBones):
 
 
 class _OnBone(_OnBones):
-    name: StringProperty(name="Humanoid Bone", description="As VRM calls it, such as leftHand", options={"SKIP_SAVE"})
+    name: StringProperty(
+        name="Humanoid Bone", description="Name of the bone in VRM, such as leftHand", options={"SKIP_SAVE"}
+    )
 
 
 class AVATARFORGE_OT_assign_bone(_OnBone):
     bl_idname = "avatar_forge.assign_bone"
     bl_label = "Use This Bone"
-    bl_description = "Assigns the bone that the matcher had found"
+    bl_description = "Assign the bone that was found automatically"
 
-    bone: StringProperty(name="Bone", description="Of the armature; empty: none", options={"SKIP_SAVE"})
+    bone: StringProperty(name="Bone", description="Bone of the armature; empty for none", options={"SKIP_SAVE"})
 
     @classmethod
     def description(cls, _context: Context, properties: OperatorProperties) -> str:
         if not properties.bone:
-            return tr(f"Leaves {tr(label(properties.name))} without a bone")
-        return tr(f"Assigns '{properties.bone}', which the matcher had found, to {tr(label(properties.name))}")
+            return tr(f"Clear the bone of {tr(label(properties.name))}")
+        return tr(f"Assign '{properties.bone}', which was found automatically, to {tr(label(properties.name))}")
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
         if self.name not in BONES or (self.bone and self.bone not in armature.data.bones):
@@ -107,7 +108,7 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
 
     @classmethod
     def description(cls, _context: Context, properties: OperatorProperties) -> str:
-        return tr(f"Click on the bone in the viewport that is {tr(label(properties.name))}")
+        return tr(f"Click the bone for {tr(label(properties.name))} in the viewport")
 
     act = AVATARFORGE_OT_assign_bone.act
 
@@ -145,7 +146,7 @@ class AVATARFORGE_OT_pick_bone(_OnBone):
 
     def _tell(self, context: Context, bone: str) -> None:
         name = tr(label(self.name))
-        text = f"Click to make '{bone}' the {name}" if bone else f"Click on the bone that is the {name}"
+        text = f"Click to assign '{bone}' to {name}" if bone else f"Click the bone for {name}"
         self._area.header_text_set(tr(text) + tr(".  Esc or right click: cancel"))
 
     def _leave(self, context: Context, outcome: set[str]) -> set[str]:
@@ -187,8 +188,8 @@ def _view_under(context: Context, event: Event):
 
 class AVATARFORGE_OT_confirm_bones(_OnBone):
     bl_idname = "avatar_forge.confirm_bones"
-    bl_label = "Looks Right"
-    bl_description = "The bone is right as it is; it is not called unsure any more"
+    bl_label = "Confirm"
+    bl_description = "Confirm that this bone is correct. It is no longer marked as uncertain"
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
         states = bones.snapshot(armature).states
@@ -210,14 +211,14 @@ class AVATARFORGE_OT_mirror_bones(_OnBones):
     @classmethod
     def description(cls, _context: Context, properties: OperatorProperties) -> str:
         if properties.side == "right":
-            return tr("Assigns the left side's bones as the right side's are, by their names and places")
-        return tr("Assigns the right side's bones as the left side's are, by their names and places")
+            return tr("Mirror the assignment of the right side to the left side, by bone names and positions")
+        return tr("Mirror the assignment of the left side to the right side, by bone names and positions")
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:
         if not any(name.startswith(self.side) for name in bones.assigned_bones(armature)):
             raise AvatarError(f"No bone of the {self.side} side is assigned; assign its bones first.", "bone")
         changed, alone = bones.mirror(armature, self.side)
-        text = f"{changed} bones changed" if changed else "Both sides were the same already"
+        text = f"{changed} bones changed" if changed else "Both sides already match"
         if alone:
             text += f"; no counterpart found for {', '.join(label(name) for name in alone[:4])}"
         self.report({"WARNING"} if alone else {"INFO"}, tr(text))
@@ -233,7 +234,7 @@ class AVATARFORGE_OT_select_bone(_OnBone):
         armature = bones.find_armature(context)
         state = bones.snapshot(armature).states[properties.name]
         said = f"{tr(state.reason)} " if state.reason else ""
-        action = tr("Selects the bone in the viewport") if state.bone else ""
+        action = tr("Select the bone in the viewport") if state.bone else ""
         return f"{tr(label(properties.name))}. {said}{action}".strip()
 
     def act(self, _context: Context, armature: bpy.types.Object) -> set[str]:

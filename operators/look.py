@@ -33,14 +33,18 @@ class _OnLook(OnRiggedAvatar):
 class AVATARFORGE_OT_set_style(_OnLook):
     bl_idname = "avatar_forge.set_style"
     bl_label = "Style"
-    bl_description = "How the materials are lit; what another style had is kept and comes back with it"
+    bl_description = "How the materials are shaded. The settings of the other styles are kept"
 
     style: EnumProperty(
         name="Style",
         items=[
-            (materials.MTOON, "MToon", "Drawn: an edge between light and shade, and an outline where wanted"),
-            (materials.UNLIT, "Unlit", "The texture as it is, whatever the light"),
-            (materials.PBR, "PBR", "Lit like everything else in the scene"),
+            (
+                materials.MTOON,
+                "MToon",
+                ("Toon shading with a sharp edge between light and shadow, and an optional outline"),
+            ),
+            (materials.UNLIT, "Unlit", "Shows the texture without any lighting"),
+            (materials.PBR, "PBR", "Lit realistically, like other objects in the scene"),
         ],
     )
     material: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
@@ -48,7 +52,7 @@ class AVATARFORGE_OT_set_style(_OnLook):
     @classmethod
     def description(cls, _context: Context, properties) -> str:
         items = properties.bl_rna.properties["style"].enum_items
-        return f"{items[properties.style].description}. What another style had is kept and comes back with it"
+        return f"{items[properties.style].description}. The settings of the other styles are kept"
 
     def act(self, _context: Context, avatar: scene.Avatar) -> None:
         look_settings.set_style(avatar, self.style, self.material)
@@ -57,12 +61,12 @@ class AVATARFORGE_OT_set_style(_OnLook):
 class AVATARFORGE_OT_show_materials(Operator):
     bl_idname = "avatar_forge.show_materials"
     bl_label = "Show"
-    bl_description = "Switches the 3D view to Material Preview, which shows the style, and back to Solid"
+    bl_description = "Switch the 3D Viewport to Material Preview, which shows the style, or back to Solid"
 
     @classmethod
     def poll(cls, context: Context) -> bool:
         if not isinstance(context.space_data, bpy.types.SpaceView3D):
-            cls.poll_message_set("Works in a 3D view")
+            cls.poll_message_set("Works only in a 3D Viewport")
             return False
         return True
 
@@ -75,13 +79,13 @@ class AVATARFORGE_OT_show_materials(Operator):
 class AVATARFORGE_OT_follow_gaze(_OnLook):
     bl_idname = "avatar_forge.follow_gaze"
     bl_label = "Follow a Target"
-    bl_description = "Puts a target before the face that the eyes follow while you move it"
+    bl_description = "Add a target in front of the face. The eyes follow it while you move it"
 
     camera: bpy.props.BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     @classmethod
     def description(cls, _context: Context, properties) -> str:
-        return "The eyes follow the scene's camera" if properties.camera else cls.bl_description
+        return "Make the eyes follow the scene's camera" if properties.camera else cls.bl_description
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         if self.camera and context.scene.camera is None:
@@ -96,7 +100,7 @@ class AVATARFORGE_OT_rest_gaze(_OnLook):
     bl_idname = "avatar_forge.rest_gaze"
     bl_label = "Look Ahead"
     bl_translation_context = OURS
-    bl_description = "Ends the try: the eyes look straight ahead again and the target is removed"
+    bl_description = "End the test. The eyes look straight ahead again and the target is removed"
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         followed = look_at.is_following(avatar.armature)
@@ -110,7 +114,7 @@ class AVATARFORGE_OT_find_chains(_OnLook):
     bl_idname = "avatar_forge.find_chains"
     bl_label = "Find"
     bl_description = (
-        "Looks for hair, skirt, tail and the like among the bones that are no humanoid's, and lets them swing"
+        "Find hair, skirts, tails and the like among the bones that are not humanoid bones, and make them swing"
     )
 
     def act(self, _context: Context, avatar: scene.Avatar) -> str:
@@ -119,7 +123,7 @@ class AVATARFORGE_OT_find_chains(_OnLook):
         new = [chain for chain in spring_bones.find_chains(avatar.armature) if not taken.intersection(chain.bones)]
         spring_bones.add(avatar, new)
         if not new and not known:
-            return "No more chains were found; select a bone and press Add to make one by hand."
+            return "No more chains were found; select a bone and press Add to add one by hand."
         count = len(new) + known
         return f"{count} chains were added." if count > 1 else "One chain was added."
 
@@ -134,7 +138,7 @@ class AVATARFORGE_OT_add_chain(_OnLook):
     bl_idname = "avatar_forge.add_chain"
     bl_label = "Add"
     bl_translation_context = OURS
-    bl_description = "Lets the selected bone and those behind it swing"
+    bl_description = "Make the selected bone and its children swing"
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
@@ -179,7 +183,7 @@ class _OnChain(_OnLook):
 class AVATARFORGE_OT_remove_chain(_OnChain):
     bl_idname = "avatar_forge.remove_chain"
     bl_label = "Remove"
-    bl_description = "Takes the chain out of the list; its bones stay and no longer swing"
+    bl_description = "Remove the chain from the list. Its bones are kept but no longer swing"
 
     def on_chain(self, avatar: scene.Avatar, root: str) -> None:
         spring_bones.remove(avatar, root)
@@ -189,10 +193,10 @@ class AVATARFORGE_OT_remove_chain(_OnChain):
 
 class AVATARFORGE_OT_chain_kind(_OnChain):
     bl_idname = "avatar_forge.chain_kind"
-    bl_label = "Kind"
-    bl_description = "What the chain is; gives it the usual figures and colliders of that kind"
+    bl_label = "Type"
+    bl_description = "Type of chain. Applies the usual values and colliders of this type"
 
-    kind: EnumProperty(name="Kind", items=[(name, kind.label, "") for name, kind in KINDS.items()])
+    kind: EnumProperty(name="Type", items=[(name, kind.label, "") for name, kind in KINDS.items()])
 
     def on_chain(self, avatar: scene.Avatar, root: str) -> None:
         spring_bones.change_kind(avatar, root, self.kind)
@@ -201,9 +205,7 @@ class AVATARFORGE_OT_chain_kind(_OnChain):
 class AVATARFORGE_OT_show_colliders(_OnLook):
     bl_idname = "avatar_forge.show_colliders"
     bl_label = "Colliders"
-    bl_description = (
-        "Shows or hides the spheres that hair and skirt must not pass through; move and scale them as you like"
-    )
+    bl_description = "Show or hide the spheres that hair and skirts do not pass through. You can move and scale them"
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
@@ -224,7 +226,7 @@ class AVATARFORGE_OT_show_colliders(_OnLook):
 class AVATARFORGE_OT_play_springs(_OnLook):
     bl_idname = "avatar_forge.play_springs"
     bl_label = "Play"
-    bl_description = "Moves the avatar, so that what hangs on it swings"
+    bl_description = "Move the avatar to make its hair and clothes swing"
 
     motion: EnumProperty(name="Motion", items=[(name, name, "") for name in MOTIONS], default=spring_preview.MOTION)
 
@@ -233,7 +235,7 @@ class AVATARFORGE_OT_play_springs(_OnLook):
         if not super().ready(context, avatar):
             return False
         if not any(chain.on for chain in avatar.record.look.chains):
-            cls.poll_message_set("No chain swings; add one or switch one on first")
+            cls.poll_message_set("No chain is enabled; add or enable one first")
             return False
         return True
 
@@ -245,14 +247,14 @@ class AVATARFORGE_OT_play_springs(_OnLook):
 class AVATARFORGE_OT_stop_springs(_OnLook):
     bl_idname = "avatar_forge.stop_springs"
     bl_label = "Stop"
-    bl_description = "Ends the motion; the pose is as it was before"
+    bl_description = "End the motion and restore the pose"
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         if not super().ready(context, avatar):
             return False
         if not spring_preview.is_playing(avatar.armature):
-            cls.poll_message_set("Nothing is played")
+            cls.poll_message_set("Nothing is playing")
             return False
         return True
 

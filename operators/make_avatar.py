@@ -31,7 +31,7 @@ def vrm_path(context: Context, name: str) -> Path:
     folder = context.scene.avatar_forge.out_dir
     if folder.startswith("//") and not bpy.data.filepath:
         raise AvatarError(
-            "The folder is relative to this file, which was never saved; save it or choose another folder.", "unsaved"
+            "The folder is relative to this file, which is not saved yet; save it or choose another folder.", "unsaved"
         )
     return Path(bpy.path.abspath(folder)).resolve() / f"{bpy.path.clean_name(name)}.vrm"
 
@@ -54,7 +54,7 @@ class FromPicture(TaskOperator):
 class AVATARFORGE_OT_make_avatar(FromPicture):
     bl_idname = "avatar_forge.make_avatar"
     bl_label = "Make Avatar"
-    bl_description = "From the picture to a rigged avatar with a talking face; ESC cancels"
+    bl_description = "Make a rigged avatar with a talking face from the picture. Esc cancels"
 
     def steps(self, context: Context):
         return workflow.make_avatar(context, request(context))
@@ -63,7 +63,7 @@ class AVATARFORGE_OT_make_avatar(FromPicture):
 class AVATARFORGE_OT_generate(FromPicture):
     bl_idname = "avatar_forge.generate"
     bl_label = "Generate Mesh"
-    bl_description = "From the picture to a textured mesh in the scene"
+    bl_description = "Make a textured mesh from the picture"
 
     def steps(self, context: Context):
         return workflow.generate(context, request(context))

@@ -59,7 +59,7 @@ class _OnRigged(Operator):
 class AVATARFORGE_OT_apply_licence(_OnRigged):
     bl_idname = "avatar_forge.apply_licence"
     bl_label = "Use Licence"
-    bl_description = "Sets who may be this avatar and what may be done with it"
+    bl_description = "Set who may use this avatar and what they may do with it"
 
     name: EnumProperty(
         name="Licence",
@@ -82,7 +82,7 @@ class AVATARFORGE_OT_apply_preset(Operator):
 
     bl_idname = "avatar_forge.apply_preset"
     bl_label = "Apply Preset"
-    bl_description = "Sets everything that this preset holds"
+    bl_description = "Apply all settings of this preset"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
@@ -90,7 +90,7 @@ class AVATARFORGE_OT_apply_preset(Operator):
 
     def execute(self, _context: Context) -> set[str]:
         if not Path(self.filepath).is_file():
-            self.report({"ERROR"}, tr("The preset's file is gone; save it again."))
+            self.report({"ERROR"}, tr("The preset's file no longer exists; save the preset again."))
             return {"CANCELLED"}
         return bpy.ops.script.execute_preset(filepath=self.filepath, menu_idname=self.menu_idname)
 
@@ -118,7 +118,7 @@ class AVATARFORGE_OT_add_meta_preset(AddPresetBase, _OnRigged):
     bl_idname = "avatar_forge.add_meta_preset"
     bl_label = "Add Meta Preset"
     bl_description = (
-        "Keeps author, version, contact, references and permissions under a name, or removes the chosen preset"
+        "Save author, version, contact, references and permissions as a preset, or remove the selected preset"
     )
     bl_options = {"REGISTER", "UNDO"}
     preset_menu = "AVATARFORGE_MT_meta_presets"
@@ -130,7 +130,7 @@ class AVATARFORGE_OT_add_meta_preset(AddPresetBase, _OnRigged):
 class AVATARFORGE_OT_edit_meta_list(_OnRigged):
     bl_idname = "avatar_forge.edit_meta_list"
     bl_label = "Add or Remove"
-    bl_description = "Adds an empty line, or removes this one"
+    bl_description = "Add an empty line, or remove this one"
 
     which: EnumProperty(items=[("authors", "Authors", ""), ("references", "References", "")], options={"SKIP_SAVE"})
     index: IntProperty(default=-1, options={"SKIP_SAVE"}, description="-1 adds a line")
@@ -138,11 +138,11 @@ class AVATARFORGE_OT_edit_meta_list(_OnRigged):
     @classmethod
     def description(cls, _context: Context, properties) -> str:
         if properties.index >= 0:
-            return "Removes this line"
+            return "Remove this line"
         return (
-            "Adds an author"
+            "Add an author"
             if properties.which == "authors"
-            else "Adds a reference, such as the address of what the avatar is made after"
+            else "Add a reference, such as the URL of the work that the avatar is based on"
         )
 
     def execute(self, context: Context) -> set[str]:

@@ -31,12 +31,14 @@ class _OfModel(TaskOperator):
 class AVATARFORGE_OT_download_model(_OfModel):
     bl_idname = "avatar_forge.download_model"
     bl_label = "Download Model"
-    bl_description = "Fetches the model's files from its publisher; can be cancelled and taken up again"
+    bl_description = "Download the model's files from their publisher. If you cancel, the next download resumes"
 
     @classmethod
     def ready(cls, context: Context) -> bool:
         if not bpy.app.online_access:
-            cls.poll_message_set("Blender may not use the internet; allow it in Preferences > System > Network")
+            cls.poll_message_set(
+                "Blender is not allowed to use the internet; allow it in Preferences > System > Network"
+            )
             return False
         return super().ready(context)
 
@@ -47,7 +49,7 @@ class AVATARFORGE_OT_download_model(_OfModel):
 class AVATARFORGE_OT_remove_model(_OfModel):
     bl_idname = "avatar_forge.remove_model"
     bl_label = "Remove Model"
-    bl_description = "Deletes the model's files; a download brings them back"
+    bl_description = "Delete the model's files. You can download them again"
 
     def invoke(self, context: Context, event: Event) -> set[str]:
         return context.window_manager.invoke_confirm(self, event)
@@ -59,7 +61,7 @@ class AVATARFORGE_OT_remove_model(_OfModel):
 class AVATARFORGE_OT_use_model_folder(_OfModel):
     bl_idname = "avatar_forge.use_model_folder"
     bl_label = "Use a Local Folder"
-    bl_description = "Takes the model's files from a folder of yours, as they were published; nothing is downloaded"
+    bl_description = "Use the model's files, as published, from a folder of your own. Nothing is downloaded"
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
@@ -70,14 +72,14 @@ class AVATARFORGE_OT_use_model_folder(_OfModel):
 
     def steps(self, _context: Context):
         if not self.directory:
-            raise AvatarError("No folder was chosen; choose the one that holds the model's files.", "no_folder")
+            raise AvatarError("No folder was chosen; choose the folder that contains the model's files.", "no_folder")
         return model_store.use_folder(self.model, Path(bpy.path.abspath(self.directory)))
 
 
 class AVATARFORGE_OT_forget_model_folder(_OfModel):
     bl_idname = "avatar_forge.forget_model_folder"
     bl_label = "Stop Using This Folder"
-    bl_description = "Goes back to the downloaded model; the folder stays as it is"
+    bl_description = "Use the downloaded model again. The folder itself is kept"
 
     def steps(self, _context: Context):
         return model_store.use_folder(self.model, None)
@@ -85,8 +87,8 @@ class AVATARFORGE_OT_forget_model_folder(_OfModel):
 
 class AVATARFORGE_OT_refresh_models(_OfModel):
     bl_idname = "avatar_forge.refresh_models"
-    bl_label = "Look Again"
-    bl_description = "Asks the backend which models are there"
+    bl_label = "Refresh"
+    bl_description = "Ask the backend which models are installed"
 
     def steps(self, _context: Context):
         return model_store.refresh()

@@ -41,9 +41,7 @@ _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 class AVATARFORGE_OT_check_markers(FromPicture):
     bl_idname = "avatar_forge.check_markers"
     bl_label = "Check Markers"
-    bl_description = (
-        "Shows the picture with the joints, eyes and mouth that were found in it, to be dragged where they are wrong"
-    )
+    bl_description = "Show the picture with the joints, eyes and mouth that were found in it. Drag those that are wrong"
 
     def steps(self, context: Context):
         return markers.check(context, picture_path(context.scene), placed_markers(context.scene))
@@ -55,7 +53,7 @@ class _OnMarkers(IdleOperator):
         if markers.root_of(context.scene) is None:
             cls.poll_message_set("Press Check Markers first")
         elif context.mode != "OBJECT":
-            cls.poll_message_set("Leave the edit mode first")
+            cls.poll_message_set("Leave Edit Mode first")
         else:
             return True
         return False
@@ -65,18 +63,18 @@ class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
     bl_idname = "avatar_forge.accept_picture_markers"
     bl_label = "Accept"
     bl_translation_context = OURS
-    bl_description = "The next avatar of this picture is made with the markers as they are now (Enter)"
+    bl_description = "Use the current markers for the next avatar from this picture (Enter)"
 
     def execute(self, context: Context) -> set[str]:
         markers.accept(context)
-        self.report({"INFO"}, tr("The markers are used for the next avatar of this picture"))
+        self.report({"INFO"}, tr("The markers will be used for the next avatar from this picture"))
         return {"FINISHED"}
 
 
 class AVATARFORGE_OT_discard_picture_markers(_OnMarkers):
     bl_idname = "avatar_forge.discard_picture_markers"
     bl_label = "Discard"
-    bl_description = "Takes the picture and its markers away again; what was accepted before stays (Esc)"
+    bl_description = "Close the picture and its markers. Markers that were accepted before are kept (Esc)"
 
     def execute(self, context: Context) -> set[str]:
         markers.remove(context.scene)
@@ -86,9 +84,7 @@ class AVATARFORGE_OT_discard_picture_markers(_OnMarkers):
 class AVATARFORGE_OT_mirror_picture_markers(_OnMarkers):
     bl_idname = "avatar_forge.mirror_picture_markers"
     bl_label = "Mirror Left to Right"
-    bl_description = (
-        "Puts the character's right markers where they mirror the left ones about the line through hips, neck and head"
-    )
+    bl_description = "Mirror the character's left markers to the right, across the line through hips, neck and head"
 
     def execute(self, context: Context) -> set[str]:
         markers.mirror(context.scene)
@@ -97,8 +93,8 @@ class AVATARFORGE_OT_mirror_picture_markers(_OnMarkers):
 
 class AVATARFORGE_OT_forget_picture_markers(Operator):
     bl_idname = "avatar_forge.forget_picture_markers"
-    bl_label = "Use the Automatic Markers"
-    bl_description = "Forgets the accepted markers; the next avatar is made with what is found in the picture"
+    bl_label = "Use Automatic Markers"
+    bl_description = "Discard the accepted markers. The next avatar uses what is found in the picture"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod

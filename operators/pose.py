@@ -25,7 +25,7 @@ class _OnPose(OnRiggedAvatar):
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         if context.mode not in ("OBJECT", "POSE"):
-            cls.poll_message_set("Leave the edit mode first")
+            cls.poll_message_set("Leave Edit Mode first")
         elif not scene.has_vrm(avatar):
             cls.poll_message_set("Assign the humanoid bones first")
         else:
@@ -37,7 +37,8 @@ class AVATARFORGE_OT_preview_t_pose(_OnPose):
     bl_idname = "avatar_forge.preview_t_pose"
     bl_label = "Preview T-Pose"
     bl_description = (
-        "Poses the avatar in the T-pose and changes nothing else; Apply makes it the rest pose, Back takes it away"
+        "Show the avatar in the T-pose without changing anything else. Apply makes it the rest pose, Back"
+        " restores the pose"
     )
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
@@ -47,9 +48,7 @@ class AVATARFORGE_OT_preview_t_pose(_OnPose):
 class AVATARFORGE_OT_pose_to_rest(_OnPose):
     bl_idname = "avatar_forge.pose_to_rest"
     bl_label = "Apply as Rest Pose"
-    bl_description = (
-        "Makes the pose that is shown the rest pose: meshes, normals, shape keys and face markers come along"
-    )
+    bl_description = "Make the current pose the rest pose. Meshes, normals, shape keys and face markers follow"
 
     def act(self, context: Context, avatar: scene.Avatar) -> str:
         posing = context.mode == "POSE"
@@ -68,7 +67,7 @@ class AVATARFORGE_OT_show_pose(_OnPose):
 
     @classmethod
     def description(cls, _context: Context, properties: OperatorProperties) -> str:
-        return tr(f"Shows the avatar in the pose {properties.name}; Back takes it away")
+        return tr(f"Show the avatar in the pose {properties.name}. Back restores the pose")
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         preview.show_pose(context, avatar, self.name)
@@ -82,7 +81,7 @@ class AVATARFORGE_OT_show_motion(_OnPose):
 
     @classmethod
     def description(cls, _context: Context, properties: OperatorProperties) -> str:
-        return tr(f"Plays the looping animation {properties.name} in the preview range; Back takes it away")
+        return tr(f"Play the looping animation {properties.name} in the preview range. Back restores the pose")
 
     def act(self, context: Context, avatar: scene.Avatar) -> None:
         preview.show_motion(context, avatar, self.name)
@@ -93,7 +92,7 @@ class AVATARFORGE_OT_pose_back(_OnPose):
     bl_idname = "avatar_forge.pose_back"
     bl_label = "Back"
     bl_translation_context = OURS
-    bl_description = "Takes away what is shown; pose, action and frame range are as they were before (Esc)"
+    bl_description = "End the preview and restore pose, action and frame range (Esc)"
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:

@@ -22,7 +22,7 @@ class AVATARFORGE_MT_generation_presets(Menu):
 class AVATARFORGE_OT_add_generation_preset(AddPresetBase, Operator):
     bl_idname = "avatar_forge.add_generation_preset"
     bl_label = "Add Preset"
-    bl_description = "Keeps the engines and their options under a name, or removes the chosen preset"
+    bl_description = "Save the engines and their options as a preset, or remove the selected preset"
     preset_menu = "AVATARFORGE_MT_generation_presets"
     preset_subdir = FOLDER
     preset_defines = ["settings = bpy.context.scene.avatar_forge"]

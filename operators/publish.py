@@ -16,12 +16,12 @@ from ..avatar_addon.publish import steps as publish
 from ..avatar_addon.ui.translation import tr
 from .avatar_steps import OnAvatar
 
-# The operator that mends what a check of this step has found, and what to write on its button.
+# The operator that fixes what a check of this step has found, and what to write on its button.
 MENDS = {
     "generate": ("avatar_forge.make_avatar", "Make the Avatar Again"),
     "rig": ("avatar_forge.rig", "Rig Again"),
     "humanoid": ("avatar_forge.rig", "Rig Again"),
-    "pose": ("avatar_forge.pose", "Straighten into the T-Pose"),
+    "pose": ("avatar_forge.pose", "Straighten into T-Pose"),
     "face": ("avatar_forge.face", "Make the Face Again"),
     "vrm": ("avatar_forge.set_up_vrm", "Set Up VRM Again"),
     "export": ("avatar_forge.export", "Export VRM"),
@@ -32,7 +32,7 @@ class AVATARFORGE_OT_check(OnAvatar):
     bl_idname = "avatar_forge.check"
     bl_label = "Check Avatar"
     bl_description = (
-        "Writes the avatar to a temporary VRM file and checks it: what is in it, and whether it talks, blinks and moves"
+        "Write the avatar to a temporary VRM file and check what it contains, and whether it talks, blinks and moves"
     )
 
     def steps(self, context: Context):
@@ -42,7 +42,7 @@ class AVATARFORGE_OT_check(OnAvatar):
 class AVATARFORGE_OT_explain_check(Operator):
     bl_idname = "avatar_forge.explain_check"
     bl_label = "Explain"
-    bl_description = "Says what this check means, and turns the view to the place on the avatar"
+    bl_description = "Explain this check and show the place on the avatar"
     bl_options = {"INTERNAL"}
 
     index: IntProperty(options={"HIDDEN"})
@@ -65,10 +65,12 @@ class _Online(OnAvatar):
     def ready(cls, context: Context) -> bool:
         target = publish.Target.from_preferences()
         if not target.bucket:
-            cls.poll_message_set("No bucket is set; name one in the preferences (the gear beside this button)")
+            cls.poll_message_set("No bucket is set; enter one in the preferences (the gear beside this button)")
             return False
         if not publish.may_reach(target):
-            cls.poll_message_set("Blender may not use the internet; allow it in Preferences > System > Network")
+            cls.poll_message_set(
+                "Blender is not allowed to use the internet; allow it in Preferences > System > Network"
+            )
             return False
         return super().ready(context)
 
@@ -77,8 +79,8 @@ class AVATARFORGE_OT_promote(_Online):
     bl_idname = "avatar_forge.promote"
     bl_label = "Promote"
     bl_description = (
-        "Checks the avatar and uploads it to the bucket as NAME-v1.vrm, NAME-v2.vrm and so on; nothing there is ever"
-        " replaced"
+        "Check the avatar and upload it to the bucket as NAME-v1.vrm, NAME-v2.vrm and so on. Existing files"
+        " are never overwritten"
     )
 
     def steps(self, context: Context):
@@ -95,7 +97,7 @@ class AVATARFORGE_OT_promote(_Online):
 class AVATARFORGE_OT_set_up_publishing(Operator):
     bl_idname = "avatar_forge.set_up_publishing"
     bl_label = "Publishing Preferences"
-    bl_description = "Opens the preferences: the bucket, the public addresses, the lists of allowed models"
+    bl_description = "Open the preferences for the bucket, the public addresses and the lists of allowed models"
     bl_options = {"INTERNAL"}
 
     def execute(self, _context: Context) -> set[str]:
@@ -106,9 +108,9 @@ class AVATARFORGE_OT_set_up_publishing(Operator):
 
 class AVATARFORGE_OT_register(OnAvatar):
     bl_idname = "avatar_forge.register"
-    bl_label = "List the Model"
+    bl_label = "Add Model to Lists"
     bl_description = (
-        "Adds the promoted model to the lists of models that the server (Go) and the page (JavaScript) allow"
+        "Add the promoted model to the lists of models that the server (Go) and the web page (JavaScript) allow"
     )
     bl_options = {"REGISTER"}  # nothing that undo could take back
     needs_backend = True
@@ -124,7 +126,7 @@ class AVATARFORGE_OT_register(OnAvatar):
             return False
         if not publish.Target.from_preferences().lists:
             cls.poll_message_set(
-                "No list is set; name the Go and JavaScript files in the preferences, below Publishing"
+                "No list is set; choose the Go and JavaScript files in the preferences, under Publishing"
             )
             return False
         return True
@@ -134,7 +136,7 @@ class AVATARFORGE_OT_register(OnAvatar):
         context.scene.avatar_forge.diff = "" if self.apply else result["diff"]
         listed = all(file["listed"] for file in result["files"])
         if listed:
-            self.report({"INFO"}, tr("The model is in every list already"))
+            self.report({"INFO"}, tr("The model is already in every list"))
         elif self.apply:
             self.report({"INFO"}, tr("Changed " + " and ".join(Path(path).name for path in result["applied"])))
 
@@ -142,13 +144,13 @@ class AVATARFORGE_OT_register(OnAvatar):
 class AVATARFORGE_OT_copy_address(Operator):
     bl_idname = "avatar_forge.copy_address"
     bl_label = "Copy Address"
-    bl_description = "Copies the promoted model's public address"
+    bl_description = "Copy the promoted model's public address"
 
     @classmethod
     def poll(cls, context: Context) -> bool:
         avatar = scene.find_avatar(context)
         if avatar is None or not avatar.record.promoted_url:
-            cls.poll_message_set("Promote the avatar first, with an address set in the preferences")
+            cls.poll_message_set("Set an address in the preferences and promote the avatar first")
             return False
         return True
 
@@ -160,9 +162,7 @@ class AVATARFORGE_OT_copy_address(Operator):
 class AVATARFORGE_OT_open_run(OnAvatar):
     bl_idname = "avatar_forge.open_run"
     bl_label = "Open Run"
-    bl_description = (
-        "Opens the page of the run that this avatar came from: on the MLflow server, else in the run's folder"
-    )
+    bl_description = "Open the page of this avatar's run, on the MLflow server or in the run folder"
     bl_options = {"REGISTER"}
     needs_backend = True
 

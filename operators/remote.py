@@ -27,14 +27,14 @@ class AVATARFORGE_OT_start_remote(Operator):
     bl_idname = "avatar_forge.start_remote"
     bl_label = "Start"
     bl_description = (
-        "Lets MCP clients on this computer, such as VS Code and Claude, work in this Blender through BlenderMCP's"
-        " server or ours"
+        "Let MCP clients on this computer, such as VS Code and Claude, work in this Blender through"
+        " BlenderMCP's or Avatar Forge's server"
     )
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
         if pump.current():
-            cls.poll_message_set("It is running already")
+            cls.poll_message_set("The server is already running")
             return False
         return True
 
@@ -54,7 +54,7 @@ class AVATARFORGE_OT_start_remote(Operator):
 class AVATARFORGE_OT_use_free_port(Operator):
     bl_idname = "avatar_forge.use_free_port"
     bl_label = "Use Another Port"
-    bl_description = "Keeps this port in the preferences and starts there"
+    bl_description = "Save this port in the preferences and start the server there"
     bl_options = {"INTERNAL"}
 
     port: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
@@ -65,9 +65,9 @@ class AVATARFORGE_OT_use_free_port(Operator):
 
     def draw(self, context: Context) -> None:
         column = self.layout.column()
-        text = f"Port {self.taken} is taken, probably by Blender's own MCP add-on. Port {self.port} is free."
+        text = f"Port {self.taken} is already in use, probably by Blender's own MCP add-on. Port {self.port} is free."
         sentence(column, context, text, "ERROR")
-        sentence(column, context, "OK uses it. Press Set Up VS Code again afterwards, so that clients follow.", "NONE")
+        sentence(column, context, "OK uses it. Then press Set Up VS Code again, so that clients use it too.", "NONE")
 
     def execute(self, _context: Context) -> set[str]:
         session.preferences().remote.port = self.port
@@ -77,12 +77,12 @@ class AVATARFORGE_OT_use_free_port(Operator):
 class AVATARFORGE_OT_stop_remote(Operator):
     bl_idname = "avatar_forge.stop_remote"
     bl_label = "Stop"
-    bl_description = "Closes the connections to all clients; a running job goes on"
+    bl_description = "Close the connections to all clients. A running job continues"
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
         if not pump.current():
-            cls.poll_message_set("It is not running")
+            cls.poll_message_set("The server is not running")
             return False
         return True
 
@@ -97,7 +97,7 @@ class AVATARFORGE_OT_answer_code(Operator):
 
     bl_idname = "avatar_forge.answer_code"
     bl_label = "Run Code from a Client"
-    bl_description = "Shows the code that a client wants to run in Blender"
+    bl_description = "Show the code that a client wants to run in Blender"
     bl_options = {"INTERNAL"}
 
     page: IntProperty(name="Page", default=1, min=1, options={"SKIP_SAVE"})
@@ -107,7 +107,7 @@ class AVATARFORGE_OT_answer_code(Operator):
     @classmethod
     def poll(cls, _context: Context) -> bool:
         if not python_code.asking:
-            cls.poll_message_set("No client asks to run code")
+            cls.poll_message_set("No client is asking to run code")
             return False
         return True
 
@@ -129,21 +129,19 @@ class AVATARFORGE_OT_answer_code(Operator):
             column.label(text=line, translate=False)
         if pages > 1:
             row = layout.row()
-            row.label(text=f"Page {page} of {pages}, {len(lines)} lines; look at all of them", icon="ERROR")
+            row.label(text=f"Page {page} of {pages}, {len(lines)} lines; read all of them", icon="ERROR")
             row.prop(self, "page")
         if python_code.is_observation(self._asked.code):
             layout.label(
-                text="A script that looks at the scene. Once run, the very same one is not asked for again.",
+                text="This script inspects the scene. Once you have run it, the same script runs without asking.",
                 icon="HIDE_OFF",
             )
-        layout.label(text="It can do whatever you can do on this computer. Cancel refuses it.", icon="INFO")
+        layout.label(text="It can do anything that you can do on this computer. Cancel denies it.", icon="INFO")
 
     def execute(self, _context: Context) -> set[str]:
         asked = self._asked
         if asked not in python_code.asking:
-            self.report(
-                {"WARNING"}, tr("Too late: the client was told that nobody answered, and the code was not run.")
-            )
+            self.report({"WARNING"}, tr("Too late: the client was told that nobody answered. The code was not run."))
             return {"CANCELLED"}
         if not asked.seen or time.monotonic() - asked.seen < TOO_SOON:
             asked.opened, asked.seen = False, 0.0  # opened again: the press was meant for something else
@@ -158,14 +156,14 @@ class AVATARFORGE_OT_answer_code(Operator):
 
 class AVATARFORGE_OT_refuse_code(Operator):
     bl_idname = "avatar_forge.refuse_code"
-    bl_label = "Refuse Code"
-    bl_description = "The client is told that you have refused its code"
+    bl_label = "Deny Code"
+    bl_description = "Tell the client that you do not allow its code to run"
     bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
         if not python_code.asking:
-            cls.poll_message_set("No client asks to run code")
+            cls.poll_message_set("No client is asking to run code")
             return False
         return True
 

@@ -22,7 +22,7 @@ NO_VISEMES = "The avatar has no visemes yet; make its face first"
 class AVATARFORGE_OT_speak(IdleOperator):
     bl_idname = "avatar_forge.speak"
     bl_label = "Speak"
-    bl_description = "The avatar speaks the sentence in the viewport; English and Japanese kana are read by rule"
+    bl_description = "Speak the sentence in the viewport. English and Japanese kana are pronounced by rules"
 
     @classmethod
     def may_run(cls, context: Context) -> bool:
@@ -48,7 +48,7 @@ class AVATARFORGE_OT_speak(IdleOperator):
 class AVATARFORGE_OT_speak_sound(OnAvatar):
     bl_idname = "avatar_forge.speak_sound"
     bl_label = "Speak a WAV File"
-    bl_description = "The avatar speaks along with a recording; the lips follow its loudness and vowels"
+    bl_description = "Speak a recording. The lips follow its loudness and vowels"
     needs_backend = True
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
@@ -81,13 +81,13 @@ class AVATARFORGE_OT_speak_sound(OnAvatar):
 class AVATARFORGE_OT_stop_speaking(Operator):
     bl_idname = "avatar_forge.stop_speaking"
     bl_label = "Stop"
-    bl_description = "Ends the speech and takes its keys and its sound away again"
+    bl_description = "End the speech and remove its keyframes and its sound"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Context) -> bool:
         if animation.speaker(context) is None:
-            cls.poll_message_set("The avatar does not speak")
+            cls.poll_message_set("The avatar is not speaking")
             return False
         return True
 

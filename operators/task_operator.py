@@ -100,7 +100,7 @@ def _fail(operator: Operator, context: Context, error: AvatarError) -> set[str]:
 class AVATARFORGE_OT_cancel(Operator):
     bl_idname = "avatar_forge.cancel"
     bl_label = "Cancel"
-    bl_description = "Stops the running task (ESC does the same)"
+    bl_description = "Stop the running task (Esc)"
 
     @classmethod
     def poll(cls, context: Context) -> bool:

@@ -22,8 +22,8 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
     bl_idname = "avatar_forge.write_mcp_json"
     bl_label = "Set Up VS Code"
     bl_description = (
-        "Writes .vscode/mcp.json and .mcp.json into the folder that you open in VS Code, with BlenderMCP's server and"
-        " Avatar Forge's; what is there stays"
+        "Write .vscode/mcp.json and .mcp.json with BlenderMCP's and Avatar Forge's servers into the folder that you"
+        " open in VS Code. Existing entries are kept"
     )
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
@@ -46,11 +46,11 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
         except OSError as error:
             self.report(
                 {"ERROR"},
-                f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder.",
+                tr(f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder."),
             )
             return {"CANCELLED"}
         listed = f"{files[0]} and {files[1].name}"
-        self.report({"INFO"}, tr(f"Wrote {listed}" if changed else f"Everything is in {listed} already"))
+        self.report({"INFO"}, tr(f"Wrote {listed}" if changed else f"Everything is already in {listed}"))
         return {"FINISHED"}
 
 

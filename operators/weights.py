@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Problem places of the weights: found, shown in the viewport, mended. Each is one undo step."""
+"""Problem places of the weights: found, shown in the viewport, fixed. Each is one undo step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _OnWeights(OnRiggedAvatar):
     @classmethod
     def ready(cls, _context: Context, avatar: scene.Avatar) -> bool:
         if avatar.mesh.mode == "EDIT":
-            cls.poll_message_set("Leave the edit mode first")
+            cls.poll_message_set("Leave Edit Mode first")
         elif not avatar.mesh.vertex_groups:
             cls.poll_message_set("The avatar has no vertex groups; rig it first")
         else:
@@ -44,37 +44,31 @@ def _tell(operator: Operator, avatar: scene.Avatar, changed: int) -> None:
     """What came of it, and how many places are left."""
     left = len(avatar.record.weights.places)
     if not changed:
-        operator.report({"WARNING"}, tr("No weight has changed; look whether its vertex groups are locked"))
+        operator.report({"WARNING"}, tr("No weight has changed; check whether the vertex groups are locked"))
         return
-    places = (
-        f"{left} problem places are left"
-        if left > 1
-        else "One problem place is left"
-        if left
-        else "No problem place is left"
-    )
+    places = f"{left} issues are left" if left > 1 else "One issue is left" if left else "No issues are left"
     operator.report({"INFO"}, tr(f"{changed} vertices have new weights. {places}"))
 
 
 class AVATARFORGE_OT_find_places(_OnWeights):
     bl_idname = "avatar_forge.find_places"
-    bl_label = "Find Problem Places"
+    bl_label = "Find Weight Issues"
     bl_description = (
-        "Looks for skin that follows no bone, the wrong one or several limbs, that tears or opens, in the poses of the"
-        " report card"
+        "Find skin that follows no bone, the wrong bone or several limbs, or that tears or opens in the poses"
+        " of the report card"
     )
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> str:
         count = live.find_places(avatar)
-        found = f"{count} problem places were found" if count > 1 else "One problem place was found"
-        return f"{found}; the Weights panel shows them" if count else "No problem places found"
+        found = f"{count} issues were found" if count > 1 else "One issue was found"
+        return f"{found}; the Weights panel shows them" if count else "No issues found"
 
 
 def _current(cls: type[Operator], avatar: scene.Avatar) -> bool:
     if not avatar.record.weights.places:
-        cls.poll_message_set("No problem places were found")
+        cls.poll_message_set("No issues were found")
     elif not live.is_current(avatar):
-        cls.poll_message_set("The mesh has changed; find the problem places again")
+        cls.poll_message_set("The mesh has changed; find the issues again")
     else:
         return True
     return False
@@ -84,7 +78,7 @@ def _shown(cls: type[Operator], avatar: scene.Avatar) -> bool:
     if not _current(cls, avatar):
         return False
     if avatar.record.weights.place is None:
-        cls.poll_message_set("Choose a problem place in the list first")
+        cls.poll_message_set("Choose an issue in the list first")
         return False
     return True
 
@@ -107,21 +101,21 @@ class _Looking(_OnWeights):
 class AVATARFORGE_OT_show_weights_place(_Looking):
     bl_idname = "avatar_forge.show_weights_place"
     bl_label = "Show"
-    bl_description = "Turns the view to this place and marks its vertices; once more takes the marks away"
+    bl_description = "Show this issue in the viewport and mark its vertices. Press again to remove the marks"
 
     index: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def on_weights(self, context: Context, avatar: scene.Avatar) -> None:
         weights = avatar.record.weights
         if not 0 <= self.index < len(weights.places):
-            raise AvatarError("There is no such place any more; find the problem places again.", "place")
+            raise AvatarError("This issue no longer exists; find the issues again.", "place")
         self.show(context, avatar, -1 if weights.shown == self.index else self.index)
 
 
 class AVATARFORGE_OT_next_weights_place(_Looking):
     bl_idname = "avatar_forge.next_weights_place"
-    bl_label = "Next Place"
-    bl_description = "Shows the next problem place, or the one before"
+    bl_label = "Next Issue"
+    bl_description = "Show the next issue, or the previous one"
 
     step: IntProperty(default=1, options={"HIDDEN", "SKIP_SAVE"})
 
@@ -135,8 +129,8 @@ class AVATARFORGE_OT_reweight_limb(OnAvatar):
     bl_idname = "avatar_forge.reweight_limb"
     bl_label = "Re-weight This Limb"
     bl_description = (
-        "Weights the skin of this part of the body again from its bones, and blends it into what is around; locked"
-        " groups stay"
+        "Compute the weights of this part of the body again from its bones, and blend them into the"
+        " surrounding skin. Locked groups are kept"
     )
     needs_backend = True
 
@@ -146,7 +140,7 @@ class AVATARFORGE_OT_reweight_limb(OnAvatar):
             return False
         avatar = scene.find_avatar(context)
         if avatar.mesh.mode == "EDIT":
-            cls.poll_message_set("Leave the edit mode first")
+            cls.poll_message_set("Leave Edit Mode first")
             return False
         if not scene.has_vrm(avatar):
             cls.poll_message_set("The humanoid bones are not assigned yet; assign them first")
@@ -185,7 +179,7 @@ class _MendingPlace(_Mending):
 class AVATARFORGE_OT_bind_island(_MendingPlace):
     bl_idname = f"avatar_forge.{find.BIND}"
     bl_label = "Bind Island to Bone"
-    bl_description = "The whole loose part at this place follows the bone above, and no other"
+    bl_description = "Bind the whole loose part to the bone above, and to no other bone"
     fix = find.BIND
 
     @classmethod
@@ -195,12 +189,12 @@ class AVATARFORGE_OT_bind_island(_MendingPlace):
         weights = avatar.record.weights
         if not weights.place.loose:
             cls.poll_message_set(
-                "This place is part of the body's skin and no loose part; weight its limb again or smooth it"
+                "This is part of the body's skin, not a loose part; re-weight the limb or smooth the weights"
             )
             return False
         bone = avatar.armature.data.bones.get(weights.bone)
         if bone is None or not bone.use_deform:
-            cls.poll_message_set("Choose a bone that moves skin")
+            cls.poll_message_set("Choose a bone that deforms the skin")
             return False
         return True
 
@@ -208,16 +202,18 @@ class AVATARFORGE_OT_bind_island(_MendingPlace):
 class AVATARFORGE_OT_smooth_weights(_MendingPlace):
     bl_idname = f"avatar_forge.{find.SMOOTH}"
     bl_label = "Smooth Here"
-    bl_description = "Evens the weights out at this place and around it"
+    bl_description = "Smooth the weights at this place and around it"
     fix = find.SMOOTH
 
-    rounds: IntProperty(name="Rounds", description="How far the weights even out", default=mend.ROUNDS, min=1, max=500)
+    rounds: IntProperty(
+        name="Iterations", description="How strongly the weights are smoothed", default=mend.ROUNDS, min=1, max=500
+    )
 
 
 class AVATARFORGE_OT_fill_weights(_MendingPlace):
     bl_idname = f"avatar_forge.{find.FILL}"
-    bl_label = "Fill From Around"
-    bl_description = "The skin without weights at this place takes those of the skin around it"
+    bl_label = "Fill from Surroundings"
+    bl_description = "Give skin without weights those of the surrounding skin"
     fix = find.FILL
 
     @classmethod
@@ -225,7 +221,7 @@ class AVATARFORGE_OT_fill_weights(_MendingPlace):
         if not super().ready(context, avatar):
             return False
         if avatar.record.weights.place.kind != "unweighted":
-            cls.poll_message_set("This place has weights, or nothing around it that has")
+            cls.poll_message_set("This skin already has weights, or no surrounding skin has weights")
             return False
         return True
 
@@ -233,28 +229,28 @@ class AVATARFORGE_OT_fill_weights(_MendingPlace):
 class AVATARFORGE_OT_close_cracks(_Mending):
     bl_idname = f"avatar_forge.{find.CLOSE}"
     bl_label = "Close Cracks"
-    bl_description = "Vertices at the same place get the same weights, everywhere on the avatar"
+    bl_description = "Give vertices at the same position the same weights, everywhere on the avatar"
     fix = find.CLOSE
 
 
 class AVATARFORGE_OT_normalise_weights(_Mending):
     bl_idname = f"avatar_forge.{find.NORMALISE}"
     bl_label = "Normalise"
-    bl_description = "Every vertex follows at most four bones, with weights that sum to 1, everywhere on the avatar"
+    bl_description = "Limit every vertex of the avatar to four bones, with weights that sum to 1"
     fix = find.NORMALISE
 
 
 class AVATARFORGE_OT_mend_safe_places(_OnWeights):
     bl_idname = "avatar_forge.mend_safe_places"
-    bl_label = "Fix the Safe Ones"
-    bl_description = "Normalises, closes cracks and fills skin without weights from around: what needs no judgement"
+    bl_label = "Fix Safe Issues"
+    bl_description = "Normalise, close cracks and fill skin without weights. These fixes are safe without review"
 
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         if not (super().ready(context, avatar) and _current(cls, avatar)):
             return False
         if not any(place.fix in find.SAFE for place in avatar.record.weights.places):
-            cls.poll_message_set("None of these places can be mended without looking at it")
+            cls.poll_message_set("None of these issues can be fixed automatically")
             return False
         return True
 

@@ -46,7 +46,7 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
         since = dict.fromkeys(entry.since for entry in states.values() if entry.since)
         if since:
             outdated = [step_states.STEPS[step] for step, entry in states.items() if entry.since]
-            text = f"Made before {', '.join(map(tr, since))}: {', '.join(map(tr, outdated))}. Do it again."
+            text = f"Older than {', '.join(map(tr, since))}: {', '.join(map(tr, outdated))}. Run these steps again."
             sentence(layout, context, text, "INFO")
 
 
@@ -65,7 +65,7 @@ def _draw_step(column: UILayout, step: str, state: str) -> None:
 
 class AVATARFORGE_PT_bring_in(SidebarPanel, Panel):
     bl_idname = "AVATARFORGE_PT_bring_in"
-    bl_label = "Bring In"
+    bl_label = "Import"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
@@ -73,15 +73,15 @@ class AVATARFORGE_PT_bring_in(SidebarPanel, Panel):
         sentence(
             layout,
             context,
-            "A model from elsewhere goes on at its step: a mesh at Rig, a rigged model at T-Pose, a VRM at any.",
+            "An imported model skips steps: a mesh starts at Rig, a rigged model at T-Pose, a VRM at any step.",
         )
         column = layout.column(align=True)
         column.operator("avatar_forge.bring_in", text="Model File", icon="FILE_3D")
         column.operator("avatar_forge.use_selected", icon="RESTRICT_SELECT_OFF")
         if scene.find_avatar(context):
             row = layout.row(align=True)
-            row.operator("avatar_forge.turn", text="Turn 90°", icon="FILE_REFRESH").axis = "Z"
-            row.operator("avatar_forge.turn", text="Stand Up 90°", icon="TRIA_UP").axis = "X"
+            row.operator("avatar_forge.turn", text="Rotate 90°", icon="FILE_REFRESH").axis = "Z"
+            row.operator("avatar_forge.turn", text="Stand Upright", icon="TRIA_UP").axis = "X"
 
 
 CLASSES = (AVATARFORGE_PT_bring_in, AVATARFORGE_PT_steps)

@@ -35,8 +35,8 @@ class AVATARFORGE_PT_face(RiggedAvatarPanel, Panel):
         row.operator("avatar_forge.apply_face_markers")
         if marker_objects.shown(avatar):
             text = (
-                "Move and scale the ellipses onto the eyes and the mouth, brows and jaw where they are wrong, then"
-                " apply."
+                "Fit the ellipses to the eyes and the mouth. Move the crosses of brows and jaw if they are"
+                " wrong. Then apply."
             )
             sentence(layout, context, text, "INFO")
         keys = avatar.mesh.data.shape_keys
@@ -87,7 +87,7 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
         layout.prop(record, "mouth_interior")
         interior = live.has_interior(avatar)
         if interior is not None and interior != record.mouth_interior:
-            sentence(layout, context, "Regenerate the face to see it.", "INFO")
+            sentence(layout, context, "Regenerate the face to see the change.", "INFO")
         layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")
 
 
@@ -99,7 +99,7 @@ class AVATARFORGE_PT_speak(_OfFace, Panel):
         layout, avatar = self.layout, scene.find_avatar(context)
         column = layout.column()
         column.enabled = not context.window_manager.avatar_forge.running
-        column.prop(context.scene.avatar_forge, "sentence", text="", placeholder="A sentence, English or かな")
+        column.prop(context.scene.avatar_forge, "sentence", text="", placeholder="English or Japanese kana")
         row = column.row(align=True)
         row.operator("avatar_forge.speak", icon="PLAY")
         row.operator("avatar_forge.speak_sound", text="WAV", icon="FILE_SOUND")
@@ -119,7 +119,7 @@ class AVATARFORGE_PT_shape_keys(_OfFace, Panel):
         keys = avatar.mesh.data.shape_keys
         others = [block for block in keys.key_blocks[1:] if block.name not in SHAPE_KEYS] if keys else []
         if not others:
-            sentence(layout, context, "The mesh has none but those of the face step.", "INFO")
+            sentence(layout, context, "The mesh has only the shape keys of the Face step.", "INFO")
             return
         known = {key for bound in recognise(block.name for block in others).binds.values() for key, _ in bound}
         column = layout.column(align=True)

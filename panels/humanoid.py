@@ -51,13 +51,13 @@ class AVATARFORGE_PT_humanoid(SidebarPanel, Panel):
         if shown.finding:
             _draw_finding(layout, context, shown.finding)
         if not is_available():
-            sentence(layout, context, "Find Bones turns the VRM Add-on on, which keeps the bones.", "INFO")
+            sentence(layout, context, "Find Bones enables the VRM Add-on, which stores the bones.", "INFO")
             return
         text, worst = shown.summary
         sentence(layout, context, text, LOOK.get(worst, "ERROR"))
         if shown.unsure > 1:
             layout.operator(
-                "avatar_forge.confirm_bones", text=tr(f"All {shown.unsure} Unsure Look Right"), icon="CHECKMARK"
+                "avatar_forge.confirm_bones", text=tr(f"Confirm All {shown.unsure} Uncertain Bones"), icon="CHECKMARK"
             ).name = ""
         row = layout.row(align=True)
         row.operator("avatar_forge.mirror_bones", text="Mirror Left to Right", icon="MOD_MIRROR").side = "left"
@@ -85,7 +85,7 @@ def _draw_finding(layout: UILayout, context: Context, finding: Finding) -> None:
         sentence(box, context, finding.reason, "ERROR")
         sentence(box, context, "The bones can still be assigned by hand below.")
         return
-    sentence(layout, context, f"{finding.reason} {finding.confidence:.0%} sure.", "INFO")
+    sentence(layout, context, f"{tr(finding.reason)} {tr(f'Confidence: {finding.confidence:.0%}.')}", "INFO")
     for doubt in finding.doubts:
         sentence(layout, context, doubt, "QUESTION")
 

@@ -101,7 +101,7 @@ class AVATARFORGE_PT_gaze(_OfLook, Panel):
         following = look_at.is_following(avatar.armature)
         column = layout.column(align=True)
         column.active = not following
-        column.label(text="Try It")
+        column.label(text="Test")
         column.prop(settings, "yaw", slider=True)
         column.prop(settings, "pitch", slider=True)
         row = layout.row(align=True)
@@ -109,12 +109,12 @@ class AVATARFORGE_PT_gaze(_OfLook, Panel):
         row.operator("avatar_forge.follow_gaze", text="", icon="OUTLINER_OB_CAMERA").camera = True
         row.operator("avatar_forge.rest_gaze", text="", icon="LOOP_BACK")
         column = layout.column(align=True)
-        column.label(text="Complete at Degrees")
+        column.label(text="Maximum Reached at Degrees")
         for name in ("sideways", "up", "down"):
             column.prop(settings, name)
         if by_bones:
             column = layout.column(align=True)
-            column.label(text="Eyes Turn at Most")
+            column.label(text="Maximum Eye Rotation")
             for name in ("turn_in", "turn_out", "turn_up", "turn_down"):
                 column.prop(settings, name)
 
@@ -138,7 +138,7 @@ class AVATARFORGE_PT_springs(_OfLook, Panel):
         layout, avatar = self.layout, scene.find_avatar(context)
         settings = avatar.record.look
         if not len(settings.chains):
-            sentence(layout, context, "Hair, skirt, tail and ears swing where they have bones.", "INFO")
+            sentence(layout, context, "Hair, skirts, tails and ears swing if they have bones.", "INFO")
         row = layout.row()
         row.template_list("AVATARFORGE_UL_chains", "", settings, "chains", settings, "active_chain", rows=4)
         column = row.column(align=True)

@@ -77,7 +77,7 @@ def _draw_vrm1(layout: UILayout, meta) -> None:
     for name, text in PERMISSIONS.items():
         column.prop(meta, name, text=text)
     column = layout.column(heading="Allowed")
-    column.prop(meta, "allow_redistribution", text="Passing It On")
+    column.prop(meta, "allow_redistribution", text="Redistribution")
     for name, text in zip(licences.ALLOWED_ACTS, ACTS, strict=True):
         column.prop(meta, name, text=text)
 

@@ -20,7 +20,7 @@ class AVATARFORGE_PT_notes(SidebarPanel, Panel):
         for warning in avatar.record.warnings if avatar else ():
             sentence(self.layout, context, warning.message, "ERROR" if warning.code == "face" else "INFO")
         if avatar is None or not avatar.record.warnings:
-            sentence(self.layout, context, "Nothing to look at.", "CHECKMARK")
+            sentence(self.layout, context, "No notes.", "CHECKMARK")
         self.layout.operator("avatar_forge.copy_diagnostic", icon="COPYDOWN")
 
 

@@ -23,14 +23,14 @@ def draw_picture_markers(layout: UILayout, context: Context) -> None:
             row.operator("avatar_forge.forget_picture_markers", text="", icon="X")
             picture = Path(bpy.path.abspath(settings.picture)).resolve() if settings.picture else Path()
             if markers.accepted(context.scene, picture):
-                layout.label(text="Made with your markers", icon="CHECKMARK")
+                layout.label(text="Uses your markers", icon="CHECKMARK")
         return
     box = layout.box()
     if reason := markers.note(root):
         sentence(box, context, reason, "ERROR")
-        sentence(box, context, "With all markers in their places the avatar can be made all the same.")
+        sentence(box, context, "You can still make the avatar if you place all markers by hand.")
     else:
-        sentence(box, context, "Drag what is not in its place, then accept.", "INFO")
+        sentence(box, context, "Drag the markers that are out of place, then accept.", "INFO")
     row = box.row(align=True)
     row.prop(settings, "mirror_markers", toggle=True, icon="MOD_MIRROR")
     row.operator("avatar_forge.mirror_picture_markers", text="Left to Right")

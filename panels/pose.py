@@ -45,7 +45,7 @@ def _draw_preview(layout: UILayout, context: Context, avatar: scene.Avatar) -> N
     if turned:
         _degrees(box, turned)
     else:
-        sentence(box, context, "Nothing has to turn: this is the T-pose already.", "CHECKMARK")
+        sentence(box, context, "No bone has to rotate: this is already the T-pose.", "CHECKMARK")
     row = box.row(align=True)
     row.scale_y = 1.3
     row.operator("avatar_forge.pose", text="Apply", icon="CHECKMARK")
@@ -61,7 +61,7 @@ def _draw_rest_pose(layout: UILayout, context: Context, avatar: scene.Avatar) ->
     elif off:
         layout.label(text="The rest pose is the T-pose", icon="CHECKMARK")
     else:
-        sentence(layout, context, "No arm or leg is known; assign the humanoid bones first.", "ERROR")
+        sentence(layout, context, "No arm or leg bones are assigned; assign the humanoid bones first.", "ERROR")
 
 
 def _degrees(layout: UILayout, angles: list[tuple[str, float]]) -> None:
@@ -74,7 +74,7 @@ def _degrees(layout: UILayout, angles: list[tuple[str, float]]) -> None:
         right.alignment = "RIGHT"
         right.label(text=f"{angle:.0f}°")
     if len(angles) > WORST:
-        column.label(text=tr(f"and {len(angles) - WORST} more, less"), icon="BLANK1")
+        column.label(text=tr(f"and {len(angles) - WORST} more with smaller angles"), icon="BLANK1")
 
 
 def _draw_tests(layout: UILayout, avatar: scene.Avatar, shown: str) -> None:

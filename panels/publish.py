@@ -14,7 +14,7 @@ from ..operators.publish import MENDS, TASKS
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
-WORDS = {"FAIL": "failed", "WARN": "to look at", "PASS": "passed"}  # the worst first
+WORDS = {"FAIL": "failed", "WARN": "to check", "PASS": "passed"}  # the worst first
 ON_WEIGHTS = (
     "leaks",
     "strays",
@@ -54,7 +54,7 @@ class AVATARFORGE_PT_publish(RiggedAvatarPanel, Panel):
         column.use_property_decorate = False
         column.prop(settings, "publish_name", placeholder=avatar.name)
         if _failed(record):
-            column.prop(settings, "override", placeholder="needed to promote")
+            column.prop(settings, "override", placeholder="required to promote")
         target = steps.Target.from_preferences()
         row = layout.row(align=True)
         row.scale_y = 1.3
@@ -81,7 +81,7 @@ class AVATARFORGE_PT_register(SidebarPanel, Panel):
         layout, settings = self.layout, context.scene.avatar_forge
         row = layout.row(align=True)
         row.operator("avatar_forge.register", text="Show Changes", icon="HIDE_OFF").apply = False
-        row.operator("avatar_forge.register", text="Write Them", icon="FILE_TICK").apply = True
+        row.operator("avatar_forge.register", text="Apply Changes", icon="FILE_TICK").apply = True
         if settings.diff:
             _draw_diff(layout.box(), context, settings.diff)
 
@@ -101,7 +101,7 @@ def _failed(record) -> bool:
 
 
 def _draw_card(layout: UILayout, context: Context, record) -> None:
-    """The counts, every check that is not in order, and the chosen one in words with the button that mends it."""
+    """The counts, every check that is not in order, and the chosen one in words with the button that fixes it."""
     checks = record.checks
     if not checks:
         sentence(layout, context, "Not checked yet.", "INFO")
@@ -110,7 +110,7 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
     text = ", ".join(f"{count} {tr(WORDS[status])}" for status, count in counts.items() if count)
     layout.label(text=text, icon=ICONS[next(status for status, count in counts.items() if count)], translate=False)
     if record.card_outdated:
-        sentence(layout, context, "The avatar has changed since; check it again.", "INFO")
+        sentence(layout, context, "The avatar has changed since this check; check it again.", "INFO")
     column = layout.column(align=True)
     wrong = [
         (index, check) for status in ("FAIL", "WARN") for index, check in enumerate(checks) if check.status == status

@@ -10,6 +10,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon.client import session
 from ..avatar_addon.remote import pump, python_code
+from ..avatar_addon.remote.settings import MODES
 from ..avatar_addon.remote.work import TABLE
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
@@ -39,13 +40,13 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
         row.scale_y = 1.3
         if running:
             row.operator("avatar_forge.stop_remote", icon="CANCEL")
-            sentence(layout, context, f"Clients on this computer reach it at port {running.server.port}.", "LINKED")
+            sentence(layout, context, f"Clients on this computer connect to port {running.server.port}.", "LINKED")
         else:
             row.operator("avatar_forge.start_remote", icon="PLAY")
             sentence(
                 layout,
                 context,
-                "Off. Started, it lets VS Code and other MCP clients on this computer work in this Blender.",
+                "Off. Start it to let VS Code and other MCP clients on this computer work in this Blender.",
                 "INFO",
             )
             column = layout.column()
@@ -57,7 +58,7 @@ class AVATARFORGE_PT_remote(SidebarPanel, Panel):
         column = layout.column(align=True)
         column.label(text="Python Code from Clients")
         column.row(align=True).prop(settings, "code", expand=True)
-        sentence(column, context, python_code.MODES[settings.code] + ".", "ERROR" if settings.code == "on" else "NONE")
+        sentence(column, context, MODES[settings.code], "ERROR" if settings.code == "on" else "NONE")
         if running:
             _draw_running(layout, context, running)
         layout.operator("avatar_forge.write_mcp_json", icon="FILE_TICK")
@@ -67,11 +68,14 @@ def _draw_question(layout: UILayout, context: Context, asked: python_code.Asked)
     left = max(0, round(asked.until - time.monotonic()))
     lines = asked.code.count("\n") + 1
     sentence(
-        layout, context, f"A client wants to run code ({lines} lines); {left} seconds are left to answer.", "QUESTION"
+        layout,
+        context,
+        f"A client wants to run code ({lines} lines). You have {left} seconds left to answer.",
+        "QUESTION",
     )
     row = layout.row(align=True)
-    row.operator("avatar_forge.answer_code", text="Look at It", icon="HIDE_OFF")
-    row.operator("avatar_forge.refuse_code", text="Refuse", icon="CANCEL")
+    row.operator("avatar_forge.answer_code", text="Review Code", icon="HIDE_OFF")
+    row.operator("avatar_forge.refuse_code", text="Deny", icon="CANCEL")
 
 
 def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> None:
@@ -81,9 +85,9 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     for client in clients[:MOST_SHOWN]:
         since = time.strftime("%H:%M", time.localtime(client.since))
         text = (
-            f"Since {since}, asked {client.asked} times, last {client.last}"
+            f"Since {since}, {client.asked} requests, last: {client.last}"
             if client.asked
-            else f"Since {since}, nothing asked yet"
+            else f"Since {since}, no requests yet"
         )
         sentence(column, context, text, "DOT")
     if len(clients) > MOST_SHOWN:
@@ -98,12 +102,12 @@ def _draw_running(layout: UILayout, context: Context, running: pump.Pump) -> Non
     if jobs:
         column.operator("avatar_forge.cancel", icon="CANCEL")
     if running.server.refused:
-        sentence(layout.box(), context, f"Last refused: {running.server.refused}", "CANCEL")
+        sentence(layout.box(), context, f"Last denied: {running.server.refused}", "CANCEL")
     if python_code.recovery:
         sentence(
             layout.box(),
             context,
-            f"Before the first code the file was saved as {python_code.recovery.name}.",
+            f"Before the first code ran, the file was saved as {python_code.recovery.name}.",
             "RECOVER_LAST",
         )
         layout.operator("wm.path_open", text="Show the Folder", icon="FILE_FOLDER").filepath = str(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The weights: problem places with the worst at the top, each shown in the viewport and mended by button."""
+"""The weights: problem places with the worst at the top, each shown in the viewport and fixed by button."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .sidebar import RiggedAvatarPanel
 
 ICONS = {"WARN": "ERROR", "FAIL": "CANCEL"}
 MEANING = {
-    "island": "It stays behind when the avatar moves. Bind it to the bone that it belongs to.",
-    "unweighted": "It stays behind when the avatar moves. Fill it from the skin around.",
-    "stray": "It flies away with the other limb. Weight this limb again.",
-    "leak": "It moves when the other limb moves. Weight this limb again.",
-    "follow": "It does not move with its bones. Weight this limb again.",
-    "stretch": "There are spikes or webs in this pose. Smooth the weights, or weight the limb again.",
-    "crack": "The skin opens along a seam in this pose. Close it.",
-    "influences": "Browsers use the four strongest, and the skin jumps. Normalise the weights.",
-    "sum": "Some programs shrink the skin there. Normalise the weights.",
+    "island": "This part stays behind when the avatar moves. Bind it to the bone that it belongs to.",
+    "unweighted": "This skin stays behind when the avatar moves. Fill its weights from the surrounding skin.",
+    "stray": "This skin is pulled away by the other limb. Re-weight this limb.",
+    "leak": "This skin moves when the other limb moves. Re-weight this limb.",
+    "follow": "This skin does not move with its bones. Re-weight this limb.",
+    "stretch": "There are spikes or webs in this pose. Smooth the weights, or re-weight the limb.",
+    "crack": "The skin opens along a seam in this pose. Close the crack.",
+    "influences": "Browsers use only the four strongest weights, so the skin jumps. Normalise the weights.",
+    "sum": "Some programs shrink the skin here. Normalise the weights.",
 }
 COUNTED = ("influences", "sum")  # their sentences have the number of vertices in them
 
@@ -50,16 +50,16 @@ class AVATARFORGE_PT_weights(RiggedAvatarPanel, Panel):
         if mine and state.error:
             sentence(layout.box(), context, state.error, "ERROR")
         if not weights.token:
-            sentence(layout, context, "Not looked at yet.", "INFO")
+            sentence(layout, context, "Not checked yet.", "INFO")
         elif not live.is_current(avatar):
-            sentence(layout, context, "The mesh has changed since; find the places again.", "INFO")
+            sentence(layout, context, "The mesh has changed since; find the issues again.", "INFO")
         elif not weights.places:
-            sentence(layout, context, "No problem places found.", "CHECKMARK")
+            sentence(layout, context, "No issues found.", "CHECKMARK")
         else:
             _draw_places(layout, context, weights)
         if weights.token and weights.partial:
             sentence(
-                layout, context, "Humanoid bones are missing; with them, leaks and tears are found as well.", "INFO"
+                layout, context, "Humanoid bones are missing. Assign them to find leaks and tears as well.", "INFO"
             )
         if weights.place is None or not live.is_current(avatar):
             _draw_whole(layout, weights)
@@ -69,9 +69,9 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
     count = len(weights.places)
     row = layout.row(align=True)
     text = (
-        tr(f"Place {weights.shown + 1} of {count}")
+        tr(f"Issue {weights.shown + 1} of {count}")
         if weights.place
-        else tr(f"{count} places" if count > 1 else "One place")
+        else tr(f"{count} issues" if count > 1 else "One issue")
     )
     row.label(text=text, translate=False)
     row.operator("avatar_forge.next_weights_place", text="", icon="TRIA_LEFT").step = -1
@@ -98,7 +98,7 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
 def _draw_place(
     box: UILayout, context: Context, weights: live.AvatarForgeWeights, place: live.AvatarForgePlace
 ) -> None:
-    """What it is in full, and every button that may mend it, the usual one first."""
+    """What it is in full, and every button that may fix it, the usual one first."""
     sentence(box, context, f"{tr(place.name)} {tr(MEANING[place.kind])}" if place.kind in COUNTED else _in_full(place))
     if place.fix in (find.FILL, find.CLOSE, find.NORMALISE):
         box.operator(f"avatar_forge.{place.fix}")

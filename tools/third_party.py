@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """THIRD_PARTY.md: the licences of what the extension's zip ships and of what Install Backend installs.
 
-    python tools/third_party.py            writes it from the packages' own metadata (needs a pip of 2025 and the package index)
+    python tools/third_party.py            writes it from the packages' own metadata (needs pip 25 and the index)
     python tools/third_party.py --check    says which pin of the locks it lacks; needs no network
 
 A package whose licence is unknown or not in ALLOWED stops it.
@@ -46,7 +46,7 @@ NVIDIA_PACKAGES = re.compile(r"nvidia-|cuda-")
 # Looked into by hand, for this version only.
 REVIEWED = {("cuda-toolkit", "13.0.3.0"): "none: holds only the names of NVIDIA's other packages"}
 WINDOWS_ONLY = ("pywin32",)
-ROW = re.compile(r"^\| ([a-z0-9-]+) \| ([^| ]+(?:, [^| ]+)*) \|", re.MULTILINE)
+ROW = re.compile(r"^\| ([a-z0-9-]+) \| (\d[^| ]*(?:, [^| ]+)*) \|", re.MULTILINE)
 LOCKS = ("base", "mcp", "engines", "torch")
 HEAD = """# Software of others
 
@@ -65,7 +65,8 @@ def licence(metadata: dict[str, Any]) -> str:
     classifiers = [c.rpartition(" :: ")[2] for c in metadata.get("classifier", []) if c.startswith("License :: ")]
     named = [SPDX[name] for name in classifiers if name in SPDX]
     own = (metadata.get("license") or "").strip().splitlines()[:1]
-    words = [SPDX.get(word.strip('" '), word.strip('" ')) for word in own]
+    words = [word.removeprefix("SPDX-License-Identifier:").strip('" ') for word in own]
+    words = [SPDX.get(word, word) for word in words]
     return metadata.get("license_expression") or " OR ".join(sorted(named)) or "".join(words)
 
 

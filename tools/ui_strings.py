@@ -27,6 +27,8 @@ SILENT = (
     *(f"avatar_addon/{name}" for name in ("vrm/spec/shape_key_names.py", "humanoid/matching/names.py")),
     *(f"backend/{name}" for name in ("mcp/", "commands.py", "records/rerun.py", "records/commands.py")),
 )
+SPOKEN_FILES = ("avatar_addon/remote/settings.py",)  # in the folders above, and yet in the preferences
+CLAUSES = ("body",)  # modules of the matcher whose clauses are filled into a sentence
 CHECKS = ("structure", "behaviour")  # modules of the report card whose clauses become sentences
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
@@ -37,7 +39,7 @@ FRAGMENTS = {
         "next",
         "outdated",
         "failed",
-        "to look at",
+        "to check",
         "passed",
         "are not downloaded",
         "are not complete",
@@ -59,6 +61,8 @@ FRAGMENTS = {
         "Right leg",
         "Torso",
     ),
+    *("was lying down", "was upside down", "faced sideways", "faced backwards"),
+    *("front", "back", "left side", "right side"),
     *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
@@ -107,9 +111,11 @@ def _positions(tree: ast.Module) -> tuple[set[int], set[int]]:
     return silent, spoken
 
 
-def _has_words(path: Path) -> bool:
-    """Whether a single capitalised word in the file is one that a user reads."""
-    return path.parent.name == "panels" or path.stem == "assignment"
+def _is_filled_in(path: Path, text: str) -> bool:
+    """Whether a single capitalised word, or a clause, is one that a user reads, in this file."""
+    if path.parent.name == "panels" or path.stem == "assignment":
+        return SINGLE.fullmatch(text) is not None
+    return path.parent.name == "matching" and path.stem in CLAUSES and CLAUSE.fullmatch(text) is not None
 
 
 def texts_in(path: Path) -> Iterator[str]:
@@ -121,7 +127,7 @@ def texts_in(path: Path) -> Iterator[str]:
             continue
         if path.parent.name == "report" and path.stem in CHECKS and CLAUSE.fullmatch(text):
             yield f"{text[0].upper()}{text[1:]}."
-        elif id(node) in spoken or PHRASE.fullmatch(text) or (_has_words(path) and SINGLE.fullmatch(text)):
+        elif id(node) in spoken or PHRASE.fullmatch(text) or _is_filled_in(path, text):
             yield text
 
 
@@ -143,7 +149,12 @@ def told_in(path: Path) -> Iterator[str]:
             told = [node.value]
         for value in told:
             text = text_of(value)
-            if text and PHRASE.fullmatch(text) and (not isinstance(node, ast.Assign) or text.endswith(".")):
+            if (
+                text
+                and re.search("[a-z]{2}", text)
+                and PHRASE.fullmatch(text)
+                and (not isinstance(node, ast.Assign) or text.endswith("."))
+            ):
                 yield text
 
 
@@ -162,7 +173,7 @@ def all_texts() -> set[str]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if not name.startswith(SILENT):
+            if not name.startswith(SILENT) or name in SPOKEN_FILES:
                 texts |= set(told_in(path) if name.startswith(ENGINES) else texts_in(path))
     return texts
 

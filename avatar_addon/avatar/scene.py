@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
 from ..vrm.base_colour import base_image
-from ..vrm.materials import kept_styles
+from ..vrm.materials import kept_styles, outline_of
 
 
 @dataclass
@@ -98,7 +99,10 @@ def import_mesh(path: Path, name: str, context: bpy.types.Context) -> bpy.types.
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except (RuntimeError, AttributeError) as error:
         raise AvatarError(
-            f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on is on.",
+            (
+                f"The mesh {path.name} cannot be imported ({last_line(error)}); check that Blender's glTF add-on"
+                " is enabled."
+            ),
             "import",
         ) from error
     new = [obj for obj in bpy.data.objects if obj not in before]
@@ -129,6 +133,7 @@ def remove(avatar: Avatar) -> None:
     meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
+    materials |= {outline for material in materials if (outline := outline_of(material))}
     images = {image for material in materials if (image := base_image(material))}
     armature = avatar.armature.data if avatar.armature else None
     if armature and vrm_addon.is_available():
@@ -209,7 +214,9 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
         arrays = {name: rig[name] for name in rig.files}
     mesh = avatar.mesh.data
     if len(arrays["weight"]) != len(mesh.vertices):
-        raise AvatarError("The rig does not fit the mesh, which was changed meanwhile; rig it again.", "rig_mismatch")
+        raise AvatarError(
+            "The rig does not fit the mesh, because the mesh was changed in the meantime; rig it again.", "rig_mismatch"
+        )
     bones = Bones(
         arrays["names"].tolist(), arrays["parents"].tolist(), to_blender(arrays["joints"]), to_blender(arrays["tails"])
     )
@@ -330,13 +337,13 @@ def object_mode() -> None:
         bpy.ops.object.mode_set(mode="OBJECT")
 
 
-PLACES = ("Location:", "File ", "Traceback ")
+PLACES = re.compile(r"\s*(Location:|File |Traceback )")
 
 
 def last_line(error: BaseException) -> str:
     """The last thing an error says, as part of a sentence."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not line.lstrip().startswith(PLACES)]  # where in a package it was raised
+    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 

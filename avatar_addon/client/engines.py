@@ -30,9 +30,16 @@ _others: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
 
 
 def learn_engines(hello: dict) -> None:
-    """Offers the engines that the backend reports; the panel says of the chosen one why it cannot run here."""
+    """Offers the engines that the backend reports; the panel says of the chosen one why it cannot run here. Engines of
+    other packages that it does not report any more are forgotten.
+    """
     for known, kind in ((GENERATORS, "generators"), (RIGGERS, "riggers")):
-        for row in hello.get(kind, []):
+        if kind not in hello:
+            continue
+        for gone in _others[kind].keys() - {row["name"] for row in hello[kind]}:
+            del _others[kind][gone], known[gone]
+            UNAVAILABLE.pop(f"{kind}.{gone}", None)
+        for row in hello[kind]:
             name = row["name"]
             known[name] = row["label"]
             UNAVAILABLE[f"{kind}.{name}"] = "" if row.get("available") else row.get("reason", "")

@@ -77,7 +77,7 @@ def use_folder(name: str, folder: Path | None) -> Steps:
         if folder and not row(name).get("installed"):
             reason = row(name).get("reason") or f"There are no {name} weights in {folder}."
             raise AvatarError(
-                f"{reason.rstrip('.')}; choose the folder that holds the model's files as they were published.",
+                f"{reason.rstrip('.')}; choose the folder that contains the model's files as published.",
                 "no_weights",
             )
     except AvatarError:

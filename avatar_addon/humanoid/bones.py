@@ -146,7 +146,7 @@ def need_humanoid(armature: Object) -> None:
         return
     finding = finding_of(armature)
     reason = finding.reason if finding and not finding.humanoid and not assigned else problems[0]
-    raise AvatarError(f"{reason} Assign the bones by hand under Humanoid Bones.", "humanoid")
+    raise AvatarError(f"{reason} Assign the bones by hand in the Humanoid Bones panel.", "humanoid")
 
 
 def find_bones(context: Context, armature: Object) -> Match:
@@ -249,7 +249,7 @@ def _field(name: str):
         if armature:
             change(armature, {name: bone})
 
-    return StringProperty(name=label(name), description="The bone of the armature that it is", get=get, set=assign)
+    return StringProperty(name=label(name), description="The assigned bone of the armature", get=get, set=assign)
 
 
 def _redraw_for(_view: PropertyGroup, _context: Context) -> None:
@@ -259,7 +259,7 @@ def _redraw_for(_view: PropertyGroup, _context: Context) -> None:
 class AvatarForgeBones(PropertyGroup):
     """On an armature."""
 
-    found: StringProperty(description="JSON: what the matcher said of the bones")
+    found: StringProperty(description="JSON: result of the humanoid bone matching")
 
 
 class AvatarForgeBonesView(PropertyGroup):
@@ -268,7 +268,8 @@ class AvatarForgeBonesView(PropertyGroup):
     overlay: BoolProperty(
         name="Show Bones",
         description=(
-            "Draws the humanoid bones in the viewport with their names: solid where all is well, dashed where not"
+            "Draw the humanoid bones and their names in the viewport: solid if they are fine, dashed if they"
+            " need attention"
         ),
         update=_redraw_for,
     )

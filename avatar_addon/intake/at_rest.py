@@ -24,7 +24,7 @@ def rest(armature: bpy.types.Object | None, meshes: Sequence[bpy.types.Object], 
     keys = [obj.data.shape_keys for obj in meshes if obj.data.shape_keys]
     animated = [owner for owner in (*objects, *keys) if owner.animation_data]
     if any(_has_motion(owner.animation_data) for owner in animated):
-        notes.append(("animation", "The animation that came with the model was taken off it."))
+        notes.append(("animation", "The model's animation was removed."))
     for owner in animated:
         owner.animation_data_clear()
     for obj in objects:
@@ -88,7 +88,7 @@ def _settle_keys(obj: bpy.types.Object, moved: set[str], notes: Notes) -> None:
             _set_points(block, _points(block) + total)
         obj.data.vertices.foreach_set("co", _points(keys.reference_key).ravel())
         names = ", ".join(block.name for block in worn[:4]) + (" and so on" if len(worn) > 4 else "")
-        notes.append(("keys_applied", f"{obj.name} has its shape keys {names} in its shape at rest now."))
+        notes.append(("keys_applied", f"The shape keys {names} of {obj.name} are now part of its rest shape."))
     for block in blocks:
         block.value = 0.0
     obj.show_only_shape_key = False

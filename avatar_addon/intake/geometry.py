@@ -40,8 +40,8 @@ def scale_to_human(height: float, wanted: float = 0.0) -> tuple[float, str]:
     return (
         USUAL_HEIGHT / height,
         (
-            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if it is to be another"
-            " size."
+            f"The model was {_length(height)} tall and is now {_length(USUAL_HEIGHT)}; scale it if you want"
+            " another size."
         ),
     )
 
@@ -58,25 +58,25 @@ def upright(vertices: np.ndarray) -> tuple[np.ndarray, str]:
     if extent[1] > CLEAR * extent[2]:  # on its back or its belly
         quarter = _about_x(1 if _feet_at_end(vertices, 1) < 0 else -1)
         turn = quarter @ turn
-        said.append("lay")
+        said.append("was lying down")
     elif _feet_at_end(vertices, 2) == 1 and _widest(vertices) < ARMS_LOW:
         turn = _about_x(2) @ turn
-        said.append("stood on its head")
+        said.append("was upside down")
     points = vertices @ turn.T
     extent = np.ptp(points, axis=0)
     if extent[1] > CLEAR * extent[0]:
         turn = _about_z(1) @ turn
-        said.append("looked sideways")
+        said.append("faced sideways")
         points = vertices @ turn.T
     if _toes(points) > 0:
         turn = _about_z(2) @ turn
-        said = [*said[:-1], "looked sideways"] if said[-1:] == ["looked sideways"] else [*said, "looked backwards"]
+        said = [*said[:-1], "faced sideways"] if said[-1:] == ["faced sideways"] else [*said, "faced backwards"]
     return turn, told(said)
 
 
 def told(ways: Sequence[str]) -> str:
     """A sentence of what was wrong with how a model stood; "" for nothing."""
-    return f"The model {' and '.join(ways)} and was turned; turn it by hand where that is wrong." if ways else ""
+    return f"The model {' and '.join(ways)} and was rotated; rotate it by hand if that is wrong." if ways else ""
 
 
 def quarter_turn(axis: str, quarters: int = 1) -> np.ndarray:

@@ -39,7 +39,7 @@ def import_file(path: Path, licensed: bool) -> None:
     suffix = path.suffix.lower()
     if suffix not in MODELS:
         raise AvatarError(
-            f"A file of the kind {suffix or 'without an ending'} cannot be brought in; use {', '.join(MODELS)}.",
+            f"Files of type {suffix or 'without an ending'} cannot be imported; use {', '.join(MODELS)}.",
             "unknown_kind",
         )
     if not path.is_file():
@@ -48,8 +48,10 @@ def import_file(path: Path, licensed: bool) -> None:
         doubts = [] if licensed else existing.licence_questions(path)
         if doubts:
             raise AvatarError(
-                f"The licence of {path.name} may not permit this: {doubts[0].rstrip('.')}. If it does, say so and bring"
-                " it in again.",
+                (
+                    f"The licence of {path.name} may not permit this: {doubts[0].rstrip('.')}. If it does, confirm"
+                    " that and import it again."
+                ),
                 "licence",
             )
         existing.import_file(path)

@@ -50,7 +50,7 @@ def bring_in(context: bpy.types.Context, path: Path, height: float = 0.0, licens
     except BaseException:
         importing.remove_new(before)
         raise
-    avatar.record.label = f"Brought in: {path.name}"
+    avatar.record.label = f"Imported: {path.name}"
     avatar.record.provenance = json.dumps({"parameters": {"brought_in": path.name}})
     importing.remove_unused(before, avatar, path.suffix.lower() == ".vrm")
     return avatar
@@ -72,7 +72,7 @@ def use_selected(context: bpy.types.Context, height: float = 0.0) -> Steps:
     notes: Notes = []
     importing.missing_images(images, notes)
     avatar = _adopt(context, objects, name, height, notes, chosen=True)
-    avatar.record.label = "Brought in from the scene"
+    avatar.record.label = "Made from objects in the scene"
     avatar.record.provenance = json.dumps({"parameters": {"brought_in": name}})
     return avatar
 
@@ -123,12 +123,12 @@ def _adopt(
 ) -> Avatar:
     for obj in objects:
         if obj.type == "MESH" and obj.avatar_forge.is_avatar:
-            raise AvatarError(f"{obj.name} is an avatar already; go on with its next step.", "is_avatar")
+            raise AvatarError(f"{obj.name} is already an avatar; continue with its next step.", "is_avatar")
     armature = _most_worn(objects)
     if armature is None:
         meshes = parts.gather(context, None, objects, notes, chosen=True)
         if not meshes:
-            raise AvatarError("There is no mesh in it; use another model.", "no_mesh")
+            raise AvatarError("The model has no mesh; use another model.", "no_mesh")
         return _adopt_meshes(context, meshes, name, height, notes)
     need_addon()
     meshes = parts.gather(context, armature, objects, notes, chosen=chosen)
@@ -156,7 +156,7 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     keys = geometry.joined_keys([part.shape_keys for part in read], [len(part.vertices) for part in read])
     data = blender_mesh.join(read)
     if not len(data.triangles):
-        raise AvatarError("There is no mesh in it; use another model.", "no_mesh")
+        raise AvatarError("The model has no mesh; use another model.", "no_mesh")
     data.shape_keys = keys
     if len(meshes) > 1:
         notes.append(("joined", f"{len(meshes)} meshes were joined into one."))
@@ -164,7 +164,7 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     if wrong.any():
         for corners in (data.triangles, data.corner_uvs, *data.corner_layers.values()):
             corners[wrong] = corners[wrong][:, ::-1]
-        notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
+        notes.append(("turned_out", f"{wrong.mean():.0%} of the surface faced inwards and was flipped."))
     turned, said = geometry.upright(data.vertices)
     factor, why = geometry.scale_to_human(float(np.ptp((data.vertices @ turned.T)[:, 2])), height)
     _transform(data, turned, factor)
@@ -194,7 +194,7 @@ def _adopt_rigged(
         parts.apply_modifiers(context, obj)
     meshes = [obj for obj in meshes if len(obj.data.polygons)]
     if not meshes:
-        raise AvatarError("There is no mesh in it; use another model.", "no_mesh")
+        raise AvatarError("The model has no mesh; use another model.", "no_mesh")
     context.view_layer.update()
     tall = float(np.ptp(placing.points(meshes)[:, 2]))
     for obj in meshes:
@@ -240,7 +240,9 @@ def _assign_bones(avatar: Avatar) -> None:
     assigned = {name: bones[index].name for name, index in found.mapping.items()}
     problems = humanoid_problems(assigned, scene.bone_parents(avatar.armature)) if found.humanoid else [found.reason]
     if problems:
-        notes = [{"code": "humanoid", "message": f"{problems[0]} Assign the bones by hand under Humanoid Bones."}]
+        notes = [
+            {"code": "humanoid", "message": (f"{problems[0]} Assign the bones by hand in the Humanoid Bones panel.")}
+        ]
         setup.assign_bones(avatar.armature, {})  # else the VRM Add-on would guess them when it exports
     else:
         notes = [{"code": "humanoid_unsure", "message": doubt} for doubt in found.doubts]

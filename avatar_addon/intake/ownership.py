@@ -33,7 +33,7 @@ def make_single(objects: Sequence[bpy.types.Object], notes: Notes) -> None:
     shared = [obj for obj in objects if obj.data.library or _used_elsewhere(obj)]
     for obj in shared:
         obj.data = obj.data.copy()
-    notes += [("single", f"{obj.name} shared its data with other objects and has its own now.") for obj in shared]
+    notes += [("single", f"{obj.name} shared its data with other objects and was made single-user.") for obj in shared]
     inside = set(objects)
     others = {
         slot.material for obj in bpy.data.objects if obj not in inside for slot in obj.material_slots if slot.material
@@ -48,7 +48,7 @@ def make_single(objects: Sequence[bpy.types.Object], notes: Notes) -> None:
                 slot.material = copies[material]
     if copies:
         names = ", ".join(material.name for material in list(copies)[:4])
-        notes.append(("single", f"Other objects have the same materials ({names}), so the avatar has copies of them."))
+        notes.append(("single", f"Other objects use the same materials ({names}), so the avatar uses copies."))
 
 
 def _used_elsewhere(obj: bpy.types.Object) -> bool:

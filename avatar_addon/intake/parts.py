@@ -82,7 +82,7 @@ def gather(
         parts.append(mesh)
     if left_out:
         names = ", ".join(left_out[:6]) + (" and so on" if len(left_out) > 6 else "")
-        notes.append(("left_out", f"Left out, since no part of the avatar can be made of it: {names}."))
+        notes.append(("left_out", f"Left out because it cannot be part of the avatar: {names}."))
     return parts
 
 
@@ -150,7 +150,7 @@ def _evaluated(context: bpy.types.Context, obj: bpy.types.Object) -> bpy.types.M
 def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
     keys = obj.data.shape_keys
     blocks = [block for block in keys.key_blocks if block != keys.reference_key]
-    kept = [{name: getattr(block, name) for name in ("name", "slider_min", "slider_max", "mute")} for block in blocks]
+    kept = [(block.name, block.slider_min, block.slider_max, block.mute) for block in blocks]
     for block in blocks:
         block.value, block.mute = 0.0, False
     mesh = _evaluated(context, obj)
@@ -168,18 +168,20 @@ def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
         if not same:
             bpy.data.meshes.remove(mesh)
             raise AvatarError(
-                f"The modifiers of {obj.name} make another mesh of its shape key {block.name}; apply or remove them"
-                " first.",
+                (
+                    f"The modifiers of {obj.name} change the number of vertices of its shape key {block.name};"
+                    " apply or remove them first."
+                ),
                 "modifiers",
             )
     obj.shape_key_clear()
     obj.data = mesh
     obj.shape_key_add(name="Basis", from_mix=False)
-    for settings, points in zip(kept, places, strict=True):
-        block = obj.shape_key_add(name=settings["name"], from_mix=False)
+    for (name, least, most, mute), points in zip(kept, places, strict=True):
+        block = obj.shape_key_add(name=name, from_mix=False)
         block.data.foreach_set("co", points)
         block.value = 0.0
-        block.slider_min, block.slider_max, block.mute = (settings[n] for n in ("slider_min", "slider_max", "mute"))
+        block.slider_min, block.slider_max, block.mute = least, most, mute
 
 
 def hang_by_weights(obj: bpy.types.Object, armature: bpy.types.Object, height: float, notes: Notes) -> None:
@@ -193,7 +195,7 @@ def hang_by_weights(obj: bpy.types.Object, armature: bpy.types.Object, height: f
         tall = max((world @ Vector(c)).z for c in obj.bound_box) - min((world @ Vector(c)).z for c in obj.bound_box)
         if bone not in bones and tall < WHOLE * height:
             bone = _nearest_bone(obj, armature)
-            notes.append(("hung", f"{obj.name} followed no bone; it follows {bone} now."))
+            notes.append(("hung", f"{obj.name} followed no bone; it now follows {bone}."))
         if bone in bones:
             obj.vertex_groups.new(name=bone).add(range(len(obj.data.vertices)), 1.0, "REPLACE")
     for modifier in [m for m in obj.modifiers if m.type == "ARMATURE"]:
@@ -224,13 +226,12 @@ def settle_layers(obj: bpy.types.Object) -> None:
     """
     _settle_uvs(obj)
     mesh = obj.data
-    used = {colour_attribute(slot.material) for slot in obj.material_slots if slot.material} - {None}
+    found = [colour_attribute(slot.material) for slot in obj.material_slots if slot.material]
+    used = {name for name in found if name is not None}
     if not used:
         return
     active = mesh.color_attributes.active_color
-    name = next(
-        (found for found in sorted(filter(None, used)) if found in mesh.color_attributes), active.name if active else ""
-    )
+    name = next((one for one in sorted(used) if one in mesh.color_attributes), active.name if active else "")
     if not name:
         return
     for node in nodes(obj):
@@ -274,8 +275,8 @@ def _settle_uvs(obj: bpy.types.Object) -> None:
     for place in set(swapped.tolist()) - {0}:
         some = swapped == place
         values[0][some], values[place][some] = values[place][some], values[0][some].copy()
-    for layer, flat in zip(layers, values, strict=True):
-        layer.uv.foreach_set("vector", flat.ravel())
+    for layer, places in zip(layers, values, strict=True):
+        layer.uv.foreach_set("vector", places.ravel())
     if UV_MAP in names[1:]:
         layers[names.index(UV_MAP)].name = f"{UV_MAP} 2"
     layers[0].name = UV_MAP
@@ -317,7 +318,10 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, meshes: Objects
             notes.append(
                 (
                     "first_person",
-                    "First-person settings of single meshes were given up with that; viewers go by the head's weights.",
+                    (
+                        "The first-person settings of single meshes were lost by that; viewers use the head's"
+                        " weights instead."
+                    ),
                 )
             )
         # Whatever else still names a joined mesh keeps it in the file, without a scene.
@@ -358,7 +362,7 @@ def turn_out(obj: bpy.types.Object, notes: Notes) -> None:
         bm.free()
         # A file's own normals were those of the old sides.
         mesh.normals_split_custom_set([(0.0, 0.0, 0.0)] * len(mesh.loops))
-    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface looked inwards and was turned out."))
+    notes.append(("turned_out", f"{wrong.mean():.0%} of the surface faced inwards and was flipped."))
 
 
 def remove_objects(objects: Objects) -> None:

@@ -69,7 +69,13 @@ def rehang(armature: bpy.types.Object, moves: dict[int, int], notes: Notes) -> N
             bones[names[bone]].parent = bones[names[parent]]
     changed = ", ".join(f"{names[bone]} from {names[parent]}" for bone, parent in moves.items())
     notes.append(
-        ("rehung", f"Bones that hung beside the limb, as in rigs for inverse kinematics, hang on it now: {changed}.")
+        (
+            "rehung",
+            (
+                "Bones that were separate from the limb, as in rigs for inverse kinematics, are now children of it:"
+                f" {changed}."
+            ),
+        )
     )
 
 
@@ -82,8 +88,12 @@ def place(reading: Reading | None, meshes: Objects, height: float, is_vrm: bool,
     if not is_vrm and reading:
         facing = _facing(reading.found)
         turned = geometry.quarter_turn("Z", facing) @ reading.turn
-        ways = [{1: "lay", 3: "lay", 2: "stood on its head"}[reading.quarters]] if reading.quarters else []
-        ways += [{1: "looked sideways", 3: "looked sideways", 2: "looked backwards"}[facing]] if facing else []
+        ways = (
+            [{1: "was lying down", 3: "was lying down", 2: "was upside down"}[reading.quarters]]
+            if reading.quarters
+            else []
+        )
+        ways += [{1: "faced sideways", 3: "faced sideways", 2: "faced backwards"}[facing]] if facing else []
         said = geometry.told(ways)
     elif not is_vrm:
         turned, said = geometry.upright(vertices)

@@ -145,7 +145,7 @@ def _colour(description: str, default: tuple[float, float, float], update):
 
 SHADOW = FloatProperty(
     name="Shadow",
-    description="How dark MToon's shade is: 0 shows the texture as it was drawn",
+    description="Darkness of MToon's shadow; 0 shows the texture as it was drawn",
     default=DEFAULTS["shadow"],
     min=0.0,
     max=1.0,
@@ -153,11 +153,11 @@ SHADOW = FloatProperty(
     update=_shadow_changed,
 )
 SHADE = _colour(
-    description="What the texture is multiplied by in the shade", default=SHADOW_COLOUR, update=_shadow_changed
+    description="Colour that the texture is multiplied by in the shadow", default=SHADOW_COLOUR, update=_shadow_changed
 )
 SOFTNESS = FloatProperty(
     name="Softness",
-    description="Of the shade's edge: 0 is drawn with a line, 1 runs around the whole body",
+    description="Softness of the shadow's edge: 0 is a sharp line, 1 spreads around the whole body",
     default=DEFAULTS["softness"],
     min=0.0,
     max=1.0,
@@ -166,7 +166,7 @@ SOFTNESS = FloatProperty(
 )
 OUTLINE_WIDTH = FloatProperty(
     name="Outline",
-    description="Its width around the silhouette; 0 is none",
+    description="Width of the outline around the silhouette; 0 for none",
     default=0.0,
     min=0.0,
     soft_max=0.01,
@@ -176,7 +176,9 @@ OUTLINE_WIDTH = FloatProperty(
     unit="LENGTH",
     update=_outline_changed,
 )
-OUTLINE_INK = _colour(description="Of the outline, whatever the light", default=OUTLINE_COLOUR, update=_outline_changed)
+OUTLINE_INK = _colour(
+    description="Colour of the outline, independent of the light", default=OUTLINE_COLOUR, update=_outline_changed
+)
 
 
 class AvatarForgeMaterialLook(PropertyGroup):
@@ -188,7 +190,7 @@ class AvatarForgeMaterialLook(PropertyGroup):
     outline_width: OUTLINE_WIDTH
     outline_colour: OUTLINE_INK
     own: BoolProperty(
-        name="Own Look",
+        name="Custom Look",
         description="This material does not follow the avatar's style, shadow and outline",
         update=_own_changed,
     )
@@ -222,18 +224,18 @@ def _switch(chain: PropertyGroup, value: bool) -> None:
 class AvatarForgeChain(PropertyGroup):
     """A chain of bones that may swing; `name` is its first bone. Its figures are those of the VRM Add-on's spring."""
 
-    kind: StringProperty(description="Of spring_figures.KINDS")
-    kept: StringProperty(description="JSON: the spring while it is switched off")
-    end: StringProperty(description="The bone that was made behind the last one")
+    kind: StringProperty(description="Type of chain, from spring_figures.KINDS")
+    kept: StringProperty(description="JSON: the spring while it is disabled")
+    end: StringProperty(description="The bone that was added at the end of the chain")
     on: BoolProperty(
         name="Swings",
-        description="Whether the chain is a spring of the avatar; its figures are kept meanwhile",
+        description="Use the chain as a spring of the avatar. Its values are kept while it is disabled",
         get=_is_on,
         set=_switch,
     )
-    stiffness: _figure("stiffness", "Stiffness", "How strongly it returns to its shape", soft_max=4.0)
-    gravity: _figure("gravity_power", "Gravity", "How strongly it is pulled down", soft_max=2.0)
-    drag: _figure("drag_force", "Drag", "How soon it comes to rest", max=1.0)
+    stiffness: _figure("stiffness", "Stiffness", "How strongly the chain returns to its shape", soft_max=4.0)
+    gravity: _figure("gravity_power", "Gravity", "How strongly the chain is pulled down", soft_max=2.0)
+    drag: _figure("drag_force", "Drag", "How soon the chain comes to rest", max=1.0)
 
 
 def _armature(settings: PropertyGroup) -> bpy.types.Object | None:
@@ -245,10 +247,10 @@ GAZE = (
     (
         gaze.EXPRESSION,
         "Expressions",
-        "The eyes' shape keys are moved; for avatars whose eyes are painted on the skin",
+        "Shape keys move the eyes, for avatars whose eyes are painted on the skin",
         0,
     ),
-    (gaze.BONE, "Eye Bones", "The bones of the eyes turn; needs both eyes among the humanoid bones", 1),
+    (gaze.BONE, "Eye Bones", "Eye bones turn the eyes; both must be assigned in the humanoid bones", 1),
 )
 
 
@@ -310,7 +312,7 @@ class AvatarForgeLook(PropertyGroup):
     gaze: EnumProperty(name="Eyes Move By", items=GAZE, get=_get_gaze, set=_set_gaze)
     yaw: FloatProperty(
         name="Sideways",
-        description="Degrees to the avatar's left, to try the gaze",
+        description="Degrees to the avatar's left, to test the gaze",
         min=-90.0,
         max=90.0,
         precision=0,
@@ -319,7 +321,7 @@ class AvatarForgeLook(PropertyGroup):
     )
     pitch: FloatProperty(
         name="Up",
-        description="Degrees upwards, to try the gaze",
+        description="Degrees upwards, to test the gaze",
         min=-90.0,
         max=90.0,
         precision=0,
@@ -327,14 +329,21 @@ class AvatarForgeLook(PropertyGroup):
         update=_look_again,
     )
     sideways: _angle(
-        "Sideways", "Degrees of the gaze at which the eyes are turned as far as they go", gaze.SIDES[:2], 0
+        "Sideways",
+        "Angle of the gaze in degrees at which the eyes are turned sideways as far as possible",
+        gaze.SIDES[:2],
+        0,
     )
-    up: _angle("Up", "Degrees of the gaze at which the eyes are up as far as they go", gaze.SIDES[2:3], 0)
-    down: _angle("Down", "Degrees of the gaze at which the eyes are down as far as they go", gaze.SIDES[3:], 0)
-    turn_in: _angle("Inwards", "Degrees that an eye bone turns towards the nose at most", gaze.SIDES[:1], 1)
-    turn_out: _angle("Outwards", "Degrees that an eye bone turns away from the nose at most", gaze.SIDES[1:2], 1)
-    turn_up: _angle("Up", "Degrees that an eye bone turns up at most", gaze.SIDES[2:3], 1)
-    turn_down: _angle("Down", "Degrees that an eye bone turns down at most", gaze.SIDES[3:], 1)
+    up: _angle(
+        "Up", "Angle of the gaze in degrees at which the eyes are turned up as far as possible", gaze.SIDES[2:3], 0
+    )
+    down: _angle(
+        "Down", "Angle of the gaze in degrees at which the eyes are turned down as far as possible", gaze.SIDES[3:], 0
+    )
+    turn_in: _angle("Inwards", "Maximum rotation of an eye bone towards the nose, in degrees", gaze.SIDES[:1], 1)
+    turn_out: _angle("Outwards", "Maximum rotation of an eye bone away from the nose, in degrees", gaze.SIDES[1:2], 1)
+    turn_up: _angle("Up", "Maximum upward rotation of an eye bone, in degrees", gaze.SIDES[2:3], 1)
+    turn_down: _angle("Down", "Maximum downward rotation of an eye bone, in degrees", gaze.SIDES[3:], 1)
 
 
 CLASSES = (AvatarForgeMaterialLook, AvatarForgeChain, AvatarForgeLook)

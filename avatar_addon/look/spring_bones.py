@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Vector
+from mathutils import Matrix
 
 from ..errors import AvatarError
 from ..humanoid.matching.extras import SPRUNG, other_chains
@@ -32,7 +32,6 @@ from .spring_figures import KINDS, LEAST_RADIUS, USUAL_HEIGHT, Shape, attach, fi
 GROUP = "Avatar Forge "  # the names of our collider groups begin so
 END = "_end"
 HELD = 0.5  # weight from which on a vertex counts as a bone's
-MOST_SPHERES = 4  # that a capsule becomes in VRM 0.x
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,16 @@ def chain_from(armature: bpy.types.Object, bone: str) -> SpringChain:
     humanoid = {name: vrm for vrm, name in get_humanoid(armature).items()}
     if bone in humanoid:
         raise AvatarError(
-            f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select one of hair, skirt, tail or"
-            " the like.",
+            (
+                f"{bone} is the humanoid bone {humanoid[bone]}, which animations move; select a bone of hair,"
+                " skirt, tail or the like."
+            ),
             "spring",
         )
     bones = read_bones(armature)
     tree, start = Tree(bones.heads, bones.parents), bones.names.index(bone)
     if any(bones.names[k] in humanoid for k in tree.below(start)):
-        raise AvatarError(f"Humanoid bones hang from {bone}; select a bone that none hangs from.", "spring")
+        raise AvatarError(f"{bone} has humanoid bones among its children; select a bone that has none.", "spring")
     names = tuple(bones.names[k] for k in _longest(tree, start, set(tree.below(start))))
     known = next((chain.kind for chain in find_chains(armature) if bone in chain.bones), read_name(bone).kind)
     return SpringChain(known if known in SPRUNG else "cloth", names)
@@ -150,8 +151,8 @@ def add(avatar, chains: Sequence[SpringChain]) -> None:
     for chain in chains:
         for bone in chain.bones:
             if bone in taken:
-                raise AvatarError(f"{bone} swings already, with {taken[bone]}; remove that one first.", "spring")
-    with _at_rest(armature):
+                raise AvatarError(f"{bone} already swings with {taken[bone]}; remove that chain first.", "spring")
+    with at_rest(armature):
         body = _Body(avatar)
         _add_ends(avatar, chains, body)
         tails = [body.points(chain)[1:] for chain in chains]
@@ -227,74 +228,7 @@ def colliders(armature: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 @contextlib.contextmanager
-def also_as_vrm0(armature: bpy.types.Object) -> Iterator[None]:
-    """While it lasts the springs are VRM 0.x's as well, where that has none of its own: capsules as rows of spheres."""
-    old, new = extension(armature).vrm0.secondary_animation, extension(armature).spring_bone1
-    if len(old.bone_groups) or not len(new.springs):
-        yield
-        return
-    made: list[bpy.types.Object] = []
-    try:
-        with _at_rest(armature):
-            _fill_vrm0(armature, old, new, made)
-        yield
-    finally:
-        old.bone_groups.clear()
-        old.collider_groups.clear()
-        for obj in made:
-            bpy.data.objects.remove(obj)
-
-
-def _fill_vrm0(armature: bpy.types.Object, old, new, made: list[bpy.types.Object]) -> None:
-    by_uuid = {collider.uuid: collider for collider in new.colliders}
-    groups: dict = {}
-    for group in new.collider_groups:
-        for number, reference in enumerate(group.colliders):
-            collider = by_uuid.get(reference.collider_uuid)
-            if collider is None or not collider.bpy_object or not collider.node.bone_name:
-                continue
-            copy = old.collider_groups.add()
-            copy.uuid = uuid.uuid4().hex
-            copy.node.bone_name = collider.node.bone_name
-            groups.setdefault(group.uuid, []).append(copy.uuid)
-            for point, radius in _spheres(collider):
-                empty = bpy.data.objects.new(f"{group.vrm_name} {number}", None)
-                armature.users_collection[0].objects.link(empty)
-                empty.empty_display_type, empty.empty_display_size = "SPHERE", radius
-                empty.parent, empty.parent_type, empty.parent_bone = armature, "BONE", collider.node.bone_name
-                made.append(empty)
-                bpy.context.view_layer.update()
-                empty.matrix_world = Matrix.Translation(point)
-                copy.colliders.add().bpy_object = empty
-    bpy.context.view_layer.update()
-    for spring in new.springs:
-        if not spring.joints:
-            continue
-        first, group = spring.joints[0], old.bone_groups.add()
-        group.comment, group.center.bone_name = spring.vrm_name, spring.center.bone_name
-        group.stiffiness, group.gravity_power, group.drag_force = first.stiffness, first.gravity_power, first.drag_force
-        group.gravity_dir, group.hit_radius = (
-            first.gravity_dir,
-            float(np.median([joint.hit_radius for joint in spring.joints])),
-        )
-        group.bones.add().bone_name = first.node.bone_name
-        for reference in spring.collider_groups:
-            for copied in groups.get(reference.collider_group_uuid, ()):
-                group.collider_groups.add().collider_group_uuid = copied
-
-
-def _spheres(collider) -> list[tuple[Vector, float]]:
-    """(point in world space, radius) of a collider, or of a row that fills its capsule."""
-    start, radius = collider.bpy_object.matrix_world.translation, collider.bpy_object.empty_display_size
-    if collider.shape_type != "Capsule" or not collider.bpy_object.children:
-        return [(start, radius)]
-    end = collider.bpy_object.children[0].matrix_world.translation
-    count = int(np.clip(np.ceil((end - start).length / max(radius, 1e-6)) + 1, 2, MOST_SPHERES))
-    return [(start.lerp(end, t), radius) for t in np.linspace(0, 1, count)]
-
-
-@contextlib.contextmanager
-def _at_rest(armature: bpy.types.Object) -> Iterator[None]:
+def at_rest(armature: bpy.types.Object) -> Iterator[None]:
     """The rest pose, and afterwards the pose, the selection and the active object as they were."""
     layer = bpy.context.view_layer
     position, active, selected = (

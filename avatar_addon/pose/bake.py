@@ -68,7 +68,9 @@ def t_pose_moves(avatar: Avatar, skeleton: Skeleton) -> np.ndarray:
     Raises AvatarError.
     """
     if not rest.off_t_pose(skeleton.joints, skeleton.names):
-        raise AvatarError("No arm or leg of the avatar is known; assign its humanoid bones first.", "humanoid")
+        raise AvatarError(
+            "No arm or leg bones of the avatar are assigned; assign its humanoid bones first.", "humanoid"
+        )
     moves = rest.moves_of(
         rest.t_pose_turns(skeleton.joints, skeleton.parents, skeleton.names), skeleton.joints, skeleton.parents
     )
@@ -202,7 +204,7 @@ def _read(obj, armature: bpy.types.Object, skeleton: Skeleton) -> _Part:
 def _to_body(obj, armature: bpy.types.Object, skeleton: Skeleton) -> np.ndarray:
     world = np.array(armature.matrix_world)
     if abs(np.linalg.det(world)) < 1e-18 or abs(np.linalg.det(np.array(obj.matrix_world))) < 1e-18:
-        raise AvatarError(f"{obj.name} or its armature has a scale of 0; give it a size first.", "no_size")
+        raise AvatarError(f"{obj.name} or its armature has a scale of 0; set another scale first.", "no_size")
     return skeleton.frame @ np.linalg.inv(world) @ np.array(obj.matrix_world)
 
 
@@ -275,7 +277,7 @@ def _make_single(objects: list[bpy.types.Object]) -> list[str]:
     shared = [obj for obj in objects if obj.data.users - obj.data.use_fake_user > 1]
     for obj in shared:
         obj.data = obj.data.copy()
-    return [f"{obj.name} shared its data with other objects and has its own now." for obj in shared]
+    return [f"{obj.name} shared its data with other objects and was made single-user." for obj in shared]
 
 
 def _leave_pose(armature: bpy.types.Object) -> list[str]:
@@ -284,8 +286,8 @@ def _leave_pose(armature: bpy.types.Object) -> list[str]:
     data = armature.animation_data
     if data and data.action:
         notes.append(
-            f"The action {data.action.name} was made for the old rest pose; it stays in the file, but is not played any"
-            " more."
+            f"The action {data.action.name} was made for the old rest pose; it stays in the file but is no"
+            " longer played."
         )
         data.action.use_fake_user = True
         data.action = None
@@ -302,7 +304,7 @@ def _mute_constraints(armature: bpy.types.Object) -> list[str]:
             one.mute = True
     if not held:
         return []
-    return [f"The constraints of {len(held)} bones were made for the old rest pose; they are muted."]
+    return [f"The constraints of {len(held)} bones were made for the old rest pose and were disabled."]
 
 
 def is_posed(armature: bpy.types.Object) -> bool:

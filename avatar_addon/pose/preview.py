@@ -142,9 +142,9 @@ def apply_shown_pose(context: bpy.types.Context, avatar: Avatar) -> list[str]:
     moves = bake.shown_moves(armature, skeleton)
     back(context, avatar)
     if np.abs(moves - np.eye(3, 4)).max() < 1e-6:
-        raise AvatarError("The avatar is in its rest pose already; pose it first (Pose Mode), then apply.", "no_pose")
+        raise AvatarError("The avatar is already in its rest pose; pose it first (Pose Mode), then apply.", "no_pose")
     if min(np.abs(np.linalg.det(moves[:, :, :3]))) < 1e-9:
-        raise AvatarError("A bone of the pose has a scale of 0; give it a size first.", "no_size")
+        raise AvatarError("A bone of the pose has a scale of 0; set another scale first.", "no_size")
     return bake.bake(avatar, moves, skeleton)
 
 

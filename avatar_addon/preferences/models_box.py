@@ -16,7 +16,7 @@ OPERATIONS = (
     "Remove Model",
     "Use a Local Folder",
     "Stop Using This Folder",
-    "Look Again",
+    "Refresh",
 )  # titles of tasks
 
 
@@ -65,7 +65,7 @@ def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["installed"] and engine:  # the weights are there, something else is not
         return engine, "ERROR"
     if entry["own"]:
-        return entry["reason"] or f"Used from your folder {entry['folder']}.", "ERROR" if entry[
+        return entry["reason"] or f"Uses your own folder {entry['folder']}.", "ERROR" if entry[
             "reason"
         ] else "FILE_FOLDER"
     if entry["installed"]:
@@ -73,5 +73,5 @@ def state_of(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["state"] == "damaged":
         return entry["reason"], "ERROR"
     if entry["state"] == "incomplete":
-        return f"Not complete: {entry['bytes'] / 1e9:.2f} GB are there.", "INFO"
+        return f"Not complete: {entry['bytes'] / 1e9:.2f} GB downloaded.", "INFO"
     return "Not downloaded.", "BLANK1"

@@ -20,18 +20,18 @@ from . import models_box
 
 # What belongs together below Publishing: title -> property -> what an empty field shows.
 PUBLISHING = {
-    "Where models go": {
+    "Where Models Are Stored": {
         "endpoint": "Amazon S3",
         "bucket": "",
         "prefix": "none",
         "profile_name": "as the environment says",
         "region": "as the profile says",
     },
-    "Where viewers find them": {
+    "Public Addresses": {
         "lan_url": "http://nas.local/{bucket}/{key}",
         "cdn_url": "https://cdn.example.org/{key}",
     },
-    "Which models server and page allow": {
+    "Lists of Allowed Models": {
         "go_list": "none",
         "js_list": "none",
         "list_variable": "",
@@ -61,26 +61,26 @@ class AvatarForgePreferences(AddonPreferences):
     profile: EnumProperty(
         name="Hardware",
         items=[(name, label, "") for name, label in PROFILES.items()],
-        description="Which build of PyTorch the backend gets",
+        description="Which build of PyTorch the backend uses",
         update=_forget_plan,
     )
     models: BoolProperty(
         name="Model Engines (PyTorch)",
         description=(
-            "Also installs PyTorch for the engines that need a model: 1.5 GB for the CPU, 6 GB for CUDA. The preview"
-            " engine does without"
+            "Also install PyTorch for the engines that use a model: 1.5 GB for the CPU, 6 GB for CUDA. The"
+            " preview engine does not need it"
         ),
         update=_forget_plan,
     )
     runs_folder: StringProperty(
         name="Runs Folder",
         subtype="DIR_PATH",
-        description="Where meshes and rigs of every run are kept; empty: in the extension's folder",
+        description="Where meshes and rigs of every run are stored; empty for the extension's folder",
     )
     models_folder: StringProperty(
         name="Models Folder",
         subtype="DIR_PATH",
-        description="Where the weights of the model engines are downloaded to; empty: in the extension's folder",
+        description="Where the weights of the model engines are stored; empty for the extension's folder",
         update=_forget_models,
     )
     shown_plan: StringProperty(options={"SKIP_SAVE"})
@@ -90,40 +90,51 @@ class AvatarForgePreferences(AddonPreferences):
     endpoint: StringProperty(
         name="Server",
         description=(
-            "Address of an S3-compatible server (its endpoint), such as https://storage.example.org; empty: Amazon S3"
+            "Address of an S3-compatible server (its endpoint), such as https://storage.example.org; empty"
+            " for Amazon S3"
         ),
     )
-    prefix: StringProperty(
-        name="Folder in the Bucket", description="Put in front of the model's name, such as avatars/"
-    )
+    prefix: StringProperty(name="Folder in the Bucket", description="Prefix of the model's name, such as avatars/")
     profile_name: StringProperty(
         name="Credentials Profile",
-        description="Of ~/.aws/credentials; empty: what the environment says. Keys are never kept in Blender",
+        description=(
+            "Profile in ~/.aws/credentials; empty to use the environment variables. Keys are never stored in Blender"
+        ),
     )
-    region: StringProperty(name="Region", translation_context=OURS, description="Empty: as the profile says")
+    region: StringProperty(
+        name="Region", translation_context=OURS, description="Region of the bucket; empty to use the profile's"
+    )
     lan_url: StringProperty(
         name="LAN Address",
-        description="Of a promoted model inside the house, with {bucket} and {key}: http://nas.local/{bucket}/{key}",
+        description=(
+            "Address of a promoted model on the local network, with {bucket} and {key}: http://nas.local/{bucket}/{key}"
+        ),
     )
     cdn_url: StringProperty(
-        name="CDN Address", description="Of a promoted model in public: https://cdn.example.org/{key}"
+        name="CDN Address", description="Address of a promoted model on the internet: https://cdn.example.org/{key}"
     )
     go_list: StringProperty(
-        name="Go File", subtype="FILE_PATH", description="With the list of models that the server allows"
+        name="Go File", subtype="FILE_PATH", description="Go file with the list of models that the server allows"
     )
     js_list: StringProperty(
-        name="JavaScript File", subtype="FILE_PATH", description="With the list of models that the page allows"
+        name="JavaScript File",
+        subtype="FILE_PATH",
+        description="JavaScript or TypeScript file with the list of models that the web page allows",
     )
     list_variable: StringProperty(
-        name="Name of the List", default="AllowedAvatarModels", description="Of the slice and the array"
+        name="Name of the List", default="AllowedAvatarModels", description="Name of the variable in both files"
     )
     replace_listed: BoolProperty(
         name="Replace Listed Version",
-        description="The new version takes the place of the listed one; otherwise both are listed, for a roll-back",
+        description=(
+            "Replace the listed version with the new one. Otherwise both stay listed, so that you can roll back"
+        ),
     )
     tracking_uri: StringProperty(
         name="MLflow Server",
-        description="Where runs are logged; empty: MLFLOW_TRACKING_URI, else a database beside the runs",
+        description=(
+            "Where runs are logged; empty for MLFLOW_TRACKING_URI or, if that is not set, a database beside the runs"
+        ),
     )
 
     remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
@@ -180,7 +191,7 @@ class AvatarForgePreferences(AddonPreferences):
     def _draw_buttons(self, box: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
         if not bpy.app.online_access:
             row = box.row()
-            row.label(text="Blender may not use the internet now", icon="INTERNET_OFFLINE")
+            row.label(text="Blender is not allowed to use the internet now", icon="INTERNET_OFFLINE")
             row.operator("screen.userpref_show", text="Network Preferences", icon="PREFERENCES").section = "SYSTEM"
         row = box.row()
         row.scale_y = 1.3

@@ -118,7 +118,7 @@ def _write_run(
     avatar: Avatar, files: dict[str, Path], report: report_card.Report, runs: Path, tracking_uri: str | None, span
 ) -> Steps:
     """A run folder below `runs`. tracking_uri: None keeps it from MLflow. Returns the worker's result."""
-    yield Stage("record", span[0], "Keeping a record of the run")
+    yield Stage("record", span[0], "Recording the run")
     made = avatar.record
     provenance = json.loads(made.provenance or "{}")
     parameters = provenance.get("parameters", {})
@@ -126,7 +126,10 @@ def _write_run(
     picture, raw = Path(made.picture), _raw_mesh(avatar)
     if made.picture and not picture.is_file():
         raise AvatarError(
-            f"The picture {picture.name} that the avatar was made from is gone; put it back or choose it again.",
+            (
+                f"The picture {picture.name} that the avatar was made from no longer exists; restore it or choose"
+                " it again."
+            ),
             "no_picture",
         )
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
@@ -157,7 +160,7 @@ def _portrait(avatar: Avatar, path: Path) -> Path:
     """The thumbnail, in place of the picture that an avatar from elsewhere was never made from. Raises AvatarError."""
     image = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image
     if image is None:
-        raise AvatarError("The avatar has no thumbnail yet; do the step VRM Settings first.", "no_picture")
+        raise AvatarError("The avatar has no thumbnail yet; run the step VRM Settings first.", "no_picture")
     return scene.write_image(image, path)
 
 
@@ -187,14 +190,14 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
     Raises AvatarError: report (a FAIL and no reason to promote it all the same), and the backend's sentences.
     """
     if not target.bucket:
-        raise AvatarError("No bucket is set; open the add-on's preferences and name it.", "no_bucket")
+        raise AvatarError("No bucket is set; enter one in the add-on's preferences.", "no_bucket")
     named = yield Wait(jobs.Job("model_name", given=name.strip(), usual=avatar.name), 0.0, 0.05)
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         path, report = yield from examine(avatar, folder, version, 0.05)
         failed = [entry.title for entry in report.checks if entry.status == FAIL]
         if failed and not override.strip():
             what = f"The avatar fails {len(failed)} of {len(report.checks)} checks ({', '.join(failed[:3])})"
-            raise AvatarError(f"{what}; mend it or give a reason to promote it all the same.", "report")
+            raise AvatarError(f"{what}; fix it or give a reason to promote it anyway.", "report")
         recorded = yield from record(avatar, {"vrm": path}, report, target, (0.2, 0.4))
         job = jobs.Job(
             "promote",
@@ -224,11 +227,9 @@ def register(avatar: Avatar, target: Target, apply: bool) -> Steps:
     """
     key = avatar.record.promoted_key
     if not key:
-        raise AvatarError("This avatar was not promoted yet; promote it first.", "not_promoted")
+        raise AvatarError("This avatar has not been promoted yet; promote it first.", "not_promoted")
     if not target.lists:
-        raise AvatarError(
-            "No frontend file is set; name the Go and JavaScript files in the add-on's preferences.", "no_lists"
-        )
+        raise AvatarError("No list is set; choose the Go and JavaScript files in the add-on's preferences.", "no_lists")
     job = jobs.Job(
         "register",
         model=Path(key).name,

@@ -222,7 +222,7 @@ def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
     if unknown := [name for name in given if name not in BONES]:
         raise Refusal(f"{unknown[0]!r} is no humanoid bone of VRM 1.0; they are {', '.join(BONES)}.")
     if not given and not automatic:
-        raise Refusal("Nothing to assign: give bones, or automatic.")
+        raise Refusal("Nothing to assign: give bones, or set automatic.")
     assigned = workflow.match_humanoid(found) if automatic else setup.get_humanoid(found.armature)
     for name, bone in given.items():
         if checked(bone, str, name):
@@ -231,7 +231,7 @@ def avatar_set_bones(avatar=None, bones=None, automatic=None) -> dict[str, Any]:
             assigned.pop(name, None)
     if problems := humanoid_problems(assigned, scene.bone_parents(found.armature)):
         raise Refusal(
-            f"That is no VRM humanoid: {problems[0]} Nothing was assigned; name what is missing or wrong as well."
+            f"That is not a VRM humanoid: {problems[0]} Nothing was assigned; correct what is missing or wrong as well."
         )
     humanoid_bones.change(found.armature, dict.fromkeys(BONES, "") | assigned)
     return avatar_bones(found.name)

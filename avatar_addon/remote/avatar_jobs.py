@@ -240,9 +240,11 @@ def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
     _need_backend()
     found, target = the_avatar(avatar, rigged=True), publish.Target.from_preferences()
     if not target.bucket:
-        raise Refusal("No bucket is set; the user names it in the add-on's preferences, below Publishing.")
+        raise Refusal("No bucket is set; the user can enter one in the add-on's preferences, under Publishing.")
     if not publish.may_reach(target):
-        raise Refusal("Blender may not use the internet; the user allows it in Preferences > System > Network.")
+        raise Refusal(
+            "Blender is not allowed to use the internet; the user can allow it in Preferences > System > Network."
+        )
     model = checked(name, str, "name") or ""
     reason, mesh = checked(override, str, "override") or "", found.mesh.name
     version = bpy.context.scene.avatar_forge.vrm_version
@@ -279,4 +281,4 @@ def _told(avatar: Avatar) -> dict[str, Any]:
 def _short(report: Report) -> dict[str, Any]:
     """Counts, and what is not in order."""
     wrong = [check.to_dict() for check in report.checks if check.status != "PASS"]
-    return {"counts": report.counts, "promotable": report.promotable, "to_mend": wrong}
+    return {"counts": report.counts, "promotable": report.promotable, "to_fix": wrong}

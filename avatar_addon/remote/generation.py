@@ -32,7 +32,7 @@ from .protocol.registry import Later, Refusal, command
 from .work import DONE, ENDED, TABLE, WAITING
 
 URL = "avatar-forge://job/"  # what stands where a provider gives the address of its file
-LOST = "Blender does not know this job any more, because it was closed or started again; start the generation again."
+LOST = "Blender no longer knows this job, because it was closed or restarted; start the generation again."
 POSES = ("a-pose", "t-pose")
 A_POSE = 40.0  # degrees that the upper arms hang below the T-pose
 QUALITY = {"standard": "fast", "high": "quality"}  # as Hunyuan3D says it -> the option "preset"
@@ -64,7 +64,7 @@ def engine(settings: Any) -> tuple[str, str]:
     if wanted == [small]:
         return small, ""
     if not all(engines.is_known("generators", name) for name in wanted):
-        return "", f"The backend was not asked yet; it is {_usual()}."
+        return "", f"The backend has not been checked yet; it is {_usual()}."
     reasons = {name: engines.unavailable("generators", name) for name in wanted}
     able = next((name for name in wanted if not reasons[name]), "")
     return (able, "") if able else (small, reasons[wanted[0]])
@@ -223,7 +223,9 @@ def create_meshy_job(text_prompt=None, image=None, pose_mode=None) -> dict[str, 
 
 @command("refine_meshy_job")
 def refine_meshy_job(preview_task_id=None) -> dict[str, Any]:
-    return {"error": "There is nothing to refine: what Avatar Forge makes from a picture comes with its texture."}
+    return {
+        "error": "There is nothing to refine: models that Avatar Forge makes from a picture already have a texture."
+    }
 
 
 def _named_picture(image: Any) -> Path:
@@ -339,14 +341,15 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
             return _placed(known)  # the client asks again, its answer was lost
         if known:
             return _refused(
-                f"This model was imported already, as {generation.object}; duplicate that object for another one."
+                f"This model was already imported as {generation.object}; duplicate that object to get another one."
             )
         if generation.mesh and not generation.mesh.path.is_file():  # else it was deleted or undone, and can come again
             return _refused(
-                "The model's file is gone, because its avatar was finished and then deleted; generate it again."
+                "The model's file no longer exists, because its avatar was finished and then deleted;"
+                " generate it again."
             )
     if generation.importing:
-        return _refused("The model is just being imported.")
+        return _refused("The model is being imported.")
     if name in bpy.data.objects:
         return _refused(
             f"There is an object named {name} already; import the same job under another name, such as"

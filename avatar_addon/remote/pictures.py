@@ -65,7 +65,7 @@ def from_base64(data: str) -> Path:
         raise Refusal(f"The picture is not valid base64 ({problem}).") from problem
     suffix = next((suffix for start, suffix in KINDS.items() if content.startswith(start)), None)
     if suffix is None:
-        raise Refusal("What was sent is no picture that can be read; send a PNG, a JPEG or a WebP.")
+        raise Refusal("The data sent is not a readable picture; send a PNG, a JPEG or a WebP.")
     folder = session.runs_folder() / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"picture-{hashlib.sha256(content).hexdigest()[:16]}{suffix}"

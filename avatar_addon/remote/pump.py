@@ -189,7 +189,7 @@ def _safely(act: Callable[[], dict | Later | None]) -> dict | Later | None:
     except (Exception, SystemExit) as problem:
         traceback.print_exc()
         return registry.failure(
-            f"Something unexpected happened ({type(problem).__name__}: {problem}); Blender's console has more."
+            f"An unexpected error occurred ({type(problem).__name__}: {problem}); see Blender's console."
         )
 
 

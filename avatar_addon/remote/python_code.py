@@ -24,13 +24,6 @@ from ..client import session
 from . import changes
 from .protocol.registry import Later, Refusal, command, failure, success
 
-MODES = {
-    "off": "Code is refused. Looking at the scene, screenshots, models and avatars still work",
-    "ask": (
-        "Each piece of code is shown first, and you run or refuse it. It is refused when nobody answers in 45 seconds"
-    ),
-    "on": "Code runs at once. It can do whatever you can do on this computer, so only with clients that you trust",
-}
 ANSWER_SECONDS = 45.0
 FILENAME = "<code>"  # in tracebacks
 OUTPUT = 900_000  # characters of a reply's output, as JSON; of more, both ends
@@ -39,16 +32,17 @@ ENDS = 35_000  # characters of each end
 KEPT_COPIES = 5
 OBSERVATION = "__MCP_RESULT__"  # the servers' own scripts that look at the scene print a line with it
 OFF = (
-    "Running code is switched off in Blender. The user can allow it in the 3D viewport's sidebar, tab Avatar, panel MCP"
-    " Server: 'Ask' or 'On' beside 'Code'."
+    "Running code is disabled in Blender. The user can allow it in the 3D Viewport's sidebar, tab Avatar,"
+    " panel MCP Server: 'Ask' or 'On' under 'Python Code from Clients'."
 )
-REFUSED = "The user has looked at this code in Blender and refused it; ask the user what to do instead."
+REFUSED = "The user has reviewed this code in Blender and denied it; ask the user what to do instead."
 UNANSWERED = (
     "The user has not answered in Blender whether this code may run; ask the user to look at Blender, then send it"
     " again."
 )
 HEADLESS = (
-    "Code that must be asked for is refused in a Blender without a window; start serve.py with --code on to allow it."
+    "Code that needs the user's permission is denied in a Blender without a window; start serve.py with"
+    " --code on to allow it."
 )
 
 mode = "off"
@@ -74,7 +68,7 @@ class Asked:
 
 
 def start(setting: str) -> None:
-    """Before the first command; setting: one of MODES."""
+    """Before the first command; setting: one of settings.MODES."""
     global mode, recovery
     mode, recovery = setting, None
     asking.clear()
@@ -153,7 +147,7 @@ class _Output(io.TextIOBase):
             return self._other.write(text) if self._other else len(text)
         self._size += len(text)
         if self._size > MOST_PRINTED:
-            raise RuntimeError(f"the code has printed more than {MOST_PRINTED} characters and was stopped")
+            raise RuntimeError(f"the code printed more than {MOST_PRINTED} characters and was stopped")
         return self._text.write(text)
 
     def writable(self) -> bool:
@@ -241,7 +235,7 @@ def _save_recovery_copy() -> None:
             f"The file could not be saved to {path} before running code ({problem}); free some space and try again."
         ) from None
     recovery = path
-    print(f"Avatar Forge: before the first code from a client, this file was saved as {path}")
+    print(f"Avatar Forge: before running the first code from a client, this file was saved as {path}")
     for old in sorted(folder.glob("*.blend"))[:-KEPT_COPIES]:
         with contextlib.suppress(OSError):
             old.unlink()

@@ -25,13 +25,15 @@ JOB_LINGER = 0.01  # the same while a job runs
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="serve.py --", description="Serves BlenderMCP's protocol on 127.0.0.1 without a window."
+        prog="serve.py --", description="Serve BlenderMCP's protocol on 127.0.0.1 without a window."
     )
-    parser.add_argument("--port", type=int, default=9876, help="default: 9876; 0: any free one, which is printed")
+    parser.add_argument("--port", type=int, default=9876, help="default: 9876; 0 uses any free port, which is printed")
     parser.add_argument(
         "--code", choices=("off", "on"), default="off", help="whether clients may run Python (default: off)"
     )
-    parser.add_argument("--token", default="", help="clients must know it; better given as AVATAR_FORGE_TOKEN")
+    parser.add_argument(
+        "--token", default="", help=("token that clients must send; preferably set AVATAR_FORGE_TOKEN instead")
+    )
     return parser.parse_args(arguments)
 
 

@@ -10,6 +10,16 @@ from bpy.types import PropertyGroup
 from . import python_code
 
 PORT = 9876  # where BlenderMCP's servers look
+MODES = {
+    "off": "Code is denied. Scene information, screenshots, models and avatars still work",
+    "ask": (
+        "You review each piece of code first, and run or deny it. It is denied if you do not answer within 45 seconds"
+    ),
+    "on": (
+        "Code runs without asking. It can do anything that you can do on this computer, so use this only with"
+        " clients that you trust"
+    ),
+}
 
 
 def _mode_changed(settings: AvatarForgeRemote, _context) -> None:
@@ -22,11 +32,11 @@ class AvatarForgeRemote(PropertyGroup):
         default=PORT,
         min=1024,
         max=65535,
-        description="On this computer only; BlenderMCP's servers look at 9876",
+        description="Port on this computer. BlenderMCP's servers use 9876",
     )
     code: EnumProperty(
         name="Code",
-        items=[(name, name.capitalize(), text) for name, text in python_code.MODES.items()],
+        items=[("off", "Off", MODES["off"]), ("ask", "Ask", MODES["ask"]), ("on", "On", MODES["on"])],
         default="ask",
         description="Whether clients may run Python in Blender",
         update=_mode_changed,
@@ -35,16 +45,16 @@ class AvatarForgeRemote(PropertyGroup):
         name="Folders for Clients",
         subtype="DIR_PATH",
         description=(
-            "Where clients may write files, besides the folder of the open file and the extension's exports folder;"
-            " several are separated as in PATH"
+            "Folders that clients may write files to, besides the folder of the open file and the extension's"
+            " exports folder. Separate several folders as in PATH"
         ),
     )
     token: StringProperty(
         name="Token",
         subtype="PASSWORD",
         description=(
-            "If set, only clients that know it are answered: Avatar Forge's own MCP server. BlenderMCP's servers know"
-            " of none"
+            "If set, only clients that send it are answered. Avatar Forge's own MCP server can send it;"
+            " BlenderMCP's servers cannot"
         ),
     )
 

@@ -104,14 +104,14 @@ def _picture_path(filepath: str | None) -> Path:
         # A name that nobody else can have put a link under.
         return session.user_folder("screenshots") / "viewport.png"
     if Path(filepath).suffix.lower() != ".png":
-        raise Refusal(f"{filepath[:200]!r} is not a place for a screenshot: name a .png file by its whole path.")
+        raise Refusal(f"A screenshot cannot be written to {filepath[:200]!r}: give the absolute path of a .png file.")
     # BlenderMCP's servers name a file in the temporary folder, which is there already where they made it themselves.
     path = outputs.place(filepath, ".png", True, more=(temporary,))
     if path.exists():
         with contextlib.suppress(OSError), path.open("rb") as file:
             head = file.read(len(PNG))
             if head and head != PNG:
-                raise Refusal(f"{filepath[:200]} exists and is no PNG picture; it is not replaced.")
+                raise Refusal(f"{filepath[:200]} exists and is not a PNG picture; it was not replaced.")
     return path
 
 

@@ -50,7 +50,7 @@ class Work:
         if self.status == RUNNING:
             said |= asdict(task.progress) | {"fraction": said["fraction"], "message": task.message or "Starting"}
         elif self.status == WAITING:
-            said["message"] = "Waits until the task before it has ended"
+            said["message"] = "Waiting until the previous task has finished"
         elif self.status == DONE:
             said["result"] = task.result
         elif task.error:
@@ -90,8 +90,8 @@ class Table:
         state = self.state(job) if job else None
         if state is None:
             raise Refusal(
-                f"There is no job {str(job)[:40]!r}; Blender forgets its jobs when it is closed. avatar_jobs lists"
-                " those there are."
+                f"There is no job {str(job)[:40]!r}; Blender forgets its jobs when it is closed. avatar_jobs"
+                " lists the existing ones."
             )
         return state
 

@@ -35,7 +35,7 @@ def _amount(m: Measured, name: str, field: np.ndarray, limit: str) -> tuple[str,
     """(status, figure) of one expression: whether it is bound, moves a sensible amount, and only the head."""
     binds = m.file.expressions().get(name, [])
     if not binds:
-        return FAIL, "bound to nothing"
+        return FAIL, "not bound to anything"
     length = _length(field)
     if not np.isfinite(length).all():
         return FAIL, "not a number"
@@ -74,7 +74,7 @@ def _visemes(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
             f"Viseme {name}",
             status,
             figure,
-            "the mouth stays shut, or the face distorts, at this sound",
+            "the mouth stays shut, or the face distorts, with this sound",
             "face",
             "Check the mouth's marker and make the face again.",
         )
@@ -83,8 +83,8 @@ def _visemes(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         "visemes_differ",
         "Visemes differ",
         LIMITS["viseme_cosine"].judge(value),
-        f"{pair}: {value:.3f}" if pair else "none to compare",
-        "speech looks like one and the same flapping",
+        f"{pair}: {value:.3f}" if pair else "nothing to compare",
+        "the mouth moves alike for different sounds",
         "face",
         "Make the face again, or sculpt one of the two.",
     )
@@ -100,9 +100,9 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
     if not mouths or not len(inside):
         return line(
             "mouth_place",
-            "Mouth in its place",
+            "Mouth in the right place",
             FAIL,
-            "no viseme moves",
+            "no viseme moves the mouth",
             "the avatar cannot talk",
             "face",
             "Make the face.",
@@ -117,10 +117,10 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
         faults.append("above the eyes")
     return line(
         "mouth_place",
-        "Mouth in its place",
+        "Mouth in the right place",
         not faults,
         ", ".join(faults) or "below the eyes, in front",
-        "something else than the mouth talks",
+        "something other than the mouth moves during speech",
         "face",
         "Move the mouth's marker onto the mouth and make the face again.",
     )
@@ -138,7 +138,7 @@ def _mouth_opens(m: Measured, aa: np.ndarray) -> Check:
         f"{100 * opening:.1f} % of the head",
         "the lips stretch, but the mouth does not open",
         "face",
-        "Make the face with a mouth interior, with the marker on the lips' line.",
+        "Make the face with the inside of the mouth, with the marker on the line between the lips.",
     )
 
 
@@ -156,7 +156,7 @@ def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
             "Left eye blinks" if side > 0 else "Right eye blinks",
             status,
             figure,
-            "winks are mirrored, or an eye stares",
+            "winks are mirrored, or one eye stays open",
             "face",
             "Check the eyes' markers and make the face again.",
         )
@@ -170,7 +170,7 @@ def _blinks(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         "Both eyes blink",
         status,
         figure,
-        "the avatar stares",
+        "the avatar does not blink",
         "face",
         "Check the eyes' markers and make the face again.",
     )
@@ -210,8 +210,8 @@ def _emotions(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         "emotions_differ",
         "Emotions differ",
         LIMITS["emotion_cosine"].judge(value),
-        f"{pair}: {value:.3f}" if pair else "none to compare",
-        "two emotions cannot be told apart",
+        f"{pair}: {value:.3f}" if pair else "nothing to compare",
+        "two emotions look the same",
         "face",
         "Make the face again, or sculpt one of the two.",
     )
@@ -229,7 +229,7 @@ def _gaze(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
             "eye bones" if there else "set to bones, but there are no eye bones",
             "the eyes never follow anything",
             "vrm",
-            "Assign eye bones, or set up VRM again so that shapes move the gaze.",
+            "Assign eye bones, or set up VRM again so that shape keys move the eyes.",
         )
         return
     statuses, figures = [], []
@@ -247,7 +247,7 @@ def _gaze(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         "gaze",
         "Gaze",
         worst(statuses),
-        "; ".join(figures) or "by shapes, all four ways",
+        "; ".join(figures) or "by shape keys, in all four directions",
         "the eyes do not follow, or look the wrong way",
         "face",
         "Check the eyes' markers and make the face again.",
@@ -258,10 +258,10 @@ def _gaze(m: Measured, fields: dict[str, np.ndarray]) -> Iterator[Check]:
         "gaze_origin",
         "Gaze starts at the eyes",
         PASS if np.isfinite(values).all() and np.abs(values).max(initial=0) > 0.01 * m.head_height else WARN,
-        f"{100 * float(np.linalg.norm(values)):.1f} cm from the head's joint",
+        f"{100 * float(np.linalg.norm(values)):.1f} cm from the head bone",
         "the avatar looks past the camera",
         "vrm",
-        "Set up VRM again after the face.",
+        "Set up VRM again after making the face.",
     )
 
 
@@ -270,22 +270,22 @@ def _limbs(m: Measured) -> Iterator[Check]:
     value = leak.value if leak else 0.0
     yield line(
         "leaks",
-        "Limbs are apart",
+        "Limbs move independently",
         LIMITS["leak"].judge(value),
         f"{100 * value:.1f} %" + (f" ({leak.first} moves {leak.second})" if leak and value > 0 else ""),
-        "one limb drags skin of another one along",
+        "one limb drags the skin of another limb along",
         "rig",
-        "Rig again, or weight the limb again.",
+        "Rig again, or re-weight the limb.",
     )
     stray = max(strays(m), key=lambda found: found.value)
     yield line(
         "strays",
-        "Skin on its own limb",
+        "Skin follows its own limb",
         LIMITS["stray"].judge(stray.value),
         f"{100 * stray.value:.1f} %" + (f" ({stray.first})" if stray.value > 0 else ""),
-        "pieces of one limb fly away with another one",
+        "pieces of one limb are pulled away by another limb",
         "rig",
-        "Weight the limb again, or rig again.",
+        "Re-weight the limb, or rig again.",
     )
     least = min(following(m), key=lambda found: found.value)
     yield line(
@@ -303,7 +303,7 @@ def _limbs(m: Measured) -> Iterator[Check]:
         "Head turns alone",
         FAIL if moves < HEAD_FOLLOWS else LIMITS["leak"].judge(drags),
         f"{100 * moves:.0f} % of the head moves, {100 * drags:.1f} % of the limbs",
-        "the face stays, or the arms move with the head",
+        "the face does not follow the head, or the arms move with it",
         "rig",
         "Rig again.",
     )
@@ -329,5 +329,5 @@ def _tearing(m: Measured) -> Iterator[Check]:
         f"{1000 * gap.value:.1f} mm" + (f" ({gap.first})" if gap.value > 0 else ""),
         "the skin opens along a seam",
         "rig",
-        "Give vertices at the same place the same weights (merge by distance, then rig again).",
+        "Give vertices at the same position the same weights (Merge by Distance, then rig again).",
     )

@@ -31,8 +31,8 @@ class Limit:
 
 
 LIMITS = {
-    "t_pose": Limit(5, 15, "°", "VRM 1.0 humanoid: T-pose; house rule 5°, from 15° on animations look bent"),
-    "feet": Limit(0.01, 0.05, "m", "VRM 1.0: the model stands on the ground at the origin; house rule 1 cm"),
+    "t_pose": Limit(5, 15, "°", "VRM 1.0 humanoid: T-pose. Our limit is 5°; from 15° on, animations look bent"),
+    "feet": Limit(0.01, 0.05, "m", "VRM 1.0: the model stands on the ground at the origin. Our limit is 1 cm"),
     "height": Limit(3.0, 5.0, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall"),
     "height_least": Limit(0.5, 0.2, "m", "metres (glTF 2.0, 3.4); characters are 0.5 to 3 m tall", least=True),
     "weight_sum": Limit(1e-3, 1e-2, "", "glTF 2.0, 3.7.3.1: the weights of a vertex sum to 1"),
@@ -77,7 +77,7 @@ HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn w
 @dataclass(frozen=True)
 class Check:
     """One line of the card. figure: the measured value, as text; meaning: what a viewer would see; fix: the step that
-    mends it.
+    fixes it.
 
     step is one of generate, rig, humanoid, pose, face, vrm, export: where the panel jumps to.
     """

@@ -59,7 +59,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """Lines for a terminal; what is not in order says what it means and how to mend it."""
+        """Lines for a terminal; what is not in order says what it means and how to fix it."""
         width = max((len(check.title) for check in self.checks), default=0)
         lines = []
         for check in self.checks:
@@ -94,7 +94,9 @@ def _container(ok: bool, figure: str) -> Check:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m avatar_addon.report", description="The report card of .vrm files.")
+    parser = argparse.ArgumentParser(
+        prog="python -m avatar_addon.report", description="Print the report card of .vrm files."
+    )
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     options = parser.parse_args(arguments)

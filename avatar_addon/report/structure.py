@@ -41,19 +41,19 @@ def _bones(m: Measured) -> Iterator[Check]:
         "Required bones",
         not missing,
         "all 15 there" if not missing else f"missing: {', '.join(missing)}",
-        "viewers refuse an avatar without them, or leave the limb dead",
+        "viewers reject an avatar without them, or the limb does not move",
         "humanoid",
-        "Assign the missing bones in the humanoid panel.",
+        "Assign the missing bones in the Humanoid Bones panel.",
     )
     users = Counter(m.file.humanoid().values())
     twice = [f"{node}" for node, count in users.items() if count > 1]
     names = [n for n, node in m.file.humanoid().items() if f"{node}" in twice]
     yield line(
         "bones_unique",
-        "Each bone once",
+        "No bone assigned twice",
         not twice,
         "yes" if not twice else f"shared: {', '.join(names)}",
-        "a bone that is two body parts bends both at once",
+        "a bone that is assigned to two body parts bends both at once",
         "humanoid",
         "Give each of these parts a bone of its own.",
     )
@@ -62,13 +62,13 @@ def _bones(m: Measured) -> Iterator[Check]:
     for name, node in m.bones.items():
         parent = assigned_parent(name, assigned)
         if parent and node not in m.below[m.bones[parent]] - {m.bones[parent]}:
-            wrong.append(f"{name} is not below {parent}")
+            wrong.append(f"{name} is not a descendant of {parent}")
     yield line(
         "bones_hierarchy",
         "Bone hierarchy",
         not wrong,
         "in order" if not wrong else "; ".join(wrong[:3]),
-        "a limb that hangs from the wrong bone is left behind when the body moves",
+        "a limb with the wrong parent bone stays behind when the body moves",
         "humanoid",
         "Assign bones along one chain from the hips.",
     )
@@ -88,12 +88,12 @@ def _stance(m: Measured) -> Iterator[Check]:
     ]
     yield line(
         "sides",
-        "Left is left",
+        "Left and right correct",
         not swapped,
         "yes" if not swapped else f"on the wrong side: {', '.join(swapped)}",
-        "the avatar mirrors every gesture, or faces away",
+        "every gesture is mirrored, or the avatar faces away",
         "humanoid",
-        "Swap left and right in the humanoid panel, or turn the model to the front.",
+        "Swap left and right in the Humanoid Bones panel, or rotate the model to face forwards.",
     )
     arms = [
         _angle(m, f"{side}{a}", f"{side}{b}", (sign, 0, 0))
@@ -107,7 +107,7 @@ def _stance(m: Measured) -> Iterator[Check]:
         "T-pose",
         LIMITS["t_pose"].judge(value),
         f"{value:.1f}° off",
-        "every animation is played from the wrong start: bent arms, twisted legs",
+        "every animation starts from the wrong pose: bent arms, twisted legs",
         "pose",
         "Press Straighten into T-Pose and export again.",
     )
@@ -128,7 +128,7 @@ def _stance(m: Measured) -> Iterator[Check]:
         "Height",
         worst([LIMITS["height"].judge(height), LIMITS["height_least"].judge(height)]),
         f"{height:.2f} m",
-        "giants and dwarfs fill the screen or vanish, and animations slide",
+        "the avatar fills the screen or is too small to see, and its feet slide",
         "generate",
         "Scale the model to metres and apply the scale.",
     )
@@ -140,7 +140,7 @@ def _stance(m: Measured) -> Iterator[Check]:
         f"{hips:.2f} m",
         "players scale animations by the height of the hips; at 0 the avatar collapses",
         "humanoid",
-        "Give the hips a bone at the pelvis.",
+        "Assign a bone at the pelvis to the hips.",
     )
 
 
@@ -177,7 +177,7 @@ def _skin(m: Measured) -> Iterator[Check]:
         "Skinned meshes",
         bool(m.parts) and not loose,
         f"{len(m.parts)} of {len(m.parts)} parts" if not loose else f"{len(loose)} of {len(m.parts)} parts are not",
-        "what is not skinned stays where it is when the avatar moves",
+        "parts that are not skinned stay behind when the avatar moves",
         "rig",
         "Rig the model again, or bind the loose part to a bone.",
     )
@@ -194,7 +194,7 @@ def _skin(m: Measured) -> Iterator[Check]:
         "yes" if finite else "NaN or infinite values",
         "parts of the avatar vanish or cover the screen",
         "generate",
-        "Repair the mesh (Mesh > Clean Up) and make its shapes again.",
+        "Repair the mesh (Mesh > Clean Up) and make its shape keys again.",
     )
     skinned = [part for part in m.parts if part.skin is not None]
     off = max((float(np.abs(part.weights.sum(1) - 1).max(initial=0)) for part in skinned), default=0.0)
@@ -210,12 +210,12 @@ def _skin(m: Measured) -> Iterator[Check]:
     sets = max(part.influence_sets for part in m.parts) * 4
     yield line(
         "influences",
-        "Influences a vertex",
+        "Influences per vertex",
         LIMITS["influences"].judge(sets),
         f"at most {sets}",
-        "browsers ignore what is beyond four, and the skin jumps",
+        "browsers ignore more than four influences, and the skin jumps",
         "rig",
-        "Limit the vertex groups to four a vertex.",
+        "Limit the vertex groups to four per vertex (Limit Total).",
     )
     corners = m.rest[m.triangles]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
@@ -227,17 +227,17 @@ def _skin(m: Measured) -> Iterator[Check]:
         f"{100 * flat:.1f} % without",
         "dark or flickering spots",
         "generate",
-        "Merge by distance and dissolve degenerate faces.",
+        "Use Merge by Distance and Degenerate Dissolve.",
     )
     inward = inward_share(m.rest, m.triangles, m.single_sided)
     yield line(
         "inward",
-        "Surface looks outwards",
+        "Surface faces outwards",
         LIMITS["inward"].judge(inward),
         f"{100 * inward:.1f} % inwards",
-        "viewers do not draw the backs of faces: the avatar has holes, or is seen from within",
+        "viewers do not draw the back of faces: the avatar has holes, or looks inside out",
         "generate",
-        "Recalculate the normals (Mesh > Normals > Recalculate Outside), or bring the model in again.",
+        "Recalculate the normals (Mesh > Normals > Recalculate Outside), or import the model again.",
     )
     unpainted = sum(part.material is None for part in m.parts)
     yield line(
@@ -273,7 +273,7 @@ def _springs(m: Measured) -> Iterator[Check]:
         "Spring bones",
         WARN if still else not wrong,
         "; ".join(wrong[:2]) if wrong else f"{len(springs)} chains",
-        "hair and skirt hang still, flutter, or pass through the body",
+        "hair and skirts stay rigid, flutter, or pass through the body",
         "vrm",
         "Remove the chain in the Look panel and add it again.",
     )
@@ -301,9 +301,9 @@ def _meta(m: Measured) -> Iterator[Check]:
         "Licence",
         FAIL if not licence else PASS,
         licence or "none",
-        "VRM requires a licence; sites refuse a file without one",
+        "VRM requires a licence; websites reject a file without one",
         "vrm",
-        "Choose a licence in the VRM panel.",
+        "Choose a licence in the Author and Licence panel.",
     )
     extras = set(m.file.json.get("extensionsRequired", [])) - KNOWN_REQUIRED
     yield line(
@@ -350,8 +350,8 @@ def _images(m: Measured) -> Iterator[Check]:
         "images",
         "Images",
         FAIL if unreadable else LIMITS["texture_pixels"].judge(largest),
-        f"{unreadable} of {count} are no PNG or JPEG in the file" if unreadable else f"{count}, largest {largest} px",
-        "phones refuse larger textures, browsers other formats: the avatar turns black or white",
+        f"{unreadable} of {count} are not PNG or JPEG in the file" if unreadable else f"{count}, largest {largest} px",
+        "phones reject larger textures, and browsers reject other formats: the avatar turns black or white",
         "export",
         "Save the textures as PNG or JPEG of at most 4096 pixels and pack them.",
     )
@@ -367,9 +367,9 @@ def _images(m: Measured) -> Iterator[Check]:
         "Thumbnail",
         PASS if good else WARN,
         f"{size[1]} x {size[2]} px" if size else "none",
-        "galleries show an empty square, or a squeezed picture",
+        "galleries show an empty square, or a distorted picture",
         "vrm",
-        "Set up VRM again: it renders one.",
+        "Set up VRM again to render one.",
     )
 
 
@@ -395,5 +395,5 @@ def _cost(m: Measured) -> Iterator[Check]:
             figure,
             meaning,
             "generate",
-            "Lower the face budget, texture size or number of materials.",
+            "Lower the number of faces, the texture size or the number of materials.",
         )

@@ -6,14 +6,14 @@ Only what leads into the base colour counts: a normal map beside a plain colour 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import bpy
 
 from ..versions import has_nodes
 
 SHADERS = ("MIX_SHADER", "ADD_SHADER")
-COLOURS = ("Base Color", "Color", "Diffuse Color", "Diffuse", "Base Colour", "Albedo", "Emission Color")
+COLOURS = ("base color", "base colour", "color", "diffuse color", "diffuse", "albedo", "emission color")  # of shaders
 NO_COLOUR = ("Fac", "Factor", "Vector", "Normal", "Strength", "Roughness", "Metallic", "Alpha")
 Colour = tuple[float, float, float, float]
 
@@ -55,7 +55,7 @@ def colour_attribute(material: bpy.types.Material) -> str | None:
 
 def base_colour(material: bpy.types.Material) -> Colour:
     """What stands in the base colour where nothing leads into it; what an image is multiplied with; else white."""
-    colour = (1.0, 1.0, 1.0, 1.0)
+    colour: Colour = (1.0, 1.0, 1.0, 1.0)
     sockets = list(_colour_sockets(material))
     if sockets and not sockets[0].is_linked:
         return _four(sockets[0].default_value)
@@ -67,8 +67,8 @@ def base_colour(material: bpy.types.Material) -> Colour:
     return colour
 
 
-def _four(value) -> Colour:
-    red, green, blue, alpha = tuple(value)[:4]
+def _four(value: Iterable[float]) -> Colour:
+    red, green, blue, alpha = value
     return red, green, blue, alpha
 
 
@@ -91,7 +91,8 @@ def _colour_sockets(material: bpy.types.Material) -> Iterator[bpy.types.NodeSock
         elif node.type == "REROUTE" and node.inputs[0].is_linked:
             waiting.append(node.inputs[0].links[0].from_node)
         elif node.type != "BSDF_TRANSPARENT":
-            yield from (node.inputs[name] for name in COLOURS if name in node.inputs)
+            sockets = {socket.name.lower(): socket for socket in node.inputs}
+            yield from (sockets[name] for name in COLOURS if name in sockets)
 
 
 def _behind_colour(material: bpy.types.Material) -> Iterator[bpy.types.Node]:

@@ -49,10 +49,10 @@ def licence_questions(path: Path) -> list[str]:
         parse(path, license_validation=True)
     except doubt as error:
         found = [" ".join(str(entry.get("message", "")).split()) for entry in error.license_confirmations()]
-        return [text for text in found if text] or ["Its licence may not allow that the model is changed."]
+        return [text for text in found if text] or ["Its licence may not allow changes to the model."]
     except Exception as error:
         raise AvatarError(
-            f"The file {path.name} is no VRM file that can be read ({_short(error)}); use another one.", "import"
+            f"The file {path.name} is not a readable VRM file ({_short(error)}); use another one.", "import"
         ) from error
     return []
 

@@ -45,8 +45,8 @@ def has_content(expression: bpy.types.PropertyGroup) -> bool:
 def also_as_vrm0(armature: bpy.types.Object) -> Iterator[None]:
     """While it lasts, what VRM 1.0 says and 0.x can hold is in the groups of 0.x as well, where those do not say it."""
     groups = extension(armature).vrm0.blend_shape_master.blend_shape_groups
-    changed: list = []
     before = len(groups)
+    changed: list[tuple[int, bool, bool]] = []
     try:
         for name, expression in named(armature):
             if has_content(expression):

@@ -44,34 +44,34 @@ class Licence:
 LICENCES = {
     "personal": Licence(
         "Personal Use",
-        "Only you may be this avatar, for nothing that earns money; it is not passed on",
+        "Only you may use this avatar, for non-commercial purposes. It may not be redistributed",
         "onlyAuthor", "personalNonProfit", True, False, "prohibited",
     ),
     "by_permission": Licence(
         "By Permission",
-        "Whom you have given leave may be this avatar and earn money as a person; it is not passed on",
+        "People with your permission may use this avatar, also for personal profit. It may not be redistributed",
         "onlySeparatelyLicensedPerson", "personalProfit", True, False, "prohibited",
     ),
     "everyone": Licence(
         "Everyone, Unchanged",
-        "Everyone may be this avatar, companies too, with credit; it is not changed and not passed on",
+        "Everyone, including companies, may use this avatar with credit. It may not be changed or redistributed",
         "everyone", "corporation", True, False, "prohibited",
     ),
     "cc_by": Licence(
         "CC BY 4.0",
-        "Everyone may use, change and pass it on, with credit",
+        "Everyone may use, change and redistribute it with credit",
         "everyone", "corporation", True, True, "allowModificationRedistribution", True, f"{CC}licenses/by/4.0/",
         "CC_BY",
     ),
     "cc_by_nc": Licence(
         "CC BY-NC 4.0",
-        "Everyone may use, change and pass it on, with credit, for nothing that earns money",
+        "Everyone may use, change and redistribute it with credit, for non-commercial purposes",
         "everyone", "personalNonProfit", True, True, "allowModificationRedistribution", True,
         f"{CC}licenses/by-nc/4.0/", "CC_BY_NC",
     ),
     "cc_by_nd": Licence(
         "CC BY-ND 4.0",
-        "Everyone may use it and pass it on as it is, with credit",
+        "Everyone may use it and redistribute it unchanged, with credit",
         "everyone", "corporation", True, True, "prohibited", True, f"{CC}licenses/by-nd/4.0/", "CC_BY_ND",
     ),
     "cc0": Licence(

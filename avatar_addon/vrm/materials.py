@@ -18,6 +18,7 @@ import bpy
 from bpy_extras.node_shader_utils import PrincipledBSDFWrapper
 
 from ..versions import has_nodes, node_tree
+from . import addon as vrm_addon
 from . import setup
 from .base_colour import base_image, colour_attribute
 
@@ -185,6 +186,11 @@ def kept_styles(material: bpy.types.Material) -> list[bpy.types.Material]:
     """The materials that wait in this one's settings."""
     look = material.avatar_forge_look
     return [kept for kept in (look.mtoon, look.unlit, look.pbr) if kept]
+
+
+def outline_of(material: bpy.types.Material) -> bpy.types.Material | None:
+    """The material that the VRM Add-on draws the outline of this one with."""
+    return _toon(material).outline_material if vrm_addon.is_available() else None
 
 
 def _toon(material: bpy.types.Material):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The avatar's weights in Blender: its skin as arrays, the places found in it, and what mends them written back.
+"""The avatar's weights in Blender: its skin as arrays, the places found in it, and what fixes them written back.
 
 The places are kept in the avatar's record, so undo and the .blend have them. Each change also goes to the mesh that
 the face step was made from, so that making the face again does not bring the old weights back.
@@ -65,15 +65,15 @@ class AvatarForgeWeights(PropertyGroup):
     """What was found in the avatar's weights; in its record."""
 
     places: CollectionProperty(type=AvatarForgePlace)
-    shown: IntProperty(name="Place", min=-1, default=-1, update=_chosen)
+    shown: IntProperty(name="Issue", min=-1, default=-1, update=_chosen)
     limb: EnumProperty(
         name="Limb",
-        description="The part of the body whose skin is weighted again",
+        description="Part of the body to re-weight",
         items=[(name, text.capitalize(), "") for name, text in PARTS.items()],
     )
-    bone: StringProperty(name="Bone", description="The bone that the loose part follows; the nearest one is suggested")
+    bone: StringProperty(name="Bone", description="Bone that the loose part follows. The nearest one is suggested")
     token: StringProperty()
-    partial: BoolProperty(description="Humanoid bones were missing, so leaks and tears were not looked for")
+    partial: BoolProperty(description="Humanoid bones were missing, so leaks and tears were not searched for")
 
     @property
     def place(self) -> AvatarForgePlace | None:
@@ -230,9 +230,7 @@ def reweight(avatar: Avatar, limb: str, vertices: np.ndarray) -> Steps:
     yield Stage("rig", 0.0, "Sending the mesh to the rigger")
     skin = read_skin(avatar)
     if not find.is_complete(skin):
-        raise AvatarError(
-            "Humanoid bones are missing, without which no limb can be weighted; assign them first.", "humanoid"
-        )
+        raise AvatarError("Humanoid bones are missing, so no limb can be weighted; assign them first.", "humanoid")
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
         joints = {name: point.tolist() for name, point in skin.heads.items()}
@@ -241,7 +239,7 @@ def reweight(avatar: Avatar, limb: str, vertices: np.ndarray) -> Steps:
         )
         fresh = _fresh(Path(result["rig"]))
     if len(next(iter(fresh.values()))) != len(skin.rest) or len(avatar.mesh.data.vertices) != len(skin.rest):
-        raise AvatarError("The mesh was changed meanwhile; weight the limb again.", "rig_mismatch")
+        raise AvatarError("The mesh was changed in the meantime; re-weight the limb again.", "rig_mismatch")
     yield Stage("weights", 0.95, "Blending the weights")
     skin = read_skin(avatar)
     return apply(avatar, skin, mend.reweight(skin, fresh, limb, vertices, locks(avatar, skin)))
@@ -275,7 +273,7 @@ def change_for(
 
 
 def mend_safe(avatar: Avatar) -> int:
-    """Everything whose mending is no guess: too many bones, sums, cracks and patches without weights. How many
+    """Everything whose fix is no guess: too many bones, sums, cracks and patches without weights. How many
     vertices have changed.
     """
     total = 0

@@ -32,7 +32,7 @@ def locate_face_on_mesh(mesh: Path, texture: Path | None, joints: dict[str, list
     """
     arrays = read_mesh(mesh)
     if not len(arrays.triangles):
-        raise BackendError("bad_mesh", "The mesh has no faces.", "Use a mesh with a surface.")
+        raise BackendError("bad_mesh", "The mesh has no faces.", "Use a mesh that has faces.")
     head = head_joints(arrays, joints or {})
     view, rgba = look_at_head(arrays, head, load_picture(texture).rgba if texture else None)
     pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
@@ -84,7 +84,7 @@ def look_at_head(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndar
     vertices, triangles = mesh.vertices[used], triangles.reshape(-1, 3)
     if not len(triangles):
         raise BackendError(
-            "not_humanoid", "There is no surface where the head should be.", "Correct the head's joint or the mesh."
+            "not_humanoid", "There is no surface where the head should be.", "Correct the head joint or the mesh."
         )
     pixels = round(HEAD_PIXELS * float(np.ptp(vertices[:, 1])) / size)
     view = front_view(vertices, triangles, max(pixels, 32))

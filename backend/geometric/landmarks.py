@@ -55,8 +55,10 @@ def find_joints(vertices: np.ndarray, triangles: np.ndarray) -> MeshJoints:
     else:
         raise BackendError(
             "not_humanoid",
-            "No standing humanoid found in this mesh: the arms must stand away from the body and the figure must be"
-            " upright.",
+            (
+                "No standing humanoid was found in this mesh: the figure must be upright, with the arms away from"
+                " the body."
+            ),
             "Set the joints by hand, or use an A- or T-pose.",
         )
     grid = solid_voxels(turned, triangles)

@@ -123,7 +123,7 @@ def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} is not a point of three numbers.", "Correct it or leave it out."
             )
-        if ((point < low - reach) | (point > high + reach)).any():
+        if reach > 0 and ((point < low - reach) | (point > high + reach)).any():
             raise BackendError(
                 "bad_joints", f"The joint {name[:40]!r} lies far outside the mesh.", "Move it inside or leave it out."
             )
@@ -133,7 +133,7 @@ def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict
 def placement_warnings(flags: list[str], yaw: int) -> list[dict[str, str]]:
     warnings = []
     if yaw:
-        sentence = f"The character is turned by {yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
+        sentence = f"The character is rotated by {yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
         warnings.append({"code": "not_facing_front", "message": sentence})
     if {"skirt", "legs_closed"} & set(flags):
         warnings.append(

@@ -6,7 +6,7 @@ the user.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 from PIL import Image
 
 from ..errors import BackendError
+from ..reader import Reading, read
+from . import judge
 from .face import locate_face
 from .load import load_picture, resize_rgba
-from .mask import Figure, find_figure, joined
-from .refusals import COPED_WITH, refusal, remarks
+from .mask import Figure, find_figure, is_cut_out, joined
+from .refusals import COPED_WITH, limb_remarks, outline_remarks
 from .silhouette import JOINTS, SilhouetteJoints
 from .tilt import detect_upright
 
@@ -41,7 +43,8 @@ class PictureAnalysis:
     mask: (H, W) bool. scale: pixels of rgba per pixel of the upright original; size: (width, height) of that original.
     joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
     The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers;
-    only in a draft.
+    only in a draft. parts: (H, W) uint8, index into backend.reader.PARTS, where the silhouette alone does not tell arms
+    and body apart, else None.
     """
 
     rgba: np.ndarray
@@ -54,6 +57,7 @@ class PictureAnalysis:
     flags: list[str] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
     refused: BackendError | None = None
+    parts: np.ndarray | None = None
 
     def to_result(self) -> dict[str, Any]:
         """The worker's answer to `analyse`: positions and lengths in pixels of the upright original."""
@@ -69,34 +73,40 @@ class PictureAnalysis:
 
 
 def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = False) -> PictureAnalysis:
-    """Finds the figure, its joints and its face in the file `picture`.
+    """Finds the figure, its joints and its face in the file `picture`: the learned reader is asked first, and the rules
+    for silhouettes and faces make its answer exact where they agree with it (`judge`).
 
     `markers` (docs/architecture.md, pixels of the upright original) override single points. With all 15 joints given,
     a picture that would be refused for its shape is taken, and the reason becomes a warning. A draft takes such a
     picture as well and says so in `refused`: its joints are the best guess, for the user to correct.
-    Raises BackendError: unreadable, too_large, too_small, background, cropped, several, not_humanoid, arms,
-    bad_markers.
+    Raises BackendError: unreadable, too_large, too_small, cropped, several, not_humanoid, view, bad_markers.
     """
     markers = markers or {}
     loaded = load_picture(Path(picture))
     given = _given_joints(markers)
-    figure, rgba = _figure_at_size(loaded.rgba)
+    reading = read(loaded.rgba)
+    figure, rgba = _figure_at_size(loaded.rgba, reading)
     scale = rgba.shape[0] / loaded.size[1]
+    zoom = rgba.shape[0] / loaded.rgba.shape[0]
     tall = _tall(figure) / scale
     if tall < MIN_HEIGHT:
         message = f"The character is only {round(tall)} pixels tall; at least {MIN_HEIGHT} are needed."
-        raise BackendError("too_small", message, "Use a larger picture; a character 768 pixels tall or more is good.")
+        raise BackendError(
+            "too_small", message, ("Use a larger picture; the character should be at least 768 pixels tall.")
+        )
     figure, rgba, found = _with_joints(figure, rgba)
-    refused = refusal(figure, found)
+    refused = judge.refusal(figure, found, reading, zoom)
     by_hand = set(JOINTS) <= set(given)
     if refused and not ((by_hand or draft) and refused.code in COPED_WITH):
         raise refused
-    warnings = remarks(figure, found, given)
+    limbs = limb_remarks(found, given) if found.humanoid else judge.doubts(reading, set(given))
+    warnings = outline_remarks(figure) + limbs
     if refused:
         warnings.insert(0, {"code": refused.code, "message": refused.message})
     if loaded.animated:
         warnings.append({"code": "animated", "message": "The picture is animated; only its first frame is used."})
-    joints = dict(found.joints) | {name: (x * scale, y * scale) for name, (x, y) in given.items()}
+    joints = judge.joints_of(found, reading, zoom, _tall(figure))
+    joints |= {name: (x * scale, y * scale) for name, (x, y) in given.items()}
     _check_inside(joints, given, figure.mask.shape)
     analysis = PictureAnalysis(
         rgba=np.dstack([rgba[..., :3], figure.alpha]),
@@ -109,8 +119,9 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
         flags=list(found.flags),
         warnings=warnings,
         refused=refused if draft and not by_hand else None,
+        parts=None if found.humanoid else judge.enlarged(reading.parts, figure.mask.shape),
     )
-    analysis.face = _face(analysis, markers.get("face") or {})
+    analysis.face = _face(analysis, markers.get("face") or {}, reading, zoom)
     return analysis
 
 
@@ -126,16 +137,32 @@ def write_upright(picture: Path, path: Path) -> None:
     )
 
 
-def _figure_at_size(rgba: np.ndarray) -> tuple[Figure, np.ndarray]:
+def _figure_at_size(rgba: np.ndarray, reading: Reading) -> tuple[Figure, np.ndarray]:
     """Finds the figure roughly, scales the picture for it to be at most 1024 pixels tall, and finds it there."""
     height, width = rgba.shape[:2]
     factor = min(1.0, COARSE_SIDE / max(height, width))
     coarse = resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))
-    tall = _tall(find_figure(coarse)) / factor
+    tall = _tall(_figure(coarse, reading)) / factor
     final = min(1.0, MAX_HEIGHT / (tall + 2.0 / factor))
     if final < 1.0:
         rgba = resize_rgba(rgba, (max(1, round(width * final)), max(1, round(height * final))))
-    return find_figure(rgba), rgba
+    return _figure(rgba, reading), rgba
+
+
+def _figure(rgba: np.ndarray, reading: Reading) -> Figure:
+    """By the rules on a transparent or plain background; the reader's on any other, and where the rules see something
+    else than a person stands there.
+    """
+    try:
+        exact = find_figure(rgba)
+    except BackendError:
+        return judge.figure_of(reading, rgba.shape[:2])
+    if is_cut_out(rgba[..., 3]) or reading.humanoids["one"] < judge.SURE:
+        return exact
+    rough = judge.figure_of(reading, rgba.shape[:2])
+    if judge.overlap(exact, rough) >= judge.OVERLAP:
+        return exact
+    return replace(rough, low_contrast=exact.low_contrast)
 
 
 def _tall(figure: Figure) -> int:
@@ -163,7 +190,9 @@ def _given_joints(markers: dict[str, Any]) -> dict[str, tuple[float, float]]:
     for name, point in (markers.get("joints") or {}).items():
         if name not in JOINTS and name != "headTop":
             raise BackendError(
-                "bad_markers", f"The markers name an unknown joint, {name!r}.", f"The joints are {', '.join(JOINTS)}."
+                "bad_markers",
+                f"The markers contain an unknown joint, {name!r}.",
+                f"The joints are {', '.join(JOINTS)}.",
             )
         given[name] = _point(point, name)
     return given
@@ -194,11 +223,11 @@ def _check_inside(joints: dict[str, tuple[float, float]], given: dict[str, Any],
             )
 
 
-def _face(analysis: PictureAnalysis, given: dict[str, Any]) -> dict[str, Any]:
+def _face(analysis: PictureAnalysis, given: dict[str, Any], reading: Reading, zoom: float) -> dict[str, Any]:
     """The face found, with what the user has placed (pixels of the original) put in; adds a warning where neither is
     reliable.
     """
-    face = locate_face(analysis.rgba, analysis.mask, analysis.joints)
+    face = judge.face_of(locate_face(analysis.rgba, analysis.mask, analysis.joints), reading, zoom)
     placed = {
         name: _face_entry(given[name], name, analysis.scale) for name in FACE_PARTS if given.get(name) is not None
     }

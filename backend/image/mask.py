@@ -113,7 +113,7 @@ def _largest(mask: np.ndarray) -> tuple[np.ndarray, float, np.ndarray | None, fl
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     if count == 0:
         raise BackendError(
-            "not_humanoid", "There is no figure in the picture.", "Use a picture with one character on it."
+            "not_humanoid", "There is no figure in the picture.", "Use a picture with one character in it."
         )
     areas = np.bincount(labels.ravel())[1:]
     order = np.argsort(-areas, kind="stable")

@@ -10,37 +10,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..errors import BackendError
-from .gate import MAX_ARM_ANGLE
 from .mask import Figure
-from .silhouette import SilhouetteJoints, detect_joints
+from .silhouette import SilhouetteJoints
 
 # What the user may overrule by placing all joints.
-COPED_WITH = ("cropped", "several", "not_humanoid", "arms")
-POSE_HINT = (
-    "Use a front view in A- or T-pose (arms 0 to 60 degrees below horizontal), or place the joint markers by hand."
-)
-
-
-def refusal(figure: Figure, found: SilhouetteJoints) -> BackendError | None:
-    """The reason not to go on with this figure, or None."""
-    sides = cut_off_sides(figure)
-    if sides and not (
-        found.humanoid and len(sides) == 1 and sides[0] == "top" and figure.contact["top"] < 0.1 * figure.mask.shape[1]
-    ):
-        where = " and ".join(sides)
-        return BackendError(
-            "cropped", f"The character is cut off at the {where} of the picture.", "The whole body must be visible."
-        )
-    if figure.second > 0.15:
-        return _several()
-    if found.humanoid:
-        return None
-    if found.confidence["cover"] < 0.8 and _two_figures(figure.mask):
-        return _several()
-    if _person_like(found):
-        return _arms(found)
-    message = "No upright figure with its arms away from the body, seen from the front, was recognised."
-    return BackendError("not_humanoid", message, POSE_HINT)
+COPED_WITH = ("cropped", "several", "not_humanoid", "view")
+POSE_HINT = "Use a picture of one standing character from the front, or place the joint markers by hand."
 
 
 def cut_off_sides(figure: Figure) -> list[str]:
@@ -63,50 +38,26 @@ def cut_off_sides(figure: Figure) -> list[str]:
     return found
 
 
-def _several() -> BackendError:
+def several() -> BackendError:
     return BackendError(
         "several", "There is more than one figure in the picture.", "Use a picture of one character alone."
     )
 
 
-def _two_figures(mask: np.ndarray) -> bool:
-    """Whether one of the halves, left and right of the middle, is a person by itself."""
-    columns = np.flatnonzero(mask.any(axis=0))
-    middle = (columns[0] + columns[-1]) // 2
-    halves = [detect_joints(half) for half in (mask[:, :middle], mask[:, middle:]) if half.any()]
-    return len(halves) == 2 and all(half.humanoid or _person_like(half) for half in halves)
+def outline_remarks(figure: Figure) -> list[dict[str, str]]:
+    """Warnings about the outline of a figure that is used."""
+    if figure.low_contrast <= 0.08:
+        return []
+    message = "Parts of the character have the background's colour; the outline may be wrong there."
+    return [{"code": "contrast", "message": message}]
 
 
-def _person_like(found: SilhouetteJoints) -> bool:
-    confidence = found.confidence
-    legs = "legs_closed" not in found.flags
-    return (
-        confidence["symmetry"] >= 0.76
-        and confidence["cover"] >= 0.8
-        and legs
-        and confidence["neck"] >= 0.3
-        and confidence["headRatio"] < 0.65
-    )
-
-
-def _arms(found: SilhouetteJoints) -> BackendError:
-    bad = [
-        side
-        for side in ("left", "right")
-        if found.confidence[side + "Arm"] < 0.5 or found.confidence[side + "Angle"] > MAX_ARM_ANGLE
-    ]
-    which = f"The {bad[0]} arm is" if len(bad) == 1 else "The arms are"
-    return BackendError("arms", f"{which} not clearly separated from the body.", POSE_HINT)
-
-
-def remarks(figure: Figure, found: SilhouetteJoints, given: Iterable[str]) -> list[dict[str, str]]:
-    """Warnings for a figure that is used; `given` are the joints the user has placed, of which nothing is said."""
+def limb_remarks(found: SilhouetteJoints, given: Iterable[str]) -> list[dict[str, str]]:
+    """Warnings about a silhouette that the rules can read; `given` are the joints the user has placed, of which nothing
+    is said.
+    """
     by_hand = set(given)
     warnings = []
-    if figure.low_contrast > 0.08:
-        warnings.append(
-            ("contrast", "Parts of the character have the background's colour; the outline may be wrong there.")
-        )
     for side in ("left", "right"):
         placed = {side + part for part in ("UpperArm", "LowerArm", "Hand")} <= by_hand
         if f"weak_{side}_arm" in found.flags and not placed:

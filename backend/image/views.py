@@ -47,11 +47,11 @@ def load_view(path: Path, side: str, tall: int) -> View:
     try:
         figure = find_figure(loaded.rgba)
     except BackendError as error:
-        raise BackendError(error.code, f"The picture of the {TITLES[side]}: {error.message}", error.hint) from error
+        raise BackendError(error.code, f"The {TITLES[side]} picture: {error.message}", error.hint) from error
     rows = np.flatnonzero(figure.mask.any(1))
     height = int(np.ptp(rows)) + 1
     if height < MIN_HEIGHT:
-        message = f"The figure in the picture of the {TITLES[side]} is only {height} pixels tall."
+        message = f"The figure in the {TITLES[side]} picture is only {height} pixels tall."
         raise BackendError("too_small", message, f"At least {MIN_HEIGHT} are needed.")
     return view_of(loaded.rgba, figure.mask, tall)
 
@@ -128,21 +128,21 @@ def check_views(
     for side, view in views.items():
         if view.size == size and abs(view.share / front_share - 1) > SAME_HEIGHT:
             message = (
-                f"The figure in the picture of the {TITLES[side]} is {100 * view.share / front_share:.0f} % as tall as"
-                " in the front picture."
+                f"The figure in the {TITLES[side]} picture is {100 * view.share / front_share:.0f} % as tall"
+                " as in the front picture."
             )
-            hint = "Use pictures of one size in which the figure has the same height, or leave this one out."
+            hint = "Use pictures of the same size in which the figure has the same height, or leave this one out."
             raise BackendError("views", message, hint)
     for side, other in (("left", "right"), ("right", "left")):
         if side in views and looks_left(views[side].mask) is (side == "right"):
-            message = f"The picture of the {TITLES[side]} looks like the {TITLES[other]}."
-            raise BackendError("views", message, f"Swap the sides, or mirror the picture of the {TITLES[side]}.")
+            message = f"The {TITLES[side]} picture looks like the {TITLES[other]}."
+            raise BackendError("views", message, f"Swap the sides, or mirror the {TITLES[side]} picture.")
     warnings = []
     for pair, share in explained(front, views).items():
         if share < EXPLAINED:
             message = (
-                f"The pictures of {pair[0]} and {pair[1]} do not fit each other: only {100 * share:.0f} % of a"
-                " silhouette is explained by both."
+                f"The {pair[0]} and {pair[1]} pictures do not match: their silhouettes overlap by only"
+                f" {100 * share:.0f} %."
             )
             warnings.append({"code": "views", "message": message})
     return warnings

@@ -47,7 +47,7 @@ class Blender:
                 return Path(file).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise BlenderError(
-                    f"The token in {file} cannot be read. Ask the user to press Set Up VS Code in Blender again."
+                    f"The token file {file} cannot be read. Ask the user to press Set Up VS Code in Blender again."
                 ) from error
         return os.environ.get(TOKEN_VARIABLE, "")
 
@@ -57,7 +57,7 @@ class Blender:
         reply = self._exchange(message | ({"token": self.token} if self.token else {}), timeout)
         if not isinstance(reply, dict) or reply.get("status") == "error":
             raise BlenderError(
-                str(reply.get("message") if isinstance(reply, dict) else "Blender's answer is not understood.")
+                str(reply.get("message") if isinstance(reply, dict) else "Blender's answer cannot be understood.")
             )
         return reply.get("result")
 

@@ -30,40 +30,44 @@ INSTRUCTIONS = """\
 Avatar Forge makes a rigged, talking VRM avatar in Blender from one picture of a character (whole body, from the
 front, plain background).
 
-Usual way: `avatar_status`, then `make_avatar` with the absolute path of the picture, then `wait_for_job` until it is
+Usual order: `avatar_status`, then `make_avatar` with the absolute path of the picture, then `wait_for_job` until it is
 done, then `preview_expression` to look at the result, `validate_avatar` for the report card, `export_vrm` to write
-the file. Read warnings and checks that are not PASS to the user; each says how to mend it: wrong eyes or mouth with
-`set_face_landmarks`, wrong bones with `assign_humanoid_bones`, then `export_vrm` again.
+the file. Tell the user about warnings and checks that are not PASS. Each says how to fix it: correct wrong eyes or a
+wrong mouth with `set_face_landmarks`, wrong bones with `assign_humanoid_bones`, then call `export_vrm` again.
 
-Long work answers with a job. Jobs run one after the other; do not start one again because it takes long, call
+Long tasks return a job. Jobs run one after the other. Do not start a job again because it takes long; call
 `wait_for_job` again."""
 
 server = MCPServer("avatar-forge", title="Avatar Forge", instructions=INSTRUCTIONS)
 blender = Blender(PORT, "")  # `main` says which
 
-Avatar = Annotated[str | None, Field(description="Name of the avatar; leave it out for the selected or only one.")]
+Avatar = Annotated[str | None, Field(description="Name of the avatar; omit it for the selected or only one.")]
 Picture = Annotated[
     str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")
 ]
 Replace = Annotated[
-    bool | None, Field(description="True replaces a file that was not written here before; ask the user first.")
+    bool | None,
+    Field(description="Set to true to replace an existing file that these tools did not write. Ask the user first."),
 ]
 Seed = Annotated[
-    int | None, Field(ge=0, description="Another number gives another result; the same picture and seed give the same.")
+    int | None,
+    Field(
+        ge=0, description="A different number gives a different result. The same picture and seed give the same result."
+    ),
 ]
 Engine = Annotated[
     str | None,
-    Field(description=("Generator, as `avatar_status` lists them; leave it out for the best that can run.")),
+    Field(description=("Generator, from the list in `avatar_status`; omit it for the best one that can run.")),
 ]
 Rigger = Annotated[
-    str | None, Field(description="Rigger, as `avatar_status` lists them; leave it out for the user's choice.")
+    str | None, Field(description="Rigger, from the list in `avatar_status`; omit it for the user's choice.")
 ]
 Options = Annotated[
     dict[str, Any] | None,
-    Field(description='Options of the generator, as `avatar_status` lists them, such as {"height": 1.5}.'),
+    Field(description='Options of the generator, from the list in `avatar_status`, such as {"height": 1.5}.'),
 ]
 Version = Annotated[
-    Literal["1.0", "0.0"] | None, Field(description="VRM version; leave it out for the user's choice, usually 1.0.")
+    Literal["1.0", "0.0"] | None, Field(description="VRM version; omit it for the user's choice, usually 1.0.")
 ]
 Point = Annotated[
     list[float],
@@ -152,32 +156,32 @@ async def _result(command: str, began: float | None = None, **params: Any) -> di
 
 @_tool(_reads("Avatar Forge Status"))
 def avatar_status() -> dict[str, Any]:
-    """What Avatar Forge can do in this Blender and what is there: whether the backend is ready, generators and
-    riggers with the reason why one cannot run, every avatar with its steps (done, outdated, next, to do) and
-    warnings, running jobs. Call it first.
+    """Status of Avatar Forge in this Blender: whether the backend is ready, generators and riggers with the reason
+    why one cannot run, every avatar with its steps (done, outdated, next, to do) and warnings, and running jobs.
+    Call it first.
     """
     return dict(_ask("avatar_status"))
 
 
 @_tool(_reads("Humanoid Bones"))
 def list_humanoid_bones(avatar: Avatar = None) -> dict[str, Any]:
-    """Which bone of the avatar's armature is which VRM humanoid bone, which required ones are missing, and all bones
-    with their parents.
+    """The VRM humanoid bones with the assigned bones of the avatar's armature, the missing required bones, and all
+    bones with their parents.
     """
     return dict(_ask("avatar_bones", avatar=avatar))
 
 
 @_tool(_reads("Face Landmarks"))
 def list_face_landmarks(avatar: Avatar = None) -> dict[str, Any]:
-    """Where the avatar's eyes, mouth and, if placed, brows and jaw are (metres, at rest), and how sure the search was
-    of them. Below 0.5 look at the face with `preview_expression` and correct them.
+    """Positions of the avatar's eyes, mouth and, if placed, brows and jaw (metres, at rest), and the confidence of the
+    detection. If it is below 0.5, look at the face with `preview_expression` and correct the positions.
     """
     return dict(_ask("avatar_landmarks", avatar=avatar))
 
 
 @_tool(_reads("Expressions"))
 def list_expressions(avatar: Avatar = None) -> dict[str, Any]:
-    """The names that `preview_expression` knows for this avatar."""
+    """The expression names that `preview_expression` accepts for this avatar."""
     return dict(_ask("avatar_expressions", avatar=avatar))
 
 
@@ -186,14 +190,12 @@ def preview_expression(
     expression: Annotated[
         str, Field(description="rest, a viseme (aa ih ou ee oh), blink, happy, angry, sad, relaxed, surprised, ...")
     ] = "rest",
-    weight: Annotated[float, Field(ge=0, le=1, description="1 is the whole expression.")] = 1.0,
+    weight: Annotated[float, Field(ge=0, le=1, description="1 is the full expression.")] = 1.0,
     view: Annotated[Literal["face", "body"], Field(description="The head, or the whole body.")] = "face",
-    size: Annotated[int, Field(ge=64, le=768, description="Pixels of a side.")] = 384,
+    size: Annotated[int, Field(ge=64, le=768, description="Width and height in pixels.")] = 384,
     avatar: Avatar = None,
 ) -> Image:
-    """A picture of the avatar from the front wearing an expression. Changes nothing in the scene. Use it to look at
-    what was made.
-    """
+    """A front view of the avatar with an expression. Does not change the scene. Use it to look at the result."""
     shown = _ask(
         "avatar_preview_expression", WAIT, avatar=avatar, expression=expression, weight=weight, view=view, size=size
     )
@@ -202,26 +204,28 @@ def preview_expression(
 
 @_tool(_reads("Runs"))
 def list_runs(limit: Annotated[int, Field(ge=1, le=200)] = 20) -> dict[str, Any]:
-    """Avatars that were made before, the newest first: name, time, engine, result of the checks, where the run folder
-    and the VRM lie, and where it was promoted to.
+    """Avatars that were made before, newest first: name, time, engine, result of the checks, the paths of the run
+    folder and the VRM file, and the address if it was promoted.
     """
     return dict(_ask("avatar_runs", limit=limit))
 
 
 @_tool(_reads("Jobs"))
 def list_jobs() -> dict[str, Any]:
-    """The jobs since Blender was started, the newest first, with their states. `wait_for_job` has their results."""
+    """The jobs since Blender was started, newest first, with their states. `wait_for_job` returns their results."""
     return dict(_ask("avatar_jobs"))
 
 
 @_tool(_reads("Wait for Job"))
 async def wait_for_job(
     context: Context,
-    job: Annotated[str, Field(description="As the tool that started it has answered.")],
-    seconds: Annotated[float, Field(ge=0, le=WAIT, description="How long to wait at most; 0 only asks.")] = 30.0,
+    job: Annotated[str, Field(description="The job id that the tool that started the job returned.")],
+    seconds: Annotated[
+        float, Field(ge=0, le=WAIT, description="Maximum time to wait; 0 returns the state at once.")
+    ] = 30.0,
 ) -> dict[str, Any]:
-    """Waits until a job has ended, 40 s at most: `status` (waiting, running, done, failed, cancelled), progress, then
-    `result` or `error`. If it is not done, call it again.
+    """Waits until a job has finished, for at most 40 s. Returns `status` (waiting, running, done, failed, cancelled),
+    the progress, then `result` or `error`. If the job has not finished, call this again.
     """
     return await _until_done(job, time.monotonic() + min(seconds, WAIT), context)
 
@@ -232,19 +236,20 @@ async def wait_for_job(
 @_tool(_changes("Make Avatar"))
 def make_avatar(
     picture: Picture,
-    name: Annotated[str | None, Field(description="Of the avatar; the picture's name without.")] = None,
+    name: Annotated[str | None, Field(description="Name of the avatar; default: the picture's name.")] = None,
     vrm_path: Annotated[
-        str | None, Field(description="Absolute path of a .vrm file, or of a folder, to write as well.")
+        str | None, Field(description="Absolute path of a .vrm file or a folder; also writes the VRM file.")
     ] = None,
     replace: Replace = None,
     engine: Engine = None,
     rigger: Rigger = None,
     seed: Seed = None,
-    author: Annotated[str | None, Field(description="Written into the VRM file.")] = None,
+    author: Annotated[str | None, Field(description="Author, written to the VRM file.")] = None,
     engine_options: Options = None,
 ) -> dict[str, Any]:
-    """Picture -> a finished avatar in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings, checks.
-    Answers at once with a job; then call `wait_for_job`. Seconds with the preview engine, minutes with others.
+    """Makes a finished avatar from a picture in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings,
+    checks. Returns a job at once; then call `wait_for_job`. Takes seconds with the preview engine, minutes with
+    others.
     """
     return _hint(
         _ask(
@@ -257,13 +262,13 @@ def make_avatar(
 @_tool(_changes("Generate Mesh"))
 def generate_mesh(
     picture: Picture,
-    name: Annotated[str | None, Field(description="Of the object; the picture's name without.")] = None,
+    name: Annotated[str | None, Field(description="Name of the object; default: the picture's name.")] = None,
     engine: Engine = None,
     seed: Seed = None,
     engine_options: Options = None,
 ) -> dict[str, Any]:
-    """Picture -> a textured mesh in the scene, without a skeleton: the first step of `make_avatar` alone. Answers at
-    once with a job.
+    """Makes a textured mesh without a skeleton from a picture: only the first step of `make_avatar`. Returns a job at
+    once.
     """
     return _hint(
         _ask("avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options)
@@ -276,12 +281,10 @@ def rig_avatar(
     rigger: Rigger = None,
     seed: Seed = None,
     t_pose: Annotated[
-        bool, Field(description="Straighten arms and legs and make that the rest pose, as VRM wants it.")
+        bool, Field(description="Straighten arms and legs and make this the rest pose, as VRM requires.")
     ] = True,
 ) -> dict[str, Any]:
-    """Gives the avatar a skeleton, weights and humanoid bones; those it had are replaced. Answers at once
-    with a job.
-    """
+    """Gives the avatar a skeleton, weights and humanoid bones. Existing ones are replaced. Returns a job at once."""
     return _hint(_ask("avatar_rig", avatar=avatar, rigger=rigger, seed=seed, t_pose=t_pose))
 
 
@@ -296,10 +299,12 @@ def assign_humanoid_bones(
             )
         ),
     ] = None,
-    automatic: Annotated[bool, Field(description="Find all of them by the skeleton's shape and names first.")] = False,
+    automatic: Annotated[bool, Field(description="First find all bones by the skeleton's shape and names.")] = False,
     avatar: Avatar = None,
 ) -> dict[str, Any]:
-    """Corrects which bone is which. An assignment that VRM forbids is refused as a whole, with the reason."""
+    """Corrects the assignment of the humanoid bones. If VRM forbids the result, nothing is changed and the reason is
+    returned.
+    """
     return dict(_ask("avatar_set_bones", avatar=avatar, bones=bones, automatic=automatic))
 
 
@@ -308,17 +313,17 @@ async def set_face_landmarks(
     left_eye: Point | None = None,
     right_eye: Point | None = None,
     mouth: Point | None = None,
-    mouth_width: Annotated[float | None, Field(gt=0, description="Metres.")] = None,
+    mouth_width: Annotated[float | None, Field(gt=0, description="Width in metres.")] = None,
     left_brow: Point | None = None,
     right_brow: Point | None = None,
     jaw: Point | None = None,
     make_face: Annotated[
-        bool, Field(description="Also make mouth, blinks and expressions again from them, if the avatar is rigged.")
+        bool, Field(description="Also make mouth, blinks and expressions again if the avatar is rigged.")
     ] = True,
     avatar: Avatar = None,
 ) -> dict[str, Any]:
-    """Corrects where eyes and mouth are (left and right are the character's), then makes the face again from them.
-    Start from `list_face_landmarks`.
+    """Corrects the positions of eyes and mouth (left and right are the character's), then makes the face again. Start
+    from the values of `list_face_landmarks`.
     """
     began = time.monotonic()
     given = {"leftEye": left_eye, "rightEye": right_eye, "leftBrow": left_brow, "rightBrow": right_brow, "jaw": jaw}
@@ -335,27 +340,28 @@ async def set_face_landmarks(
 
 @_tool(_changes("Make Face", idempotent=True))
 async def make_face(avatar: Avatar = None) -> dict[str, Any]:
-    """Cuts the mouth and makes visemes, blinks, emotions and gaze at the face landmarks, which are searched for if
-    there are none.
+    """Cuts the mouth and makes visemes, blinks, emotions and gaze at the face landmarks. The landmarks are detected
+    if there are none.
     """
     return await _result("avatar_face", avatar=avatar)
 
 
 @_tool(_changes("Set Up VRM", idempotent=True))
 async def set_up_vrm(
-    avatar: Avatar = None, author: Annotated[str | None, Field(description="Written into the VRM's meta.")] = None
+    avatar: Avatar = None,
+    author: Annotated[str | None, Field(description="Author, written to the VRM's metadata.")] = None,
 ) -> dict[str, Any]:
-    """Binds the expressions and sets look-at, materials, meta and thumbnail in the VRM Add-on; after `rig_avatar` and
-    `make_face`.
+    """Binds the expressions and sets look-at, materials, metadata and thumbnail in the VRM Add-on. Call it after
+    `rig_avatar` and `make_face`.
     """
     return await _result("avatar_set_up_vrm", avatar=avatar, author=author)
 
 
 @_tool(_changes("Cancel", destructive=True))
 def cancel_job(
-    job: Annotated[str | None, Field(description="Leave it out to cancel everything that runs or waits.")] = None,
+    job: Annotated[str | None, Field(description="Omit it to cancel all running and waiting jobs.")] = None,
 ) -> dict[str, Any]:
-    """Cancels a job. What it has begun is taken back."""
+    """Cancels a job. Its unfinished changes are undone."""
     return dict(_ask("avatar_cancel", job=job))
 
 
@@ -364,15 +370,15 @@ def cancel_job(
 
 @_tool(_reads("Validate Avatar"))
 async def validate_avatar(avatar: Avatar = None, vrm_version: Version = None) -> dict[str, Any]:
-    """The report card of the avatar as a VRM file: `to_mend` has every check that is WARN or FAIL with its figure,
-    what it means and how to mend it; `passed` the others.
+    """The report card of the avatar as a VRM file: `to_fix` lists every check that is WARN or FAIL with its value, its
+    meaning and how to fix it; `passed` lists the others.
     """
     report = await _result("avatar_validate", avatar=avatar, vrm_version=vrm_version)
     if "checks" not in report:
         return report  # a job that goes on
     checks = report.pop("checks")
     passed = [f"{check['title']}: {check['figure']}" for check in checks if check["status"] == "PASS"]
-    return report | {"to_mend": [check for check in checks if check["status"] != "PASS"], "passed": passed}
+    return report | {"to_fix": [check for check in checks if check["status"] != "PASS"], "passed": passed}
 
 
 @_tool(_changes("Export VRM", destructive=True, idempotent=True))
@@ -382,7 +388,7 @@ async def export_vrm(
     vrm_version: Version = None,
     replace: Replace = None,
 ) -> dict[str, Any]:
-    """Writes the avatar as a .vrm file, into a folder that the user allows."""
+    """Writes the avatar to a .vrm file in a folder that the user allows."""
     return await _result("avatar_export", avatar=avatar, path=path, vrm_version=vrm_version, replace=replace)
 
 
@@ -391,16 +397,16 @@ def promote_avatar(
     avatar: Avatar = None,
     name: Annotated[
         str | None,
-        Field(description="Of the model in the bucket; the avatar's without."),
+        Field(description="Name of the model in the bucket; default: the avatar's name."),
     ] = None,
     reason: Annotated[
-        str | None, Field(description="Only if checks failed and the user wants it all the same: the user's reason.")
+        str | None, Field(description="The user's reason, only if checks failed and the user still wants to promote.")
     ] = None,
 ) -> dict[str, Any]:
     """Checks the avatar and uploads it to the bucket in the user's preferences as NAME-v1.vrm, NAME-v2.vrm and so on.
-    This makes it public: only when the user asks for it. Answers at once with a job, whose result has `address`, the
-    public one of the file; null if the user's preferences name none, then tell bucket and key. One with failed checks
-    is refused with their names.
+    This makes the avatar public: use it only if the user asks for it. Returns a job at once. Its result has `address`,
+    the public address of the file, or null if the preferences have none; then tell the user the bucket and the key.
+    An avatar with failed checks is rejected with the names of the checks.
     """
     return _hint(_ask("avatar_promote", avatar=avatar, name=name, override=reason))
 
@@ -410,7 +416,9 @@ def main(arguments: list[str]) -> int:
     global blender
     parser = argparse.ArgumentParser(prog="python -m backend mcp", description=main.__doc__)
     parser.add_argument(
-        "--port", type=int, help="Blender's (default: BLENDER_PORT, else 9876); a token is read from AVATAR_FORGE_TOKEN"
+        "--port",
+        type=int,
+        help="port of Blender's server (default: BLENDER_PORT, else 9876); a token is read from AVATAR_FORGE_TOKEN",
     )
     blender = Blender(parser.parse_args(arguments).port)
     server.run("stdio")

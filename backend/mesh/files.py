@@ -51,7 +51,7 @@ def read_mesh(path: Path) -> MeshArrays:
         raise BackendError("bad_mesh", f"The mesh file {path.name} is damaged or not a mesh.", REPAIR) from error
     triangles = triangles.reshape(0, 3) if triangles.size == 0 else triangles
     if vertices.ndim != 2 or vertices.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
-        raise BackendError("bad_mesh", "The mesh is not made of 3D points and triangles.", REPAIR)
+        raise BackendError("bad_mesh", "The mesh does not consist of 3D points and triangles.", REPAIR)
     if not len(vertices):
         raise BackendError("bad_mesh", "The mesh has no vertices.", REPAIR)
     broken = int((~np.isfinite(vertices)).any(1).sum())
@@ -62,7 +62,7 @@ def read_mesh(path: Path) -> MeshArrays:
             REPAIR,
         )
     if len(triangles) and (triangles.min() < 0 or triangles.max() >= len(vertices)):
-        raise BackendError("bad_mesh", "The mesh has triangles that refer to vertices it does not have.", REPAIR)
+        raise BackendError("bad_mesh", "The mesh has triangles that refer to missing vertices.", REPAIR)
     if uvs is not None and (uvs.shape != (len(triangles), 3, 2) or not np.isfinite(uvs).all()):
         uvs = None
     return MeshArrays(vertices, triangles, uvs)

@@ -67,8 +67,8 @@ def _produce(
         if not made.is_relative_to(staging.folder) or not made.is_file() or not made.stat().st_size:
             raise BackendError(
                 "engine_failed",
-                "The engine ended without a result.",
-                "Choose another engine or report it with the backend's log.",
+                "The engine finished without a result.",
+                "Choose another engine or report this with the backend's log.",
             )
         encode(result)
         if job.is_cancelled:

@@ -89,7 +89,9 @@ def find(name: str) -> Method:
     """Raises BackendError with the code unknown_method."""
     if name not in METHODS:
         raise BackendError(
-            "unknown_method", f"The backend has no method {name[:40]!r}.", f"It has {', '.join(METHODS)} and cancel."
+            "unknown_method",
+            f"The backend has no method {name[:40]!r}.",
+            f"The methods are {', '.join(METHODS)} and cancel.",
         )
     return METHODS[name]
 

@@ -49,7 +49,7 @@ def locate(repo: str, path: str, revision: str) -> Remote:
     if found.size is None or found.commit_hash is None:
         raise BackendError(
             "download_failed",
-            f"The hub does not say how large {repo}/{path} is.",
+            f"The hub does not report the size of {repo}/{path}.",
             "Check HF_ENDPOINT: it must be a model hub.",
         )
     etag = found.etag or ""
@@ -98,7 +98,7 @@ def disk_full(folder: Path, needed: int | None = None) -> BackendError:
     amount = "" if needed is None else f": {needed / 1e9:.1f} GB are needed"
     return BackendError(
         "disk_full",
-        f"There is not enough room in {folder}{amount}.",
+        f"There is not enough space in {folder}{amount}.",
         "Free some space or choose another folder for models.",
     )
 
@@ -142,8 +142,8 @@ def _explain(error: Exception, what: str) -> BackendError:
     if isinstance(error, OfflineModeIsEnabled):
         return BackendError(
             "offline",
-            "Downloads are switched off (HF_HUB_OFFLINE).",
-            "Unset it, or put the files in place by hand (see docs/engines.md).",
+            "Downloads are disabled (HF_HUB_OFFLINE).",
+            "Unset it, or copy the files by hand (see docs/engines.md).",
         )
     if isinstance(error, GatedRepoError | RepositoryNotFoundError | RevisionNotFoundError | EntryNotFoundError):
         return BackendError(
@@ -156,10 +156,10 @@ def _explain(error: Exception, what: str) -> BackendError:
         return BackendError(
             "offline",
             "The model hub cannot be reached.",
-            "Check the connection, or put the files in place by hand (see docs/engines.md).",
+            "Check the connection, or copy the files by hand (see docs/engines.md).",
         )
     log.warning("download of %s failed: %s", what, error)
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return BackendError(
-        "download_failed", f"The download of {what} stopped ({reason}).", "Start it again: it goes on where it stopped."
+        "download_failed", f"The download of {what} stopped ({reason}).", "Start it again: it resumes where it stopped."
     )

@@ -40,7 +40,7 @@ class Lock:
                     ):
                         raise ValueError(file)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                hint = "Delete that file; `python -m backend models verify` makes a new one from what is there."
+                hint = "Delete that file; `python -m backend models verify` creates a new one from the existing files."
                 raise BackendError("bad_weights", f"The lock {where / LOCK} cannot be read ({error}).", hint) from error
         with contextlib.suppress(OSError, ValueError, RecursionError):
             checked = json.loads((where / CHECKED).read_text())
@@ -112,7 +112,7 @@ def downloading(where: Path, name: str) -> Iterator[None]:
     held = hold(where / BUSY)
     if held is None:
         raise BackendError(
-            "folder_in_use", f"Another process is downloading {name} to {where}.", "Wait until it has ended."
+            "folder_in_use", f"Another process is downloading {name} to {where}.", "Wait until it has finished."
         )
     try:
         yield

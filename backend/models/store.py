@@ -311,7 +311,9 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
             lock.drop(target)
             lock.save()
             raise BackendError(
-                "bad_weights", f"The file {target} did not arrive as the hub has it.", "Start the download again."
+                "bad_weights",
+                (f"The downloaded file {target} differs from the one on the hub."),
+                "Start the download again.",
             )
         if file.sha256 and lock.files[target]["sha256"] != file.sha256:
             lock.drop(target)
@@ -324,8 +326,8 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
 def _not_pinned(target: str) -> BackendError:
     return BackendError(
         "bad_weights",
-        f"The hub has another file {target} than the one that this version was made for (its SHA-256 differs).",
-        "Check HF_ENDPOINT, and do not use that file; update Avatar Forge if the publisher has replaced it.",
+        f"The file {target} on the hub is not the one that this version was made for (its SHA-256 differs).",
+        "Check HF_ENDPOINT and do not use this file; update Avatar Forge if the publisher has replaced it.",
     )
 
 
@@ -426,7 +428,10 @@ def _require(model: Model, where: Path) -> None:
         message = f"The {model.name} weights are not in {where}."
     else:
         message = f"The {model.name} weights in {where} are incomplete: {absent[0]} is missing."
-    hint = f"Download them with `python -m backend models download {model.name}`, or choose an engine that needs none."
+    hint = (
+        f"Download them with `python -m backend models download {model.name}`, or choose an engine that does not"
+        " need any."
+    )
     raise BackendError("missing_weights", message, hint)
 
 
@@ -451,14 +456,16 @@ def _take_up(lock: Lock, source: Source, file: File, target: str, progress: Prog
     if file.size and size != file.size:
         raise BackendError(
             "bad_weights",
-            f"The file {path} has {size} bytes instead of {file.size}: it is truncated or another one.",
+            f"The file {path} has {size} bytes instead of {file.size}: it is truncated or a different file.",
             AGAIN,
         )
     lock.add(target, on_bytes=_report(progress, "check", 0, size, f"Checking {path.name}"))
     if file.sha256 and lock.files[target]["sha256"] != file.sha256:
         del lock.files[target]
         raise BackendError(
-            "bad_weights", f"The file {path} is not that of {source.repo} at {source.revision[:12]} (SHA-256).", AGAIN
+            "bad_weights",
+            (f"The file {path} is not the one of {source.repo} at {source.revision[:12]} (its SHA-256 differs)."),
+            AGAIN,
         )
 
 

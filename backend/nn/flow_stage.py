@@ -32,7 +32,7 @@ def guided_velocity(
     if multi_image not in MULTI_IMAGE:
         raise BackendError(
             "bad_params",
-            f"There is no way {multi_image!r} to combine pictures.",
+            f"There is no method {multi_image!r} to combine pictures.",
             f"Choose one of: {', '.join(MULTI_IMAGE)}.",
         )
     if multi_image == "average":

@@ -2,7 +2,7 @@
 """Which tokens may come next (shared/reference/unirig.md 6.3), as immutable states that beams can share.
 
 `Shipped` is the original's machine. It cannot write a branch after a later part token, and forgets that a branch
-needs six coordinates. `Strict` (ours) mends both, wants two joints at least, and lets a part that has bone names end
+needs six coordinates. `Strict` (ours) fixes both, wants two joints at least, and lets a part that has bone names end
 only when each name has its joint, because names are given by position.
 """
 

@@ -151,7 +151,7 @@ def with_ladder(
                 raise BackendError(
                     "out_of_memory",
                     f"The device has too little free memory for {engine} even in low memory mode.",
-                    "Close other programs that use it, or choose the preview engine.",
+                    "Close other programs that use the device, or choose the preview engine.",
                 ) from None
             log.warning("out of memory with %s, trying %s", plan, lower)
         plan = lower

@@ -278,9 +278,8 @@ def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, source
     """Submanifold convolution: (m, in) -> (n, out), weight (out, 3, 3, 3, in), taken over the occupied neighbours only.
 
     source (n,): which row of x each voxel's features are (children that copy their parent); None when x has a row per
-    voxel. Narrow inputs are gathered from the 27 neighbours and multiplied once. Where the output is narrower, or
-    several voxels share a row, each row is multiplied by the 27 taps first and the products are gathered and summed:
-    less arithmetic and far less memory.
+    voxel. Only neighbours that exist are multiplied. Where the output is narrower, or several voxels share a row, each
+    row is multiplied by the 27 taps first and the products are gathered and summed: less to gather.
     """
     if source is not None or len(weight) < x.shape[1]:
         table = voxels.neighbours
@@ -288,7 +287,7 @@ def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, source
             table = torch.cat([source, source.new_tensor([len(x)])]).int()[table]
         padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
         return _multiply_then_gather(padded, table, weight, bias)
-    return _gather_then_multiply(x, voxels, weight, bias)
+    return _by_taps(x, voxels.neighbours, weight, bias)
 
 
 def conv3_children(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
@@ -299,11 +298,11 @@ def conv3_children(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor, mask
     """
     width = len(weight) // 8
     out = x.new_empty(int(mask.sum()), width)
-    place = mask.flatten().cumsum(0).view(-1, 8) - 1
+    place, table = mask.flatten().cumsum(0).view(-1, 8) - 1, voxels.neighbours
     for child in range(8):
         parents = mask[:, child].nonzero()[:, 0]
         rows = slice(child * width, (child + 1) * width)
-        out[place[parents, child]] = _gather_then_multiply(x, voxels, weight[rows], bias[rows], parents)
+        out[place[parents, child]] = _by_taps(x, table[parents], weight[rows], bias[rows])
     return out
 
 
@@ -318,17 +317,18 @@ def by_rows(layer: Callable[[Tensor], Tensor], x: Tensor, row_values: int) -> Te
     return out
 
 
-def _gather_then_multiply(
-    x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, rows: Tensor | None = None
-) -> Tensor:
-    """The convolution at all voxels, or at some rows of them, in slices of rows."""
-    flat = weight.reshape(len(weight), -1)
-    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
-    table = voxels.neighbours if rows is None else voxels.neighbours[rows]
-    out = x.new_empty(len(table), len(weight))
-    step = limits.rows(flat.shape[1] * x.element_size())
+def _by_taps(x: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Tap by tap: the neighbours that exist (about half) are gathered, multiplied and added up in fp32."""
+    width, taps = len(weight), weight.reshape(len(weight), 27, -1).transpose(0, 1)
+    out = x.new_empty(len(table), width)
+    step = limits.rows(x.element_size() * (x.shape[1] + width) + 8 * width)
     for first in range(0, len(table), step):
-        out[first : first + step] = F.linear(padded[table[first : first + step]].flatten(1), flat, bias)
+        some = table[first : first + step]
+        total = x.new_zeros(len(some), width, dtype=torch.float32)
+        for tap in range(27):
+            rows = (some[:, tap] < len(x)).nonzero()[:, 0]
+            total.index_add_(0, rows, F.linear(x[some[rows, tap]], taps[tap]).float())
+        out[first : first + step] = total if bias is None else total.add_(bias)
     return out
 
 
@@ -341,12 +341,11 @@ def _multiply_then_gather(padded: Tensor, table: Tensor, weight: Tensor, bias: T
     for first in range(0, 27, taps):
         some = by_tap[first : first + taps]
         products = F.linear(padded, some.flatten(0, 1)).view(-1, width)  # row r, tap t of these at r * len(some) + t
-        at = table[:, first : first + taps] * len(some) + torch.arange(
-            len(some), dtype=table.dtype, device=table.device
-        )
-        step = limits.rows(at.shape[1] * width * padded.element_size())
-        for rows in range(0, len(at), step):
-            out[rows : rows + step] += products[at[rows : rows + step]].sum(1, dtype=torch.float32)
+        column = torch.arange(len(some), dtype=table.dtype, device=table.device)
+        at = table[:, first : first + taps] * len(some) + column
+        step = limits.rows(2 * width * padded.element_size())
+        for rows in range(0, len(at), step):  # gathers and sums at once: what is gathered is never written down
+            out[rows : rows + step] += F.embedding_bag(at[rows : rows + step], products, mode="sum")
     return (out if bias is None else out.add_(bias)).to(padded.dtype)
 
 

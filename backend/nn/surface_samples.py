@@ -71,7 +71,7 @@ def _on_faces(
     area = (np.cross(b - a, c - a) ** 2).sum(1)
     weight = np.cumsum(area if squared else np.sqrt(area))
     if not len(weight) or not weight[-1] > 0:
-        raise BackendError("bad_mesh", "All faces of the mesh have no area, so there is no surface to rig.", REPAIR)
+        raise BackendError("bad_mesh", "No face of the mesh has an area, so there is no surface to rig.", REPAIR)
     face = np.searchsorted(weight, rng.rand(count) * weight[-1])
     along = rng.rand(count, 2, 1)
     outside = along.sum(1, keepdims=True) > 1

@@ -112,7 +112,9 @@ def measure(
     found = _face(frame, face)
     chin = neck[1] - 0.02 * (ground - top)
     if found:
-        lowest, highest = neck[1] + 0.01 * (ground - top), neck[1] - 0.30 * (neck[1] - top)
+        # A face that is sure tells more than the neck, which a silhouette with sloping shoulders hides.
+        sure = min(face.get("confidence", {}).get(part, 0.0) for part in ("eyes", "mouth")) >= 0.5
+        lowest, highest = neck[1] + 0.01 * (ground - top), neck[1] - (0.55 if sure else 0.30) * (neck[1] - top)
         chin = float(np.clip(found.mouth[1] + 0.66 * (found.mouth[1] - found.eyes[1]), highest, lowest))
     body = Body(
         frame,
@@ -155,8 +157,9 @@ def _give_shoulders_back(body: Body) -> None:
         return
     half = np.median(widths[widths > 0]) / 2
     low = row > body.chin + 0.3 * max(body.shoulder - body.chin, 0)
+    shoulders = (row > body.chin + 0.12 * body.head) & (body.figure.sum(1) > 3.2 * half)[:, None]
     beside = (row > body.chin - 0.12 * body.head) & (column > 1.45 * half)
-    body.parts[head & ((low & (column > 1.2 * half)) | beside)] = TORSO
+    body.parts[head & ((low & (column > 1.2 * half)) | beside | shoulders)] = TORSO
 
 
 def smooth(x: np.ndarray | float, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.color import rgb2lab
 
-from .body import ARMS, LEGS, TORSO, Body, filled, smooth
+from .body import ARMS, HEAD, LEGS, TORSO, Body, filled, smooth
 from .trunk import Halves
 
 # Parts of a row's width: its edges, between, and its middle.
@@ -62,7 +62,11 @@ def find_cape(body: Body, rgba: np.ndarray, mask: np.ndarray) -> tuple[np.ndarra
     # The outline's own cells belong to it where their inner neighbours do.
     rim = body.figure & (ndimage.distance_transform_edt(body.figure) < 3)
     shown |= ndimage.binary_dilation(shown, iterations=2) & rim
-    shown &= body.figure & ~np.isin(body.parts, ARMS)
+    # Rows that could not be told apart lie between rows that could.
+    reach = max(round(0.05 * body.height), 1)
+    padded = np.pad(shown, ((reach, reach), (0, 0)), mode="edge")
+    shown |= ndimage.binary_closing(padded, np.ones((2 * reach + 1, 1)))[reach:-reach]
+    shown &= body.figure & ~np.isin(body.parts, (*ARMS, HEAD))
     left = body.figure & ~shown
     shown &= ~ndimage.binary_fill_holes(left)  # a hole in the body would be a tunnel
     return (shown, colour) if shown.any() else (nothing, None)

@@ -18,6 +18,7 @@ from ..image.views import check_views, load_view
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
 from ..options import Option, check_options, height_option
+from ..reader import PARTS
 from .paint import paint
 from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
@@ -27,13 +28,13 @@ from .volume import build_skin, middle_depth, surface_depth
 
 OPTIONS = (
     height_option(),
-    Option("triangles", "int", 28000, "Triangles", "About so many", low=4000, high=200000),
+    Option("triangles", "int", 28000, "Triangles", "Approximate number of triangles", low=4000, high=200000),
     Option(
         "texture_size",
         "int",
         1024,
         "Texture Size",
-        "Pixels of the longer side of front and back",
+        "Longer side of the front and back textures, in pixels",
         low=256,
         high=4096,
         unit="px",
@@ -41,6 +42,11 @@ OPTIONS = (
 )
 # Triangles per square of the grid's cell over the silhouette, front and back together: measured, then corrected once.
 TRIANGLES_PER_CELL = 10.5
+
+
+def parts_of_reader(picture: PictureAnalysis) -> PartMap | None:
+    """The learned reader's parts, where the silhouette does not tell arms and body apart."""
+    return None if picture.parts is None else PartMap(picture.parts, PARTS)
 
 
 class PreviewGenerator:
@@ -51,7 +57,7 @@ class PreviewGenerator:
     label = "Preview (silhouette inflation, not TRELLIS)"
     views = 4  # front, left, back, right
 
-    def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = None) -> None:
+    def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = parts_of_reader) -> None:
         """read_parts: finds the parts of the figure, by which limbs that touch or hide the body are set apart; without
         it such pictures are refused as `analyse` does.
         """
@@ -62,22 +68,22 @@ class PreviewGenerator:
         options = check_options("preview", OPTIONS, request.options)
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
-        picture = analyse(request.picture, request.markers, draft=self.read_parts is not None)
+        picture = analyse(request.picture, request.markers)
         picture, parts = self._apart(picture)
         clock.lap("analyse_s")
-        progress("inflate", 0.35, "Giving it depth")
+        progress("inflate", 0.35, "Adding depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
         depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts)
         views = further_views(request.pictures, picture, frame)
         depth = fit_sides(depth, views)
         clock.lap("inflate_s")
-        progress("surface", 0.55, "Making the skin")
+        progress("surface", 0.55, "Creating the surface")
         skin = build_skin(depth, frame, views)
         vertices, triangles = skin.vertices, skin.triangles
         normals = vertex_normals(vertices, triangles)
         clock.lap("surface_s")
-        progress("texture", 0.75, "Painting it")
+        progress("texture", 0.75, "Painting the surface")
         texture = paint(
             picture.rgba,
             picture.mask,
@@ -109,8 +115,6 @@ class PreviewGenerator:
         """The picture with its limbs set apart, and the part of each pixel, where there is a reader that knows them."""
         given = self.read_parts(picture) if self.read_parts else None
         if given is None:
-            if picture.refused:
-                raise picture.refused
             return picture, None
         found = unfold(picture, given)
         if found.left_out:

@@ -17,9 +17,13 @@ def to_lab(colours: np.ndarray) -> np.ndarray:
 
 
 def close_to(colours: np.ndarray, colour: np.ndarray, tolerance: float) -> np.ndarray:
-    """(N,) bool: hue and half of the lightness within `tolerance` (Lab)."""
-    apart = to_lab(np.asarray(colours, float)) - to_lab(np.asarray(colour, float))
-    return np.linalg.norm(apart * [0.5, 1, 1], axis=-1) < tolerance
+    """(...) bool: hue and half of the lightness of (..., 3) within `tolerance` (Lab)."""
+    return lab_close_to(to_lab(np.asarray(colours, float)), colour, tolerance)
+
+
+def lab_close_to(lab: np.ndarray, colour: np.ndarray, tolerance: float) -> np.ndarray:
+    """`close_to` for colours that are Lab already; `colour` is of 255."""
+    return np.linalg.norm((lab - to_lab(np.asarray(colour, float))) * [0.5, 1, 1], axis=-1) < tolerance
 
 
 def commonest(colours: np.ndarray, within: float) -> tuple[np.ndarray, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from .body import smooth
-from .flanks import at_rows, close_to, commonest, ramp, to_lab
+from .flanks import at_rows, close_to, commonest, lab_close_to, ramp, to_lab
 from .strokes import LUMINANCE
 
 BALD = 7.0  # Lab between crown and cheek below which there is no hair
@@ -84,13 +84,18 @@ def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines) -> HeadP
     rows = np.flatnonzero(where.any(1))
     paint, last = _crown(colours, where, rows, lines)
     tail = _carry_down(paint, last)
-    _read_flanks(paint, colours, where, rows, tail)
+    columns = np.flatnonzero(where.any(0))
+    lab = np.zeros(colours.shape, np.float32)
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    lab[window] = to_lab(colours[window])
+    of_hair = lab_close_to(lab, tail, 13) | lab_close_to(lab, paint.hair, 13)
+    _read_flanks(paint, colours, where, rows, tail, of_hair)
     both = np.max(paint.covered, axis=0) > 0.5
     end = paint.top + np.flatnonzero(both)[-1] if both.any() else lines.brow
     paint.nape = max(float(end), lines.chin - 0.04 * lines.height)
     if not paint.bald:
         if lines.brim is None:
-            _hair_under_a_hat(paint, colours, where, rows, tail, last)
+            _hair_under_a_hat(paint, colours, where, rows, lab, tail, last)
         else:
             _below_a_brim(paint, colours, where, rows)
         paint.strands = _strands(paint, colours, where)
@@ -175,18 +180,19 @@ def _outer(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return line[:count], line[-count:]
 
 
-def _read_flanks(paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray, tail: np.ndarray) -> None:
+def _read_flanks(
+    paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray, tail: np.ndarray, of_hair: np.ndarray
+) -> None:
     """Hair goes on down a side while the side shows it; once it has ended it does not begin again."""
     count, height = len(paint.ring), paint.lines.height
     found, hairy = np.zeros((2, count, 3), np.float32), np.zeros((2, count), bool)
     for r in rows:
         line = np.flatnonzero(where[r])
         for side, columns in enumerate(_outer(line)) if len(line) >= 8 else ():
-            c = colours[r, columns]
-            like = close_to(c, tail, 13) | close_to(c, paint.hair, 13)
-            if like.sum() > max(0.12 * len(c), 2):
+            like = columns[of_hair[r, columns]]
+            if len(like) > max(0.12 * len(columns), 2):
                 hairy[side, r - paint.top] = True
-                found[side, r - paint.top] = np.median(c[like], axis=0)
+                found[side, r - paint.top] = np.median(colours[r, like], axis=0)
     gap = max(int(0.08 * height), 3) | 1
     for side in range(2):
         goes_on = ndimage.median_filter(hairy[side].astype(np.uint8), size=gap, mode="nearest") > 0
@@ -202,19 +208,27 @@ def _read_flanks(paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows:
 
 
 def _hair_under_a_hat(
-    paint: HeadPaint, colours: np.ndarray, where: np.ndarray, rows: np.ndarray, tail: np.ndarray, last: int
+    paint: HeadPaint,
+    colours: np.ndarray,
+    where: np.ndarray,
+    rows: np.ndarray,
+    lab: np.ndarray,
+    tail: np.ndarray,
+    last: int,
 ) -> None:
     """What shows beside the face and is neither hat nor skin is the hair below the hat."""
     lines, others, like, total = paint.lines, [], 0, 0
+    of_hat = lab_close_to(lab, tail, 16) | lab_close_to(lab, paint.hair, 16)
+    of_skin = lab_close_to(lab, paint.skin, 14)
     for r in rows[(rows > lines.brow - 0.02 * lines.height) & (rows < lines.eyes + 0.12 * lines.height)]:
         line = np.flatnonzero(where[r])
         if len(line) < 12:
             continue
         left, right = _outer(line)
-        c = colours[r, np.r_[left[2:], right[:-2]]]
-        hat = close_to(c, tail, 16) | close_to(c, paint.hair, 16)
-        like, total = like + int(hat.sum()), total + len(c)
-        others.append(c[~hat & ~close_to(c, paint.skin, 14)])
+        columns = np.r_[left[2:], right[:-2]]
+        hat = of_hat[r, columns]
+        like, total = like + int(hat.sum()), total + len(columns)
+        others.append(colours[r, columns[~hat & ~of_skin[r, columns]]])
     other = np.concatenate(others) if others else np.zeros((0, 3))
     if len(other) <= 0.03 * total or like >= 0.5 * len(other):
         return

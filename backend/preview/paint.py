@@ -220,7 +220,9 @@ class Painter:
         return ~np.isin(texels.part, ARMS) & (z > low - 1) & (z < high + 1)
 
     def _around(self, texels: Texels, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 3) colours of side and back. A limb's back is what the picture shows; the trunk's has no buttons."""
+        """(N, 3) colours of side and back. An arm's back is what the picture shows; the trunk's has no buttons, and a
+        leg's is as its outer side: no opening of a coat, no knee pads.
+        """
         side, back = shown.copy(), shown.copy()
         for label, flanks in self.flanks.items():
             here = np.flatnonzero(texels.part == label)
@@ -232,6 +234,8 @@ class Painter:
             if label == TORSO:
                 mixed = 0.5 + 0.5 * np.sign(across) * smooth(np.abs(across), 0.0, 0.8)
                 back[here] = flanks.colour(pixels, mixed)
+            elif label in LEGS:
+                back[here] = flanks.colour(pixels, np.full(len(here), float(label == LEGS[1])))
         here = np.flatnonzero(texels.part == HEAD)
         if self.head is not None and len(here):
             side[here] = back[here] = self._head_colour(texels, here)

@@ -39,7 +39,7 @@ def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
         if entry in index["models"]:
             return  # ours is there: read back after our own write, or written by a process that was killed
         if written:
-            message = f"The server accepts changes of {INDEX} and does not keep them."
+            message = f"The server accepts changes to {INDEX} but does not keep them."
             raise BackendError(
                 "not_kept", message, "The model is stored but not listed; use another S3-compatible server."
             )
@@ -72,8 +72,8 @@ def _parse(found: tuple[bytes, str] | None) -> dict[str, Any]:
         if index["format"] != 1 or not all(isinstance(model["key"], str) for model in index["models"]):
             raise ValueError
     except (ValueError, KeyError, TypeError) as error:
-        message = f"The {INDEX} in the bucket is not one of Avatar Forge's."
+        message = f"The {INDEX} in the bucket was not written by Avatar Forge."
         raise BackendError(
-            "bad_index", message, "Move it away or promote into a folder (prefix) of the bucket."
+            "bad_index", message, "Move it away or promote to a folder (prefix) of the bucket."
         ) from error
     return index

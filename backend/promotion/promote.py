@@ -70,7 +70,9 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
     size, sha256 = check_file(promotion.file)
     if (promotion.report or {}).get("sha256", sha256) != sha256:
         raise BackendError(
-            "stale_report", "The report card is of another version of this file.", "Check the file again, then promote."
+            "stale_report",
+            ("The report card is for another version of this file."),
+            "Check the file again, then promote.",
         )
     store = store or Store(promotion.target)
     try:
@@ -82,7 +84,7 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
         raise BackendError("no_bucket", message, "Check the bucket, then promote again.") from error
     except ExistsError as error:
         raise BackendError(
-            "exists", "Others are writing to the bucket all the time.", "Promote again: it goes on."
+            "exists", "Other clients keep writing to the bucket.", "Promote again: it resumes."
         ) from error
 
 
@@ -96,7 +98,7 @@ def model_name(given: str, usual: str = "") -> str:
     made = re.sub(r"(?:-*[^a-z0-9_-]+)+-*", "-", plain).strip("-_")[:64].strip("-_") or "avatar"
     if given and given != made:
         message = f"{given[:80]!r} cannot be part of a public address."
-        raise BackendError("bad_name", message, f"Use small letters, digits, - and _, for example {made!r}.")
+        raise BackendError("bad_name", message, f"Use lowercase letters, digits, - and _, for example {made!r}.")
     return made
 
 
@@ -136,7 +138,7 @@ def check_file(path: Path) -> tuple[int, str]:
             "unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions."
         ) from error
     if len(head) < 12 or head[:4] != b"glTF" or int.from_bytes(head[8:12], "little") != size:
-        raise BackendError("not_vrm", f"{path.name} is no complete VRM file.", "Export the avatar again.")
+        raise BackendError("not_vrm", f"{path.name} is not a complete VRM file.", "Export the avatar again.")
     return size, sha256
 
 
@@ -170,7 +172,9 @@ class Pending:
                 break
         else:
             raise BackendError(
-                "folder_in_use", "This file is being promoted too many times at once.", "Wait until those have ended."
+                "folder_in_use",
+                ("This file is being promoted too many times at once."),
+                "Wait until the other promotions have finished.",
             )
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self.path.read_text(encoding="utf-8"))
@@ -213,7 +217,7 @@ class _Upload:
         self.committing = bool(pending.data.get("committed"))
 
     def run(self) -> dict[str, Any]:
-        self.progress("check", SPANS["check"], "Asking the server what it can do")
+        self.progress("check", SPANS["check"], "Checking the server's features")
         self.store.check_bucket()
         conditional = self.store.has_conditional_writes(self.multipart)
         try:
@@ -379,11 +383,12 @@ class _Upload:
         if found == self.pending.data["token"]:
             return
         where = self.store.target.endpoint or "Amazon S3"
-        problem = "lost the file that it has just accepted" if found is None else "does not keep a file's metadata"
+        lost = f"The server {where} lost the file that it had just accepted."
+        message = lost if found is None else f"The server {where} does not keep the metadata of a file."
         with contextlib.suppress(BackendError, MissingError, ExistsError):
             self.store.call("delete_object", self.key)
         self.pending.forget()
-        raise BackendError("not_kept", f"The server {where} {problem}.", "Use another S3-compatible server.")
+        raise BackendError("not_kept", message, "Use another S3-compatible server.")
 
     def _verify(self) -> None:
         """Reads the whole object back: what is public now is what was checked."""
@@ -393,7 +398,7 @@ class _Upload:
             with contextlib.suppress(
                 Cancelled
             ):  # too late: it is public, and stopping now would only leave it out of the index
-                self.progress("verify", SPANS["upload"] + span * min(done / self.size, 1.0), "Reading it back")
+                self.progress("verify", SPANS["upload"] + span * min(done / self.size, 1.0), "Verifying the upload")
 
         digest, answer = self.store.digest(self.key, say)
         kept = answer.get("Metadata", {})
@@ -404,8 +409,8 @@ class _Upload:
             self.pending.forget()
             raise BackendError(
                 "damaged",
-                f"{self.key} did not arrive as it was sent.",
-                "Promote again; if that repeats, check the server.",
+                f"{self.key} on the server differs from what was sent.",
+                "Promote again; if this happens again, check the server.",
             )
         if (answer.get("ContentType"), answer.get("CacheControl")) != (CONTENT_TYPE, CACHE_CONTROL):
             log.warning("%s: the server did not keep content type or cache control", self.key)

@@ -49,7 +49,7 @@ def plan(files: Iterable[Path], model: str, variable: str = VARIABLE, replace: b
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}", model):
         raise BackendError(
-            "bad_model", f"{model[:80]!r} cannot be put into a list of models.", "Promote the avatar first."
+            "bad_model", f"{model[:80]!r} cannot be added to a list of models.", "Promote the avatar first."
         )
     return [_plan_one(Path(path), model, variable, replace) for path in files]
 
@@ -62,7 +62,7 @@ def apply(patches: Iterable[Patch]) -> list[Path]:
     for patch in wanted:
         if _read(patch.path) != patch.before:
             raise BackendError(
-                "changed", f"{patch.path.name} was changed meanwhile.", "Look at the patch again, then apply it."
+                "changed", f"{patch.path.name} was changed in the meantime.", "Review the patch again, then apply it."
             )
     for patch in wanted:
         target = Path(os.path.realpath(patch.path))  # a link stays a link
@@ -82,7 +82,7 @@ def _plan_one(path: Path, model: str, variable: str, replace: bool) -> Patch:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"{path.name} is not UTF-8 text."
-        raise BackendError("unreadable", message, "Choose the source file with the list.") from error
+        raise BackendError("unreadable", message, "Choose the source file that contains the list.") from error
     return Patch(path, content, add_to_list(content, model, variable, path.suffix, path.name, replace))
 
 
@@ -105,7 +105,7 @@ def public_urls(templates: dict[str, str], bucket: str, key: str) -> dict[str, s
 
 
 def _filled(template: str, values: dict[str, str]) -> str:
-    hint = "It is an address with {bucket}, {key} or {file}, for example https://cdn.example/{key}."
+    hint = "Enter an address with {bucket}, {key} or {file}, for example https://cdn.example/{key}."
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
         if not set(fields) <= values.keys():

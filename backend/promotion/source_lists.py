@@ -80,7 +80,9 @@ def find_list(source: bytes, variable: str, suffix: str, name: str) -> SourceLis
     language = LANGUAGES.get(suffix.lower())
     if language is None:
         known = ", ".join(LANGUAGES)
-        raise _no_list(f"{name} is not a file of Go, JavaScript or TypeScript", f"Choose a file that ends in {known}.")
+        raise _list_problem(
+            f"{name} is not a file of Go, JavaScript or TypeScript.", f"Choose a file that ends in {known}."
+        )
     tree = _parser(language).parse(source)
     values = list(_values(tree.root_node, variable.encode(), language == "go"))
     found = [_go_list(value) if language == "go" else _script_list(value) for value in values]
@@ -88,20 +90,20 @@ def find_list(source: bytes, variable: str, suffix: str, name: str) -> SourceLis
     others = [one for one in found if isinstance(one, str)]
     if len(lists) == 1:
         if lists[0].body.has_error:
-            raise _no_list(f"The list {variable} in {name} has a syntax error", "Correct the file first.")
+            raise _list_problem(f"The list {variable} in {name} has a syntax error.", "Correct the file first.")
         return lists[0]
     hint = "Correct the file, or the name of the variable in the preferences."
     if lists:
-        raise _no_list(f"{name} has more than one list {variable}", hint)
+        raise _list_problem(f"{name} has more than one list {variable}.", hint)
     if tree.root_node.has_error and variable.encode() in source:
-        raise _no_list(f"{name} has a syntax error near {variable}", "Correct the file first.")
+        raise _list_problem(f"{name} has a syntax error near {variable}.", "Correct the file first.")
     if others:
-        raise _no_list(f"{variable} in {name} is {others[0]}, to which no model can be added", hint)
-    raise _no_list(f"{name} has no list {variable}", hint)
+        raise _list_problem(f"{variable} in {name} is {others[0]}, to which no model can be added.", hint)
+    raise _list_problem(f"{name} has no list {variable}.", hint)
 
 
-def _no_list(what: str, hint: str) -> BackendError:
-    return BackendError("no_list", f"{what}.", hint)
+def _list_problem(message: str, hint: str) -> BackendError:
+    return BackendError("no_list", message, hint)
 
 
 @functools.cache

@@ -61,7 +61,7 @@ class Target:
         if self.endpoint and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.endpoint):
             message = "The endpoint is not a plain URL such as https://storage.example."
             raise BackendError(
-                "bad_target", message, "Correct it; keys belong into the environment or a profile, never into the URL."
+                "bad_target", message, "Correct it; keys belong in the environment or a profile, never in the URL."
             )
 
 
@@ -221,7 +221,7 @@ class Store:
             finally:
                 self.call("delete_object", mine)
             if time.monotonic() > deadline:
-                raise BackendError("busy", "Others are promoting to this bucket all the time.", "Try again later.")
+                raise BackendError("busy", "Other clients keep promoting to this bucket.", "Try again later.")
             sleep(random.uniform(0.0, wait))
             wait = min(wait * 1.6, 1.0)
 
@@ -257,14 +257,14 @@ class Store:
             # An answer that boto3 does not expect, such as a redirect that names no region: it asks itself for ever.
             log.info("%s", type(error).__name__)
             where = self.target.endpoint or "Amazon S3"
-            message = f"The server {where} gave an answer that cannot be understood."
+            message = f"The server {where} sent an invalid answer."
             raise BackendError("refused", message, "Check endpoint, region and bucket.") from error
 
 
 def _still_fresh(began: float) -> None:
     if time.monotonic() - began > STALE / 2:
         raise BackendError(
-            "server_silent", "The server takes so long that the turn to write was lost.", "Promote again: it goes on."
+            "server_silent", "The server is so slow that the write lock expired.", "Promote again: it resumes."
         )
 
 
@@ -286,15 +286,17 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
     if code in ("RequestTimeTooSkewed", "RequestExpired"):
         return BackendError(
             "clock_skew",
-            f"This machine's clock and that of {where} differ too much.",
+            f"The clocks of this machine and {where} differ too much.",
             "Set the clock, then promote again.",
         )
     if code == "NoSuchBucket":
         return BackendError(
-            "no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name or have it made."
+            "no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name or have it created."
         )
     if code == "NoSuchUpload":
-        return BackendError("no_upload", "The server has forgotten the upload.", "Promote again: it begins anew.")
+        return BackendError(
+            "no_upload", "The server no longer knows the upload.", "Promote again: it starts from the beginning."
+        )
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
         return BackendError("wrong_region", f"The bucket {target.bucket} is in another region.", "Set its region.")
     if status == 507 or code in (
@@ -305,25 +307,27 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
         "NoSpaceLeft",
     ):
         return BackendError(
-            "disk_full", f"The storage at {where} is full.", "Have room made there, then promote again: it goes on."
+            "disk_full", f"The storage at {where} is full.", "Have space freed there, then promote again: it resumes."
         )
     if status == 501 or code == "NotImplemented":
         return BackendError(
-            "unsupported", f"The server {where} cannot do what is needed here.", "Use another S3-compatible server."
+            "unsupported", f"The server {where} lacks a required feature.", "Use another S3-compatible server."
         )
     if code == "AccessDenied" or status in (401, 403):
         message = f"The access key has no permission for this in the bucket {target.bucket}."
         return BackendError(
-            "no_permission", message, "It needs to list the bucket and to read and write objects in it."
+            "no_permission", message, "The server must allow listing the bucket, and reading and writing objects in it."
         )
     if status >= 500 or code in ("SlowDown", "RequestTimeout"):
         return BackendError(
             "server_error",
-            f"The server {where} has a problem of its own ({status}).",
-            "Promote again later: it goes on.",
+            f"The server {where} reports an internal problem ({status}).",
+            "Promote again later: it resumes.",
         )
     return BackendError(
-        "refused", f"The server {where} refused ({status} {code[:60]}).", "Check that it is an S3-compatible server."
+        "refused",
+        (f"The server {where} rejected the request ({status} {code[:60]})."),
+        "Check that it is an S3-compatible server.",
     )
 
 
@@ -347,10 +351,10 @@ def explain_way(error: Exception, target: Target) -> BackendError:
         )
     if name == "SSLError":
         hint = "Check its address and certificate; AWS_CA_BUNDLE names a file with a certificate authority of your own."
-        return BackendError("tls", f"The certificate of {where} is not to be trusted.", hint)
+        return BackendError("tls", f"The certificate of {where} cannot be trusted.", hint)
     if name in ("ReadTimeoutError", "ConnectionClosedError", "ResponseStreamingError", "IncompleteReadError"):
         return BackendError(
-            "server_silent", f"The server {where} stopped answering.", "Promote again: it goes on where it stopped."
+            "server_silent", f"The server {where} stopped responding.", "Promote again: it resumes where it stopped."
         )
     if name in (
         "EndpointConnectionError",
@@ -363,7 +367,7 @@ def explain_way(error: Exception, target: Target) -> BackendError:
             "no_network", f"The server {where} cannot be reached.", "Check the network and the endpoint."
         )
     if name in ("NoRegionError", "InvalidRegionError"):
-        return BackendError("wrong_region", "The region of the bucket is not known.", "Set the region.")
+        return BackendError("wrong_region", "The region of the bucket is unknown.", "Set the region.")
     return BackendError(
         "refused", f"The request to {where} could not be made ({name}).", "Check endpoint, region and bucket."
     )

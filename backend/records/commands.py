@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BackendError
 from ..failures import explain
+from ..registry import Engines
 
 Command = Callable[[list[str]], int]
 
@@ -38,27 +39,29 @@ def _explained(command: Command) -> Command:
 
 @_explained
 def promote(arguments: list[str]) -> int:
-    """Puts a VRM file into a bucket; the last line on stdout is the index entry as JSON."""
+    """Uploads a VRM file to a bucket. The last line on stdout is the index entry as JSON."""
     from ..methods import publishing
     from . import runs
 
     parser = argparse.ArgumentParser(prog="python -m backend promote", description=promote.__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--bucket", required=True)
-    parser.add_argument("--endpoint", default="", help="URL of an S3-compatible server; without it Amazon S3")
+    parser.add_argument("--endpoint", default="", help="URL of an S3-compatible server (default: Amazon S3)")
     parser.add_argument("--name", required=True, help="the file becomes NAME-vN.vrm")
     parser.add_argument("--prefix", default="", help="folder in the bucket")
     parser.add_argument(
-        "--profile", default="", help="profile of ~/.aws/credentials; keys may also come by the environment"
+        "--profile", default="", help="profile in ~/.aws/credentials; keys may also be set in the environment"
     )
     parser.add_argument("--region", default="")
     parser.add_argument(
-        "--report", type=Path, help="the report card as JSON; without it that of the run folder the file lies in"
+        "--report", type=Path, help="report card as JSON (default: the one of the run folder that contains the file)"
     )
     parser.add_argument(
-        "--override", default="", metavar="REASON", help="promotes in spite of a FAIL; the reason is recorded"
+        "--override", default="", metavar="REASON", help="promote in spite of a FAIL; the reason is recorded"
     )
-    parser.add_argument("--run-id", default="", help="without it that of the run folder the file lies in")
+    parser.add_argument(
+        "--run-id", default="", help="id of the run (default: that of the run folder that contains the file)"
+    )
     parser.add_argument(
         "--url", action="append", default=[], metavar="NAME=TEMPLATE", help="such as cdn=https://cdn.example/{key}"
     )
@@ -77,14 +80,14 @@ def promote(arguments: list[str]) -> int:
         "urls": dict(_pair(word) for word in options.url),
         "tracking_uri": "",
     }
-    entry = publishing.promote(params, _Lines())
+    entry = publishing.promote(_Shell(), **params)
     print(json.dumps(entry, ensure_ascii=False))
     return 0
 
 
 @_explained
 def register(arguments: list[str]) -> int:
-    """Shows the patch that adds a model to the frontend's lists; with --apply applies it."""
+    """Shows the patch that adds a model to the frontend's lists. With --apply, applies it."""
     from ..promotion import registration
 
     parser = argparse.ArgumentParser(prog="python -m backend register", description=register.__doc__)
@@ -92,10 +95,11 @@ def register(arguments: list[str]) -> int:
     parser.add_argument("files", nargs="+", type=Path, help="Go and JavaScript or TypeScript files with a list")
     parser.add_argument("--variable", default=registration.VARIABLE)
     parser.add_argument("--apply", action="store_true")
+    parser.add_argument("--replace", action="store_true", help="the new version takes the place of the listed one")
     options = parser.parse_args(arguments)
-    patches = registration.plan(options.files, options.model, options.variable)
+    patches = registration.plan(options.files, options.model, options.variable, options.replace)
     for patch in patches:
-        print(patch.diff() if patch.changes else f"{patch.path.name} lists {options.model} already.\n", end="")
+        print(patch.diff() if patch.changes else f"{patch.path.name} already lists {options.model}.\n", end="")
     if options.apply:
         for path in registration.apply(patches):
             print(f"Changed {path}.")
@@ -104,15 +108,15 @@ def register(arguments: list[str]) -> int:
 
 @_explained
 def sync(arguments: list[str]) -> int:
-    """Sends recorded runs that MLflow has not got yet; status 1 when some are left."""
+    """Sends recorded runs that MLflow does not have yet. The exit status is 1 if some are left."""
     from . import runs, tracking
 
     parser = argparse.ArgumentParser(prog="python -m backend sync", description=sync.__doc__)
     parser.add_argument(
         "--runs", type=Path, default=runs.default_root(), help=f"folder of the runs; {runs.VARIABLE}, else %(default)s"
     )
-    parser.add_argument("--all", action="store_true", help="also what another MLflow store has got already")
-    parser.add_argument("--patient", action="store_true", help="tries again for some minutes")
+    parser.add_argument("--all", action="store_true", help="also runs that another MLflow store already has")
+    parser.add_argument("--patient", action="store_true", help="retry for some minutes")
     options = parser.parse_args(arguments)
     done = tracking.sync(options.runs.absolute(), everything=options.all, patient=options.patient)
     store = tracking.choose_store(options.runs).uri
@@ -122,7 +126,7 @@ def sync(arguments: list[str]) -> int:
 
 @_explained
 def rerun(arguments: list[str]) -> int:
-    """Makes an avatar again from its receipt and compares; status 0 when everything is the same, 1 when not."""
+    """Makes an avatar again from its receipt and compares the files. Exit status 0 if all are the same, else 1."""
     from .rerun import rerun_receipt
 
     parser = argparse.ArgumentParser(prog="python -m backend rerun", description=rerun.__doc__)
@@ -130,10 +134,26 @@ def rerun(arguments: list[str]) -> int:
     parser.add_argument(
         "--blender", help="a Blender, or a Python with the bpy module (default: AVATAR_FORGE_BLENDER or blender)"
     )
-    parser.add_argument("--out", type=Path, help="folder that keeps what is made (default: it is thrown away)")
-    parser.add_argument("--picture", type=Path, help="where the picture is now, if it is not beside the receipt")
+    parser.add_argument("--out", type=Path, help="folder to keep the new avatar in (default: it is deleted)")
+    parser.add_argument("--picture", type=Path, help="path of the picture, if it is not in the folder of the receipt")
     options = parser.parse_args(arguments)
     return rerun_receipt(options.receipt.absolute(), options.blender, options.out, options.picture)
+
+
+class _Shell:
+    """What a worker's method asks for (`methods.registry.Job`), where there is no worker: everything runs at once."""
+
+    staging = None
+    is_cancelled = False
+
+    def __init__(self) -> None:
+        self.progress = _Lines()
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def engines(self, kind: str) -> Engines:
+        return Engines(kind)
 
 
 class _Lines:
@@ -159,5 +179,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BackendError("unreadable", f"The report {path.name} cannot be read.", "Make it again.") from error
     if not isinstance(content, dict):
-        raise BackendError("unreadable", f"The report {path.name} is no JSON object.", "Make it again.")
+        raise BackendError("unreadable", f"The report {path.name} is not a JSON object.", "Make it again.")
     return content

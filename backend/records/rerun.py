@@ -28,11 +28,13 @@ def rerun_receipt(path: Path, blender: str | None = None, out: Path | None = Non
     try:
         receipt = read_receipt(path)
     except (OSError, ValueError) as error:
-        raise BackendError("unreadable", f"{path.name} is no receipt of an avatar.", "Name a receipt.json.") from error
+        raise BackendError(
+            "unreadable", f"{path.name} is not the receipt of an avatar.", "Give a receipt.json."
+        ) from error
     original = picture.absolute() if picture else _find_picture(path, receipt)
     if digest(original) != receipt["picture"]["sha256"]:
         raise BackendError(
-            "changed", f"{original.name} is not the picture that this avatar was made from.", "Name it with --picture."
+            "changed", f"{original.name} is not the picture that this avatar was made from.", "Give it with --picture."
         )
     with _folder(out) as folder:
         made = _make(receipt, original, blender_command(blender), folder)
@@ -48,7 +50,7 @@ def blender_command(given: str | None = None) -> list[str]:
         chosen = sys.executable
     found = shutil.which(chosen) if chosen else None
     if not found:
-        hint = f"Name one with --blender or {BLENDER}; a Python that has the bpy module will do."
+        hint = f"Give one with --blender or {BLENDER}; a Python that has the bpy module works as well."
         message = (
             f"There is no Blender {chosen}."
             if chosen
@@ -89,7 +91,9 @@ def _find_picture(path: Path, receipt: dict[str, Any]) -> Path:
     for name in filter(None, names):
         if (path.parent / name).is_file():
             return path.parent / name
-    raise BackendError("unreadable", f"The picture {names[-1]} is not beside the receipt.", "Name it with --picture.")
+    raise BackendError(
+        "unreadable", f"The picture {names[-1]} is not in the folder of the receipt.", "Give it with --picture."
+    )
 
 
 def _make(receipt: dict[str, Any], picture: Path, command: list[str], out: Path) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def write_run(root: Path, run: Run) -> Path:
     """
     if not RUN_ID.fullmatch(run.run_id):
         raise BackendError(
-            "bad_params", f"{run.run_id[:40]!r} is not a run's name.", "Use letters, digits, points, - and _."
+            "bad_params", f"{run.run_id[:40]!r} is not the name of a run.", "Use letters, digits, dots, - and _."
         )
     root.mkdir(parents=True, exist_ok=True)
     _remove_stale(root)

@@ -100,9 +100,11 @@ def choose_store(root: Path, uri: str = "") -> Store:
         if parts.query or parts.fragment:
             raise BackendError(
                 "bad_target",
-                "The address of MLflow has something behind a question mark or #, where a secret would be shown.",
-                "Give the plain address, and user and password by MLFLOW_TRACKING_USERNAME and"
-                " MLFLOW_TRACKING_PASSWORD, or a token by MLFLOW_TRACKING_TOKEN.",
+                "The address of MLflow has a part after ? or #, where a secret would be visible.",
+                (
+                    "Enter only the address; set user and password in MLFLOW_TRACKING_USERNAME and"
+                    " MLFLOW_TRACKING_PASSWORD, or a token in MLFLOW_TRACKING_TOKEN."
+                ),
             )
         return Store(plain.geturl().rstrip("/"), None, user, password)
     return Store(
@@ -217,7 +219,7 @@ def sync(
                 "state": "busy",
                 "sent": 0,
                 "pending": len(pending(root, store)),
-                "message": "Another process is sending runs now.",
+                "message": "Another process is already sending runs.",
             }
         for wait in (*(WAITS if patient else ()), None):
             count, message = _pass(root, store, everything)

@@ -29,7 +29,7 @@ OPTIONS = (
         "Skeleton",
         choices=(
             Choice("humanoid", "Humanoid", "The avatar's own joints, or those found in the mesh, as VRM bones"),
-            Choice("free", "Free", "The network's own; its bones are matched by their shape"),
+            Choice("free", "Free", "The network's own joints; bones are matched by their shape"),
         ),
     ),
     Option(
@@ -38,9 +38,9 @@ OPTIONS = (
         "quality",
         "Search",
         choices=(
-            Choice("quality", "Quality", "10 beams, as the original"),
+            Choice("quality", "Quality", "10 beams, as in the original"),
             Choice("fast", "Fast", "4 beams"),
-            Choice("greedy", "Greedy", "Always the likeliest token; a fifth of the time or less"),
+            Choice("greedy", "Greedy", "Always takes the most likely token. Needs a fifth of the time or less"),
         ),
     ),
     Option(
@@ -48,7 +48,7 @@ OPTIONS = (
         "bool",
         False,
         "Mask by Distance",
-        "Distances inside the body keep weights from crossing gaps, such as those between fingers",
+        "Use distances inside the body to keep weights from crossing gaps, such as those between fingers",
     ),
     Option(
         "points",
@@ -56,11 +56,15 @@ OPTIONS = (
         "auto",
         "Points",
         choices=(
-            Choice("auto", "Automatic", "Vertices on the processor where they are fewer, else the surface"),
+            Choice("auto", "Automatic", "Vertices on the processor if there are fewer of them, else the surface"),
             Choice(
-                "surface", "Surface", "54,000 points of the surface, as the original, and from them to the vertices"
+                "surface",
+                "Surface",
+                ("Compute weights for 54,000 surface points, as in the original, and transfer them to the vertices"),
             ),
-            Choice("vertices", "Vertices", "The vertices themselves: nothing is smoothed across gaps"),
+            Choice(
+                "vertices", "Vertices", ("Compute weights for the vertices themselves, without smoothing across gaps")
+            ),
         ),
         advanced=True,
     ),
@@ -70,7 +74,7 @@ OPTIONS = (
         "articulation",
         "Trained On",
         choices=(
-            Choice("articulation", "Articulation-XL", "As the original does for every mesh"),
+            Choice("articulation", "Articulation-XL", "As in the original, for every mesh"),
             Choice("vroid", "VRoid", "With the joints in the order of VRoid characters"),
             Choice("rignet", "RigNet"),
         ),
@@ -83,8 +87,8 @@ OPTIONS = (
         "strict",
         "Grammar",
         choices=(
-            Choice("strict", "Strict", "Four codes for every joint, and no broken ones"),
-            Choice("shipped", "As Shipped", "The original's, with its two defects"),
+            Choice("strict", "Strict", "Always four codes for each joint, so no joint is broken"),
+            Choice("shipped", "As Shipped", "As in the original, with its two defects"),
         ),
         advanced=True,
     ),
@@ -93,7 +97,7 @@ OPTIONS = (
         "float",
         2.0,
         "Repetition Penalty",
-        "How much less likely a code is that another joint has; joints may share codes",
+        "Makes codes less likely that another joint already has. Joints may share codes",
         low=1.0,
         high=5.0,
         advanced=True,
@@ -103,7 +107,7 @@ OPTIONS = (
         "int",
         3,
         "Attempts",
-        "Seeds to try when one gives no valid skeleton",
+        "Number of seeds to try until a skeleton is valid",
         low=1,
         high=20,
         advanced=True,

@@ -8,6 +8,7 @@ together count as one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ FINGER_BONES = ("Proximal", "Intermediate", "Distal")
 # In lengths of the forearm: how far a hand reaches at most, how far it begins before the wrist, how near a shell of
 # its own (a nail, a glove) must lie to belong to it.
 REACH, BEFORE, NEAR = 1.3, 0.12, 0.1
+TIP_SHARE = 0.06  # of a finger: the cap whose middle is its tip
+BRIDGES = 4  # rounds of joining shells
 PERSISTENCE = 0.14  # how far a finger rises at least, as a share of the hand
 SHORTEST = 0.4  # of the hand: how far the tip of a thumb is from the wrist at least
 # Where the joints lie on a finger, as shares of what stands free: 0 where it leaves the others, 1 at its tip. Medians
@@ -67,6 +70,9 @@ def find_fingers(
     along = (wrist - elbow) / length
     at, distance = _hand(vertices, triangles, wrist, along, length)
     branches = _branches(at[1], distance) if len(distance) else []
+    away = np.linalg.norm(at[0] - wrist, axis=1)
+    # The inner end of a shell of its own also is a peak, but it lies inside the hand.
+    branches = [b for b in branches if away[b.rows[0]] > away[b.rows[-1]]]
     if len(branches) < 2:
         return {}, 0
     if len(branches) != len(FINGERS):
@@ -103,8 +109,14 @@ def _hand(
     at = at.astype(np.float64)
     faces = place[np.searchsorted(used, faces)]
     links = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
-    _, shell = connected_components(coo_matrix((np.ones(len(links)), links.T), shape=(len(at),) * 2), directed=False)
-    links = np.concatenate([links, _bridges(at, shell, wrist, length)])
+    for _ in range(BRIDGES):  # shells may hang on each other before they hang on the hand
+        _, shell = connected_components(
+            coo_matrix((np.ones(len(links)), links.T), shape=(len(at),) * 2), directed=False
+        )
+        bridges = _bridges(at, shell, wrist, length)
+        if not len(bridges):
+            break
+        links = np.concatenate([links, bridges])
     graph = csr_matrix(
         (np.linalg.norm(at[links[:, 0]] - at[links[:, 1]], axis=1) + 1e-12, links.T), shape=(len(at),) * 2
     )
@@ -176,18 +188,20 @@ def _branches(graph: csr_matrix, distance: np.ndarray) -> list[_Branch]:
     return [branch for branch in done if branch.top > SHORTEST * distance.max()]
 
 
-def _line(at: np.ndarray, distance: np.ndarray, branch: _Branch):
+def _line(at: np.ndarray, distance: np.ndarray, branch: _Branch) -> Callable[[float], np.ndarray]:
     """A function from shares of a branch's free length to points (3,) in its middle."""
     rows = np.array(branch.rows)
     span = max(branch.top - branch.base, 1e-12)
     share = (distance[rows] - branch.base) / span
-    degree = 2 if len(np.unique(share.round(2))) >= 6 else 1
-    fit = np.polynomial.polynomial.polyfit(share, at[rows], degree)
-    slope = fit[1]
+    tip = at[rows[share > 1 - TIP_SHARE]].mean(0)
+    fit = np.polynomial.polynomial.polyfit(share, at[rows], 2 if len(np.unique(share.round(2))) >= 6 else 1)
+    way = tip - fit[0]
+    if len(fit) > 2 and ((fit[1] @ way) <= 0 or ((fit[1] + 2 * fit[2]) @ way) <= 0):
+        fit = np.polynomial.polynomial.polyfit(share, at[rows], 1)  # a parabola that turns back is no finger
 
     def line(s: float) -> np.ndarray:
         if s < 0:  # beyond the free part: straight on
-            return fit[0] + s * slope
-        return np.array(np.polynomial.polynomial.polyval(s, fit))
+            return fit[0] + s * fit[1]
+        return tip if s == 1 else np.array(np.polynomial.polynomial.polyval(s, fit))
 
     return line

@@ -105,9 +105,9 @@ def _add_fingers(
     for name, place in found.items():
         _add_chain(bones, side, chains[name], [*place.joints, place.tip])
     if not found:
-        message = f"The {side} hand has no bones for fingers, because the mesh shows none that stand apart."
+        message = f"The {side} hand has no finger bones, because the mesh has no separate fingers."
         if count:
-            message = f"The {side} hand has no bones for fingers, because the mesh shows {count} instead of five."
+            message = f"The {side} hand has no finger bones, because the mesh has {count} fingers instead of five."
         warnings.append({"code": "no_fingers", "message": message})
     elif "Middle" in found:
         bones.tails[f"{side}Hand"] = found["Middle"].joints[0]

@@ -200,7 +200,7 @@ class SkinTokensPipeline:
         codes = torch.from_numpy(self._codes(tokens, len(at))).to(self.device)
         targets = Targets.choose(mesh, samples, settings.points, self.device.type)
         weights = self._guarded(lambda chunk: self._weights(targets, codes, condition, pulse, chunk), SMALLEST_CHUNK)
-        pulse("vertices", SHARES["vertices"][0], "Carrying weights to the mesh")
+        pulse("vertices", SHARES["vertices"][0], "Transferring the weights to the mesh")
         near = mask_of(mesh.vertices, mesh.faces, at, pulse.again) if settings.mask else None
         dense = targets.to_vertices(weights)
         weight_joint, weight = rig_weights(dense if near is None else masked(dense, near), mesh.vertices, at)
@@ -216,7 +216,7 @@ class SkinTokensPipeline:
         self, points: torch.Tensor, normals: torch.Tensor, candidates: np.ndarray, pulse: Pulse
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The language model's prefix and the skin network's condition rows."""
-        pulse("shape", SHARES["shape"][0], "Looking at the mesh")
+        pulse("shape", SHARES["shape"][0], "Analysing the mesh")
         with pulsing(self.model, pulse):
             return self.model(points[None], normals[None]), self.model.skin.condition(points, normals, candidates)
 
@@ -233,7 +233,7 @@ class SkinTokensPipeline:
             prompt, typical = [v.skeleton.bos, v.skeleton.class_token(settings.class_name)], TYPICAL_TOKENS
         room = min(MAX_LENGTH, self.model.decoder.positions) - prefix.shape[1] - len(prompt)
         if given is not None and room < typical + 1:
-            message = f"{len(given.joints)} joints are more than SkinTokens' sequence of {MAX_LENGTH} has room for."
+            message = f"{len(given.joints)} joints do not fit into SkinTokens' sequence of {MAX_LENGTH}."
             raise BackendError("bad_joints", message, "Leave some of the bones out.")
 
         def on_step(step: Step) -> None:
@@ -255,7 +255,7 @@ class SkinTokensPipeline:
         raise BackendError(
             "no_skeleton",
             f"SkinTokens wrote no valid skeleton in {settings.attempts} attempts (the last one: {failures[-1]}).",
-            "Try another seed, or give it a skeleton.",
+            "Try another seed, or provide a skeleton.",
         )
 
     def _start(self, settings: Settings, free: bool) -> grammar.Switched:
@@ -286,8 +286,8 @@ class SkinTokensPipeline:
         begin, end = SHARES["weights"]
         count = len(codes)
 
-        def on_joint(done: int) -> None:
-            pulse("weights", begin + (end - begin) * done / count, f"Weights of joint {done} of {count}")
+        def on_joint(joint: int, share: float) -> None:
+            pulse("weights", begin + (end - begin) * share, f"Weights of joint {joint} of {count}")
 
         pulse("weights", begin, f"Weights of {count} joints")
         points, normals = (torch.from_numpy(part).to(self.device) for part in (targets.points, targets.normals))
@@ -322,7 +322,10 @@ class SkinTokensPipeline:
                 raise BackendError(
                     "out_of_memory",
                     "The device has too little free memory for SkinTokens.",
-                    "Close other programs that use it, choose fewer beams (preset fast or greedy) or the device cpu.",
+                    (
+                        "Close other programs that use the device, choose fewer beams (preset fast or greedy) or"
+                        " the device cpu."
+                    ),
                 )
             chunk //= 4
 
@@ -335,7 +338,7 @@ def _check(given: Given) -> None:
     try:
         check_tree(given.parents)
     except ValueError as error:
-        message = f"The skeleton is no tree that can be written ({error})."
+        message = f"The skeleton is not a valid tree ({error})."
         raise BackendError("bad_joints", message, "Order its joints, parents first.") from error
     if not np.isfinite(given.joints).all():
         raise BackendError("bad_joints", "A joint of the skeleton is not a point of three numbers.", "Correct it.")

@@ -21,6 +21,8 @@ from torch.nn import functional as F
 from ..nn.point_encoder import CANDIDATES_PER_TOKEN, Linear, farthest_points
 from .embedding import embed, frequencies, phases, released
 
+BLOCK = 1 << 16  # points whose queries are kept for all joints
+
 
 @dataclass(frozen=True)
 class SkinConfig:
@@ -294,24 +296,30 @@ class SkinNetwork(nn.Module):
         condition: Tensor,
         chunk: int = 1 << 14,
         joints_at_once: int = 4,
-        progress: Callable[[int], None] = lambda joints: None,
+        progress: Callable[[int, float], None] = lambda joint, share: None,
         tick: Callable[[], None] = lambda: None,
     ) -> Tensor:
         """(n, joints) fp32 weights in [0, 1] of points and normals (n, 3) for joints with codes (joints, 4).
 
-        chunk: points at once; joints_at_once: whose memories are computed together. progress(joints done); tick() is
-        called between pieces, and both may raise to stop.
+        chunk: points at once; joints_at_once: whose memories are computed together. progress(joint, share of all
+        done) after each joint, joints counted from 1; tick() is called between pieces, and both may raise to stop.
         """
-        parts = list(_ranges(len(points), chunk))
-        asked = [self.query(points[part], normals[part]) for part in parts]
         out = torch.empty(len(codes), len(points), device=points.device)
-        for first in range(0, len(codes), joints_at_once):
-            keys, values = self.decoder.memory(self.joint_rows(codes[first : first + joints_at_once], condition))
-            for k, (key, value) in enumerate(zip(keys, values, strict=True)):
+        memories: list[tuple[Tensor, Tensor]] = []
+        blocks = list(_ranges(len(points), BLOCK))
+        for number, block in enumerate(blocks):
+            here, facing, weights = points[block], normals[block], out[:, block]
+            parts = list(_ranges(len(here), chunk))
+            asked = [self.query(here[part], facing[part]) for part in parts]
+            for joint in range(len(codes)):
+                if joint == len(memories):
+                    rows = self.joint_rows(codes[joint : joint + joints_at_once], condition)
+                    memories += zip(*self.decoder.memory(rows), strict=True)
+                keys, values = memories[joint]
                 for part, (x, q) in zip(parts, asked, strict=True):
-                    out[first + k, part] = self.decoder.logits(x, q, key[None], value[None])
+                    weights[joint, part] = self.decoder.logits(x, q, keys[None], values[None])
                     tick()
-                progress(first + k + 1)
+                progress(joint + 1, (number + (joint + 1) / len(codes)) / len(blocks))
         return out.sigmoid().T
 
 

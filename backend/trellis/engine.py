@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .pipeline import Result, Settings, TrellisPipeline
 
 VIEWS = 16
-SAMPLING = Switch("own_sampling", "Own Steps", "Steps and guidance of your own instead of the preset's")
+SAMPLING = Switch("own_sampling", "Custom Steps", "Use your own steps and guidance instead of the preset's")
 OPTIONS = (
     Option(
         "preset",
@@ -37,17 +37,19 @@ OPTIONS = (
         "Sampling",
         choices=(
             Choice("fast", "Fast", "12 + 12 sampling steps"),
-            Choice("quality", "Quality", "25 + 25 sampling steps, guidance as the checkpoint says: twice the time"),
+            Choice("quality", "Quality", "25 + 25 sampling steps with the checkpoint's guidance. Takes twice as long"),
         ),
     ),
     height_option(),
-    Option("faces", "int", 30_000, "Faces", "The mesh is simplified to so many triangles", low=500, high=500_000),
+    Option(
+        "faces", "int", 30_000, "Faces", ("Number of triangles that the mesh is simplified to"), low=500, high=500_000
+    ),
     Option(
         "texture_size",
         "int",
         1024,
         "Texture Size",
-        "Pixels of a side of the baked texture",
+        "Width and height of the baked texture, in pixels",
         low=512,
         high=4096,
         unit="px",
@@ -58,9 +60,9 @@ OPTIONS = (
         "auto",
         "Memory",
         choices=(
-            Choice("auto", "Automatic", "As much as is free"),
-            Choice("low", "Low", "One network on the GPU at a time"),
-            Choice("high", "High", "All networks stay on the GPU, also between avatars"),
+            Choice("auto", "Automatic", "Use as much memory as is free"),
+            Choice("low", "Low", "Keep one network on the GPU at a time"),
+            Choice("high", "High", "Keep all networks on the GPU, also between avatars"),
         ),
     ),
     # What the preset decides unless it is given.
@@ -68,7 +70,7 @@ OPTIONS = (
         "structure_steps",
         "int",
         label="Structure Steps",
-        help="Of the sampler for the shape",
+        help="Sampling steps for the shape",
         low=1,
         high=200,
         initial=12,
@@ -91,7 +93,7 @@ OPTIONS = (
         "latent_steps",
         "int",
         label="Latent Steps",
-        help="Of the sampler for details and colours",
+        help="Sampling steps for details and colours",
         low=1,
         high=200,
         initial=12,

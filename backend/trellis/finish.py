@@ -50,19 +50,19 @@ def finish(
     progress("clean", 0.0, "Cleaning the surface")
     vertices, triangles = clean(vertices, triangles)
     if not len(triangles):
-        message = "The surface that TRELLIS made has nothing in it that could be kept."
+        message = "The surface that TRELLIS made has no usable part."
         raise BackendError("empty_structure", message, "Try another seed or a clearer picture.")
-    progress("simplify", 0.1, f"Bringing {len(triangles)} faces into a budget of {faces}")
+    progress("simplify", 0.1, f"Simplifying {len(triangles)} faces to {faces}")
     vertices, triangles = simplify(vertices, triangles, faces)
     normals = vertex_normals(vertices, triangles)
-    progress("unwrap", 0.15, "Laying the surface out flat")
+    progress("unwrap", 0.15, "Unwrapping the UVs")
     uvs = unwrap(vertices, triangles, texture_size)
 
     def on_share(done: float) -> None:
-        progress("bake", 0.4 + 0.45 * done, "Painting it")
+        progress("bake", 0.4 + 0.45 * done, "Painting the surface")
 
     texture = bake(vertices, triangles, normals, uvs, cloud, texture_size, on_share)
-    progress("place", 0.85, "Putting it on its feet")
+    progress("place", 0.85, "Placing it on the ground")
     vertices, yaw = place(to_gltf(vertices), triangles, height)
     return Finished(vertices, triangles, turn(to_gltf(normals), yaw), uvs, texture)
 

@@ -53,7 +53,7 @@ def _plain_background(rgb: np.ndarray) -> np.ndarray:
     except BackendError as error:
         if error.code != "not_humanoid":  # that module speaks of characters; here anything may be in the picture
             raise
-        message = "There is nothing in the picture that stands out from its background."
+        message = "Nothing in the picture stands out from its background."
         raise BackendError("empty_mask", message, "Use a picture with a transparent background.") from error
     return figure.alpha if figure.loose is None else np.where(figure.loose, 255, figure.alpha).astype(np.uint8)
 
@@ -69,5 +69,5 @@ def large_enough(picture: Image.Image) -> Image.Image:
 
 
 def _too_small(side: int) -> BackendError:
-    message = f"The subject of the picture is only {side} pixels large; at least {MIN_SIDE} are needed."
+    message = f"The subject of the picture has only {side} pixels; at least {MIN_SIDE} are needed."
     return BackendError("too_small", message, "Use a larger picture; 512 pixels or more give the best result.")

@@ -111,7 +111,7 @@ class TrellisPipeline:
             result, plan = with_ladder(plan, self.residents, self.device, stage)
             return result
 
-        progress("encode", STAGES["encode"][0], "Looking at the picture")
+        progress("encode", STAGES["encode"][0], "Analysing the picture")
         tokens = ladder(lambda p: self._encode(pictures, p))
         generator = noise_generator(settings.seed)
         state = generator.get_state()

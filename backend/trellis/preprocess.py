@@ -27,7 +27,7 @@ def crop_subject(picture: Image.Image) -> Image.Image:
     if not len(rows):
         raise BackendError(
             "empty_mask",
-            "Nothing solid is left of the picture after removing its background.",
+            "Nothing opaque is left of the picture after removing its background.",
             "Cut the character out by hand and try again.",
         )
     left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .pipeline import Result, Settings, Trellis2Pipeline
 
 VIEWS = 16
-SAMPLING = Switch("own_sampling", "Own Steps", "Steps and guidance of your own instead of the checkpoint's")
+SAMPLING = Switch("own_sampling", "Custom Steps", "Use your own steps and guidance instead of the checkpoint's")
 
 
 def _sampling(stage: str, words: str, steps: int, guidance: float) -> tuple[Option, Option]:
@@ -33,7 +33,7 @@ def _sampling(stage: str, words: str, steps: int, guidance: float) -> tuple[Opti
             f"{stage}_steps",
             "int",
             label=f"{stage.capitalize()} Steps",
-            help=f"Of the sampler for {words}",
+            help=f"Sampling steps for {words}",
             low=1,
             high=200,
             initial=steps,
@@ -44,7 +44,7 @@ def _sampling(stage: str, words: str, steps: int, guidance: float) -> tuple[Opti
             f"{stage}_guidance",
             "float",
             label=f"{stage.capitalize()} Guidance",
-            help=f"Of the sampler for {words}: 1 is not guided, more is closer to the picture",
+            help=f"Guidance for {words}. 1 is no guidance; higher values follow the picture more closely",
             low=0,
             high=30,
             initial=guidance,
@@ -62,18 +62,20 @@ OPTIONS = (
         "fast",
         "Quality",
         choices=(
-            Choice("fast", "Fast", "A surface of 512 voxels a side"),
-            Choice("quality", "Quality", "Refined to 1024 voxels a side: about five times the time"),
+            Choice("fast", "Fast", "Surface with 512 voxels per side"),
+            Choice("quality", "Quality", "Refined to 1024 voxels per side. Takes about five times as long"),
         ),
     ),
     height_option(),
-    Option("faces", "int", 50_000, "Faces", "The mesh is simplified to so many triangles", low=500, high=1_000_000),
+    Option(
+        "faces", "int", 50_000, "Faces", ("Number of triangles that the mesh is simplified to"), low=500, high=1_000_000
+    ),
     Option(
         "texture_size",
         "int",
         2048,
         "Texture Size",
-        "Pixels of a side of the baked textures",
+        "Width and height of the baked textures, in pixels",
         low=512,
         high=4096,
         unit="px",
@@ -84,9 +86,9 @@ OPTIONS = (
         "auto",
         "Memory",
         choices=(
-            Choice("auto", "Automatic", "As much as is free"),
-            Choice("low", "Low", "One network on the GPU at a time"),
-            Choice("high", "High", "All networks stay on the GPU, also between avatars"),
+            Choice("auto", "Automatic", "Use as much memory as is free"),
+            Choice("low", "Low", "Keep one network on the GPU at a time"),
+            Choice("high", "High", "Keep all networks on the GPU, also between avatars"),
         ),
     ),
     *_sampling("structure", "the structure", 12, 7.5),
@@ -116,7 +118,7 @@ OPTIONS = (
         "auto",
         "Precision",
         choices=(
-            Choice("auto", "Automatic", "Half precision on a GPU that has bfloat16, else single precision"),
+            Choice("auto", "Automatic", "Half precision on a GPU that supports bfloat16, else single precision"),
             Choice("bf16", "Half (bfloat16)"),
             Choice("fp32", "Single (fp32)", "Twice the memory"),
         ),

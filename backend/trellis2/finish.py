@@ -51,18 +51,18 @@ def finish(
     progress("clean", 0.0, "Keeping the outer surface")
     dense = surface(vertices, triangles)
     if not len(dense[1]):
-        message = "The surface that TRELLIS.2 made has nothing in it that could be kept."
+        message = "The surface that TRELLIS.2 made has no usable part."
         raise BackendError("empty_structure", message, "Try another seed or a clearer picture.")
-    progress("simplify", 0.2, f"Bringing {len(dense[1])} faces into a budget of {faces}")
+    progress("simplify", 0.2, f"Simplifying {len(dense[1])} faces to {faces}")
     vertices, triangles = simplify(*dense, faces)
-    progress("unwrap", 0.3, "Laying the surface out flat")
+    progress("unwrap", 0.3, "Unwrapping the UVs")
     uvs = unwrap(vertices, triangles, texture_size)
 
     def on_share(done: float) -> None:
-        progress("bake", 0.45 + 0.4 * done, "Painting it")
+        progress("bake", 0.45 + 0.4 * done, "Painting the surface")
 
     baked = bake_attributes(vertices, triangles, uvs, dense, lookup, texture_size, on_share)
-    progress("place", 0.85, "Putting it on its feet")
+    progress("place", 0.85, "Placing it on the ground")
     normals = vertex_normals(vertices, triangles)
     placed, yaw = place(to_gltf(vertices), triangles, height)
     return Finished(placed, triangles, turn(to_gltf(normals), yaw), uvs, to_images(baked), yaw, len(dense[1]))

@@ -149,7 +149,7 @@ class Trellis2Pipeline:
             return result
 
         stages = STAGES[way.cascade]
-        progress("encode", stages["encode"][0], "Looking at the picture")
+        progress("encode", stages["encode"][0], "Analysing the picture")
         tokens = {}
         for side in sorted({512, way.last}):
             tokens[side] = ladder(partial(self._encode, pictures, side))

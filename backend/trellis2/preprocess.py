@@ -47,7 +47,7 @@ def solid_box(picture: Image.Image) -> tuple[int, int, int, int]:
     if not len(rows):
         raise BackendError(
             "empty_mask",
-            "Nothing solid is left of the picture after removing its background.",
+            "Nothing opaque is left of the picture after removing its background.",
             "Cut the character out by hand and try again.",
         )
     return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())

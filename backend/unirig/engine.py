@@ -35,7 +35,7 @@ OPTIONS = (
         "skeleton_seed",
         "seed",
         label="Skeleton Seed",
-        help="Another number gives another skeleton for the same mesh",
+        help="A different number gives a different skeleton for the same mesh",
     ),
     Option(
         "preset",
@@ -43,9 +43,9 @@ OPTIONS = (
         "quality",
         "Search",
         choices=(
-            Choice("quality", "Quality", "15 beams, as the original"),
+            Choice("quality", "Quality", "15 beams, as in the original"),
             Choice("fast", "Fast", "4 beams"),
-            Choice("greedy", "Greedy", "Always the likeliest token; a fifth of the time or less"),
+            Choice("greedy", "Greedy", "Always takes the most likely token. Needs a fifth of the time or less"),
         ),
     ),
     Option(
@@ -54,8 +54,8 @@ OPTIONS = (
         "strict",
         "Grammar",
         choices=(
-            Choice("strict", "Strict", "Every skeleton, and no broken one"),
-            Choice("upstream", "As Shipped", "The original's, with its two defects"),
+            Choice("strict", "Strict", "Allows every valid skeleton and no broken one"),
+            Choice("upstream", "As Shipped", "As in the original, with its two defects"),
         ),
         advanced=True,
     ),
@@ -64,7 +64,7 @@ OPTIONS = (
         "int",
         3,
         "Attempts",
-        "Seeds to try when one gives no valid skeleton",
+        "Number of seeds to try until a skeleton is valid",
         low=1,
         high=20,
         advanced=True,

@@ -205,7 +205,10 @@ class UniRigPipeline:
             raise BackendError(
                 "out_of_memory",
                 "The device has too little free memory for UniRig.",
-                "Close other programs that use it, choose fewer beams (preset fast or greedy) or the device cpu.",
+                (
+                    "Close other programs that use the device, choose fewer beams (preset fast or greedy) or the"
+                    " device cpu."
+                ),
             ) from None
 
     def _skeleton(self, mesh: cube.Prepared, settings: Settings, progress: Progress) -> tuple[Skeleton, int, list[str]]:
@@ -226,7 +229,7 @@ class UniRigPipeline:
     def write_tokens(self, mesh: cube.Prepared, settings: Settings, seed: int, progress: Progress) -> list[int]:
         """The whole token sequence for a prepared mesh, bos included."""
         begin, end = SHARES["skeleton"]
-        progress("skeleton", begin, "Looking at the mesh")
+        progress("skeleton", begin, "Analysing the mesh")
         model: SkeletonModel = self._network("skeleton")
         rng = np.random.RandomState(seed)
         normaliser_draws(rng)

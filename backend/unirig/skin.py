@@ -79,7 +79,7 @@ def predict(
         progress(NETWORK + (VERTICES - NETWORK) * fraction, "Computing skin weights")
 
     weights = sampled_weights(model, chosen, affine.apply(joints), parents, chosen.interpolate(near), on_network)
-    progress(VERTICES, "Carrying weights to the mesh")
+    progress(VERTICES, "Transferring the weights to the mesh")
     result = to_vertices(chosen, weights, affine, vertices, triangles, parents)
     progress(1.0, "Skin weights done")
     return result

@@ -258,6 +258,8 @@ def test_an_engine_of_another_package_gets_its_options_and_its_models_folder(bpy
     assert session.own_folder("mine") == "/somewhere" and session.own_folder("trellis") == "/kept"
     assert session._model_variables().items() >= {"AVATAR_FORGE_MINE": "/somewhere"}.items()
     assert options.attribute("generators", "my-engine") in options.paths()
+    engines.learn_engines({"generators": []})  # its package was removed
+    assert "my-engine" not in engines.GENERATORS and "preview" in engines.GENERATORS
 
 
 def test_the_request_has_the_options(bpy, addon, settings, picture):

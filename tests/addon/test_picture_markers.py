@@ -121,15 +121,15 @@ def test_mirroring(bpy, addon, ready):
 
 
 def test_a_refused_picture_has_markers_and_the_reason(bpy, addon, extension, tmp_path):
-    """Arms along the body: refused by Make Avatar, shown here, and made once the markers are accepted."""
+    """Nobody that the reader knows: refused by Make Avatar, shown here, and made once the markers are accepted."""
     save(bpy, tmp_path / "arms.png", soldier())
     settings = bpy.context.scene.avatar_forge
     settings.picture = str(tmp_path / "arms.png")
-    with pytest.raises(RuntimeError, match="separated"):
+    with pytest.raises(RuntimeError, match="humanoid"):
         bpy.ops.avatar_forge.generate()
     assert bpy.ops.avatar_forge.check_markers() == {"FINISHED"}
     module = addon("picture.markers")
-    assert "separated" in module.note(module.root_of(bpy.context.scene)) and len(markers(addon, bpy)) == 18
+    assert "humanoid" in module.note(module.root_of(bpy.context.scene)) and len(markers(addon, bpy)) == 18
     assert bpy.ops.avatar_forge.generate() == {"FINISHED"}
     assert addon("avatar.scene").find_avatar(bpy.context) and module.root_of(bpy.context.scene) is None
 

@@ -55,7 +55,7 @@ def test_from_a_picture_that_is_sent_to_a_vrm_file(bpy, remote, ends, picture, t
         "default": 28000,
         "low": 4000,
         "high": 200000,
-        "help": "About so many",
+        "help": "Approximate number of triangles",
     } in (options["preview"])
     runs = remote("avatar_runs", limit=3)["runs"]
     assert runs[0]["name"] == "Mia" and runs[0]["vrm"].endswith("Mia.vrm")

@@ -1,4 +1,4 @@
-"""Weights help on the real avatar: planted faults fail the report's own checks, the buttons mend them, undo brings
+"""Weights help on the real avatar: planted faults fail the report's own checks, the buttons fix them, undo brings
 them back.
 """
 

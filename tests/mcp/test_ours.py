@@ -58,7 +58,7 @@ def test_from_a_picture_to_a_checked_avatar(ours, mia):
     assert status["backend"]["ready"] and set(status["avatars"][0]["steps"].values()) == {"done"}
     assert ours.progress and max(ours.progress) <= 1.0
     report = ours.call("validate_avatar").json
-    assert report["promotable"] and not any(check["status"] == "FAIL" for check in report["to_mend"])
+    assert report["promotable"] and not any(check["status"] == "FAIL" for check in report["to_fix"])
     assert report["counts"]["PASS"] == len(report["passed"]) > 20
     assert ours.call("list_runs", limit=5).json["runs"][0]["name"] == "Mia"
     assert [job["status"] for job in ours.call("list_jobs").json["jobs"]][:2] == ["done", "done"]

@@ -185,7 +185,7 @@ def test_nothing_is_written_that_was_not_shown(tmp_path):
     elsewhere.chmod(0o640)
     patches = plan([go], "new-v1.vrm") + plan([elsewhere], "new-v1.vrm", "Models")
     go.write_text(GO + "// edited\n")
-    with pytest.raises(BackendError, match="changed meanwhile"):
+    with pytest.raises(BackendError, match="changed in the meantime"):
         apply(patches)
     assert elsewhere.read_text() == "const Models = []\n"
     apply(patches[1:])

@@ -309,3 +309,21 @@ def test_no_address_shows_its_secret(make_run, monkeypatch, address):
         assert error.code == "bad_target" and PASSWORD not in error.message + error.hint
     answer = tracking.send_later(root, address)
     assert PASSWORD not in str(answer) + str(started)
+
+
+@pytest.mark.parametrize(
+    "address, remote",
+    [
+        ("https://mlflow.example", True),
+        ("postgresql://me:x@db.example/m", True),
+        ("http://127.0.0.1:5000", False),
+        ("", False),
+    ],
+)
+def test_without_online_access_records_wait_for_another_machine(make_run, monkeypatch, address, remote):
+    root, started = make_run().parent, []
+    monkeypatch.setattr(tracking.subprocess, "Popen", lambda command, **options: started.append(command))
+    state = tracking.send_later(root, address, online=False)
+    assert (state["state"], len(started)) == (("offline", 0) if remote else ("sending", 1))
+    assert state["pending"] == 1
+    assert tracking.send_later(root, address)["state"] == "sending"

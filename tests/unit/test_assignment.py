@@ -105,7 +105,7 @@ def test_doubts_of_single_bones_are_their_rows(whole):
     names = [f"bone{k}" for k in range(len(sample.parents))]
     found = match(sample.heads, sample.parents)
     doubts = [
-        "The matcher is unsure of hips: check it.",
+        "Uncertain bones: hips. Check it.",
         "No bone was found for head.",
         "The skeleton is an unusual humanoid: so.",
     ]
@@ -121,7 +121,7 @@ def test_a_note_speaks_of_its_bone_only(whole):
     finding = Finding(True, "A humanoid.", 0.3, ("Check.",), notes)
     finding = Finding.from_json(finding.to_json())
     state = bone_states(assigned, parents, finding.notes)["leftHand"]
-    assert (state.kind, state.word, state.reason) == ("unsure", "Unsure", "It is so.")
+    assert (state.kind, state.word, state.reason) == ("unsure", "Uncertain", "It is so.")
     sure = finding.confirmed(["leftHand"], assigned)
     assert bone_states(assigned, parents, sure.notes)["leftHand"].kind == "assigned" and sure.doubts == finding.doubts
     surer = sure.confirmed(["leftFoot"], assigned)

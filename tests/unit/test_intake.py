@@ -139,10 +139,10 @@ def around(axis, quarters):
         (around("Z", 2), "backwards"),
         (around("Z", 1), "sideways"),
         (around("Z", 3), "sideways"),
-        (around("X", 1), "lay"),
-        (around("X", 3), "lay"),
-        (around("X", 2), "head"),
-        (around("Z", 2) @ around("X", 1), "lay"),
+        (around("X", 1), "lying"),
+        (around("X", 3), "lying"),
+        (around("X", 2), "upside down"),
+        (around("Z", 2) @ around("X", 1), "lying"),
     ],
 )
 def test_a_figure_stands_and_looks_to_the_front(figure, turn, word):

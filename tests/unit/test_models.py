@@ -144,7 +144,7 @@ def test_a_hub_with_another_file_than_the_pinned_one_is_not_believed(fake, root,
     monkeypatch.setitem(store.MODELS, "tiny", model)
     for name in ("big.safetensors", "config.json"):  # announced with a digest, and without
         fake.content = CONTENT | {name: CONTENT[name][::-1]}
-        with pytest.raises(BackendError, match=f"another file {name}") as caught:
+        with pytest.raises(BackendError, match=f"The file {name} on the hub") as caught:
             store.download("tiny")
         assert caught.value.code == "bad_weights" and not (root / "tiny" / name).exists()
     fake.content = dict(CONTENT)
@@ -195,12 +195,12 @@ def test_a_broken_connection_keeps_what_has_arrived(fake, root):
     fake.cut_after = 0
     with pytest.raises(BackendError) as error:
         store.download("tiny")
-    assert error.value.code == "download_failed" and "goes on where it stopped" in error.value.hint
+    assert error.value.code == "download_failed" and "resumes where it stopped" in error.value.hint
 
 
 def test_what_arrives_must_be_what_the_hub_announced(fake, root):
     fake.lie = "ab" * 32
-    with pytest.raises(BackendError, match=r"big.safetensors did not arrive as the hub has it") as error:
+    with pytest.raises(BackendError, match=r"big.safetensors differs from the one on the hub") as error:
         store.download("tiny")
     assert error.value.code == "bad_weights" and not (root / "tiny" / "big.safetensors").exists()
 

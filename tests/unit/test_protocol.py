@@ -113,6 +113,8 @@ def test_bad_parameters_never_get_past_the_check(method, params):
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "sed": 1}, "no parameter 'sed'"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "options": []}, "options"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"joint": {}}}, "joint"),
+        ({"engine": "preview", "picture": __file__, "out_dir": "/o", "pictures": {"top": __file__}}, "'top'"),
+        ({"engine": "preview", "picture": __file__, "out_dir": "/o", "pictures": {"left": "/no"}}, "does not exist"),
         (
             {"engine": "preview", "picture": __file__, "out_dir": "/o", "markers": {"joints": {"head": [1]}}},
             "2 numbers",

@@ -259,7 +259,7 @@ def test_the_port_is_this_computers_alone_and_a_taken_one_is_said(running):
     assert host == "127.0.0.1"
     with pytest.raises(AvatarError) as refused:
         Server(port).start()
-    assert f"Port {port} is taken" in str(refused.value) and "Blender's own MCP add-on" in str(refused.value)
+    assert f"Port {port} is already in use" in str(refused.value) and "Blender's own MCP add-on" in str(refused.value)
     assert port < free_port(port) <= port + 100
     with pytest.raises(AvatarError):
         Server(1_000_000).start()

@@ -118,4 +118,4 @@ def test_rig_eval_prints_a_table_of_pairs(tmp_path, capsys):
 def test_rig_eval_says_what_is_wrong_with_a_file(tmp_path, capsys):
     (tmp_path / "rig.npz").write_bytes(b"no zip")
     assert main(["rig-eval", str(tmp_path), str(tmp_path)]) == 1
-    assert "is no rig file" in capsys.readouterr().err
+    assert "is not a rig file" in capsys.readouterr().err

@@ -90,6 +90,13 @@ def test_five_fingers_are_found_and_named_in_any_place(matrix):
         assert (np.diff(reach) > 0).all(), "joints go outwards"
 
 
+def test_fingers_of_their_own_shells_are_found():
+    mesh, tips = hand(one_shell=False)
+    found, count = find_fingers(mesh.vertices, np.asarray(mesh.faces), np.array([-0.24, 0, 0]), np.zeros(3))
+    assert count == 5
+    assert all(np.linalg.norm(found[name].tip - tip) < 0.025 for name, tip in zip(FINGERS, tips, strict=True))
+
+
 @pytest.mark.parametrize(("fingers", "count"), [(0, 0), (1, 2), (4, 4)])
 def test_hands_without_five_fingers_get_none(fingers, count):
     mesh, _ = hand(fingers)
@@ -273,7 +280,7 @@ def test_every_vertex_given_has_weights(rigger, tmp_path, name, points):
 def test_meshes_without_a_surface_are_refused(rigger, tmp_path, mesh):
     with pytest.raises(BackendError) as caught:
         rig(rigger, tmp_path, mesh.vertices, mesh.triangles)
-    assert caught.value.code in ("bad_mesh", "not_humanoid") and is_one_sentence(caught.value.message)
+    assert caught.value.code in ("bad_mesh", "not_humanoid", "bad_joints") and is_one_sentence(caught.value.message)
 
 
 def test_only_points_that_a_vertex_takes_from_are_asked_for():

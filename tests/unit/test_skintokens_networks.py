@@ -1,5 +1,6 @@
 """SkinTokens' networks against the golden vectors and the released checkpoint's keys; tokens, grammar, checkpoints."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from backend.errors import BackendError
 from backend.nn import lightning
 from backend.nn.beam_search import Decoding, decode, seeded_draw
 from backend.nn.joint_grammar import walk
-from backend.skintokens import grammar, verify
+from backend.skintokens import grammar, skin_vae, verify
 from backend.skintokens.checkpoint import SKINTOKENS, TABLE, TIED, TRAINING
 from backend.skintokens.networks import ModelConfig, SkinTokensModel
 from backend.skintokens.tokens import SkinVocabulary, check_tree, decode_skeleton, distinct_bins, encode
@@ -79,6 +80,18 @@ def test_beams_share_one_cache():
         for beam, history in enumerate(histories):
             whole = model.logits(prefix, torch.tensor([[*start, *history]]))[0, -1]
             assert torch.allclose(logits[beam], whole, atol=1e-4)
+
+
+def test_weights_do_not_depend_on_the_pieces_they_are_computed_in(monkeypatch):
+    skin, told = tiny().skin, []
+    points, normals = torch.rand(2, 150, 3) * 2 - 1
+    condition, codes = skin.condition(points, normals, np.arange(48)), torch.randint(0, CODES, (5, 4))
+    whole = skin.weights(points, normals, codes, condition)
+    monkeypatch.setattr(skin_vae, "BLOCK", 70)
+    pieces = skin.weights(points, normals, codes, condition, 16, 2, lambda *report: told.append(report))
+    assert torch.allclose(whole, pieces, atol=1e-6)
+    assert [joint for joint, _ in told] == [1, 2, 3, 4, 5] * 3 and told[-1][1] == 1
+    assert all(a < b for (_, a), (_, b) in itertools.pairwise(told))
 
 
 # -- tokens and grammar

@@ -1,4 +1,4 @@
-"""Problem places of a small skin: each planted fault is found and mended, and a good skin has none."""
+"""Problem places of a small skin: each planted fault is found and fixed, and a good skin has none."""
 
 import numpy as np
 import pytest

@@ -365,14 +365,14 @@ def test_unknown_command():
 
 def test_a_draft_of_a_refused_picture_has_every_joint_and_says_why(start, tmp_path):
     """What Check Markers starts from: the pixels are those of the upright picture, which is written for it."""
-    drawn, _joints = person_picture(Person(arm=86.0))
+    drawn, _joints = person_picture(Person(), Person(), size=(1900, 800))
     exif = Image.Exif()
     exif[0x0112] = 6  # on its side: to be turned by a quarter
     drawn.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "side.png", exif=exif)
     client, params = start(), {"picture": str(tmp_path / "side.png"), "upright": str(tmp_path / "up.png")}
-    assert client.call("analyse", **params)["error"]["code"] == "arms"
+    assert client.call("analyse", **params)["error"]["code"] == "several"
     result = client.call("analyse", draft=True, **params)["result"]
-    assert result["refused"]["code"] == "arms" and result["refused"]["message"].endswith(".")
+    assert result["refused"]["code"] == "several" and result["refused"]["message"].endswith(".")
     assert result["size"] == list(drawn.size) == list(Image.open(tmp_path / "up.png").size)
     assert len(set(result["joints"]) - {"headTop"}) == 15 and {"leftEye", "rightEye", "mouth"} <= set(result["face"])
     again = client.call(

@@ -33,9 +33,9 @@ def make_checkpoint(folder, samples=1500, **extra):
     return folder
 
 
-def hand(fingers=5):
-    """A left hand (one closed skin) with a forearm along +X, the wrist at the origin, the palm down, the thumb
-    forward (+Z); and the tips of its fingers in order of FINGERS.
+def hand(fingers=5, one_shell=True):
+    """A left hand with a forearm along +X, the wrist at the origin, the palm down, the thumb forward (+Z); and the tips
+    of its fingers in order of FINGERS. one_shell: one closed skin, else the palm and every finger their own.
     """
     parts = [((-0.25, 0, 0), (0.0, 0, 0), 0.03), ((0.01, 0, -0.025), (0.075, 0, -0.03), 0.02)]
     parts += [((0.01, 0, 0.02), (0.075, 0, 0.02), 0.02), ((0.01, 0, 0), (0.08, 0, 0), 0.02)]
@@ -43,7 +43,11 @@ def hand(fingers=5):
     if fingers:
         parts.append(((0.02, 0, 0.03), tips[0], 0.009))
         parts += [((0.07, 0, 0.9 * tip[2]), tip, 0.008) for tip in tips[1:fingers]]
-    return one_skin(parts, 0.0025), tips
+    if one_shell:
+        return one_skin(parts, 0.0025), tips
+    return trimesh.util.concatenate(
+        [one_skin(parts[:4], 0.0025), *(one_skin([part], 0.0025) for part in parts[4:])]
+    ), tips
 
 
 def one_skin(parts, cell):

@@ -119,7 +119,8 @@ class Environment:
             if self.python.exists():
                 return State("ready", f"The backend uses {override} ({OVERRIDE}).")
             return State(
-                "broken", f"{OVERRIDE} names {override}, which does not exist; correct or unset it and restart Blender."
+                "broken",
+                f"{OVERRIDE} is set to {override}, which does not exist; correct or unset it and restart Blender.",
             )
         if not self.venv.exists():
             return State("missing", "The backend is not installed; press Install Backend.")
@@ -127,9 +128,13 @@ class Environment:
         if "broken" in done:
             return State("broken", f"The backend does not run ({done['broken']}); press Repair Backend.")
         if "environment" in done and not self.python.exists():  # a symlink to a Blender that was updated or moved
-            return State("broken", "The Python that the backend was made with is gone; press Repair Backend.")
+            return State(
+                "broken", "The Python that the backend was installed with no longer exists; press Repair Backend."
+            )
         if "check" not in done:
-            return State("incomplete", "The backend's installation has not ended; press Install Backend to go on.")
+            return State(
+                "incomplete", "The backend's installation is not complete; press Install Backend to resume it."
+            )
         wanted = {"packages": self._digest("base.lock")}
         if "torch" in done:
             wanted |= {"engines": self._digest("engines.lock"), "torch": self._torch_digest(self.profile() or "")}
@@ -158,7 +163,7 @@ class Environment:
             raise AvatarError(f"There is no profile {profile!r}; choose one of {', '.join(PROFILES)}.", "bad_params")
         if os.environ.get(OVERRIDE):
             raise AvatarError(
-                f"The backend's Python is given by {OVERRIDE}; unset it to install another one.", "overridden"
+                f"The backend's Python is set by {OVERRIDE}; unset it to install another one.", "overridden"
             )
         uv = find_uv()
         done = self.done()
@@ -198,7 +203,8 @@ class Environment:
         """
         if not online and any(step.network for step in steps):
             message = (
-                "Installing needs the internet, which Blender may not use; allow it in Preferences > System > Network."
+                "Installation needs the internet, but Blender is not allowed to use it; allow it in Preferences >"
+                " System > Network."
             )
             raise AvatarError(message, "offline")
         try:
@@ -206,8 +212,8 @@ class Environment:
             free = shutil.disk_usage(self.folder).free / 1e9
         except OSError as error:
             message = (
-                f"The folder {self.folder} cannot be written ({(error.strerror or str(error)).lower()}); check its"
-                " permissions."
+                f"The folder {self.folder} cannot be written to ({(error.strerror or str(error)).lower()}); check"
+                " its permissions."
             )
             raise AvatarError(message, "not_writable") from error
         needed = max(TORCH_SPACE.get(step.profile, SPACE) for step in steps)
@@ -241,7 +247,7 @@ class Environment:
             if uv
             else (python, "-m", "venv", "--clear", str(self.venv))
         )
-        return Step("environment", "Making the Python environment", command, "1")
+        return Step("environment", "Creating the Python environment", command, "1")
 
     def _pip(self, uv: str | None, *arguments: str) -> tuple[str, ...]:
         if uv:

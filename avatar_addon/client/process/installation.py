@@ -53,9 +53,7 @@ class Installation(HasProgress):
         self._child: Child | None = None
         self._tail: deque[str] = deque(maxlen=30)  # of the current step's output
         self._cancelled_at: float | None = None
-        busy = AvatarError(
-            "Another Blender is installing the backend right now; wait until it has ended.", "folder_in_use"
-        )
+        busy = AvatarError("Another Blender is installing the backend; wait until it has finished.", "folder_in_use")
         self._lock = hold(environment.folder / "install.lock", busy)
         self._log: IO[str] | None = None
         with contextlib.suppress(OSError):
@@ -131,9 +129,7 @@ class Installation(HasProgress):
         self._child.close()
         step = self._steps[self._index]
         if self._cancelled_at is not None:
-            self._end(
-                AvatarError("The installation was cancelled; it will go on from there the next time.", "cancelled")
-            )
+            self._end(AvatarError("The installation was cancelled; it resumes from there the next time.", "cancelled"))
         elif status:
             self._end(self._failure(step))
         else:

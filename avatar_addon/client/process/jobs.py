@@ -213,7 +213,10 @@ class Worker:
             return
         self._end_child(
             AvatarError(
-                f"The backend does not fit this add-on; repair it in the preferences{self._see_log()}.",
+                (
+                    "The backend does not match this version of the add-on; repair it in the"
+                    f" preferences{self._see_log()}."
+                ),
                 "backend_outdated",
             )
         )
@@ -276,7 +279,7 @@ class Worker:
                 child.interrupt()
         elif self.hello is None:
             if now - self._started_at > self.hello_timeout:
-                message = f"The backend does not answer; try again or repair it in the preferences{self._see_log()}."
+                message = f"The backend does not respond; try again or repair it in the preferences{self._see_log()}."
                 self._end_child(AvatarError(message, "backend_silent"))
         elif running and now - running._heard_at > running.job.stall_timeout:
             silent = f"The backend has made no progress for {running.job.stall_timeout:.0f} seconds and was stopped"
@@ -359,7 +362,7 @@ def new_job_folder(base: Path) -> Path:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise AvatarError(
-            f"The folder {base} cannot be written ({reason}); choose another folder.", "not_writable"
+            f"The folder {base} cannot be written to ({reason}); choose another folder.", "not_writable"
         ) from error
     return folder
 

@@ -19,7 +19,7 @@ def hold(path: Path, busy: AvatarError) -> IO[bytes]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise AvatarError(
-            f"The folder {path.parent} cannot be written ({reason}); check its permissions.", "not_writable"
+            f"The folder {path.parent} cannot be written to ({reason}); check its permissions.", "not_writable"
         ) from error
     try:
         if sys.platform == "win32":

@@ -122,7 +122,7 @@ class Task(HasProgress):
         except Exception as problem:  # a fault of ours: a sentence for the user, the traceback for the console
             traceback.print_exc()
             self.error = AvatarError(
-                f"Something unexpected happened ({problem}); see the system console and report this.", "internal"
+                f"An unexpected error occurred ({problem}); see the system console and report this.", "internal"
             )
             self._end()
 

@@ -24,8 +24,8 @@ from .surface import DepthMap, front_layer, front_map, smoothstep
 # Slots of the mouth, named as no material of the user's own is.
 PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth": "avatar_forge.teeth"}
 NO_LIDS = (
-    "The eyes were not found well enough, so the avatar has no eyelids and no blinks; put the eye markers on the eyes"
-    " and make the face again."
+    "The eyes were not found reliably, so the avatar has no eyelids and no blinks; move the eye markers onto"
+    " the eyes and make the face again."
 )
 EDGES_IN_MOUTH = 13
 EDGES_IN_EYE = 4  # in half the eye's height
@@ -145,7 +145,7 @@ def _with_mouth(materials: list[str], interior: bool) -> list[str]:
 
 def _rigged(data: SkinnedMesh, head_group: str) -> np.ndarray:
     if data.weights is None or head_group not in data.groups:
-        raise AvatarError("No skin follows the head; rig the avatar first.", "no_rig")
+        raise AvatarError("No part of the mesh follows the head bone; rig the avatar first.", "no_rig")
     return data.weights
 
 

@@ -82,7 +82,7 @@ def measure_face(landmarks: FaceLandmarks) -> Face:
     height = float((turn[1] @ (left + right)) / 2 - turn[1] @ mouth)
     if spacing < 1e-4 or height < 0.2 * spacing:
         raise AvatarError(
-            "The mouth marker is not below two eye markers that lie side by side; move the face markers.",
+            "The mouth marker must be below two eye markers that are side by side; move the face markers.",
             "face_markers",
         )
     width = _within(2 * landmarks.parts["mouth"].half_width or MOUTH_WIDTH * spacing, MOUTH_WIDTH_RANGE, spacing)
@@ -127,7 +127,7 @@ def _height(landmarks: FaceLandmarks, name: str, turn: np.ndarray, mouth: np.nda
 
 def _place(landmarks: FaceLandmarks, name: str) -> np.ndarray:
     if not landmarks.is_placed(name):
-        raise AvatarError("The avatar lacks a face marker; place both eyes and the mouth first.", "face_markers")
+        raise AvatarError("A face marker is missing; place both eyes and the mouth first.", "face_markers")
     return np.array(landmarks.parts[name].center, np.float64)
 
 

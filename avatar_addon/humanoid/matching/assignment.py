@@ -27,8 +27,8 @@ ASSIGNED, UNSURE, MISSING, OPTIONAL, ORDER, TWICE, GONE = (
     "gone",
 )
 WORST_FIRST = (GONE, TWICE, ORDER, MISSING, UNSURE)  # what a person has to look at
-CONFIRMED = "You said that it is right."
-ROWS_SAY = ("The matcher is unsure of", "No bone was found for")  # doubts of single bones, whose states say it
+CONFIRMED = "Confirmed by you."
+ROWS_SAY = ("Uncertain bones:", "No bone was found for")  # doubts of single bones, whose states say it
 
 _LIMBS = {
     "Arms": ("Shoulder", "UpperArm", "LowerArm", "Hand"),
@@ -191,11 +191,11 @@ def _judged(name, assigned, parents, users, order, note) -> tuple[str, str, str]
         return GONE, "No such bone", f"The armature has no bone '{bone}'."
     others = [label(other) for other in users[bone] if other != name]
     if others:
-        return TWICE, f"Also {others[0]}", f"'{bone}' is also assigned to {others[0]}; a bone can be one of them."
+        return TWICE, f"Also {others[0]}", f"'{bone}' is also assigned to {others[0]}; a bone can have only one role."
     if name in order:
         return order[name]
     if note and note.bone == bone:
-        return (UNSURE, "Unsure", note.reason) if note.unsure else (ASSIGNED, "", note.reason)
+        return (UNSURE, "Uncertain", note.reason) if note.unsure else (ASSIGNED, "", note.reason)
     return ASSIGNED, "", ""
 
 
@@ -204,8 +204,8 @@ def _not_assigned(name: str, assigned: Mapping[str, str]) -> tuple[str, str, str
         return MISSING, "Missing", f"VRM requires a bone for {label(name)}."
     for other in assigned:
         if PARENTS[other] == name and _needs_parent(other):
-            return MISSING, "Missing", f"{label(other)} is assigned, and then VRM requires {label(name)}."
-    return OPTIONAL, "", "Not assigned; an avatar can do without."
+            return MISSING, "Missing", f"{label(other)} is assigned, so VRM also requires {label(name)}."
+    return OPTIONAL, "", "Not assigned; this bone is optional."
 
 
 def _needs_parent(name: str) -> bool:
@@ -242,8 +242,8 @@ def _wrong_order(
         upper, name = next(pair for pair in pairs if worst in pair)
         word = f"Below {label(upper)}?" if worst == name else f"Above {label(name)}?"
         reason = (
-            f"{label(upper)} must lie above {label(name)}, but '{assigned[name]}' does not hang from"
-            f" '{assigned[upper]}'."
+            f"{label(upper)} must be above {label(name)} in the hierarchy, but '{assigned[name]}' is not a"
+            f" descendant of '{assigned[upper]}'."
         )
         blamed[worst] = ORDER, word, reason
         pairs = [pair for pair in pairs if worst not in pair]
@@ -269,5 +269,5 @@ def summary(states: Mapping[str, BoneState]) -> tuple[str, str]:
             return f"1 required bone is missing: {names}.", worst
         return f"{len(missing)} required bones are missing: {names}{', ...' if len(missing) > 3 else '.'}", worst
     if look:
-        return f"All required bones are assigned; {look} to look at.", worst
+        return f"All required bones are assigned; {look} to check.", worst
     return "All required bones are assigned.", worst

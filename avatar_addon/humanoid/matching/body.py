@@ -107,7 +107,7 @@ def _bodies(tree: Tree, hips: int, legs: Pair, spine: list[int], arms: Pair) -> 
         "its arms do not bend like a person's": arms.cost,
     }
     return [
-        Body(hips, legs, tuple(spine), arms, above, costs | {"no head stands above its shoulders": cost})
+        Body(hips, legs, tuple(spine), arms, above, costs | {"there is no head above its shoulders": cost})
         for cost, above in heads[:1]
     ]
 
@@ -179,33 +179,33 @@ def _trunk_costs(
     )
     hand_depth = abs(sum(tree.at[limb.joints[2]][1] for limb in arms.limbs) / 2 - chest[1])
     return {
-        "its spine does not stand upright": over(1 - lean, 0.04, 0.05) + over(bow, 1.15, 0.1),
+        "its spine is not upright": over(1 - lean, 0.04, 0.05) + over(bow, 1.15, 0.1),
         "its spine is not in the middle": (
             sum(over(abs(tree.at[k][0] - x0) / size, 0.04, 0.03) for k in spine) / len(spine)
             + over(abs(sum(p[0] for p in upper) / 2 - x0) / size, 0.03, 0.03)
         ),
-        "its legs are not between trunk and ground": (
+        "its legs are not between the torso and the ground": (
             log_cost(torso / leg, 0.8, 0.5)
             + log_cost((thighs[0][0] - thighs[1][0]) / leg, 0.26, 0.6)
             + over(depth / leg, 0.06, 0.05)
             + over(abs(sum(p[2] for p in thighs) / 2 - z0) / max(leg, torso), 0.25, 0.1)
         ),
-        "its legs spread from the hips": over(
+        "its legs spread out from the hips": over(
             abs(tree.at[legs.plus.joints[2]][0] - tree.at[legs.minus.joints[2]][0] - thighs[0][0] + thighs[1][0]) / leg,
             0.15,
             0.12,
         ),
-        "its arms have another length than a person's": (
+        "its arms do not have the proportions of a person's": (
             log_cost(arm / torso, 1.05, 0.35)
             + log_cost(arm / leg, 0.8, 0.4)
             + log_cost((upper[0][0] - upper[1][0]) / torso, 0.72, 0.45)
         ),
         "its arms rest on the ground": 0.5 * (max(0.0, 0.22 - (hands - feet) / size) / 0.06) ** 2,
-        "its arms start away from the chest": (
+        "its arms do not start at the chest": (
             over(abs(shoulders - chest[2]) / torso, 0.4, 0.12)
             + over(abs(sum(p[1] for p in upper) / 2 - chest[1]) / torso, 0.08, 0.08)
         ),
-        "its arms point away from where arms hang": (
+        "its arms point in an unusual direction": (
             over(hand_depth / arm, 0.2, 0.15) + over((hands - shoulders) / arm, 0.25, 0.15)
         ),
         "it has other limbs where arms should be": _other_limbs(tree, hips, spine, legs, arms, torso),

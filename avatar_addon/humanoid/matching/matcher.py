@@ -90,12 +90,10 @@ def match(
     if len(heads) < len(REQUIRED):
         return Match(
             False,
-            f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, and a humanoid needs {len(REQUIRED)}.",
+            f"Not a humanoid: it has {len(heads)} bone{'s'[: len(heads) != 1]}, but a humanoid needs {len(REQUIRED)}.",
         )
     if len(heads) > MOST_BONES:
-        return Match(
-            False, f"Not a humanoid: it has {len(heads)} bones, more than the matcher looks through ({MOST_BONES})."
-        )
+        return Match(False, f"Not a humanoid: it has {len(heads)} bones, more than the limit of {MOST_BONES}.")
     turn, tree, found = _best_turn(heads, parent_list, faces)
     if not found.bodies:
         return _by_names(heads, parent_list, read) or Match(False, _nothing(found))
@@ -135,13 +133,13 @@ def _by_names(heads: np.ndarray, parents: list[int], read: Sequence[Name]) -> Ma
         kept |= dict(zip(("spine", "chest", "upperChest"), spine, strict=False))
     across = sum(heads[kept[f"left{part}"]] - heads[kept[f"right{part}"]] for part in (*LEG, *ARM))
     length = math.hypot(across[0], across[1]) or 1.0
-    bones = {name: Assigned(kept[name], BY_NAME, "Its name says so.") for name in BONES if name in kept}
+    bones = {name: Assigned(kept[name], BY_NAME, "Identified by its name.") for name in BONES if name in kept}
     return Match(
         True,
         f"A humanoid by its names: {len(bones)} of its {len(heads)} bones are assigned.",
         BY_NAME,
         bones,
-        ["The skeleton is built like no person, so only its names were gone by: check the bones."],
+        ["The skeleton is not built like a person, so only its names were used: check the bones."],
         facing=(float(across[1] / length), float(-across[0] / length)),
         extras=other_chains(tree, kept, read),
     )
@@ -214,10 +212,10 @@ def _sideways(heads: np.ndarray, parents: list[int]) -> float:
 
 def _nothing(found: Search) -> str:
     if not found.legs:
-        return "Not a humanoid: no pair of legs, each with a knee and a foot, hangs from one joint."
+        return "Not a humanoid: no joint has a pair of legs with knees and feet."
     if not found.arms:
-        return "Not a humanoid: above its legs no pair of arms, each with an elbow and a hand, starts from one joint."
-    return "Not a humanoid: no head stands above its arms."
+        return "Not a humanoid: no joint above the legs has a pair of arms with elbows and hands."
+    return "Not a humanoid: there is no head above the arms."
 
 
 def _names_agree(body: Body, read: Sequence[Name]) -> float:
@@ -257,7 +255,7 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
     for side, leg, arm in (("left", body.legs.plus, body.arms.plus), ("right", body.legs.minus, body.arms.minus)):
         sure = _certain(leg.cost, 6)
         for part, bone in zip(LEG, leg.joints, strict=True):
-            draft.set(side + part, bone, sure, "One of a pair of chains that hang from the hips to the ground.")
+            draft.set(side + part, bone, sure, "One of a pair of chains from the hips to the ground.")
         if leg.extra >= 0 and len(tree.children[leg.joints[2]]) < 4:
             draft.set(side + "Toes", leg.extra, sure, "Lies in front of the foot, near the ground.")
         sure = _certain(arm.cost, 6)
@@ -278,7 +276,7 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
         if not sides_sure and name.startswith(("left", "right")):
             confidence, reason = (
                 min(confidence, 0.4),
-                "Left and right may be the wrong way round: nothing tells where the character faces.",
+                "Left and right may be swapped: nothing shows which way the character faces.",
             )
         bones[name] = Assigned(bone, round(confidence, 3), reason)
     missing = [name for name in REQUIRED if name not in bones]
@@ -288,7 +286,7 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
     overall = min(whole, *(bones[name].confidence if name in bones else 0.0 for name in REQUIRED))
     return Match(
         True,
-        f"A humanoid: {len(bones)} of its {len(tree.parents)} bones are assigned.",
+        f"This is a humanoid: {len(bones)} of its {len(tree.parents)} bones are assigned.",
         round(overall, 3),
         bones,
         doubts,
@@ -316,11 +314,14 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
     names = ("spine", "chest", "upperChest")
     chosen = spine if len(spine) <= 3 else [spine[0], _halfway(tree, spine), spine[-1]]
     for name, bone in zip(names, chosen, strict=False):
-        draft.set(name, bone, 1.0 if len(spine) <= 3 else 0.8, "On the way up from the hips to where the arms start.")
+        draft.set(name, bone, 1.0 if len(spine) <= 3 else 0.8, "Lies between the hips and the start of the arms.")
     necks = [bone for bone in above if tree.at[bone][2] > shoulders - 0.12 * torso]
     if above:
         draft.set(
-            "neck", (necks or above[-1:])[0], 0.95 if len(above) == 1 else 0.75, "Between the shoulders and the head."
+            "neck",
+            (necks or above[-1:])[0],
+            0.95 if len(above) == 1 else 0.75,
+            "Lies between the shoulders and the head.",
         )
     rivals = [
         other.cost - body.cost
@@ -331,8 +332,8 @@ def _trunk(tree: Tree, body: Body, found: Search, draft: _Draft) -> None:
     draft.set(
         "head",
         head,
-        sure * _certain(body.costs["no head stands above its shoulders"], 5),
-        "The highest joint of the spine's way up.",
+        sure * _certain(body.costs["there is no head above its shoulders"], 5),
+        "The highest joint of the spine.",
     )
 
 
@@ -348,11 +349,14 @@ def _halfway(tree: Tree, spine: list[int]) -> int:
 
 def _fingers(side: str, hand: Hand, draft: _Draft) -> None:
     count = len(hand.fingers)
-    sure, reason = 0.95 * hand.clear, f"One of {count} fingers, in their order across the hand."
+    sure, reason = 0.95 * hand.clear, f"One of {count} fingers, identified by their order across the hand."
     if count < 5:
-        sure, reason = min(sure, 0.6), f"The hand has {count} finger{'s'[: count != 1]}: which it is called is a guess."
+        sure, reason = (
+            min(sure, 0.6),
+            f"The hand has {count} finger{'s'[: count != 1]}, so the finger's name is a guess.",
+        )
     elif hand.clear < 0.5:
-        reason = "The fingers lie so close that their order is uncertain."
+        reason = "The fingers are so close together that their order is uncertain."
     for finger in FINGERS:
         parts = ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal")
         for part, bone in zip(parts, hand.fingers.get(finger, ()), strict=False):
@@ -392,14 +396,14 @@ def _eyes(tree: Tree, body: Body, draft: _Draft) -> None:
 def _doubts(bones: dict[str, Assigned], seen: Facing, body: Body) -> list[str]:
     doubts = []
     if seen.disputed:
-        doubts.append("The names' left and right disagree with the body's shape: check the sides before going on.")
-    elif not seen.sure:
         doubts.append(
-            "Nothing tells where the character faces, so left and right may be the wrong way round: check one hand."
+            "Left and right in the names disagree with the body's shape: check the sides before you continue."
         )
+    elif not seen.sure:
+        doubts.append("Nothing shows which way the character faces, so left and right may be swapped: check one hand.")
     weak = [name for name, entry in bones.items() if entry.unsure and name in REQUIRED]
     if weak and seen.sure:
-        doubts.append(f"The matcher is unsure of {', '.join(weak)}: check {'it' if len(weak) == 1 else 'them'}.")
+        doubts.append(f"Uncertain bones: {', '.join(weak)}. Check {'it' if len(weak) == 1 else 'them'}.")
     worst = max(body.costs, key=lambda name: body.costs[name])
     if body.costs[worst] > 6:
         doubts.append(f"The skeleton is an unusual humanoid: {worst}.")

@@ -32,9 +32,7 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name], metacarpals: 
         return []
     agree = sum(entries[name][0] == named[name] for name in body)
     if agree < TRUST * len(body):
-        return [
-            f"The names of {len(body) - agree} bones say otherwise than where the bones lie; the names were not used."
-        ]
+        return [f"The names of {len(body) - agree} bones contradict their positions; the names were not used."]
     counted = {name.removesuffix("Proximal") for name, bone in named.items() if bone in metacarpals}
     named = {name: bone for name, bone in named.items() if not name.startswith(tuple(counted) or "-")}
     torso = {name: bone for name, bone in named.items() if name in _TORSO}
@@ -54,7 +52,7 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name], metacarpals: 
                     del entries[name]
     for name, (bone, confidence, _) in entries.items():
         if read[bone].kind not in ("", "end"):
-            entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, its place says otherwise.")
+            entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, but its position does not.")
     return []
 
 
@@ -64,12 +62,14 @@ def _try(tree: Tree, entries: Entries, named: Mapping[str, int]) -> bool:
     trial: Entries = {name: entry for name, entry in entries.items() if name not in named and entry[0] not in claimed}
     for name, bone in named.items():
         if name in entries and entries[name][0] == bone:
-            trial[name] = (bone, max(entries[name][1], 0.97), "Its place and its name agree.")
+            trial[name] = (bone, max(entries[name][1], 0.97), "Its position and its name agree.")
         else:
             trial[name] = (
                 bone,
                 0.85,
-                "Its name says so." if name not in entries else "Its name says so; by its place it could be another.",
+                "Identified by its name."
+                if name not in entries
+                else "Identified by its name; by its position it could be another bone.",
             )
     if _problems(tree, trial) > _problems(tree, entries):
         return False

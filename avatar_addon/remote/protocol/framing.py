@@ -133,7 +133,7 @@ class Decoder:
         if head[0] == 0x16 and len(head) == 1:
             return
         if head[:2] == b"\x16\x03":
-            raise Malformed("tls", "A client tried to speak TLS; this socket has none.")
+            raise Malformed("tls", "A client tried to use TLS, which this socket does not support.")
         if method := _METHOD.match(head):
             if method.end() == len(head) < 16:
                 return
@@ -150,4 +150,4 @@ def _parse(message: bytes) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

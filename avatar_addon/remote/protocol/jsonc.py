@@ -53,7 +53,7 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
     node = parse(text)
     for depth, name in enumerate(path):
         if not isinstance(node.value, dict):
-            raise JsoncError(f"{'.'.join(path[:depth]) or 'the file'} is no object")
+            raise JsoncError(f"{'.'.join(path[:depth]) or 'the file'} is not an object")
         if name not in node.members:
             for outer in reversed(path[depth + 1 :]):
                 value = {outer: value}
@@ -69,12 +69,12 @@ def append(text: str, path: Sequence[str], value: Any) -> str:
     node = parse(text)
     for depth, name in enumerate(path):
         if not isinstance(node.value, dict):
-            raise JsoncError(f"{'.'.join(path[:depth]) or 'the file'} is no object")
+            raise JsoncError(f"{'.'.join(path[:depth]) or 'the file'} is not an object")
         if name not in node.members:
             return put(text, path, [value])
         node = node.members[name]
     if not isinstance(node.value, list):
-        raise JsoncError(f"{'.'.join(path)} is no list")
+        raise JsoncError(f"{'.'.join(path)} is not a list")
     return _add(text, node, "", value)
 
 

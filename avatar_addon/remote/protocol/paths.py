@@ -18,7 +18,7 @@ from .registry import Refusal
 def clean_path(given: str, what: str = "file") -> Path:
     """An absolute path without control characters, `~` filled in. Raises Refusal."""
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in given):
-        raise Refusal(f"The path of the {what} has a control character in it; give it without.")
+        raise Refusal(f"The path of the {what} contains a control character; remove it.")
     try:
         path = Path(given).expanduser()
     except RuntimeError as problem:  # `~someone` who is not there
@@ -48,19 +48,19 @@ def output_file(
     if path.suffix.lower() != suffix:
         path = path.with_name(path.name + suffix)
     if path.name.startswith("."):
-        raise Refusal(f"{path.name[:80]} begins with a point, as settings files do; choose another name.")
+        raise Refusal(f"{path.name[:80]} begins with a dot, as settings files do; choose another name.")
     if not path.parent.is_dir():
-        raise Refusal(f"There is no folder {str(path.parent)[:300]}; make it or choose another one.")
+        raise Refusal(f"There is no folder {str(path.parent)[:300]}; create it or choose another one.")
     path = Path(os.path.realpath(path.parent)) / path.name
     allowed = [Path(os.path.realpath(folder)) for folder in folders]
     if not any(path.is_relative_to(folder) for folder in allowed):
         listed = ", ".join(str(folder) for folder in allowed) or "none"
         raise Refusal(
-            f"Clients may not write to {str(path.parent)[:300]}; use one of the folders that the user allows in the"
-            f" add-on's preferences, below MCP Server: {listed}."
+            f"Clients may not write to {str(path.parent)[:300]}; use one of the folders that the user allows"
+            f" under MCP Server: {listed}."
         )
     if path.is_symlink():
         raise Refusal(f"{path.name[:80]} is a link to another file; choose another name.")
     if path.exists() and (not path.is_file() or not (replace or path in ours)):
-        raise Refusal(f"{str(path)[:300]} exists already; choose another name, or say that it is to be replaced.")
+        raise Refusal(f"{str(path)[:300]} already exists; choose another name, or set `replace` if the user agrees.")
     return path

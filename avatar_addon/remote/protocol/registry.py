@@ -26,8 +26,8 @@ WORDS = {
     dict: "an object",
 }
 TOO_LONG = (
-    "The answer is {size} bytes long and the socket carries {limit}; ask for less: filter, print or list only a part"
-    " of it."
+    "The answer is {size} bytes long, but the socket can carry only {limit}; ask for less: filter, print or"
+    " list only a part of it."
 )
 
 
@@ -133,7 +133,7 @@ def answer(request: dict) -> dict | Later:
         return failure(str(problem))
     except (Exception, SystemExit) as problem:  # a fault of ours: the traceback is for the console
         traceback.print_exc()
-        return failure(f"{name} did not work ({type(problem).__name__}: {problem}); Blender's console has more.")
+        return failure(f"{name} failed ({type(problem).__name__}: {problem}); see Blender's console.")
     return result if isinstance(result, Later) else success(result)
 
 

@@ -299,13 +299,13 @@ class Server:
         unfinished = [other for other in self._clients if other.decoder.pending and not other.closing]
         if sum(other.decoder.pending for other in unfinished) > MOST_BUFFERED:
             longest = max(unfinished, key=lambda other: other.decoder.pending)
-            self._turn_away(longest, "Too many long messages come at once; send this one again later.")
+            self._turn_away(longest, "Too many long messages arrived at once; send this one again later.")
             if longest is client:
                 return
         if self._token and not all(_has_token(message, self._token) for message in messages):
             self._turn_away(
                 client,
-                "This Blender asks for a token, and the request has another one or none; see the add-on's preferences.",
+                "This Blender requires a token, but the request has a wrong one or none; see the panel MCP Server.",
             )
             return
         client.waiting.extend(ClientRequest(client, message, now) for message in messages)
@@ -465,8 +465,8 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         if getattr(problem, "errno", None) == errno.EADDRINUSE:
             message = (
-                f"Port {port} is taken, probably by Blender's own MCP add-on, which uses the same port, or by another"
-                " Blender; stop that one or use another port."
+                f"Port {port} is already in use, probably by Blender's own MCP add-on, which uses the same port, or"
+                " by another Blender; stop that one or use another port."
             )
             raise AvatarError(message, "port_taken") from None
         raise AvatarError(f"Port {port} cannot be used ({problem}); choose another one above 1023.", "port") from None

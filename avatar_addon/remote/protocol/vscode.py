@@ -90,7 +90,7 @@ def write(folder: Path, port: int, extension: Path, token_file: Path | None = No
         except (jsonc.JsoncError, UnicodeDecodeError, AttributeError) as problem:
             what = f"is not JSON as VS Code reads it ({problem})"
             raise AvatarError(
-                f"The file {file} {what}; correct it there, then press this again. Nothing was changed.", "bad_json"
+                f"The file {file} {what}; correct it, then press the button again. Nothing was changed.", "bad_json"
             ) from problem
         if after != before:
             changed[file] = after

@@ -76,14 +76,14 @@ def humanoid_problems(assigned: Mapping[str, str], parents: Mapping[str, str | N
         if bone not in parents:
             problems.append(f"{name} is assigned to {bone!r}, which the armature does not have.")
     problems += [
-        f"The bone {bone!r} is assigned to {' and '.join(names)}; a bone can be one of them."
+        f"The bone {bone!r} is assigned to {' and '.join(names)}; a bone can have only one role."
         for bone, names in users.items()
         if len(names) > 1
     ]
     for name, bone in assigned.items():
         parent = assigned_parent(name, assigned)
         if parent and bone in parents and assigned[parent] not in ancestors(bone, parents) and assigned[parent] != bone:
-            problems.append(f"{name} ({bone!r}) does not hang from {parent} ({assigned[parent]!r}).")
+            problems.append(f"{name} ({bone!r}) is not a descendant of {parent} ({assigned[parent]!r}).")
     return problems
 
 

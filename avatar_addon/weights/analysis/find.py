@@ -16,7 +16,7 @@ from ...report.skin_measures import SkinFinding, following, head_turn, leaks, st
 from ...vrm.spec.human_bones import REQUIRED
 from .skin import LEAST, WeightedSkin
 
-# How a place is mended: the operators' names without "avatar_forge.".
+# How a place is fixed: the operators' names without "avatar_forge.".
 REWEIGHT, BIND, FILL, SMOOTH, CLOSE, NORMALISE = (
     "reweight_limb", "bind_island", "fill_weights", "smooth_weights", "close_cracks", "normalise_weights",
 )  # fmt: skip
@@ -45,7 +45,7 @@ LOOSE = 0.5  # of the mesh: a part that hangs together and is smaller
 @dataclass
 class Place:
     """One place. kind: of KINDS; severity: WARN or FAIL; vertices: (n,) indices; centre: (3,) metres, glTF axes;
-    limb: of PARTS or ""; bone: VRM bone that is nearest, or ""; fix: what mends it; loose: its vertices are parts
+    limb: of PARTS or ""; bone: VRM bone that is nearest, or ""; fix: what fixes it; loose: its vertices are parts
     that do not hang together with the body.
     """
 

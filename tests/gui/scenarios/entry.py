@@ -84,7 +84,7 @@ def drive(g):
     yield 0.5
     yield g.shot("file-browser")
     yield from press(g, "file.execute", kind="EXECUTE", area_type="FILE_BROWSER", across=0.85, top=5)
-    yield lambda: state().title == "Bring In as Avatar"
+    yield lambda: state().title == "Import as Avatar"
     yield from finish(g, 60)
     if avatar() is None:
         g.fail("the chosen file is no avatar")

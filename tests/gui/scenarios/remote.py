@@ -123,7 +123,7 @@ def ask_and_refuse(g, client, other):
         g, other.ask("get_scene_info"), "success", '"object_count": 3'
     )  # nobody waits for the user but who asked
     g.key("Escape")
-    yield from expect(g, client, "error", "refused")
+    yield from expect(g, client, "error", "denied")
 
 
 def ask_and_run(g, client):

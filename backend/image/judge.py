@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The learned reader's word against that of the silhouette's rules: which figure, which joints, which face, and whether
+the picture can be used.
+
+The rules find a plain backdrop's outline and a clear pose to the pixel; the reader is rough but hardly ever far off.
+So the rules' points are taken where they agree with the reader's, and the reader's elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import BackendError
+from ..reader import Reading
+from .mask import Figure
+from .refusals import POSE_HINT, cut_off_sides, several
+from .silhouette import JOINTS, SilhouetteJoints
+
+# Chains of which all joints come from the same source, so that no limb is put together from two.
+CHAINS = tuple((side + "UpperArm", side + "LowerArm", side + "Hand") for side in ("left", "right")) + tuple(
+    (side + "UpperLeg", side + "LowerLeg", side + "Foot") for side in ("left", "right")
+)
+TRUNK = ("hips", "neck", "head", "headTop")
+AGREE = 0.06  # of the figure's height: two joints within it mean the same
+AGREE_FACE = 0.06  # of the head's height
+SURE = 0.5  # of there being one humanoid, or of a joint
+NOBODY = 0.6
+RULES_NOBODY = 0.9  # where the silhouette is a person's all the same
+SEVERAL = 0.6
+SIDE_VIEW = 68.0  # degrees of yaw; the reader is a few degrees off, and up to 45 are welcome
+OVERLAP = 0.6  # of the rules' figure and the reader's, over both
+FOOT = 0.05  # of the figure's height: a foot from above
+STRAIGHT = 0.85  # of the width there
+INSIDE = 0.015  # of the picture: a joint so far from an edge is not cut off by it
+FACE_SURE = 0.5
+
+
+def figure_of(reading: Reading, shape: tuple[int, int]) -> Figure:
+    """The figure as the reader sees it, in a picture of `shape`. Raises BackendError `not_humanoid`: nothing there."""
+    height, width = reading.mask.shape
+    share = reading.mask if (height, width) == shape else enlarged(ndimage.uniform_filter(reading.mask, 3), shape)
+    labels, count = ndimage.label(share > 0.5, np.ones((3, 3)))
+    if not count:
+        raise nobody()
+    largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    largest = ndimage.binary_fill_holes(largest)
+    near = ndimage.binary_dilation(largest, iterations=2)
+    alpha = np.where(near, np.round(share * 255), 0).astype(np.uint8)
+    alpha = np.where(largest, np.maximum(alpha, 128), np.minimum(alpha, 127)).astype(np.uint8)
+    sides = {"top": largest[0], "bottom": largest[-1], "left": largest[:, 0], "right": largest[:, -1]}
+    return Figure(largest, alpha, {side: int(row.sum()) for side, row in sides.items()})
+
+
+def enlarged(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W) values at another size, the nearest ones."""
+    rows = ((np.arange(shape[0]) + 0.5) * field.shape[0] / shape[0]).astype(int)
+    columns = ((np.arange(shape[1]) + 0.5) * field.shape[1] / shape[1]).astype(int)
+    return field[np.ix_(rows, columns)]
+
+
+def overlap(figure: Figure, other: Figure) -> float:
+    """Common pixels over all."""
+    return float((figure.mask & other.mask).sum() / max((figure.mask | other.mask).sum(), 1))
+
+
+def nobody() -> BackendError:
+    return BackendError("not_humanoid", "No upright humanoid was recognised in the picture.", POSE_HINT)
+
+
+def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: float) -> BackendError | None:
+    """Why the picture cannot be used, or None. scale: pixels of the figure per pixel of the reading."""
+    chances = reading.humanoids
+    if chances["none"] > (RULES_NOBODY if found.humanoid else NOBODY):
+        return nobody()
+    if chances["several"] > SEVERAL or (figure.second > 0.15 and chances["several"] > 0.25):
+        return several()
+    cut = [side for side in cut_off_sides(figure) if _cuts(side, figure, reading, scale)]
+    if cut:
+        where = " and ".join(cut)
+        return BackendError(
+            "cropped", f"The character is cut off at the {where} of the picture.", "The whole body must be visible."
+        )
+    if abs(reading.yaw) > SIDE_VIEW and not found.humanoid:
+        return BackendError(
+            "view",
+            "The character is seen from the side or from behind.",
+            "Use a picture from the front, turned to the side by 45 degrees at most.",
+        )
+    return None
+
+
+def _cuts(side: str, figure: Figure, reading: Reading, scale: float) -> bool:
+    """Whether a part that should be inside this edge of the picture is not, or is hardly seen."""
+    height, width = figure.mask.shape
+    names = {
+        "top": ("headTop",),
+        "bottom": ("leftFoot", "rightFoot"),
+        "left": ("leftHand", "rightHand"),
+        "right": ("leftHand", "rightHand"),
+    }[side]
+    margin = INSIDE * max(height, width)
+    for name in names:
+        joint = reading.joints[name]
+        x, y = joint.x * scale, joint.y * scale
+        gap = {"top": y + margin, "bottom": height - y, "left": x, "right": width - x}[side]
+        if gap < margin or (joint.confidence < 0.25 and side == "bottom"):
+            return True
+    return side == "bottom" and _straight_through(figure.mask)
+
+
+def _straight_through(mask: np.ndarray) -> bool:
+    """Whether the figure is as wide at the picture's lower edge as a little above it: soles are rounded, a leg that is
+    cut through is not.
+    """
+    tall = int(np.ptp(np.flatnonzero(mask.any(1)))) + 1
+    widths = mask[-max(2, round(FOOT * tall)) :].sum(1)
+    return bool(widths[-1] > STRAIGHT * widths.max())
+
+
+def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: float) -> dict[str, tuple[float, float]]:
+    """The 15 joints and headTop, pixels of the figure's picture. height: the figure's, in the same pixels."""
+    read = {name: (joint.x * scale, joint.y * scale) for name, joint in reading.joints.items() if name != "chin"}
+    if not found.humanoid:
+        return {name: read[name] for name in (*JOINTS, "headTop")}
+    out = dict(found.joints)
+    limit = AGREE * height
+    for chain in (*CHAINS, *((name,) for name in TRUNK)):
+        apart = max(math.dist(out[name], read[name]) for name in chain if name in out)
+        if apart > limit and min(reading.joints[name].confidence for name in chain) >= SURE:
+            out |= {name: read[name] for name in chain}
+    return out
+
+
+def doubts(reading: Reading, given: set[str]) -> list[dict[str, str]]:
+    """Warnings about a figure whose limbs the outline does not show: that they were set apart by estimate, and which of
+    them the reader is not sure of. Of `given` joints nothing is said.
+    """
+    if set(JOINTS) <= given:
+        return []
+    message = "Arms or legs touch the body in the picture and were separated by estimate; check the markers."
+    warnings = [{"code": "pose", "message": message}]
+    for side in ("left", "right"):
+        arm = [side + part for part in ("UpperArm", "LowerArm", "Hand")]
+        if not set(arm) <= given and min(reading.joints[name].confidence for name in arm) < SURE:
+            message = f"The {side} arm is hardly separated from the body; check its markers."
+            warnings.append({"code": "arms", "message": message})
+    legs = [side + part for side in ("left", "right") for part in ("UpperLeg", "LowerLeg", "Foot")]
+    if not set(legs) <= given and min(reading.joints[name].confidence for name in legs) < SURE:
+        message = "The legs are hidden by clothing or closed; hip and knee positions are estimated."
+        warnings.append({"code": "legs", "message": message})
+    return warnings
+
+
+def face_of(rules: dict[str, Any], reading: Reading, scale: float) -> dict[str, Any]:
+    """`face` of docs/architecture.md: the rules' parts where they agree with the reader's, else those of whoever is
+    surer. Both lie in pixels of the figure's picture.
+    """
+    top, chin = reading.joints["headTop"], reading.joints["chin"]
+    limit = AGREE_FACE * scale * max(math.dist(top[:2], chin[:2]), 1.0)
+    out = dict(rules)
+    sure = dict(rules["confidence"])
+    for names, key in ((("leftEye", "rightEye"), "eyes"), (("mouth",), "mouth")):
+        parts = [reading.face[name] for name in names]
+        learned = min(part.confidence if part.state == "drawn" else 0.0 for part in parts)
+        apart = max(
+            math.dist(rules[name]["center"], (part.x * scale, part.y * scale))
+            for name, part in zip(names, parts, strict=True)
+        )
+        if apart <= limit:
+            sure[key] = max(sure[key], learned)
+        elif learned >= FACE_SURE or learned > sure[key]:
+            sure[key] = learned
+            out |= {name: _entry(name, part, scale) for name, part in zip(names, parts, strict=True)}
+        else:
+            sure[key] = min(sure[key], 0.49)  # two different answers, and neither is sure
+    out["confidence"] = sure
+    return out
+
+
+def _entry(name: str, part: Any, scale: float) -> dict[str, Any]:
+    centre = [part.x * scale, part.y * scale]
+    if name == "mouth":
+        return {"center": centre, "width": 2 * part.half_width * scale}
+    return {"center": centre, "half_width": part.half_width * scale, "half_height": part.half_height * scale}
