@@ -43,6 +43,8 @@ lint: env-backend
 	$(BACKEND) -m mypy
 	$(BACKEND) tools/check_layers.py
 	$(BACKEND) tools/ui_strings.py
+	$(BACKEND) tools/lock_requirements.py --check
+	$(BACKEND) tools/third_party.py --check
 
 verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does UniRig compute here what it should?
 	$(BACKEND) -m backend.unirig.verify $(DIR)

@@ -2,13 +2,14 @@
 """Builds the installable extension into dist/: `python tools/build_extension.py`, with a Python that has the bpy
 module.
 
-The VRM Add-on's wheel is fetched by pip at its pinned version, checked to be pure Python, and named in the manifest
+The VRM Add-on's wheel is fetched by pip at its pinned version, checked against its digest, and named in the manifest
 of the copy that is built; the checkout's manifest names no wheel, so that the checkout itself can be linked into
 Blender.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VRM_ADDON = "bpy-vrm-format"
+# Of its wheel on PyPI, at the version that the tests pin
+VRM_ADDON_SHA256 = "938f0849406ca6d511d96a4d0d930dc5a883514ba351afd054111b67ea7590ae"
 LEFT_OUT = (
     *("tests", "docs", "benchmarks", "tools", "training", "examples", ".ci"),
     *("Makefile", "pyproject.toml", ".gitignore", ".pre-commit-config.yaml"),
@@ -53,6 +56,12 @@ def fetch_wheel(folder: Path) -> Path:
         sys.exit(
             f"The VRM Add-on's wheel is {wheel.name}, which does not run in every Blender; pin a version that is pure"
             " Python."
+        )
+    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if found != VRM_ADDON_SHA256:
+        sys.exit(
+            f"{wheel.name} has the SHA-256 {found} and not the pinned {VRM_ADDON_SHA256}; look into it before it is"
+            " shipped."
         )
     return wheel
 

@@ -2,6 +2,7 @@
 real ones.
 """
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -26,16 +27,22 @@ print(json.dumps({"version": 1, "tiny": tiny.VALUE, "generators": [engine], "rig
 """
 
 
-def make_wheel(folder, name, version, code):
+def make_wheel(folder, name, version, code, more=""):
     folder.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", code)
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
         wheel.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+
+
+def lock(root, wheels, lock_name, package, version):
+    digest = hashlib.sha256((wheels / f"{package}-{version}-py3-none-any.whl").read_bytes()).hexdigest()
+    path = root / "backend" / "requirements" / f"{lock_name}.lock"
+    path.write_text(f"{package}=={version} \\\n    --hash=sha256:{digest}\n")
 
 
 @pytest.fixture
@@ -67,9 +74,10 @@ def environment(tmp_path, wheels):
     (root / "backend" / "requirements").mkdir(parents=True)
     (root / "backend" / "__init__.py").touch()
     (root / "backend" / "__main__.py").write_text(BACKEND)
-    (root / "backend" / "requirements" / "base.txt").write_text("tiny==1.0\n")
+    lock(root, wheels, "base", "tiny", "1.0")
+    lock(root, wheels, "engines", "tiny", "1.0")
+    lock(root, wheels, "torch", "torch", "2.13.0")
     (root / "backend" / "requirements" / "torch.txt").write_text("torch==2.13.0\n")
-    (root / "backend" / "requirements" / "engines.txt").write_text("tiny==1.0\n")
     return Environment(tmp_path / "a folder with spaces", root)
 
 
@@ -107,7 +115,7 @@ def test_install_from_nothing(environment, tool, monkeypatch):
     assert environment.state().code == "missing"
     steps = environment.plan()
     assert keys(steps) == ["environment", "packages", "check"]
-    assert tool in steps[1].shown() and "base.txt" in steps[1].shown() and "torch.txt" in steps[1].shown()
+    assert tool in steps[1].shown() and "--require-hashes" in steps[1].shown() and "base.lock" in steps[1].shown()
     assert not environment.folder.exists(), "a plan changes nothing"
     installation = environment.install(steps, online=True)
     stages, messages = wait(installation)
@@ -119,6 +127,26 @@ def test_install_from_nothing(environment, tool, monkeypatch):
     command, env = environment.worker_command()
     hello = subprocess.run([*command, "hello"], env=env, cwd="/", capture_output=True, text=True, check=True)
     assert json.loads(hello.stdout)["tiny"] == 1
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_another_file_under_a_pinned_name_is_refused(environment, wheels, tool, monkeypatch):
+    if tool == "pip":
+        monkeypatch.setattr(backend_env, "find_uv", lambda: None)
+    elif not backend_env.find_uv():
+        pytest.skip("uv is not installed")
+    make_wheel(wheels, "tiny", "1.0", "VALUE = 'of somebody else'\n")
+    error = install(environment).error
+    assert error.code == "hash_mismatch", (error, environment.log_path.read_text())
+    assert not list(environment.venv.glob("[Ll]ib/**/tiny.py")) and environment.state().code == "incomplete"
+
+
+def test_a_package_that_no_lock_names_is_refused(environment, wheels, no_uv):
+    make_wheel(wheels, "tiny", "1.0", "VALUE = 1\n", "Requires-Dist: stranger\n")
+    make_wheel(wheels, "stranger", "1.0", "")
+    lock(environment.root, wheels, "base", "tiny", "1.0")
+    assert install(environment).error.code == "install_failed"
+    assert not list(environment.venv.glob("[Ll]ib/**/stranger.py"))
 
 
 def test_an_interrupted_installation_goes_on(environment, wheels):
@@ -157,7 +185,7 @@ def test_the_python_it_was_made_with_is_gone(environment):
 def test_another_version_of_the_add_on_updates_the_packages(environment, wheels):
     install(environment)
     make_wheel(wheels, "tiny", "2.0", "VALUE = 1 + 1\n")  # another size, or Python would take the compiled 1.0
-    (environment.root / "backend" / "requirements" / "base.txt").write_text("tiny==2.0\n")
+    lock(environment.root, wheels, "base", "tiny", "2.0")
     assert environment.state().code == "outdated"
     assert keys(environment.plan()) == ["packages", "check"]
     assert install(environment).result["tiny"] == 2
@@ -175,7 +203,8 @@ def test_torch_is_a_second_set(environment, no_uv):
     assert keys(environment.plan("cpu")) == ["check"]
     assert keys(environment.plan("cuda", models=True)) == ["torch", "torch_check", "check"]
     assert keys(environment.plan(repair=True)) == keys(steps), "a repair keeps torch"
-    (environment.root / "backend" / "requirements" / "engines.txt").write_text("tiny==1.0 # changed\n")
+    engines = environment.root / "backend" / "requirements" / "engines.lock"
+    engines.write_text(f"# changed\n{engines.read_text()}")
     assert environment.state().code == "outdated"
     assert keys(environment.plan()) == ["engines", "check"]
     assert install(environment).error is None and environment.state().ready
@@ -191,6 +220,7 @@ def test_torch_comes_from_the_right_index(environment, profile, system, monkeypa
     index = {("cpu", "linux"): "cpu", ("cuda", "win32"): "cu130", ("rocm", "linux"): "rocm7.2"}.get((profile, system))
     pip, uv = environment._torch_command(None, profile), environment._torch_command("uv", profile)
     assert ("--index-url" in pip) is ("--torch-backend" in uv) is bool(index)
+    assert ("--require-hashes" in pip) is ("--require-hashes" in uv) is (not index)
     if index:
         assert pip[pip.index("--index-url") + 1].endswith(f"/{index}") and uv[uv.index("--torch-backend") + 1] == index
 
@@ -276,4 +306,4 @@ def test_the_real_backend_answers_through_worker_command(monkeypatch):
 
 def test_command_line(tmp_path, capsys, wheels):
     assert backend_env.main(["--folder", str(tmp_path / "x"), "--profile", "cpu"]) == 0
-    assert "base.txt" in capsys.readouterr().out and not (tmp_path / "x").exists()
+    assert "base.lock" in capsys.readouterr().out and not (tmp_path / "x").exists()

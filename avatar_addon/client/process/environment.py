@@ -135,9 +135,9 @@ class Environment:
             return State(
                 "incomplete", "The backend's installation is not complete; press Install Backend to resume it."
             )
-        wanted = {"packages": self._digest("base.txt")}
+        wanted = {"packages": self._digest("base.lock")}
         if "torch" in done:
-            wanted |= {"engines": self._digest("engines.txt"), "torch": self._torch_digest(self.profile() or "")}
+            wanted |= {"engines": self._digest("engines.lock"), "torch": self._torch_digest(self.profile() or "")}
         if any(done.get(key) != digest for key, digest in wanted.items()):
             return State(
                 "outdated", "The backend's packages are from another version of this add-on; press Install Backend."
@@ -175,11 +175,11 @@ class Environment:
         if "environment" not in done or not (uv or self._has_pip()):
             done = {}
             steps.append(self._make_step(uv))
-        if done.get("packages") != (digest := self._digest("base.txt")):
-            command = self._pip(uv, "-r", str(self._requirements("base.txt")))
+        if done.get("packages") != (digest := self._digest("base.lock")):
+            command = self._locked(uv, "base.lock")
             steps.append(Step("packages", "Installing the packages", command, digest, network=True))
-        if models and done.get("engines") != (digest := self._digest("engines.txt")):
-            command = self._pip(uv, "-r", str(self._requirements("engines.txt")))
+        if models and done.get("engines") != (digest := self._digest("engines.lock")):
+            command = self._locked(uv, "engines.lock")
             steps.append(Step("engines", "Installing the model engines' packages", command, digest, network=True))
         if models and done.get("torch") != (digest := self._torch_digest(profile)):
             steps.append(
@@ -250,12 +250,8 @@ class Environment:
         return Step("environment", "Creating the Python environment", command, "1")
 
     def _pip(self, uv: str | None, *arguments: str) -> tuple[str, ...]:
-        constraint = (
-            "-c",
-            str(self._requirements("torch.txt")),
-        )  # whatever a package asks for, torch stays the pinned one
         if uv:
-            return (uv, "pip", "install", "--python", str(self.python), *constraint, *arguments)
+            return (uv, "pip", "install", "--python", str(self.python), *arguments)
         return (
             str(self.python),
             "-m",
@@ -264,15 +260,21 @@ class Environment:
             "--progress-bar",
             "off",
             "--disable-pip-version-check",
-            *constraint,
             *arguments,
         )
 
+    def _locked(self, uv: str | None, name: str) -> tuple[str, ...]:
+        """Installs the files whose hashes a lock has, and no others: a source distribution would fetch build tools."""
+        return self._pip(uv, "--require-hashes", "--only-binary", ":all:", "-r", str(self._requirements(name)))
+
     def _torch_command(self, uv: str | None, profile: str) -> tuple[str, ...]:
+        """PyPI's from the lock. PyTorch's builds have hashes of their own: those are pinned by their version, and what
+        they need on every platform is there by then, from engines.lock.
+        """
         index = TORCH_INDEX.get((profile, sys.platform))
-        choose: tuple[str, ...] = ()
-        if index:
-            choose = ("--torch-backend", index) if uv else ("--index-url", TORCH_INDEX_URL + index)
+        if index is None:
+            return self._locked(uv, "torch.lock")
+        choose = ("--torch-backend", index) if uv else ("--index-url", TORCH_INDEX_URL + index)
         return self._pip(uv, *choose, "-r", str(self._requirements("torch.txt")))
 
     def _has_pip(self) -> bool:
@@ -282,12 +284,12 @@ class Environment:
     def _requirements(self, name: str) -> Path:
         return self.root / "backend" / "requirements" / name
 
-    def _digest(self, name: str, *more: str) -> str:
-        content = self._requirements(name).read_bytes()
-        return hashlib.sha256(b"\0".join([content, *(word.encode() for word in more)])).hexdigest()
+    def _digest(self, name: str) -> str:
+        return _sha256(self._requirements(name).read_bytes())
 
     def _torch_digest(self, profile: str) -> str:
-        return self._digest("torch.txt", profile)
+        content = b"\0".join(self._requirements(name).read_bytes() for name in ("torch.txt", "torch.lock"))
+        return _sha256(content, profile)
 
 
 def backend_env(root: Path = ROOT) -> dict[str, str]:
@@ -335,6 +337,10 @@ def find_python(need_pip: bool = True) -> Path:
         "No Python 3.11, 3.12 or 3.13 with the modules venv and ensurepip was found; install one from python.org.",
         "no_python",
     )
+
+
+def _sha256(content: bytes, *words: str) -> str:
+    return hashlib.sha256(b"\0".join([content, *(word.encode() for word in words)])).hexdigest()
 
 
 def _command(python: Path) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ NETWORK_WORDS = (
     "dns",
     "certificate",
 )
+HASH_WORDS = ("hash mismatch", "do not match the hashes")  # uv's and pip's
 MESSAGE_LIMIT = 160
 
 
@@ -172,6 +173,12 @@ class Installation(HasProgress):
                 f"{step.title} failed because the disk is full; free some space and press Install Backend"
                 f" again{where}.",
                 "disk_full",
+            )
+        if any(words in output for words in HASH_WORDS):
+            return AvatarError(
+                f"{step.title} failed because a downloaded file is not the one this add-on expects; check which package"
+                f" index and proxy are set up here{where}.",
+                "hash_mismatch",
             )
         if step.network and any(word in output for word in NETWORK_WORDS):
             message = (

@@ -34,7 +34,7 @@ def servers(port: int, extension: Path, token_file: Path | None = None) -> dict[
         "--python",
         "3.11",
         "--with-requirements",
-        str(extension / "backend/requirements/mcp.txt"),
+        str(extension / "backend/requirements/mcp.lock"),
         "python",
         "-m",
         "backend",
