@@ -4,8 +4,8 @@
     blender --background --python avatar_addon/batch.py -- PICTURES... --out FOLDER
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
-Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit
-status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
+Each picture leaves NAME.vrm, NAME.sheet.png, NAME.html (the avatar in a browser) and NAME.receipt.json. One bad
+picture does not stop the rest. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="JSON file with joints and face markers in pixels, for one picture; or a folder of files PICTURE.json",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
-    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
+    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet and the viewer's page")
+    parser.add_argument("--view", action="store_true", help="open every avatar's page in the browser")
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
         "promotion", "Upload every avatar without a failed check to a bucket. Keys come from the environment."

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from .client.process.locks import hold
 from .client.process.tasks import Task
 from .errors import AvatarError
 from .publish import steps as publish
+from .report.report import make_report
 from .request import Request, read_markers
+from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
@@ -57,7 +60,10 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
 def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
     started = time.perf_counter()
     vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
+    page = out / f"{name}.html"
     if not options.again and _is_complete(vrm, receipt):
+        if options.view:
+            webbrowser.open((page if page.exists() else _page_of(vrm, page)).as_uri())
         print(f"{name}: already exists (--again makes it again)", flush=True)
         return Row(name, "kept", 0.0, vrm.name)
     try:
@@ -78,6 +84,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 vrm_version=options.vrm,
                 vrm=vrm,
                 sheet=None if options.no_sheet else sheet,
+                page=page if options.view or not options.no_sheet else None,
                 receipt=receipt,
                 record=not options.no_record,
             )
@@ -95,6 +102,8 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         )
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
         return Row(name, "failed", time.perf_counter() - started, sentence)
+    if options.view:
+        webbrowser.open(page.as_uri())
     for warning in made.warnings:
         print(f"{name}: note: {warning['message']}", flush=True)
     for check in made.report.checks:
@@ -110,6 +119,11 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         time.perf_counter() - started,
         vrm.name + promoted + card + ("" if not made.warnings else f", {len(made.warnings)} notes"),
     )
+
+
+def _page_of(vrm: Path, page: Path) -> Path:
+    """The page of an avatar that was made without one. Raises OSError."""
+    return write_page(page, vrm, vrm.stem, make_report(vrm).to_dict())
 
 
 def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> str:

@@ -17,7 +17,9 @@ from .picture import markers as picture_markers
 
 @dataclass
 class Request:
-    """What an avatar is made from and with. `vrm`, `sheet` and `receipt`: files to write, or None."""
+    """What an avatar is made from and with. `vrm`, `sheet`, `page` and `receipt`: files to write, or
+    None.
+    """
 
     picture: Path
     name: str = ""
@@ -32,6 +34,7 @@ class Request:
     vrm_version: str = "1.0"
     vrm: Path | None = None
     sheet: Path | None = None
+    page: Path | None = None  # the viewer, with the avatar in it
     receipt: Path | None = None  # of the run folder, written last
     record: bool = True  # keep a run folder, which MLflow is fed from
 

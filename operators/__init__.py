@@ -20,6 +20,7 @@ from . import (
     remote,
     speak,
     task_operator,
+    view,
     vscode,
     weights,
 )
@@ -45,6 +46,7 @@ MODULES = (
     diagnostic,
     remote,
     vscode,
+    view,
 )
 
 

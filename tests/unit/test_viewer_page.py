@@ -6,11 +6,17 @@ import json
 import re
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import build_viewer  # noqa: E402
 
+from avatar_addon.viewer import server  # noqa: E402
 from avatar_addon.viewer.page import TEMPLATE, write_page  # noqa: E402
 
 ABOUT = re.compile(r'<script type="application/json" id="about">(.*?)</script>', re.DOTALL)
@@ -41,3 +47,17 @@ def test_an_avatars_page_holds_the_file_and_survives_its_name(tmp_path):
     assert gzip.decompress(base64.b64decode(about["clips"][0]["data"])) == b"glTF clip"
     assert page.count("<script") == TEMPLATE.read_text(encoding="utf-8").count("<script")
     assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+def test_the_server_gives_a_page_to_nobody_who_does_not_know_its_address(tmp_path):
+    vrm = tmp_path / "a.vrm"
+    vrm.write_bytes(b"glTF" * 1000)
+    try:
+        address = server.serve("<p>page", vrm)
+        assert urlopen(address).read() == b"<p>page" and urlopen(address + server.FILE).read() == vrm.read_bytes()
+        place = urlsplit(address)
+        for path, host in (("/", place.netloc), (place.path + "../x", place.netloc), (place.path, "evil.example")):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(Request(f"http://{place.netloc}{path}", headers={"Host": host}))
+    finally:
+        server.stop()
