@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.humanoid.matching.assignment import label
 from ..avatar_addon.pose import preview, t_pose
-from ..avatar_addon.pose.kinematics.motions import MOTIONS
+from ..avatar_addon.pose.kinematics.gestures import MOTIONS
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from .sidebar import RiggedAvatarPanel

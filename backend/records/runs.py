@@ -59,7 +59,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Run:
     """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm, page and log have a place
     of their own, all other kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed,
-    engine_options, rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report card.
+    engine_options, rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report
+    card.
     """
 
     run_id: str
