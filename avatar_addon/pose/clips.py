@@ -51,9 +51,8 @@ def export_clip(
         part.replace(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise AvatarError(
-            f"The clip {path.name} could not be written ({reason}); choose another folder.", "clip"
-        ) from (error)
+        sentence = f"The clip {path.name} could not be written ({reason}); choose another folder."
+        raise AvatarError(sentence, "clip") from error
     finally:
         part.unlink(missing_ok=True)
         preview.back(context, avatar)
@@ -63,10 +62,15 @@ def export_clip(
     return path
 
 
+def spoken(sentence: str) -> speech.Keys | None:
+    """What the mouth does for a sentence; None where there is nothing to say."""
+    cues = speech.cues(sentence)
+    return speech.track(cues, animation.START) if cues else None
+
+
 def export_clips(context: bpy.types.Context, avatar: Avatar, folder: Path, sentence: str = "") -> dict[str, Path]:
     """All CLIPS: name -> file. sentence: what "Talk" says; without one its mouth is still."""
-    spoken = speech.cues(sentence)
-    keys = speech.track(spoken, animation.START) if spoken else None
+    keys = spoken(sentence)
     return {
         name: export_clip(context, avatar, name, folder / f"{name.lower()}{SUFFIX}", keys if name == "Talk" else None)
         for name in CLIPS

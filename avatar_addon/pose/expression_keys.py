@@ -10,8 +10,8 @@ import bpy
 
 from ..vrm.addon import extension
 
-ACTION = "Avatar Forge: Expressions"
-BEFORE = "avatar_forge_expressions_action"  # on the armature object: the action that was there, if there was one
+ACTION = "avatar_forge_expressions"
+BEFORE = "avatar_forge_expressions_before"  # on the armature object: the action that was there, if there was one
 
 
 def begin(armature: bpy.types.Object) -> bpy.types.Action:
