@@ -70,6 +70,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="JSON file with joints and face markers in pixels, for one picture; or a folder of files PICTURE.json",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
+    parser.add_argument("--perfect-sync", action="store_true", help="with the 52 face shapes of ARKit")
     parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(

@@ -76,6 +76,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 markers=_markers(options.markers, picture),
                 author=options.author,
                 vrm_version=options.vrm,
+                perfect_sync=options.perfect_sync or None,
                 vrm=vrm,
                 sheet=None if options.no_sheet else sheet,
                 receipt=receipt,

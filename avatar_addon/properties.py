@@ -116,6 +116,7 @@ class AvatarForgeRecord(PropertyGroup):
         description="Add teeth and a tongue inside the mouth. Without them the open mouth is just dark",
         default=True,
     )
+    perfect_sync: BoolProperty(name="Perfect Sync", description="The Face step makes ARKit's 52 shapes as well")
     eyes_confidence: FloatProperty(name="Confidence of the Eyes", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Confidence of the Mouth", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
@@ -171,6 +172,10 @@ class AvatarForgeSettings(PropertyGroup):
             ("1.0", "VRM 1.0", "For three-vrm and current applications"),
             ("0.0", "VRM 0.x", "For older applications"),
         ],
+    )
+    perfect_sync: BoolProperty(
+        name="Perfect Sync",
+        description="Make the 52 face shapes of ARKit as well, which face trackers drive one by one",
     )
     out_dir: StringProperty(
         name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written"

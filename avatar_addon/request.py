@@ -30,6 +30,7 @@ class Request:
     markers: dict[str, Any] | None = None
     author: str = ""
     vrm_version: str = "1.0"
+    perfect_sync: bool = False  # with the 52 face shapes of ARKit
     vrm: Path | None = None
     sheet: Path | None = None
     receipt: Path | None = None  # of the run folder, written last
@@ -46,6 +47,7 @@ class Request:
         given = {name: value for name, value in given.items() if value is not None}
         settings, own = scene.avatar_forge, picture_path(scene)
         made = cls(picture or own, author=settings.author, vrm_version=settings.vrm_version, seed=settings.seed)
+        made.perfect_sync = settings.perfect_sync
         made.engine, made.rigger = given.get("engine", settings.engine), given.get("rigger", settings.rigger)
         if made.engine == settings.engine:
             made.engine_options = panel.engine_options(settings) | given.pop("engine_options", {})
@@ -79,6 +81,7 @@ class Request:
             "markers": self.markers,
             "vrm": self.vrm_version,
             "author": self.author,
+            "perfect_sync": self.perfect_sync,
         }
 
 

@@ -89,6 +89,9 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         if request.sheet:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
             pictures.contact_sheet(avatar, request.sheet)
+            if avatar.record.perfect_sync and avatar.mesh.data.shape_keys:
+                name = f"{request.sheet.name.removesuffix('.png').removesuffix('.sheet')}.perfect_sync.png"
+                pictures.perfect_sync_sheet(avatar, request.sheet.with_name(name))
             clock.lap("sheet")
         _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
@@ -195,7 +198,7 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     migration.mark(record)
     record.run, record.job_folder = folder.name, str(folder)
     record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
-    record.label = result["label"]
+    record.label, record.perfect_sync = result["label"], request.perfect_sync
     _add_provenance(
         avatar,
         parameters=request.parameters(),
@@ -333,6 +336,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         texture=scene.texture_pixels(avatar),
         style=live.style_of(avatar),
         closing=live.knows_eyes(avatar),
+        perfect_sync=avatar.record.perfect_sync,
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [

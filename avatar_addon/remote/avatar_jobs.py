@@ -54,6 +54,7 @@ def avatar_make(
     rigger_options=None,
     markers=None,
     vrm_version=None,
+    perfect_sync=None,
     replace=None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to
@@ -62,6 +63,7 @@ def avatar_make(
     """
     file = _picture(picture, picture_data)
     given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
+    given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
     title = checked(name, str, "name") or file.stem
     vrm = _vrm_path(path, title, replace) if path else None
 

@@ -28,6 +28,7 @@ from ..pose.kinematics.poses import SHEET_POSE
 from ..versions import node_tree
 from ..vrm import addon as vrm_addon
 from ..vrm.setup import get_bone
+from ..vrm.spec.perfect_sync import SYNC_SHAPES
 from ..vrm.spec.presets import PRESETS
 
 THUMBNAIL = 512  # pixels; VRM asks for a square of at most 1024
@@ -37,6 +38,7 @@ TILE = (330, 480)  # pixels of a body tile
 FACE_TILE = (220, 240)
 FACES = ("rest", *PRESETS)
 FACES_IN_ROW = 6
+SYNC_COLUMNS, SYNC_TILE = 9, (180, 200)
 
 _probe: subprocess.Popen | None = None
 _engine: str | None = None
@@ -190,7 +192,16 @@ def sheet_of(tiles: Sequence[Tile], columns: int, path: Path, size: tuple[int, i
 
 
 def _keys(shape: str) -> tuple[str, ...]:
+    if shape in SYNC_SHAPES:
+        return tuple(name for name in (shape, SYNC_SHAPES[shape].with_) if name)
     return PRESETS[shape].shape_keys if shape in PRESETS else ()
+
+
+def perfect_sync_sheet(avatar: Avatar, path: Path) -> Path:
+    """The face in every shape of perfect sync that it has, and at rest."""
+    keys = avatar.mesh.data.shape_keys
+    shown = [name for name in SYNC_SHAPES if keys and name in keys.key_blocks]
+    return sheet_of(face_tiles(avatar, ["rest", *shown], (0,)), SYNC_COLUMNS, path, SYNC_TILE)
 
 
 def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], float]:

@@ -246,6 +246,9 @@ def make_avatar(
     seed: Seed = None,
     author: Annotated[str | None, Field(description="Author, written to the VRM file.")] = None,
     engine_options: Options = None,
+    perfect_sync: Annotated[
+        bool | None, Field(description="Also make the 52 face shapes of ARKit, for face trackers.")
+    ] = None,
 ) -> dict[str, Any]:
     """Makes a finished avatar from a picture in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings,
     checks. Returns a job at once; then call `wait_for_job`. Takes seconds with the preview engine, minutes with
@@ -254,7 +257,7 @@ def make_avatar(
     return _hint(
         _ask(
             "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
-            seed=seed, author=author, engine_options=engine_options,
+            seed=seed, author=author, engine_options=engine_options, perfect_sync=perfect_sync,
         )
     )  # fmt: skip
 
