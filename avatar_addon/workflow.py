@@ -67,6 +67,8 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     avatar, clock = None, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
+        if request.group:
+            metrics["front_match"] = avatar.record.front_match = yield from _front_match(avatar, request)
         clock.lap("generate")
         avatar = yield from rig(
             context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6)
@@ -122,6 +124,14 @@ def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
             [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}],
         )
         return None
+
+
+def _front_match(avatar: Avatar, request: Request) -> Steps:
+    """From 0 to 1, how well the mesh's front matches the picture."""
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
+        render = pictures.front(avatar, folder / "front.png")
+        job = jobs.Job("match_front", picture=request.picture, render=render, markers=request.markers)
+        return float((yield Wait(job, 0.44, 0.45))["match"])
 
 
 class _Clock:
@@ -196,6 +206,7 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     avatar = Avatar(scene.import_mesh(generated.path, request.avatar_name, context), None)
     record = avatar.record
     migration.mark(record)
+    record.group, record.group_name = request.group, request.group_name
     record.run, record.job_folder = folder.name, str(folder)
     record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
     record.label, record.perfect_sync = result["label"], request.perfect_sync

@@ -5,6 +5,7 @@ from . import (
     avatar_steps,
     backend,
     bring_in,
+    candidates,
     diagnostic,
     face_markers,
     face_shapes,
@@ -27,6 +28,7 @@ from . import (
 MODULES = (
     task_operator,
     make_avatar,
+    candidates,
     bring_in,
     picture_markers,
     meta,

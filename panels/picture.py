@@ -40,9 +40,13 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         column.prop(settings, "engine")
         column.prop(settings, "rigger")
         draw_unavailable(column, context)
-        column.prop(settings, "export")
-        if settings.export:
-            column.prop(settings, "out_dir")
+        column.prop(settings, "candidates")
+        if settings.candidates > 1:
+            column.prop(settings, "candidate_engines")
+        else:  # the one that is kept is exported later
+            column.prop(settings, "export")
+            if settings.export:
+                column.prop(settings, "out_dir")
         if settings.picture:
             column = self.layout.column()
             column.enabled = not context.window_manager.avatar_forge.running

@@ -137,7 +137,19 @@ def contact_sheet(avatar: Avatar, path: Path) -> Path:
     return path
 
 
-def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], path: Path, size: int) -> Path:
+def front(avatar: Avatar, path: Path, size: int = 384) -> Path:
+    """The avatar's mesh as it is, from the front, a square PNG that is transparent around it."""
+    data = blender_mesh.read_mesh(avatar.mesh)
+    return still([data], (data.vertices.min(0), data.vertices.max(0)), path, size, transparent=True)
+
+
+def still(
+    parts: Sequence[SkinnedMesh],
+    frame: tuple[np.ndarray, np.ndarray],
+    path: Path,
+    size: int,
+    transparent: bool = False,
+) -> Path:
     """Meshes (Blender's axes) from the front, a square PNG. frame: lowest and highest corner of what is to be seen."""
     middle, span = (
         (frame[0] + frame[1]) / 2,
@@ -147,6 +159,7 @@ def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], pa
         for part in parts:
             shown = SkinnedMesh(part.vertices, part.triangles, part.corner_uvs, part.material_index, part.materials)
             scene.collection.objects.link(bpy.data.objects.new("still", blender_mesh.make_mesh("still", shown)))
+        scene.render.film_transparent = transparent
         _shoot(scene, path, (size, size), Vector(middle), span)
     return path
 
@@ -371,7 +384,8 @@ def _shoot(scene: bpy.types.Scene, path: Path, size: tuple[int, int], centre: Ve
     render = scene.render
     render.engine = engine()
     render.resolution_x, render.resolution_y, render.resolution_percentage = *size, 100
-    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    render.image_settings.file_format = "PNG"
+    render.image_settings.color_mode = "RGBA" if render.film_transparent else "RGB"
     render.filepath = str(path)
     for stamp in render.bl_rna.properties:
         if stamp.identifier.startswith(
