@@ -164,6 +164,10 @@ class AvatarForgeSettings(PropertyGroup):
     rigger: EnumProperty(
         name="Rigger", items=_items(RIGGERS), description="Engine that makes the skeleton and the weights"
     )
+    text: StringProperty(name="Description", description="The character to make pictures of, in a sentence")
+    text_pictures: StringProperty(
+        description="JSON: the pictures that were made from the description", options={"HIDDEN"}
+    )
     candidates: IntProperty(
         name="Candidates",
         description="Make several avatars with different seeds, to choose one from",

@@ -10,6 +10,7 @@ from typing import Any
 
 import bpy
 
+from . import text_pictures
 from .client import engine_options as panel
 from .client.engines import GENERATORS
 from .errors import AvatarError
@@ -32,6 +33,7 @@ class Request:
     author: str = ""
     vrm_version: str = "1.0"
     perfect_sync: bool = False  # with the 52 face shapes of ARKit
+    text: dict[str, Any] = field(default_factory=dict)  # what the picture was made from (text_pictures.origin)
     candidates: int = 1  # avatars to choose from (candidates.py)
     candidate_engines: tuple[str, ...] = ()  # generators that make them in turn; (): `engine` alone
     group: str = ""  # of the candidates that this one is made with
@@ -54,6 +56,7 @@ class Request:
         made = cls(picture or own, author=settings.author, vrm_version=settings.vrm_version, seed=settings.seed)
         made.perfect_sync, made.candidates = settings.perfect_sync, settings.candidates
         made.candidate_engines = tuple(name for name in GENERATORS if name in settings.candidate_engines)
+        made.text = text_pictures.origin(settings, made.picture)
         made.engine, made.rigger = given.get("engine", settings.engine), given.get("rigger", settings.rigger)
         if made.engine == settings.engine:
             made.engine_options = panel.engine_options(settings) | given.pop("engine_options", {})
@@ -77,18 +80,22 @@ class Request:
 
     def parameters(self) -> dict[str, Any]:
         """What makes the avatar what it is, for receipts."""
-        return {
-            "engine": self.engine,
-            "rigger": self.rigger,
-            "seed": self.seed,
-            "rigger_seed": self.skeleton_seed,
-            "engine_options": self.engine_options,
-            "rigger_options": self.rigger_options,
-            "markers": self.markers,
-            "vrm": self.vrm_version,
-            "author": self.author,
-            "perfect_sync": self.perfect_sync,
-        } | ({"candidates_of": self.group, "candidates_name": self.group_name} if self.group else {})
+        return (
+            {
+                "engine": self.engine,
+                "rigger": self.rigger,
+                "seed": self.seed,
+                "rigger_seed": self.skeleton_seed,
+                "engine_options": self.engine_options,
+                "rigger_options": self.rigger_options,
+                "markers": self.markers,
+                "vrm": self.vrm_version,
+                "author": self.author,
+                "perfect_sync": self.perfect_sync,
+            }
+            | ({"text": self.text} if self.text else {})
+            | ({"candidates_of": self.group, "candidates_name": self.group_name} if self.group else {})
+        )
 
 
 def picture_path(scene: bpy.types.Scene) -> Path:

@@ -21,12 +21,14 @@ from . import (
     remote,
     speak,
     task_operator,
+    text_pictures,
     vscode,
     weights,
 )
 
 MODULES = (
     task_operator,
+    text_pictures,
     make_avatar,
     candidates,
     bring_in,

@@ -262,6 +262,22 @@ def make_avatar(
     )  # fmt: skip
 
 
+@_tool(_changes("Make Avatar from Text"))
+def avatar_from_text(
+    text: Annotated[str, Field(description="The character in a sentence: who, hair, clothes, colours, style.")],
+    name: Annotated[str | None, Field(description="Name of the avatar.")] = None,
+    vrm_path: Annotated[
+        str | None, Field(description="Absolute path of a .vrm file or a folder; also writes the VRM file.")
+    ] = None,
+    replace: Replace = None,
+    seed: Seed = None,
+) -> dict[str, Any]:
+    """Makes a reference picture by the picture server that the user has set in the preferences, then the avatar from
+    it. Returns a job at once; then call `wait_for_job`. Refused where no picture server is set.
+    """
+    return _hint(_ask("avatar_from_text", text=text, name=name, path=vrm_path, replace=replace, seed=seed))
+
+
 @_tool(_changes("Generate Mesh"))
 def generate_mesh(
     picture: Picture,

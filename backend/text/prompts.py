@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .http import Server
 
 LONGEST = 2000  # characters
@@ -11,11 +13,7 @@ FRAMING = (
     " view, facing the viewer, standing upright in A-pose with the arms away from the body and empty hands, feet"
     " apart, neutral face with closed mouth and open eyes, even light, plain light grey background"
 )
-INSTRUCTIONS = (
-    "You write prompts for an image generator. Describe the character of the user's request in one paragraph of at"
-    " most 80 words: age, build, hair, face, clothes, shoes, colours, art style. Keep everything the user asked for,"
-    " add what is missing, do not mention pose, camera or background. Answer with the paragraph alone."
-)
+INSTRUCTIONS = Path(__file__).with_name("instructions.txt").read_text(encoding="utf-8").strip()
 
 
 def widened(text: str, chat: Server | None, model: str = "") -> str:
