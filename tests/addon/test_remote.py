@@ -297,7 +297,8 @@ def test_no_path_of_a_client_reaches_what_is_not_its(bpy, serve, part, avatar, m
         f"{secret}\0{suffix}", f"{mine}/authorized_keys\0{suffix}", f"{mine}/authorized_keys\n{suffix}", str(secret),
         f"{other}/new{suffix}", f"{mine}/../home/new{suffix}", f"{mine}/way/new{suffix}", f"{mine}/link{suffix}",
         f"{mine}/kept{suffix}", f"{mine}/.bashrc{suffix}", f"~root/new{suffix}", "\ud800", "", f"{mine}/none/x{suffix}",
-        f"{mine}/.config/new{suffix}", f"{mine}/{'x' * 300}{suffix}", f"{mine}/{'x/' * 3000}x{suffix}", f"{mine}/\u202ex{suffix}",
+        f"{mine}/.config/new{suffix}", f"{mine}/{'x' * 300}{suffix}", f"{mine}/{'x/' * 3000}x{suffix}",
+        f"{mine}/\u202ex{suffix}",
     ]  # fmt: skip
     peer = serve()
     for path in attacks:
