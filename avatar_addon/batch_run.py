@@ -22,6 +22,8 @@ from .client.process.tasks import Task
 from .errors import AvatarError
 from .files import copy_whole
 from .publish import steps as publish
+from .remote.protocol.paths import file_name
+from .remote.protocol.registry import Refusal
 from .request import Request, read_markers
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
@@ -50,11 +52,21 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
     rows: list[Row] = []
     try:
         for picture, name in zip(pictures, names, strict=True):
-            rows.append(_one(options, picture.absolute(), name, out))
+            rows.append(_named(options, picture.absolute(), name, out))
     finally:
         session.close()
         _print_summary(rows)
     return 1 if any(row.status == "failed" for row in rows) else 0
+
+
+def _named(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
+    try:
+        file_name(name)
+    except Refusal as problem:
+        shown = ascii(name)[1:-1]
+        print(f"{shown}: {problem} --name gives another.", file=sys.stderr, flush=True)
+        return Row(shown, "failed", 0.0, str(problem))
+    return _one(options, picture, name, out)
 
 
 def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:

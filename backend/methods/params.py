@@ -7,6 +7,7 @@ A method (see `registry.method`) names them as its parameters' annotations.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 from ..errors import BackendError
 
 FURTHER_SIDES = ("left", "back", "right")
+LONGEST_PATH = 4000  # bytes
 EYES_AND_MOUTH = ("leftEye", "rightEye", "mouth")
 
 
@@ -32,10 +34,10 @@ def _text(name: str, value: Any) -> str:
 def _path(name: str, value: Any) -> Path:
     text = _text(name, value)
     try:
-        usable = b"\0" not in os.fsencode(text)
+        usable = len(os.fsencode(text)) <= LONGEST_PATH
     except UnicodeError:
         usable = False
-    if not usable:
+    if not usable or any(unicodedata.category(letter) == "Cc" for letter in text):
         raise ParamError(f"'{name}' is not a usable path.")
     if not Path(text).is_absolute():
         raise ParamError(f"'{name}' must be an absolute path, but is {text[:200]!r}.")
