@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A delivered mesh through the same functions that the add-on and its backend use, without Blender."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avatar_addon.intake import geometry
+from avatar_addon.mesh import outside
+from backend.geometric.face import head_joints, look_at_head
+from backend.geometric.face import _lifted
+from backend.geometric.rigger import placement_warnings, rig_mesh
+from backend.image.face import locate_face
+from backend.mesh.files import MeshArrays
+from backend.rig_checks import Rigged, dense_weights
+
+# glTF's axes (Y up, facing +Z) to Blender's (Z up, facing -Y).
+TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
+@dataclass
+class Finished:
+    """rig and face in final axes: upright, facing +Z. final = scale * turn @ delivered + offset."""
+
+    rig: Rigged
+    face: dict
+    warnings: list[str]
+    turn: np.ndarray
+    scale: float
+    offset: np.ndarray
+
+    def to_final(self, point: np.ndarray) -> np.ndarray:
+        return self.scale * self.turn @ point + self.offset
+
+
+def finish(mesh: MeshArrays, texture: np.ndarray | None, vertex_coloured: bool) -> Finished:
+    """Raises BackendError as the add-on's steps would end."""
+    vertices, triangles, uvs = mesh.vertices, mesh.triangles.copy(), mesh.corner_uvs.copy()
+    warnings = []
+    in_blender = vertices @ TO_BLENDER.T
+    wrong = outside.inside_out(in_blender, triangles)
+    triangles[wrong], uvs[wrong] = triangles[wrong][:, ::-1], uvs[wrong][:, ::-1]
+    turned, _ = geometry.upright(in_blender)
+    factor, _ = geometry.scale_to_human(float(np.ptp((in_blender @ turned.T)[:, 2])))
+    turn = TO_BLENDER.T @ turned @ TO_BLENDER
+    vertices = factor * vertices @ turn.T
+    low, high = vertices.min(0), vertices.max(0)
+    offset = -np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
+    vertices = vertices + offset
+    at = MeshArrays(vertices.astype(np.float32).astype(float), triangles, uvs)
+    if vertex_coloured:
+        texture = None
+    result = rig_mesh(at)
+    warnings += [w["code"] for w in placement_warnings(result.flags, result.yaw)]
+    bones = result.skeleton
+    heads, tails = (np.array(list(p.values())) for p in (bones.heads, bones.tails))
+    weights = dense_weights(result.weight_joint, result.weight, len(bones.names))
+    rig = Rigged(at.vertices, triangles, heads, tails, bones.parent_indices(), bones.names, weights)
+    head = head_joints(at, {name: point.tolist() for name, point in bones.heads.items() if name in ("neck", "head")})
+    view, rgba = look_at_head(at, head, texture)
+    pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
+    face = _lifted(locate_face(rgba, view.mask, pixels), view)
+    if min(face["confidence"].values()) < 0.5:
+        warnings.append("face")
+    return Finished(rig, face, warnings, turn, factor, offset)
