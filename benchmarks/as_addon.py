@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from avatar_addon.intake import geometry
-from avatar_addon.mesh import outside
+from avatar_addon.mesh import cleaning, outside
+from avatar_addon.mesh.arrays import SkinnedMesh
 from backend.geometric.face import head_joints, look_at_head
 from backend.geometric.face import _lifted
 from backend.geometric.rigger import placement_warnings, rig_mesh
@@ -35,25 +36,33 @@ class Finished:
         return self.scale * self.turn @ point + self.offset
 
 
-def finish(mesh: MeshArrays, texture: np.ndarray | None, vertex_coloured: bool) -> Finished:
+def finish(mesh: MeshArrays, texture: np.ndarray | None) -> Finished:
     """Raises BackendError as the add-on's steps would end."""
-    vertices, triangles, uvs = mesh.vertices, mesh.triangles.copy(), mesh.corner_uvs.copy()
-    warnings = []
-    in_blender = vertices @ TO_BLENDER.T
-    wrong = outside.inside_out(in_blender, triangles)
-    triangles[wrong], uvs[wrong] = triangles[wrong][:, ::-1], uvs[wrong][:, ::-1]
-    turned, _ = geometry.upright(in_blender)
-    factor, _ = geometry.scale_to_human(float(np.ptp((in_blender @ turned.T)[:, 2])))
+    data = SkinnedMesh(mesh.vertices @ TO_BLENDER.T, mesh.triangles.astype(np.int32), mesh.corner_uvs,
+                       np.zeros(len(mesh.triangles), np.int32))  # fmt: skip
+    cleaning.clean(data)
+    wrong = outside.inside_out(data.vertices, data.triangles)
+    for corners in (data.triangles, data.corner_uvs):
+        corners[wrong] = corners[wrong][:, ::-1]
+    turned, _ = geometry.upright(data.vertices)
+    factor, _ = geometry.scale_to_human(float(np.ptp((data.vertices @ turned.T)[:, 2])))
     turn = TO_BLENDER.T @ turned @ TO_BLENDER
-    vertices = factor * vertices @ turn.T
-    low, high = vertices.min(0), vertices.max(0)
-    offset = -np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
-    vertices = vertices + offset
-    at = MeshArrays(vertices.astype(np.float32).astype(float), triangles, uvs)
-    if vertex_coloured:
-        texture = None
-    result = rig_mesh(at)
-    warnings += [w["code"] for w in placement_warnings(result.flags, result.yaw)]
+    vertices = factor * data.vertices @ TO_BLENDER @ turn.T
+    offset = -_middle(vertices)
+    at = MeshArrays((vertices + offset).astype(np.float32).astype(float), data.triangles.astype(int), data.corner_uvs)
+    result = rig_mesh(at, texture=texture)
+    warnings = [w["code"] for w in placement_warnings(result.flags)]
+    for points in (result.skeleton.heads, result.skeleton.tails):
+        for name, point in points.items():
+            points[name] = result.turn @ point
+    turn, offset = result.turn @ turn, result.turn @ offset
+    at.vertices = at.vertices @ result.turn.T
+    moved = -_middle(at.vertices)
+    at.vertices, offset = at.vertices + moved, offset + moved
+    for points in (result.skeleton.heads, result.skeleton.tails):
+        for name in points:
+            points[name] = points[name] + moved
+    triangles = at.triangles
     bones = result.skeleton
     heads, tails = (np.array(list(p.values())) for p in (bones.heads, bones.tails))
     weights = dense_weights(result.weight_joint, result.weight, len(bones.names))
@@ -65,3 +74,8 @@ def finish(mesh: MeshArrays, texture: np.ndarray | None, vertex_coloured: bool) 
     if min(face["confidence"].values()) < 0.5:
         warnings.append("face")
     return Finished(rig, face, warnings, turn, factor, offset)
+
+
+def _middle(vertices: np.ndarray) -> np.ndarray:
+    low, high = vertices.min(0), vertices.max(0)
+    return np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])

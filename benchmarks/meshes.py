@@ -76,7 +76,7 @@ def measure(case: Case, sheets: Path | None, number: int) -> Row:
     row = Row(case.name, case.pose, case.faults, case.humanoid, case.held_out)
     started = time.perf_counter()
     try:
-        done = finish(case.mesh, case.texture, "vertex colours" in case.faults)
+        done = finish(case.mesh, case.texture)
     except BackendError as error:
         row.refused, row.seconds = error.code, time.perf_counter() - started
         return row
