@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a humanoid mesh stands and where its joints are: the network's readings of several views, put together in space
-and refined on the solid; the outline's rules where both agree.
+and refined on the solid.
 """
 
 from __future__ import annotations
@@ -14,22 +14,14 @@ from ..errors import BackendError
 from ..mesh.files import MeshArrays
 from ..mesh.raster import front_view
 from ..mesh.voxels import VoxelGrid, solid_voxels
-from .consensus import agree, between, centred, facing, heading
-from .landmarks import VIEW_HEIGHT, detect, ends, feet_ahead, lift
+from .consensus import FACES, agree, between, centred, facing, heading
+from .landmarks import VIEW_HEIGHT, detect, ends, feet_ahead
 from .looks import Look, about_y, look_around
 
-CHAINS = tuple(
-    tuple(f"{side}{part}" for part in parts)
-    for side in ("left", "right")
-    for parts in (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot"))
-)
-TRUNK = ("hips", "neck", "head", "headTop")
-AGREE = 0.06  # of the height: the outline's joint and the network's mean the same
-SURE = 0.42  # of a view: below it there is hardly a body in it
-NOBODY = 0.34  # of the best view
+SURE = 0.42  # of the views: below it the body may lie
+NOBODY = 0.36  # and below that it is none
 DOUBTFUL = 0.05  # typical disagreement of the views, in heights, from which on the user is asked to look
 LOST = 0.11  # and from which on the joints are not to be trusted
-FACES = 0.12  # how clear the face's side has to be to decide
 SNAP = 12.0  # degrees: a body so near to a quarter is meant to stand there
 
 
@@ -51,13 +43,10 @@ class Body:
 def find_body(mesh: MeshArrays, texture: np.ndarray | None = None) -> Body:
     """Raises BackendError("not_humanoid")."""
     up, looks = _upright(mesh, texture)
-    front, clear = facing(looks)
-    doubts: list[str] = []
     standing = MeshArrays(mesh.vertices @ up.T, mesh.triangles, mesh.corner_uvs)
-    if clear < FACES:
-        front = _by_shape(standing, looks)
-        doubts.append("direction")
     height = float(np.ptp(standing.vertices[:, 1]))
+    front, clear = facing(looks, height, lambda azimuth: _lead(standing, looks, azimuth, height))
+    doubts = ["direction"] if clear < FACES else []
     found = agree(looks, front, height)
     yaw = heading(found.joints)
     if abs(between(yaw, front)) > 50:
@@ -72,7 +61,7 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None) -> Body:
         doubts.append("joints")
     at = {name: turn @ point for name, point in found.joints.items()}
     turned = MeshArrays(standing.vertices @ turn.T, mesh.triangles, mesh.corner_uvs)
-    joints, flags = _refined(at, turned, height)
+    joints, flags = _refined(at, turned)
     return Body(turn @ up, joints, looks, front, flags, list(dict.fromkeys(doubts)))
 
 
@@ -87,12 +76,12 @@ def unclear() -> BackendError:
 def _upright(mesh: MeshArrays, texture: np.ndarray | None) -> tuple[np.ndarray, list[Look]]:
     """The rotation after which the mesh stands, and the eight views of it then."""
     looks = look_around(mesh, texture)
-    sure = max(look.sureness for look in looks)
+    sure = _sure(looks)
     if sure >= SURE:
         return np.eye(3), looks
     best: tuple[float, np.ndarray] = (sure, np.eye(3))
     for up in _other_ups():
-        score = max(look.sureness for look in look_around(mesh, texture, (0, 90, 180, 270), up, 224))
+        score = _sure(look_around(mesh, texture, (0, 90, 180, 270), up, 224))
         if score > best[0] + 0.1:
             best = score, up
     if best[0] < NOBODY:
@@ -104,48 +93,30 @@ def _upright(mesh: MeshArrays, texture: np.ndarray | None) -> tuple[np.ndarray, 
     return (best[1], looks) if best[0] == sure else (best[1], look_around(mesh, texture, up=best[1]))
 
 
+def _sure(looks: list[Look]) -> float:
+    return float(np.mean([look.sureness for look in looks]))
+
+
 def _other_ups() -> list[np.ndarray]:
     x = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     z = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     return [x, x.T, x @ x, z, z.T]
 
 
-def _by_shape(mesh: MeshArrays, looks: list[Look]) -> float:
-    """The azimuth that a body without a visible face looks to: the side on which the views are surest, or its
-    opposite, where the toes are.
-    """
-    sure = {look.azimuth: look.sureness for look in looks}
-    paired = {a: sure[a] + sure[(a + 180) % 360] for a in sure if a < 180}
-    axis = max(paired, key=lambda a: paired[a])
-    height = float(np.ptp(mesh.vertices[:, 1]))
-    best, front = -np.inf, axis
-    for azimuth in (axis, axis + 180):
-        turn = about_y(-azimuth)
-        joints = {name: turn @ p for name, p in agree(looks, azimuth, height).joints.items()}
-        grid = solid_voxels(mesh.vertices @ turn.T, mesh.triangles, 80)
-        lead = feet_ahead(joints, grid)
-        if lead > best:
-            best, front = lead, azimuth % 360
-    return float(front)
+def _lead(mesh: MeshArrays, looks: list[Look], azimuth: float, height: float) -> float:
+    """-0.4..0.4: how far the feet reach to that side, three times over, in heights."""
+    turn = about_y(-azimuth)
+    joints = {name: turn @ p for name, p in agree(looks, azimuth, height).joints.items()}
+    grid = solid_voxels(mesh.vertices @ turn.T, mesh.triangles, 70)
+    return float(np.clip(3 * feet_ahead(joints, grid) / height, -0.4, 0.4))
 
 
-def _refined(
-    at: dict[str, np.ndarray], mesh: MeshArrays, height: float
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The outline's joints where they agree with the network's, chain by chain; limbs in the middle of the solid."""
+def _refined(at: dict[str, np.ndarray], mesh: MeshArrays) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Limbs in the middle of the solid, joints inside it, toes and hand tips; flags of what the outline shows."""
     grid = solid_voxels(mesh.vertices, mesh.triangles)
-    depth = ndimage.distance_transform_edt(grid.solid)
-    view = front_view(mesh.vertices, mesh.triangles, VIEW_HEIGHT)
-    flat = detect(view)
-    joints, flags = dict(at), []
-    if flat is not None and flat.humanoid:
-        ruled = lift(flat.joints, view, grid)
-        for group in (*CHAINS, *((name,) for name in TRUNK)):
-            off = [np.linalg.norm((ruled[name] - at[name])[:2]) for name in group if name in ruled]
-            if off and max(off) < AGREE * height:
-                joints |= {name: ruled[name] for name in group if name in ruled}
-        flags = [flag for flag in flat.flags if not flag.endswith("_arm")]
-    joints = centred(joints, grid, depth)
+    flat = detect(front_view(mesh.vertices, mesh.triangles, VIEW_HEIGHT))
+    flags = [flag for flag in flat.flags if flag in ("skirt", "legs_closed")] if flat is not None else []
+    joints = centred(at, grid, ndimage.distance_transform_edt(grid.solid))
     joints = {name: _inside(point, grid) for name, point in joints.items()}
     return joints | ends(joints, grid), flags
 
