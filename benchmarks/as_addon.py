@@ -10,10 +10,8 @@ import numpy as np
 from avatar_addon.intake import geometry
 from avatar_addon.mesh import cleaning, outside
 from avatar_addon.mesh.arrays import SkinnedMesh
-from backend.geometric.face import head_joints, look_at_head
-from backend.geometric.face import _lifted
+from backend.geometric.face import find_face, head_joints
 from backend.geometric.rigger import placement_warnings, rig_mesh
-from backend.image.face import locate_face
 from backend.mesh.files import MeshArrays
 from backend.rig_checks import Rigged, dense_weights
 
@@ -68,9 +66,7 @@ def finish(mesh: MeshArrays, texture: np.ndarray | None) -> Finished:
     weights = dense_weights(result.weight_joint, result.weight, len(bones.names))
     rig = Rigged(at.vertices, triangles, heads, tails, bones.parent_indices(), bones.names, weights)
     head = head_joints(at, {name: point.tolist() for name, point in bones.heads.items() if name in ("neck", "head")})
-    view, rgba = look_at_head(at, head, texture)
-    pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
-    face = _lifted(locate_face(rgba, view.mask, pixels), view)
+    face = find_face(at, head, texture)
     if min(face["confidence"].values()) < 0.5:
         warnings.append("face")
     return Finished(rig, face, warnings, turn, factor, offset)

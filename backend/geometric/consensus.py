@@ -49,13 +49,13 @@ def agree(looks: list[Look], front: float, height: float) -> Consensus:
         at = np.array([look.place(joint.x, joint.y) for look, joint in zip(used, read, strict=True)])
         angle = np.array([abs(between(look.azimuth, front)) for look in used])
         weight = np.array([joint.confidence for joint in read]) ** 2 * np.where(angle > 60, SIDE, 1.0) + 1e-6
-        point, spread = _meet(rows, at, weight, TOLERANCE * height)
+        point, spread = meet(rows, at, weight, TOLERANCE * height)
         out.joints[name], out.spread[name] = point, spread / height
         out.sure[name] = float(np.average([joint.confidence for joint in read], weights=weight))
     return out
 
 
-def _meet(rows: np.ndarray, at: np.ndarray, weight: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
+def meet(rows: np.ndarray, at: np.ndarray, weight: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
     """The point (3,) that is seen at `at` (n, 2) along `rows` (n, 3) and up: weighted least squares, repeated with
     Cauchy's weights; and the weighted distance that is left.
     """
