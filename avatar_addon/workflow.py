@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from . import export as vrm_export
-from .avatar import migration, scene, step_states
+from .avatar import migration, painting, scene, step_states
 from .avatar.scene import Avatar
 from .client import session
 from .client.process import jobs
@@ -244,12 +244,19 @@ def rig(
     scene.object_mode()
     remove_face(avatar)
     with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
-        mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
+        mesh, texture = painting.write_painted(avatar, folder / "mesh.npz", folder / "texture.png")
         joints = {
             name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
         }
         job = jobs.Job(
-            "rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {}
+            "rig",
+            rigger=rigger,
+            mesh=mesh,
+            texture=texture,
+            out_dir=folder,
+            seed=seed,
+            joints=joints or None,
+            options=options or {},
         )
         started = time.perf_counter()
         result = yield Wait(job, *span)
@@ -258,6 +265,8 @@ def rig(
         scene.object_mode()
         preview.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
+        if result.get("turn"):
+            scene.turn_upright(avatar, np.array(result["turn"]))
     avatar.record.rigger = rigger
     _add_provenance(
         avatar,
@@ -379,8 +388,7 @@ def _face_if_possible(avatar: Avatar, span) -> Steps:
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Searches the face markers on the mesh and stores them."""
     with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
-        mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
-        texture = scene.write_texture(avatar, folder / "texture.png")
+        mesh, texture = painting.write_painted(avatar, folder / "mesh.npz", folder / "texture.png")
         result = yield Wait(
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )
