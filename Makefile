@@ -7,12 +7,12 @@ OUT     ?= build/avatars
 TESTS   ?= tests/addon
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui viewer extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
 	@echo
-	@echo "Look at build/demo/companion.sheet.png; the avatar is build/demo/companion.vrm."
+	@echo "Open build/demo/companion.html in a browser, or look at build/demo/companion.sheet.png; the avatar is build/demo/companion.vrm."
 
 avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
 	$(BLENDER) avatar_addon/batch.py -- $(PICTURES) --out $(OUT)
@@ -57,6 +57,9 @@ e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and K
 
 gui: env-backend env-servers env-mcp extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
 	$(BACKEND) -m tests.gui.run --out build/gui $(if $(ONLY),--only $(ONLY))
+
+viewer: env-backend  ## The viewer's page, avatar_addon/viewer/page.html, from viewer/src (needs npm)
+	$(BACKEND) tools/build_viewer.py
 
 extension: env-bpy  ## The installable zip in dist/
 	$(BLENDER) tools/build_extension.py

@@ -4,8 +4,8 @@
     blender --background --python avatar_addon/batch.py -- PICTURES... --out FOLDER
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
-Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit
-status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
+Each picture leaves NAME.vrm, NAME.sheet.png, NAME.html (the avatar in a browser) and NAME.receipt.json. One bad
+picture does not stop the rest. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--pick", choices=["best", "all"], default="best", help="which candidates to keep as files (default: best)"
     )
     parser.add_argument("--perfect-sync", action="store_true", help="with the 52 face shapes of ARKit")
-    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
+    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet and the viewer's page")
+    parser.add_argument("--view", action="store_true", help="open every avatar's page in the browser")
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
         "promotion", "Upload every avatar without a failed check to a bucket. Keys come from the environment."

@@ -8,6 +8,7 @@ import contextlib
 import sys
 import tempfile
 import time
+import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,9 @@ from .files import copy_whole
 from .publish import steps as publish
 from .remote.protocol.paths import file_name
 from .remote.protocol.registry import Refusal
+from .report.report import make_report
 from .request import Request, read_markers
+from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
@@ -72,7 +75,10 @@ def _named(options: argparse.Namespace, picture: Path, name: str, out: Path) -> 
 def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
     started = time.perf_counter()
     vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
+    page = out / f"{name}.html"
     if not options.again and _is_complete(vrm, receipt):
+        if options.view:
+            webbrowser.open((page if page.exists() else _page_of(vrm, page)).as_uri())
         print(f"{name}: already exists (--again makes it again)", flush=True)
         return Row(name, "kept", 0.0, vrm.name)
     try:
@@ -94,6 +100,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 perfect_sync=options.perfect_sync or None,
                 vrm=vrm,
                 sheet=None if options.no_sheet else sheet,
+                page=page if options.view or not options.no_sheet else None,
                 receipt=receipt,
                 record=not options.no_record,
                 candidates=options.candidates,
@@ -112,6 +119,8 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         )
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
         return Row(name, "failed", time.perf_counter() - started, sentence)
+    if options.view:
+        webbrowser.open(page.as_uri())
     for warning in made.warnings:
         print(f"{name}: note: {warning['message']}", flush=True)
     for check in made.report.checks:
@@ -150,7 +159,7 @@ def _made(request: Request, pick: str, name: str) -> workflow.Made:
             shown = request.vrm.parent
         else:
             shown = Path(folder)
-        for kind in ("vrm", "sheet", "receipt"):
+        for kind in ("vrm", "sheet", "page", "receipt"):
             source, target = getattr(best.request, kind), getattr(request, kind)
             if source and target:
                 copy_whole(shown / source.name, target)
@@ -164,6 +173,11 @@ def _engines(text: str) -> tuple[str, ...]:
         if name not in GENERATORS:
             raise AvatarError(f"There is no generator {name}; choose from {', '.join(GENERATORS)}.", "no_engine")
     return names
+
+
+def _page_of(vrm: Path, page: Path) -> Path:
+    """The page of an avatar that was made without one. Raises OSError."""
+    return write_page(page, vrm, vrm.stem, make_report(vrm).to_dict())
 
 
 def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> str:

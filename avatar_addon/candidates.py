@@ -74,6 +74,7 @@ def _files(request: Request, stem: Path | None) -> dict[str, Path | None]:
     wanted = {
         "vrm": stem and stem.with_name(f"{stem.name}.vrm"),
         "sheet": stem and request.sheet and stem.with_name(f"{stem.name}.sheet.png"),
+        "page": stem and request.page and stem.with_name(f"{stem.name}.html"),
         "receipt": stem and stem.with_name(f"{stem.name}.receipt.json"),
     }
     return {kind: path or None for kind, path in wanted.items()}

@@ -19,7 +19,9 @@ from .picture import markers as picture_markers
 
 @dataclass
 class Request:
-    """What an avatar is made from and with. `vrm`, `sheet` and `receipt`: files to write, or None."""
+    """What an avatar is made from and with. `vrm`, `sheet`, `page` and `receipt`: files to write, or
+    None.
+    """
 
     picture: Path
     name: str = ""
@@ -40,6 +42,7 @@ class Request:
     group_name: str = ""  # of the avatar that one of them will be
     vrm: Path | None = None
     sheet: Path | None = None
+    page: Path | None = None  # the viewer, with the avatar in it
     receipt: Path | None = None  # of the run folder, written last
     record: bool = True  # keep a run folder, which MLflow is fed from
 

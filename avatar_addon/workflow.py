@@ -37,6 +37,7 @@ from .render import pictures
 from .report.report import Report
 from .request import Request
 from .versions import node_tree
+from .viewer.page import write_page
 from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
@@ -95,8 +96,12 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
                 name = f"{request.sheet.name.removesuffix('.png').removesuffix('.sheet')}.perfect_sync.png"
                 pictures.perfect_sync_sheet(avatar, request.sheet.with_name(name))
             clock.lap("sheet")
+        if request.page:
+            yield Stage("page", 0.93, "Writing the viewer's page")
+            write_page(request.page, vrm, avatar.name, report.to_dict())
         _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
+        files |= {"page": request.page} if request.page else {}
         recorded = (yield from _record(avatar, files, report)) if request.record else None
         if request.receipt and recorded:
             copy_whole(Path(recorded["receipt"]), request.receipt)

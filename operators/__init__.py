@@ -22,6 +22,7 @@ from . import (
     speak,
     task_operator,
     text_pictures,
+    view,
     vscode,
     weights,
 )
@@ -49,6 +50,7 @@ MODULES = (
     diagnostic,
     remote,
     vscode,
+    view,
 )
 
 

@@ -46,7 +46,11 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
     for quarters in (0, 1, 3, 2):
         turn = geometry.quarter_turn("X", quarters)
         found = match(heads @ turn.T, parents, list(index), (0.0, -1.0))
-        if found.humanoid and _stands(found, heads @ turn.T) and (best is None or found.confidence > best.found.confidence + CLEARLY):
+        if (
+            found.humanoid
+            and _stands(found, heads @ turn.T)
+            and (best is None or found.confidence > best.found.confidence + CLEARLY)
+        ):
             best = Reading(turn, found, quarters)
         if best and best.found.confidence > 0.5:
             break
