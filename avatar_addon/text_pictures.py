@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,43 +26,82 @@ def may_reach(address: str) -> bool:
     return bpy.app.online_access or (urlsplit(address).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
-def problem() -> str:
-    """Why no pictures can be asked for, or ""."""
-    chosen = session.preferences()
-    if chosen is None or not chosen.image_url.strip():
-        return OFF
-    for address in (chosen.image_url, chosen.chat_url):
-        if address.strip() and not may_reach(address):
-            return (
-                "Blender is not allowed to use the internet; allow it in the preferences under System, or use a server"
-                " on this computer."
-            )
-    return ""
+@dataclass(frozen=True)
+class Servers:
+    """Where pictures come from. The names are those of the add-on's preferences.
 
-
-def make(text: str, seed: int = 0, count: int = 4, span: tuple[float, float] = (0.0, 1.0)) -> Steps:
-    """Returns {text, prompt, kind, model, pictures: [{path, seed, usable, reason}]}, usable pictures first; they stay
-    in the folder of runs. Raises AvatarError.
+    image_kind: "openai" or "comfyui", whose workflow is a file ("": the included one) with fields NODE.INPUT.
+    chat_url: a server that describes the character in detail, "" for none. An empty key is looked for in the
+    environment.
     """
-    if reason := problem():
+
+    image_url: str = ""
+    image_kind: str = "openai"
+    image_model: str = ""
+    image_key: str = field(default="", repr=False)
+    comfy_workflow: str = ""
+    comfy_prompt: str = ""
+    comfy_seed: str = ""
+    comfy_count: str = ""
+    chat_url: str = ""
+    chat_model: str = ""
+    chat_key: str = field(default="", repr=False)
+
+    @classmethod
+    def from_preferences(cls) -> Servers:
+        """None is known where the checkout runs without being installed."""
+        chosen = session.preferences()
+        if chosen is None:
+            return cls()
+        return cls(**{one.name: getattr(chosen, one.name).strip() for one in fields(cls)})
+
+    @property
+    def problem(self) -> str:
+        """Why no pictures can be asked for, or ""."""
+        if not self.image_url:
+            return OFF
+        if all(may_reach(address) for address in (self.image_url, self.chat_url) if address):
+            return ""
+        return (
+            "Blender is not allowed to use the internet; allow it in the preferences under System, or use a server on"
+            " this computer."
+        )
+
+
+def problem() -> str:
+    """As Servers.problem, of the preferences'."""
+    return Servers.from_preferences().problem
+
+
+def make(
+    text: str,
+    seed: int = 0,
+    count: int = 4,
+    servers: Servers | None = None,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> Steps:
+    """Returns {text, prompt, kind, model, pictures: [{path, seed, usable, reason}]}, usable pictures first; they stay
+    in the folder of runs. servers: None for those of the preferences. Raises AvatarError.
+    """
+    servers = servers or Servers.from_preferences()
+    if reason := servers.problem:
         raise AvatarError(reason, "no_picture_server")
-    chosen = session.preferences()
     folder = session.runs_folder() / "pictures" / uuid.uuid4().hex[:12]
-    workflow = Path(bpy.path.abspath(chosen.comfy_workflow)) if chosen.comfy_workflow.strip() else None
-    fields = {name: getattr(chosen, f"comfy_{name}").strip() for name in ("prompt", "seed", "count")}
+    workflow = Path(bpy.path.abspath(servers.comfy_workflow)) if servers.comfy_workflow else None
+    named = {name: getattr(servers, f"comfy_{name}") for name in ("prompt", "seed", "count")}
     job = jobs.Job(
         "pictures_from_text",
         text=text,
         out_dir=folder,
-        url=chosen.image_url.strip(),
-        kind=chosen.image_kind,
-        model=chosen.image_model.strip(),
-        key=chosen.image_key,
+        url=servers.image_url,
+        kind=servers.image_kind,
+        model=servers.image_model,
+        key=servers.image_key,
         workflow=workflow,
-        fields=fields if workflow else None,
-        chat_url=chosen.chat_url.strip(),
-        chat_model=chosen.chat_model.strip(),
-        chat_key=chosen.chat_key,
+        fields=named if workflow else None,
+        chat_url=servers.chat_url,
+        chat_model=servers.chat_model,
+        chat_key=servers.chat_key,
         count=count,
         seed=seed,
     )
