@@ -5,19 +5,23 @@
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
 Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit
-status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
+status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted, 143 ended (SIGTERM). docs/batch.md is the whole
+contract.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import importlib.util
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
+PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"  # of a process that wants this one to end with it
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -48,7 +52,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="batch.py --", description="Make rigged, talking VRM avatars from pictures of characters."
     )
-    parser.add_argument("pictures", nargs="+", type=Path, help="picture files, or folders of them")
+    parser.add_argument("pictures", nargs="*", type=Path, help="picture files, or folders of them")
+    watch = parser.add_argument_group("watching", "Instead of pictures. SIGTERM ends it after the current file.")
+    watch.add_argument(
+        "--watch", type=Path, metavar="FOLDER", help="take each picture that arrives there, and promote .vrm files"
+    )
+    watch.add_argument("--once", action="store_true", help="end when everything that is there is done")
+    watch.add_argument(
+        "--settle", type=float, default=5.0, metavar="SECONDS", help="how long a file may not change (default: 5)"
+    )
+    watch.add_argument(
+        "--every", type=float, default=2.0, metavar="SECONDS", help="time between two looks (default: 2)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; created if missing")
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
@@ -71,6 +86,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
     parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
+    parser.add_argument(
+        "--blend", action="store_true", help="also leave NAME.blend, packed, to go on with on another computer"
+    )
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
         "promotion", "Upload every avatar without a failed check to a bucket. Keys come from the environment."
@@ -80,6 +98,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     bucket.add_argument("--prefix", default="", help="prefix of the model's name, such as avatars/")
     bucket.add_argument("--profile", default="", help="profile in ~/.aws/credentials")
     bucket.add_argument("--region", default="")
+    bucket.add_argument(
+        "--promote",
+        action="store_true",
+        help="promote to the bucket of the add-on's preferences if --bucket is not given",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="write JSON lines to stdout, of which the last is the summary"
+    )
+    parser.add_argument("--generated", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--again", action="store_true", help="make existing avatars again")
     return parser.parse_args(arguments)
 
@@ -112,8 +139,44 @@ def names_for(pictures: list[Path], name: str | None) -> list[str]:
     return [name if names.index(name) == k else f"{name}-{k + 1}" for k, name in enumerate(names)]
 
 
+class Ended(KeyboardInterrupt):
+    """SIGTERM: what is under way is undone, as after Ctrl-C."""
+
+    status = 128 + signal.SIGTERM
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise Ended
+
+
+def die_with_parent() -> None:
+    """On Linux asks the kernel to kill this process with the one that started it, where that one wants it so."""
+    parent = os.environ.pop(PARENT_VARIABLE, None)
+    if sys.platform == "linux" and parent == str(os.getppid()):
+        pr_set_pdeathsig = 1  # <sys/prctl.h>
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+        if str(os.getppid()) != parent:  # it died before the kernel knew
+            os._exit(1)
+
+
+def own_stdout():
+    """The stream that was stdout; what Blender and its add-ons print there goes to stderr from now on."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return stream
+
+
 def main(arguments: list[str]) -> int:
+    die_with_parent()
     options = parse(arguments)
+    options.json = own_stdout() if options.json else None
+    signal.signal(signal.SIGTERM, _end)
+    if options.watch:
+        if options.pictures or options.name or options.again:
+            print("--watch takes no pictures, no --name and no --again; leave them out.", file=sys.stderr)
+            return 2
+        return importlib.import_module(f"{load_extension()}.avatar_addon.batch_watch").run(options)
     pictures = find_pictures(options.pictures)
     if not pictures:
         print("No pictures were found; give picture files or a folder of them.", file=sys.stderr)
@@ -130,9 +193,9 @@ if __name__ == "__main__":
     given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     try:
         status = main(given)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        status = 130
+    except KeyboardInterrupt as stop:
+        status = getattr(stop, "status", 130)
+        print("Interrupted." if status == 130 else "Ended.", file=sys.stderr)
     except SystemExit as leaving:  # argparse
         status = leaving.code if isinstance(leaving.code, int) else 2
     sys.stdout.flush()
