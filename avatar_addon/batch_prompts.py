@@ -73,18 +73,3 @@ def picture_of(prompt: Prompt, options: argparse.Namespace) -> tuple[Path, dict[
     made = Task(f"Pictures of {prompt.name}", steps, session.worker).wait()
     picture = text_pictures.first_usable(made)
     return picture, text_pictures.origin_in(made, picture)
-
-
-def add_arguments(parser: argparse.ArgumentParser, fields_type: Any) -> None:
-    """fields_type: what reads a JSON object on the command line."""
-    group = parser.add_argument_group(
-        "text to avatar", "Descriptions in place of pictures. Keys come from AVATAR_FORGE_IMAGE_KEY and _CHAT_KEY."
-    )
-    group.add_argument("--prompts", type=Path, metavar="FILE", help="one description a line, or NAME: description")
-    group.add_argument("--picture-server", default="", metavar="URL", help="default: as the preferences say")
-    group.add_argument("--picture-kind", choices=["openai", "comfyui"], default="openai")
-    group.add_argument("--picture-model", default="")
-    group.add_argument("--workflow", type=Path, metavar="FILE", help="ComfyUI's workflow (default: the included one)")
-    group.add_argument("--workflow-fields", type=fields_type, default={}, metavar="JSON")
-    group.add_argument("--chat-server", default="", metavar="URL", help="describes the characters in detail")
-    group.add_argument("--chat-model", default="")

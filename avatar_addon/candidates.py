@@ -63,6 +63,8 @@ def requests_of(request: Request, folder: Path | None = None) -> list[Request]:
                 candidates=1,
                 candidate_engines=(),
                 group=group,
+                blend=None,
+                generated=None,
                 group_name=request.avatar_name,
                 **_files(request, folder and folder / f"{request.avatar_name}-{k + 1}"),
             )

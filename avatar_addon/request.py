@@ -11,7 +11,9 @@ from typing import Any
 import bpy
 
 from . import text_pictures
+from .avatar import packed_file
 from .client import engine_options as panel
+from .client import session
 from .client.engines import GENERATORS
 from .errors import AvatarError
 from .picture import markers as picture_markers
@@ -19,9 +21,7 @@ from .picture import markers as picture_markers
 
 @dataclass
 class Request:
-    """What an avatar is made from and with. `vrm`, `sheet`, `page` and `receipt`: files to write, or
-    None.
-    """
+    """What an avatar is made from and with. `vrm`, `sheet`, `page`, `receipt` and `blend`: files to write, or None."""
 
     picture: Path
     name: str = ""
@@ -44,6 +44,8 @@ class Request:
     sheet: Path | None = None
     page: Path | None = None  # the viewer, with the avatar in it
     receipt: Path | None = None  # of the run folder, written last
+    generated: Path | None = None  # folder with the result.json of a generator that ran elsewhere
+    blend: Path | None = None  # with everything packed, for another computer
     record: bool = True  # keep a run folder, which MLflow is fed from
 
     @classmethod
@@ -102,7 +104,11 @@ class Request:
 
 
 def picture_path(scene: bpy.types.Scene) -> Path:
-    return Path(bpy.path.abspath(scene.avatar_forge.picture)).resolve()
+    """The settings' picture; one that is only inside the .blend file is written to the user's folder."""
+    named = scene.avatar_forge.picture
+    inside = named and named == Path(named).name
+    found = packed_file.picture_inside(named, session.user_folder("pictures")) if inside else None
+    return found or Path(bpy.path.abspath(named)).resolve()
 
 
 def placed_markers(scene: bpy.types.Scene) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from . import export as vrm_export
-from .avatar import migration, painting, scene, step_states
+from .avatar import migration, packed_file, painting, scene, step_states
 from .avatar.scene import Avatar
 from .client import session
 from .client.process import jobs
@@ -103,10 +103,13 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
         files |= {"page": request.page} if request.page else {}
         recorded = (yield from _record(avatar, files, report)) if request.record else None
+        if request.blend and (recorded or not request.receipt):
+            yield Stage("blend", 0.98, "Saving the .blend file")
+            packed_file.save(avatar, request.blend)
         if request.receipt and recorded:
             copy_whole(Path(recorded["receipt"]), request.receipt)
         elif request.receipt:
-            yield from steps.write_receipt(avatar, files, report, request.receipt)
+            yield from steps.write_receipt(avatar, files, report, request.receipt, request.blend)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
             shutil.rmtree(avatar.record.job_folder, ignore_errors=True)
@@ -190,6 +193,8 @@ def generate(
 def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
     """The first half of `generate`: returns what the generator has made."""
     with jobs.job_folder(session.jobs_folder()) as folder:
+        if request.generated:
+            return _taken_over(request, folder)
         job = jobs.Job(
             "generate",
             engine=request.engine,
@@ -202,6 +207,14 @@ def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
         started = time.perf_counter()
         result = yield Wait(job, *span)
         return Generated(request, folder, result, time.perf_counter() - started)
+
+
+def _taken_over(request: Request, folder: Path) -> Generated:
+    """What a generator on another machine has left in `request.generated`: result.json and the mesh it names."""
+    assert request.generated
+    result = json.loads((request.generated / "result.json").read_text(encoding="utf-8"))
+    result["mesh"] = str(copy_whole(request.generated / Path(result["mesh"]).name, folder / "mesh.glb"))
+    return Generated(request, folder, result, float(result.get("seconds", 0.0)))
 
 
 def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:

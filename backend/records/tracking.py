@@ -390,7 +390,8 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
 
 def run_tags(receipt: dict[str, Any], folder: Path) -> dict[str, str]:
     """Name, version, and where the model was promoted to."""
-    tags = {RUN_ID: receipt["run"], "name": receipt["name"], "picture": receipt["picture"]["name"]}
+    tags = {"parent_run": receipt["parent"]["run"]} if receipt.get("parent") else {}
+    tags |= {RUN_ID: receipt["run"], "name": receipt["name"], "picture": receipt["picture"]["name"]}
     tags |= {"version": receipt["versions"].get("avatar_forge", "")}
     if promoted := promotions(folder):
         last = promoted[-1]
