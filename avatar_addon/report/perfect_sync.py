@@ -23,11 +23,10 @@ def perfect_sync(m: Measured) -> Iterator[Check]:
     names = [name for name in SYNC_SHAPES if bound.get(name)]
     if len(names) < LEAST:
         return
-    normals = _normals(m, m.rest)
     eyes, mouth = _height(m, BLINKS), _height(m, VISEMES)
     faults = []
     for name in names:
-        faults += [(status, f"{name} {text}") for status, text in _faults(m, SYNC_SHAPES[name], normals, eyes, mouth)]
+        faults += [(status, f"{name} {text}") for status, text in _faults(m, SYNC_SHAPES[name], eyes, mouth)]
     empty = [name for name in SYNC_SHAPES if name not in names]
     figure = f"{len(names)} of {len(SYNC_SHAPES)} shapes"
     if empty:
@@ -47,9 +46,7 @@ def perfect_sync(m: Measured) -> Iterator[Check]:
     )
 
 
-def _faults(
-    m: Measured, shape: SyncShape, normals: np.ndarray, eyes: float | None, mouth: float | None
-) -> Iterator[tuple[str, str]]:
+def _faults(m: Measured, shape: SyncShape, eyes: float | None, mouth: float | None) -> Iterator[tuple[str, str]]:
     field = m.expression(shape.name)
     length = np.linalg.norm(field, axis=1)
     if not np.isfinite(length).all():
@@ -63,15 +60,20 @@ def _faults(
     moved = length > MOVED
     if (status := LIMITS["spill"].judge(float((moved & ~m.in_head).sum() / max(moved.sum(), 1)))) != PASS:
         yield status, "moves more than the head"
-    if shape.side and _share_of_side(m, length, shape.side) < 1 - LIMITS["other_side"].bad:
+    if shape.side and share_of_side(m, length, shape.side) < 1 - LIMITS["other_side"].bad:
         yield FAIL, "moves the other side"
     if eyes is not None and mouth is not None and not _in_region(m, length, shape, eyes, mouth):
         yield WARN, f"does not move the {shape.region}"
-    together = field + m.expression(shape.with_) if shape.with_ else field
-    after = _normals(m, m.rest + together)
-    turned = np.linalg.norm(normals, axis=1)[(normals * after).sum(1) < 0].sum()
-    if (status := LIMITS["flipped"].judge(float(turned / max(np.linalg.norm(normals, axis=1).sum(), 1e-12)))) != PASS:
+    if (status := LIMITS["flipped"].judge(flipped(m, shape))) != PASS:
         yield status, "folds the skin"
+
+
+def flipped(m: Measured, shape: SyncShape) -> float:
+    """Share of the surface that the shape at full weight turns over, together with the one that it corrects."""
+    together = m.expression(shape.name) + (m.expression(shape.with_) if shape.with_ else 0)
+    before, after = _normals(m, m.rest), _normals(m, m.rest + together)
+    area = np.linalg.norm(before, axis=1)
+    return float(area[(before * after).sum(1) < 0].sum() / max(area.sum(), 1e-12))
 
 
 def _normals(m: Measured, points: np.ndarray) -> np.ndarray:
@@ -86,7 +88,8 @@ def _height(m: Measured, names: tuple[str, ...]) -> float | None:
     return float(np.average(m.rest[:, 1], weights=length)) if length.max(initial=0) > 0 else None
 
 
-def _share_of_side(m: Measured, length: np.ndarray, side: str) -> float:
+def share_of_side(m: Measured, length: np.ndarray, side: str) -> float:
+    """Of a movement (V,), how much lies on the character's given side."""
     left = m.rest[:, 0] > m.heads["head"][0]
     return float(length[left if side == "Left" else ~left].sum() / length.sum())
 
