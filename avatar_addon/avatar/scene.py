@@ -332,9 +332,13 @@ def is_set_up(avatar: Avatar) -> bool:
 
 
 def object_mode() -> None:
-    active = bpy.context.view_layer.objects.active
-    if active and active.mode != "OBJECT":
+    """For all objects: several can be edited at once, and another one be active then."""
+    objects = bpy.context.view_layer.objects
+    active = objects.active
+    for obj in [obj for obj in objects if obj.mode != "OBJECT"]:
+        objects.active = obj
         bpy.ops.object.mode_set(mode="OBJECT")
+    objects.active = active
 
 
 PLACES = re.compile(r"\s*(Location:|File |Traceback )")
