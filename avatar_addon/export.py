@@ -19,7 +19,7 @@ from .errors import AvatarError
 from .humanoid import bones
 from .look import spring_bones_vrm0
 from .vrm import expressions0
-from .vrm.addon import extension, need_addon, exporter_of_today
+from .vrm.addon import exporter_of_today, extension, need_addon
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 RECORD = "avatar_forge"  # our properties on objects and scenes

@@ -295,7 +295,8 @@ def test_what_a_dead_process_left_of_a_run_folder_goes(make_run):
     [
         "postgresql://me:{}@db.example/mlflow", "HTTP://me:{}@host:5000", " https://me:{}@host", "https://host?token={}",
         "mysql+pymysql://me:{}@db/x?ssl_key={}", "https://host/#{}", "me:{}@host:5000",
-        "http:/me:{}@host", "http//me:{}@host", "https:\\\\me:{}@host", "https://{}@host", "postgresql://db/x#{}", "http://me:a/{}@host", "http://[me:{}",
+        "http:/me:{}@host", "http//me:{}@host", "https:\\\\me:{}@host", "https://{}@host",
+        "postgresql://db/x#{}", "http://me:a/{}@host", "http://[me:{}",
     ],
 )  # fmt: skip
 def test_no_address_shows_its_secret(make_run, monkeypatch, address):
