@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..errors import AvatarError
+from ..errors import AvatarError, last_line
 from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
 from ..mesh import blender_mesh
 from ..mesh.armature import Bones, make_armature, read_bones
@@ -339,16 +338,6 @@ def object_mode() -> None:
         objects.active = obj
         bpy.ops.object.mode_set(mode="OBJECT")
     objects.active = active
-
-
-PLACES = re.compile(r"\s*(Location:|File |Traceback )")
-
-
-def last_line(error: BaseException) -> str:
-    """The last thing an error says, as part of a sentence."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
-    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 
 def meshes(avatar: Avatar) -> list[bpy.types.Object]:

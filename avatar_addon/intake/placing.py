@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..humanoid.matching.matcher import Match, match
-from ..humanoid.matching.rehang import rehung
+from ..humanoid.matching.rehang import rehung, stray_fingers
 from ..mesh import blender_mesh
 from ..mesh.armature import editing
 from . import geometry
@@ -56,7 +56,8 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
         if best.found.confidence > 0.5:
             break
     if best:
-        return best
+        strays = stray_fingers(heads @ best.turn.T, parents, list(index), best.found)
+        return Reading(best.turn, strays[1], best.quarters, strays[0]) if strays else best
     for quarters in (0, 1, 3):
         turn = geometry.quarter_turn("X", quarters)
         changed = rehung(heads @ turn.T, parents, list(index))
