@@ -78,7 +78,12 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
     try:
         with contextlib.redirect_stdout(said), _selected(armature), exporter_of_today():
             outcome = bpy.ops.export_scene.vrm(
-                filepath=str(path), armature_object_name=armature.name, export_only_selections=True, ignore_warning=True
+                filepath=str(path),
+                armature_object_name=armature.name,
+                export_only_selections=True,
+                ignore_warning=True,
+                enable_advanced_preferences=True,
+                export_try_sparse_sk=True,  # a face's shapes move few of the vertices: a fraction of the file's size
             )
     except OSError:
         raise

@@ -75,6 +75,12 @@ def _seed(name: str, value: Any) -> int:
     return value
 
 
+def _whole(name: str, value: Any) -> int:
+    if type(value) is not int:
+        raise ParamError(f"'{name}' must be a whole number.")
+    return value
+
+
 def _object(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ParamError(f"'{name}' must be an object.")
@@ -180,4 +186,10 @@ Notes = Annotated[list[dict[str, str]], Check(_notes)]
 Joints = Annotated[dict[str, list[float]], Check(_joints)]  # in metres, glTF axes
 Markers = Annotated[dict[str, Any], Check(_markers)]
 # What a bare type means.
-PLAIN: dict[Any, Callable[[str, Any], Any]] = {bool: _flag, str: _text, Path: _path, dict: _object}
+PLAIN: dict[Any, Callable[[str, Any], Any]] = {
+    bool: _flag,
+    int: _whole,
+    str: _text,
+    Path: _path,
+    dict: _object,
+}
