@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 PLACES = re.compile(r"\s*(Location:|File |Traceback )")
+SEVERITY = re.compile(r"^Error:\s+")
 FAULT = re.compile(r"(?:\w+\.)*([A-Z]\w*(?:Error|Exception))\b")
 
 
@@ -29,6 +30,6 @@ def last_line(error: BaseException) -> str:
 
 def why_not_read(error: BaseException) -> str:
     """What an importer says of a file, as part of a sentence. Python's words for what it stumbled over help nobody."""
-    said = last_line(error).removeprefix("Error: ")
+    said = SEVERITY.sub("", last_line(error))
     fault = FAULT.match(said)
     return f"its content is not understood: {fault[1]}" if fault else said
