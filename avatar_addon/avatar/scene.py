@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..errors import AvatarError
+from ..errors import AvatarError, last_line
 from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
 from ..mesh import blender_mesh
 from ..mesh.armature import Bones, make_armature, read_bones
@@ -340,19 +339,13 @@ def is_set_up(avatar: Avatar) -> bool:
 
 
 def object_mode() -> None:
-    active = bpy.context.view_layer.objects.active
-    if active and active.mode != "OBJECT":
+    """For all objects: several can be edited at once, and another one be active then."""
+    objects = bpy.context.view_layer.objects
+    active = objects.active
+    for obj in [obj for obj in objects if obj.mode != "OBJECT"]:
+        objects.active = obj
         bpy.ops.object.mode_set(mode="OBJECT")
-
-
-PLACES = re.compile(r"\s*(Location:|File |Traceback )")
-
-
-def last_line(error: BaseException) -> str:
-    """The last thing an error says, as part of a sentence."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
-    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+    objects.active = active
 
 
 def meshes(avatar: Avatar) -> list[bpy.types.Object]:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import bpy
 
-from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..errors import AvatarError
+from ..errors import AvatarError, why_not_read
 from ..vrm import existing
 from .ownership import Notes
 
@@ -68,7 +67,7 @@ def import_file(path: Path, licensed: bool) -> None:
             outcome = run[suffix]()
     except Exception as error:  # importers are Python add-ons, which raise what they meet
         raise AvatarError(
-            f"The file {path.name} cannot be imported ({scene.last_line(error)}); check that it is complete.", "import"
+            f"The file {path.name} cannot be imported ({why_not_read(error)}); check that it is complete.", "import"
         ) from error
     if outcome != {"FINISHED"}:
         raise AvatarError(f"The file {path.name} cannot be imported; check that it is complete.", "import")

@@ -71,6 +71,9 @@ def use_selected(context: bpy.types.Context, height: float = 0.0) -> Steps:
     images = {node.image for obj in objects for node in parts.nodes(obj) if node.type == "TEX_IMAGE" and node.image}
     notes: Notes = []
     importing.missing_images(images, notes)
+    armatures = [obj for obj in objects if obj.type == "ARMATURE"]
+    elsewhere = [obj for each in armatures for obj in parts.meshes_of(each, bpy.data.objects)]
+    parts.name_left_out([obj.name for obj in elsewhere if obj.users_scene and obj not in objects], notes)
     avatar = _adopt(context, objects, name, height, notes, chosen=True)
     avatar.record.label = "Made from objects in the scene"
     avatar.record.provenance = json.dumps({"parameters": {"brought_in": name}})
@@ -195,6 +198,7 @@ def _adopt_rigged(
     _free(armature)
     for obj in meshes:
         parts.apply_modifiers(context, obj)
+    parts.name_left_out([obj.name for obj in meshes if not len(obj.data.polygons)], notes)
     meshes = [obj for obj in meshes if len(obj.data.polygons)]
     if not meshes:
         raise AvatarError("The model has no mesh; use another model.", "no_mesh")

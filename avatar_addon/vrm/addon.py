@@ -7,6 +7,7 @@ import contextlib
 import copy
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import bpy
 
@@ -57,9 +58,7 @@ def exporter_of_today() -> Iterator[None]:
     """For VRM 0.x the VRM Add-on lets Blender's glTF exporter read the materials that are not MToon, with settings and
     a result as they were before Blender 5.3: without this, those materials lose their texture and lighting there.
     """
-    modules = {name.rpartition(".")[2]: module for name, module in list(sys.modules.items()) if ".external.io" in name}
-    support = modules.get("io_scene_gltf2_support")
-    exporter = next((one for name, one in list(sys.modules.items()) if name.endswith(".exporter.vrm0_exporter")), None)
+    support, exporter = (_module(end) for end in (".external.io_scene_gltf2_support", ".exporter.vrm0_exporter"))
     if bpy.app.version < (5, 3, 0) or not hasattr(support, "create_export_settings"):
         yield
         return
@@ -73,6 +72,11 @@ def exporter_of_today() -> Iterator[None]:
         support.create_export_settings = settings
         if gather:
             exporter.gather_gltf2_io_material = gather
+
+
+def _module(end: str) -> Any:
+    """The VRM Add-on's module of this name, whatever package the add-on is installed as; None without it."""
+    return next((module for name, module in list(sys.modules.items()) if name.endswith(end)), None)
 
 
 def _gather_material(material: bpy.types.Material, settings: dict) -> object:

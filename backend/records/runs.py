@@ -41,6 +41,7 @@ from .glb_figures import glb_figures
 from .run_page import run_page
 
 VARIABLE = "AVATAR_FORGE_RUNS"
+LARGEST = 50_000_000  # bytes of a receipt or of the list of promotions
 STALE = 3600.0  # seconds after which nobody writes to an unfinished run folder any more
 RECEIPT, PROMOTIONS = "receipt.json", "promotions.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -226,6 +227,10 @@ def damage(folder: Path) -> str:
         if name == PROMOTIONS and not path.exists():
             continue
         try:
+            if not path.is_file():  # reading a pipe would wait for ever
+                return f"{name} is no file"
+            if path.stat().st_size > LARGEST:
+                return f"{name} is too large"
             check(path)
         except OSError as error:
             return f"{name} cannot be read ({(error.strerror or str(error)).lower()})"

@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import time
+import unicodedata
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ class Store:
 
     uri: str
     artifacts: str | None = None  # where a local store keeps files; a server decides that itself
-    user: str = ""
+    user: str = field(default="", repr=False)  # some services take a token as the user
     password: str = field(default="", repr=False)
     address: str = field(default="", repr=False)
 
@@ -79,6 +80,8 @@ class Store:
     @property
     def is_remote(self) -> bool:
         """Whether the store is on another machine."""
+        if self.uri.startswith("databricks"):
+            return True
         host = urllib.parse.urlsplit(self.address or self.uri).hostname
         return bool(host) and host not in ("localhost", "127.0.0.1", "::1")
 
@@ -92,13 +95,14 @@ def choose_store(root: Path, uri: str = "") -> Store:
     BackendError("bad_target") for an address that says its secret in the query (`?token=`), which MLflow would repeat.
     """
     if chosen := (uri or os.environ.get("MLFLOW_TRACKING_URI", "")).strip():
-        parts = urllib.parse.urlsplit(chosen)
+        parts = _parts(chosen)
         user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         if parts.scheme not in ("http", "https"):
             artifacts = (root / "mlflow-artifacts").absolute().as_uri()
-            secret = password or parts.query
-            return Store(plain._replace(query="").geturl() if secret else chosen, artifacts, address=chosen)
+            secret = password or parts.query or parts.fragment
+            shown = plain._replace(query="", fragment="").geturl() if secret else chosen
+            return Store(shown, artifacts, address=chosen)
         if parts.query or parts.fragment:
             raise BackendError(
                 "bad_target",
@@ -112,6 +116,28 @@ def choose_store(root: Path, uri: str = "") -> Store:
     return Store(
         f"sqlite:///{(root / 'mlflow.db').absolute().as_posix()}", (root / "mlflow-artifacts").absolute().as_uri()
     )
+
+
+def _parts(address: str) -> urllib.parse.SplitResult:
+    """An address in its parts, refused where it is none or where a password would not be recognised as one."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        usable = parts.port is None or parts.port > 0
+    except ValueError:
+        usable = False
+    if not usable or any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in address):
+        raise BackendError("bad_target", "The address of MLflow cannot be read.", "Enter one such as http://host:5000.")
+    if parts.scheme in ("sqlite", "file") or address.startswith(("/", "~", ".")):
+        return parts
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        raise BackendError("bad_target", "The address of MLflow names no host.", "Enter one such as http://host:5000.")
+    if "@" in parts._replace(netloc="").geturl():
+        raise BackendError(
+            "bad_target",
+            "The address of MLflow has an @ where a password would be visible.",
+            "Write scheme://user:password@host, with %2F, %23 and %3F for /, # and ? in the password.",
+        )
+    return parts
 
 
 def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]:
