@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ..mesh.voxels import VoxelGrid
@@ -19,6 +20,7 @@ REACH = 0.12  # of the body's height: no arm is thicker
 FREE = 0.12  # of the height beside the trunk's axis from which on an arm has an outer side
 QUANTILE = 0.6  # of the outer side's thicknesses
 CORE, WHOLE = 1.0, 1.45  # radii: what is taken out to see whether the rest hangs on the body; what may be the arm's
+FOREIGN, OWN = 0.08, 0.85  # mean share of a piece of skin that is not the arm's, or all its own
 ARMPIT = 0.45  # of the upper arm: above it arm and body belong together
 
 
@@ -105,14 +107,33 @@ def part_arms(
     names = skeleton.names
     for arm in ("leftArm", "rightArm"):
         own = np.array([name in CHAINS[arm] for name in names])
+        last = np.array([name == CHAINS[arm][1] for name in names])
+
+        def fallback(columns: np.ndarray, own: np.ndarray = own, last: np.ndarray = last) -> np.ndarray:
+            return last if columns is own else np.arange(len(own)) == 0
+
         _, along = tubes[arm].measure(vertices)
         beyond = along > ARMPIT
         share = weights[:, own].sum(1)
-        mine, others = beyond & (share > 0.5), beyond & (share <= 0.5) & (share > 0)
+        share = np.where(beyond, _by_piece(share, beyond, triangles), share)
+        mine, others = beyond & (share > 0.5), beyond & (share <= 0.5) & (weights[:, own].sum(1) > 0)
         for rows, columns in ((mine, own), (others, ~own)):
-            kept = np.where(columns, weights[rows], 0.0)
-            weights[rows] = kept / np.maximum(kept.sum(1, keepdims=True), 1e-9)
+            kept = np.where(columns, weights[rows] + 1e-9 * fallback(columns), 0.0)
+            weights[rows] = kept / kept.sum(1, keepdims=True)
         held = weights[:, own].sum(1) > 0.5
         corner = held[triangles]
         cut |= corner.any(1) & ~corner.all(1) & beyond[triangles].all(1)
     return cut
+
+
+def _by_piece(share: np.ndarray, beyond: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(V,) the arm's shares, made 0 on pieces of skin of which hardly anything is the arm's (a skirt under the hand) and
+    1 on those that are nearly all its own. A piece hangs together beyond the armpits.
+    """
+    some = triangles[beyond[triangles].all(1)]
+    ends = some[:, [0, 1, 1, 2]].reshape(-1, 2)
+    graph = sparse.coo_matrix((np.ones(len(ends), bool), tuple(ends.T)), (len(share), len(share)))
+    count, piece = connected_components(graph, directed=False)
+    mean = np.bincount(piece, share, count) / np.maximum(np.bincount(piece, minlength=count), 1)
+    of = mean[piece]
+    return np.where(of < FOREIGN, 0.0, np.where(of > OWN, 1.0, share))
