@@ -4,8 +4,8 @@
     blender --background --python avatar_addon/batch.py -- PICTURES... --out FOLDER
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
-Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit
-status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
+Each picture leaves NAME.vrm, NAME.sheet.png, NAME.html (the avatar in a browser) and NAME.receipt.json. One bad
+picture does not stop the rest. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="JSON file with joints and face markers in pixels, for one picture; or a folder of files PICTURE.json",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
-    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
+    parser.add_argument("--candidates", type=_few, default=1, metavar="N", help="make N avatars a picture, by seed")
+    parser.add_argument(
+        "--candidate-engines", default="", metavar="A,B", help="generators that make the candidates in turn"
+    )
+    parser.add_argument(
+        "--pick", choices=["best", "all"], default="best", help="which candidates to keep as files (default: best)"
+    )
+    parser.add_argument("--perfect-sync", action="store_true", help="with the 52 face shapes of ARKit")
+    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet and the viewer's page")
+    parser.add_argument("--view", action="store_true", help="open every avatar's page in the browser")
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
         "promotion", "Upload every avatar without a failed check to a bucket. Keys come from the environment."
@@ -82,6 +91,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     bucket.add_argument("--region", default="")
     parser.add_argument("--again", action="store_true", help="make existing avatars again")
     return parser.parse_args(arguments)
+
+
+def _few(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 16:
+        raise ValueError
+    return value
 
 
 def _json_object(text: str) -> dict:

@@ -6,20 +6,28 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import tempfile
 import time
+import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
-from . import workflow
+from . import candidates, workflow
 from .client import session
+from .client.engines import GENERATORS
 from .client.process.locks import hold
 from .client.process.tasks import Task
 from .errors import AvatarError
+from .files import copy_whole
 from .publish import steps as publish
+from .remote.protocol.paths import file_name
+from .remote.protocol.registry import Refusal
+from .report.report import make_report
 from .request import Request, read_markers
+from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 
@@ -47,17 +55,30 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
     rows: list[Row] = []
     try:
         for picture, name in zip(pictures, names, strict=True):
-            rows.append(_one(options, picture.absolute(), name, out))
+            rows.append(_named(options, picture.absolute(), name, out))
     finally:
         session.close()
         _print_summary(rows)
     return 1 if any(row.status == "failed" for row in rows) else 0
 
 
+def _named(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
+    try:
+        file_name(name)
+    except Refusal as problem:
+        shown = ascii(name)[1:-1]
+        print(f"{shown}: {problem} --name gives another.", file=sys.stderr, flush=True)
+        return Row(shown, "failed", 0.0, str(problem))
+    return _one(options, picture, name, out)
+
+
 def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
     started = time.perf_counter()
     vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
+    page = out / f"{name}.html"
     if not options.again and _is_complete(vrm, receipt):
+        if options.view:
+            webbrowser.open((page if page.exists() else _page_of(vrm, page)).as_uri())
         print(f"{name}: already exists (--again makes it again)", flush=True)
         return Row(name, "kept", 0.0, vrm.name)
     try:
@@ -76,14 +97,17 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 markers=_markers(options.markers, picture),
                 author=options.author,
                 vrm_version=options.vrm,
+                perfect_sync=options.perfect_sync or None,
                 vrm=vrm,
                 sheet=None if options.no_sheet else sheet,
+                page=page if options.view or not options.no_sheet else None,
                 receipt=receipt,
                 record=not options.no_record,
+                candidates=options.candidates,
+                candidate_engines=_engines(options.candidate_engines),
             )
             receipt.unlink(missing_ok=True)
-            task = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker)
-            made = task.wait(_Printer(name))
+            made = _made(request, options.pick, name)
             promoted = _promoted(options, made, name) if options.bucket else ""
     except AvatarError as error:
         print(f"{name}: {error}", file=sys.stderr, flush=True)
@@ -95,6 +119,8 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         )
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
         return Row(name, "failed", time.perf_counter() - started, sentence)
+    if options.view:
+        webbrowser.open(page.as_uri())
     for warning in made.warnings:
         print(f"{name}: note: {warning['message']}", flush=True)
     for check in made.report.checks:
@@ -110,6 +136,48 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         time.perf_counter() - started,
         vrm.name + promoted + card + ("" if not made.warnings else f", {len(made.warnings)} notes"),
     )
+
+
+def _made(request: Request, pick: str, name: str) -> workflow.Made:
+    """The avatar, or the best of its candidates. Raises AvatarError."""
+    if request.candidates == 1:
+        return Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker).wait(_Printer(name))
+    assert request.vrm and request.receipt
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=request.vrm.parent) as folder:
+        steps = candidates.make_candidates(bpy.context, request, Path(folder))
+        found = Task(f"Make {name}", steps, session.worker).wait(_Printer(name))
+        for one in found:
+            score = (
+                f"match {one.made.metrics['front_match']:.2f}, {one.rank[0]} checks failed" if one.made else one.error
+            )
+            print(f"{one.request.name} ({one.request.engine}, seed {one.request.seed}): {score}", flush=True)
+        best = found[0]
+        candidates.keep(bpy.context, best.made.avatar)
+        if pick == "all":
+            for path in sorted(Path(folder).iterdir()):
+                path.replace(request.vrm.parent / path.name)
+            shown = request.vrm.parent
+        else:
+            shown = Path(folder)
+        for kind in ("vrm", "sheet", "page", "receipt"):
+            source, target = getattr(best.request, kind), getattr(request, kind)
+            if source and target:
+                copy_whole(shown / source.name, target)
+        return best.made
+
+
+def _engines(text: str) -> tuple[str, ...]:
+    """Raises AvatarError for a generator that there is none of."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in GENERATORS:
+            raise AvatarError(f"There is no generator {name}; choose from {', '.join(GENERATORS)}.", "no_engine")
+    return names
+
+
+def _page_of(vrm: Path, page: Path) -> Path:
+    """The page of an avatar that was made without one. Raises OSError."""
+    return write_page(page, vrm, vrm.stem, make_report(vrm).to_dict())
 
 
 def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> str:

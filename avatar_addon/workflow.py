@@ -37,6 +37,7 @@ from .render import pictures
 from .report.report import Report
 from .request import Request
 from .versions import node_tree
+from .viewer.page import write_page
 from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
@@ -67,6 +68,8 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     avatar, clock = None, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
+        if request.group:
+            metrics["front_match"] = avatar.record.front_match = yield from _front_match(avatar, request)
         clock.lap("generate")
         avatar = yield from rig(
             context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6)
@@ -89,9 +92,16 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         if request.sheet:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
             pictures.contact_sheet(avatar, request.sheet)
+            if avatar.record.perfect_sync and avatar.mesh.data.shape_keys:
+                name = f"{request.sheet.name.removesuffix('.png').removesuffix('.sheet')}.perfect_sync.png"
+                pictures.perfect_sync_sheet(avatar, request.sheet.with_name(name))
             clock.lap("sheet")
+        if request.page:
+            yield Stage("page", 0.93, "Writing the viewer's page")
+            write_page(request.page, vrm, avatar.name, report.to_dict())
         _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
+        files |= {"page": request.page} if request.page else {}
         recorded = (yield from _record(avatar, files, report)) if request.record else None
         if request.receipt and recorded:
             copy_whole(Path(recorded["receipt"]), request.receipt)
@@ -119,6 +129,14 @@ def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
             [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}],
         )
         return None
+
+
+def _front_match(avatar: Avatar, request: Request) -> Steps:
+    """From 0 to 1, how well the mesh's front matches the picture."""
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
+        render = pictures.front(avatar, folder / "front.png")
+        job = jobs.Job("match_front", picture=request.picture, render=render, markers=request.markers)
+        return float((yield Wait(job, 0.44, 0.45))["match"])
 
 
 class _Clock:
@@ -193,9 +211,10 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     avatar = Avatar(scene.import_mesh(generated.path, request.avatar_name, context), None)
     record = avatar.record
     migration.mark(record)
+    record.group, record.group_name = request.group, request.group_name
     record.run, record.job_folder = folder.name, str(folder)
     record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
-    record.label = result["label"]
+    record.label, record.perfect_sync = result["label"], request.perfect_sync
     _add_provenance(
         avatar,
         parameters=request.parameters(),
@@ -342,6 +361,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         texture=scene.texture_pixels(avatar),
         style=live.style_of(avatar),
         closing=live.knows_eyes(avatar),
+        perfect_sync=avatar.record.perfect_sync,
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [

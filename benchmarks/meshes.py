@@ -96,7 +96,9 @@ def measure(case: Case, sheets: Path | None, number: int) -> Row:
     height = done.rig.height
     names = done.rig.names
     for name, point in case.joints.items():
-        row.off[name] = round(float(np.linalg.norm(done.rig.joints[names.index(name)] - done.to_final(point))) / height, 4)
+        row.off[name] = round(
+            float(np.linalg.norm(done.rig.joints[names.index(name)] - done.to_final(point))) / height, 4
+        )
     row.web, row.overlap = clean_t_pose(done.rig, upright, case)
     row.eyes_sure, row.mouth_sure = (float(done.face["confidence"][name]) for name in ("eyes", "mouth"))
     head = done.scale * case.head
@@ -118,6 +120,7 @@ def clean_t_pose(rig: Rigged, upright: Rigged, case: Case) -> tuple[float, float
     """(area that the surface has gained by stretching, of its whole; intersection over union of the front outline with
     the true character's in T-pose).
     """
+
     def areas(vertices: np.ndarray) -> np.ndarray:
         a, b, c = (vertices[rig.triangles[:, k]] for k in range(3))
         return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
@@ -136,7 +139,9 @@ def outline(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     scale = SIZE / max(high[1] - low[1], 1e-9)
     shape = SIZE, 2 * SIZE
     middle = (low[0] + high[0]) / 2
-    view = View(np.full(shape, -1), np.zeros((*shape, 3)), np.full(shape, np.nan), scale, middle - SIZE / scale, high[1])
+    view = View(
+        np.full(shape, -1), np.zeros((*shape, 3)), np.full(shape, np.nan), scale, middle - SIZE / scale, high[1]
+    )
     draw(view, vertices, triangles)
     return view.mask
 

@@ -32,9 +32,7 @@ def write_painted(avatar: Avatar, mesh_path: Path, texture_path: Path) -> tuple[
     return mesh_path, _write(picture, texture_path)
 
 
-def on_one(
-    tiles: list[np.ndarray | None], uvs: np.ndarray, slots: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None]:
+def on_one(tiles: list[np.ndarray | None], uvs: np.ndarray, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """tiles: per slot (h, w, 3) float32, bottom row first; None: grey. uvs (T, 3, 2), slots (T,) -> UVs on the picture
     (T, 3, 2) and the picture (H, W, 3), bottom row first.
     """

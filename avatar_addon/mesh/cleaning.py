@@ -16,7 +16,9 @@ DEBRIS_AREA, DEBRIS_SIZE = 0.0015, 0.04  # of the area, and of the size, that a 
 FLOATING = 0.02  # of the size: a piece no nearer to the rest hangs in the air
 SAMPLES = 120_000
 INNER_AREA = 0.04  # of the area: hidden pieces below that are teeth and eyeballs, which a body may have
-INNER_EXTENT = 0.7  # of the model's, along each axis: a hidden piece that is smaller is a part of its own, as legs in a robe
+INNER_EXTENT = (
+    0.7  # of the model's, along each axis: a hidden piece that is smaller is a part of its own, as legs in a robe
+)
 HIDDEN = 0.06  # of what the rest of the surface shows, per area: a piece that shows less is inside
 Notes = list[tuple[str, str]]
 
@@ -96,7 +98,9 @@ def debris(vertices: np.ndarray, triangles: np.ndarray, island: np.ndarray, area
     if not small.any() or small.all():
         return np.zeros(len(triangles), bool)
     large = ~small[island]
-    points = np.concatenate([vertices[triangles[large]].reshape(-1, 3), _spread(vertices, triangles[large], area[large])])
+    points = np.concatenate(
+        [vertices[triangles[large]].reshape(-1, 3), _spread(vertices, triangles[large], area[large])]
+    )
     cell = FLOATING * size
     start = vertices.min(0) - 2 * cell
     shape = np.ceil(np.ptp(vertices, axis=0) / cell).astype(int) + 5

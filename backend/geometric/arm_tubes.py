@@ -56,7 +56,9 @@ def find_tubes(grid: VoxelGrid, skeleton: Skeleton) -> dict[str, Tube]:
             points.append(some)
             along.append(number + np.linspace(0, 1, count))
             radii.append(np.clip(ndimage.median_filter(wide, 5, mode="nearest"), 0.6 * middle, 1.5 * middle))
-        out[arm] = Tube(np.concatenate(points), np.maximum(np.concatenate(radii), 1.2 * grid.cell), np.concatenate(along))
+        out[arm] = Tube(
+            np.concatenate(points), np.maximum(np.concatenate(radii), 1.2 * grid.cell), np.concatenate(along)
+        )
     return out
 
 

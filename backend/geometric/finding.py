@@ -133,4 +133,3 @@ def _inside(point: np.ndarray, grid: VoxelGrid) -> np.ndarray:
         return point
     centres = grid.centres(cells)
     return np.asarray(centres[np.argmin(((centres - point) ** 2).sum(1))])
-

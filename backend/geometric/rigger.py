@@ -13,9 +13,9 @@ from ..errors import BackendError
 from ..image.load import load_picture
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..mesh.voxels import solid_voxels
-from .islands import make_rigid
 from .arm_tubes import find_tubes, part_arms
 from .finding import find_body
+from .islands import make_rigid
 from .relief import relieve
 from .skeleton import MARKERS, Skeleton, build_skeleton, complete_markers
 from .territory import find_territory
