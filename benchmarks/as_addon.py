@@ -60,7 +60,7 @@ def finish(mesh: MeshArrays, texture: np.ndarray | None) -> Finished:
     for points in (result.skeleton.heads, result.skeleton.tails):
         for name in points:
             points[name] = points[name] + moved
-    triangles = at.triangles
+    triangles = np.delete(at.triangles, result.cut, axis=0)
     bones = result.skeleton
     heads, tails = (np.array(list(p.values())) for p in (bones.heads, bones.tails))
     weights = dense_weights(result.weight_joint, result.weight, len(bones.names))

@@ -18,7 +18,7 @@ from mathutils import Matrix
 
 from ..errors import AvatarError, last_line
 from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
-from ..mesh import blender_mesh
+from ..mesh import blender_mesh, cutting
 from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
@@ -240,6 +240,8 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
             bpy.data.objects.remove(obj)
         bpy.data.armatures.remove(old)
     blender_mesh.set_mesh(avatar.mesh, data)
+    if len(arrays.get("cut", ())):
+        cutting.cut_and_cap(avatar.mesh, arrays["cut"])
     avatar.mesh.name = f"{name} Mesh"  # first: the armature takes the avatar's name
     armature = make_armature(name, bones, avatar.mesh.users_collection[0])
     avatar.mesh.parent = armature

@@ -13,6 +13,7 @@ from ..errors import BackendError
 from ..image.load import load_picture
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..mesh.voxels import solid_voxels
+from .arm_tubes import find_tubes, part_arms
 from .finding import find_body
 from .islands import make_rigid
 from .relief import relieve
@@ -24,7 +25,7 @@ from .weights import bone_weights, soften_neck, strongest
 @dataclass
 class RiggedMesh:
     """skeleton; weight_joint, weight: (V, 4); turn (3, 3): the rotation after which the character stands and faces +Z;
-    flags of the joint search.
+    flags of the joint search; cut: triangles that join an arm to the body where it only touches it.
     """
 
     skeleton: Skeleton
@@ -32,6 +33,7 @@ class RiggedMesh:
     weight: np.ndarray
     flags: list[str]
     turn: np.ndarray = field(default_factory=lambda: np.eye(3))
+    cut: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def is_turned(self) -> bool:
@@ -56,7 +58,7 @@ class GeometricRigger:
         bones = result.skeleton
         heads, tails = (np.array(list(points.values())) for points in (bones.heads, bones.tails))
         write_rig(
-            path, RigArrays(heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight)
+            path, RigArrays(heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight, result.cut)
         )
         metrics = {
             "vertices": float(len(mesh.vertices)),
@@ -94,14 +96,16 @@ def rig_mesh(
     territory = find_territory(grid, skeleton)
     progress("weights", 0.8, "Weighting the vertices")
     weights = bone_weights(vertices, skeleton, grid, territory)
-    soften_neck(weights, vertices, mesh.triangles, skeleton)
-    relieve(weights, vertices, mesh.triangles, skeleton)
-    make_rigid(weights, vertices, mesh.triangles, skeleton)
+    cut = part_arms(weights, vertices, mesh.triangles, skeleton, find_tubes(grid, skeleton))
+    joined = mesh.triangles[~cut]
+    soften_neck(weights, vertices, joined, skeleton)
+    relieve(weights, vertices, joined, skeleton)
+    make_rigid(weights, vertices, joined, skeleton)
     weight_joint, weight = strongest(weights)
     for points in (skeleton.heads, skeleton.tails):
         for name, point in points.items():
             points[name] = turn.T @ point
-    return RiggedMesh(skeleton, weight_joint, weight, flags, turn)
+    return RiggedMesh(skeleton, weight_joint, weight, flags, turn, np.flatnonzero(cut))
 
 
 def place_skeleton(
