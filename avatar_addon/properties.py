@@ -58,6 +58,17 @@ def _mirror_markers(_settings, context) -> None:
     picture_markers.set_mirror(context.scene)
 
 
+def _choices(known: dict[str, str]):
+    """The items of a dynamic enum of which several can be chosen: one bit each, in the registry's order."""
+    kept: list[tuple] = []
+
+    def items(_self, _context):
+        kept[:] = [(name, label.partition(" (")[0], label, 1 << k) for k, (name, label) in enumerate(known.items())]
+        return kept
+
+    return items
+
+
 class AvatarForgeLandmark(PropertyGroup):
     """A part of the face on the avatar's surface, in world space at rest."""
 
@@ -97,6 +108,9 @@ class AvatarForgeRecord(PropertyGroup):
     promoted_key: StringProperty(name="Promoted As")
     promoted_url: StringProperty(name="Public Address")
     picture: StringProperty(name="Picture", subtype="FILE_PATH")
+    picture_image: PointerProperty(type=bpy.types.Image, description="The picture inside a file for other computers")
+    recorded_run: StringProperty(description="The run that was last recorded of the avatar")
+    recorded_vrm: StringProperty(description="SHA-256 of that run's VRM file")
     engine: StringProperty(name="Engine")
     rigger: StringProperty(name="Rigger")
     seed: IntProperty(name="Seed")
@@ -116,6 +130,10 @@ class AvatarForgeRecord(PropertyGroup):
         description="Add teeth and a tongue inside the mouth. Without them the open mouth is just dark",
         default=True,
     )
+    group: StringProperty(description="Which candidates this one was made with")
+    group_name: StringProperty(description="Name of the avatar that one of the candidates will be")
+    front_match: FloatProperty(name="Match", description="How well the mesh's front matches the picture, from 0 to 1")
+    perfect_sync: BoolProperty(name="Perfect Sync", description="The Face step makes ARKit's 52 shapes as well")
     eyes_confidence: FloatProperty(name="Confidence of the Eyes", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Confidence of the Mouth", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
@@ -149,6 +167,24 @@ class AvatarForgeSettings(PropertyGroup):
     rigger: EnumProperty(
         name="Rigger", items=_items(RIGGERS), description="Engine that makes the skeleton and the weights"
     )
+    text: StringProperty(name="Description", description="The character to make pictures of, in a sentence")
+    text_pictures: StringProperty(
+        description="JSON: the pictures that were made from the description", options={"HIDDEN"}
+    )
+    candidates: IntProperty(
+        name="Candidates",
+        description="Make several avatars with different seeds, to choose one from",
+        default=1,
+        min=1,
+        max=16,
+        soft_max=8,
+    )
+    candidate_engines: EnumProperty(
+        name="Compare Generators",
+        items=_choices(GENERATORS),
+        options={"ENUM_FLAG"},
+        description="Generators that make the candidates in turn. None: the chosen one alone",
+    )
     seed: IntProperty(name="Seed", min=0, description="The same picture and seed give the same avatar")
     markers: StringProperty(
         name="Markers File",
@@ -171,6 +207,10 @@ class AvatarForgeSettings(PropertyGroup):
             ("1.0", "VRM 1.0", "For three-vrm and current applications"),
             ("0.0", "VRM 0.x", "For older applications"),
         ],
+    )
+    perfect_sync: BoolProperty(
+        name="Perfect Sync",
+        description="Make the 52 face shapes of ARKit as well, which face trackers drive one by one",
     )
     out_dir: StringProperty(
         name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written"

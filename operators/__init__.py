@@ -5,6 +5,7 @@ from . import (
     avatar_steps,
     backend,
     bring_in,
+    candidates,
     diagnostic,
     face_markers,
     face_shapes,
@@ -20,13 +21,17 @@ from . import (
     remote,
     speak,
     task_operator,
+    text_pictures,
+    view,
     vscode,
     weights,
 )
 
 MODULES = (
     task_operator,
+    text_pictures,
     make_avatar,
+    candidates,
     bring_in,
     picture_markers,
     meta,
@@ -45,6 +50,7 @@ MODULES = (
     diagnostic,
     remote,
     vscode,
+    view,
 )
 
 

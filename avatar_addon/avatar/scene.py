@@ -15,6 +15,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..errors import AvatarError
 from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
@@ -164,21 +165,28 @@ def to_blender(points: Any) -> np.ndarray:
     return np.asarray(points, float)[..., [0, 2, 1]] * [1, -1, 1]
 
 
+def turn_upright(avatar: Avatar, turn: np.ndarray) -> None:
+    """Turns mesh and armature by a rotation (3, 3) in glTF's axes, puts the feet on the ground, and says so."""
+    axes = np.array([to_gltf(one) for one in np.eye(3)]).T  # Blender's axes in glTF's
+    rotation = Matrix((axes.T @ turn @ axes).tolist()).to_4x4()
+    for obj in avatar.objects:
+        obj.data.transform(rotation)
+    points = blender_mesh.read_mesh(avatar.mesh).vertices
+    low, high = points.min(0), points.max(0)
+    shift = Matrix.Translation([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
+    for obj in avatar.objects:
+        obj.data.transform(shift)
+    avatar.mesh.data.update()
+    message = "The model did not stand facing the front and was rotated; rotate it by hand if that is wrong."
+    add_warnings(avatar, [{"code": "turned", "message": message}])
+
+
 def write_mesh_file(avatar: Avatar, path: Path) -> Path:
     """mesh.npz (docs/architecture.md)."""
     data = blender_mesh.read_mesh(avatar.mesh)
     vertices = to_gltf(data.vertices).astype(np.float32)
     np.savez(path, vertices=vertices, triangles=data.triangles, corner_uvs=data.corner_uvs)
     return path
-
-
-def write_texture(avatar: Avatar, path: Path) -> Path | None:
-    """The base colour image of the avatar's first material as a PNG; None where it has none."""
-    for slot in avatar.mesh.material_slots:
-        image = base_image(slot.material) if slot.material else None
-        if image and image.size[0]:  # asking for the size loads an image that nothing has drawn yet; has_data does not
-            return write_image(image, path)
-    return None
 
 
 def write_image(image: bpy.types.Image, path: Path) -> Path:

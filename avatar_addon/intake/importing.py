@@ -16,7 +16,7 @@ from ..errors import AvatarError
 from ..vrm import existing
 from .ownership import Notes
 
-MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj")
+MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj", ".ply")
 
 KINDS = (
     "objects",
@@ -60,6 +60,7 @@ def import_file(path: Path, licensed: bool) -> None:
         ".glb": lambda: bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True, disable_bone_shape=True),
         ".fbx": lambda: bpy.ops.import_scene.fbx(filepath=str(path), automatic_bone_orientation=False),
         ".obj": lambda: bpy.ops.wm.obj_import(filepath=str(path)),
+        ".ply": lambda: bpy.ops.wm.ply_import(filepath=str(path)),
     }
     run[".gltf"] = run[".glb"]
     try:

@@ -19,12 +19,12 @@ from ..errors import AvatarError
 from ..humanoid import bones as humanoid_bones
 from ..humanoid.match_armature import match_armature
 from ..landmarks import PARTS
-from ..mesh import blender_mesh, outside
+from ..mesh import blender_mesh, cleaning, outside
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import existing, setup
 from ..vrm.addon import need_addon
 from ..vrm.spec.human_bones import humanoid_problems
-from . import at_rest, geometry, importing, ownership, parts, placing
+from . import at_rest, colours, geometry, importing, ownership, parts, placing
 from .ownership import Notes
 from .parts import Objects
 
@@ -158,6 +158,9 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     if not len(data.triangles):
         raise AvatarError("The model has no mesh; use another model.", "no_mesh")
     data.shape_keys = keys
+    notes += cleaning.clean(data)
+    colours.settle(data, name, notes)
+    data = parts.decimated(context, data, notes)
     if len(meshes) > 1:
         notes.append(("joined", f"{len(meshes)} meshes were joined into one."))
     wrong = outside.inside_out(data.vertices, data.triangles)

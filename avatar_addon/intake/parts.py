@@ -12,6 +12,7 @@ from mathutils import Vector
 
 from ..errors import AvatarError
 from ..mesh import blender_mesh, outside
+from ..mesh.arrays import SkinnedMesh
 from ..versions import has_nodes
 from ..vrm import existing
 from ..vrm.base_colour import colour_attribute, uv_map
@@ -20,6 +21,7 @@ from .ownership import Notes
 SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT")  # kinds of objects that Blender makes a mesh of
 SILENT = ("ARMATURE", "EMPTY", "CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER")  # nothing of theirs is seen
 WHOLE = 0.6  # of the model's height: a part so tall is the body, and no single bone's
+MOST_TRIANGLES = 80_000  # of a mesh that is brought in to be rigged
 UV_MAP, COLOURS = "UVMap", "Color"
 Objects = list[bpy.types.Object]
 
@@ -182,6 +184,24 @@ def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
         block.data.foreach_set("co", points)
         block.value = 0.0
         block.slider_min, block.slider_max, block.mute = least, most, mute
+
+
+def decimated(context: bpy.types.Context, data: SkinnedMesh, notes: Notes) -> SkinnedMesh:
+    """The mesh with at most MOST_TRIANGLES, UVs and colours kept; one with shape keys stays as it is."""
+    count = len(data.triangles)
+    if count <= MOST_TRIANGLES or data.shape_keys:
+        return data
+    obj = bpy.data.objects.new("decimated", bpy.data.meshes.new("decimated"))
+    context.scene.collection.objects.link(obj)
+    try:
+        blender_mesh.set_mesh(obj, data)
+        obj.modifiers.new("Decimate", "DECIMATE").ratio = MOST_TRIANGLES / count
+        apply_modifiers(context, obj)
+        fewer = blender_mesh.read_mesh(obj)
+    finally:
+        remove_objects([obj])
+    notes.append(("decimated", f"The mesh had {count:,} triangles and now has {len(fewer.triangles):,}."))
+    return fewer
 
 
 def hang_by_weights(obj: bpy.types.Object, armature: bpy.types.Object, height: float, notes: Notes) -> None:

@@ -20,6 +20,7 @@ from .at_rest import identity
 from .ownership import Notes
 from .parts import Objects, meshes_of
 
+STANDS = 0.5  # of the way from the feet to the head that goes up
 CLEARLY = 0.1  # how much surer another way up must be than the file's own
 
 
@@ -45,7 +46,11 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
     for quarters in (0, 1, 3, 2):
         turn = geometry.quarter_turn("X", quarters)
         found = match(heads @ turn.T, parents, list(index), (0.0, -1.0))
-        if found.humanoid and (best is None or found.confidence > best.found.confidence + CLEARLY):
+        if (
+            found.humanoid
+            and _stands(found, heads @ turn.T)
+            and (best is None or found.confidence > best.found.confidence + CLEARLY)
+        ):
             best = Reading(turn, found, quarters)
         if best and best.found.confidence > 0.5:
             break
@@ -57,6 +62,15 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
         if changed:
             return Reading(turn, changed[1], quarters, changed[0])
     return None
+
+
+def _stands(found: Match, heads: np.ndarray) -> bool:
+    """Whether the head is above the feet: a skeleton that lies is as good a humanoid otherwise."""
+    bones = found.mapping
+    if not {"head", "leftFoot", "rightFoot"} <= bones.keys():
+        return True
+    rise = heads[bones["head"]] - (heads[bones["leftFoot"]] + heads[bones["rightFoot"]]) / 2
+    return bool(rise[2] > STANDS * np.linalg.norm(rise))
 
 
 def rehang(armature: bpy.types.Object, moves: dict[int, int], notes: Notes) -> None:

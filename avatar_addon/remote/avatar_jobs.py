@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from .. import workflow
+from .. import text_pictures, workflow
 from ..avatar.scene import Avatar
 from ..client import engines, session
 from ..client.process.tasks import Stage, Steps
@@ -54,6 +54,7 @@ def avatar_make(
     rigger_options=None,
     markers=None,
     vrm_version=None,
+    perfect_sync=None,
     replace=None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to
@@ -62,6 +63,7 @@ def avatar_make(
     """
     file = _picture(picture, picture_data)
     given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
+    given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
     title = checked(name, str, "name") or file.stem
     vrm = _vrm_path(path, title, replace) if path else None
 
@@ -72,6 +74,35 @@ def avatar_make(
             outputs.written(request.vrm)
         written = request.vrm or next(iter(sorted(Path(made.avatar.record.run_folder or ".").glob("*.vrm"))), None)
         return _told(made.avatar) | {"vrm": str(written) if written else None, "report": _short(made.report)}
+
+    return _started(f"Make {title}", steps())
+
+
+@command("avatar_from_text")
+def avatar_from_text(text=None, name=None, path=None, seed=None, perfect_sync=None, replace=None) -> dict[str, Any]:
+    """A description -> pictures by the server of the preferences -> an avatar from the first that can be used. path and
+    replace as in avatar_make.
+    """
+    _need_backend()
+    if not (checked(text, str, "text") or "").strip():
+        raise Refusal("text must describe a character.")
+    if reason := text_pictures.problem():
+        raise Refusal(reason)
+    title = checked(name, str, "name") or " ".join(text.split()[:4])[:40]
+    vrm = _vrm_path(path, title, replace) if path else None
+    given = _given(None, None, seed, None, None, None, None, None)
+    given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
+
+    def steps() -> Steps:
+        pictures_made = yield from text_pictures.make(text, given["seed"] or 0, span=(0.0, 0.4))
+        file = text_pictures.first_usable(pictures_made)
+        origin = text_pictures.origin_in(pictures_made, file)
+        request = yield from _request(file, given | {"name": title, "vrm": vrm, "text": origin, "markers": None})
+        made = yield from workflow.make_avatar(bpy.context, request)
+        if request.vrm:
+            outputs.written(request.vrm)
+        told = [{"path": entry["path"], "usable": entry["usable"]} for entry in pictures_made["pictures"]]
+        return _told(made.avatar) | {"picture": str(file), "pictures": told, "report": _short(made.report)}
 
     return _started(f"Make {title}", steps())
 

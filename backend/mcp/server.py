@@ -246,6 +246,9 @@ def make_avatar(
     seed: Seed = None,
     author: Annotated[str | None, Field(description="Author, written to the VRM file.")] = None,
     engine_options: Options = None,
+    perfect_sync: Annotated[
+        bool | None, Field(description="Also make the 52 face shapes of ARKit, for face trackers.")
+    ] = None,
 ) -> dict[str, Any]:
     """Makes a finished avatar from a picture in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings,
     checks. Returns a job at once; then call `wait_for_job`. Takes seconds with the preview engine, minutes with
@@ -254,9 +257,25 @@ def make_avatar(
     return _hint(
         _ask(
             "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
-            seed=seed, author=author, engine_options=engine_options,
+            seed=seed, author=author, engine_options=engine_options, perfect_sync=perfect_sync,
         )
     )  # fmt: skip
+
+
+@_tool(_changes("Make Avatar from Text"))
+def avatar_from_text(
+    text: Annotated[str, Field(description="The character in a sentence: who, hair, clothes, colours, style.")],
+    name: Annotated[str | None, Field(description="Name of the avatar.")] = None,
+    vrm_path: Annotated[
+        str | None, Field(description="Absolute path of a .vrm file or a folder; also writes the VRM file.")
+    ] = None,
+    replace: Replace = None,
+    seed: Seed = None,
+) -> dict[str, Any]:
+    """Makes a reference picture by the picture server that the user has set in the preferences, then the avatar from
+    it. Returns a job at once; then call `wait_for_job`. Refused where no picture server is set.
+    """
+    return _hint(_ask("avatar_from_text", text=text, name=name, path=vrm_path, replace=replace, seed=seed))
 
 
 @_tool(_changes("Generate Mesh"))

@@ -30,6 +30,14 @@ def cut_sheet(job: Job, picture: File, out_dir: Path) -> dict[str, Any]:
     return job.run(sheet_result, picture, out_dir)
 
 
+@method("match_front")
+def match_front(job: Job, picture: File, render: File, markers: Markers | None = None) -> dict[str, Any]:
+    """See `backend.image.match.match_front`."""
+    from ..image import match
+
+    return job.run(match.match_front, picture, render, markers)
+
+
 @method("visemes")
 def visemes(job: Job, sound: File) -> dict[str, Any]:
     """See `backend.speech.visemes`."""

@@ -32,6 +32,7 @@ from .runs import PROMOTIONS, RECEIPT, ROOT, damage, promotions, read_receipt, r
 log = logging.getLogger(__name__)
 
 RUN_ID, EXPERIMENT = "avatar.run_id", "Avatar Forge"
+PARENT = "mlflow.parentRunId"  # MLflow's own tag, by which its table nests runs
 STATE, LOCK, LOG = "tracking.json", ".sync.lock", "sync.log"
 # No repeated requests: one that was carried out although its answer got lost would make a second run. The next sender
 # repeats all.
@@ -45,6 +46,7 @@ WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a backgr
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
 VALUE_LIMIT, KEY = 500, re.compile(r"[^\w./ -]")
 FIGURES = (
+    "front_match",
     "vertex_count",
     "face_count",
     "texture_resolution",
@@ -308,6 +310,8 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
         run = client.create_run(
             experiment, start_time=begun, run_name=receipt["name"], tags={RUN_ID: receipt["run"]}
         ).info.run_id
+    if group := receipt["parameters"].get("candidates_of"):
+        _set_parent(client, experiment, run, str(group), receipt)
     params = [Param(key, value) for key, value in run_params(receipt).items()]
     metrics = [Metric(key, value, ended, 0) for key, value in run_metrics(receipt).items()]
     tags = [RunTag(key, value) for key, value in run_tags(receipt, folder).items()]
@@ -321,6 +325,18 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
     run = _only_one(client, experiment, receipt["run"]) or run
     _note(folder, store, experiment=experiment, run=run, sent=digest)
     log.info("run %s is in %s", receipt["run"], store.uri)
+
+
+def _set_parent(client: Any, experiment: str, run: str, group: str, receipt: dict[str, Any]) -> None:
+    """Makes the run a child of one for all candidates of its group, which is made with the first of them."""
+    parent = _only_one(client, experiment, group)
+    if parent is None:
+        name = str(receipt["parameters"].get("candidates_name") or receipt["name"])
+        tags = {RUN_ID: group, "name": name, "picture": receipt["picture"]["name"]}
+        client.create_run(experiment, run_name=f"{name}: candidates", tags=tags)
+        parent = _only_one(client, experiment, group)
+        client.set_terminated(parent, "FINISHED")
+    client.set_tag(run, PARENT, parent)
 
 
 def _only_one(client: Any, experiment: str, run_id: str) -> str | None:
@@ -374,7 +390,9 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
 
 def run_tags(receipt: dict[str, Any], folder: Path) -> dict[str, str]:
     """Name, version, and where the model was promoted to."""
-    tags = {RUN_ID: receipt["run"], "name": receipt["name"], "version": receipt["versions"].get("avatar_forge", "")}
+    tags = {"parent_run": receipt["parent"]["run"]} if receipt.get("parent") else {}
+    tags |= {RUN_ID: receipt["run"], "name": receipt["name"], "picture": receipt["picture"]["name"]}
+    tags |= {"version": receipt["versions"].get("avatar_forge", "")}
     if promoted := promotions(folder):
         last = promoted[-1]
         urls = last.get("urls") or {}

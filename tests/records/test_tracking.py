@@ -157,6 +157,21 @@ def test_the_local_store_needs_no_server_and_nobody_waits_for_it(make_run, tmp_p
     assert not (tmp_path / "mlruns").exists()
 
 
+def test_candidates_are_children_of_one_run(make_run, tmp_path):
+    group = {"candidates_of": "0a1b-candidates", "candidates_name": "Ada é"}
+    for k in range(3):
+        make_run(f"run-{k}", parameters={"engine": "preview", "seed": k, **group})
+    store = tracking.choose_store(tmp_path / "runs")
+    assert tracking.sync(tmp_path / "runs")["sent"] == 3
+    _, [parent] = runs_at(store.uri, "0a1b-candidates")
+    assert parent.info.status == "FINISHED" and parent.data.tags["picture"] == "Ada é.jpg"
+    children = [runs_at(store.uri, f"run-{k}")[1][0] for k in range(3)]
+    assert {run.data.tags[tracking.PARENT] for run in children} == {parent.info.run_id}
+    assert [run.data.params["seed"] for run in children] == ["0", "1", "2"]
+    tracking.sync(tmp_path / "runs", everything=True)
+    assert len(runs_at(store.uri, "0a1b-candidates")[1]) == 1  # sent again, it stays one
+
+
 @pytest.mark.parametrize(
     "answer, sentence",
     [
