@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Are pictures without a person refused: `python -m benchmarks.refusals [--seed 0] [--out FOLDER]`.
 
-Renders 36 animals, buildings, vehicles, plants and objects of `training.characters`, by another renderer than training's
-and of other seeds, and has `analyse` read them. Prints the code of each refusal, or ACCEPTED, with the reader's chance of
-"no humanoid", and how many were refused. --out keeps the pictures.
+Renders 36 animals, buildings, vehicles, plants and objects of `training.characters`, of other seeds and by another
+renderer than training's, and has `analyse` read them. Prints the code of each refusal, or ACCEPTED, with the reader's
+chance of "no humanoid", and how many were refused. --out keeps the pictures.
 """
 
 from __future__ import annotations
