@@ -7,7 +7,7 @@ OUT     ?= build/avatars
 TESTS   ?= tests/addon
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens test-cluster env-cluster lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -24,6 +24,9 @@ test-unit: env-backend
 
 test-addon: env-backend env-bpy  ## make test-addon BPY=5.3.0 for another Blender
 	$(BLENDER) -m pytest $(TESTS)
+
+test-cluster: env-cluster  ## A real Ray cluster of two nodes on this machine (minutes; not in CI)
+	PYTHONPATH=$(CURDIR) .venv/cluster/bin/python -m tests.cluster.run
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
@@ -66,6 +69,9 @@ env-backend:
 
 env-servers:
 	@$(PYTHON) tools/make_env.py .venv/servers tests/requirements-servers.txt
+
+env-cluster:
+	@$(PYTHON) tools/make_env.py .venv/cluster backend/requirements/cluster.txt
 
 env-mcp:
 	@$(PYTHON) tools/make_env.py .venv/mcp tests/requirements-mcp.txt

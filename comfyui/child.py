@@ -82,7 +82,7 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         child.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.CTRL_BREAK_EVENT)
     try:
         await asyncio.wait_for(child.wait(), GRACE)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()

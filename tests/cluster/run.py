@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+
 from backend.cluster.client import Batch, ClusterRun
 from backend.cluster.jobs_api import JobsApi
 from backend.errors import BackendError, Cancelled
@@ -64,6 +65,9 @@ def main():
         "STAND_IN_LOG": str(log),
         "STAND_IN_SECONDS": str(options.seconds),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "200",  # a busy machine takes longer than Ray expects
+        "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "200",
+        "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "200",
         "PYTHONPATH": str(ROOT),
     }
     from ray.cluster_utils import Cluster

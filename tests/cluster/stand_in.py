@@ -1,5 +1,5 @@
 """In place of the backend's worker and of Blender with the batch, for tests of the cluster: the same lines on stdin and
-stdout in seconds without an engine. STAND_IN_LOG gets a line for every start and end; STAND_IN_SECONDS is the length of one.
+stdout in seconds without an engine. STAND_IN_LOG gets a line for every start and end; one takes STAND_IN_SECONDS.
 """
 
 import ctypes
