@@ -7,7 +7,7 @@ OUT     ?= build/avatars
 TESTS   ?= tests/addon
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test ci browser test-unit test-addon test-addon-4.2.23 test-addon-5.3.0 test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui viewer extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test ci browser test-unit test-addon test-addon-4.2.23 test-addon-5.3.0 test-records test-mcp verify-trellis verify-trellis2 verify-skintokens test-cluster env-cluster lint e2e gui viewer extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -36,6 +36,9 @@ test-addon-4.2.23: env-backend env-bpy-4.2.23  ## All of them on the oldest supp
 
 test-addon-5.3.0: env-backend env-bpy-5.3.0  ## On the newest, what Blender 5 changed most
 	.venv/bpy-5.3.0/bin/python -m pytest $(addprefix tests/addon/test_,avatar.py pose.py humanoid.py humanoid_panel.py)
+
+test-cluster: env-cluster  ## A real Ray cluster of two nodes on this machine (minutes; not in CI)
+	PYTHONPATH=$(CURDIR) .venv/cluster/bin/python -m tests.cluster.run
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
@@ -81,6 +84,9 @@ env-backend:
 
 env-servers:
 	@$(PYTHON) tools/make_env.py .venv/servers tests/requirements-servers.txt
+
+env-cluster:
+	@$(PYTHON) tools/make_env.py .venv/cluster backend/requirements/cluster.txt
 
 env-mcp:
 	@$(PYTHON) tools/make_env.py .venv/mcp tests/requirements-mcp.txt

@@ -12,6 +12,7 @@ import sys
 import time
 import webbrowser
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from . import batch_candidates, batch_prompts
 from .batch_prompts import Prompt
 from .batch_summary import JsonLines, Lines, Row
 from .client import session
+from .client.process import jobs
 from .client.process.locks import hold
-from .client.process.tasks import Task
+from .client.process.tasks import Steps, Task, Wait
 from .errors import AvatarError
 from .files import digest
 from .publish import steps as publish
@@ -35,6 +37,7 @@ from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 MADE, FAILED, WRONG = 0, 1, 2  # exit statuses
+CLUSTER_STALL = 3600.0  # seconds; the client asks the cluster every second, and says so
 
 
 def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> int:
@@ -63,9 +66,14 @@ def _run(options: argparse.Namespace, wanted: list[tuple[Path | Prompt, str]]) -
     rows: list[Row] = []
     status = FAILED
     try:
+        if options.executor == "ray":
+            rows += on_cluster(options, wanted, out, says)
+            wanted = []
         for source, name in wanted:
             rows.append(make(options, source, name, out, target, says))
         status = FAILED if any(row.status == "failed" for row in rows) else MADE
+    except AvatarError as error:
+        print(error, file=sys.stderr)
     except KeyboardInterrupt as stop:
         status = getattr(stop, "status", 130)
         raise
@@ -152,6 +160,66 @@ def _check_name(name: str) -> None:
 def _page_of(vrm: Path, page: Path) -> Path:
     """The avatar's page; made now where there is none. Raises OSError."""
     return page if page.exists() else write_page(page, vrm, vrm.stem, report_card.make_report(vrm).to_dict())
+
+
+def on_cluster(
+    options: argparse.Namespace, wanted: list[tuple[Path | Prompt, str]], out: Path, says: Lines
+) -> list[Row]:
+    """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
+    rows, items, markers = [], {}, {}
+    for picture, name in wanted:
+        if not isinstance(picture, Path):
+            raise AvatarError(
+                "A cluster takes pictures only; make the pictures of --prompts here first.", "bad_prompts"
+            )
+        known = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
+        if known and not options.again:
+            rows.append(Row(name, "kept", note=f"{name}.vrm", picture=str(picture)))
+        else:
+            items[name] = str(_readable(picture.absolute()))
+            if placed := _markers(options.markers, picture):
+                markers[name] = placed
+    if not items:
+        return rows
+    flags = {"--no-sheet": options.no_sheet, "--no-record": options.no_record, "--blend": options.blend}
+    arguments = [flag for flag, given in flags.items() if given]
+    for flag, value in (("--rigger", options.rigger), ("--author", options.author), ("--vrm", options.vrm)):
+        arguments += [flag, value] if value else []
+    arguments += ["--seed", str(options.seed), "--rigger-options", json.dumps(options.rigger_options)]
+    arguments += [] if options.rigger_seed is None else ["--rigger-seed", str(options.rigger_seed)]
+    bucket = [("--bucket", options.bucket), ("--endpoint", options.endpoint), ("--prefix", options.prefix)]
+    bucket += [("--profile", options.profile), ("--region", options.region)]
+    given = {
+        "engine": options.engine,
+        "seed": options.seed,
+        "engine_options": options.engine_options,
+        "markers": markers,
+        "arguments": arguments,
+        "promotion": [word for pair in bucket if pair[1] for word in pair] if options.bucket else [],
+        "rig_needs": options.rigger != "geometric",
+        "python": options.remote_python,
+        "run": options.run_id,
+    } | ({"root": options.remote_root} if options.remote_root else {})
+    job = jobs.Job(
+        "cluster_batch",
+        stall_timeout=CLUSTER_STALL,
+        address=options.address,
+        shared=options.shared.absolute(),
+        out=out,
+        items=items,
+        options=given,
+    )
+    says.begins("cluster")
+
+    def steps() -> Steps:
+        return (yield Wait(job))
+
+    result = Task("Cluster", steps(), session.worker).wait(says.progress)
+    known = {field.name for field in fields(Row)}
+    for row in result["avatars"]:
+        rows.append(Row(**{key: value for key, value in row.items() if key in known}))
+        says.ended(rows[-1])
+    return rows
 
 
 def _files(options: argparse.Namespace, name: str, out: Path) -> dict[str, Path]:

@@ -24,7 +24,7 @@ def write_painted(avatar: Avatar, mesh_path: Path, texture_path: Path) -> tuple[
     """
     data = blender_mesh.read_mesh(avatar.mesh)
     tiles = [_tile(slot.material) for slot in avatar.mesh.material_slots]
-    uvs, picture = on_one([t for t in tiles], data.corner_uvs, data.material_index)
+    uvs, picture = on_one(tiles, data.corner_uvs, data.material_index)
     vertices = to_gltf(data.vertices).astype(np.float32)
     np.savez(mesh_path, vertices=vertices, triangles=data.triangles, corner_uvs=uvs)
     if picture is None or not any(tile is not None for tile in tiles):

@@ -129,8 +129,8 @@ def part_arms(
 
 
 def _by_piece(share: np.ndarray, beyond: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V,) the arm's shares, made 0 on pieces of skin of which hardly anything is the arm's (a skirt under the hand) and
-    1 on those that are nearly all its own. A piece hangs together beyond the armpits.
+    """(V,) the arm's shares, made 0 on pieces of skin of which hardly anything is the arm's (a skirt under the hand)
+    and 1 on those that are nearly all its own. A piece hangs together beyond the armpits.
     """
     some = triangles[beyond[triangles].all(1)]
     ends = some[:, [0, 1, 1, 2]].reshape(-1, 2)

@@ -26,8 +26,8 @@ LOWER = 0.05  # of the head's height that a mouth is below the eyes at least
 
 
 def read_face(mesh: MeshArrays, texture: np.ndarray | None, head: float) -> dict[str, Any]:
-    """`face` of docs/architecture.md without depth: centres (2,) x and y in metres, sizes, confidence of eyes and mouth.
-    The mesh faces +Z; head: the head's height in metres.
+    """`face` of docs/architecture.md without depth: centres (2,) x and y in metres, sizes, confidence of eyes and
+    mouth. The mesh faces +Z; head: the head's height in metres.
     """
     height = float(np.ptp(mesh.vertices[:, 1]))
     pixels = int(np.clip(HEAD_PIXELS * height / max(head, 1e-6), LEAST, MOST))

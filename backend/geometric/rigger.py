@@ -58,7 +58,10 @@ class GeometricRigger:
         bones = result.skeleton
         heads, tails = (np.array(list(points.values())) for points in (bones.heads, bones.tails))
         write_rig(
-            path, RigArrays(heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight, result.cut)
+            path,
+            RigArrays(
+                heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight, result.cut
+            ),
         )
         metrics = {
             "vertices": float(len(mesh.vertices)),
