@@ -215,6 +215,9 @@ class AvatarForgeSettings(PropertyGroup):
     out_dir: StringProperty(
         name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written"
     )
+    clips_dir: StringProperty(
+        name="Clips", subtype="DIR_PATH", default="//clips", description="Where animation clips are written"
+    )
     publish_name: StringProperty(
         name="Name",
         description="Name of the model in the bucket, without the version; empty for the avatar's name",
