@@ -72,6 +72,14 @@ LIMITS = {
     "flipped": Limit(0.001, 0.01, "", "share of the surface that a face shape turns over"),
     "spill": Limit(0.0, 0.02, "", "share of what an expression moves (over 2 mm) outside of the head"),
     "inward": Limit(0.05, 0.2, "", "share of what is seen from outside that shows its back; sound characters: to 0.05"),
+    "webs": Limit(0.01, 0.03, "", "share of the skin that shrinks to a third when the arms go down; docs/report.md"),
+    "head_least": Limit(0.10, 0.07, "", "an adult's head is an eighth of the height", least=True),
+    "head_most": Limit(0.50, 0.60, "", "chibi: up to half of the height"),
+    "symmetry": Limit(0.05, 0.12, "", "in heights; the pose is symmetric, so are bodies"),
+    "depth": Limit(0.30, 0.18, "", "depth over width; docs/report.md", least=True),
+    "eyes_least": Limit(0.15, 0.08, "", "of the head from its joint; docs/report.md", least=True),
+    "eyes_most": Limit(0.75, 0.9, "", "as above"),
+    "face_symmetry": Limit(0.35, 0.7, "", "in distances of the eyes; docs/report.md"),
     "slivers": Limit(0.02, 0.1, "", "share of triangles without area"),
 }
 HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn with it
