@@ -44,7 +44,7 @@ class PictureAnalysis:
     joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
     The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers;
     only in a draft. parts: (H, W) uint8, index into backend.reader.PARTS, where the silhouette alone does not tell arms
-    and body apart, else None.
+    and body apart, else None. depths: of joints that the reader is sure of, pixels of rgba towards the viewer.
     """
 
     rgba: np.ndarray
@@ -58,6 +58,7 @@ class PictureAnalysis:
     warnings: list[dict[str, str]] = field(default_factory=list)
     refused: BackendError | None = None
     parts: np.ndarray | None = None
+    depths: dict[str, float] = field(default_factory=dict)
 
     def to_result(self) -> dict[str, Any]:
         """The worker's answer to `analyse`: positions and lengths in pixels of the upright original."""
@@ -119,7 +120,8 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
         flags=list(found.flags),
         warnings=warnings,
         refused=refused if draft and not by_hand else None,
-        parts=None if found.humanoid else judge.enlarged(reading.parts, figure.mask.shape),
+        parts=None if judge.stands_clear(found) else judge.enlarged(reading.parts, figure.mask.shape),
+        depths={n: j.depth * zoom for n, j in reading.joints.items() if j.confidence >= judge.SURE and n not in given},
     )
     analysis.face = _face(analysis, markers.get("face") or {}, reading, zoom)
     return analysis

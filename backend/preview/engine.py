@@ -23,7 +23,7 @@ from .paint import paint
 from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
 from .thickness import Frame, make_frame
-from .unfold import PartMap, unfold
+from .unfold import PartMap, Unfolded, unfold
 from .volume import build_skin, middle_depth, surface_depth
 
 OPTIONS = (
@@ -69,12 +69,15 @@ class PreviewGenerator:
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
         picture = analyse(request.picture, request.markers)
-        picture, parts = self._apart(picture)
+        apart = self._apart(picture)
+        picture, parts = (apart.picture, apart.parts) if apart else (picture, None)
         clock.lap("analyse_s")
         progress("inflate", 0.35, "Adding depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
-        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts)
+        depth = inflate(
+            picture.rgba, picture.mask, picture.joints, picture.face, frame, parts, capes=not (apart and apart.moved)
+        )
         views = further_views(request.pictures, picture, frame)
         depth = fit_sides(depth, views)
         clock.lap("inflate_s")
@@ -111,16 +114,16 @@ class PreviewGenerator:
             found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
         return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
 
-    def _apart(self, picture: PictureAnalysis) -> tuple[PictureAnalysis, np.ndarray | None]:
-        """The picture with its limbs set apart, and the part of each pixel, where there is a reader that knows them."""
+    def _apart(self, picture: PictureAnalysis) -> Unfolded | None:
+        """The picture with its limbs set apart, where there is a reader that knows them."""
         given = self.read_parts(picture) if self.read_parts else None
         if given is None:
-            return picture, None
+            return None
         found = unfold(picture, given)
         if found.left_out:
             message = "What the character holds or stands on is left out."
             found.picture.warnings.append({"code": "prop", "message": message})
-        return found.picture, found.parts
+        return found
 
 
 def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:
