@@ -16,8 +16,9 @@ import bpy
 from . import workflow
 from .client import session
 from .client.process.locks import hold
-from .client.process.tasks import Task
+from .client.process.tasks import Steps, Task
 from .errors import AvatarError
+from .picture import cards
 from .publish import steps as publish
 from .request import Request, read_markers
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
@@ -33,8 +34,8 @@ class Row:
     note: str
 
 
-def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> int:
-    """Makes every avatar, prints progress and the summary; the exit status."""
+def run(options: argparse.Namespace, pictures: list[Path], sides: list[dict[str, Path]], names: list[str]) -> int:
+    """Makes every avatar, prints progress and the summary; the exit status. sides: further pictures of each."""
     out = options.out.absolute()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -46,15 +47,16 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
         return 2
     rows: list[Row] = []
     try:
-        for picture, name in zip(pictures, names, strict=True):
-            rows.append(_one(options, picture.absolute(), name, out))
+        for picture, further, name in zip(pictures, sides, names, strict=True):
+            further = {side: path.absolute() for side, path in further.items()}
+            rows.append(_one(options, picture.absolute(), further, name, out))
     finally:
         session.close()
         _print_summary(rows)
     return 1 if any(row.status == "failed" for row in rows) else 0
 
 
-def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
+def _one(options: argparse.Namespace, picture: Path, further: dict[str, Path], name: str, out: Path) -> Row:
     started = time.perf_counter()
     vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
     if not options.again and _is_complete(vrm, receipt):
@@ -74,6 +76,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 engine_options=options.engine_options,
                 rigger_options=options.rigger_options,
                 markers=_markers(options.markers, picture),
+                pictures=further,
                 author=options.author,
                 vrm_version=options.vrm,
                 vrm=vrm,
@@ -82,7 +85,7 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
                 record=not options.no_record,
             )
             receipt.unlink(missing_ok=True)
-            task = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker)
+            task = Task(f"Make {name}", _steps(request, options.turnaround), session.worker)
             made = task.wait(_Printer(name))
             promoted = _promoted(options, made, name) if options.bucket else ""
     except AvatarError as error:
@@ -110,6 +113,12 @@ def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Ro
         time.perf_counter() - started,
         vrm.name + promoted + card + ("" if not made.warnings else f", {len(made.warnings)} notes"),
     )
+
+
+def _steps(request: Request, turnaround: bool) -> Steps:
+    if turnaround:
+        request.picture, request.pictures = yield from cards.from_sheet(request.picture)
+    return (yield from workflow.make_avatar(bpy.context, request))
 
 
 def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> str:

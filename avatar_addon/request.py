@@ -11,7 +11,9 @@ from typing import Any
 import bpy
 
 from .client import engine_options as panel
+from .client.engines import row_of
 from .errors import AvatarError
+from .picture import cards
 from .picture import markers as picture_markers
 
 
@@ -28,6 +30,7 @@ class Request:
     engine_options: dict[str, Any] = field(default_factory=dict)
     rigger_options: dict[str, Any] = field(default_factory=dict)
     markers: dict[str, Any] | None = None
+    pictures: dict[str, Path] = field(default_factory=dict)  # further sides: left, back, right, the character's own
     author: str = ""
     vrm_version: str = "1.0"
     vrm: Path | None = None
@@ -40,8 +43,8 @@ class Request:
         """As the scene's settings say, but for what is given: fields of Request, of which None counts as not given.
 
         Options that are given are added to the settings', which count for the engine that is chosen there only; a seed
-        that is given is also the rigger's. Name and markers belong to the settings' picture. Raises AvatarError for a
-        markers file that cannot be read.
+        that is given is also the rigger's. Name, markers and further sides belong to the settings' picture; a generator
+        that takes one picture gets one. Raises AvatarError for a markers file that cannot be read.
         """
         given = {name: value for name, value in given.items() if value is not None}
         settings, own = scene.avatar_forge, picture_path(scene)
@@ -55,6 +58,8 @@ class Request:
         if made.picture == own:
             made.name = settings.name
             made.markers = None if "markers" in given else placed_markers(scene)
+            if int(row_of("generators", made.engine).get("views", 1)) > 1:
+                made.pictures = cards.sides(scene)
         for name, value in given.items():
             setattr(made, name, value)
         return made
@@ -77,6 +82,7 @@ class Request:
             "engine_options": self.engine_options,
             "rigger_options": self.rigger_options,
             "markers": self.markers,
+            "pictures": {side: path.name for side, path in sorted(self.pictures.items())},
             "vrm": self.vrm_version,
             "author": self.author,
         }
