@@ -5,7 +5,8 @@
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
 Each picture leaves NAME.vrm, NAME.sheet.png, NAME.html (the avatar in a browser) and NAME.receipt.json. One bad
-picture does not stop the rest. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted, 143 ended
+picture does not stop the rest. NAME.left.png, NAME.back.png and NAME.right.png are further sides of NAME.front.png or
+NAME.png. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted, 143 ended
 (SIGTERM). docs/batch.md is the whole contract.
 """
 
@@ -83,6 +84,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--markers",
         type=Path,
         help="JSON file with joints and face markers in pixels, for one picture; or a folder of files PICTURE.json",
+    )
+    parser.add_argument(
+        "--turnaround",
+        action="store_true",
+        help="each picture is a model sheet that shows its character from several sides",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
     parser.add_argument("--candidates", type=_few, default=1, metavar="N", help="make N avatars a picture, by seed")
@@ -173,11 +179,33 @@ def find_pictures(given: list[Path]) -> list[Path]:
     return found
 
 
+def grouped(pictures: list[Path]) -> tuple[list[Path], list[dict[str, Path]]]:
+    """The front pictures, and for each its further sides: NAME.left.png, NAME.back.png and NAME.right.png belong to
+    NAME.front.png or NAME.png beside them. Sides without a front are pictures like any other.
+    """
+
+    def split(picture: Path) -> tuple[Path, str]:
+        stem, dot, side = picture.stem.rpartition(".")
+        known = dot and side.lower() in ("front", "left", "back", "right")
+        return (picture.with_name(stem), side.lower()) if known else (picture.with_name(picture.stem), "front")
+
+    fronts = {split(picture)[0]: picture for picture in pictures if split(picture)[1] == "front"}
+    sides: dict[Path, dict[str, Path]] = {front: {} for front in fronts.values()}
+    for picture in pictures:
+        base, side = split(picture)
+        if side == "front" or base not in fronts:
+            sides.setdefault(picture, {})
+        else:
+            sides[fronts[base]][side] = picture
+    kept = [picture for picture in pictures if picture in sides]
+    return kept, [sides[picture] for picture in kept]
+
+
 def names_for(pictures: list[Path], name: str | None) -> list[str]:
     """One file name a picture; two pictures of one name in different folders get their folder's name in front."""
     if name:
         return [name]
-    stems = [picture.stem for picture in pictures]
+    stems = [picture.stem.removesuffix(".front") for picture in pictures]
     names = [
         stem if stems.count(stem) == 1 else f"{picture.resolve().parent.name}-{stem}"
         for picture, stem in zip(pictures, stems, strict=True)
@@ -225,7 +253,7 @@ def main(arguments: list[str]) -> int:
             print("--watch takes no pictures, no --name and no --again; leave them out.", file=sys.stderr)
             return 2
         return importlib.import_module(f"{load_extension()}.avatar_addon.batch_watch").run(options)
-    pictures = find_pictures(options.pictures)
+    pictures, sides = grouped(find_pictures(options.pictures))
     if not pictures:
         print("No pictures were found; give picture files or a folder of them.", file=sys.stderr)
         return 2
@@ -237,7 +265,7 @@ def main(arguments: list[str]) -> int:
         return 2
     package = load_extension()
     maker = importlib.import_module(f"{package}.avatar_addon.batch_run")
-    return maker.run(options, pictures, names_for(pictures, options.name))
+    return maker.run(options, pictures, sides, names_for(pictures, options.name))
 
 
 if __name__ == "__main__":

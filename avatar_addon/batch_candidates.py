@@ -16,15 +16,19 @@ from .client.engines import GENERATORS
 from .client.process.tasks import Task
 from .errors import AvatarError
 from .files import copy_whole
+from .picture import cards
 from .request import Request
 
 KINDS = ("vrm", "sheet", "page", "receipt")
 
 
-def make(request: Request, pick: str, says: Lines, name: str) -> workflow.Made:
+def make(request: Request, pick: str, says: Lines, name: str, turnaround: bool = False) -> workflow.Made:
     """The avatar, or the best of its candidates as the request's files. pick: "all" also keeps every candidate's, as
-    NAME-1.vrm and so on. Raises AvatarError.
+    NAME-1.vrm and so on. turnaround: the picture is a model sheet, which is cut first. Raises AvatarError.
     """
+    if turnaround:
+        steps = cards.from_sheet(request.picture)
+        request.picture, request.pictures = Task(f"Cut {name}", steps, session.worker).wait(says.progress)
     if request.candidates == 1:
         made: workflow.Made = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker).wait(
             says.progress

@@ -37,12 +37,16 @@ from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 MADE, FAILED, WRONG = 0, 1, 2  # exit statuses
+Sides = dict[str, Path]  # left, back, right -> a further picture
+Wanted = tuple[Path | Prompt, str, Sides]  # what an avatar is made from, its name, further sides
 CLUSTER_STALL = 3600.0  # seconds; the client asks the cluster every second, and says so
 
 
-def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> int:
-    """Makes every avatar, prints progress and the summary; the exit status."""
-    return _run(options, [(picture.absolute(), name) for picture, name in zip(pictures, names, strict=True)])
+def run(options: argparse.Namespace, pictures: list[Path], sides: list[Sides], names: list[str]) -> int:
+    """Makes every avatar, prints progress and the summary; the exit status. sides: further pictures of each."""
+    return _run(
+        options, [(p.absolute(), name, further) for p, further, name in zip(pictures, sides, names, strict=True)]
+    )
 
 
 def run_prompts(options: argparse.Namespace) -> int:
@@ -52,10 +56,10 @@ def run_prompts(options: argparse.Namespace) -> int:
     except AvatarError as error:
         print(error, file=sys.stderr)
         return WRONG
-    return _run(options, [(prompt, prompt.name) for prompt in prompts])
+    return _run(options, [(prompt, prompt.name, {}) for prompt in prompts])
 
 
-def _run(options: argparse.Namespace, wanted: list[tuple[Path | Prompt, str]]) -> int:
+def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
     out, says = options.out.absolute(), speaker(options)
     try:
         target = destination(options)
@@ -69,8 +73,8 @@ def _run(options: argparse.Namespace, wanted: list[tuple[Path | Prompt, str]]) -
         if options.executor == "ray":
             rows += on_cluster(options, wanted, out, says)
             wanted = []
-        for source, name in wanted:
-            rows.append(make(options, source, name, out, target, says))
+        for source, name, further in wanted:
+            rows.append(make(options, source, name, out, target, says, further))
         status = FAILED if any(row.status == "failed" for row in rows) else MADE
     except AvatarError as error:
         print(error, file=sys.stderr)
@@ -113,7 +117,13 @@ def destination(options: argparse.Namespace) -> publish.Target | None:
 
 
 def make(
-    options: argparse.Namespace, source: Path | Prompt, name: str, out: Path, target: publish.Target | None, says: Lines
+    options: argparse.Namespace,
+    source: Path | Prompt,
+    name: str,
+    out: Path,
+    target: publish.Target | None,
+    says: Lines,
+    sides: Sides | None = None,
 ) -> Row:
     """One avatar, made, or kept where it is there already, and promoted where there is a target. Its failure is the
     row's.
@@ -131,7 +141,7 @@ def make(
                 row.status = "kept"
                 says.note(name, "already exists (--again makes it again)")
             else:
-                _make(options, source, name, out, row, says)
+                _make(options, source, sides or {}, name, out, row, says)
             if options.view:
                 webbrowser.open(_page_of(out / f"{name}.vrm", out / f"{name}.html").as_uri())
             _describe(options, row, name, out)
@@ -162,15 +172,13 @@ def _page_of(vrm: Path, page: Path) -> Path:
     return page if page.exists() else write_page(page, vrm, vrm.stem, report_card.make_report(vrm).to_dict())
 
 
-def on_cluster(
-    options: argparse.Namespace, wanted: list[tuple[Path | Prompt, str]], out: Path, says: Lines
-) -> list[Row]:
+def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, says: Lines) -> list[Row]:
     """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
     rows, items, markers = [], {}, {}
-    for picture, name in wanted:
-        if not isinstance(picture, Path):
+    for picture, name, sides in wanted:
+        if not isinstance(picture, Path) or sides or options.turnaround:
             raise AvatarError(
-                "A cluster takes pictures only; make the pictures of --prompts here first.", "bad_prompts"
+                "A cluster takes one picture an avatar so far; make this one without --executor ray.", "bad_pictures"
             )
         known = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
         if known and not options.again:
@@ -228,7 +236,9 @@ def _files(options: argparse.Namespace, name: str, out: Path) -> dict[str, Path]
     return files | ({"blend": out / f"{name}.blend"} if options.blend else {})
 
 
-def _make(options: argparse.Namespace, source: Path | Prompt, name: str, out: Path, row: Row, says: Lines) -> None:
+def _make(
+    options: argparse.Namespace, source: Path | Prompt, sides: Sides, name: str, out: Path, row: Row, says: Lines
+) -> None:
     picture, text = (source, {}) if isinstance(source, Path) else batch_prompts.picture_of(source, options)
     row.picture, row.sha256 = str(picture), digest(picture)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -244,6 +254,7 @@ def _make(options: argparse.Namespace, source: Path | Prompt, name: str, out: Pa
         engine_options=options.engine_options,
         rigger_options=options.rigger_options,
         markers=_markers(options.markers, picture),
+        pictures={side: path.absolute() for side, path in sides.items()},
         author=options.author,
         vrm_version=options.vrm,
         perfect_sync=options.perfect_sync or None,
@@ -259,7 +270,7 @@ def _make(options: argparse.Namespace, source: Path | Prompt, name: str, out: Pa
         generated=options.generated.absolute() if options.generated else None,
     )
     files["receipt"].unlink(missing_ok=True)
-    made = batch_candidates.make(request, options.pick, says, name)
+    made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
     row.warnings = [warning["message"] for warning in made.warnings]
     for warning in row.warnings:
         says.note(name, f"note: {warning}")

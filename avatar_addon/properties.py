@@ -29,6 +29,7 @@ from .face import live
 from .humanoid import bones as humanoid_bones
 from .landmarks import PARTS
 from .look import settings
+from .picture import cards
 from .picture import markers as picture_markers
 from .weights import live as weights_live
 
@@ -160,6 +161,9 @@ class AvatarForgeSettings(PropertyGroup):
         ),
         update=_forget_error,
     )
+    cards: CollectionProperty(type=cards.AvatarForgeCard)
+    cards_note: StringProperty(description="What does not fit between the pictures", options={"SKIP_SAVE"})
+    cards_swap: BoolProperty(description="Left and right may be the wrong way round", options={"SKIP_SAVE"})
     name: StringProperty(name="Name", description="Name of the avatar and its file; empty for the picture's name")
     engine: EnumProperty(
         name="Generator", items=_items(GENERATORS), description="Engine that makes the mesh from the picture"
@@ -261,6 +265,7 @@ def register() -> None:
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
+    cards.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
@@ -279,6 +284,7 @@ def unregister() -> None:
     engine_options.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    cards.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()

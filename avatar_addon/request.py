@@ -14,8 +14,9 @@ from . import text_pictures
 from .avatar import packed_file
 from .client import engine_options as panel
 from .client import session
-from .client.engines import GENERATORS
+from .client.engines import GENERATORS, row_of
 from .errors import AvatarError
+from .picture import cards
 from .picture import markers as picture_markers
 
 
@@ -32,6 +33,7 @@ class Request:
     engine_options: dict[str, Any] = field(default_factory=dict)
     rigger_options: dict[str, Any] = field(default_factory=dict)
     markers: dict[str, Any] | None = None
+    pictures: dict[str, Path] = field(default_factory=dict)  # further sides: left, back, right, the character's own
     author: str = ""
     vrm_version: str = "1.0"
     perfect_sync: bool = False  # with the 52 face shapes of ARKit
@@ -53,8 +55,8 @@ class Request:
         """As the scene's settings say, but for what is given: fields of Request, of which None counts as not given.
 
         Options that are given are added to the settings', which count for the engine that is chosen there only; a seed
-        that is given is also the rigger's. Name and markers belong to the settings' picture. Raises AvatarError for a
-        markers file that cannot be read.
+        that is given is also the rigger's. Name, markers and further sides belong to the settings' picture; a generator
+        that takes one picture gets one. Raises AvatarError for a markers file that cannot be read.
         """
         given = {name: value for name, value in given.items() if value is not None}
         settings, own = scene.avatar_forge, picture_path(scene)
@@ -71,6 +73,8 @@ class Request:
         if made.picture == own:
             made.name = settings.name
             made.markers = None if "markers" in given else placed_markers(scene)
+            if int(row_of("generators", made.engine).get("views", 1)) > 1:
+                made.pictures = cards.sides(scene)
         for name, value in given.items():
             setattr(made, name, value)
         return made
@@ -94,6 +98,7 @@ class Request:
                 "engine_options": self.engine_options,
                 "rigger_options": self.rigger_options,
                 "markers": self.markers,
+                "pictures": {side: path.name for side, path in sorted(self.pictures.items())},
                 "vrm": self.vrm_version,
                 "author": self.author,
                 "perfect_sync": self.perfect_sync,

@@ -203,6 +203,7 @@ def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
             seed=request.seed,
             options=request.engine_options,
             markers=request.markers,
+            pictures=request.pictures,
         )
         started = time.perf_counter()
         result = yield Wait(job, *span)

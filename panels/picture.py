@@ -13,6 +13,7 @@ from ..avatar_addon import text_pictures
 from ..avatar_addon.client import engines, model_store, session
 from ..avatar_addon.client.engine_options import SETTINGS
 from ..avatar_addon.ui.sentences import progress, sentence
+from .picture_cards import draw_picture_cards
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
 
@@ -35,6 +36,8 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
             column.template_icon(icon_value=icon, scale=7.0)
         else:
             sentence(column, context, "One character, whole body, from the front.", "INFO")
+        if settings.picture or settings.cards:
+            draw_picture_cards(column, context, _thumbnail)
         column = column.column()
         column.use_property_split = True
         column.use_property_decorate = False

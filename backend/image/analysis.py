@@ -45,6 +45,7 @@ class PictureAnalysis:
     The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers;
     only in a draft. parts: (H, W) uint8, index into backend.reader.PARTS, where the silhouette alone does not tell arms
     and body apart, else None. joint_confidence: how likely each of the 15 joints is right; 1 where the user placed it.
+    depths: of joints that the reader is sure of, pixels of rgba towards the viewer.
     """
 
     rgba: np.ndarray
@@ -59,6 +60,7 @@ class PictureAnalysis:
     refused: BackendError | None = None
     parts: np.ndarray | None = None
     joint_confidence: dict[str, float] = field(default_factory=dict)
+    depths: dict[str, float] = field(default_factory=dict)
 
     def to_result(self) -> dict[str, Any]:
         """The worker's answer to `analyse`: positions and lengths in pixels of the upright original."""
@@ -124,7 +126,8 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
         flags=list(found.flags),
         warnings=warnings,
         refused=refused if draft and not by_hand else None,
-        parts=None if found.humanoid else judge.enlarged(reading.parts, figure.mask.shape),
+        parts=None if judge.stands_clear(found) else judge.enlarged(reading.parts, figure.mask.shape),
+        depths={n: j.depth * zoom for n, j in reading.joints.items() if j.confidence >= judge.SURE and n not in given},
         joint_confidence=sure,
     )
     analysis.face = _face(analysis, markers.get("face") or {}, reading, zoom)

@@ -155,6 +155,12 @@ def joint_confidence(
     return out
 
 
+def stands_clear(found: SilhouetteJoints) -> bool:
+    """Whether the outline alone tells arms and body apart."""
+    arms = min(found.confidence[side + "Arm"] for side in ("left", "right"))
+    return found.humanoid and arms >= SURE and "steep_arms" not in found.flags
+
+
 def doubts(reading: Reading, given: set[str]) -> list[dict[str, str]]:
     """Warnings about a figure whose limbs the outline does not show: that they were set apart by estimate, and which of
     them the reader is not sure of. Of `given` joints nothing is said.

@@ -45,6 +45,13 @@ Avatar = Annotated[str | None, Field(description="Name of the avatar; omit it fo
 Picture = Annotated[
     str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")
 ]
+Pictures = Annotated[
+    dict[Literal["left", "back", "right"], str] | None,
+    Field(description="Absolute paths of pictures of the character's own left side, back and right side."),
+]
+Sheet = Annotated[
+    bool | None, Field(description="Set to true if the picture is a sheet that shows the character from several sides.")
+]
 Replace = Annotated[
     bool | None,
     Field(description="Set to true to replace an existing file that these tools did not write. Ask the user first."),
@@ -249,6 +256,8 @@ def make_avatar(
     perfect_sync: Annotated[
         bool | None, Field(description="Also make the 52 face shapes of ARKit, for face trackers.")
     ] = None,
+    pictures: Pictures = None,
+    sheet: Sheet = None,
 ) -> dict[str, Any]:
     """Makes a finished avatar from a picture in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings,
     checks. Returns a job at once; then call `wait_for_job`. Takes seconds with the preview engine, minutes with
@@ -258,6 +267,7 @@ def make_avatar(
         _ask(
             "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
             seed=seed, author=author, engine_options=engine_options, perfect_sync=perfect_sync,
+            pictures=pictures, sheet=sheet,
         )
     )  # fmt: skip
 
@@ -285,13 +295,18 @@ def generate_mesh(
     engine: Engine = None,
     seed: Seed = None,
     engine_options: Options = None,
+    pictures: Pictures = None,
+    sheet: Sheet = None,
 ) -> dict[str, Any]:
     """Makes a textured mesh without a skeleton from a picture: only the first step of `make_avatar`. Returns a job at
     once.
     """
     return _hint(
-        _ask("avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options)
-    )
+        _ask(
+            "avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options,
+            pictures=pictures, sheet=sheet,
+        )
+    )  # fmt: skip
 
 
 @_tool(_changes("Rig Avatar", destructive=True))

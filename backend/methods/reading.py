@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .params import File, Joints, Markers
+from .params import File, Joints, Markers, Views
 from .registry import Job, method
 
 
@@ -36,6 +36,14 @@ def match_front(job: Job, picture: File, render: File, markers: Markers | None =
     from ..image import match
 
     return job.run(match.match_front, picture, render, markers)
+
+
+@method("check_views")
+def check_views(job: Job, picture: File, pictures: Views) -> dict[str, Any]:
+    """What does not fit between the pictures of one character, before it is made (`image.views.review`)."""
+    from ..image.views import review
+
+    return job.run(review, picture, pictures)
 
 
 @method("visemes")
