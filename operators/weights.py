@@ -14,7 +14,7 @@ from ..avatar_addon.ui import viewport
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm.addon import is_available, need_addon
 from ..avatar_addon.weights import live, overlay
-from ..avatar_addon.weights.analysis import find, mend
+from ..avatar_addon.weights.analysis import find, fixes
 from .avatar_steps import OnAvatar
 from .on_avatar import OnRiggedAvatar
 
@@ -166,7 +166,7 @@ class _Mending(_OnWeights):
             if weights.place and live.is_current(avatar)
             else np.zeros(0, np.int64)
         )
-        change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", mend.ROUNDS))
+        change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", fixes.ROUNDS))
         _tell(self, avatar, live.apply(avatar, skin, change))
 
 
@@ -206,7 +206,7 @@ class AVATARFORGE_OT_smooth_weights(_MendingPlace):
     fix = find.SMOOTH
 
     rounds: IntProperty(
-        name="Iterations", description="How strongly the weights are smoothed", default=mend.ROUNDS, min=1, max=500
+        name="Iterations", description="How strongly the weights are smoothed", default=fixes.ROUNDS, min=1, max=500
     )
 
 
@@ -240,8 +240,8 @@ class AVATARFORGE_OT_normalise_weights(_Mending):
     fix = find.NORMALISE
 
 
-class AVATARFORGE_OT_mend_safe_places(_OnWeights):
-    bl_idname = "avatar_forge.mend_safe_places"
+class AVATARFORGE_OT_fix_safe_places(_OnWeights):
+    bl_idname = "avatar_forge.fix_safe_places"
     bl_label = "Fix Safe Issues"
     bl_description = "Normalise, close cracks and fill skin without weights. These fixes are safe without review"
 
@@ -255,7 +255,7 @@ class AVATARFORGE_OT_mend_safe_places(_OnWeights):
         return True
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
-        _tell(self, avatar, live.mend_safe(avatar))
+        _tell(self, avatar, live.fix_safe(avatar))
 
 
 CLASSES = (
@@ -268,7 +268,7 @@ CLASSES = (
     AVATARFORGE_OT_fill_weights,
     AVATARFORGE_OT_close_cracks,
     AVATARFORGE_OT_normalise_weights,
-    AVATARFORGE_OT_mend_safe_places,
+    AVATARFORGE_OT_fix_safe_places,
 )
 
 
