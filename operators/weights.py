@@ -156,7 +156,7 @@ class AVATARFORGE_OT_reweight_limb(OnAvatar):
         _tell(self, avatar, changed)
 
 
-class _Mending(_OnWeights):
+class _Fixing(_OnWeights):
     fix = ""
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
@@ -170,7 +170,7 @@ class _Mending(_OnWeights):
         _tell(self, avatar, live.apply(avatar, skin, change))
 
 
-class _MendingPlace(_Mending):
+class _MendingPlace(_Fixing):
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         return super().ready(context, avatar) and _shown(cls, avatar)
@@ -226,14 +226,14 @@ class AVATARFORGE_OT_fill_weights(_MendingPlace):
         return True
 
 
-class AVATARFORGE_OT_close_cracks(_Mending):
+class AVATARFORGE_OT_close_cracks(_Fixing):
     bl_idname = f"avatar_forge.{find.CLOSE}"
     bl_label = "Close Cracks"
     bl_description = "Give vertices at the same position the same weights, everywhere on the avatar"
     fix = find.CLOSE
 
 
-class AVATARFORGE_OT_normalise_weights(_Mending):
+class AVATARFORGE_OT_normalise_weights(_Fixing):
     bl_idname = f"avatar_forge.{find.NORMALISE}"
     bl_label = "Normalise"
     bl_description = "Limit every vertex of the avatar to four bones, with weights that sum to 1"
