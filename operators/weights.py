@@ -170,13 +170,13 @@ class _Fixing(_OnWeights):
         _tell(self, avatar, live.apply(avatar, skin, change))
 
 
-class _MendingPlace(_Fixing):
+class _FixingPlace(_Fixing):
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         return super().ready(context, avatar) and _shown(cls, avatar)
 
 
-class AVATARFORGE_OT_bind_island(_MendingPlace):
+class AVATARFORGE_OT_bind_island(_FixingPlace):
     bl_idname = f"avatar_forge.{find.BIND}"
     bl_label = "Bind Island to Bone"
     bl_description = "Bind the whole loose part to the bone above, and to no other bone"
@@ -199,7 +199,7 @@ class AVATARFORGE_OT_bind_island(_MendingPlace):
         return True
 
 
-class AVATARFORGE_OT_smooth_weights(_MendingPlace):
+class AVATARFORGE_OT_smooth_weights(_FixingPlace):
     bl_idname = f"avatar_forge.{find.SMOOTH}"
     bl_label = "Smooth Here"
     bl_description = "Smooth the weights at this place and around it"
@@ -210,7 +210,7 @@ class AVATARFORGE_OT_smooth_weights(_MendingPlace):
     )
 
 
-class AVATARFORGE_OT_fill_weights(_MendingPlace):
+class AVATARFORGE_OT_fill_weights(_FixingPlace):
     bl_idname = f"avatar_forge.{find.FILL}"
     bl_label = "Fill from Surroundings"
     bl_description = "Give skin without weights those of the surrounding skin"
