@@ -3,7 +3,7 @@
 
     python -m training.train RUN --data FOLDER [--data FOLDER ...] --steps 4000 [--batch 24] [--device cpu]
 
-RUN/checkpoint.pt holds everything; called again, training goes on where it was, with another --steps too: the learning
+RUN/checkpoint.pt holds everything; called again, training resumes, with another --steps too: the learning
 rate stays level for 65 % of the steps and then falls to nothing. RUN/log.csv has the losses and, every --validate
 steps, the scores on the held-out characters. Step k draws its samples by (seed, k), so that finished data gives the
 same run again.

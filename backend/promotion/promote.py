@@ -3,7 +3,7 @@
 index.json.
 
 A promoted name never changes meaning: objects are only ever created, readers may cache them for a year. An upload
-that was killed, even between the model and its index entry, goes on where it stopped when the same file is promoted
+that was killed, even between the model and its index entry, resumes when the same file is promoted
 again (`Pending`).
 
     promote(Promotion(file, Target("avatars", "https://storage.example"), "companion", run_id, report), progress)
