@@ -81,8 +81,8 @@ class JobsApi:
                 "cluster_refused", f"The cluster at {self.address} refused ({error.code}: {reason}).", "See its log."
             ) from error
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            reason = (getattr(reason, "strerror", None) or str(reason)).rstrip(".").lower()
+            inner = getattr(error, "reason", error)
+            reason = str(getattr(inner, "strerror", None) or inner).rstrip(".").lower()
             raise BackendError(
                 "cluster_unreachable",
                 f"There is no Ray cluster at {self.address} ({reason}).",
