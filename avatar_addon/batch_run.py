@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 import bpy
 
-from . import workflow
+from . import batch_candidates, batch_prompts
+from .batch_prompts import Prompt
 from .batch_summary import JsonLines, Lines, Row
 from .client import session
 from .client.process import jobs
@@ -26,17 +28,38 @@ from .client.process.tasks import Steps, Task, Wait
 from .errors import AvatarError
 from .files import digest
 from .publish import steps as publish
+from .remote.protocol.paths import file_name
+from .remote.protocol.registry import Refusal
 from .report import report as report_card
 from .report.limits import FAIL
 from .request import Request, read_markers
+from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 MADE, FAILED, WRONG = 0, 1, 2  # exit statuses
+Sides = dict[str, Path]  # left, back, right -> a further picture
+Wanted = tuple[Path | Prompt, str, Sides]  # what an avatar is made from, its name, further sides
 CLUSTER_STALL = 3600.0  # seconds; the client asks the cluster every second, and says so
 
 
-def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> int:
-    """Makes every avatar, prints progress and the summary; the exit status."""
+def run(options: argparse.Namespace, pictures: list[Path], sides: list[Sides], names: list[str]) -> int:
+    """Makes every avatar, prints progress and the summary; the exit status. sides: further pictures of each."""
+    return _run(
+        options, [(p.absolute(), name, further) for p, further, name in zip(pictures, sides, names, strict=True)]
+    )
+
+
+def run_prompts(options: argparse.Namespace) -> int:
+    """As `run`, with the pictures that a server makes of the descriptions in a file."""
+    try:
+        prompts = batch_prompts.read_prompts(options.prompts)
+    except AvatarError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    return _run(options, [(prompt, prompt.name, {}) for prompt in prompts])
+
+
+def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
     out, says = options.out.absolute(), speaker(options)
     try:
         target = destination(options)
@@ -48,10 +71,10 @@ def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> 
     status = FAILED
     try:
         if options.executor == "ray":
-            rows += on_cluster(options, pictures, names, out, says)
-            pictures, names = [], []
-        for picture, name in zip(pictures, names, strict=True):
-            rows.append(make(options, picture.absolute(), name, out, target, says))
+            rows += on_cluster(options, wanted, out, says)
+            wanted = []
+        for source, name, further in wanted:
+            rows.append(make(options, source, name, out, target, says, further))
         status = FAILED if any(row.status == "failed" for row in rows) else MADE
     except AvatarError as error:
         print(error, file=sys.stderr)
@@ -94,21 +117,33 @@ def destination(options: argparse.Namespace) -> publish.Target | None:
 
 
 def make(
-    options: argparse.Namespace, picture: Path, name: str, out: Path, target: publish.Target | None, says: Lines
+    options: argparse.Namespace,
+    source: Path | Prompt,
+    name: str,
+    out: Path,
+    target: publish.Target | None,
+    says: Lines,
+    sides: Sides | None = None,
 ) -> Row:
     """One avatar, made, or kept where it is there already, and promoted where there is a target. Its failure is the
     row's.
     """
-    row, started = Row(name, "made", picture=str(picture)), time.perf_counter()
+    row, started = Row(name, "made"), time.perf_counter()
+    if isinstance(source, Path):
+        row.picture = str(source)
     says.begins(name)
     try:
-        row.sha256 = digest(_readable(picture))
+        _check_name(name)
+        if isinstance(source, Path):
+            row.sha256 = digest(_readable(source))
         with _lock(out / f".{name}.lock"):
-            if not options.again and is_complete(_files(options, name, out), row.sha256):
+            if not options.again and is_complete(_files(options, name, out), source, row.sha256):
                 row.status = "kept"
                 says.note(name, "already exists (--again makes it again)")
             else:
-                _make(options, picture, name, out, row, says)
+                _make(options, source, sides or {}, name, out, row, says)
+            if options.view:
+                webbrowser.open(_page_of(out / f"{name}.vrm", out / f"{name}.html").as_uri())
             _describe(options, row, name, out)
             if target:
                 row.promoted = promote(out / f"{name}.vrm", name, target, row.run, says)
@@ -124,13 +159,29 @@ def make(
     return row
 
 
-def on_cluster(
-    options: argparse.Namespace, pictures: list[Path], names: list[str], out: Path, says: Lines
-) -> list[Row]:
+def _check_name(name: str) -> None:
+    """Raises AvatarError for a name that no file should have."""
+    try:
+        file_name(name)
+    except Refusal as problem:
+        raise AvatarError(f"{ascii(name)[1:-1]}: {problem} --name gives another.", "bad_name") from problem
+
+
+def _page_of(vrm: Path, page: Path) -> Path:
+    """The avatar's page; made now where there is none. Raises OSError."""
+    return page if page.exists() else write_page(page, vrm, vrm.stem, report_card.make_report(vrm).to_dict())
+
+
+def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, says: Lines) -> list[Row]:
     """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
     rows, items, markers = [], {}, {}
-    for picture, name in zip(pictures, names, strict=True):
-        if not options.again and picture.is_file() and is_complete(_files(options, name, out), digest(picture)):
+    for picture, name, sides in wanted:
+        if not isinstance(picture, Path) or sides or options.turnaround:
+            raise AvatarError(
+                "A cluster takes one picture an avatar so far; make this one without --executor ray.", "bad_pictures"
+            )
+        known = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
+        if known and not options.again:
             rows.append(Row(name, "kept", note=f"{name}.vrm", picture=str(picture)))
         else:
             items[name] = str(_readable(picture.absolute()))
@@ -185,7 +236,11 @@ def _files(options: argparse.Namespace, name: str, out: Path) -> dict[str, Path]
     return files | ({"blend": out / f"{name}.blend"} if options.blend else {})
 
 
-def _make(options: argparse.Namespace, picture: Path, name: str, out: Path, row: Row, says: Lines) -> None:
+def _make(
+    options: argparse.Namespace, source: Path | Prompt, sides: Sides, name: str, out: Path, row: Row, says: Lines
+) -> None:
+    picture, text = (source, {}) if isinstance(source, Path) else batch_prompts.picture_of(source, options)
+    row.picture, row.sha256 = str(picture), digest(picture)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     files = _files(options, name, out)
     request = Request.from_settings(
@@ -199,17 +254,23 @@ def _make(options: argparse.Namespace, picture: Path, name: str, out: Path, row:
         engine_options=options.engine_options,
         rigger_options=options.rigger_options,
         markers=_markers(options.markers, picture),
+        pictures={side: path.absolute() for side, path in sides.items()},
         author=options.author,
         vrm_version=options.vrm,
+        perfect_sync=options.perfect_sync or None,
+        text=text,
+        candidates=options.candidates,
+        candidate_engines=batch_candidates.engines_in(options.candidate_engines),
         vrm=files["vrm"],
         sheet=None if options.no_sheet else out / f"{name}.sheet.png",
+        page=out / f"{name}.html" if options.view or not options.no_sheet else None,
         receipt=files["receipt"],
         blend=files.get("blend"),
         record=not options.no_record,
         generated=options.generated.absolute() if options.generated else None,
     )
     files["receipt"].unlink(missing_ok=True)
-    made = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker).wait(says.progress)
+    made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
     row.warnings = [warning["message"] for warning in made.warnings]
     for warning in row.warnings:
         says.note(name, f"note: {warning}")
@@ -220,7 +281,7 @@ def _make(options: argparse.Namespace, picture: Path, name: str, out: Path, row:
 
 def _describe(options: argparse.Namespace, row: Row, name: str, out: Path) -> None:
     """Completes the row from the files that are there, so that a kept avatar's is as a made one's."""
-    files = _files(options, name, out) | {"sheet": out / f"{name}.sheet.png"}
+    files = _files(options, name, out) | {"sheet": out / f"{name}.sheet.png", "page": out / f"{name}.html"}
     row.files = {kind: str(path) for kind, path in files.items() if path.exists()}
     receipt = json.loads(files["receipt"].read_text(encoding="utf-8"))
     row.run = receipt.get("run", "")
@@ -259,12 +320,17 @@ def _markers(given: Path | None, picture: Path) -> dict | None:
     return read_markers(path) if path.exists() or not given.is_dir() else None
 
 
-def is_complete(files: dict[str, Path], sha256: str) -> bool:
-    """A finished avatar of this picture from an earlier run: the receipt is written last."""
+def is_complete(files: dict[str, Path], source: Path | Prompt, sha256: str) -> bool:
+    """A finished avatar of this picture or description from an earlier run: the receipt is written last."""
     try:
         VrmFile(files["vrm"])
         receipt = json.loads(files["receipt"].read_text(encoding="utf-8"))
-        return receipt["picture"]["sha256"] == sha256 and all(path.exists() for path in files.values())
+        same = (
+            receipt["picture"]["sha256"] == sha256
+            if isinstance(source, Path)
+            else receipt["parameters"]["text"]["text"] == " ".join(source.text.split())
+        )
+        return same and all(path.exists() for path in files.values())
     except (VrmFileError, OSError, ValueError, LookupError, TypeError):
         return False
 

@@ -20,6 +20,7 @@ from ..vrm.spec.vrm_file import VrmFile, VrmFileError
 from .behaviour import behaviour
 from .limits import FAIL, PASS, WARN, Check, line
 from .measured import Measured
+from .shape import shape
 from .structure import structure
 
 # What reading a file that contradicts itself may raise.
@@ -81,6 +82,7 @@ def make_report(path: Path) -> Report:
         report.checks += structure(measured)
         if all(name in measured.bones for name in REQUIRED) and len(measured.rest):
             report.checks += behaviour(measured)
+            report.checks += shape(measured)
     except (VrmFileError, *BROKEN) as error:
         known = isinstance(error, VrmFileError)
         reason = str(error) if known else f"its parts contradict each other ({type(error).__name__}: {error})"

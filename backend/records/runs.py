@@ -5,6 +5,7 @@ complete.
 <runs>/<run id>/reference.png          the picture, upright; the original beside it where that was no PNG
                 request.json           what was asked for
                 NAME_raw.glb  NAME_rigged.glb  NAME.vrm
+                viewer.html            the avatar in a browser, where it was made with a sheet
                 previews/  log.txt     pictures of the avatar; what the backend said meanwhile
                 receipt.json           versions, digests, seeds, parameters, times, metrics, report
                 run.html               the same to look at
@@ -40,20 +41,27 @@ from .glb_figures import glb_figures
 from .run_page import run_page
 
 VARIABLE = "AVATAR_FORGE_RUNS"
+LARGEST = 50_000_000  # bytes of a receipt or of the list of promotions
 STALE = 3600.0  # seconds after which nobody writes to an unfinished run folder any more
 RECEIPT, PROMOTIONS = "receipt.json", "promotions.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-PLACES = {"raw": "{name}_raw.glb", "rigged": "{name}_rigged.glb", "vrm": "{name}.vrm", "log": "log.txt"}
+PLACES = {
+    "raw": "{name}_raw.glb",
+    "rigged": "{name}_rigged.glb",
+    "vrm": "{name}.vrm",
+    "log": "log.txt",
+    "page": "viewer.html",
+}
 PACKAGES = ("numpy", "scipy", "scikit-image", "Pillow", "trimesh", "xatlas", "torch", "safetensors", "mlflow-skinny")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
 class Run:
-    """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm and log have a place of
-    their own, all other kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed, engine_options,
-    rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report card. parent:
-    {run, vrm: SHA-256} of the recorded run that this is a new version of, {} for a first one.
+    """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm, page and log have a
+    place of their own, all other kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed,
+    engine_options, rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report
+    card. parent: {run, vrm: SHA-256} of the recorded run that this is a new version of, {} for a first one.
     """
 
     run_id: str
@@ -219,6 +227,10 @@ def damage(folder: Path) -> str:
         if name == PROMOTIONS and not path.exists():
             continue
         try:
+            if not path.is_file():  # reading a pipe would wait for ever
+                return f"{name} is no file"
+            if path.stat().st_size > LARGEST:
+                return f"{name} is too large"
             check(path)
         except OSError as error:
             return f"{name} cannot be read ({(error.strerror or str(error)).lower()})"
