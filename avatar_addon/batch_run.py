@@ -180,8 +180,8 @@ def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, say
             raise AvatarError(
                 "A cluster takes one picture an avatar so far; make this one without --executor ray.", "bad_pictures"
             )
-        known = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
-        if known and not options.again:
+        there = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
+        if there and not options.again:
             rows.append(Row(name, "kept", note=f"{name}.vrm", picture=str(picture)))
         else:
             items[name] = str(_readable(picture.absolute()))

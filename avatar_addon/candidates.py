@@ -66,20 +66,18 @@ def requests_of(request: Request, folder: Path | None = None) -> list[Request]:
                 blend=None,
                 generated=None,
                 group_name=request.avatar_name,
-                **_files(request, folder and folder / f"{request.avatar_name}-{k + 1}"),
+                vrm=None,
+                sheet=None,
+                page=None,
+                receipt=None,
             )
         )
+        if folder:
+            stem = f"{request.avatar_name}-{k + 1}"
+            made[-1].vrm, made[-1].receipt = folder / f"{stem}.vrm", folder / f"{stem}.receipt.json"
+            made[-1].sheet = folder / f"{stem}.sheet.png" if request.sheet else None
+            made[-1].page = folder / f"{stem}.html" if request.page else None
     return made
-
-
-def _files(request: Request, stem: Path | None) -> dict[str, Path | None]:
-    wanted = {
-        "vrm": stem and stem.with_name(f"{stem.name}.vrm"),
-        "sheet": stem and request.sheet and stem.with_name(f"{stem.name}.sheet.png"),
-        "page": stem and request.page and stem.with_name(f"{stem.name}.html"),
-        "receipt": stem and stem.with_name(f"{stem.name}.receipt.json"),
-    }
-    return {kind: path or None for kind, path in wanted.items()}
 
 
 def make_candidates(context: bpy.types.Context, request: Request, folder: Path | None = None) -> Steps:

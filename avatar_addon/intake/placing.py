@@ -53,7 +53,7 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
             and (best is None or found.confidence > best.found.confidence + CLEARLY)
         ):
             best = Reading(turn, found, quarters)
-        if best.found.confidence > 0.5:
+        if best and best.found.confidence > 0.5:
             break
     if best:
         strays = stray_fingers(heads @ best.turn.T, parents, list(index), best.found)

@@ -28,8 +28,8 @@ def painted_triangles(centres: np.ndarray, colours: np.ndarray) -> tuple[np.ndar
     for y in range(CELL):
         for x in range(CELL):
             picture[CELL * row + y, CELL * column + x] = texels[min(y, 1), min(x, 1)]
-    x, y = CELL * column[:, None] + [0.5, 1.5, 0.5], CELL * row[:, None] + [0.5, 0.5, 1.5]
-    return (np.stack([x, y], -1) / side).astype(np.float32), picture
+    across, down = CELL * column[:, None] + [0.5, 1.5, 0.5], CELL * row[:, None] + [0.5, 0.5, 1.5]
+    return (np.stack([across, down], -1) / side).astype(np.float32), picture
 
 
 def _interleaved(cells: np.ndarray) -> np.ndarray:

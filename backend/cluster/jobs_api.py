@@ -81,8 +81,8 @@ class JobsApi:
                 "cluster_refused", f"The cluster at {self.address} refused ({error.code}: {reason}).", "See its log."
             ) from error
         except (OSError, ValueError) as error:
-            inner = getattr(error, "reason", error)
-            reason = str(getattr(inner, "strerror", None) or inner).rstrip(".").lower()
+            cause: object = getattr(error, "reason", error)
+            reason = str(getattr(cause, "strerror", None) or cause).rstrip(".").lower()
             raise BackendError(
                 "cluster_unreachable",
                 f"There is no Ray cluster at {self.address} ({reason}).",

@@ -18,7 +18,7 @@ MOST = 64 << 20  # bytes of an answer
 class _SameHost(urllib.request.HTTPRedirectHandler):
     """A redirect to another host would take the key and the prompt there."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
         if urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
             raise urllib.error.URLError("it redirects to another host")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

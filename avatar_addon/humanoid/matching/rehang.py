@@ -41,7 +41,8 @@ def stray_fingers(
     heads: np.ndarray, parents: Sequence[int], names: Sequence[str], found: Match
 ) -> tuple[dict[int, int], Match] | None:
     """(bone -> hand, the match then) of fingers that hang from the forearm, beside their hand; None without any."""
-    tree, read, moves = Tree(np.asarray(heads, float), parents), read_names(names), {}
+    tree, read = Tree(np.asarray(heads, float), parents), read_names(names)
+    moves: dict[int, int] = {}
     for side in ("left", "right"):
         lower, hand = (found.mapping.get(f"{side}{part}", -1) for part in ("LowerArm", "Hand"))
         if min(lower, hand) < 0 or tree.parents[hand] != lower:
