@@ -7,23 +7,38 @@ OUT     ?= build/avatars
 TESTS   ?= tests/addon
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test test-unit test-addon test-records test-mcp verify-trellis verify-trellis2 verify-skintokens lint e2e gui extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test ci browser test-unit test-addon test-addon-4.2.23 test-addon-5.3.0 test-records test-mcp verify-trellis verify-trellis2 verify-skintokens test-cluster env-cluster lint e2e gui viewer extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
 	@echo
-	@echo "Look at build/demo/companion.sheet.png; the avatar is build/demo/companion.vrm."
+	@echo "Open build/demo/companion.html in a browser, or look at build/demo/companion.sheet.png; the avatar is build/demo/companion.vrm."
 
 avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
 	$(BLENDER) avatar_addon/batch.py -- $(PICTURES) --out $(OUT)
 
 test: lint test-unit test-addon test-records test-mcp  ## Everything that needs no window and no browser
 
+# The longest part first: two at a time, the short ones at the end fill both cores.
+ci: browser test-addon test-addon-4.2.23 test-unit e2e test-mcp test-records test-addon-5.3.0 lint  ## make -j2 -O ci
+
+browser:  ## Chromium and npm, where they are missing
+	tests/e2e/install_browser
+
 test-unit: env-backend
 	$(BACKEND) -m pytest tests/unit
 
 test-addon: env-backend env-bpy  ## make test-addon BPY=5.3.0 for another Blender
 	$(BLENDER) -m pytest $(TESTS)
+
+test-addon-4.2.23: env-backend env-bpy-4.2.23  ## All of them on the oldest supported Blender
+	.venv/bpy-4.2.23/bin/python -m pytest tests/addon
+
+test-addon-5.3.0: env-backend env-bpy-5.3.0  ## On the newest, what Blender 5 changed most
+	.venv/bpy-5.3.0/bin/python -m pytest $(addprefix tests/addon/test_,avatar.py pose.py humanoid.py humanoid_panel.py)
+
+test-cluster: env-cluster  ## A real Ray cluster of two nodes on this machine (minutes; not in CI)
+	PYTHONPATH=$(CURDIR) .venv/cluster/bin/python -m tests.cluster.run
 
 test-records: env-backend env-servers env-bpy  ## Records and promotion against a real MLflow and real S3 servers
 	$(BACKEND) -m pytest tests/records
@@ -52,11 +67,14 @@ verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does Un
 verify-skintokens: env-backend  ## make verify-skintokens DIR=folder of vectors: does SkinTokens compute here what it should?
 	$(BACKEND) -m backend.skintokens.verify $(DIR)
 
-e2e: env-backend env-bpy  ## The avatars in a real browser with three-vrm, and Khronos' validator
+e2e: env-backend env-bpy $(if $(filter ci,$(MAKECMDGOALS)),browser)  ## The avatars in a real browser with three-vrm, and Khronos' validator
 	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e
 
 gui: env-backend env-servers env-mcp extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
 	$(BACKEND) -m tests.gui.run --out build/gui $(if $(ONLY),--only $(ONLY))
+
+viewer: env-backend  ## The viewer's page, avatar_addon/viewer/page.html, from viewer/src (needs npm)
+	$(BACKEND) tools/build_viewer.py
 
 extension: env-bpy  ## The installable zip in dist/
 	$(BLENDER) tools/build_extension.py
@@ -67,12 +85,17 @@ env-backend:
 env-servers:
 	@$(PYTHON) tools/make_env.py .venv/servers tests/requirements-servers.txt
 
+env-cluster:
+	@$(PYTHON) tools/make_env.py .venv/cluster backend/requirements/cluster.txt
+
 env-mcp:
 	@$(PYTHON) tools/make_env.py .venv/mcp tests/requirements-mcp.txt
 	@for release in 1.5.5 1.6.5 1.9.4 2.2.4; do $(PYTHON) tools/make_env.py .venv/mcp-$$release tests/requirements-mcp-$$release.txt || exit; done
 
-env-bpy:
-	@$(PYTHON) tools/make_env.py .venv/bpy-$(BPY) tests/requirements-bpy-$(BPY).txt
+env-bpy: env-bpy-$(BPY)
+
+env-bpy-%:
+	@$(PYTHON) tools/make_env.py .venv/bpy-$* tests/requirements-bpy-$*.txt
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -4,20 +4,25 @@
     blender --background --python avatar_addon/batch.py -- PICTURES... --out FOLDER
     python avatar_addon/batch.py -- PICTURES... --out FOLDER          (a Python that has the bpy module)
 
-Each picture leaves NAME.vrm, NAME.sheet.png and NAME.receipt.json. One bad picture does not stop the rest. Exit
-status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted.
+Each picture leaves NAME.vrm, NAME.sheet.png, NAME.html (the avatar in a browser) and NAME.receipt.json. One bad
+picture does not stop the rest. NAME.left.png, NAME.back.png and NAME.right.png are further sides of NAME.front.png or
+NAME.png. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interrupted, 143 ended
+(SIGTERM). docs/batch.md is the whole contract.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import importlib.util
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
+PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"  # of a process that wants this one to end with it
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -48,7 +53,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="batch.py --", description="Make rigged, talking VRM avatars from pictures of characters."
     )
-    parser.add_argument("pictures", nargs="+", type=Path, help="picture files, or folders of them")
+    parser.add_argument("pictures", nargs="*", type=Path, help="picture files, or folders of them")
+    watch = parser.add_argument_group("watching", "Instead of pictures. SIGTERM ends it after the current file.")
+    watch.add_argument(
+        "--watch", type=Path, metavar="FOLDER", help="take each picture that arrives there, and promote .vrm files"
+    )
+    watch.add_argument("--once", action="store_true", help="end when everything that is there is done")
+    watch.add_argument(
+        "--settle", type=float, default=5.0, metavar="SECONDS", help="how long a file may not change (default: 5)"
+    )
+    watch.add_argument(
+        "--every", type=float, default=2.0, metavar="SECONDS", help="time between two looks (default: 2)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; created if missing")
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
@@ -69,8 +85,25 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         type=Path,
         help="JSON file with joints and face markers in pixels, for one picture; or a folder of files PICTURE.json",
     )
+    parser.add_argument(
+        "--turnaround",
+        action="store_true",
+        help="each picture is a model sheet that shows its character from several sides",
+    )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
-    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet")
+    parser.add_argument("--candidates", type=_few, default=1, metavar="N", help="make N avatars a picture, by seed")
+    parser.add_argument(
+        "--candidate-engines", default="", metavar="A,B", help="generators that make the candidates in turn"
+    )
+    parser.add_argument(
+        "--pick", choices=["best", "all"], default="best", help="which candidates to keep as files (default: best)"
+    )
+    parser.add_argument("--perfect-sync", action="store_true", help="with the 52 face shapes of ARKit")
+    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet and the viewer's page")
+    parser.add_argument("--view", action="store_true", help="open every avatar's page in the browser")
+    parser.add_argument(
+        "--blend", action="store_true", help="also leave NAME.blend, packed, to go on with on another computer"
+    )
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
         "promotion", "Upload every avatar without a failed check to a bucket. Keys come from the environment."
@@ -80,8 +113,54 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     bucket.add_argument("--prefix", default="", help="prefix of the model's name, such as avatars/")
     bucket.add_argument("--profile", default="", help="profile in ~/.aws/credentials")
     bucket.add_argument("--region", default="")
+    bucket.add_argument(
+        "--promote",
+        action="store_true",
+        help="promote to the bucket of the add-on's preferences if --bucket is not given",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="write JSON lines to stdout, of which the last is the summary"
+    )
+    _text_arguments(parser)
+    parser.add_argument("--generated", type=Path, help=argparse.SUPPRESS)
+    cluster = parser.add_argument_group("cluster", "Another machine does the work; see docs/cluster.md.")
+    cluster.add_argument("--executor", choices=["local", "ray"], default="local")
+    cluster.add_argument("--address", default="", metavar="URL", help="dashboard of Ray's head: http://HEAD:8265")
+    cluster.add_argument("--shared", type=Path, metavar="FOLDER", help="folder that all nodes see under this path")
+    cluster.add_argument("--run-id", default="", help="to attach to a run (default: made of pictures and options)")
+    cluster.add_argument("--remote-python", default="python", help="Python with Ray on the nodes")
+    cluster.add_argument("--remote-root", default="", help="Avatar Forge's folder there (default: as here)")
     parser.add_argument("--again", action="store_true", help="make existing avatars again")
     return parser.parse_args(arguments)
+
+
+def _text_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "text to avatar", "Descriptions in place of pictures. Keys come from AVATAR_FORGE_IMAGE_KEY and _CHAT_KEY."
+    )
+    group.add_argument("--prompts", type=Path, metavar="FILE", help="one description a line, or NAME: description")
+    group.add_argument("--picture-server", default="", metavar="URL", help="default: as the preferences say")
+    group.add_argument("--picture-kind", choices=["openai", "comfyui"], default="openai")
+    group.add_argument("--picture-model", default="")
+    group.add_argument("--workflow", type=Path, metavar="FILE", help="ComfyUI's workflow (default: the included one)")
+    group.add_argument("--workflow-fields", type=_json_object, default={}, metavar="JSON")
+    group.add_argument("--chat-server", default="", metavar="URL", help="describes the characters in detail")
+    group.add_argument("--chat-model", default="")
+
+
+def _few(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 16:
+        raise ValueError
+    return value
+
+
+def _with_prompts(options: argparse.Namespace) -> int:
+    if options.pictures or options.watch or options.name:
+        print("--prompts takes no pictures, no --name and no --watch; leave them out.", file=sys.stderr)
+        return 2
+    maker = importlib.import_module(f"{load_extension()}.avatar_addon.batch_run")
+    return maker.run_prompts(options)
 
 
 def _json_object(text: str) -> dict:
@@ -100,11 +179,33 @@ def find_pictures(given: list[Path]) -> list[Path]:
     return found
 
 
+def grouped(pictures: list[Path]) -> tuple[list[Path], list[dict[str, Path]]]:
+    """The front pictures, and for each its further sides: NAME.left.png, NAME.back.png and NAME.right.png belong to
+    NAME.front.png or NAME.png beside them. Sides without a front are pictures like any other.
+    """
+
+    def split(picture: Path) -> tuple[Path, str]:
+        stem, dot, side = picture.stem.rpartition(".")
+        known = dot and side.lower() in ("front", "left", "back", "right")
+        return (picture.with_name(stem), side.lower()) if known else (picture.with_name(picture.stem), "front")
+
+    fronts = {split(picture)[0]: picture for picture in pictures if split(picture)[1] == "front"}
+    sides: dict[Path, dict[str, Path]] = {front: {} for front in fronts.values()}
+    for picture in pictures:
+        base, side = split(picture)
+        if side == "front" or base not in fronts:
+            sides.setdefault(picture, {})
+        else:
+            sides[fronts[base]][side] = picture
+    kept = [picture for picture in pictures if picture in sides]
+    return kept, [sides[picture] for picture in kept]
+
+
 def names_for(pictures: list[Path], name: str | None) -> list[str]:
     """One file name a picture; two pictures of one name in different folders get their folder's name in front."""
     if name:
         return [name]
-    stems = [picture.stem for picture in pictures]
+    stems = [picture.stem.removesuffix(".front") for picture in pictures]
     names = [
         stem if stems.count(stem) == 1 else f"{picture.resolve().parent.name}-{stem}"
         for picture, stem in zip(pictures, stems, strict=True)
@@ -112,27 +213,68 @@ def names_for(pictures: list[Path], name: str | None) -> list[str]:
     return [name if names.index(name) == k else f"{name}-{k + 1}" for k, name in enumerate(names)]
 
 
+class Ended(KeyboardInterrupt):
+    """SIGTERM: what is under way is undone, as after Ctrl-C."""
+
+    status = 128 + signal.SIGTERM
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise Ended
+
+
+def die_with_parent() -> None:
+    """On Linux asks the kernel to kill this process with the one that started it, where that one wants it so."""
+    parent = os.environ.pop(PARENT_VARIABLE, None)
+    if sys.platform == "linux" and parent == str(os.getppid()):
+        pr_set_pdeathsig = 1  # <sys/prctl.h>
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+        if str(os.getppid()) != parent:  # it died before the kernel knew
+            os._exit(1)
+
+
+def own_stdout():
+    """The stream that was stdout; what Blender and its add-ons print there goes to stderr from now on."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return stream
+
+
 def main(arguments: list[str]) -> int:
+    die_with_parent()
     options = parse(arguments)
-    pictures = find_pictures(options.pictures)
+    options.json = own_stdout() if options.json else None
+    signal.signal(signal.SIGTERM, _end)
+    if options.prompts:
+        return _with_prompts(options)
+    if options.watch:
+        if options.pictures or options.name or options.again:
+            print("--watch takes no pictures, no --name and no --again; leave them out.", file=sys.stderr)
+            return 2
+        return importlib.import_module(f"{load_extension()}.avatar_addon.batch_watch").run(options)
+    pictures, sides = grouped(find_pictures(options.pictures))
     if not pictures:
         print("No pictures were found; give picture files or a folder of them.", file=sys.stderr)
         return 2
     if options.name and len(pictures) > 1:
         print(f"--name is for one picture, but there are {len(pictures)}; leave it out.", file=sys.stderr)
         return 2
+    if options.executor == "ray" and not (options.address and options.shared):
+        print("--executor ray needs --address and --shared; see docs/cluster.md.", file=sys.stderr)
+        return 2
     package = load_extension()
     maker = importlib.import_module(f"{package}.avatar_addon.batch_run")
-    return maker.run(options, pictures, names_for(pictures, options.name))
+    return maker.run(options, pictures, sides, names_for(pictures, options.name))
 
 
 if __name__ == "__main__":
     given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     try:
         status = main(given)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        status = 130
+    except KeyboardInterrupt as stop:
+        status = getattr(stop, "status", 130)
+        print("Interrupted." if status == 130 else "Ended.", file=sys.stderr)
     except SystemExit as leaving:  # argparse
         status = leaving.code if isinstance(leaving.code, int) else 2
     sys.stdout.flush()

@@ -1,128 +1,310 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The headless run itself, inside the registered package; see batch.py for the command line."""
+"""The headless run itself, inside the registered package; see batch.py for the command line and docs/batch.md for what
+other programs may rely on.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import bpy
 
-from . import workflow
+from . import batch_candidates, batch_prompts
+from .batch_prompts import Prompt
+from .batch_summary import JsonLines, Lines, Row
 from .client import session
+from .client.process import jobs
 from .client.process.locks import hold
-from .client.process.tasks import Task
+from .client.process.tasks import Steps, Task, Wait
 from .errors import AvatarError
+from .files import digest
 from .publish import steps as publish
+from .remote.protocol.paths import file_name
+from .remote.protocol.registry import Refusal
+from .report import report as report_card
+from .report.limits import FAIL
 from .request import Request, read_markers
+from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
-
-@dataclass
-class Row:
-    """A line of the summary. status: made, kept or failed."""
-
-    name: str
-    status: str
-    seconds: float
-    note: str
+MADE, FAILED, WRONG = 0, 1, 2  # exit statuses
+Sides = dict[str, Path]  # left, back, right -> a further picture
+Wanted = tuple[Path | Prompt, str, Sides]  # what an avatar is made from, its name, further sides
+CLUSTER_STALL = 3600.0  # seconds; the client asks the cluster every second, and says so
 
 
-def run(options: argparse.Namespace, pictures: list[Path], names: list[str]) -> int:
-    """Makes every avatar, prints progress and the summary; the exit status."""
-    out = options.out.absolute()
+def run(options: argparse.Namespace, pictures: list[Path], sides: list[Sides], names: list[str]) -> int:
+    """Makes every avatar, prints progress and the summary; the exit status. sides: further pictures of each."""
+    return _run(
+        options, [(p.absolute(), name, further) for p, further, name in zip(pictures, sides, names, strict=True)]
+    )
+
+
+def run_prompts(options: argparse.Namespace) -> int:
+    """As `run`, with the pictures that a server makes of the descriptions in a file."""
+    try:
+        prompts = batch_prompts.read_prompts(options.prompts)
+    except AvatarError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    return _run(options, [(prompt, prompt.name, {}) for prompt in prompts])
+
+
+def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
+    out, says = options.out.absolute(), speaker(options)
+    try:
+        target = destination(options)
+        make_folder(out)
+    except AvatarError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    rows: list[Row] = []
+    status = FAILED
+    try:
+        if options.executor == "ray":
+            rows += on_cluster(options, wanted, out, says)
+            wanted = []
+        for source, name, further in wanted:
+            rows.append(make(options, source, name, out, target, says, further))
+        status = FAILED if any(row.status == "failed" for row in rows) else MADE
+    except AvatarError as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        status = getattr(stop, "status", 130)
+        raise
+    finally:
+        session.close()
+        says.summary(rows, status)
+    return status
+
+
+def speaker(options: argparse.Namespace) -> Lines:
+    return JsonLines(options.json) if options.json else Lines()
+
+
+def make_folder(out: Path) -> None:
+    """Raises AvatarError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(
-            f"The folder {out} cannot be created ({(error.strerror or str(error)).lower()}); choose another one.",
-            file=sys.stderr,
+        reason = (error.strerror or str(error)).lower()
+        raise AvatarError(f"The folder {out} cannot be created ({reason}); choose another one.", "files") from error
+
+
+def destination(options: argparse.Namespace) -> publish.Target | None:
+    """Where to promote to: as the arguments say, else with --promote as the preferences say; None: nowhere.
+    Raises AvatarError.
+    """
+    if options.bucket:
+        return publish.Target(options.bucket, options.endpoint, options.prefix, options.profile, options.region)
+    if not options.promote:
+        return None
+    target = publish.Target.from_preferences()
+    if not target.bucket:
+        raise AvatarError(
+            "--promote needs a bucket: give --bucket, or enter one in the add-on's preferences.", "no_bucket"
         )
-        return 2
-    rows: list[Row] = []
-    try:
-        for picture, name in zip(pictures, names, strict=True):
-            rows.append(_one(options, picture.absolute(), name, out))
-    finally:
-        session.close()
-        _print_summary(rows)
-    return 1 if any(row.status == "failed" for row in rows) else 0
+    return target
 
 
-def _one(options: argparse.Namespace, picture: Path, name: str, out: Path) -> Row:
-    started = time.perf_counter()
-    vrm, sheet, receipt = out / f"{name}.vrm", out / f"{name}.sheet.png", out / f"{name}.receipt.json"
-    if not options.again and _is_complete(vrm, receipt):
-        print(f"{name}: already exists (--again makes it again)", flush=True)
-        return Row(name, "kept", 0.0, vrm.name)
+def make(
+    options: argparse.Namespace,
+    source: Path | Prompt,
+    name: str,
+    out: Path,
+    target: publish.Target | None,
+    says: Lines,
+    sides: Sides | None = None,
+) -> Row:
+    """One avatar, made, or kept where it is there already, and promoted where there is a target. Its failure is the
+    row's.
+    """
+    row, started = Row(name, "made"), time.perf_counter()
+    if isinstance(source, Path):
+        row.picture = str(source)
+    says.begins(name)
     try:
+        _check_name(name)
+        if isinstance(source, Path):
+            row.sha256 = digest(_readable(source))
         with _lock(out / f".{name}.lock"):
-            bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-            request = Request.from_settings(
-                bpy.context.scene,
-                _readable(picture),
-                name=name,
-                engine=options.engine,
-                rigger=options.rigger,
-                seed=options.seed,
-                rigger_seed=options.rigger_seed,
-                engine_options=options.engine_options,
-                rigger_options=options.rigger_options,
-                markers=_markers(options.markers, picture),
-                author=options.author,
-                vrm_version=options.vrm,
-                vrm=vrm,
-                sheet=None if options.no_sheet else sheet,
-                receipt=receipt,
-                record=not options.no_record,
-            )
-            receipt.unlink(missing_ok=True)
-            task = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker)
-            made = task.wait(_Printer(name))
-            promoted = _promoted(options, made, name) if options.bucket else ""
+            if not options.again and is_complete(_files(options, name, out), source, row.sha256):
+                row.status = "kept"
+                says.note(name, "already exists (--again makes it again)")
+            else:
+                _make(options, source, sides or {}, name, out, row, says)
+            if options.view:
+                webbrowser.open(_page_of(out / f"{name}.vrm", out / f"{name}.html").as_uri())
+            _describe(options, row, name, out)
+            if target:
+                row.promoted = promote(out / f"{name}.vrm", name, target, row.run, says)
+                row.note = f"{name}.vrm, promoted as {row.promoted['key']}{row.note.removeprefix(f'{name}.vrm')}"
     except AvatarError as error:
-        print(f"{name}: {error}", file=sys.stderr, flush=True)
-        return Row(name, "failed", time.perf_counter() - started, str(error))
+        row.status, row.code, row.note = "failed", error.code, str(error)
     except OSError as error:
-        sentence = (
-            f"A file in {out} cannot be written ({(error.strerror or str(error)).lower()}); free some space or choose"
-            " another folder."
-        )
-        print(f"{name}: {sentence}", file=sys.stderr, flush=True)
-        return Row(name, "failed", time.perf_counter() - started, sentence)
-    for warning in made.warnings:
-        print(f"{name}: note: {warning['message']}", flush=True)
+        reason = (error.strerror or str(error)).lower()
+        row.status, row.code = "failed", "files"
+        row.note = f"A file in {out} cannot be written ({reason}); free some space or choose another folder."
+    row.seconds = round(time.perf_counter() - started, 2)
+    says.ended(row)
+    return row
+
+
+def _check_name(name: str) -> None:
+    """Raises AvatarError for a name that no file should have."""
+    try:
+        file_name(name)
+    except Refusal as problem:
+        raise AvatarError(f"{ascii(name)[1:-1]}: {problem} --name gives another.", "bad_name") from problem
+
+
+def _page_of(vrm: Path, page: Path) -> Path:
+    """The avatar's page; made now where there is none. Raises OSError."""
+    return page if page.exists() else write_page(page, vrm, vrm.stem, report_card.make_report(vrm).to_dict())
+
+
+def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, says: Lines) -> list[Row]:
+    """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
+    rows, items, markers = [], {}, {}
+    for picture, name, sides in wanted:
+        if not isinstance(picture, Path) or sides or options.turnaround:
+            raise AvatarError(
+                "A cluster takes one picture an avatar so far; make this one without --executor ray.", "bad_pictures"
+            )
+        there = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
+        if there and not options.again:
+            rows.append(Row(name, "kept", note=f"{name}.vrm", picture=str(picture)))
+        else:
+            items[name] = str(_readable(picture.absolute()))
+            if placed := _markers(options.markers, picture):
+                markers[name] = placed
+    if not items:
+        return rows
+    flags = {"--no-sheet": options.no_sheet, "--no-record": options.no_record, "--blend": options.blend}
+    arguments = [flag for flag, given in flags.items() if given]
+    for flag, value in (("--rigger", options.rigger), ("--author", options.author), ("--vrm", options.vrm)):
+        arguments += [flag, value] if value else []
+    arguments += ["--seed", str(options.seed), "--rigger-options", json.dumps(options.rigger_options)]
+    arguments += [] if options.rigger_seed is None else ["--rigger-seed", str(options.rigger_seed)]
+    bucket = [("--bucket", options.bucket), ("--endpoint", options.endpoint), ("--prefix", options.prefix)]
+    bucket += [("--profile", options.profile), ("--region", options.region)]
+    given = {
+        "engine": options.engine,
+        "seed": options.seed,
+        "engine_options": options.engine_options,
+        "markers": markers,
+        "arguments": arguments,
+        "promotion": [word for pair in bucket if pair[1] for word in pair] if options.bucket else [],
+        "rig_needs": options.rigger != "geometric",
+        "python": options.remote_python,
+        "run": options.run_id,
+    } | ({"root": options.remote_root} if options.remote_root else {})
+    job = jobs.Job(
+        "cluster_batch",
+        stall_timeout=CLUSTER_STALL,
+        address=options.address,
+        shared=options.shared.absolute(),
+        out=out,
+        items=items,
+        options=given,
+    )
+    says.begins("cluster")
+
+    def steps() -> Steps:
+        return (yield Wait(job))
+
+    result = Task("Cluster", steps(), session.worker).wait(says.progress)
+    known = {field.name for field in fields(Row)}
+    for row in result["avatars"]:
+        rows.append(Row(**{key: value for key, value in row.items() if key in known}))
+        says.ended(rows[-1])
+    return rows
+
+
+def _files(options: argparse.Namespace, name: str, out: Path) -> dict[str, Path]:
+    """kind -> what a complete avatar leaves in `out`."""
+    files = {"vrm": out / f"{name}.vrm", "receipt": out / f"{name}.receipt.json"}
+    return files | ({"blend": out / f"{name}.blend"} if options.blend else {})
+
+
+def _make(
+    options: argparse.Namespace, source: Path | Prompt, sides: Sides, name: str, out: Path, row: Row, says: Lines
+) -> None:
+    picture, text = (source, {}) if isinstance(source, Path) else batch_prompts.picture_of(source, options)
+    row.picture, row.sha256 = str(picture), digest(picture)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    files = _files(options, name, out)
+    request = Request.from_settings(
+        bpy.context.scene,
+        picture,
+        name=name,
+        engine=options.engine,
+        rigger=options.rigger,
+        seed=options.seed,
+        rigger_seed=options.rigger_seed,
+        engine_options=options.engine_options,
+        rigger_options=options.rigger_options,
+        markers=_markers(options.markers, picture),
+        pictures={side: path.absolute() for side, path in sides.items()},
+        author=options.author,
+        vrm_version=options.vrm,
+        perfect_sync=options.perfect_sync or None,
+        text=text,
+        candidates=options.candidates,
+        candidate_engines=batch_candidates.engines_in(options.candidate_engines),
+        vrm=files["vrm"],
+        sheet=None if options.no_sheet else out / f"{name}.sheet.png",
+        page=out / f"{name}.html" if options.view or not options.no_sheet else None,
+        receipt=files["receipt"],
+        blend=files.get("blend"),
+        record=not options.no_record,
+        generated=options.generated.absolute() if options.generated else None,
+    )
+    files["receipt"].unlink(missing_ok=True)
+    made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
+    row.warnings = [warning["message"] for warning in made.warnings]
+    for warning in row.warnings:
+        says.note(name, f"note: {warning}")
     for check in made.report.checks:
-        if check.status == "FAIL":
-            print(f"{name}: check failed: {check.title}, {check.figure}. {check.fix}", flush=True)
-    counts = made.report.counts
-    card = f", {counts['PASS']} checks passed" + "".join(
-        f", {counts[s]} {w}" for s, w in (("WARN", "to check"), ("FAIL", "failed")) if counts[s]
-    )
-    return Row(
-        name,
-        "made",
-        time.perf_counter() - started,
-        vrm.name + promoted + card + ("" if not made.warnings else f", {len(made.warnings)} notes"),
-    )
+        if check.status == FAIL:
+            says.note(name, f"check failed: {check.title}, {check.figure}. {check.fix}")
 
 
-def _promoted(options: argparse.Namespace, made: workflow.Made, name: str) -> str:
-    """Promotes an avatar that was just made; what the summary says of it. Raises AvatarError."""
-    target = publish.Target(options.bucket, options.endpoint, options.prefix, options.profile, options.region)
+def _describe(options: argparse.Namespace, row: Row, name: str, out: Path) -> None:
+    """Completes the row from the files that are there, so that a kept avatar's is as a made one's."""
+    files = _files(options, name, out) | {"sheet": out / f"{name}.sheet.png", "page": out / f"{name}.html"}
+    row.files = {kind: str(path) for kind, path in files.items() if path.exists()}
+    receipt = json.loads(files["receipt"].read_text(encoding="utf-8"))
+    row.run = receipt.get("run", "")
+    checks = (receipt.get("report") or {}).get("checks", [])
+    row.checks = (receipt.get("report") or {}).get("counts", {})
+    row.failed = [check["id"] for check in checks if check["status"] == FAIL]
+    words = (("WARN", "to check"), ("FAIL", "failed"))
+    card = f"{row.checks.get('PASS', 0)} checks passed"
+    card += "".join(f", {row.checks[status]} {word}" for status, word in words if row.checks.get(status))
+    row.note = f"{name}.vrm, {card}" + (f", {len(row.warnings)} notes" if row.warnings else "")
+
+
+def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines) -> dict[str, Any]:
+    """Promotes a file that was just made or was there, once: the same content again is the same version. Returns the
+    index entry. Raises AvatarError.
+    """
     if not publish.may_reach(target):
         raise AvatarError(
             "Blender is not allowed to use the internet, so nothing was promoted; start it with --online-mode.",
             "offline",
         )
-    steps = publish.promote(made.avatar, "", target, version=options.vrm)
-    entry = Task(f"Promote {name}", steps, session.worker).wait(_Printer(name))
-    return f", promoted as {entry['key']}"
+    steps = publish.promote_file(vrm, name, target, report_card.make_report(vrm), run)
+    return Task(f"Promote {name}", steps, session.worker).wait(says.progress)
 
 
 def _readable(picture: Path) -> Path:
@@ -138,15 +320,19 @@ def _markers(given: Path | None, picture: Path) -> dict | None:
     return read_markers(path) if path.exists() or not given.is_dir() else None
 
 
-def _is_complete(vrm: Path, receipt: Path) -> bool:
-    """A finished avatar from an earlier run: the receipt is written last."""
-    if not receipt.exists() or not vrm.exists():
-        return False
+def is_complete(files: dict[str, Path], source: Path | Prompt, sha256: str) -> bool:
+    """A finished avatar of this picture or description from an earlier run: the receipt is written last."""
     try:
-        VrmFile(vrm)
-    except (VrmFileError, OSError):
+        VrmFile(files["vrm"])
+        receipt = json.loads(files["receipt"].read_text(encoding="utf-8"))
+        same = (
+            receipt["picture"]["sha256"] == sha256
+            if isinstance(source, Path)
+            else receipt["parameters"]["text"]["text"] == " ".join(source.text.split())
+        )
+        return same and all(path.exists() for path in files.values())
+    except (VrmFileError, OSError, ValueError, LookupError, TypeError):
         return False
-    return True
 
 
 @contextlib.contextmanager
@@ -161,27 +347,3 @@ def _lock(path: Path) -> Iterator[None]:
     finally:
         file.close()
         path.unlink(missing_ok=True)
-
-
-class _Printer:
-    """A line whenever the stage changes; on a terminal one line that moves."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.shown = ""
-
-    def __call__(self, task: Task) -> None:
-        if task.message and task.message != self.shown:
-            self.shown = task.message
-            print(f"{self.name}: {task.fraction:4.0%} {task.message}", flush=True)
-
-
-def _print_summary(rows: list[Row]) -> None:
-    if not rows:
-        return
-    width = max(len(row.name) for row in rows)
-    print()
-    for row in rows:
-        print(f"{row.name:{width}}  {row.status:6}  {row.seconds:6.1f} s  {row.note}")
-    counts = {status: sum(row.status == status for row in rows) for status in ("made", "kept", "failed")}
-    print(", ".join(f"{count} {status}" for status, count in counts.items() if count), flush=True)

@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one exception that carries a sentence for the user."""
+"""The one exception that carries a sentence for the user, and the words of other programs' exceptions in one."""
+
+from __future__ import annotations
+
+import re
+
+PLACES = re.compile(r"\s*(Location:|File |Traceback )")
+SEVERITY = re.compile(r"^Error:\s+")
+FAULT = re.compile(r"(?:\w+\.)*([A-Z]\w*(?:Error|Exception))\b")
 
 
 class AvatarError(Exception):
@@ -11,3 +19,17 @@ class AvatarError(Exception):
     def __init__(self, message: str, code: str = "failed") -> None:
         super().__init__(message)
         self.code = code
+
+
+def last_line(error: BaseException) -> str:
+    """The last thing that an error says, as part of a sentence; not where in a package it was raised."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in lines if not PLACES.match(line)]
+    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+
+
+def why_not_read(error: BaseException) -> str:
+    """What an importer says of a file, as part of a sentence. Python's words for what it stumbled over help nobody."""
+    said = SEVERITY.sub("", last_line(error))
+    fault = FAULT.match(said)
+    return f"its content is not understood: {fault[1]}" if fault else said

@@ -19,7 +19,7 @@ from .errors import AvatarError
 from .humanoid import bones
 from .look import spring_bones_vrm0
 from .vrm import expressions0
-from .vrm.addon import extension, need_addon
+from .vrm.addon import exporter_of_today, extension, need_addon
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
 
 RECORD = "avatar_forge"  # our properties on objects and scenes
@@ -76,9 +76,14 @@ def _unconstrained(armature: bpy.types.Object) -> Iterator[None]:
 def _run(armature: bpy.types.Object, path: Path) -> None:
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), _selected(armature):
+        with contextlib.redirect_stdout(said), _selected(armature), exporter_of_today():
             outcome = bpy.ops.export_scene.vrm(
-                filepath=str(path), armature_object_name=armature.name, export_only_selections=True, ignore_warning=True
+                filepath=str(path),
+                armature_object_name=armature.name,
+                export_only_selections=True,
+                ignore_warning=True,
+                enable_advanced_preferences=True,
+                export_try_sparse_sk=True,  # a face's shapes move few of the vertices: a fraction of the file's size
             )
     except OSError:
         raise

@@ -29,6 +29,7 @@ from .face import live
 from .humanoid import bones as humanoid_bones
 from .landmarks import PARTS
 from .look import settings
+from .picture import cards
 from .picture import markers as picture_markers
 from .weights import live as weights_live
 
@@ -56,6 +57,17 @@ def _forget_error(_settings, context) -> None:
 
 def _mirror_markers(_settings, context) -> None:
     picture_markers.set_mirror(context.scene)
+
+
+def _choices(known: dict[str, str]):
+    """The items of a dynamic enum of which several can be chosen: one bit each, in the registry's order."""
+    kept: list[tuple] = []
+
+    def items(_self, _context):
+        kept[:] = [(name, label.partition(" (")[0], label, 1 << k) for k, (name, label) in enumerate(known.items())]
+        return kept
+
+    return items
 
 
 class AvatarForgeLandmark(PropertyGroup):
@@ -97,6 +109,9 @@ class AvatarForgeRecord(PropertyGroup):
     promoted_key: StringProperty(name="Promoted As")
     promoted_url: StringProperty(name="Public Address")
     picture: StringProperty(name="Picture", subtype="FILE_PATH")
+    picture_image: PointerProperty(type=bpy.types.Image, description="The picture inside a file for other computers")
+    recorded_run: StringProperty(description="The run that was last recorded of the avatar")
+    recorded_vrm: StringProperty(description="SHA-256 of that run's VRM file")
     engine: StringProperty(name="Engine")
     rigger: StringProperty(name="Rigger")
     seed: IntProperty(name="Seed")
@@ -116,6 +131,10 @@ class AvatarForgeRecord(PropertyGroup):
         description="Add teeth and a tongue inside the mouth. Without them the open mouth is just dark",
         default=True,
     )
+    group: StringProperty(description="Which candidates this one was made with")
+    group_name: StringProperty(description="Name of the avatar that one of the candidates will be")
+    front_match: FloatProperty(name="Match", description="How well the mesh's front matches the picture, from 0 to 1")
+    perfect_sync: BoolProperty(name="Perfect Sync", description="The Face step makes ARKit's 52 shapes as well")
     eyes_confidence: FloatProperty(name="Confidence of the Eyes", min=0.0, max=1.0)
     mouth_confidence: FloatProperty(name="Confidence of the Mouth", min=0.0, max=1.0)
     has_face: BoolProperty(description="The face markers are set")
@@ -142,12 +161,33 @@ class AvatarForgeSettings(PropertyGroup):
         ),
         update=_forget_error,
     )
+    cards: CollectionProperty(type=cards.AvatarForgeCard)
+    cards_note: StringProperty(description="What does not fit between the pictures", options={"SKIP_SAVE"})
+    cards_swap: BoolProperty(description="Left and right may be the wrong way round", options={"SKIP_SAVE"})
     name: StringProperty(name="Name", description="Name of the avatar and its file; empty for the picture's name")
     engine: EnumProperty(
         name="Generator", items=_items(GENERATORS), description="Engine that makes the mesh from the picture"
     )
     rigger: EnumProperty(
         name="Rigger", items=_items(RIGGERS), description="Engine that makes the skeleton and the weights"
+    )
+    text: StringProperty(name="Description", description="The character to make pictures of, in a sentence")
+    text_pictures: StringProperty(
+        description="JSON: the pictures that were made from the description", options={"HIDDEN"}
+    )
+    candidates: IntProperty(
+        name="Candidates",
+        description="Make several avatars with different seeds, to choose one from",
+        default=1,
+        min=1,
+        max=16,
+        soft_max=8,
+    )
+    candidate_engines: EnumProperty(
+        name="Compare Generators",
+        items=_choices(GENERATORS),
+        options={"ENUM_FLAG"},
+        description="Generators that make the candidates in turn. None: the chosen one alone",
     )
     seed: IntProperty(name="Seed", min=0, description="The same picture and seed give the same avatar")
     markers: StringProperty(
@@ -172,8 +212,15 @@ class AvatarForgeSettings(PropertyGroup):
             ("0.0", "VRM 0.x", "For older applications"),
         ],
     )
+    perfect_sync: BoolProperty(
+        name="Perfect Sync",
+        description="Make the 52 face shapes of ARKit as well, which face trackers drive one by one",
+    )
     out_dir: StringProperty(
         name="Folder", subtype="DIR_PATH", default="//", description="Where the VRM file is written"
+    )
+    clips_dir: StringProperty(
+        name="Clips", subtype="DIR_PATH", default="//clips", description="Where animation clips are written"
     )
     publish_name: StringProperty(
         name="Name",
@@ -218,6 +265,7 @@ def register() -> None:
     weights_live.register()
     step_states.register()
     humanoid_bones.register()
+    cards.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     recall_engines(session.engines_file())
@@ -236,6 +284,7 @@ def unregister() -> None:
     engine_options.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    cards.unregister()
     humanoid_bones.unregister()
     step_states.unregister()
     weights_live.unregister()

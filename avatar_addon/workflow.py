@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from . import export as vrm_export
-from .avatar import migration, scene, step_states
+from .avatar import migration, packed_file, painting, scene, step_states
 from .avatar.scene import Avatar
 from .client import session
 from .client.process import jobs
@@ -37,6 +37,7 @@ from .render import pictures
 from .report.report import Report
 from .request import Request
 from .versions import node_tree
+from .viewer.page import write_page
 from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
@@ -67,6 +68,8 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     avatar, clock = None, _Clock()
     try:
         avatar = yield from generate(context, request, metrics, (0.0, 0.45))
+        if request.group:
+            metrics["front_match"] = avatar.record.front_match = yield from _front_match(avatar, request)
         clock.lap("generate")
         avatar = yield from rig(
             context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6)
@@ -89,14 +92,24 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         if request.sheet:
             yield Stage("sheet", 0.87, "Drawing the contact sheet")
             pictures.contact_sheet(avatar, request.sheet)
+            if avatar.record.perfect_sync and avatar.mesh.data.shape_keys:
+                name = f"{request.sheet.name.removesuffix('.png').removesuffix('.sheet')}.perfect_sync.png"
+                pictures.perfect_sync_sheet(avatar, request.sheet.with_name(name))
             clock.lap("sheet")
+        if request.page:
+            yield Stage("page", 0.93, "Writing the viewer's page")
+            write_page(request.page, vrm, avatar.name, report.to_dict())
         _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
+        files |= {"page": request.page} if request.page else {}
         recorded = (yield from _record(avatar, files, report)) if request.record else None
+        if request.blend and (recorded or not request.receipt):
+            yield Stage("blend", 0.98, "Saving the .blend file")
+            packed_file.save(avatar, request.blend)
         if request.receipt and recorded:
             copy_whole(Path(recorded["receipt"]), request.receipt)
         elif request.receipt:
-            yield from steps.write_receipt(avatar, files, report, request.receipt)
+            yield from steps.write_receipt(avatar, files, report, request.receipt, request.blend)
     except AvatarError as error:
         if error.code == "cancelled" and avatar:
             shutil.rmtree(avatar.record.job_folder, ignore_errors=True)
@@ -119,6 +132,14 @@ def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
             [{"code": "record", "message": f"The avatar is complete, but its run could not be recorded: {reason}."}],
         )
         return None
+
+
+def _front_match(avatar: Avatar, request: Request) -> Steps:
+    """From 0 to 1, how well the mesh's front matches the picture."""
+    with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
+        render = pictures.front(avatar, folder / "front.png")
+        job = jobs.Job("match_front", picture=request.picture, render=render, markers=request.markers)
+        return float((yield Wait(job, 0.44, 0.45))["match"])
 
 
 class _Clock:
@@ -172,6 +193,8 @@ def generate(
 def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
     """The first half of `generate`: returns what the generator has made."""
     with jobs.job_folder(session.jobs_folder()) as folder:
+        if request.generated:
+            return _taken_over(request, folder)
         job = jobs.Job(
             "generate",
             engine=request.engine,
@@ -180,10 +203,19 @@ def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
             seed=request.seed,
             options=request.engine_options,
             markers=request.markers,
+            pictures=request.pictures,
         )
         started = time.perf_counter()
         result = yield Wait(job, *span)
         return Generated(request, folder, result, time.perf_counter() - started)
+
+
+def _taken_over(request: Request, folder: Path) -> Generated:
+    """What a generator on another machine has left in `request.generated`: result.json and the mesh it names."""
+    assert request.generated
+    result = json.loads((request.generated / "result.json").read_text(encoding="utf-8"))
+    result["mesh"] = str(copy_whole(request.generated / Path(result["mesh"]).name, folder / "mesh.glb"))
+    return Generated(request, folder, result, float(result.get("seconds", 0.0)))
 
 
 def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
@@ -193,9 +225,10 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     avatar = Avatar(scene.import_mesh(generated.path, request.avatar_name, context), None)
     record = avatar.record
     migration.mark(record)
+    record.group, record.group_name = request.group, request.group_name
     record.run, record.job_folder = folder.name, str(folder)
     record.picture, record.engine, record.seed = str(request.picture), request.engine, request.seed
-    record.label = result["label"]
+    record.label, record.perfect_sync = result["label"], request.perfect_sync
     _add_provenance(
         avatar,
         parameters=request.parameters(),
@@ -230,12 +263,19 @@ def rig(
     scene.object_mode()
     remove_face(avatar)
     with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
-        mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
+        mesh, texture = painting.write_painted(avatar, folder / "mesh.npz", folder / "texture.png")
         joints = {
             name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
         }
         job = jobs.Job(
-            "rig", rigger=rigger, mesh=mesh, out_dir=folder, seed=seed, joints=joints or None, options=options or {}
+            "rig",
+            rigger=rigger,
+            mesh=mesh,
+            texture=texture,
+            out_dir=folder,
+            seed=seed,
+            joints=joints or None,
+            options=options or {},
         )
         started = time.perf_counter()
         result = yield Wait(job, *span)
@@ -244,6 +284,8 @@ def rig(
         scene.object_mode()
         preview.back(context, avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
+        if result.get("turn"):
+            scene.turn_upright(avatar, np.array(result["turn"]))
     avatar.record.rigger = rigger
     _add_provenance(
         avatar,
@@ -333,6 +375,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         texture=scene.texture_pixels(avatar),
         style=live.style_of(avatar),
         closing=live.knows_eyes(avatar),
+        perfect_sync=avatar.record.perfect_sync,
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
     result.mesh.materials = [
@@ -364,8 +407,7 @@ def _face_if_possible(avatar: Avatar, span) -> Steps:
 def locate_face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     """Searches the face markers on the mesh and stores them."""
     with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
-        mesh = scene.write_mesh_file(avatar, folder / "mesh.npz")
-        texture = scene.write_texture(avatar, folder / "texture.png")
+        mesh, texture = painting.write_painted(avatar, folder / "mesh.npz", folder / "texture.png")
         result = yield Wait(
             jobs.Job("locate_face", mesh=mesh, texture=texture, joints=scene.read_joints(avatar) or None), *span
         )

@@ -15,6 +15,7 @@ COMMANDS = {
     "sync": "backend.records.commands:sync",
     "rerun": "backend.records.commands:rerun",
     "models": "backend.commands:models",
+    "step": "backend.records.commands:step",
     "mcp": "backend.mcp.server:main",
     "rig-eval": "backend.rig_metrics:rig_eval",
 }

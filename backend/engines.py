@@ -52,7 +52,7 @@ class GeneratedMesh:
 @dataclass
 class RigRequest:
     """A mesh.npz (see docs/architecture.md) to a rig for the very vertices in it. `joints` are known joint positions,
-    if any.
+    if any; texture is the picture that the mesh's UVs lie on, where it has colours.
     """
 
     mesh: Path
@@ -60,13 +60,15 @@ class RigRequest:
     seed: int = 0
     joints: dict[str, list[float]] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    texture: Path | None = None
 
 
 @dataclass
 class Rig:
     """A rig.npz (see docs/architecture.md), and `humanoid`: VRM bone name -> joint name where the rigger knows it.
 
-    weights: {file: SHA-256} of the model, {} without one.
+    weights: {file: SHA-256} of the model, {} without one. turn: 3 x 3, the rotation of the mesh's axes after which the
+    character stands and faces +Z; None where it does. The rig itself is in the mesh's axes.
     """
 
     rig: Path
@@ -75,6 +77,7 @@ class Rig:
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
+    turn: list[list[float]] | None = None
 
 
 class Described(Protocol):

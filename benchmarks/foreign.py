@@ -117,7 +117,7 @@ def _body(row: Row, avatar: Any, truth: dict[str, Any]) -> None:
     if not row.rigged:
         return
     heads = {bone.name: np.array(bone.head_local) for bone in avatar.armature.data.bones}
-    known = {name: bone for name, bone in (truth.get("humanoid") or {}).items() if bone in heads}
+    known = {name: bone for name, bone in _as_in_vrm(truth.get("humanoid") or {}).items() if bone in heads}
     sides = [
         heads[known[f"left{part}"]] - heads[known[f"right{part}"]]
         for part in ("UpperArm", "UpperLeg")
@@ -134,6 +134,20 @@ def _body(row: Row, avatar: Any, truth: dict[str, Any]) -> None:
     row.right = sum(found.get(name) == bone for name, bone in known.items())
     row.wrong = [f"{name}: {found.get(name, 'none')}, not {b}" for name, b in known.items() if found.get(name) != b]
     row.extra = [f"{name}: {bone}" for name, bone in found.items() if known and name not in known]
+
+
+def _as_in_vrm(known: dict[str, str]) -> dict[str, str]:
+    """VRM asks for the bone before each of a finger's, so the two bones of a thumb are metacarpal and proximal; some
+    indices call them proximal and distal.
+    """
+    known = dict(known)
+    for side in ("left", "right"):
+        metacarpal, proximal, distal = (f"{side}Thumb{part}" for part in ("Metacarpal", "Proximal", "Distal"))
+        if proximal in known and metacarpal not in known:
+            known[metacarpal] = known.pop(proximal)
+            if distal in known:
+                known[proximal] = known.pop(distal)
+    return known
 
 
 def _face(row: Row, avatar: Any, truth: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from . import (
     avatar_steps,
     backend,
     bring_in,
+    candidates,
+    clips,
     diagnostic,
     face_markers,
     face_shapes,
@@ -13,6 +15,7 @@ from . import (
     make_avatar,
     meta,
     models,
+    picture_cards,
     picture_markers,
     pose,
     presets,
@@ -20,20 +23,26 @@ from . import (
     remote,
     speak,
     task_operator,
+    text_pictures,
+    view,
     vscode,
     weights,
 )
 
 MODULES = (
     task_operator,
+    text_pictures,
     make_avatar,
+    candidates,
     bring_in,
+    picture_cards,
     picture_markers,
     meta,
     presets,
     avatar_steps,
     humanoid,
     pose,
+    clips,
     face_markers,
     face_shapes,
     look,
@@ -45,6 +54,7 @@ MODULES = (
     diagnostic,
     remote,
     vscode,
+    view,
 )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
-from bpy.types import Context, Event, FileHandler
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, StringProperty
+from bpy.types import Context, Event, FileHandler, OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper, poll_file_object_drop
 
 from ..avatar_addon import workflow
@@ -17,6 +17,7 @@ from ..avatar_addon.avatar import scene
 from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.intake import objects
+from ..avatar_addon.picture import cards
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import existing
@@ -164,16 +165,22 @@ class AVATARFORGE_OT_drop_picture(IdleOperator):
     bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    files: CollectionProperty(type=OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
     make: EnumProperty(
         name="Action",
         items=[
             ("MAKE", "Make Avatar", "Run all steps with the settings in the sidebar"),
             ("SET", "Only Set the Picture", "Check markers and options before you make the avatar"),
+            ("SHEET", "Cut Sheet", "The picture shows the character from several sides: cut it into its figures"),
         ],
         options={"SKIP_SAVE"},
     )
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
+        if len(self.files) > 1:  # one picture a side
+            cards.add(context, [Path(self.directory) / file.name for file in self.files])
+            return {"FINISHED"}
         return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=300)
 
     def draw(self, _context: Context) -> None:
@@ -186,6 +193,8 @@ class AVATARFORGE_OT_drop_picture(IdleOperator):
             self.report({"ERROR"}, tr(f"{path.name or 'This'} is not a readable picture; use {', '.join(PICTURES)}."))
             return {"CANCELLED"}
         context.scene.avatar_forge.picture = str(path)
+        if self.make == "SHEET" and bpy.ops.avatar_forge.cut_sheet.poll():
+            return bpy.ops.avatar_forge.cut_sheet(*([] if bpy.app.background else ["INVOKE_DEFAULT"]))
         if self.make == "MAKE":
             if not bpy.ops.avatar_forge.make_avatar.poll():  # its reason is on the button in the sidebar
                 self.report(

@@ -13,7 +13,7 @@ from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.look import settings as look_settings
 from ..avatar_addon.look import spring_bones, spring_preview
 from ..avatar_addon.look.spring_figures import KINDS
-from ..avatar_addon.pose.kinematics.motions import MOTIONS
+from ..avatar_addon.pose.kinematics.gestures import MOTIONS
 from ..avatar_addon.ui.translation import OURS
 from ..avatar_addon.vrm import look_at, materials
 from .on_avatar import OnRiggedAvatar

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 from bpy.types import Context
 
-from ..avatar_addon import workflow
+from ..avatar_addon import candidates, workflow
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.picture import markers
 from ..avatar_addon.request import Request, picture_path
@@ -57,7 +57,8 @@ class AVATARFORGE_OT_make_avatar(FromPicture):
     bl_description = "Make a rigged avatar with a talking face from the picture. Esc cancels"
 
     def steps(self, context: Context):
-        return workflow.make_avatar(context, request(context))
+        made = request(context)
+        return candidates.make_candidates(context, made) if made.candidates > 1 else workflow.make_avatar(context, made)
 
 
 class AVATARFORGE_OT_generate(FromPicture):

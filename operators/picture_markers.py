@@ -32,6 +32,7 @@ from .make_avatar import FromPicture
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
 WHITE, CHOSEN = (1.0, 1.0, 1.0, 1.0), (1.0, 0.85, 0.3, 1.0)
+UNSURE = (1.0, 0.2, 0.25, 1.0)
 WIDTH, POINT, LETTERS, BESIDE = 3.0, 9.0, 11.0, 12.0  # pixels at scale 1
 
 _draw_handles: list[object] = []
@@ -124,11 +125,11 @@ def _draw_lines() -> None:
         if ends:
             shader.uniform_float("color", colour)
             batch_for_shader(shader, "LINES", {"pos": ends}).draw(shader)
-    _draw_points(places)
+    _draw_points(places, markers.unsure(root))
     gpu.state.blend_set("NONE")
 
 
-def _draw_points(places: dict[str, Vector]) -> None:
+def _draw_points(places: dict[str, Vector], unsure: set[str]) -> None:
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     for size, colours in ((POINT + 3, dict.fromkeys(COLOURS, (0.0, 0.0, 0.0, 0.7))), (POINT, COLOURS)):
         gpu.state.point_size_set(size * bpy.context.preferences.system.ui_scale)
@@ -137,14 +138,19 @@ def _draw_points(places: dict[str, Vector]) -> None:
             if points:
                 shader.uniform_float("color", colour)
                 batch_for_shader(shader, "POINTS", {"pos": points}).draw(shader)
+    doubtful = [tuple(places[name]) for name in unsure if name in JOINTS]
+    if doubtful:
+        shader.uniform_float("color", UNSURE)
+        batch_for_shader(shader, "POINTS", {"pos": doubtful}).draw(shader)
 
 
 def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
     """Text, side and empty of every marker that can be seen: those on the picture, and those on the avatar's face."""
     root = markers.root_of(context.scene)
     if root and root.visible_get():
+        unsure = markers.unsure(root)
         for name, empty in markers.shown(root).items():
-            yield iface_(LABELS[name]), side_of(name), empty
+            yield iface_(LABELS[name]) + (" ?" if name in unsure else ""), side_of(name), empty
     avatar = scene.find_avatar(context)
     for part, empty in face_markers.shown(avatar).items() if avatar else ():
         yield iface_(PARTS[part].label), side_of(part), empty

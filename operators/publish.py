@@ -17,7 +17,7 @@ from ..avatar_addon.ui.translation import tr
 from .avatar_steps import OnAvatar
 
 # The operator that fixes what a check of this step has found, and what to write on its button.
-MENDS = {
+FIXES = {
     "generate": ("avatar_forge.make_avatar", "Make the Avatar Again"),
     "rig": ("avatar_forge.rig", "Rig Again"),
     "humanoid": ("avatar_forge.rig", "Rig Again"),

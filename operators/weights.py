@@ -14,7 +14,7 @@ from ..avatar_addon.ui import viewport
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm.addon import is_available, need_addon
 from ..avatar_addon.weights import live, overlay
-from ..avatar_addon.weights.analysis import find, mend
+from ..avatar_addon.weights.analysis import find, fixes
 from .avatar_steps import OnAvatar
 from .on_avatar import OnRiggedAvatar
 
@@ -156,7 +156,7 @@ class AVATARFORGE_OT_reweight_limb(OnAvatar):
         _tell(self, avatar, changed)
 
 
-class _Mending(_OnWeights):
+class _Fixing(_OnWeights):
     fix = ""
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
@@ -166,17 +166,17 @@ class _Mending(_OnWeights):
             if weights.place and live.is_current(avatar)
             else np.zeros(0, np.int64)
         )
-        change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", mend.ROUNDS))
+        change = live.change_for(avatar, skin, self.fix, vertices, weights.bone, getattr(self, "rounds", fixes.ROUNDS))
         _tell(self, avatar, live.apply(avatar, skin, change))
 
 
-class _MendingPlace(_Mending):
+class _FixingPlace(_Fixing):
     @classmethod
     def ready(cls, context: Context, avatar: scene.Avatar) -> bool:
         return super().ready(context, avatar) and _shown(cls, avatar)
 
 
-class AVATARFORGE_OT_bind_island(_MendingPlace):
+class AVATARFORGE_OT_bind_island(_FixingPlace):
     bl_idname = f"avatar_forge.{find.BIND}"
     bl_label = "Bind Island to Bone"
     bl_description = "Bind the whole loose part to the bone above, and to no other bone"
@@ -199,18 +199,18 @@ class AVATARFORGE_OT_bind_island(_MendingPlace):
         return True
 
 
-class AVATARFORGE_OT_smooth_weights(_MendingPlace):
+class AVATARFORGE_OT_smooth_weights(_FixingPlace):
     bl_idname = f"avatar_forge.{find.SMOOTH}"
     bl_label = "Smooth Here"
     bl_description = "Smooth the weights at this place and around it"
     fix = find.SMOOTH
 
     rounds: IntProperty(
-        name="Iterations", description="How strongly the weights are smoothed", default=mend.ROUNDS, min=1, max=500
+        name="Iterations", description="How strongly the weights are smoothed", default=fixes.ROUNDS, min=1, max=500
     )
 
 
-class AVATARFORGE_OT_fill_weights(_MendingPlace):
+class AVATARFORGE_OT_fill_weights(_FixingPlace):
     bl_idname = f"avatar_forge.{find.FILL}"
     bl_label = "Fill from Surroundings"
     bl_description = "Give skin without weights those of the surrounding skin"
@@ -226,22 +226,22 @@ class AVATARFORGE_OT_fill_weights(_MendingPlace):
         return True
 
 
-class AVATARFORGE_OT_close_cracks(_Mending):
+class AVATARFORGE_OT_close_cracks(_Fixing):
     bl_idname = f"avatar_forge.{find.CLOSE}"
     bl_label = "Close Cracks"
     bl_description = "Give vertices at the same position the same weights, everywhere on the avatar"
     fix = find.CLOSE
 
 
-class AVATARFORGE_OT_normalise_weights(_Mending):
+class AVATARFORGE_OT_normalise_weights(_Fixing):
     bl_idname = f"avatar_forge.{find.NORMALISE}"
     bl_label = "Normalise"
     bl_description = "Limit every vertex of the avatar to four bones, with weights that sum to 1"
     fix = find.NORMALISE
 
 
-class AVATARFORGE_OT_mend_safe_places(_OnWeights):
-    bl_idname = "avatar_forge.mend_safe_places"
+class AVATARFORGE_OT_fix_safe_places(_OnWeights):
+    bl_idname = "avatar_forge.fix_safe_places"
     bl_label = "Fix Safe Issues"
     bl_description = "Normalise, close cracks and fill skin without weights. These fixes are safe without review"
 
@@ -255,7 +255,7 @@ class AVATARFORGE_OT_mend_safe_places(_OnWeights):
         return True
 
     def on_weights(self, _context: Context, avatar: scene.Avatar) -> None:
-        _tell(self, avatar, live.mend_safe(avatar))
+        _tell(self, avatar, live.fix_safe(avatar))
 
 
 CLASSES = (
@@ -268,7 +268,7 @@ CLASSES = (
     AVATARFORGE_OT_fill_weights,
     AVATARFORGE_OT_close_cracks,
     AVATARFORGE_OT_normalise_weights,
-    AVATARFORGE_OT_mend_safe_places,
+    AVATARFORGE_OT_fix_safe_places,
 )
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar's tab "Avatar". Panels draw state and call operators."""
 
-from . import avatar, face, humanoid, look, meta, notes, options, picture, pose, publish, remote, weights
+from . import avatar, candidates, face, humanoid, look, meta, notes, options, picture, pose, publish, remote, weights
 
-MODULES = (picture, options, avatar, humanoid, pose, weights, face, look, meta, notes, publish, remote)
+MODULES = (picture, options, candidates, avatar, humanoid, pose, weights, face, look, meta, notes, publish, remote)
 
 
 def register() -> None:

@@ -48,6 +48,8 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
             outdated = [step_states.STEPS[step] for step, entry in states.items() if entry.since]
             text = f"Older than {', '.join(map(tr, since))}: {', '.join(map(tr, outdated))}. Run these steps again."
             sentence(layout, context, text, "INFO")
+        if avatar:
+            layout.operator("avatar_forge.view", icon="URL")
 
 
 def _draw_step(column: UILayout, step: str, state: str) -> None:

@@ -11,6 +11,7 @@ from ..avatar_addon.face import live, marker_objects
 from ..avatar_addon.speech import animation
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.vrm.spec.perfect_sync import SYNC_SHAPES
 from ..avatar_addon.vrm.spec.presets import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
 from ..avatar_addon.vrm.spec.shape_key_names import recognise
 from .sidebar import RiggedAvatarPanel, SidebarPanel
@@ -91,6 +92,28 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
         layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")
 
 
+class AVATARFORGE_PT_perfect_sync(_OfFace, Panel):
+    bl_idname = "AVATARFORGE_PT_perfect_sync"
+    bl_label = "Perfect Sync"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        return avatar is not None and avatar.record.mesh_without_face is not None
+
+    def draw(self, context: Context) -> None:
+        layout, avatar = self.layout, scene.find_avatar(context)
+        layout.prop(avatar.record, "perfect_sync", text="52 Shapes for Face Trackers")
+        keys = avatar.mesh.data.shape_keys
+        shown = [name for name in SYNC_SHAPES if keys and name in keys.key_blocks]
+        if bool(shown) != avatar.record.perfect_sync:
+            sentence(layout, context, "Regenerate the face to see the change.", "INFO")
+            layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")
+        column = layout.column(align=True)
+        for name in shown:
+            column.prop(keys.key_blocks[name], "value", text=name, slider=True)
+
+
 class AVATARFORGE_PT_speak(_OfFace, Panel):
     bl_idname = "AVATARFORGE_PT_speak"
     bl_label = "Speak"
@@ -117,7 +140,8 @@ class AVATARFORGE_PT_shape_keys(_OfFace, Panel):
         layout, avatar = self.layout, scene.find_avatar(context)
         layout.operator("avatar_forge.bind_shape_keys", icon="SHAPEKEY_DATA")
         keys = avatar.mesh.data.shape_keys
-        others = [block for block in keys.key_blocks[1:] if block.name not in SHAPE_KEYS] if keys else []
+        made = tuple(SYNC_SHAPES) if avatar.record.perfect_sync else ()
+        others = [block for block in keys.key_blocks[1:] if block.name not in SHAPE_KEYS + made] if keys else []
         if not others:
             sentence(layout, context, "The mesh has only the shape keys of the Face step.", "INFO")
             return
@@ -129,5 +153,11 @@ class AVATARFORGE_PT_shape_keys(_OfFace, Panel):
             )
 
 
-CLASSES = (AVATARFORGE_PT_face, AVATARFORGE_PT_speak, AVATARFORGE_PT_visemes, AVATARFORGE_PT_shape_keys)
+CLASSES = (
+    AVATARFORGE_PT_face,
+    AVATARFORGE_PT_speak,
+    AVATARFORGE_PT_visemes,
+    AVATARFORGE_PT_perfect_sync,
+    AVATARFORGE_PT_shape_keys,
+)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -34,6 +34,7 @@ class AVATARFORGE_PT_options(SidebarPanel, Panel):
         column = layout.column()
         column.prop(settings, "markers")
         column.prop(settings, "vrm_version")
+        column.prop(settings, "perfect_sync")
         column.prop(settings, "author")
 
 

@@ -9,9 +9,11 @@ import bpy
 import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
+from ..avatar_addon import text_pictures
 from ..avatar_addon.client import engines, model_store, session
 from ..avatar_addon.client.engine_options import SETTINGS
 from ..avatar_addon.ui.sentences import progress, sentence
+from .picture_cards import draw_picture_cards
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
 
@@ -27,12 +29,15 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         self._draw_backend(context)
         column = self.layout.column()
         column.enabled = not context.window_manager.avatar_forge.running
+        draw_text(column, context)
         column.prop(settings, "picture", text="", placeholder="Picture of a character")
         icon = _thumbnail(settings.picture)
         if icon:
             column.template_icon(icon_value=icon, scale=7.0)
         else:
             sentence(column, context, "One character, whole body, from the front.", "INFO")
+        if settings.picture or settings.cards:
+            draw_picture_cards(column, context, _thumbnail)
         column = column.column()
         column.use_property_split = True
         column.use_property_decorate = False
@@ -40,9 +45,13 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         column.prop(settings, "engine")
         column.prop(settings, "rigger")
         draw_unavailable(column, context)
-        column.prop(settings, "export")
-        if settings.export:
-            column.prop(settings, "out_dir")
+        column.prop(settings, "candidates")
+        if settings.candidates > 1:
+            column.prop(settings, "candidate_engines")
+        else:  # the one that is kept is exported later
+            column.prop(settings, "export")
+            if settings.export:
+                column.prop(settings, "out_dir")
         if settings.picture:
             column = self.layout.column()
             column.enabled = not context.window_manager.avatar_forge.running
@@ -69,6 +78,28 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
             row.operator("avatar_forge.make_avatar", icon="OUTLINER_OB_ARMATURE")
         if state.error:
             sentence(layout.box(), context, state.error, "ERROR")
+
+
+def draw_text(layout: UILayout, context: Context) -> None:
+    """A description to make pictures from, where a picture server is known, and the pictures to choose from."""
+    if not (chosen := session.preferences()) or not chosen.image_url.strip():
+        return
+    settings = context.scene.avatar_forge
+    row = layout.row(align=True)
+    row.prop(settings, "text", text="", placeholder="Describe a character")
+    row.operator("avatar_forge.pictures_from_text", text="", icon="IMAGE_DATA")
+    pictures = text_pictures.stored(settings).get("pictures") or []
+    if not pictures:
+        return
+    grid = layout.grid_flow(row_major=True, columns=4, even_columns=True, align=True)
+    for entry in pictures:
+        cell = grid.column(align=True)
+        cell.enabled = entry["usable"]
+        if icon := _thumbnail(entry["path"]):
+            cell.template_icon(icon_value=icon, scale=3.0)
+        picked = settings.picture == entry["path"]
+        icon = "CHECKMARK" if picked else "NONE" if entry["usable"] else "CANCEL"
+        cell.operator("avatar_forge.choose_text_picture", text="", icon=icon, depress=picked).path = entry["path"]
 
 
 def draw_unavailable(layout: UILayout, context: Context) -> None:

@@ -31,6 +31,8 @@ def draw_picture_markers(layout: UILayout, context: Context) -> None:
         sentence(box, context, "You can still make the avatar if you place all markers by hand.")
     else:
         sentence(box, context, "Drag the markers that are out of place, then accept.", "INFO")
+        if markers.unsure(root):
+            sentence(box, context, "Those with a question mark are estimates; check them first.", "QUESTION")
     row = box.row(align=True)
     row.prop(settings, "mirror_markers", toggle=True, icon="MOD_MIRROR")
     row.operator("avatar_forge.mirror_picture_markers", text="Left to Right")

@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.humanoid.matching.assignment import label
 from ..avatar_addon.pose import preview, t_pose
-from ..avatar_addon.pose.kinematics.motions import MOTIONS
+from ..avatar_addon.pose.kinematics.gestures import MOTIONS
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from .sidebar import RiggedAvatarPanel
@@ -31,7 +31,7 @@ class AVATARFORGE_PT_pose(RiggedAvatarPanel, Panel):
             _draw_rest_pose(layout, context, avatar)
             layout.operator("avatar_forge.preview_t_pose", icon="HIDE_OFF")
             layout.operator("avatar_forge.pose_to_rest", icon="ARMATURE_DATA")
-        _draw_tests(layout, avatar, shown)
+        _draw_tests(layout, context.scene.avatar_forge, avatar, shown)
         if shown and shown != preview.T_POSE:
             row = layout.row()
             row.scale_y = 1.3
@@ -77,17 +77,24 @@ def _degrees(layout: UILayout, angles: list[tuple[str, float]]) -> None:
         column.label(text=tr(f"and {len(angles) - WORST} more with smaller angles"), icon="BLANK1")
 
 
-def _draw_tests(layout: UILayout, avatar: scene.Avatar, shown: str) -> None:
+def _draw_tests(layout: UILayout, settings, avatar: scene.Avatar, shown: str) -> None:
     column = layout.column(align=True)
     column.label(text="Test Poses")
     grid = column.grid_flow(row_major=True, columns=2, align=True)
     for name in preview.pose_names(avatar):
         grid.operator("avatar_forge.show_pose", text=name, depress=name == shown).name = name
     column = layout.column(align=True)
-    column.label(text="Test Animations")
-    row = column.row(align=True)
+    column.label(text="Motions")
+    grid = column.grid_flow(row_major=True, columns=4, align=True)
     for name in MOTIONS:
-        row.operator("avatar_forge.show_motion", text=name, icon="PLAY", depress=name == shown).name = name
+        grid.operator("avatar_forge.show_motion", text=name, depress=name == shown).name = name
+    column = layout.column(align=True)
+    column.label(text="Animation Clips (VRMA)")
+    column.prop(settings, "clips_dir", text="")
+    column.operator("avatar_forge.export_clips", icon="EXPORT")
+    row = column.row(align=True)
+    row.operator("avatar_forge.play_clip", icon="PLAY")
+    row.operator("avatar_forge.promote_clip", icon="URL")
 
 
 CLASSES = (AVATARFORGE_PT_pose,)

@@ -10,7 +10,7 @@ from ..avatar_addon.avatar import scene
 from ..avatar_addon.publish import steps
 from ..avatar_addon.ui.sentences import progress, sentence
 from ..avatar_addon.ui.translation import tr
-from ..operators.publish import MENDS, TASKS
+from ..operators.publish import FIXES, TASKS
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 ICONS = {"PASS": "CHECKMARK", "WARN": "ERROR", "FAIL": "CANCEL"}
@@ -128,8 +128,8 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
             sentence(box, context, f"{tr(check.meaning[:1].upper() + check.meaning[1:] + '.')} {tr(check.fix)}")
             if check.name in ON_WEIGHTS:
                 box.operator("avatar_forge.find_places")
-            if check.step in MENDS:
-                operator, text = MENDS[check.step]
+            if check.step in FIXES:
+                operator, text = FIXES[check.step]
                 box.operator(operator, text=text)
 
 

@@ -92,7 +92,7 @@ def _draw_places(layout: UILayout, context: Context, weights: live.AvatarForgeWe
         if shown:
             _draw_place(column.box(), context, weights, place)
     if any(place.fix in find.SAFE for place in weights.places):
-        layout.operator("avatar_forge.mend_safe_places", icon="CHECKMARK")
+        layout.operator("avatar_forge.fix_safe_places", icon="CHECKMARK")
 
 
 def _draw_place(

@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import build_extension
+import build_viewer
 import lock_requirements
 
 FILE = Path(__file__).resolve().parents[1] / "THIRD_PARTY.md"
@@ -50,13 +51,21 @@ ROW = re.compile(r"^\| ([a-z0-9-]+) \| (\d[^| ]*(?:, [^| ]+)*) \|", re.MULTILINE
 LOCKS = ("base", "mcp", "engines", "torch")
 HEAD = """# Software of others
 
-Written by `tools/third_party.py` from the packages' own metadata. The extension's zip ships the VRM Add-on's wheel;
-everything else is installed on the user's machine, from the package index, by Install Backend (`base`, with PyTorch
-also `engines` and `torch`) or by the MCP client (`mcp`). The text of a licence lies in the installed package, in the
-folder `NAME-VERSION.dist-info`, under the name given here; where there is none, at the package's page on PyPI.
+Written by `tools/third_party.py` from the packages' own metadata. The extension's zip ships the VRM Add-on's wheel and
+the viewer's page; everything else is installed on the user's machine, from the package index, by Install Backend
+(`base`, with PyTorch also `engines` and `torch`) or by the MCP client (`mcp`). The text of a licence lies in the
+installed package, in the folder `NAME-VERSION.dist-info`, under the name given here; where there is none, at the
+package's page on PyPI.
 
 | package | version | licence | text | for |
 |---|---|---|---|---|
+"""
+
+PAGE = """
+The viewer's page, `avatar_addon/viewer/page.html`, contains these npm packages, and the texts of their licences.
+
+| npm package | version | licence |
+|---|---|---|
 """
 
 
@@ -125,15 +134,27 @@ def written(names: dict[str, dict[str, list[str]]], read: dict[str, dict[str, An
         rows.append(f"| {name} | {', '.join(versions)} | {reviewed or expression} | {texts} | {uses} |\n")
     if refused:
         sys.exit(f"Not allowed, or not known: {', '.join(refused)}; look at their licences and at ALLOWED.")
-    return HEAD + "".join(rows)
+    return HEAD + "".join(rows) + of_page()
+
+
+def of_page() -> str:
+    """The part of the file on what the viewer's page bundles. Exits with the packages whose licence is not allowed."""
+    packages = build_viewer.bundled()
+    refused = [name for name, _, expression in packages if not allowed(name, expression)]
+    if refused or not packages:
+        sys.exit(f"Not allowed in the page: {', '.join(refused) or 'a page that names no package'}.")
+    return PAGE + "".join(f"| {name} | {version} | {expression} |\n" for name, version, expression in packages)
 
 
 def problems() -> list[str]:
     if not FILE.exists():
         return [f"{FILE.name} is missing"]
-    said = {name: versions.split(", ") for name, versions in ROW.findall(FILE.read_text(encoding="utf-8"))}
+    text, page = FILE.read_text(encoding="utf-8"), of_page()
+    said = {name: versions.split(", ") for name, versions in ROW.findall(text.removesuffix(page))}
     now = {name: list(versions) for name, versions in pins().items()}
-    return [f"{FILE.name} is out of date for {n}" for n in sorted(now.keys() | said) if now.get(n) != said.get(n)]
+    outdated = [n for n in sorted(now.keys() | said) if now.get(n) != said.get(n)]
+    outdated += [] if text.endswith(page) else ["the viewer's page"]
+    return [f"{FILE.name} is out of date for {name}" for name in outdated]
 
 
 def main(arguments: list[str]) -> int:

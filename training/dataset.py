@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rendered shards as batches, moved, turned, mirrored and recoloured at random."""
+"""Rendered shards as batches, varied at random by `training.variety`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from backend.reader.layout import FACE, HEIGHT, JOINTS, KEYPOINTS, PARTS, STRIDE, WIDTH, mirrored
 from training.sample import FIELDS
+from training.variety import frames, recolour, restyle
 
 Batch = dict[str, Tensor]
 MIRRORED_POINTS = torch.tensor(mirrored(KEYPOINTS))
@@ -70,30 +71,20 @@ def prepare(raw: Batch) -> Batch:
 
 
 def augment(raw: Batch, generator: torch.Generator, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Batch:
-    """As `prepare`, with a random similarity, mirroring and colours.
+    """As `prepare`, moved, stretched and mirrored at random, in other colours and textures.
 
     size: width and height of the pictures, multiples of 32; fewer pixels make early steps cheaper. Points and lengths
     stay in pixels of WIDTH x HEIGHT.
     """
     count = len(raw["image"])
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator) * (high - low) + low
-
-    grow, flip = uniform(0.88, 1.2, count), (torch.rand(count, generator=generator) < 0.5).float() * -2 + 1
-    angle = torch.randn(count, generator=generator) * 0.08
     half = torch.tensor([WIDTH / 2, HEIGHT / 2])
-    shift = uniform(-0.08, 0.08, count, 2) * half * 2
-    # The source of an output point, both from the middle: matrix @ point + shift.
-    cos, sin = torch.cos(angle) * grow, torch.sin(angle) * grow
-    matrix = torch.stack([torch.stack([cos * flip, -sin], -1), torch.stack([sin * flip, cos], -1)], 1)
+    matrix, shift, stretch, mirrored_rows = frames(raw, generator)
     theta = torch.cat([matrix * half.view(1, 1, 2) / half.view(1, 2, 1), (shift / half)[..., None]], -1)
-    image = raw["image"].permute(0, 3, 1, 2).float()
-    image = resized(image, size)
+    image = restyle(resized(raw["image"].permute(0, 3, 1, 2).float(), size), raw, generator)
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     image = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
     out = dict(raw)
-    out["image"] = _recolour(image, generator)
+    out["image"] = recolour(image, generator)
     coarse = F.affine_grid(theta, [count, 1, size[1] // STRIDE, size[0] // STRIDE], align_corners=False)
 
     def moved(maps: Tensor, outside: float) -> Tensor:
@@ -101,15 +92,15 @@ def augment(raw: Batch, generator: torch.Generator, size: tuple[int, int] = (WID
         found = F.grid_sample(maps[:, None] + 8, coarse, mode="nearest", align_corners=False)[:, 0]
         return torch.where(found == 0, torch.full_like(found, outside), found - 8)
 
-    mirrored_rows = flip < 0
+    grow = stretch.prod(1).sqrt()
     parts = moved(raw["parts"].float(), 0).round().long()
     out["parts"] = torch.where(mirrored_rows[:, None, None], MIRRORED_PARTS[parts], parts)
     for name in ("front", "back"):
         out[name] = moved(raw[name].float(), float("nan")) / grow[:, None, None]
     points = torch.einsum("bij,bkj->bki", torch.linalg.inv(matrix), raw["points"] - half - shift[:, None]) + half
     _mirror(out, raw, points, mirrored_rows)
-    for name in ("depth", "sizes"):
-        out[name] = out[name] / grow.view(-1, *[1] * (out[name].dim() - 1))
+    out["depth"] = out["depth"] / grow[:, None]
+    out["sizes"] = out["sizes"] / stretch[:, None]
     inside = (out["points"] > -2).all(-1) & (out["points"][..., 0] < WIDTH + 2) & (out["points"][..., 1] < HEIGHT + 2)
     out["known"] = out["known"] & inside
     out["visible"] = out["visible"] & inside
@@ -123,14 +114,3 @@ def _mirror(out: Batch, raw: Batch, points: Tensor, rows: Tensor) -> None:
         value = points if name == "points" else raw[name]
         out[name] = torch.where(rows.view(-1, *[1] * (value.dim() - 1)), value[:, order], value)
     out["yaw"] = torch.where(rows, -raw["yaw"], raw["yaw"])
-
-
-def _recolour(image: Tensor, generator: torch.Generator) -> Tensor:
-    count = len(image)
-    channel = torch.rand(count, 3, 1, 1, generator=generator) * 0.4 + 0.8
-    contrast = torch.rand(count, 1, 1, 1, generator=generator) * 0.5 + 0.7
-    offset = torch.randn(count, 3, 1, 1, generator=generator) * 10
-    image = (image - 127) * channel * contrast + 127 + offset
-    shuffled = torch.rand(count, generator=generator) < 0.15
-    image[shuffled] = image[shuffled][:, torch.randperm(3, generator=generator)]
-    return image.clamp(0, 255)

@@ -3,7 +3,7 @@
 
     python -m training.train RUN --data FOLDER [--data FOLDER ...] --steps 4000 [--batch 24] [--device cpu]
 
-RUN/checkpoint.pt holds everything; called again, training goes on where it was, with another --steps too: the learning
+RUN/checkpoint.pt holds everything; called again, training resumes, with another --steps too: the learning
 rate stays level for 65 % of the steps and then falls to nothing. RUN/log.csv has the losses and, every --validate
 steps, the scores on the held-out characters. Step k draws its samples by (seed, k), so that finished data gives the
 same run again.
@@ -26,9 +26,11 @@ from training.dataset import Batch, Shards, augment, prepare, resized
 from training.losses import losses, total
 from training.network import ReaderNetwork
 from training.scores import quick_scores
+from training.start import load_exported
 
 RATES = {"backbone": 8e-4, "head": 2e-3}
 WARM_UP = 60
+MEASURED = 96  # pictures that the statistics of exported weights are measured on
 LEVEL = 0.65  # share of the steps at the full rate
 AVERAGE = 0.99  # of the weights that are kept for use, from step to step
 
@@ -62,6 +64,11 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = state["step"]
+
+    def start_from(self, exported: Path, pictures: torch.Tensor) -> None:
+        """Begins with exported weights; pictures: as in start.load_exported."""
+        load_exported(self.network, exported, pictures.to(self.device))
+        self.average.load_state_dict(self.network.state_dict())
 
     @property
     def path(self) -> Path:
@@ -133,6 +140,7 @@ def main() -> None:
     parser.add_argument(
         "--size", default=f"{WIDTH}x{HEIGHT}", help="of the pictures; a small one makes early steps cheap"
     )
+    parser.add_argument("--start", type=Path, metavar="ONNX", help="exported weights that a new run starts from")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validate", type=int, default=250)
@@ -145,6 +153,9 @@ def main() -> None:
     if not len(shards):
         parser.error("No finished shard was found; run training.render first.")
     trainer = Trainer(options.run, options.device, options.seed)
+    if options.start and not trainer.step:
+        some = np.linspace(0, len(shards) - 1, min(len(shards), MEASURED)).astype(int)
+        trainer.start_from(options.start, resized(prepare(shards.take(some))["image"], (width, height)))
     began, first = time.monotonic(), trainer.step
     sums: dict[str, float] = {}
     while trainer.step < options.steps:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
-from ..errors import AvatarError
+from ..errors import AvatarError, last_line
 from ..landmarks import BROWS, PARTS, REQUIRED, FaceLandmarks, Landmark
-from ..mesh import blender_mesh
+from ..mesh import blender_mesh, cutting
 from ..mesh.armature import Bones, make_armature, read_bones
 from ..vrm import addon as vrm_addon
 from ..vrm import setup
@@ -164,21 +164,28 @@ def to_blender(points: Any) -> np.ndarray:
     return np.asarray(points, float)[..., [0, 2, 1]] * [1, -1, 1]
 
 
+def turn_upright(avatar: Avatar, turn: np.ndarray) -> None:
+    """Turns mesh and armature by a rotation (3, 3) in glTF's axes, puts the feet on the ground, and says so."""
+    axes = np.array([to_gltf(one) for one in np.eye(3)]).T  # Blender's axes in glTF's
+    rotation = Matrix((axes.T @ turn @ axes).tolist()).to_4x4()
+    for obj in avatar.objects:
+        obj.data.transform(rotation)
+    points = blender_mesh.read_mesh(avatar.mesh).vertices
+    low, high = points.min(0), points.max(0)
+    shift = Matrix.Translation([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
+    for obj in avatar.objects:
+        obj.data.transform(shift)
+    avatar.mesh.data.update()
+    message = "The model did not stand facing the front and was rotated; rotate it by hand if that is wrong."
+    add_warnings(avatar, [{"code": "turned", "message": message}])
+
+
 def write_mesh_file(avatar: Avatar, path: Path) -> Path:
     """mesh.npz (docs/architecture.md)."""
     data = blender_mesh.read_mesh(avatar.mesh)
     vertices = to_gltf(data.vertices).astype(np.float32)
     np.savez(path, vertices=vertices, triangles=data.triangles, corner_uvs=data.corner_uvs)
     return path
-
-
-def write_texture(avatar: Avatar, path: Path) -> Path | None:
-    """The base colour image of the avatar's first material as a PNG; None where it has none."""
-    for slot in avatar.mesh.material_slots:
-        image = base_image(slot.material) if slot.material else None
-        if image and image.size[0]:  # asking for the size loads an image that nothing has drawn yet; has_data does not
-            return write_image(image, path)
-    return None
 
 
 def write_image(image: bpy.types.Image, path: Path) -> Path:
@@ -233,6 +240,8 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
             bpy.data.objects.remove(obj)
         bpy.data.armatures.remove(old)
     blender_mesh.set_mesh(avatar.mesh, data)
+    if len(arrays.get("cut", ())):
+        cutting.cut_and_cap(avatar.mesh, arrays["cut"])
     avatar.mesh.name = f"{name} Mesh"  # first: the armature takes the avatar's name
     armature = make_armature(name, bones, avatar.mesh.users_collection[0])
     avatar.mesh.parent = armature
@@ -332,19 +341,13 @@ def is_set_up(avatar: Avatar) -> bool:
 
 
 def object_mode() -> None:
-    active = bpy.context.view_layer.objects.active
-    if active and active.mode != "OBJECT":
+    """For all objects: several can be edited at once, and another one be active then."""
+    objects = bpy.context.view_layer.objects
+    active = objects.active
+    for obj in [obj for obj in objects if obj.mode != "OBJECT"]:
+        objects.active = obj
         bpy.ops.object.mode_set(mode="OBJECT")
-
-
-PLACES = re.compile(r"\s*(Location:|File |Traceback )")
-
-
-def last_line(error: BaseException) -> str:
-    """The last thing an error says, as part of a sentence."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not PLACES.match(line)]  # where in a package it was raised
-    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+    objects.active = active
 
 
 def meshes(avatar: Avatar) -> list[bpy.types.Object]:

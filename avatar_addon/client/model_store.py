@@ -49,7 +49,7 @@ def refresh(span=(0.0, 1.0)) -> Steps:
 
 
 def download(name: str) -> Steps:
-    """Fetches a model; a stopped download goes on where it stopped."""
+    """Fetches a model; a stopped download resumes."""
     global _busy
     _busy = name
     try:

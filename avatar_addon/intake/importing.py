@@ -10,13 +10,12 @@ from pathlib import Path
 
 import bpy
 
-from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..errors import AvatarError
+from ..errors import AvatarError, why_not_read
 from ..vrm import existing
 from .ownership import Notes
 
-MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj")
+MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj", ".ply")
 
 KINDS = (
     "objects",
@@ -60,6 +59,7 @@ def import_file(path: Path, licensed: bool) -> None:
         ".glb": lambda: bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True, disable_bone_shape=True),
         ".fbx": lambda: bpy.ops.import_scene.fbx(filepath=str(path), automatic_bone_orientation=False),
         ".obj": lambda: bpy.ops.wm.obj_import(filepath=str(path)),
+        ".ply": lambda: bpy.ops.wm.ply_import(filepath=str(path)),
     }
     run[".gltf"] = run[".glb"]
     try:
@@ -67,7 +67,7 @@ def import_file(path: Path, licensed: bool) -> None:
             outcome = run[suffix]()
     except Exception as error:  # importers are Python add-ons, which raise what they meet
         raise AvatarError(
-            f"The file {path.name} cannot be imported ({scene.last_line(error)}); check that it is complete.", "import"
+            f"The file {path.name} cannot be imported ({why_not_read(error)}); check that it is complete.", "import"
         ) from error
     if outcome != {"FINISHED"}:
         raise AvatarError(f"The file {path.name} cannot be imported; check that it is complete.", "import")

@@ -19,12 +19,12 @@ from ..errors import AvatarError
 from ..humanoid import bones as humanoid_bones
 from ..humanoid.match_armature import match_armature
 from ..landmarks import PARTS
-from ..mesh import blender_mesh, outside
+from ..mesh import blender_mesh, cleaning, outside
 from ..mesh.arrays import SkinnedMesh
 from ..vrm import existing, setup
 from ..vrm.addon import need_addon
 from ..vrm.spec.human_bones import humanoid_problems
-from . import at_rest, geometry, importing, ownership, parts, placing
+from . import at_rest, colours, geometry, importing, ownership, parts, placing
 from .ownership import Notes
 from .parts import Objects
 
@@ -71,6 +71,9 @@ def use_selected(context: bpy.types.Context, height: float = 0.0) -> Steps:
     images = {node.image for obj in objects for node in parts.nodes(obj) if node.type == "TEX_IMAGE" and node.image}
     notes: Notes = []
     importing.missing_images(images, notes)
+    armatures = [obj for obj in objects if obj.type == "ARMATURE"]
+    elsewhere = [obj for each in armatures for obj in parts.meshes_of(each, bpy.data.objects)]
+    parts.name_left_out([obj.name for obj in elsewhere if obj.users_scene and obj not in objects], notes)
     avatar = _adopt(context, objects, name, height, notes, chosen=True)
     avatar.record.label = "Made from objects in the scene"
     avatar.record.provenance = json.dumps({"parameters": {"brought_in": name}})
@@ -158,6 +161,9 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     if not len(data.triangles):
         raise AvatarError("The model has no mesh; use another model.", "no_mesh")
     data.shape_keys = keys
+    notes += cleaning.clean(data)
+    colours.settle(data, name, notes)
+    data = parts.decimated(context, data, notes)
     if len(meshes) > 1:
         notes.append(("joined", f"{len(meshes)} meshes were joined into one."))
     wrong = outside.inside_out(data.vertices, data.triangles)
@@ -192,6 +198,7 @@ def _adopt_rigged(
     _free(armature)
     for obj in meshes:
         parts.apply_modifiers(context, obj)
+    parts.name_left_out([obj.name for obj in meshes if not len(obj.data.polygons)], notes)
     meshes = [obj for obj in meshes if len(obj.data.polygons)]
     if not meshes:
         raise AvatarError("The model has no mesh; use another model.", "no_mesh")

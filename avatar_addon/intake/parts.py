@@ -12,6 +12,7 @@ from mathutils import Vector
 
 from ..errors import AvatarError
 from ..mesh import blender_mesh, outside
+from ..mesh.arrays import SkinnedMesh
 from ..versions import has_nodes
 from ..vrm import existing
 from ..vrm.base_colour import colour_attribute, uv_map
@@ -19,7 +20,9 @@ from .ownership import Notes
 
 SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT")  # kinds of objects that Blender makes a mesh of
 SILENT = ("ARMATURE", "EMPTY", "CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER")  # nothing of theirs is seen
+FLAT = 1e-9  # a scale that leaves nothing of a mesh
 WHOLE = 0.6  # of the model's height: a part so tall is the body, and no single bone's
+MOST_TRIANGLES = 80_000  # of a mesh that is brought in to be rigged
 UV_MAP, COLOURS = "UVMap", "Color"
 Objects = list[bpy.types.Object]
 
@@ -75,15 +78,33 @@ def gather(
             continue
         name = obj.name
         mesh = obj if obj.type == "MESH" else _as_mesh(context, obj)
-        if mesh is None or not (len(mesh.data.polygons) or mesh.modifiers):
+        if mesh is None or not (len(mesh.data.polygons) or mesh.modifiers) or min(map(abs, mesh.scale)) < FLAT:
             left_out.append(name)
             continue
         objects[place] = mesh
         parts.append(mesh)
-    if left_out:
-        names = ", ".join(left_out[:6]) + (" and so on" if len(left_out) > 6 else "")
-        notes.append(("left_out", f"Left out because it cannot be part of the avatar: {names}."))
+    name_left_out(left_out, notes)
+    refuse_broken(parts)
     return parts
+
+
+def name_left_out(names: Sequence[str], notes: Notes) -> None:
+    if names:
+        listed = ", ".join(names[:6]) + (" and so on" if len(names) > 6 else "")
+        notes.append(("left_out", f"Left out because it cannot be part of the avatar: {listed}."))
+
+
+def refuse_broken(meshes: Objects) -> None:
+    """Positions that are no numbers spread to whatever is computed of them. Raises AvatarError."""
+    for obj in meshes:
+        keys = obj.data.shape_keys
+        for layer in (obj.data.vertices, *(block.data for block in (keys.key_blocks if keys else ()))):
+            flat = np.empty(len(layer) * 3, np.float32)
+            layer.foreach_get("co", flat)
+            if not np.isfinite(flat).all():
+                raise AvatarError(
+                    f"{obj.name} has vertices or shape keys without a valid position; delete those first.", "broken"
+                )
 
 
 def _beside(obj: bpy.types.Object, body: Objects) -> bool:
@@ -182,6 +203,24 @@ def _apply_with_keys(context: bpy.types.Context, obj: bpy.types.Object) -> None:
         block.data.foreach_set("co", points)
         block.value = 0.0
         block.slider_min, block.slider_max, block.mute = least, most, mute
+
+
+def decimated(context: bpy.types.Context, data: SkinnedMesh, notes: Notes) -> SkinnedMesh:
+    """The mesh with at most MOST_TRIANGLES, UVs and colours kept; one with shape keys stays as it is."""
+    count = len(data.triangles)
+    if count <= MOST_TRIANGLES or data.shape_keys:
+        return data
+    obj = bpy.data.objects.new("decimated", bpy.data.meshes.new("decimated"))
+    context.scene.collection.objects.link(obj)
+    try:
+        blender_mesh.set_mesh(obj, data)
+        obj.modifiers.new("Decimate", "DECIMATE").ratio = MOST_TRIANGLES / count
+        apply_modifiers(context, obj)
+        fewer = blender_mesh.read_mesh(obj)
+    finally:
+        remove_objects([obj])
+    notes.append(("decimated", f"The mesh had {count:,} triangles and now has {len(fewer.triangles):,}."))
+    return fewer
 
 
 def hang_by_weights(obj: bpy.types.Object, armature: bpy.types.Object, height: float, notes: Notes) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..humanoid.matching.matcher import Match, match
-from ..humanoid.matching.rehang import rehung
+from ..humanoid.matching.rehang import rehung, stray_fingers
 from ..mesh import blender_mesh
 from ..mesh.armature import editing
 from . import geometry
@@ -20,6 +20,8 @@ from .at_rest import identity
 from .ownership import Notes
 from .parts import Objects, meshes_of
 
+FAR_OFF = 0.5  # of the height
+STANDS = 0.5  # of the way from the feet to the head that goes up
 CLEARLY = 0.1  # how much surer another way up must be than the file's own
 
 
@@ -45,18 +47,32 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
     for quarters in (0, 1, 3, 2):
         turn = geometry.quarter_turn("X", quarters)
         found = match(heads @ turn.T, parents, list(index), (0.0, -1.0))
-        if found.humanoid and (best is None or found.confidence > best.found.confidence + CLEARLY):
+        if (
+            found.humanoid
+            and _stands(found, heads @ turn.T)
+            and (best is None or found.confidence > best.found.confidence + CLEARLY)
+        ):
             best = Reading(turn, found, quarters)
         if best and best.found.confidence > 0.5:
             break
     if best:
-        return best
+        strays = stray_fingers(heads @ best.turn.T, parents, list(index), best.found)
+        return Reading(best.turn, strays[1], best.quarters, strays[0]) if strays else best
     for quarters in (0, 1, 3):
         turn = geometry.quarter_turn("X", quarters)
         changed = rehung(heads @ turn.T, parents, list(index))
         if changed:
             return Reading(turn, changed[1], quarters, changed[0])
     return None
+
+
+def _stands(found: Match, heads: np.ndarray) -> bool:
+    """Whether the head is above the feet: a skeleton that lies is as good a humanoid otherwise."""
+    bones = found.mapping
+    if not {"head", "leftFoot", "rightFoot"} <= bones.keys():
+        return True
+    rise = heads[bones["head"]] - (heads[bones["leftFoot"]] + heads[bones["rightFoot"]]) / 2
+    return bool(rise[2] > STANDS * np.linalg.norm(rise))
 
 
 def rehang(armature: bpy.types.Object, moves: dict[int, int], notes: Notes) -> None:
@@ -128,13 +144,20 @@ def move_rigged(armature: bpy.types.Object, meshes: Objects, matrix: Matrix) -> 
 
 
 def on_the_ground(armature: bpy.types.Object, meshes: Objects) -> None:
-    """Feet at z = 0, the middle at x = 0; nothing where they are there."""
+    """Feet at z = 0, the middle at x = 0; nothing where they are there. Forwards and backwards only what is far off
+    moves, since tails and capes are no middle.
+    """
     vertices = points(meshes)
     low, high = vertices.min(0), vertices.max(0)
-    shift = np.array([-(low[0] + high[0]) / 2, 0.0, -low[2]])
+    depth = (low[1] + high[1]) / 2
+    far = abs(depth) > FAR_OFF * (high[2] - low[2])
+    shift = np.array([-(low[0] + high[0]) / 2, -depth if far else 0.0, -low[2]])
     if np.abs(shift).max() > 0.02 * (high[2] - low[2]):
         move_rigged(armature, meshes_of(armature, bpy.data.objects), Matrix.Translation(shift.tolist()))
 
 
 def points(meshes: Objects) -> np.ndarray:
-    return np.concatenate([blender_mesh.read_mesh(mesh).vertices for mesh in meshes])
+    """(V, 3) of the vertices that faces use: a stray one far away is no part of the shape."""
+    read = [blender_mesh.read_mesh(mesh) for mesh in meshes]
+    used = [data.vertices[np.unique(data.triangles)] for data in read]
+    return np.concatenate(used if any(map(len, used)) else [data.vertices for data in read])

@@ -49,6 +49,14 @@ def note(root: bpy.types.Object) -> str:
     return _kept(root).get("note", "")
 
 
+def unsure(root: bpy.types.Object) -> set[str]:
+    """The markers that were not recognised with confidence and still are where they were put at first."""
+    kept, empties = _kept(root), shown(root)
+    doubtful = [name for name in kept.get("unsure", ()) if name in empties]
+    at = {name: np.array(empties[name].location)[[0, 2]] for name in doubtful}
+    return {name for name in doubtful if np.abs(at[name] - kept["points"][name]).max() < MOVED}
+
+
 def picture_of(root: bpy.types.Object) -> str:
     return _kept(root)["picture"]
 
@@ -99,6 +107,7 @@ def _show(
         "axis": plane.axis,
         "note": refused.get("message", ""),
         "points": at,
+        "unsure": picture_plane.unsure(result),
     }
     root[ROOT_KEY] = json.dumps(kept)
     halves = picture_plane.sizes(result, points)

@@ -46,6 +46,8 @@ FIGURE = 0.92  # of the picture's height, where nothing is known of it
 # Of the distance between the eyes, for those without a size.
 EYE_SIZE, MOUTH_WIDTH, MOUTH_FLATNESS = (0.24, 0.15), 0.6, 0.3
 
+SURE = 0.5  # of a marker
+
 Points = dict[str, np.ndarray]
 
 
@@ -75,6 +77,13 @@ class Plane:
 def axis_of(points: Mapping[str, Any]) -> float:
     """x of the body's axis, of points in the picture or on the plane."""
     return float(np.mean([np.asarray(points[name], float)[0] for name in MIDDLE]))
+
+
+def unsure(result: Mapping[str, Any]) -> list[str]:
+    """The markers that `analyse` is not sure of: estimates, for the user to check first."""
+    joints, face = result.get("joint_confidence") or {}, (result.get("face") or {}).get("confidence") or {}
+    chances = joints | {name: face.get("mouth" if name == "mouth" else "eyes", 0.0) for name in FACE}
+    return [name for name in (*JOINTS, *FACE) if chances.get(name, 1.0) < SURE]
 
 
 def usual_markers(size: tuple[float, float]) -> Points:

@@ -23,7 +23,7 @@ from ..landmarks import PARTS
 from ..mesh import blender_mesh
 from ..mesh.armature import transform_bones
 from ..vrm import setup
-from .kinematics import rest
+from .kinematics import clearance, rest
 
 
 @dataclass
@@ -82,6 +82,19 @@ def t_pose_moves(avatar: Avatar, skeleton: Skeleton) -> np.ndarray:
             np.concatenate(points), np.concatenate([part.weights for part in parts]), skeleton.names
         )
     return moves
+
+
+def hanging(armature: bpy.types.Object, skeleton: Skeleton, to_t: np.ndarray) -> float:
+    """Degrees that the arms can hang down beside the body. to_t: (J, 4, 4) what takes each bone to the T-pose."""
+    with _at_rest(armature):
+        parts = [_read(obj, armature, skeleton) for obj in skinned_meshes(armature)]
+    if not parts:
+        return clearance.MOST
+    bone = np.concatenate([part.weights.argmax(1) for part in parts])
+    points = np.concatenate([part.vertices for part in parts])
+    points = np.einsum("nij,nj->ni", to_t[bone, :3, :3], points) + to_t[bone, :3, 3]
+    joints = np.einsum("kij,kj->ki", to_t[:, :3, :3], skeleton.joints) + to_t[:, :3, 3]
+    return clearance.hanging(points, bone, joints, skeleton.parents, skeleton.names)
 
 
 def bends(moves: np.ndarray, skeleton: Skeleton) -> list[tuple[str, float]]:

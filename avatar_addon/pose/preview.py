@@ -20,8 +20,8 @@ from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..speech import animation
 from ..vrm import setup
-from . import bake
-from .kinematics import motions
+from . import bake, expression_keys
+from .kinematics import gestures, motions
 
 KEY = "avatar_forge_pose"  # on the armature object: what was there before, as JSON
 SHOWN_KEY = (  # what is shown, and for the T-pose how far bones turn, as JSON; apart, since panels ask often
@@ -30,6 +30,7 @@ SHOWN_KEY = (  # what is shown, and for the T-pose how far bones turn, as JSON; 
 ACTION_KEY = "avatar_forge_pose_action"  # the action that was there; a reference, so that a saved file keeps it
 ACTION = "Avatar Forge: "
 T_POSE = "T-Pose"
+TALK, BEAT = "Talk", 1.4  # seconds from one gesture of a speaker to the next
 CHANNELS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle", "scale")
 
 
@@ -60,7 +61,7 @@ def preview_t_pose(context: bpy.types.Context, avatar: Avatar) -> None:
     armature = avatar.armature
     skeleton = bake.read_skeleton(armature)
     moves = bake.t_pose_moves(avatar, skeleton)
-    _begin(context, avatar, T_POSE, bends=bake.bends(moves, skeleton))
+    begin(context, avatar, T_POSE, bends=bake.bends(moves, skeleton))
     for (
         bone
     ) in armature.pose.bones:  # the T-pose is one of bones; what hangs from constraints follows when it is applied
@@ -75,20 +76,21 @@ def show_pose(context: bpy.types.Context, avatar: Avatar, name: str) -> None:
     if name not in pose_names(avatar):
         raise AvatarError(f"There is no pose {name} for this avatar; choose another one.", "no_pose")
     moves = motions.pose(body, name)[None] @ to_t
-    _begin(context, avatar, name)
+    begin(context, avatar, name)
     _set_pose(avatar.armature, _local(avatar.armature, skeleton, moves[:, :, :3])[0])
 
 
-def show_motion(context: bpy.types.Context, avatar: Avatar, name: str) -> None:
-    """Gives the avatar a looping test animation, an action of its own, in the scene's preview range. Raises
-    AvatarError.
+def show_motion(context: bpy.types.Context, avatar: Avatar, name: str, seconds: float | None = None) -> None:
+    """Gives the avatar a looping motion, an action of its own, in the scene's preview range. seconds: None for the
+    motion's usual ones. Raises AvatarError.
     """
     skeleton, to_t, body = _body(avatar)
-    make, seconds = motions.MOTIONS[name]
+    make, usual = gestures.MOTIONS[name]
     where, armature = context.scene, avatar.armature
-    frames = max(round(seconds * where.render.fps / where.render.fps_base), 8)
-    moves = make(body, frames) @ to_t
-    _begin(context, avatar, name)
+    frames = max(round((seconds or usual) * where.render.fps / where.render.fps_base), 8)
+    given = (round(seconds / BEAT) or 1,) if seconds and name == TALK else ()
+    moves = make(body, frames, *given) @ to_t
+    begin(context, avatar, name)
     first = where.frame_start
     data = armature.animation_data_create()
     data.action = bpy.data.actions.new(ACTION + name)
@@ -109,6 +111,7 @@ def back(context: bpy.types.Context, avatar: Avatar) -> bool:
     armature = avatar.armature
     if armature is None or KEY not in armature:
         return False
+    expression_keys.remove(armature)
     animation.stop(context, avatar)  # it began later, and brings back what it found: the animation's range
     before = json.loads(armature[KEY])
     _remove_motion(context, armature, before)
@@ -153,11 +156,12 @@ def play(context: bpy.types.Context) -> None:
     animation.play(context)
 
 
-def _begin(context: bpy.types.Context, avatar: Avatar, name: str, **more: Any) -> None:
+def begin(context: bpy.types.Context, avatar: Avatar, name: str, **more: Any) -> None:
     """Keeps what is there, unless it is one of ours, and clears the pose."""
     armature, where = avatar.armature, context.scene
     if KEY in armature:
         before = json.loads(armature[KEY])
+        expression_keys.remove(armature)
         _remove_motion(context, armature, before)
         for bone in armature.pose.bones:
             for constraint in bone.constraints:
@@ -234,7 +238,8 @@ def _body(avatar: Avatar) -> tuple[bake.Skeleton, np.ndarray, motions.PosedBody]
     to_t = bake.square(bake.t_pose_moves(avatar, skeleton))
     tails = np.array([bone.tail_local[:] for bone in armature.data.bones], float) @ skeleton.frame[:3, :3].T
     at = [np.einsum("kij,kj->ki", to_t[:, :3, :3], points) + to_t[:, :3, 3] for points in (skeleton.joints, tails)]
-    return skeleton, to_t, motions.PosedBody(at[0], at[1], skeleton.parents, skeleton.names)
+    hang = bake.hanging(armature, skeleton, to_t)
+    return skeleton, to_t, motions.PosedBody(at[0], at[1], skeleton.parents, skeleton.names, hang=hang)
 
 
 def _local(armature: bpy.types.Object, skeleton: bake.Skeleton, moves: np.ndarray) -> np.ndarray:

@@ -38,6 +38,20 @@ PUBLISHING = {
         "replace_listed": "",
     },
 }
+# What belongs together below Text to Picture, as PUBLISHING; the ComfyUI fields are shown for ComfyUI alone.
+PICTURE_SERVER = {
+    "image_kind": "",
+    "image_url": "none",
+    "image_model": "as the server says",
+    "image_key": "AVATAR_FORGE_IMAGE_KEY",
+}
+COMFYUI = {
+    "comfy_workflow": "the one that is included",
+    "comfy_prompt": "",
+    "comfy_seed": "",
+    "comfy_count": "one picture a run",
+}
+CHAT_SERVER = {"chat_url": "none", "chat_model": "as the server says", "chat_key": "AVATAR_FORGE_CHAT_KEY"}
 INSTALL = "Install Backend"  # the operator's and its task's name
 
 
@@ -137,6 +151,54 @@ class AvatarForgePreferences(AddonPreferences):
         ),
     )
 
+    image_kind: EnumProperty(
+        name="Picture Server",
+        items=[
+            ("openai", "OpenAI API", "A server with /v1/images/generations, on this computer or elsewhere"),
+            ("comfyui", "ComfyUI", "A ComfyUI with a workflow that makes pictures from text"),
+        ],
+        description="What kind of server makes reference pictures from a description",
+    )
+    image_url: StringProperty(
+        name="Address", description="Address of the picture server, such as http://127.0.0.1:8188; empty turns it off"
+    )
+    image_model: StringProperty(name="Model", description="Name of the picture model, where the server has several")
+    image_key: StringProperty(
+        name="Key",
+        subtype="PASSWORD",
+        description="Key of the picture server; empty to use the environment variable AVATAR_FORGE_IMAGE_KEY",
+    )
+    comfy_workflow: StringProperty(
+        name="Workflow",
+        subtype="FILE_PATH",
+        description="Workflow file from ComfyUI's Export (API); empty for the included one for Stable Diffusion XL",
+    )
+    comfy_prompt: StringProperty(
+        name="Prompt Field", default="6.text", description="Node and input that take the prompt, such as 6.text"
+    )
+    comfy_seed: StringProperty(
+        name="Seed Field", default="3.seed", description="Node and input that take the seed, such as 3.seed"
+    )
+    comfy_count: StringProperty(
+        name="Count Field",
+        default="5.batch_size",
+        description="Node and input that take the number of pictures; empty to run the workflow once a picture",
+    )
+    chat_url: StringProperty(
+        name="Chat Server",
+        description=(
+            "Address of a server with /v1/chat/completions that describes the character in detail; empty to use the"
+            " description as it is"
+        ),
+    )
+    chat_model: StringProperty(name="Chat Model", description="Name of the chat model, where the server has several")
+    chat_key: StringProperty(
+        name="Chat Key",
+        subtype="PASSWORD",
+        description="Key of the chat server; empty to use the environment variable AVATAR_FORGE_CHAT_KEY",
+    )
+    show_text: BoolProperty(name="Text to Picture", options={"SKIP_SAVE"})
+
     remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
     other_models: PointerProperty(type=AvatarForgeModelFolders)
 
@@ -147,6 +209,10 @@ class AvatarForgePreferences(AddonPreferences):
             header.label(text="Backend and Models")
         if layout:
             self._draw_backend(layout, context, state)
+        header, body = self.layout.panel_prop(self, "show_text")
+        header.label(text="Text to Picture")
+        if body:
+            self._draw_text(body)
         header, body = self.layout.panel_prop(self, "show_publishing")
         header.label(text="Publishing")
         if body:
@@ -177,6 +243,14 @@ class AvatarForgePreferences(AddonPreferences):
         column.prop(self, "models_folder", placeholder="in the extension's folder")
         column.prop(self, "runs_folder")
         column.prop(self, "tracking_uri", placeholder="a database beside the runs")
+
+    def _draw_text(self, layout: bpy.types.UILayout) -> None:
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        comfyui = COMFYUI if self.image_kind == "comfyui" else {}
+        for name, placeholder in {**PICTURE_SERVER, **comfyui, **CHAT_SERVER}.items():
+            column.prop(self, name, placeholder=placeholder)
 
     def _draw_publishing(self, layout: bpy.types.UILayout) -> None:
         column = layout.column()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import bpy
 
 from .. import export as vrm_export
-from ..avatar import scene
+from ..avatar import packed_file, scene
 from ..avatar.scene import Avatar
 from ..client import session
 from ..client.process import jobs
@@ -23,6 +23,7 @@ from ..errors import AvatarError
 from ..files import copy_whole
 from ..report import report as report_card
 from ..report.limits import FAIL
+from ..vrm.spec.vrm_file import VrmFile
 
 
 @dataclass
@@ -101,16 +102,22 @@ def record(
     """
     result = yield from _write_run(avatar, files, report, session.runs_folder(), target.tracking_uri, span)
     avatar.record.run_folder = str(result["run_folder"])
+    packed_file.remember(avatar, str(result["run_id"]), files["vrm"])
     if avatar.record.job_folder:
         shutil.rmtree(avatar.record.job_folder, ignore_errors=True)  # its mesh lies in the run now
         avatar.record.job_folder = ""
     return result
 
 
-def write_receipt(avatar: Avatar, files: dict[str, Path], report: report_card.Report, path: Path) -> Steps:
-    """The receipt alone, of an avatar that leaves no run folder."""
+def write_receipt(
+    avatar: Avatar, files: dict[str, Path], report: report_card.Report, path: Path, blend: Path | None = None
+) -> Steps:
+    """The receipt alone, of an avatar that leaves no run folder. blend: written before it, since it comes last."""
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         result = yield from _write_run(avatar, files, report, folder, None, (0.94, 1.0))
+        packed_file.remember(avatar, str(result["run_id"]), files["vrm"])
+        if blend:
+            packed_file.save(avatar, blend)
         copy_whole(Path(result["receipt"]), path)
 
 
@@ -123,18 +130,18 @@ def _write_run(
     provenance = json.loads(made.provenance or "{}")
     parameters = provenance.get("parameters", {})
     parameters["engine_options"] = {**provenance.get("settings", {}), **parameters.get("engine_options", {})}
-    picture, raw = Path(made.picture), _raw_mesh(avatar)
-    if made.picture and not picture.is_file():
-        raise AvatarError(
-            (
-                f"The picture {picture.name} that the avatar was made from no longer exists; restore it or choose"
-                " it again."
-            ),
-            "no_picture",
-        )
+    raw = _raw_mesh(avatar)
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
-        if not made.picture:
-            picture = _portrait(avatar, folder / "portrait.png")
+        picture = packed_file.picture_of(avatar, folder)
+        if picture is None and made.picture:
+            raise AvatarError(
+                (
+                    f"The picture {bpy.path.basename(made.picture)} that the avatar was made from no longer exists;"
+                    " restore it or choose it again."
+                ),
+                "no_picture",
+            )
+        picture = picture or _portrait(avatar, folder / "portrait.png")
         rigged = scene.export_glb(avatar, folder / "rigged.glb")
         files = {**files, "rigged": rigged} | ({"raw": raw} if raw else {})
         job = jobs.Job(
@@ -145,6 +152,7 @@ def _write_run(
             picture=picture,
             files=files,
             report=report.to_dict(),
+            parent=packed_file.parent(avatar),
             tracking_uri=tracking_uri or "",
             track=tracking_uri is not None,
             online=bpy.app.online_access,
@@ -219,6 +227,62 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
     avatar.record.promoted_key = entry["key"]
     avatar.record.promoted_url = next(iter(entry["urls"].values()), "")
     return entry
+
+
+def promote_file(vrm: Path, name: str, target: Target, report: report_card.Report, run: str = "") -> Steps:
+    """Promotes a file as it is. The same content again is the version that it is already. run: the recorded run that
+    the file is of. Returns the index entry with `urls`. Raises AvatarError, as `promote` does.
+    """
+    named = yield Wait(jobs.Job("model_name", usual=name), 0.0, 0.05)
+    failed = [entry.title for entry in report.checks if entry.status == FAIL]
+    if failed:
+        what = f"The avatar fails {len(failed)} of {len(report.checks)} checks ({', '.join(failed[:3])})"
+        raise AvatarError(f"{what}, so it was not promoted; fix it in Blender and promote it there.", "report")
+    folder = session.runs_folder() / run
+    job = jobs.Job(
+        "promote",
+        file=vrm,
+        name=named["name"],
+        bucket=target.bucket,
+        endpoint=target.endpoint,
+        prefix=target.prefix,
+        profile=target.profile,
+        region=target.region,
+        urls=target.urls,
+        tracking_uri=target.tracking_uri,
+        online=bpy.app.online_access,
+        run_id=run,
+        run_folder=folder if run and folder.is_dir() else None,
+        report=report.to_dict(),
+        once=True,
+    )
+    return (yield Wait(job, 0.05, 1.0))
+
+
+def record_file(vrm: Path, name: str, report: report_card.Report, tracking_uri: str = "") -> Steps:
+    """A run folder for a VRM file that somebody exported; the same content has one only. Returns the run's id; "" for
+    a file without the thumbnail that stands for its picture.
+    """
+    with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
+        thumbnail = VrmFile(vrm).thumbnail() if report.promotable else None
+        if not thumbnail:
+            return ""
+        picture = folder / "thumbnail.png"
+        picture.write_bytes(thumbnail)
+        job = jobs.Job(
+            "record",
+            runs=session.runs_folder(),
+            run_id=f"vrm-{report.sha256[:16]}",
+            name=name,
+            picture=picture,
+            files={"vrm": vrm},
+            report=report.to_dict(),
+            tracking_uri=tracking_uri,
+            online=bpy.app.online_access,
+            versions=versions(),
+        )
+        result = yield Wait(job)
+        return str(result["run_id"])
 
 
 def register(avatar: Avatar, target: Target, apply: bool) -> Steps:

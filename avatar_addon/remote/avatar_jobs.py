@@ -9,14 +9,16 @@ from typing import Any
 
 import bpy
 
-from .. import workflow
+from .. import text_pictures, workflow
 from ..avatar.scene import Avatar
 from ..client import engines, session
 from ..client.process.tasks import Stage, Steps
+from ..picture import cards
 from ..publish import steps as publish
 from ..report.report import Report
 from ..request import Request
-from . import outputs, pictures
+from . import outputs
+from . import pictures as reference
 from .avatar_commands import checked, the_avatar
 from .generation import choose_engine
 from .protocol.registry import Refusal, command
@@ -40,7 +42,7 @@ def _need_backend() -> None:
 # From a picture
 
 
-@command("avatar_make", longest=pictures.LONGEST_REQUEST)
+@command("avatar_make", longest=reference.LONGEST_REQUEST)
 def avatar_make(
     picture=None,
     picture_data=None,
@@ -54,19 +56,25 @@ def avatar_make(
     rigger_options=None,
     markers=None,
     vrm_version=None,
+    perfect_sync=None,
     replace=None,
+    pictures=None,
+    sheet=None,
 ) -> dict[str, Any]:
     """Picture -> a finished avatar. picture: a path; picture_data: the file itself in base64. path: a .vrm file to
-    write as well; replace: also where one is that was not written for a client. What is not given is as the sidebar's
-    settings say.
+    write as well; replace: also where one is that was not written for a client. pictures: paths of further sides, left,
+    back and right; sheet: true where the picture shows the character from several sides. What is not given is as the
+    sidebar's settings say.
     """
     file = _picture(picture, picture_data)
     given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
+    given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
+    given["pictures"], is_sheet = _further(pictures), checked(sheet, bool, "sheet")
     title = checked(name, str, "name") or file.stem
     vrm = _vrm_path(path, title, replace) if path else None
 
     def steps() -> Steps:
-        request = yield from _request(file, given | {"name": name, "vrm": vrm})
+        request = yield from _request(file, given | {"name": title if is_sheet else name, "vrm": vrm}, is_sheet)
         made = yield from workflow.make_avatar(bpy.context, request)
         if request.vrm:
             outputs.written(request.vrm)
@@ -76,17 +84,55 @@ def avatar_make(
     return _started(f"Make {title}", steps())
 
 
-@command("avatar_generate", longest=pictures.LONGEST_REQUEST)
+@command("avatar_from_text")
+def avatar_from_text(text=None, name=None, path=None, seed=None, perfect_sync=None, replace=None) -> dict[str, Any]:
+    """A description -> pictures by the server of the preferences -> an avatar from the first that can be used. path and
+    replace as in avatar_make.
+    """
+    _need_backend()
+    if not (checked(text, str, "text") or "").strip():
+        raise Refusal("text must describe a character.")
+    if reason := text_pictures.problem():
+        raise Refusal(reason)
+    title = checked(name, str, "name") or " ".join(text.split()[:4])[:40]
+    vrm = _vrm_path(path, title, replace) if path else None
+    given = _given(None, None, seed, None, None, None, None, None)
+    given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
+
+    def steps() -> Steps:
+        pictures_made = yield from text_pictures.make(text, given["seed"] or 0, span=(0.0, 0.4))
+        file = text_pictures.first_usable(pictures_made)
+        origin = text_pictures.origin_in(pictures_made, file)
+        request = yield from _request(file, given | {"name": title, "vrm": vrm, "text": origin, "markers": None})
+        made = yield from workflow.make_avatar(bpy.context, request)
+        if request.vrm:
+            outputs.written(request.vrm)
+        told = [{"path": entry["path"], "usable": entry["usable"]} for entry in pictures_made["pictures"]]
+        return _told(made.avatar) | {"picture": str(file), "pictures": told, "report": _short(made.report)}
+
+    return _started(f"Make {title}", steps())
+
+
+@command("avatar_generate", longest=reference.LONGEST_REQUEST)
 def avatar_generate(
-    picture=None, picture_data=None, name=None, engine=None, seed=None, engine_options=None, markers=None
+    picture=None,
+    picture_data=None,
+    name=None,
+    engine=None,
+    seed=None,
+    engine_options=None,
+    markers=None,
+    pictures=None,
+    sheet=None,
 ) -> dict[str, Any]:
     """As avatar_make, the first step alone: a textured mesh in the scene."""
     file = _picture(picture, picture_data)
     given = _given(engine, None, seed, None, engine_options, None, markers, None)
+    given["pictures"], is_sheet = _further(pictures), checked(sheet, bool, "sheet")
     title = checked(name, str, "name") or file.stem
 
     def steps() -> Steps:
-        request = yield from _request(file, given | {"name": name})
+        request = yield from _request(file, given | {"name": title if is_sheet else name}, is_sheet)
         return _told((yield from workflow.generate(bpy.context, request)))
 
     return _started(f"Generate {title}", steps())
@@ -96,10 +142,20 @@ def _picture(picture: Any, data: Any) -> Path:
     _need_backend()
     checked(picture, str, "picture")
     if checked(data, str, "picture_data"):
-        return pictures.from_base64(data)
+        return reference.from_base64(data)
     if picture:
-        return pictures.from_reference(picture)
-    raise Refusal(pictures.NO_PICTURE)
+        return reference.from_reference(picture)
+    raise Refusal(reference.NO_PICTURE)
+
+
+def _further(given: Any) -> dict[str, Path] | None:
+    """side -> file. Raises Refusal."""
+    if not checked(given, dict, "pictures"):
+        return None
+    for side, path in given.items():
+        if side not in cards.SIDES or not isinstance(path, str):
+            raise Refusal(f"pictures must be an object of paths for {', '.join(cards.SIDES)}.")
+    return {side: reference.from_reference(path) for side, path in given.items()}
 
 
 def _given(engine, rigger, seed, author, options, rigger_options, markers, version) -> dict[str, Any]:
@@ -116,10 +172,12 @@ def _given(engine, rigger, seed, author, options, rigger_options, markers, versi
     }
 
 
-def _request(picture: Path, given: dict[str, Any]) -> Steps:
-    """The request, with the generator that can run here where the client has named none."""
+def _request(picture: Path, given: dict[str, Any], sheet: bool | None = None) -> Steps:
+    """The request, with the generator that can run here where the client has named none, and a sheet cut up."""
     if given["engine"] is None:
         given["engine"] = yield from choose_engine()
+    if sheet:
+        picture, given["pictures"] = yield from cards.from_sheet(picture)
     return Request.from_settings(bpy.context.scene, picture, **given)
 
 

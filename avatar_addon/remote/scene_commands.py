@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +262,13 @@ def export_scene(
 
 
 def _write(kind: str, path: Path, only: bool, apply: bool) -> None:
-    if kind == "glb":
-        bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=only, export_apply=apply)
-    else:
-        bpy.ops.export_scene.fbx(filepath=str(path), use_selection=only, use_mesh_modifiers=apply)
+    """Complete or not at all, and never into a file that `path` was made a link to meanwhile."""
+    part = path.with_name(f"avatar-forge-{uuid.uuid4().hex}.part{path.suffix}")
+    try:
+        if kind == "glb":
+            bpy.ops.export_scene.gltf(filepath=str(part), export_format="GLB", use_selection=only, export_apply=apply)
+        else:
+            bpy.ops.export_scene.fbx(filepath=str(part), use_selection=only, use_mesh_modifiers=apply)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from ..pose.kinematics.poses import SHEET_POSE
 from ..versions import node_tree
 from ..vrm import addon as vrm_addon
 from ..vrm.setup import get_bone
+from ..vrm.spec.perfect_sync import SYNC_SHAPES
 from ..vrm.spec.presets import PRESETS
 
 THUMBNAIL = 512  # pixels; VRM asks for a square of at most 1024
@@ -37,6 +38,7 @@ TILE = (330, 480)  # pixels of a body tile
 FACE_TILE = (220, 240)
 FACES = ("rest", *PRESETS)
 FACES_IN_ROW = 6
+SYNC_COLUMNS, SYNC_TILE = 9, (180, 200)
 
 _probe: subprocess.Popen | None = None
 _engine: str | None = None
@@ -135,7 +137,19 @@ def contact_sheet(avatar: Avatar, path: Path) -> Path:
     return path
 
 
-def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], path: Path, size: int) -> Path:
+def front(avatar: Avatar, path: Path, size: int = 384) -> Path:
+    """The avatar's mesh as it is, from the front, a square PNG that is transparent around it."""
+    data = blender_mesh.read_mesh(avatar.mesh)
+    return still([data], (data.vertices.min(0), data.vertices.max(0)), path, size, transparent=True)
+
+
+def still(
+    parts: Sequence[SkinnedMesh],
+    frame: tuple[np.ndarray, np.ndarray],
+    path: Path,
+    size: int,
+    transparent: bool = False,
+) -> Path:
     """Meshes (Blender's axes) from the front, a square PNG. frame: lowest and highest corner of what is to be seen."""
     middle, span = (
         (frame[0] + frame[1]) / 2,
@@ -145,6 +159,7 @@ def still(parts: Sequence[SkinnedMesh], frame: tuple[np.ndarray, np.ndarray], pa
         for part in parts:
             shown = SkinnedMesh(part.vertices, part.triangles, part.corner_uvs, part.material_index, part.materials)
             scene.collection.objects.link(bpy.data.objects.new("still", blender_mesh.make_mesh("still", shown)))
+        scene.render.film_transparent = transparent
         _shoot(scene, path, (size, size), Vector(middle), span)
     return path
 
@@ -190,7 +205,16 @@ def sheet_of(tiles: Sequence[Tile], columns: int, path: Path, size: tuple[int, i
 
 
 def _keys(shape: str) -> tuple[str, ...]:
+    if shape in SYNC_SHAPES:
+        return tuple(name for name in (shape, SYNC_SHAPES[shape].with_) if name)
     return PRESETS[shape].shape_keys if shape in PRESETS else ()
+
+
+def perfect_sync_sheet(avatar: Avatar, path: Path) -> Path:
+    """The face in every shape of perfect sync that it has, and at rest."""
+    keys = avatar.mesh.data.shape_keys
+    shown = [name for name in SYNC_SHAPES if keys and name in keys.key_blocks]
+    return sheet_of(face_tiles(avatar, ["rest", *shown], (0,)), SYNC_COLUMNS, path, SYNC_TILE)
 
 
 def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], float]:
@@ -360,7 +384,8 @@ def _shoot(scene: bpy.types.Scene, path: Path, size: tuple[int, int], centre: Ve
     render = scene.render
     render.engine = engine()
     render.resolution_x, render.resolution_y, render.resolution_percentage = *size, 100
-    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    render.image_settings.file_format = "PNG"
+    render.image_settings.color_mode = "RGBA" if render.film_transparent else "RGB"
     render.filepath = str(path)
     for stamp in render.bl_rna.properties:
         if stamp.identifier.startswith(

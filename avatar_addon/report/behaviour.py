@@ -13,6 +13,7 @@ import numpy as np
 from ..vrm.spec.presets import EMOTIONS, LOOKS, PRESETS, VISEMES
 from .limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS, WARN, Check, line, worst
 from .measured import Measured
+from .perfect_sync import perfect_sync
 from .skin_measures import MOVED, following, head_turn, leaks, strays, tearing
 
 
@@ -23,6 +24,7 @@ def behaviour(m: Measured) -> Iterator[Check]:
     yield from _blinks(m, fields)
     yield from _emotions(m, fields)
     yield from _gaze(m, fields)
+    yield from perfect_sync(m)
     yield from _limbs(m)
     yield from _tearing(m)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bpy
 
-from ..errors import AvatarError
+from ..errors import AvatarError, why_not_read
 from . import expressions0, setup
 from .addon import extension, need_addon
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
@@ -52,7 +52,7 @@ def licence_questions(path: Path) -> list[str]:
         return [text for text in found if text] or ["Its licence may not allow changes to the model."]
     except Exception as error:
         raise AvatarError(
-            f"The file {path.name} is not a readable VRM file ({_short(error)}); use another one.", "import"
+            f"The file {path.name} is not a readable VRM file ({why_not_read(error)}); use another one.", "import"
         ) from error
     return []
 
@@ -71,7 +71,7 @@ def import_file(path: Path) -> None:
             )
     except Exception as error:  # the add-on raises what it likes
         raise AvatarError(
-            f"The VRM file {path.name} cannot be imported ({_short(error)}); use another one.", "import"
+            f"The VRM file {path.name} cannot be imported ({why_not_read(error)}); use another one.", "import"
         ) from error
     if outcome != {"FINISHED"}:
         raise AvatarError(f"The VRM Add-on did not import {path.name}; check that it is a complete VRM file.", "import")
@@ -163,8 +163,3 @@ def forget_lost_annotations(armature: bpy.types.Object) -> int:
                 values.remove(index)
                 lost += 1
     return lost
-
-
-def _short(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].rstrip(".")[:120] if lines else type(error).__name__

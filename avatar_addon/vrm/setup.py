@@ -16,13 +16,15 @@ import bpy
 from .addon import extension, need_addon
 from .base_colour import base_colour, base_image
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
+from .spec.perfect_sync import SYNC_SHAPES
 from .spec.presets import PRESETS, Preset
-from .spec.shape_key_names import recognise
+from .spec.shape_key_names import plain, recognise
 
 Bind = tuple[str, str, float]  # mesh object's name, shape key, weight
 
 UNKNOWN = "unknown"  # an author; VRM requires one
 MADE_WITH = "Made with Avatar Forge"
+MOST_OF_SYNC = 26  # shapes from which on a face is one for perfect sync, and not one with a key named "jawOpen"
 LOOK_RANGE = 60.0  # degrees of gaze at which the look expressions are complete
 
 
@@ -116,9 +118,37 @@ def set_expressions(armature: bpy.types.Object, mesh: bpy.types.Object) -> list[
     """
     keys = mesh.data.shape_keys.key_blocks.keys()[1:] if mesh.data.shape_keys else []
     found = recognise(keys).binds
-    return bind_expressions(
+    missing = bind_expressions(
         armature, {name: [(mesh.name, key, weight) for key, weight in bound] for name, bound in found.items()}
     )
+    _bind_perfect_sync(armature, mesh.name, keys)
+    return missing
+
+
+def _bind_perfect_sync(armature: bpy.types.Object, mesh: str, keys: Sequence[str]) -> None:
+    """ARKit's shapes as custom expressions, where the mesh has most of them; those that it lacks move nothing.
+
+    Where it has few, the expressions that an earlier face had are removed.
+    """
+    known = {plain(key): key for key in keys}
+    found = {name: known[plain(name)] for name in SYNC_SHAPES if plain(name) in known}
+    custom = extension(armature).vrm1.expressions.custom
+    if len(found) < MOST_OF_SYNC:
+        for index in reversed(range(len(custom))):
+            binds = custom[index].morph_target_binds
+            if custom[index].custom_name in SYNC_SHAPES and all(
+                bind.node.mesh_object_name == mesh and bind.index not in keys for bind in binds
+            ):
+                custom.remove(index)
+        return
+    groups = extension(armature).vrm0.blend_shape_master.blend_shape_groups
+    for name in SYNC_SHAPES:
+        expression = expression_of(armature, name, make=True)
+        expression.morph_target_binds.clear()
+        if name in found:
+            bind = expression.morph_target_binds.add()
+            bind.node.mesh_object_name, bind.index, bind.weight = mesh, found[name], 1.0
+            _add_group(groups, Preset(name, "perfect sync"), [(mesh, found[name], 1.0)])
 
 
 def bind_expressions(armature: bpy.types.Object, binds: Mapping[str, Sequence[Bind]]) -> list[str]:

@@ -27,7 +27,7 @@ from ..errors import AvatarError
 from ..mesh import blender_mesh
 from ..mesh.armature import read_bones
 from ..vrm import setup
-from .analysis import find, mend
+from .analysis import find, fixes
 from .analysis.find import PARTS, Place
 from .analysis.skin import LEAST, WeightedSkin
 
@@ -158,7 +158,7 @@ def points_of(avatar: Avatar, place: AvatarForgePlace, depsgraph: bpy.types.Deps
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-# Mending
+# Fixing
 
 
 def locks(avatar: Avatar, skin: WeightedSkin) -> np.ndarray:
@@ -167,7 +167,7 @@ def locks(avatar: Avatar, skin: WeightedSkin) -> np.ndarray:
     return np.array([name in groups and groups[name].lock_weight for name in skin.names], bool)
 
 
-def apply(avatar: Avatar, skin: WeightedSkin, change: mend.Change) -> int:
+def apply(avatar: Avatar, skin: WeightedSkin, change: fixes.Change) -> int:
     """Writes new weights into the mesh and into the one without a face, and looks for places again. How many vertices
     have changed.
     """
@@ -242,7 +242,7 @@ def reweight(avatar: Avatar, limb: str, vertices: np.ndarray) -> Steps:
         raise AvatarError("The mesh was changed in the meantime; re-weight the limb again.", "rig_mismatch")
     yield Stage("weights", 0.95, "Blending the weights")
     skin = read_skin(avatar)
-    return apply(avatar, skin, mend.reweight(skin, fresh, limb, vertices, locks(avatar, skin)))
+    return apply(avatar, skin, fixes.reweight(skin, fresh, limb, vertices, locks(avatar, skin)))
 
 
 def _fresh(path: Path) -> dict[str, np.ndarray]:
@@ -255,8 +255,8 @@ def _fresh(path: Path) -> dict[str, np.ndarray]:
 
 
 def change_for(
-    avatar: Avatar, skin: WeightedSkin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = mend.ROUNDS
-) -> mend.Change:
+    avatar: Avatar, skin: WeightedSkin, fix: str, vertices: np.ndarray, bone: str = "", rounds: int = fixes.ROUNDS
+) -> fixes.Change:
     """What a button other than Re-weight would write. fix: of find.py. Raises AvatarError for a bone that is
     not there.
     """
@@ -264,15 +264,15 @@ def change_for(
     if fix == find.BIND:
         if bone not in skin.names or not avatar.armature.data.bones[bone].use_deform:
             raise AvatarError(f"There is no bone '{bone}' that moves skin; choose another one.", "bone")
-        return mend.bind(skin, vertices, skin.names.index(bone), locked)
+        return fixes.bind(skin, vertices, skin.names.index(bone), locked)
     if fix == find.SMOOTH:
-        return mend.smooth(skin, vertices, locked, rounds)
+        return fixes.smooth(skin, vertices, locked, rounds)
     if fix == find.FILL:
-        return mend.fill(skin, vertices, locked)
-    return mend.close(skin, locked) if fix == find.CLOSE else mend.normalise(skin, locked)
+        return fixes.fill(skin, vertices, locked)
+    return fixes.close(skin, locked) if fix == find.CLOSE else fixes.normalise(skin, locked)
 
 
-def mend_safe(avatar: Avatar) -> int:
+def fix_safe(avatar: Avatar) -> int:
     """Everything whose fix is no guess: too many bones, sums, cracks and patches without weights. How many
     vertices have changed.
     """

@@ -16,6 +16,8 @@ from ..image.face import locate_face
 from ..image.load import load_picture
 from ..mesh.files import MeshArrays, read_mesh
 from ..mesh.raster import View, colour, front_view, shade
+from ..reader import FACE
+from .face_views import read_face, weighed
 from .landmarks import find_joints
 
 NECK = ("neck", "head", "headTop")
@@ -34,15 +36,22 @@ def locate_face_on_mesh(mesh: Path, texture: Path | None, joints: dict[str, list
     if not len(arrays.triangles):
         raise BackendError("bad_mesh", "The mesh has no faces.", "Use a mesh that has faces.")
     head = head_joints(arrays, joints or {})
-    view, rgba = look_at_head(arrays, head, load_picture(texture).rgba if texture else None)
-    pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
-    face = _lifted(locate_face(rgba, view.mask, pixels), view)
+    face = find_face(arrays, head, load_picture(texture).rgba if texture else None)
     sure = min(face["confidence"].values())
     return {
         "face": face,
         "joints": {name: [round(float(v), 6) for v in point] for name, point in head.items()},
         "warnings": [dict(FACE_WARNING)] if sure < 0.5 else [],
     }
+
+
+def find_face(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndarray | None) -> dict[str, Any]:
+    """`face` in metres on the mesh's front. head: neck, head and headTop (3,); texture: (h, w, 4) uint8."""
+    view, rgba = look_at_head(mesh, head, texture)
+    pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
+    rules = _in_metres(locate_face(rgba, view.mask, pixels), view)
+    size = max(float(head["headTop"][1] - head["neck"][1]), 1e-6)
+    return _on_surface(weighed(rules, read_face(mesh, texture, size), size), view)
 
 
 def head_joints(mesh: MeshArrays, given: dict[str, list[float]]) -> dict[str, np.ndarray]:
@@ -93,19 +102,23 @@ def look_at_head(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndar
     return view, colour(view, mesh.corner_uvs[near], texture)
 
 
-def _lifted(face: dict[str, Any], view: View) -> dict[str, Any]:
-    """Pixels of the view -> metres, each centre on the surface that is seen there."""
+def _in_metres(face: dict[str, Any], view: View) -> dict[str, Any]:
+    """Pixels of the view to metres, x and y."""
+    out: dict[str, Any] = {"confidence": face["confidence"]}
+    for name in FACE:
+        sizes = {key: float(value) / view.scale for key, value in face[name].items() if key != "center"}
+        out[name] = {"center": view.to_metres(np.array(face[name]["center"])).tolist(), **sizes}
+    return out
+
+
+def _on_surface(face: dict[str, Any], view: View) -> dict[str, Any]:
+    """Each centre with the depth of the surface that is seen there; rounded."""
     out: dict[str, Any] = {"confidence": {name: round(float(value), 4) for name, value in face["confidence"].items()}}
     rows, columns = np.nonzero(view.mask)
-    for name in ("leftEye", "rightEye", "mouth"):
-        part = face[name]
-        x, y = part["center"]
+    for name in FACE:
+        x, y = view.to_pixels(np.array(face[name]["center"]))
         nearest = int(np.argmin((columns - x) ** 2 + (rows - y) ** 2))
-        centre = [*view.to_metres(np.array([x, y])), view.depth[rows[nearest], columns[nearest]]]
-        sizes = {
-            key: round(float(part[key]) / view.scale, 6)
-            for key in ("half_width", "half_height", "width")
-            if key in part
-        }
+        centre = [*face[name]["center"], view.depth[rows[nearest], columns[nearest]]]
+        sizes = {key: round(float(value), 6) for key, value in face[name].items() if key != "center"}
         out[name] = {"center": [round(float(v), 6) for v in centre], **sizes}
     return out

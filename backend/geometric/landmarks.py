@@ -49,7 +49,7 @@ def find_joints(vertices: np.ndarray, triangles: np.ndarray) -> MeshJoints:
     for yaw in (0, 90):
         turned = turn(vertices, yaw)
         view = front_view(turned, triangles, VIEW_HEIGHT)
-        flat = _detect(view)
+        flat = detect(view)
         if flat is not None and flat.humanoid:
             break
     else:
@@ -63,20 +63,20 @@ def find_joints(vertices: np.ndarray, triangles: np.ndarray) -> MeshJoints:
         )
     grid = solid_voxels(turned, triangles)
     joints = lift(flat.joints, view, grid)
-    if yaw and _feet_ahead(joints, grid) < 0:
+    if yaw and feet_ahead(joints, grid) < 0:
         yaw = 270
         turned = turn(vertices, yaw)
         view = front_view(turned, triangles, VIEW_HEIGHT)
-        again = _detect(view)
+        again = detect(view)
         flat = again if again is not None else flat
         grid = solid_voxels(turned, triangles)
         joints = lift(flat.joints, view, grid)
-    joints |= _ends(joints, grid)
+    joints |= ends(joints, grid)
     back = {name: turn(point, (360 - yaw) % 360) for name, point in joints.items()}
     return MeshJoints(back, flat.confidence, flat.flags, yaw)
 
 
-def _detect(view: View) -> SilhouetteJoints | None:
+def detect(view: View) -> SilhouetteJoints | None:
     mask = ndimage.binary_closing(np.pad(view.mask, 2), np.ones((3, 3)))[2:-2, 2:-2]
     if mask.sum() <= 100:
         return None
@@ -119,7 +119,7 @@ def _middle(column: np.ndarray, grid: VoxelGrid) -> float:
     return float(grid.origin[2] + grid.cell * np.average(best, weights=column[best]))
 
 
-def _feet_ahead(joints: dict[str, np.ndarray], grid: VoxelGrid) -> float:
+def feet_ahead(joints: dict[str, np.ndarray], grid: VoxelGrid) -> float:
     """How far the soles reach forward of the ankles, minus how far backward; positive when the figure faces +Z."""
     lead = 0.0
     for side, _ in SIDES:
@@ -141,7 +141,7 @@ def _foot_cells(joints: dict[str, np.ndarray], side: str, grid: VoxelGrid) -> np
     return cells[near]
 
 
-def _ends(joints: dict[str, np.ndarray], grid: VoxelGrid) -> dict[str, np.ndarray]:
+def ends(joints: dict[str, np.ndarray], grid: VoxelGrid) -> dict[str, np.ndarray]:
     """Toe joints where the sole reaches forward, and the tips of the hands, where the solid ends."""
     ends: dict[str, np.ndarray] = {}
     for side, _ in SIDES:

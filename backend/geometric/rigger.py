@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..engines import Progress, Rig, RigRequest
 from ..errors import BackendError
+from ..image.load import load_picture
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..mesh.voxels import solid_voxels
+from .arm_tubes import find_tubes, part_arms
+from .finding import find_body
 from .islands import make_rigid
-from .landmarks import find_joints, turn
 from .relief import relieve
 from .skeleton import MARKERS, Skeleton, build_skeleton, complete_markers
 from .territory import find_territory
@@ -22,15 +24,20 @@ from .weights import bone_weights, soften_neck, strongest
 
 @dataclass
 class RiggedMesh:
-    """skeleton; weight_joint, weight: (V, 4); yaw: degrees the character is turned away from +Z; flags of the joint
-    search.
+    """skeleton; weight_joint, weight: (V, 4); turn (3, 3): the rotation after which the character stands and faces +Z;
+    flags of the joint search; cut: triangles that join an arm to the body where it only touches it.
     """
 
     skeleton: Skeleton
     weight_joint: np.ndarray
     weight: np.ndarray
     flags: list[str]
-    yaw: int = 0
+    turn: np.ndarray = field(default_factory=lambda: np.eye(3))
+    cut: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def is_turned(self) -> bool:
+        return not np.allclose(self.turn, np.eye(3), atol=1e-6)
 
 
 class GeometricRigger:
@@ -45,12 +52,16 @@ class GeometricRigger:
         started = time.perf_counter()
         progress("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
-        result = rig_mesh(mesh, request.joints, progress)
+        texture = load_picture(request.texture).rgba if request.texture else None
+        result = rig_mesh(mesh, request.joints, progress, texture)
         path = request.out_dir / "rig.npz"
         bones = result.skeleton
         heads, tails = (np.array(list(points.values())) for points in (bones.heads, bones.tails))
         write_rig(
-            path, RigArrays(heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight)
+            path,
+            RigArrays(
+                heads, tails, bones.parent_indices(), bones.names, result.weight_joint, result.weight, result.cut
+            ),
         )
         metrics = {
             "vertices": float(len(mesh.vertices)),
@@ -62,55 +73,63 @@ class GeometricRigger:
             self.label,
             {name: name for name in bones.names},
             metrics,
-            placement_warnings(result.flags, result.yaw),
+            placement_warnings(result.flags),
+            turn=result.turn.tolist() if result.is_turned else None,
         )
 
 
 def rig_mesh(
-    mesh: MeshArrays, joints: dict[str, list[float]] | None = None, progress: Progress = lambda *_: None
+    mesh: MeshArrays,
+    joints: dict[str, list[float]] | None = None,
+    progress: Progress = lambda *_: None,
+    texture: np.ndarray | None = None,
 ) -> RiggedMesh:
-    """Skeleton and weights of a mesh. `joints`: known marker joints in the mesh's axes; all 15 spare the search.
+    """Skeleton and weights of a mesh, in its axes. `joints`: known marker joints in the mesh's axes; all 15 spare the
+    search. texture: (h, w, 3 or 4) uint8, what the joints are looked for on.
 
     Raises BackendError("not_humanoid") when joints have to be found and cannot be, ("bad_joints") when given ones are
     no points or far away.
     """
-    progress("joints", 0.1, "Finding the joints")
-    skeleton, flags, yaw = place_skeleton(mesh, joints)
-    vertices = turn(mesh.vertices, yaw)
-    progress("solid", 0.3, "Filling the body")
+    progress("joints", 0.05, "Looking at the mesh from all sides")
+    skeleton, flags, turn = place_skeleton(mesh, joints, texture)
+    vertices = mesh.vertices @ turn.T
+    progress("solid", 0.4, "Filling the body")
     grid = solid_voxels(vertices, mesh.triangles)
-    progress("weights", 0.4, "Measuring distances inside the body")
+    progress("weights", 0.5, "Measuring distances inside the body")
     territory = find_territory(grid, skeleton)
     progress("weights", 0.8, "Weighting the vertices")
     weights = bone_weights(vertices, skeleton, grid, territory)
-    soften_neck(weights, vertices, mesh.triangles, skeleton)
-    relieve(weights, vertices, mesh.triangles, skeleton)
-    make_rigid(weights, vertices, mesh.triangles, skeleton)
+    cut = part_arms(weights, vertices, mesh.triangles, skeleton, find_tubes(grid, skeleton))
+    joined = mesh.triangles[~cut]
+    soften_neck(weights, vertices, joined, skeleton)
+    relieve(weights, vertices, joined, skeleton)
+    make_rigid(weights, vertices, joined, skeleton)
     weight_joint, weight = strongest(weights)
-    if yaw:
-        for points in (skeleton.heads, skeleton.tails):
-            for name, point in points.items():
-                points[name] = turn(point, 360 - yaw)
-    return RiggedMesh(skeleton, weight_joint, weight, flags, yaw)
+    for points in (skeleton.heads, skeleton.tails):
+        for name, point in points.items():
+            points[name] = turn.T @ point
+    return RiggedMesh(skeleton, weight_joint, weight, flags, turn, np.flatnonzero(cut))
 
 
-def place_skeleton(mesh: MeshArrays, joints: dict[str, list[float]] | None) -> tuple[Skeleton, list[str], int]:
-    """The humanoid skeleton of a mesh in axes turned by the yaw, flags of the joint search, and the yaw in degrees.
+def place_skeleton(
+    mesh: MeshArrays, joints: dict[str, list[float]] | None, texture: np.ndarray | None = None
+) -> tuple[Skeleton, list[str], np.ndarray]:
+    """The humanoid skeleton of a mesh in upright axes, flags of the joint search, and the rotation to those axes.
 
     Raises as `rig_mesh` does.
     """
     known = checked_joints(joints or {}, mesh.vertices)
-    found, flags, yaw = None, [], 0
+    found, flags, turn = None, [], np.eye(3)
     if any(name not in known for name in MARKERS):
         try:
-            result = find_joints(mesh.vertices, mesh.triangles)
-            found, flags, yaw = result.joints, result.flags, result.yaw
+            body = find_body(mesh, texture)
+            found, flags, turn = body.joints, body.flags + body.doubts, body.turn
         except BackendError:
             if len(known) < 2:
                 raise
-    vertices = turn(mesh.vertices, yaw)
-    at = {name: turn(point, yaw) for name, point in complete_markers(known, found).items()}
-    return build_skeleton(at, vertices.min(0), vertices.max(0)), flags, yaw
+    vertices = mesh.vertices @ turn.T
+    at = complete_markers({name: turn @ point for name, point in known.items()}, found)
+    return build_skeleton(at, vertices.min(0), vertices.max(0)), flags, turn
 
 
 def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict[str, np.ndarray]:
@@ -130,17 +149,16 @@ def checked_joints(joints: dict[str, list[float]], vertices: np.ndarray) -> dict
     return known
 
 
-def placement_warnings(flags: list[str], yaw: int) -> list[dict[str, str]]:
-    warnings = []
-    if yaw:
-        sentence = f"The character is rotated by {yaw} degrees; it should face the front (+Z in glTF, -Y in Blender)."
-        warnings.append({"code": "not_facing_front", "message": sentence})
+SENTENCES = {
+    "direction": "It is not clear which way the character faces; turn the model by hand if it looks backwards.",
+    "joints": "The joints are not sure, because the views of the mesh do not agree; check them before you go on.",
+}
+
+
+def placement_warnings(flags: list[str]) -> list[dict[str, str]]:
+    warnings = [{"code": f"{code}_unsure", "message": text} for code, text in SENTENCES.items() if code in flags]
     if {"skirt", "legs_closed"} & set(flags):
         warnings.append(
             {"code": "legs_hidden", "message": "The legs are hidden by clothing; hip and knee positions are estimated."}
         )
-    for side in ("left", "right"):
-        if {f"weak_{side}_arm", f"no_{side}_arm"} & set(flags):
-            sentence = f"The {side} arm is not clearly separated from the body; check the {side} arm's joints."
-            warnings.append({"code": "arm_unclear", "message": sentence})
     return warnings

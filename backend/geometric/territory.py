@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
 from ..mesh.voxels import VoxelGrid
+from .arm_tubes import denied, find_tubes
 from .skeleton import CHAINS, Skeleton
 
 PARTS = tuple(CHAINS)
@@ -55,6 +56,7 @@ def find_territory(grid: VoxelGrid, skeleton: Skeleton) -> Territory:
         distance[:, k] = dijkstra(graph, directed=False, indices=seeds, min_only=True)
         straight[:, k] = cKDTree(centres[seeds]).query(centres)[0]
     distance = np.where(np.isfinite(distance), distance, straight)
+    distance[:, [LEFT_ARM, RIGHT_ARM]] += 1e3 * denied(grid, cells, find_tubes(grid, skeleton))
     share = _shares(distance, straight, grid.cell)
     average = sparse.diags(1 / (1 + np.asarray(near.astype(bool).sum(1)).ravel())) @ (
         near.astype(bool).astype(float) + sparse.eye(len(cells))

@@ -44,7 +44,8 @@ class PictureAnalysis:
     joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
     The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers;
     only in a draft. parts: (H, W) uint8, index into backend.reader.PARTS, where the silhouette alone does not tell arms
-    and body apart, else None.
+    and body apart, else None. joint_confidence: how likely each of the 15 joints is right; 1 where the user placed it.
+    depths: of joints that the reader is sure of, pixels of rgba towards the viewer.
     """
 
     rgba: np.ndarray
@@ -58,6 +59,8 @@ class PictureAnalysis:
     warnings: list[dict[str, str]] = field(default_factory=list)
     refused: BackendError | None = None
     parts: np.ndarray | None = None
+    joint_confidence: dict[str, float] = field(default_factory=dict)
+    depths: dict[str, float] = field(default_factory=dict)
 
     def to_result(self) -> dict[str, Any]:
         """The worker's answer to `analyse`: positions and lengths in pixels of the upright original."""
@@ -67,6 +70,7 @@ class PictureAnalysis:
             "joints": {name: [round(x * back, 2), round(y * back, 2)] for name, (x, y) in self.joints.items()},
             "face": _scaled_face(self.face, back),
             "confidence": {name: round(value, 4) for name, value in self.confidence.items()},
+            "joint_confidence": {name: round(value, 4) for name, value in self.joint_confidence.items()},
             "flags": list(self.flags),
             "warnings": [dict(warning) for warning in self.warnings],
         } | ({"refused": {"code": self.refused.code, "message": self.refused.message}} if self.refused else {})
@@ -106,6 +110,9 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
     if loaded.animated:
         warnings.append({"code": "animated", "message": "The picture is animated; only its first frame is used."})
     joints = judge.joints_of(found, reading, zoom, _tall(figure))
+    sure = judge.joint_confidence(joints, found, reading, zoom, _tall(figure)) | dict.fromkeys(
+        set(JOINTS) & set(given), 1.0
+    )
     joints |= {name: (x * scale, y * scale) for name, (x, y) in given.items()}
     _check_inside(joints, given, figure.mask.shape)
     analysis = PictureAnalysis(
@@ -119,7 +126,9 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
         flags=list(found.flags),
         warnings=warnings,
         refused=refused if draft and not by_hand else None,
-        parts=None if found.humanoid else judge.enlarged(reading.parts, figure.mask.shape),
+        parts=None if judge.stands_clear(found) else judge.enlarged(reading.parts, figure.mask.shape),
+        depths={n: j.depth * zoom for n, j in reading.joints.items() if j.confidence >= judge.SURE and n not in given},
+        joint_confidence=sure,
     )
     analysis.face = _face(analysis, markers.get("face") or {}, reading, zoom)
     return analysis

@@ -37,6 +37,7 @@ FOOT = 0.05  # of the figure's height: a foot from above
 STRAIGHT = 0.85  # of the width there
 INSIDE = 0.015  # of the picture: a joint so far from an edge is not cut off by it
 FACE_SURE = 0.5
+DOUBTED = 0.49  # where rules and reader say different things
 
 
 def figure_of(reading: Reading, shape: tuple[int, int]) -> Figure:
@@ -135,6 +136,31 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
     return out
 
 
+def joint_confidence(
+    joints: dict[str, tuple[float, float]], found: SilhouetteJoints, reading: Reading, scale: float, height: float
+) -> dict[str, float]:
+    """How likely each of `joints` (as `joints_of` gives them) is right, 0 to 1: the reader's own word, better where the
+    silhouette's rules say the same, below SURE where they say something else.
+    """
+    out = {}
+    for name in JOINTS:
+        joint = reading.joints[name]
+        sure = joint.confidence
+        apart = math.dist(joints[name], (joint.x * scale, joint.y * scale))
+        if apart > AGREE * height:
+            sure = min(sure, DOUBTED)
+        elif found.humanoid and joints[name] == found.joints[name]:
+            sure = (1 + sure) / 2
+        out[name] = sure
+    return out
+
+
+def stands_clear(found: SilhouetteJoints) -> bool:
+    """Whether the outline alone tells arms and body apart."""
+    arms = min(found.confidence[side + "Arm"] for side in ("left", "right"))
+    return found.humanoid and arms >= SURE and "steep_arms" not in found.flags
+
+
 def doubts(reading: Reading, given: set[str]) -> list[dict[str, str]]:
     """Warnings about a figure whose limbs the outline does not show: that they were set apart by estimate, and which of
     them the reader is not sure of. Of `given` joints nothing is said.
@@ -176,7 +202,7 @@ def face_of(rules: dict[str, Any], reading: Reading, scale: float) -> dict[str, 
             sure[key] = learned
             out |= {name: _entry(name, part, scale) for name, part in zip(names, parts, strict=True)}
         else:
-            sure[key] = min(sure[key], 0.49)  # two different answers, and neither is sure
+            sure[key] = min(sure[key], DOUBTED)  # two different answers, and neither is sure
     out["confidence"] = sure
     return out
 

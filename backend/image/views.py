@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,7 @@ from .mask import find_figure
 
 TITLES = {"left": "left side", "back": "back", "right": "right side"}
 MIN_HEIGHT = 128
+REVIEWED = 512  # pixels, height at which pictures are compared
 SAME_HEIGHT = 0.03  # of figures in pictures of one size
 EXPLAINED = 0.95  # of a silhouette by what all pictures together leave of the figure
 CLEAR = 0.012  # of the height: how far a nose or toes must reach to tell where a figure looks
@@ -146,6 +148,21 @@ def check_views(
             )
             warnings.append({"code": "views", "message": message})
     return warnings
+
+
+def review(picture: Path, pictures: dict[str, Path]) -> dict[str, Any]:
+    """message: one sentence on what does not fit, "" where all does; swap: whether left and right are the wrong way
+    round. Raises BackendError as `load_view` does.
+    """
+    loaded = load_picture(picture)
+    front = view_of(loaded.rgba, find_figure(loaded.rgba).mask, REVIEWED)
+    views = {side: load_view(path, side, REVIEWED) for side, path in sorted(pictures.items())}
+    swap = any(looks_left(views[side].mask) is (side == "right") for side in ("left", "right") if side in views)
+    try:
+        found = check_views(front.mask, front.share, front.size, views)
+    except BackendError as error:
+        return {"message": f"{error.message} {error.hint}", "swap": swap}
+    return {"message": " ".join(warning["message"] for warning in found), "swap": swap}
 
 
 def explained(front: np.ndarray, views: dict[str, View]) -> dict[tuple[str, str], float]:

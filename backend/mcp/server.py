@@ -45,6 +45,13 @@ Avatar = Annotated[str | None, Field(description="Name of the avatar; omit it fo
 Picture = Annotated[
     str, Field(description="Absolute path of a picture file on the computer that Blender runs on (PNG, JPEG or WebP).")
 ]
+Pictures = Annotated[
+    dict[Literal["left", "back", "right"], str] | None,
+    Field(description="Absolute paths of pictures of the character's own left side, back and right side."),
+]
+Sheet = Annotated[
+    bool | None, Field(description="Set to true if the picture is a sheet that shows the character from several sides.")
+]
 Replace = Annotated[
     bool | None,
     Field(description="Set to true to replace an existing file that these tools did not write. Ask the user first."),
@@ -246,6 +253,11 @@ def make_avatar(
     seed: Seed = None,
     author: Annotated[str | None, Field(description="Author, written to the VRM file.")] = None,
     engine_options: Options = None,
+    perfect_sync: Annotated[
+        bool | None, Field(description="Also make the 52 face shapes of ARKit, for face trackers.")
+    ] = None,
+    pictures: Pictures = None,
+    sheet: Sheet = None,
 ) -> dict[str, Any]:
     """Makes a finished avatar from a picture in Blender's scene: mesh, skeleton, T-pose, talking face, VRM settings,
     checks. Returns a job at once; then call `wait_for_job`. Takes seconds with the preview engine, minutes with
@@ -254,9 +266,26 @@ def make_avatar(
     return _hint(
         _ask(
             "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
-            seed=seed, author=author, engine_options=engine_options,
+            seed=seed, author=author, engine_options=engine_options, perfect_sync=perfect_sync,
+            pictures=pictures, sheet=sheet,
         )
     )  # fmt: skip
+
+
+@_tool(_changes("Make Avatar from Text"))
+def avatar_from_text(
+    text: Annotated[str, Field(description="The character in a sentence: who, hair, clothes, colours, style.")],
+    name: Annotated[str | None, Field(description="Name of the avatar.")] = None,
+    vrm_path: Annotated[
+        str | None, Field(description="Absolute path of a .vrm file or a folder; also writes the VRM file.")
+    ] = None,
+    replace: Replace = None,
+    seed: Seed = None,
+) -> dict[str, Any]:
+    """Makes a reference picture by the picture server that the user has set in the preferences, then the avatar from
+    it. Returns a job at once; then call `wait_for_job`. Refused where no picture server is set.
+    """
+    return _hint(_ask("avatar_from_text", text=text, name=name, path=vrm_path, replace=replace, seed=seed))
 
 
 @_tool(_changes("Generate Mesh"))
@@ -266,13 +295,18 @@ def generate_mesh(
     engine: Engine = None,
     seed: Seed = None,
     engine_options: Options = None,
+    pictures: Pictures = None,
+    sheet: Sheet = None,
 ) -> dict[str, Any]:
     """Makes a textured mesh without a skeleton from a picture: only the first step of `make_avatar`. Returns a job at
     once.
     """
     return _hint(
-        _ask("avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options)
-    )
+        _ask(
+            "avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options,
+            pictures=pictures, sheet=sheet,
+        )
+    )  # fmt: skip
 
 
 @_tool(_changes("Rig Avatar", destructive=True))

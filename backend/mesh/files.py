@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class MeshArrays:
 @dataclass
 class RigArrays:
     """joints, tails (J, 3); parents (J,), -1 for the root; names; weight_joint (V, 4) int; weight (V, 4), rows sum to
-    1.
+    1. cut: numbers of triangles that have to go, because they join parts that only touch.
     """
 
     joints: np.ndarray
@@ -38,6 +38,7 @@ class RigArrays:
     names: list[str]
     weight_joint: np.ndarray
     weight: np.ndarray
+    cut: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 def read_mesh(path: Path) -> MeshArrays:
@@ -87,6 +88,7 @@ def write_rig(path: Path, rig: RigArrays) -> None:
             "names": np.asarray(rig.names, np.str_),
             "weight_joint": rig.weight_joint.astype(np.int32),
             "weight": rig.weight.astype(np.float32),
+            "cut": np.asarray(rig.cut, np.int32),
         },
     )
 

@@ -49,11 +49,13 @@ def rig(
     seed: Seed = 0,
     joints: Joints | None = None,
     options: dict[str, Any] | None = None,
+    texture: File | None = None,
 ) -> dict[str, Any]:
     """A `Rig`, its rig in `out_dir`."""
     chosen = job.engines("riggers").get(rigger)
     given = checked_options(chosen, options or {})
-    return _produce(job, out_dir, chosen.rig, lambda folder: RigRequest(mesh, folder, seed, joints, given), "rig")
+    request = lambda folder: RigRequest(mesh, folder, seed, joints, given, texture)  # noqa: E731
+    return _produce(job, out_dir, chosen.rig, request, "rig")
 
 
 def _produce(

@@ -7,6 +7,7 @@ A method (see `registry.method`) names them as its parameters' annotations.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 from ..errors import BackendError
 
 FURTHER_SIDES = ("left", "back", "right")
+LONGEST_PATH = 4000  # bytes
 EYES_AND_MOUTH = ("leftEye", "rightEye", "mouth")
 
 
@@ -32,10 +34,10 @@ def _text(name: str, value: Any) -> str:
 def _path(name: str, value: Any) -> Path:
     text = _text(name, value)
     try:
-        usable = b"\0" not in os.fsencode(text)
+        usable = len(os.fsencode(text)) <= LONGEST_PATH
     except UnicodeError:
         usable = False
-    if not usable:
+    if not usable or any(unicodedata.category(letter) == "Cc" for letter in text):
         raise ParamError(f"'{name}' is not a usable path.")
     if not Path(text).is_absolute():
         raise ParamError(f"'{name}' must be an absolute path, but is {text[:200]!r}.")
@@ -70,6 +72,12 @@ def _flag(name: str, value: Any) -> bool:
 def _seed(name: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**32:
         raise ParamError(f"'{name}' must be an integer from 0 to 4294967295.")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if type(value) is not int:
+        raise ParamError(f"'{name}' must be a whole number.")
     return value
 
 
@@ -178,4 +186,10 @@ Notes = Annotated[list[dict[str, str]], Check(_notes)]
 Joints = Annotated[dict[str, list[float]], Check(_joints)]  # in metres, glTF axes
 Markers = Annotated[dict[str, Any], Check(_markers)]
 # What a bare type means.
-PLAIN: dict[Any, Callable[[str, Any], Any]] = {bool: _flag, str: _text, Path: _path, dict: _object}
+PLAIN: dict[Any, Callable[[str, Any], Any]] = {
+    bool: _flag,
+    int: _whole,
+    str: _text,
+    Path: _path,
+    dict: _object,
+}

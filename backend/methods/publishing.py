@@ -26,6 +26,7 @@ def record(
     metrics: Numbers | None = None,
     warnings: Notes | None = None,
     report: dict[str, Any] | None = None,
+    parent: Texts | None = None,
     tracking_uri: Word = "",
     track: bool = True,
     online: bool = True,
@@ -45,6 +46,7 @@ def record(
         "metrics": metrics,
         "warnings": warnings,
         "report": report,
+        "parent": parent,
     }
     given: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
     folder = job.run(
@@ -91,6 +93,7 @@ def promote(
     urls: Texts | None = None,
     tracking_uri: Word = "",
     online: bool = True,
+    once: bool = False,
 ) -> dict[str, Any]:
     """Promotes and notes it in the run folder: the index entry with `bucket`, `urls` and `resumed`."""
     from ..promotion import promote as promotion
@@ -103,7 +106,7 @@ def promote(
     if run_folder and not run_id:
         run_id = run_folder.name
     wanted = promotion.Promotion(
-        file, Target(bucket, endpoint, prefix, profile, region), name, run_id, report, override
+        file, Target(bucket, endpoint, prefix, profile, region), name, run_id, report, override, once
     )
     entry = job.run(promotion.promote, wanted, job.progress)
     entry["urls"] = registration.public_urls(templates, entry["bucket"], entry["key"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .params import File, Joints, Markers
+from .params import File, Joints, Markers, Views
 from .registry import Job, method
 
 
@@ -28,6 +28,22 @@ def cut_sheet(job: Job, picture: File, out_dir: Path) -> dict[str, Any]:
     from ..image.sheet import sheet_result
 
     return job.run(sheet_result, picture, out_dir)
+
+
+@method("match_front")
+def match_front(job: Job, picture: File, render: File, markers: Markers | None = None) -> dict[str, Any]:
+    """See `backend.image.match.match_front`."""
+    from ..image import match
+
+    return job.run(match.match_front, picture, render, markers)
+
+
+@method("check_views")
+def check_views(job: Job, picture: File, pictures: Views) -> dict[str, Any]:
+    """What does not fit between the pictures of one character, before it is made (`image.views.review`)."""
+    from ..image.views import review
+
+    return job.run(review, picture, pictures)
 
 
 @method("visemes")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One file from a model hub: where it lies, and getting it so that an interrupted download goes on where it stopped.
+"""One file from a model hub: where it lies, and getting it so that an interrupted download resumes.
 
 huggingface_hub knows the protocol (mirrors, redirects, retries, offline mode). Its own download function throws a
 partial file away when the process ends and its Xet transfer cannot be continued, so the bytes are fetched with its

@@ -259,7 +259,7 @@ def derived(name: str, path: Path, source: str, root: Path | None = None) -> Non
 
 
 def download(name: str, progress: Progress | None = None, root: Path | None = None) -> Path:
-    """Fetches what is missing and returns the model's folder. An interrupted download goes on where it stopped.
+    """Fetches what is missing and returns the model's folder. An interrupted download resumes.
 
     Raises BackendError: offline, download_failed, disk_full, folder_in_use (another process downloads it),
     bad_weights (what the hub has, or what arrived, is not what is pinned or announced); and what `progress` raises to

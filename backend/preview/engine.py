@@ -23,7 +23,7 @@ from .paint import paint
 from .sides import Views, fit_sides, place_views
 from .solid import Depth, inflate
 from .thickness import Frame, make_frame
-from .unfold import PartMap, unfold
+from .unfold import PartMap, Unfolded, unfold
 from .volume import build_skin, middle_depth, surface_depth
 
 OPTIONS = (
@@ -69,13 +69,15 @@ class PreviewGenerator:
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
         picture = analyse(request.picture, request.markers)
-        picture, parts = self._apart(picture)
+        whole, apart = picture, self._apart(picture)
+        picture, parts = (apart.picture, apart.parts) if apart else (picture, None)
+        as_drawn = apart is None or not apart.moved
         clock.lap("analyse_s")
         progress("inflate", 0.35, "Adding depth")
         cell = _cell_size(picture, options)
         frame = make_frame(picture.mask, picture.joints, options["height"], cell)
-        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts)
-        views = further_views(request.pictures, picture, frame)
+        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame, parts, capes=as_drawn)
+        views = further_views(request.pictures, whole, picture, frame, as_drawn)
         depth = fit_sides(depth, views)
         clock.lap("inflate_s")
         progress("surface", 0.55, "Creating the surface")
@@ -111,28 +113,36 @@ class PreviewGenerator:
             found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
         return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
 
-    def _apart(self, picture: PictureAnalysis) -> tuple[PictureAnalysis, np.ndarray | None]:
-        """The picture with its limbs set apart, and the part of each pixel, where there is a reader that knows them."""
+    def _apart(self, picture: PictureAnalysis) -> Unfolded | None:
+        """The picture with its limbs set apart, where there is a reader that knows them."""
         given = self.read_parts(picture) if self.read_parts else None
         if given is None:
-            return picture, None
+            return None
         found = unfold(picture, given)
         if found.left_out:
             message = "What the character holds or stands on is left out."
             found.picture.warnings.append({"code": "prop", "message": message})
-        return found.picture, found.parts
+        return found
 
 
-def further_views(pictures: dict[str, Path], picture: PictureAnalysis, frame: Frame) -> Views:
-    """Pictures of left, back and right on the front's figure. What does not fit is added to the picture's warnings.
+def further_views(
+    pictures: dict[str, Path], whole: PictureAnalysis, picture: PictureAnalysis, frame: Frame, arms: bool
+) -> Views:
+    """Pictures of left, back and right on the front's figure. whole: before limbs were set apart, picture: after; arms:
+    whether they are where they were drawn. What does not fit is added to the picture's warnings.
     Raises BackendError as `backend.image.views.load_view` and `check_views` do.
     """
-    rows, columns = np.flatnonzero(picture.mask.any(1)), np.flatnonzero(picture.mask.any(0))
-    front = picture.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if not pictures:
+        return Views()
+    rows, columns = np.flatnonzero(whole.mask.any(1)), np.flatnonzero(whole.mask.any(0))
+    front = whole.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     views = {side: load_view(path, side, len(front)) for side, path in sorted(pictures.items())}
-    share = len(front) / len(picture.mask)
-    picture.warnings.extend(check_views(front, share, picture.size, views))
-    return place_views(views, picture.mask, frame)
+    share = len(front) / len(whole.mask)
+    picture.warnings.extend(check_views(front, share, whole.size, views))
+    # The neck stays where it is when limbs are moved, but the picture's border does not.
+    shift = np.subtract(picture.joints["neck"], whole.joints["neck"])
+    corner = float(columns[0] + shift[0]), float(rows[0] + shift[1])
+    return place_views(views, corner, front.shape[1], frame, arms)
 
 
 def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:

@@ -201,13 +201,16 @@ class Painter:
         if self.views.profiles:
             rows = texels.pixels[:, 1] + self.corner[1]
             free = ~self._behind_an_arm(texels) & (aside > 0.15)
+            free &= self.views.arms | ~np.isin(texels.part, ARMS)
             side = np.where(free[:, None], self.views.side(texels.points, rows), side)
             given |= free & (aside > 0.4)
         if self.views.back:
-            back = self.views.back.colour(texels.pixels + self.corner)
+            elsewhere = (np.isin(texels.part, ARMS) & (not self.views.arms))[:, None]
+            own, back = back, self.views.back.colour(texels.pixels + self.corner)
+            back = np.where(elsewhere, own, back)
             if not self.views.profiles:
                 behind = smooth(-texels.normals[:, 2], -0.2, 0.35)[:, None]
-                side = side * (1 - behind) + back * behind
+                side = np.where(elsewhere, side, side * (1 - behind) + back * behind)
             given |= texels.normals[:, 2] < -0.3
         return side, back, given
 

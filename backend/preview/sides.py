@@ -77,11 +77,14 @@ class Behind:
 
 @dataclass
 class Views:
-    """left: also stands for the right side where that is missing, and the other way round."""
+    """left: also stands for the right side where that is missing, and the other way round. arms: whether arms are where
+    the pictures show them.
+    """
 
     left: Profile | None = None
     right: Profile | None = None
     back: Behind | None = None
+    arms: bool = True
 
     @property
     def profiles(self) -> list[Profile]:
@@ -98,16 +101,19 @@ class Views:
         return shown
 
 
-def place_views(views: dict[str, View], mask: np.ndarray, frame: Frame) -> Views:
-    """The pictures on the front's figure, (H, W) bool `mask`. A right side is turned over."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    placed = Views()
+def place_views(
+    views: dict[str, View], corner: tuple[float, float], width: int, frame: Frame, arms: bool = True
+) -> Views:
+    """The pictures on the front's figure, whose box is `width` pixels wide and has its left top at `corner`. A right
+    side is turned over. arms: whether arms are where the pictures show them.
+    """
+    placed = Views(arms=arms)
     for side in ("left", "right"):
         if side in views:
             view = views[side] if side == "left" else views[side].mirrored()
-            setattr(placed, side, Profile(view, frame, float(rows[0]), view.mask.shape[1] / 2))
+            setattr(placed, side, Profile(view, frame, corner[1], view.mask.shape[1] / 2))
     if "back" in views:
-        placed.back = Behind(views["back"], float(columns[0]), float(rows[0]), int(np.ptp(columns)) + 1)
+        placed.back = Behind(views["back"], *corner, width)
     return placed
 
 

@@ -51,15 +51,17 @@ def inflate(
     face: dict[str, Any],
     frame: Frame,
     parts: np.ndarray | None = None,
+    capes: bool = True,
 ) -> Depth:
     """The figure's depth on the grid. rgba (H, W, 4), mask (H, W): the picture; joints and face: its pixels; parts:
-    (H, W) index into PARTS, -1 outside, where they are known.
+    (H, W) index into PARTS, -1 outside, where they are known. capes: whether to look for one; where arms were moved
+    away, what the picture shows at the trunk's edges was filled in.
     """
     inside = signed_distance(mask, frame)
     joints = {name: frame.to_cells(point) for name, point in joints_px.items()}
     labels = label_parts(inside > 0, joints) if parts is None else to_grid(parts, frame)
     body = measure(frame, inside, labels, joints, face)
-    hidden, colour = find_cape(body, rgba, mask)
+    hidden, colour = find_cape(body, rgba, mask) if capes else (np.zeros_like(body.figure), None)
     head = measure_head(body, hidden)
     trunk, halves = build_trunk(body, hidden)
     tube = np.sqrt(np.maximum(poisson(inside), 0))

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arms and legs that touch the body or hide it are taken off the picture and put beside it, by a map of the parts.
+"""Limbs that touch or hide the rest of the figure, cut off the picture and put beside it, by a map of the parts.
 
 The picture that comes out shows the same character with its arms away from the body and its legs apart, the trunk
 filled in where it was hidden. All that follows, skin, texture and weights, then has limbs of their own, and a T-pose
-tears nothing.
+tears nothing. An arm that is not to be seen is the other one's mirror image, or a tube along its bones: never a sheet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,19 +16,22 @@ import numpy as np
 from scipy import ndimage
 
 from ..image.analysis import PictureAnalysis
+from .limbs import ARM_JOINTS, ARM_PARTS, HEADS, LEG_JOINTS, LEG_PARTS, SURE, Limb, find_limb, labelled, without_specks
 from .thickness import PARTS
 
-ARM_PARTS, LEG_PARTS = ("UpperArm", "Forearm", "Hand"), ("Thigh", "Shin", "Foot")
-ARM_JOINTS, LEG_JOINTS = ("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot")
-LIFTED = 45.0  # degrees below horizontal at which arms are put beside the body
-STEEP = 62.0  # arms that hang lower, or bend, or touch the body, are lifted
+ANGLES = (45.0, 35.0, 25.0, 15.0, 5.0)  # degrees below horizontal at which arms are put, the first that is free
+STEEP = 62.0  # arms that hang or rise more, or bend, or touch the body, are put elsewhere
 BENT = 35.0  # degrees at the elbow
 TOUCHING = 0.25  # of the outline of forearm and hand that lies against the rest of the figure
+FREE, GAP = 0.02, 0.012  # of an arm that may lie on the rest; of the height: how near is on it
+FORESHORTENED = 1.4  # times its length in the picture, at most, an arm is
+LONGEST = 1.3  # of the trunk's length: an arm to its wrist
 SPREAD = 5.0  # degrees by which legs that touch are turned out, each
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
+RIM = 3  # pixels
 PROPS = ("prop",)
-HEADS = ("face", "hair", "headgear", "head")
+SIDES = ("left", "right")
 
 
 @dataclass
@@ -46,23 +50,50 @@ class PartMap:
 
 @dataclass
 class Bone:
-    """What is moved as one: its cells, the point it turns about, where that goes, and the turn (radians, clockwise as
-    seen). radius: of the joint's disc, pixels.
+    """What is moved as one: its cells, the pixels that tell their colours, the point it turns about and its end, where
+    the former goes, and the (2, 2) map of ways from it. radius: of the joint's disc, pixels.
     """
 
     cells: np.ndarray
+    shown: np.ndarray
     pivot: np.ndarray
+    end: np.ndarray
     goal: np.ndarray
-    turn: float
+    matrix: np.ndarray
     radius: float
+    part: int
 
     def moved(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) pixels -> where they go."""
-        return (points - self.pivot) @ _rotation(self.turn).T + self.goal
+        return (points - self.pivot) @ self.matrix.T + self.goal
 
     def source(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) pixels -> where they came from."""
-        return (points - self.goal) @ _rotation(-self.turn).T + self.pivot
+        return (points - self.goal) @ np.linalg.inv(self.matrix).T + self.pivot
+
+
+@dataclass
+class Arm:
+    """limb: what is shown of it, or of the other one, which it then mirrors. outward: 1 for the left one."""
+
+    limb: Limb
+    shoulder: np.ndarray
+    outward: float
+    mirrored: bool
+    stretch: tuple[float, float]
+
+    def bones(self, angle: float, mask: np.ndarray, part: int) -> list[Bone]:
+        """Both bones straight at so many degrees below horizontal."""
+        goal, found = self.shoulder, []
+        wanted = _rotation(np.radians(angle) if self.outward > 0 else np.pi - np.radians(angle))
+        for k in (0, 1):
+            pivot, way = self.limb.joints[k], self.limb.joints[k + 1] - self.limb.joints[k]
+            flip = np.diag([self.stretch[k], -1.0 if self.mirrored else 1.0])
+            cells, shown = self.limb.cells_of(k, mask)
+            matrix = wanted @ flip @ _rotation(-_angle(way))
+            found.append(Bone(cells, shown, pivot, pivot + way, goal, matrix, self.limb.radius, part))
+            goal = found[-1].moved(pivot + way)
+        return found
 
 
 @dataclass
@@ -82,57 +113,69 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     names = given.names
     picture = replace(picture, joints=picture.joints | given.joints, face=picture.face | given.face)
     labels, left_out = _without_props(picture, given.labels, names)
-    pad = round(0.30 * np.ptp(np.flatnonzero(picture.mask.any(1))))
+    pad = round(0.45 * np.ptp(np.flatnonzero(picture.mask.any(1))))
     canvas = _padded(picture, labels >= 0, pad)
     labels = np.pad(labels, pad, constant_values=-1)
-    moved: list[str] = []
-    bones: list[Bone] = []
-    for side in ("left", "right"):
-        limb = _arm(canvas, labels, names, side)
-        if limb:
-            moved.append(f"{side}Arm")
-            bones += limb
-    legs = _legs(canvas, labels, names)
-    if legs:
-        moved += ["leftLeg", "rightLeg"]
-        bones += legs
-    parts = np.where(labels >= 0, _coarse(names)[np.maximum(labels, 0)], -1)
+    found = _find_limbs(canvas, labels, names)
+    parts = _coarse(labels, names, found)
+    arms = _arms_to_move(canvas, parts, found)
+    legs = _legs(canvas, found)
+    moved = [f"{side}Arm" for side in arms] + (["leftLeg", "rightLeg"] if legs else [])
     apart = {"arms"} if moved else set()
     apart |= {"legs"} if legs else set()
     canvas.warnings = [warning for warning in canvas.warnings if warning["code"] not in apart]
-    if not bones:
+    if not moved:
         return Unfolded(_cropped(canvas, pad), _crop(parts, pad), [], left_out)
-    picture, parts = _compose(canvas, parts, bones)
+    picture, parts = _compose(canvas, parts, arms, legs)
     return Unfolded(picture, parts, moved, left_out)
 
 
-def _coarse(names: tuple[str, ...]) -> np.ndarray:
-    """Index into PARTS for each of `names`."""
-    found = []
-    for name in names:
-        limb = next(
-            (
-                f"{side}{whole}"
-                for side in ("left", "right")
-                for whole, pieces in (("Arm", ARM_PARTS), ("Leg", LEG_PARTS))
-                if name in [side + piece for piece in pieces]
-            ),
-            "head" if name in HEADS else "torso",
-        )
-        found.append(PARTS.index(limb))
-    return np.array(found)
+def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, Limb]:
+    """leftArm, rightArm, leftLeg, rightLeg."""
+    grey = (picture.rgba[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) / 255).astype(np.float32)
+    head, height = labelled(labels, names, list(HEADS)), float(np.ptp(np.flatnonzero(picture.mask.any(1))))
+    found = {}
+    for whole, pieces, joints in (("Arm", ARM_PARTS, ARM_JOINTS), ("Leg", LEG_PARTS, LEG_JOINTS)):
+        own = labelled(labels, names, [side + piece for side in SIDES for piece in pieces])
+        pair = []
+        for side in SIDES:
+            chain = np.array([_point(picture, side + joint) for joint in joints])
+            limb = find_limb(picture.mask, grey, own, head, chain, height)
+            if limb.found < SURE and whole == "Arm":  # an elbow that is guessed is often far off
+                chain[1] = (chain[0] + chain[2]) / 2
+                limb = find_limb(picture.mask, grey, own, head, chain, height)
+            pair.append(limb)
+        # What both claim is of the one whose bones are nearer; the map may mistake left for right.
+        first = pair[0].near < pair[1].near
+        for side, limb, nearer in zip(SIDES, pair, (first, ~first), strict=True):
+            limb.cells &= nearer | ~pair[side == "left"].cells
+            found[side + whole] = limb
+    return found
 
 
-def _of(labels: np.ndarray, names: tuple[str, ...], wanted: list[str]) -> np.ndarray:
-    return np.isin(labels, [names.index(name) for name in wanted if name in names])
+def _coarse(labels: np.ndarray, names: tuple[str, ...], found: dict[str, Limb]) -> np.ndarray:
+    """(H, W) index into PARTS, -1 outside the figure: the map with the limbs as they were found."""
+    arm, leg = ([side + piece for side in SIDES for piece in pieces] for pieces in (ARM_PARTS, LEG_PARTS))
+    parts = np.where(labels < 0, -1, PARTS.index("torso"))
+    parts[labelled(labels, names, list(HEADS))] = PARTS.index("head")
+    parts[labelled(labels, names, arm)] = len(PARTS)
+    sides = found["leftLeg"].near < found["rightLeg"].near
+    here = labelled(labels, names, leg)
+    parts[here] = np.where(sides, PARTS.index("leftLeg"), PARTS.index("rightLeg"))[here]
+    for name in ("leftLeg", "rightLeg", "leftArm", "rightArm"):
+        parts[found[name].cells & (labels >= 0)] = PARTS.index(name)
+    unclaimed = parts == len(PARTS)  # the map's arm, where no arm can be
+    nearest = ndimage.distance_transform_edt(unclaimed | (parts < 0), return_distances=False, return_indices=True)
+    parts = np.where(unclaimed, parts[tuple(nearest)], parts)
+    return without_specks(parts, len(PARTS))
 
 
 def _without_props(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
     """Labels, -1 outside the figure; pixels of the figure that the map calls background take the nearest part. What a
     prop hid stays a hole unless the figure lies around it.
     """
-    background = _of(labels, names, ["background"])
-    props = _of(labels, names, list(PROPS)) & picture.mask
+    background = labelled(labels, names, ["background"])
+    props = labelled(labels, names, list(PROPS)) & picture.mask
     known = picture.mask & ~background & ~props
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     whole = np.where(known, labels, labels[tuple(nearest)]).astype(int)
@@ -181,96 +224,151 @@ def _rotation(turn: float) -> np.ndarray:
     return np.array([[c, -s], [s, c]])
 
 
-def _half_width(cells: np.ndarray, joint: np.ndarray) -> float:
-    """Half the width of a limb near a joint: the deepest pixel near by."""
-    depth = ndimage.distance_transform_edt(cells)
-    y, x = np.nonzero(cells)
-    if not len(x):
-        return 0.0
-    order = np.argsort(np.hypot(x - joint[0], y - joint[1]), kind="stable")[: max(len(x) // 4, 1)]
-    return float(depth[y[order], x[order]].max())
+def _arms_to_move(picture: PictureAnalysis, parts: np.ndarray, found: dict[str, Limb]) -> dict[str, list[Bone]]:
+    """The bones of each arm that does not stand off already, where they go."""
+    arms = {}
+    for side, outward in (("left", 1.0), ("right", -1.0)):
+        limb, twin = found[f"{side}Arm"], found[f"{'right' if side == 'left' else 'left'}Arm"]
+        if limb.found >= SURE and _stands_off(limb, parts, PARTS.index(f"{side}Arm"), outward):
+            continue
+        mirrored = limb.found < SURE <= twin.found
+        shown, other = (twin, {"left": "right", "right": "left"}[side]) if mirrored else (limb, side)
+        shoulder = _point(picture, f"{side}UpperArm")
+        arms[side] = Arm(shown, shoulder, outward, mirrored, _stretch(picture, shown, other))
+    rest = picture.mask & ~np.any([found[f"{side}Arm"].cells for side in arms] or [~picture.mask], axis=0)
+    reach = max(round(GAP * np.ptp(np.flatnonzero(picture.mask.any(1)))), 1)
+    rest = ndimage.distance_transform_edt(~rest) < reach
+    made: dict[str, list[Bone]] = {}
+    lowest = np.inf
+    for angle in ANGLES:
+        here = {side: arm.bones(angle, picture.mask, PARTS.index(f"{side}Arm")) for side, arm in arms.items()}
+        covered = max((_covers(bones, rest) for bones in here.values()), default=0.0)
+        if covered < lowest:
+            lowest, made = covered, here
+        if covered < FREE:
+            break
+    return made
 
 
-def _arm(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...], side: str) -> list[Bone]:
-    """The arm's bones put straight at LIFTED degrees, or none where it stands off already."""
-    cells = [_of(labels, names, [side + part]) for part in ARM_PARTS]
-    shoulder, elbow, wrist = (_point(picture, side + joint) for joint in ARM_JOINTS)
-    outward = 1.0 if side == "left" else -1.0
-    ways = [_angle((elbow - shoulder) * [outward, 1]), _angle((wrist - elbow) * [outward, 1])]
-    steep = np.degrees(ways[0]) > STEEP or abs(np.degrees(ways[1] - ways[0])) > BENT
-    if not cells[0].any() or not (steep or _touches(labels, cells[1] | cells[2])):
-        return []
-    goal_angle, bones, goal = np.radians(LIFTED), [], shoulder
-    for k, (pivot, way) in enumerate(((shoulder, ways[0]), (elbow, ways[1]))):
-        moving = cells[0] if k == 0 else cells[1] | cells[2]
-        turn = outward * (goal_angle - way)
-        bones.append(Bone(moving, pivot, goal, turn, _half_width(cells[k], pivot)))
-        goal = bones[-1].moved(elbow)
-    return bones
+def _stands_off(limb: Limb, parts: np.ndarray, part: int, outward: float) -> bool:
+    ways = [_angle(way * [outward, 1]) for way in np.diff(limb.joints, axis=0)]
+    if abs(np.degrees(ways[0])) > STEEP or abs(np.degrees(ways[1] - ways[0])) > BENT:
+        return False
+    outer = limb.cells & (limb.piece > 0)
+    rim = outer & ~ndimage.binary_erosion(outer, iterations=2)
+    others = ndimage.binary_dilation((parts >= 0) & (parts != part), iterations=3)
+    return bool(outer.any() and (rim & others).sum() <= TOUCHING * rim.sum())
 
 
-def _touches(labels: np.ndarray, limb: np.ndarray) -> bool:
-    rim = limb & ~ndimage.binary_erosion(limb, iterations=2)
-    others = ndimage.binary_dilation((labels >= 0) & ~limb, iterations=3)
-    return bool(limb.any() and (rim & others).sum() > TOUCHING * rim.sum())
+def _stretch(picture: PictureAnalysis, limb: Limb, side: str) -> tuple[float, float]:
+    """How many times as long as drawn each bone is: longer where it points at the viewer, by the depths of its ends;
+    shorter where bones that are not to be seen are too long for any arm.
+    """
+    drawn = np.maximum(np.hypot(*np.diff(limb.joints, axis=0).T), 1.0)
+    names = [side + name for name in ARM_JOINTS]
+    deep = np.diff([picture.depths.get(name, 0.0) for name in names])
+    if limb.found < SURE or not set(names) <= picture.depths.keys():
+        deep = np.zeros(2)
+    times = np.clip(np.hypot(drawn, deep) / drawn, 1.0, FORESHORTENED)
+    longest = LONGEST * float(np.hypot(*(_point(picture, "neck") - _point(picture, "hips"))))
+    share = longest / float((times * drawn).sum())
+    if share < 1:
+        times = times * share if limb.found < SURE else np.maximum(times * share, 1.0)
+    return float(times[0]), float(times[1])
 
 
-def _legs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> list[Bone]:
+def _covers(bones: Sequence[Bone], rest: np.ndarray) -> float:
+    """Share of an arm, but for its root, that would lie on the rest of the figure."""
+    row, column = np.nonzero(bones[0].cells)
+    points = [bones[0].moved(np.column_stack([column, row])[::11])]
+    row, column = np.nonzero(bones[1].cells)
+    points.append(bones[1].moved(np.column_stack([column, row])[::11]))
+    at = np.concatenate(points)
+    at = at[np.hypot(*(at - bones[0].goal).T) > 1.7 * bones[0].radius]
+    at = np.clip(np.round(at).astype(int), 0, [rest.shape[1] - 1, rest.shape[0] - 1])
+    return float(rest[at[:, 1], at[:, 0]].mean()) if len(at) else 0.0
+
+
+def _legs(picture: PictureAnalysis, found: dict[str, Limb]) -> dict[str, list[Bone]]:
     """Both legs turned out where there is no gap between them."""
-    legs = [_of(labels, names, [side + part for part in LEG_PARTS]) for side in ("left", "right")]
-    if not all(leg.any() for leg in legs):
-        return []
-    hip, knee = (min(_point(picture, side + joint)[1] for side in ("left", "right")) for joint in LEG_JOINTS[:2])
+    legs = [found[f"{side}Leg"] for side in SIDES]
+    if min(leg.found for leg in legs) < SURE:
+        return {}
+    hip, knee = (min(leg.joints[k, 1] for leg in legs) for k in (0, 1))
     reach = max(round(NEAR * np.ptp(np.flatnonzero(picture.mask.any(1)))), 1)
-    near = ndimage.binary_dilation(legs[0], iterations=reach) & ndimage.binary_dilation(legs[1], iterations=reach)
-    rows = np.flatnonzero(legs[0].any(1) & legs[1].any(1))
+    near = np.all([ndimage.binary_dilation(leg.cells, iterations=reach) for leg in legs], axis=0)
+    rows = np.flatnonzero(np.all([leg.cells.any(1) for leg in legs], axis=0))
     rows = rows[rows > hip + 0.6 * (knee - hip)]
     if not len(rows) or near[rows].any(1).mean() < CLOSED:
-        return []
-    bones = []
-    for side, leg in zip(("left", "right"), legs, strict=True):
-        joint = _point(picture, f"{side}UpperLeg")
-        turn = np.radians(SPREAD) * (-1 if side == "left" else 1)
-        bones.append(Bone(leg, joint, joint, float(turn), 0.0))
-    return bones
+        return {}
+    made = {}
+    for side, leg in zip(SIDES, legs, strict=True):
+        turn, joint = np.radians(SPREAD) * (-1 if side == "left" else 1), leg.joints[0]
+        bone = Bone(
+            leg.cells, leg.cells, joint, leg.joints[2], joint, _rotation(float(turn)), 0.0, PARTS.index(f"{side}Leg")
+        )
+        made[side] = [bone]
+    return made
 
 
-def _compose(picture: PictureAnalysis, parts: np.ndarray, bones: list[Bone]) -> tuple[PictureAnalysis, np.ndarray]:
+def _compose(
+    picture: PictureAnalysis, parts: np.ndarray, arms: dict[str, list[Bone]], legs: dict[str, list[Bone]]
+) -> tuple[PictureAnalysis, np.ndarray]:
     """The trunk without the moved limbs, filled, and the limbs where they go, in front of it."""
-    taken = np.any([bone.cells for bone in bones], axis=0)
+    taken = np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
     rgba, mask, parts = _filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken)
-    row, column = np.indices(mask.shape)
-    points = np.stack([column, row], -1).astype(float)
-    for bone in reversed(bones):
-        source = bone.source(points)
-        at = [source[..., 1], source[..., 0]]
-        here = ndimage.map_coordinates(bone.cells.astype(np.float32), at, order=1) > 0.5
-        disc = np.hypot(*np.moveaxis(points - bone.goal, -1, 0)) < bone.radius
-        disc &= ~here
-        nearest = ndimage.distance_transform_edt(~bone.cells, return_distances=False, return_indices=True)
-        colours = picture.rgba[tuple(nearest)]
-        for k in range(3):
-            shown = ndimage.map_coordinates(colours[..., k].astype(np.float32), at, order=1, mode="nearest")
-            rgba[..., k] = np.where(here | (disc & ~mask), shown.round(), rgba[..., k])
-        label = parts[bone.cells][0] if bone.cells.any() else 0
-        parts = np.where(here | (disc & ~mask), label, parts)
-        mask = mask | here | disc
+    for limbs in (legs, arms):
+        for bone in (bone for bones in limbs.values() for bone in reversed(bones)):
+            _draw(bone, picture.rgba, rgba, mask, parts)
     rgba[..., 3] = np.where(mask, 255, 0)
     parts = np.where(mask, parts, -1)
-    return _trimmed(replace(picture, rgba=rgba, mask=mask, joints=_moved_joints(picture, bones)), parts)
-
-
-def _moved_joints(picture: PictureAnalysis, bones: list[Bone]) -> dict[str, tuple[float, float]]:
     joints = dict(picture.joints)
-    for bone in bones:
-        for side in ("left", "right"):
-            for chain in (ARM_JOINTS, LEG_JOINTS):
-                names = [side + joint for joint in chain]
-                start = next((k for k, n in enumerate(names) if np.allclose(picture.joints[n], bone.pivot)), None)
-                for name in names[start + 1 :] if start is not None else ():
-                    x, y = bone.moved(np.array(picture.joints[name], float))
-                    joints[name] = (float(x), float(y))
-    return joints
+    for moved, names in ((arms, ARM_JOINTS), (legs, LEG_JOINTS)):
+        for side, bones in moved.items():
+            joints |= _moved_joints(picture, side, names, bones)
+    return _trimmed(replace(picture, rgba=rgba, mask=mask, joints=joints), parts)
+
+
+def _draw(bone: Bone, source: np.ndarray, rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray) -> None:
+    """Puts a bone's pixels of the picture `source` where they go in rgba, mask and parts."""
+    row, column = np.nonzero(bone.cells)
+    if not len(row):
+        return
+    corners = bone.moved(np.array([(x, y) for x in (column.min(), column.max()) for y in (row.min(), row.max())]))
+    low = np.minimum(corners.min(0), bone.goal - bone.radius).astype(int) - 2
+    high = np.maximum(corners.max(0), bone.goal + bone.radius).astype(int) + 3
+    low, high = np.maximum(low, 0), np.minimum(high, mask.shape[::-1])
+    here = slice(low[1], high[1]), slice(low[0], high[0])
+    y, x = np.mgrid[here]
+    points = np.stack([x, y], -1).astype(float)
+    # What shows the colours, with room for the disc around the joint.
+    shown_row, shown_column = np.nonzero(bone.shown | bone.cells)
+    first = np.array([shown_row.min(), shown_column.min()])
+    last = np.array([shown_row.max(), shown_column.max()]) + 1
+    window = slice(first[0], last[0]), slice(first[1], last[1])
+    from_ = bone.source(points)
+    at = np.stack([from_[..., 1] - first[0], from_[..., 0] - first[1]])
+    moved = ndimage.map_coordinates(bone.cells[window].astype(np.float32), at, order=1) > 0.5
+    disc = (np.hypot(*np.moveaxis(points - bone.goal, -1, 0)) < bone.radius) & ~mask[here]
+    drawn = moved | disc
+    nearest = ndimage.distance_transform_edt(~bone.shown[window], return_distances=False, return_indices=True)
+    colours = source[window][tuple(nearest)]
+    for k in range(3):
+        values = ndimage.map_coordinates(colours[..., k].astype(np.float32), at[:, drawn], order=1, mode="nearest")
+        rgba[here][drawn, k] = values.round()
+    parts[here][drawn] = bone.part
+    mask[here][drawn] = True
+
+
+def _moved_joints(
+    picture: PictureAnalysis, side: str, names: tuple[str, ...], bones: list[Bone]
+) -> dict[str, tuple[float, float]]:
+    """Two bones end where the next begins; a single one takes all joints along."""
+    if len(bones) == 1:
+        points = [bones[0].moved(_point(picture, side + name)) for name in names[1:]]
+    else:
+        points = [bones[1].goal, bones[1].moved(bones[1].end)]
+    return {side + name: (float(x), float(y)) for name, (x, y) in zip(names[1:], points, strict=True)}
 
 
 def _filled_trunk(
@@ -287,8 +385,13 @@ def _filled_trunk(
             between[r, line[0] : line[-1] + 1] = True
     hidden = rest & between & _near_trunk(mask, rest)
     rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    # A rim of what was cut off stays on what is left.
+    inner = ndimage.binary_erosion(mask, iterations=RIM)
+    nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
     out = rgba.copy()
-    out[hidden] = _along_rows(rgba, mask, hidden, (rows, columns))
+    rim = ndimage.binary_dilation(taken, iterations=RIM + 1) & mask & ~inner
+    out[rim] = rgba[nearest[0][rim], nearest[1][rim]]
+    out[hidden] = _along_rows(rgba, inner, hidden, (nearest[0], nearest[1]))
     parts = np.where(hidden, parts[rows, columns], parts)
     return out, mask | hidden, parts
 

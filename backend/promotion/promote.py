@@ -3,7 +3,7 @@
 index.json.
 
 A promoted name never changes meaning: objects are only ever created, readers may cache them for a year. An upload
-that was killed, even between the model and its index entry, goes on where it stopped when the same file is promoted
+that was killed, even between the model and its index entry, resumes when the same file is promoted
 again (`Pending`).
 
     promote(Promotion(file, Target("avatars", "https://storage.example"), "companion", run_id, report), progress)
@@ -34,6 +34,7 @@ from .store import PROMOTION_ID, ExistsError, MissingError, Store, Target
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE, CACHE_CONTROL = "model/gltf-binary", "public, max-age=31536000, immutable"
+MODEL, CLIP = ".vrm", ".vrma"
 PART = 5 << 20  # bytes: the smallest that S3 allows; what is lost of a killed upload
 MAX_PARTS = 10_000
 ATTEMPTS = 200  # versions to try when others are always faster
@@ -45,6 +46,7 @@ class Promotion:
     """What to promote, as what, where to. report: the report card `{"checks": [{"id", "status": PASS|WARN|FAIL}]}`.
 
     override: the user's reason to promote in spite of a FAIL or without a report; it is recorded with the model.
+    once: content that is the newest version under this name already is not promoted again.
     state: folder that remembers unfinished promotions.
     """
 
@@ -54,8 +56,14 @@ class Promotion:
     run_id: str = ""
     report: dict[str, Any] | None = None
     override: str = ""
+    once: bool = False
     details: dict[str, Any] = field(default_factory=dict)  # more for the index entry, such as the licence
     state: Path = field(default_factory=lambda: data_folder() / "promotions")
+
+    @property
+    def suffix(self) -> str:
+        """Of the name in the bucket: animation clips keep theirs."""
+        return CLIP if self.file.suffix.lower() == CLIP else MODEL
 
 
 def promote(promotion: Promotion, progress: Progress, store: Store | None = None) -> dict[str, Any]:
@@ -77,6 +85,14 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
     store = store or Store(promotion.target)
     try:
         with Pending(promotion, sha256) as pending:
+            if promotion.once and "key" not in pending.data:
+                store.check_bucket()
+                found = already_promoted(store, promotion.name, sha256)
+                if found and "promoted_at" in found:
+                    pending.forget()
+                    return {**found, "bucket": promotion.target.bucket, "resumed": True}
+                if found:
+                    pending.update(**found)
             upload = _Upload(promotion, store, pending, size, sha256, verdict, progress)
             return upload.run()
     except MissingError as error:  # a bucket that vanished, or an object that somebody deletes under us
@@ -269,10 +285,11 @@ class _Upload:
         if "key" in self.pending.data:
             self.chosen = self.pending.data["version"]
             return
-        free = next_version(self.store, self.promotion.name)
+        free = next_version(self.store, self.promotion.name, self.promotion.suffix)
         self.chosen = max(free, self.chosen + 1)
         self.pending.update(
-            version=self.chosen, key=self.promotion.target.key(f"{self.promotion.name}-v{self.chosen}.vrm")
+            version=self.chosen,
+            key=self.promotion.target.key(f"{self.promotion.name}-v{self.chosen}{self.promotion.suffix}"),
         )
 
     def _headers(self) -> dict[str, Any]:
@@ -447,15 +464,34 @@ class _Upload:
             self.pending.forget()
 
 
-def next_version(store: Store, name: str) -> int:
+def next_version(store: Store, name: str, suffix: str = ".vrm") -> int:
     """The number after the highest that was ever used: by objects, or by the index, which remembers what was
     deleted.
     """
     prefix = store.target.key(f"{name}-v")
-    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})\.vrm")
+    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})" + re.escape(suffix))
     used = [int(match[1]) for item in store.keys(prefix) if (match := pattern.fullmatch(item["Key"]))]
     used += [index.version_of(entry) for entry in index.read(store)["models"] if entry.get("name") == name]
     return max(used, default=0) + 1
+
+
+def already_promoted(store: Store, name: str, sha256: str) -> dict[str, Any] | None:
+    """The index entry of the newest version of `name` where that has this content; where it lacks its entry, since a
+    process on another machine was killed in between, what `Pending` has to know to add it. None for new content.
+    """
+    newest = next_version(store, name) - 1
+    entries = [entry for entry in index.read(store)["models"] if entry.get("name") == name]
+    entry = next((entry for entry in entries if index.version_of(entry) == newest), None)
+    if entry:
+        return entry if entry.get("sha256") == sha256 else None
+    if not newest:
+        return None
+    key = store.target.key(f"{name}-v{newest}.vrm")
+    with contextlib.suppress(MissingError):
+        kept = store.call("head_object", key).get("Metadata", {})
+        if kept.get("sha256") == sha256 and kept.get(PROMOTION_ID):
+            return {"key": key, "version": newest, "token": kept[PROMOTION_ID], "committed": True}
+    return None
 
 
 def _ascii(text: str) -> str:

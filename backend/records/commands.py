@@ -14,7 +14,9 @@ from typing import Any
 
 from ..errors import BackendError
 from ..failures import explain
+from ..protocol import plain
 from ..registry import Engines
+from . import runs
 
 Command = Callable[[list[str]], int]
 
@@ -41,7 +43,6 @@ def _explained(command: Command) -> Command:
 def promote(arguments: list[str]) -> int:
     """Uploads a VRM file to a bucket. The last line on stdout is the index entry as JSON."""
     from ..methods import publishing
-    from . import runs
 
     parser = argparse.ArgumentParser(prog="python -m backend promote", description=promote.__doc__)
     parser.add_argument("file", type=Path)
@@ -109,7 +110,7 @@ def register(arguments: list[str]) -> int:
 @_explained
 def sync(arguments: list[str]) -> int:
     """Sends recorded runs that MLflow does not have yet. The exit status is 1 if some are left."""
-    from . import runs, tracking
+    from . import tracking
 
     parser = argparse.ArgumentParser(prog="python -m backend sync", description=sync.__doc__)
     parser.add_argument(
@@ -138,6 +139,37 @@ def rerun(arguments: list[str]) -> int:
     parser.add_argument("--picture", type=Path, help="path of the picture, if it is not in the folder of the receipt")
     options = parser.parse_args(arguments)
     return rerun_receipt(options.receipt.absolute(), options.blender, options.out, options.picture)
+
+
+@_explained
+def step(arguments: list[str]) -> int:
+    """One step of a pipeline: `analyse` says whether a picture can be used, `generate` leaves the mesh and result.json
+    in a folder, which the batch takes with --generated.
+    """
+    from ..image.analysis import analyse
+    from ..methods import making
+
+    parser = argparse.ArgumentParser(prog="python -m backend step", description=step.__doc__)
+    parser.add_argument("step", choices=["analyse", "generate"])
+    parser.add_argument("--picture", type=Path, required=True)
+    parser.add_argument("--engine", default="preview")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine-options", type=json.loads, default={}, metavar="JSON")
+    parser.add_argument("--out", type=Path, help="folder for the mesh; a complete one is kept")
+    options = parser.parse_args(arguments)
+    if options.step == "analyse":
+        analyse(options.picture)
+        return 0
+    if options.out is None:
+        parser.error("generate needs --out")
+    done = options.out.absolute() / "result.json"
+    if not done.exists():
+        options.out.mkdir(parents=True, exist_ok=True)
+        result = making.generate(
+            _Shell(), options.engine, options.picture.absolute(), done.parent, options.seed, options.engine_options
+        )
+        runs.write_json(done, plain(result))
+    return 0
 
 
 class _Shell:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from typing import Any
+from urllib.parse import quote
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
@@ -24,6 +25,9 @@ def run_page(receipt: dict[str, Any], pictures: list[str]) -> str:
     ]
     parts += [f'<img src="{html.escape(path)}" alt="{html.escape(path)}">' for path in pictures]
     parts.append("</p>")
+    page = receipt["files"].get("page")
+    if page:
+        parts.append(f'<p><a href="{html.escape(quote(page["path"]))}">View the avatar</a></p>')
     checks = (receipt.get("report") or {}).get("checks", [])
     parts.append(_table("Report card", [(check.get("status"), _check(check)) for check in checks], coloured=True))
     parts.append(_table("Notes", [(note.get("code"), note.get("message")) for note in receipt["warnings"]]))

@@ -5,6 +5,7 @@ complete.
 <runs>/<run id>/reference.png          the picture, upright; the original beside it where that was no PNG
                 request.json           what was asked for
                 NAME_raw.glb  NAME_rigged.glb  NAME.vrm
+                viewer.html            the avatar in a browser, where it was made with a sheet
                 previews/  log.txt     pictures of the avatar; what the backend said meanwhile
                 receipt.json           versions, digests, seeds, parameters, times, metrics, report
                 run.html               the same to look at
@@ -40,19 +41,27 @@ from .glb_figures import glb_figures
 from .run_page import run_page
 
 VARIABLE = "AVATAR_FORGE_RUNS"
+LARGEST = 50_000_000  # bytes of a receipt or of the list of promotions
 STALE = 3600.0  # seconds after which nobody writes to an unfinished run folder any more
 RECEIPT, PROMOTIONS = "receipt.json", "promotions.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-PLACES = {"raw": "{name}_raw.glb", "rigged": "{name}_rigged.glb", "vrm": "{name}.vrm", "log": "log.txt"}
+PLACES = {
+    "raw": "{name}_raw.glb",
+    "rigged": "{name}_rigged.glb",
+    "vrm": "{name}.vrm",
+    "log": "log.txt",
+    "page": "viewer.html",
+}
 PACKAGES = ("numpy", "scipy", "scikit-image", "Pillow", "trimesh", "xatlas", "torch", "safetensors", "mlflow-skinny")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
 class Run:
-    """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm and log have a place of
-    their own, all other kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed, engine_options,
-    rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report card.
+    """What the add-on hands over when an avatar is ready. files: by kind; raw, rigged, vrm, page and log have a
+    place of their own, all other kinds (sheet, thumbnail, ...) are previews. parameters: engine, rigger, seed,
+    engine_options, rigger_options, markers, vrm, author. weights: {file: SHA-256} of the models. report: the report
+    card. parent: {run, vrm: SHA-256} of the recorded run that this is a new version of, {} for a first one.
     """
 
     run_id: str
@@ -67,6 +76,7 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     report: dict[str, Any] | None = None
+    parent: dict[str, str] = field(default_factory=dict)
 
 
 def default_root() -> Path:
@@ -77,7 +87,8 @@ def default_root() -> Path:
 
 def write_run(root: Path, run: Run) -> Path:
     """Makes the run folder, all or nothing, and returns it. The same run handed over again is the one that is there;
-    an avatar that was exported anew is a run of its own (`<run id>-2`). Raises BackendError(bad_params, unreadable)
+    an avatar that was exported anew is a run of its own (`<run id>-2`, or with a part of its digest where the parent's
+    run is on another machine, which may make a -2 as well). Raises BackendError(bad_params, unreadable)
     or OSError.
     """
     if not RUN_ID.fullmatch(run.run_id):
@@ -90,8 +101,13 @@ def write_run(root: Path, run: Run) -> Path:
     try:
         partial.mkdir()
         made = _fill(partial, run)
+        first = run.run_id
+        if run.parent and run.parent.get("vrm") != made["files"].get("vrm", {}).get("sha256"):
+            made["parent"] = run.parent
+            if not (root / run.run_id).exists() and "vrm" in made["files"]:
+                first = f"{run.run_id[:80]}-{made['files']['vrm']['sha256'][:8]}"
         for k in range(1, 1000):
-            run_id = run.run_id if k == 1 else f"{run.run_id}-{k}"
+            run_id = first if k == 1 else f"{first}-{k}"
             folder = root / run_id
             if _same(folder, made):
                 return folder
@@ -211,6 +227,10 @@ def damage(folder: Path) -> str:
         if name == PROMOTIONS and not path.exists():
             continue
         try:
+            if not path.is_file():  # reading a pipe would wait for ever
+                return f"{name} is no file"
+            if path.stat().st_size > LARGEST:
+                return f"{name} is too large"
             check(path)
         except OSError as error:
             return f"{name} cannot be read ({(error.strerror or str(error)).lower()})"

@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import time
+import unicodedata
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from .runs import PROMOTIONS, RECEIPT, ROOT, damage, promotions, read_receipt, r
 log = logging.getLogger(__name__)
 
 RUN_ID, EXPERIMENT = "avatar.run_id", "Avatar Forge"
+PARENT = "mlflow.parentRunId"  # MLflow's own tag, by which its table nests runs
 STATE, LOCK, LOG = "tracking.json", ".sync.lock", "sync.log"
 # No repeated requests: one that was carried out although its answer got lost would make a second run. The next sender
 # repeats all.
@@ -45,6 +47,7 @@ WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a backgr
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
 VALUE_LIMIT, KEY = 500, re.compile(r"[^\w./ -]")
 FIGURES = (
+    "front_match",
     "vertex_count",
     "face_count",
     "texture_resolution",
@@ -66,7 +69,7 @@ class Store:
 
     uri: str
     artifacts: str | None = None  # where a local store keeps files; a server decides that itself
-    user: str = ""
+    user: str = field(default="", repr=False)  # some services take a token as the user
     password: str = field(default="", repr=False)
     address: str = field(default="", repr=False)
 
@@ -77,6 +80,8 @@ class Store:
     @property
     def is_remote(self) -> bool:
         """Whether the store is on another machine."""
+        if self.uri.startswith("databricks"):
+            return True
         host = urllib.parse.urlsplit(self.address or self.uri).hostname
         return bool(host) and host not in ("localhost", "127.0.0.1", "::1")
 
@@ -90,13 +95,14 @@ def choose_store(root: Path, uri: str = "") -> Store:
     BackendError("bad_target") for an address that says its secret in the query (`?token=`), which MLflow would repeat.
     """
     if chosen := (uri or os.environ.get("MLFLOW_TRACKING_URI", "")).strip():
-        parts = urllib.parse.urlsplit(chosen)
+        parts = _parts(chosen)
         user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         if parts.scheme not in ("http", "https"):
             artifacts = (root / "mlflow-artifacts").absolute().as_uri()
-            secret = password or parts.query
-            return Store(plain._replace(query="").geturl() if secret else chosen, artifacts, address=chosen)
+            secret = password or parts.query or parts.fragment
+            shown = plain._replace(query="", fragment="").geturl() if secret else chosen
+            return Store(shown, artifacts, address=chosen)
         if parts.query or parts.fragment:
             raise BackendError(
                 "bad_target",
@@ -110,6 +116,28 @@ def choose_store(root: Path, uri: str = "") -> Store:
     return Store(
         f"sqlite:///{(root / 'mlflow.db').absolute().as_posix()}", (root / "mlflow-artifacts").absolute().as_uri()
     )
+
+
+def _parts(address: str) -> urllib.parse.SplitResult:
+    """An address in its parts, refused where it is none or where a password would not be recognised as one."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        usable = parts.port is None or parts.port > 0
+    except ValueError:
+        usable = False
+    if not usable or any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in address):
+        raise BackendError("bad_target", "The address of MLflow cannot be read.", "Enter one such as http://host:5000.")
+    if parts.scheme in ("sqlite", "file") or address.startswith(("/", "~", ".")):
+        return parts
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        raise BackendError("bad_target", "The address of MLflow names no host.", "Enter one such as http://host:5000.")
+    if "@" in parts._replace(netloc="").geturl():
+        raise BackendError(
+            "bad_target",
+            "The address of MLflow has an @ where a password would be visible.",
+            "Write scheme://user:password@host, with %2F, %23 and %3F for /, # and ? in the password.",
+        )
+    return parts
 
 
 def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]:
@@ -308,6 +336,8 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
         run = client.create_run(
             experiment, start_time=begun, run_name=receipt["name"], tags={RUN_ID: receipt["run"]}
         ).info.run_id
+    if group := receipt["parameters"].get("candidates_of"):
+        _set_parent(client, experiment, run, str(group), receipt)
     params = [Param(key, value) for key, value in run_params(receipt).items()]
     metrics = [Metric(key, value, ended, 0) for key, value in run_metrics(receipt).items()]
     tags = [RunTag(key, value) for key, value in run_tags(receipt, folder).items()]
@@ -321,6 +351,18 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
     run = _only_one(client, experiment, receipt["run"]) or run
     _note(folder, store, experiment=experiment, run=run, sent=digest)
     log.info("run %s is in %s", receipt["run"], store.uri)
+
+
+def _set_parent(client: Any, experiment: str, run: str, group: str, receipt: dict[str, Any]) -> None:
+    """Makes the run a child of one for all candidates of its group, which is made with the first of them."""
+    parent = _only_one(client, experiment, group)
+    if parent is None:
+        name = str(receipt["parameters"].get("candidates_name") or receipt["name"])
+        tags = {RUN_ID: group, "name": name, "picture": receipt["picture"]["name"]}
+        client.create_run(experiment, run_name=f"{name}: candidates", tags=tags)
+        parent = _only_one(client, experiment, group)
+        client.set_terminated(parent, "FINISHED")
+    client.set_tag(run, PARENT, parent)
 
 
 def _only_one(client: Any, experiment: str, run_id: str) -> str | None:
@@ -374,7 +416,9 @@ def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
 
 def run_tags(receipt: dict[str, Any], folder: Path) -> dict[str, str]:
     """Name, version, and where the model was promoted to."""
-    tags = {RUN_ID: receipt["run"], "name": receipt["name"], "version": receipt["versions"].get("avatar_forge", "")}
+    tags = {"parent_run": receipt["parent"]["run"]} if receipt.get("parent") else {}
+    tags |= {RUN_ID: receipt["run"], "name": receipt["name"], "picture": receipt["picture"]["name"]}
+    tags |= {"version": receipt["versions"].get("avatar_forge", "")}
     if promoted := promotions(folder):
         last = promoted[-1]
         urls = last.get("urls") or {}

@@ -208,7 +208,6 @@ def _rigged(
     progress: Progress,
 ) -> Rigging:
     """The rig in the mesh's own axes; the network sees the character facing +Z."""
-    from ..geometric.landmarks import turn
     from .pipeline import PRESETS, Given, Settings
 
     decoding = replace(PRESETS[options["preset"]], repetition_penalty=float(options["repetition_penalty"]))
@@ -224,9 +223,8 @@ def _rigged(
     if placed is None:
         return pipeline.run(mesh.vertices, mesh.triangles, None, settings, progress)
     given = Given(placed.joints, placed.tails, placed.parents, placed.names)
-    result = pipeline.run(turn(mesh.vertices, placed.yaw), mesh.triangles, given, settings, progress)
-    back = (360 - placed.yaw) % 360
-    return replace(result, joints=turn(result.joints, back), tails=turn(result.tails, back))
+    result = pipeline.run(mesh.vertices @ placed.turn.T, mesh.triangles, given, settings, progress)
+    return replace(result, joints=result.joints @ placed.turn, tails=result.tails @ placed.turn)
 
 
 def _record(path: Path, source: str) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..geometric.landmarks import turn
 from ..geometric.rigger import checked_joints, place_skeleton, placement_warnings
 from ..geometric.skeleton import SIDES, Skeleton
 from ..mesh.files import MeshArrays
@@ -25,15 +24,15 @@ TIP = 0.3  # of a bone's parent: how long a bone is whose end nothing tells
 
 @dataclass
 class Placed:
-    """names: VRM bones, parents first. joints, tails (J, 3) in the mesh's axes turned by `yaw` degrees about +Y, so
-    that the character faces +Z; parents (J,) with -1 for hips. fingers: chains placed.
+    """names: VRM bones, parents first. joints, tails (J, 3) in the mesh's axes turned by `turn` (3, 3), so that the
+    character stands and faces +Z; parents (J,) with -1 for hips. fingers: chains placed.
     """
 
     names: list[str]
     joints: np.ndarray
     tails: np.ndarray
     parents: np.ndarray
-    yaw: int
+    turn: np.ndarray
     fingers: int
     warnings: list[dict[str, str]]
 
@@ -45,10 +44,10 @@ def place(mesh: MeshArrays, known: dict[str, list[float]] | None, template_order
     Raises BackendError: not_humanoid, bad_joints.
     """
     given = checked_joints(known or {}, mesh.vertices)
-    bones, flags, yaw = place_skeleton(mesh, known)
-    warnings = placement_warnings(flags, yaw)
-    told = {name: turn(point, yaw) for name, point in given.items()}
-    vertices = turn(mesh.vertices, yaw)
+    bones, flags, turn = place_skeleton(mesh, known)
+    warnings = placement_warnings(flags)
+    told = {name: turn @ point for name, point in given.items()}
+    vertices = mesh.vertices @ turn.T
     _take(bones, told)
     fingers = sum(_add_fingers(bones, side, vertices, mesh.triangles, told, warnings) for side, _ in SIDES)
     for name in FACE:
@@ -62,7 +61,7 @@ def place(mesh: MeshArrays, known: dict[str, list[float]] | None, template_order
     index = {name: k for k, name in enumerate(names)}
     parents = np.array([index.get(bones.parents[name] or "", -1) for name in names], np.int64)
     heads, tails = (np.array([points[name] for name in names]) for points in (bones.heads, bones.tails))
-    return Placed(names, heads, tails, parents, yaw, fingers, warnings)
+    return Placed(names, heads, tails, parents, turn, fingers, warnings)
 
 
 def _take(bones: Skeleton, told: dict[str, np.ndarray]) -> None:

@@ -57,6 +57,25 @@ def test_a_mouth_without_teeth_and_tongue(avatar, addon):
     avatar.record.visemes.oh.strength = 1.5  # sliders still work
 
 
+def test_perfect_sync_is_made_measured_exported_and_taken_back(avatar, addon, tmp_path):
+    workflow, custom = addon("workflow"), avatar.armature.data.vrm_addon_extension.vrm1.expressions.custom
+    names = set(addon("vrm.spec.perfect_sync").SYNC_SHAPES)
+    avatar.record.perfect_sync = True
+    run(addon, workflow.face(avatar))
+    workflow.set_up_vrm(avatar)
+    assert {one.custom_name for one in custom} >= names
+    preset = avatar.armature.data.vrm_addon_extension.vrm1.expressions.preset
+    assert [bind.index for bind in preset.aa.morph_target_binds] == ["aa"]
+    written = workflow.export(avatar, tmp_path / "synced.vrm")
+    report = addon("report.report").make_report(written)
+    found = next(check for check in report.checks if check.id == "perfect_sync")
+    assert found.status == "PASS" and found.figure == "52 of 52 shapes" and not report.counts["FAIL"]
+    avatar.record.perfect_sync = False
+    run(addon, workflow.face(avatar))
+    workflow.set_up_vrm(avatar)
+    assert not {one.custom_name for one in custom} & names
+
+
 def test_brow_and_jaw_markers_count_once_they_are_moved(avatar, addon, bpy):
     markers = addon("face.marker_objects")
     markers.show(avatar, bpy.context)

@@ -1,6 +1,7 @@
 """Files that other programs wrote: brought in as they are, and out again as VRM without a surprise."""
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -267,3 +268,24 @@ def test_vrm0_keeps_what_it_can_hold_and_says_the_rest(bpy, addon, bring, expres
     again = bring("old.vrm")
     custom = {c.custom_name: c for c in again.armature.data.vrm_addon_extension.vrm1.expressions.custom}
     np.testing.assert_allclose(custom["Blush"].material_color_binds[0].target_value, (0, 1, 0, 1), atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["a.vrm", "a.glb", "a.gltf", "a.fbx"])
+@pytest.mark.parametrize("content", ["nothing", "half", "joint"])
+def test_a_damaged_file_is_refused_without_a_place_in_a_program(bpy, addon, tmp_path, name, content):
+    small.build()
+    whole = tmp_path / "whole.glb"
+    bpy.ops.export_scene.gltf(filepath=str(whole))
+    data = whole.read_bytes() if content != "nothing" else b""
+    (length,) = struct.unpack_from("<I", data, 12) if data else (0,)
+    wrong = document(whole) | {"skins": [{"joints": [999]}]}
+    packed = json.dumps(wrong).encode().ljust(length)
+    data = data[: len(data) // 2] if content == "half" else data[:20] + packed[:length] + data[20 + length :]
+    path = tmp_path / name
+    path.write_bytes(packed if name == "a.gltf" and content == "joint" else data)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with pytest.raises(addon("errors").AvatarError) as caught:
+        run(addon, addon("intake.objects").bring_in(bpy.context, path, licensed=True))
+    said = str(caught.value)
+    assert said.endswith(".") and "\n" not in said and not re.search(r"\.py|Location|Traceback|site-packages", said)
+    assert not bpy.data.objects

@@ -169,6 +169,50 @@ def test_a_linked_character_is_refused_in_a_sentence(bpy, addon, tmp_path, kind)
         use(addon, rig)
 
 
+def mirrored(made):
+    made.armature.scale = (-1, 1, 1)
+
+
+def far_away(made):
+    made.armature.location = (1e4, -1e4, 5e3)
+
+
+def with_a_stray_vertex(made):
+    vertices = made.meshes[0].data.vertices
+    vertices.add(1)
+    vertices[-1].co = (0, 0, 900)
+
+
+def edited(made):
+    """As where several objects are edited at once and the active one is none of them."""
+    blender.context.view_layer.objects.active = made.meshes[0]
+    blender.ops.object.mode_set(mode="EDIT")
+    blender.context.view_layer.objects.active = made.armature
+
+
+@pytest.mark.parametrize("odd", [mirrored, far_away, with_a_stray_vertex, edited])
+def test_it_stands_at_the_origin_as_it_was(bpy, addon, odd):
+    made = small.build()
+    odd(made)
+    made.armature.select_set(True)
+    steps = addon("intake.objects").use_selected(blender.context)
+    avatar = addon("client.process.tasks").Task("Use", steps, addon("client.session").worker).wait()
+    data = addon("mesh.blender_mesh").read_mesh(avatar.mesh)
+    head = data.vertices[data.weights[:, data.groups.index("head")] > 0.5].mean(0)
+    np.testing.assert_allclose(head, (0, 0, 1.5), atol=0.03)
+    assert addon("vrm.setup").get_humanoid(avatar.armature)["head"] == "head"
+
+
+def test_what_is_no_number_or_nothing_is_said(bpy, addon):
+    made = small.build(split=("head", "leftHand"))
+    made.meshes[1].scale = (0, 0, 0)
+    made.meshes[2].data.vertices[3].co = (float("nan"),) * 3
+    with pytest.raises(addon("errors").AvatarError, match=r"^leftHand has vertices .* first\.$"):
+        use(addon, made.armature)
+    made.meshes[2].data.vertices[3].co = (0.6, 0, 1.29)
+    assert codes(use(addon, made.armature))["left_out"].endswith("avatar: head.")
+
+
 def landmarks(addon, places, eyes, mouth):
     found = {name: {"center": list(place)} for name, place in places.items()}
     return addon("landmarks").FaceLandmarks.from_dict(found | {"confidence": {"eyes": eyes, "mouth": mouth}})

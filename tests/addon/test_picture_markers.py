@@ -71,6 +71,16 @@ def test_the_picture_is_shown_with_what_was_found_on_it(bpy, addon, ready):
     assert corner.z == pytest.approx(0) and corner.x < at["rightHand"].x
 
 
+def test_an_unsure_marker_is_marked_until_it_is_moved(bpy, addon, ready):
+    module = addon("picture.markers")
+    root = module.root_of(bpy.context.scene)
+    kept = json.loads(root[module.ROOT_KEY])
+    root[module.ROOT_KEY] = json.dumps(kept | {"unsure": ["leftHand", "mouth"]})
+    assert module.unsure(root) == {"leftHand", "mouth"}
+    markers(addon, bpy)["leftHand"].location.x += 0.1
+    assert module.unsure(root) == {"mouth"}
+
+
 def test_a_dragged_marker_is_the_requests(bpy, addon, extension, ready):
     before = request(extension, bpy)  # what is on the screen is what is made
     assert not bpy.context.scene.objects and not bpy.data.images and not bpy.data.collections

@@ -291,11 +291,14 @@ def test_no_path_of_a_client_reaches_what_is_not_its(bpy, serve, part, avatar, m
     (mine / f"link{suffix}").symlink_to(secret)
     (mine / f"kept{suffix}").write_text("precious")
     (mine / "way").symlink_to(other)
+    (mine / ".config").mkdir()
     (mine / "authorized_keys").write_text("precious")
     attacks = [
         f"{secret}\0{suffix}", f"{mine}/authorized_keys\0{suffix}", f"{mine}/authorized_keys\n{suffix}", str(secret),
         f"{other}/new{suffix}", f"{mine}/../home/new{suffix}", f"{mine}/way/new{suffix}", f"{mine}/link{suffix}",
         f"{mine}/kept{suffix}", f"{mine}/.bashrc{suffix}", f"~root/new{suffix}", "\ud800", "", f"{mine}/none/x{suffix}",
+        f"{mine}/.config/new{suffix}", f"{mine}/{'x' * 300}{suffix}", f"{mine}/{'x/' * 3000}x{suffix}",
+        f"{mine}/\u202ex{suffix}",
     ]  # fmt: skip
     peer = serve()
     for path in attacks:
@@ -303,7 +306,7 @@ def test_no_path_of_a_client_reaches_what_is_not_its(bpy, serve, part, avatar, m
         assert reply["status"] == "error" or "error" in reply["result"], path
     assert {path.read_text() for path in (secret, mine / f"kept{suffix}", mine / "authorized_keys")} == {"precious"}
     assert sorted(path.name for path in other.iterdir()) == [".bashrc"]
-    assert len(list(mine.iterdir())) == 4
+    assert len(list(mine.iterdir())) == 5 and not list((mine / ".config").iterdir())
 
 
 def test_a_file_of_a_client_may_be_written_again_and_others_on_request(bpy, serve, tmp_path):
@@ -313,6 +316,12 @@ def test_a_file_of_a_client_may_be_written_again_and_others_on_request(bpy, serv
     assert "exists" in peer.result("export_scene", filepath=str(there))["error"]
     assert peer.result("export_scene", filepath=str(there), replace=True)["bytes"] == there.stat().st_size
     assert "error" not in peer.result("export_scene", filepath=str(there))
+    kept = tmp_path / "kept.txt"
+    os.link(there, kept)  # the same file under a second name
+    before = kept.stat().st_ino
+    assert "error" not in peer.result("export_scene", filepath=str(there))
+    assert kept.stat().st_ino == before != there.stat().st_ino
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.txt", "there.glb"]
 
 
 def test_a_screenshot_goes_through_no_link(part, tmp_path):

@@ -68,7 +68,7 @@ def test_a_good_avatar_has_no_places(avatar, addon, bpy):
         "bind_island",
         "smooth_weights",
         "fill_weights",
-        "mend_safe_places",
+        "fix_safe_places",
     ):
         assert not getattr(bpy.ops.avatar_forge, button).poll(), button
     before = columns(avatar, bpy)
@@ -103,9 +103,7 @@ def test_a_hand_on_the_leg_fails_the_report_until_its_limb_is_weighted_again(ava
     assert [key.name for key in avatar.mesh.data.shape_keys.key_blocks][1:3] == ["aa", "ih"] and status(
         "viseme_aa"
     ) == ["PASS"]
-    assert bpy.ops.avatar_forge.face() == {
-        "FINISHED"
-    }  # from the mesh without a face, whose weights were mended as well
+    assert bpy.ops.avatar_forge.face() == {"FINISHED"}  # from the mesh without a face, whose weights were fixed, too
     bpy.ops.avatar_forge.find_places()
     assert kinds(avatar) == []
     np.testing.assert_allclose(columns(avatar, bpy)[rows], after[rows], atol=1e-5)
@@ -168,8 +166,8 @@ def test_the_safe_ones_are_mended_together(avatar, bpy):
         avatar.mesh.vertex_groups[name].add(np.flatnonzero(at[:, 2] > 1.4).tolist(), 0.001, "ADD")
     bpy.ops.avatar_forge.find_places()
     assert set(kinds(avatar)) >= {"unweighted", "sum"}
-    assert bpy.ops.avatar_forge.mend_safe_places() == {"FINISHED"}
-    assert kinds(avatar) == [] and not bpy.ops.avatar_forge.mend_safe_places.poll()
+    assert bpy.ops.avatar_forge.fix_safe_places() == {"FINISHED"}
+    assert kinds(avatar) == [] and not bpy.ops.avatar_forge.fix_safe_places.poll()
 
 
 def test_undo_brings_weights_and_places_back(avatar, addon, bpy):
@@ -181,7 +179,7 @@ def test_undo_brings_weights_and_places_back(avatar, addon, bpy):
     bpy.ops.ed.undo_push(message="Spoilt")
     bpy.ops.avatar_forge.reweight_limb()
     assert kinds(avatar) == []
-    bpy.ops.ed.undo_push(message="Mended")
+    bpy.ops.ed.undo_push(message="Fixed")
     bpy.ops.ed.undo()
     avatar = addon("avatar.scene").find_avatar(bpy.context)
     np.testing.assert_array_equal(columns(avatar, bpy), spoilt)

@@ -83,7 +83,7 @@ def main() -> int:
     pictures = [path for path in given if path.suffix != ".vrm"] or ([] if avatars else draw_pictures(out / "pictures"))
     made = 0
     if pictures:
-        # The batch goes on where it stopped: avatars of an earlier state of the code would be kept.
+        # The batch resumes: avatars of an earlier state of the code would be kept.
         shutil.rmtree(out / "avatars", ignore_errors=True)
         made = call(
             arguments.blender,

@@ -157,6 +157,21 @@ def test_the_local_store_needs_no_server_and_nobody_waits_for_it(make_run, tmp_p
     assert not (tmp_path / "mlruns").exists()
 
 
+def test_candidates_are_children_of_one_run(make_run, tmp_path):
+    group = {"candidates_of": "0a1b-candidates", "candidates_name": "Ada é"}
+    for k in range(3):
+        make_run(f"run-{k}", parameters={"engine": "preview", "seed": k, **group})
+    store = tracking.choose_store(tmp_path / "runs")
+    assert tracking.sync(tmp_path / "runs")["sent"] == 3
+    _, [parent] = runs_at(store.uri, "0a1b-candidates")
+    assert parent.info.status == "FINISHED" and parent.data.tags["picture"] == "Ada é.jpg"
+    children = [runs_at(store.uri, f"run-{k}")[1][0] for k in range(3)]
+    assert {run.data.tags[tracking.PARENT] for run in children} == {parent.info.run_id}
+    assert [run.data.params["seed"] for run in children] == ["0", "1", "2"]
+    tracking.sync(tmp_path / "runs", everything=True)
+    assert len(runs_at(store.uri, "0a1b-candidates")[1]) == 1  # sent again, it stays one
+
+
 @pytest.mark.parametrize(
     "answer, sentence",
     [
@@ -294,7 +309,9 @@ def test_what_a_dead_process_left_of_a_run_folder_goes(make_run):
     "address",
     [
         "postgresql://me:{}@db.example/mlflow", "HTTP://me:{}@host:5000", " https://me:{}@host", "https://host?token={}",
-        "mysql+pymysql://me:{}@db/x?ssl_key={}", "https://host/#{}",
+        "mysql+pymysql://me:{}@db/x?ssl_key={}", "https://host/#{}", "me:{}@host:5000",
+        "http:/me:{}@host", "http//me:{}@host", "https:\\\\me:{}@host", "https://{}@host",
+        "postgresql://db/x#{}", "http://me:a/{}@host", "http://[me:{}",
     ],
 )  # fmt: skip
 def test_no_address_shows_its_secret(make_run, monkeypatch, address):
@@ -304,7 +321,7 @@ def test_no_address_shows_its_secret(make_run, monkeypatch, address):
     try:
         store = tracking.choose_store(root, address)
         assert PASSWORD not in store.uri and PASSWORD not in repr(store)
-        assert store.address == address.strip() or store.password == PASSWORD
+        assert store.address == address.strip() or PASSWORD in (store.password, store.user)
     except BackendError as error:
         assert error.code == "bad_target" and PASSWORD not in error.message + error.hint
     answer = tracking.send_later(root, address)
@@ -327,3 +344,11 @@ def test_without_online_access_records_wait_for_another_machine(make_run, monkey
     assert (state["state"], len(started)) == (("offline", 0) if remote else ("sending", 1))
     assert state["pending"] == 1
     assert tracking.send_later(root, address)["state"] == "sending"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+def test_a_pipe_for_a_receipt_stops_nothing(make_run):
+    folder = make_run().parent / "pipe"
+    folder.mkdir()
+    os.mkfifo(folder / "receipt.json")
+    assert "pipe (receipt.json is no file)" in tracking.damaged(folder.parent)

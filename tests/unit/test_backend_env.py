@@ -86,6 +86,25 @@ def no_uv(monkeypatch):
     monkeypatch.setattr(backend_env, "find_uv", lambda: None)
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """A virtual environment with pip, which takes seconds to make."""
+    folder = tmp_path_factory.mktemp("made") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def copies(made_once, tmp_path, monkeypatch):
+    """Python's `-m venv --clear FOLDER` copies one, in tests that are about what comes after it."""
+    python = tmp_path / "python_that_copies"
+    python.write_text(
+        f'#!/bin/sh\n[ "$2" = venv ] || exec "{sys.executable}" "$@"\nrm -rf "$4" && cp -a "{made_once}" "$4"\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(backend_env, "find_python", lambda need_pip=True: python)
+
+
 def wait(installation):
     stages, messages, give_up = [], [], time.monotonic() + LIMIT
     while not installation.poll():
@@ -129,6 +148,7 @@ def test_install_from_nothing(environment, tool, monkeypatch):
     assert json.loads(hello.stdout)["tiny"] == 1
 
 
+@pytest.mark.usefixtures("copies")
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_another_file_under_a_pinned_name_is_refused(environment, wheels, tool, monkeypatch):
     if tool == "pip":
@@ -141,6 +161,7 @@ def test_another_file_under_a_pinned_name_is_refused(environment, wheels, tool, 
     assert not list(environment.venv.glob("[Ll]ib/**/tiny.py")) and environment.state().code == "incomplete"
 
 
+@pytest.mark.usefixtures("copies")
 def test_a_package_that_no_lock_names_is_refused(environment, wheels, no_uv):
     make_wheel(wheels, "tiny", "1.0", "VALUE = 1\n", "Requires-Dist: stranger\n")
     make_wheel(wheels, "stranger", "1.0", "")
@@ -149,6 +170,7 @@ def test_a_package_that_no_lock_names_is_refused(environment, wheels, no_uv):
     assert not list(environment.venv.glob("[Ll]ib/**/stranger.py"))
 
 
+@pytest.mark.usefixtures("copies")
 def test_an_interrupted_installation_goes_on(environment, wheels):
     (wheels / "tiny-1.0-py3-none-any.whl").rename(wheels / "away")
     error = install(environment).error
@@ -163,6 +185,7 @@ def test_an_interrupted_installation_goes_on(environment, wheels):
     assert install(environment).error is None and environment.state().ready
 
 
+@pytest.mark.usefixtures("copies")
 def test_a_damaged_environment_is_found_and_repaired(environment):
     install(environment)
     next(environment.venv.glob("[Ll]ib/**/tiny.py")).write_text("damaged")
@@ -174,6 +197,7 @@ def test_a_damaged_environment_is_found_and_repaired(environment):
     assert keys(environment.plan(repair=True)) == ["environment", "packages", "check"]
 
 
+@pytest.mark.usefixtures("copies")
 def test_the_python_it_was_made_with_is_gone(environment):
     install(environment)
     environment.python.unlink()
@@ -182,6 +206,7 @@ def test_the_python_it_was_made_with_is_gone(environment):
     assert install(environment).error is None and environment.state().ready
 
 
+@pytest.mark.usefixtures("copies")
 def test_another_version_of_the_add_on_updates_the_packages(environment, wheels):
     install(environment)
     make_wheel(wheels, "tiny", "2.0", "VALUE = 1 + 1\n")  # another size, or Python would take the compiled 1.0
@@ -192,6 +217,7 @@ def test_another_version_of_the_add_on_updates_the_packages(environment, wheels)
     assert environment.state().ready
 
 
+@pytest.mark.usefixtures("copies")
 def test_torch_is_a_second_set(environment, no_uv):
     steps = environment.plan("cpu", models=True)
     assert keys(steps) == ["environment", "packages", "engines", "torch", "torch_check", "check"]
@@ -236,6 +262,7 @@ def sleeper(environment):
     )
 
 
+@pytest.mark.usefixtures("copies")
 def test_cancel(environment):
     installation = environment.install([sleeper(environment)], online=True)
     while "zzz" not in installation.message:

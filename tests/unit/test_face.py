@@ -12,6 +12,7 @@ from avatar_addon.face.synthesis import build
 from avatar_addon.face.synthesis.build import PARTS
 from avatar_addon.landmarks import FaceLandmarks
 from avatar_addon.mesh.arrays import SkinnedMesh
+from avatar_addon.vrm.spec.perfect_sync import SYNC_SHAPES
 from avatar_addon.vrm.spec.presets import EMOTIONS, LOOKS, VISEMES
 
 
@@ -315,3 +316,52 @@ def test_markers_that_make_no_face_are_refused_in_a_sentence(change):
     with pytest.raises(AvatarError, match=r"^[A-Z].*\.$") as failure:
         build_face(head(20, 24), FACE | change, "head")
     assert failure.value.code == "face_markers"
+
+
+@pytest.fixture(scope="module")
+def synced():
+    return build_face(head(), FACE, "head", perfect_sync=True)
+
+
+def test_perfect_sync_gives_all_52_shapes_each_on_its_side(synced):
+    mesh = synced.mesh
+    assert set(SYNC_SHAPES) <= set(mesh.shape_keys) and len(SYNC_SHAPES) == 52
+    assert set(NAMES) <= set(mesh.shape_keys) and synced.warnings == []
+    for shape in SYNC_SHAPES.values():
+        length = np.linalg.norm(mesh.shape_keys[shape.name], axis=1)
+        assert length.max() > 0.001
+        if shape.side:
+            left = length[mesh.vertices[:, 0] > 0].sum() / length.sum()
+            assert left > 0.9 if shape.side == "Left" else left < 0.1
+
+
+def test_perfect_sync_folds_no_skin_and_moves_only_the_head(synced):
+    mesh = synced.mesh
+    skin = mesh.triangles[mesh.material_index == mesh.materials.index("Skin")]
+
+    def normals(points):
+        corners = points[skin]
+        return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+    rest = normals(mesh.vertices)
+    area = np.linalg.norm(rest, axis=1)
+    for shape in SYNC_SHAPES.values():
+        moved = mesh.shape_keys[shape.name] + (mesh.shape_keys[shape.with_] if shape.with_ else 0)
+        turned = (normals(mesh.vertices + moved) * rest).sum(1) < 0
+        assert area[turned].sum() < 1e-3 * area.sum(), shape.name
+        assert not np.linalg.norm(moved, axis=1)[mesh.weights[:, 1] < 0.5].any()
+
+
+def test_the_jaw_closed_by_mouth_close_shuts_the_lips(synced):
+    keys, pairs = synced.mesh.shape_keys, lips(synced.mesh)
+    apart = {name: keys[name][pairs[:, 0]] - keys[name][pairs[:, 1]] for name in ("jawOpen", "mouthClose")}
+    assert np.linalg.norm(apart["jawOpen"], axis=1).max() > 0.3 * WIDTH
+    assert np.linalg.norm(apart["jawOpen"] + apart["mouthClose"], axis=1).max() < 0.02 * WIDTH
+
+
+def test_a_face_without_mouth_and_lids_lists_the_shapes_that_it_lacks():
+    face = {**FACE, "mouth": {"center": [0.0, -0.1, 1.38], "width": WIDTH}}
+    result = build_face(head(), face, "head", closing=False, perfect_sync=True)
+    told = next(entry["message"] for entry in result.warnings if entry["code"] == "perfect_sync")
+    lacking = {name for name in SYNC_SHAPES if name not in result.mesh.shape_keys}
+    assert {"jawOpen", "tongueOut", "eyeBlinkLeft"} <= lacking and all(name in told for name in lacking)

@@ -8,6 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
+from avatar_addon.remote.protocol.paths import file_name
+from avatar_addon.remote.protocol.registry import Refusal
 from avatar_addon.report.report import main, make_report
 from backend.errors import BackendError
 from backend.geometric.rigger import rig_mesh
@@ -84,3 +86,12 @@ def test_a_picture_of_99_megapixels_is_refused_before_it_is_decoded(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert caught.value.code == "too_large" and peak < 50e6
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".bashrc", "../up", "a/b", "a\\b", "a\nb", "a\0b", "\u202egnp", "\ud800", "x" * 300]
+)
+def test_names_that_would_leave_their_folder_are_refused(name):
+    with pytest.raises(Refusal):
+        file_name(name)
+    assert file_name("Ein Name, 名前 (2)") == "Ein Name, 名前 (2)"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avatar_addon.pose.kinematics import motions, rest
+from avatar_addon.pose.kinematics import gestures, motions, rest
 from avatar_addon.vrm.spec.human_bones import FINGERS
 
 FRAMES = 24
@@ -71,9 +71,9 @@ def body(request):
     return BODIES[request.param]
 
 
-@pytest.mark.parametrize("name", motions.MOTIONS)
+@pytest.mark.parametrize("name", gestures.MOTIONS)
 def test_motions_loop_and_keep_the_feet_on_the_ground(body, name):
-    make, _ = motions.MOTIONS[name]
+    make, _ = gestures.MOTIONS[name]
     moves = make(body, FRAMES)
     assert moves.shape == (FRAMES, len(body.names), 4, 4) and np.isfinite(moves).all()
     at = placed(body, moves)
@@ -146,7 +146,7 @@ def test_limbs_without_bones_stay_and_a_body_without_feet_is_no_error():
         np.array([place.get(p, -1) for p in whole.parents[keep]]),
         [whole.names[k] for k in keep],
     )
-    for make, _ in motions.MOTIONS.values():
+    for make, _ in gestures.MOTIONS.values():
         assert np.isfinite(make(body, 8)).all()
 
 

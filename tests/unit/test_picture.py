@@ -176,7 +176,9 @@ def test_files_that_are_no_pictures(tmp_path):
 def test_one_joint_by_hand_moves_that_joint_alone(tmp_path):
     path = save(tmp_path, picture(ADULT)[0])
     before = analyse(path).to_result()["joints"]
-    after = analyse(path, {"joints": {"leftHand": [700.0, 300.0]}}).to_result()["joints"]
+    result = analyse(path, {"joints": {"leftHand": [700.0, 300.0]}}).to_result()
+    after, sure = result["joints"], result["joint_confidence"]
+    assert set(sure) == set(JOINTS) and sure["leftHand"] == 1.0 and all(0 <= chance <= 1 for chance in sure.values())
     assert after.pop("leftHand") == [700.0, 300.0]
     assert all(before[name] == point for name, point in after.items())
 

@@ -15,6 +15,7 @@ from avatar_addon.picture.plane import (
     pre_filled,
     sizes,
     to_markers,
+    unsure,
     usual_markers,
 )
 
@@ -76,3 +77,10 @@ def test_what_the_backend_gets():
     assert set(markers["joints"]) == set(JOINTS)
     assert markers["face"]["leftEye"][0] > markers["face"]["rightEye"][0]
     assert markers["face"]["mouth"]["width"] == pytest.approx(80)
+
+
+def test_what_was_not_recognised_with_confidence():
+    chances = dict.fromkeys(JOINTS, 0.9) | {"leftHand": 0.3}
+    found = {"joint_confidence": chances, "face": {"confidence": {"eyes": 0.8, "mouth": 0.2}}}
+    assert unsure(found) == ["leftHand", "mouth"]
+    assert unsure({"face": {"confidence": {"eyes": 0.8, "mouth": 0.9}}}) == []

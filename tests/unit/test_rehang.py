@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.humanoid.matching.matcher import match
-from avatar_addon.humanoid.matching.rehang import rehung
+from avatar_addon.humanoid.matching.rehang import rehung, stray_fingers
 
 JOINTS = {
     "root": (None, (0, 0, 0)),
@@ -90,3 +90,19 @@ def test_fingers_that_start_at_the_metacarpal(first):
         "Distal": "Index4.L",
     }
     assert names[found.mapping["rightLittleProximal"]] == "Pinky2.R"
+
+
+def test_a_thumb_that_hangs_from_the_forearm_is_hung_on_the_hand():
+    """Its names may be those of the other side, and its first bone may have no number."""
+    heads, parents, names = skeleton({})
+    for side, x, called in (("left", 1, "R"), ("right", -1, "L")):
+        lower, hand, first = names.index(f"{side}LowerArm"), names.index(f"{side}Hand"), len(names)
+        thumb, mitten = [(0.55, -0.04, 1.29), (0.58, -0.07, 1.29)], [(0.64, 0, 1.29), (0.68, 0, 1.29)]
+        heads = np.concatenate([heads, [(px * x, y, z) for px, y, z in (*thumb, *mitten)]])
+        names += [f"Thumb.{called}", f"Thumb2.{called}", f"MiddleHand.{side[0]}", f"Fingers.{side[0]}"]
+        parents = [*parents, lower, first, hand, first + 2]
+    moves, found = stray_fingers(heads, parents, names, match(heads, parents, names))
+    assert {names[bone]: names[hand] for bone, hand in moves.items()} == {"Thumb.R": "leftHand", "Thumb.L": "rightHand"}
+    assert names[found.mapping["leftThumbMetacarpal"]] == "Thumb.R"
+    assert names[found.mapping["leftThumbProximal"]] == "Thumb2.R"
+    assert names[found.mapping["leftMiddleProximal"]] == "MiddleHand.l"

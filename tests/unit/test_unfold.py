@@ -1,14 +1,18 @@
 """Limbs that touch the body are set apart by a map of the parts, and the trunk is filled where they hid it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from avatar_addon.batch import grouped, names_for
 from backend.engines import GenerateRequest
 from backend.image.analysis import analyse
 from backend.image.silhouette import JOINTS
 from backend.preview.engine import PreviewGenerator
+from backend.preview.thickness import PARTS
 from backend.preview.unfold import PartMap, unfold
 from benchmarks.figures import Figure, make, true_joints
 from benchmarks.posed_glb import MARGIN, Coloured
@@ -126,3 +130,28 @@ def test_limbs_that_stand_off_stay_and_props_are_left_out(tmp_path):
     assert not found.moved and found.left_out > 500
     shown = found.picture.rgba[found.picture.mask][:, :3].astype(int)
     assert (np.abs(shown - STICK).max(1) < 30).mean() < 0.001
+
+
+def test_an_arm_that_is_not_to_be_seen_mirrors_the_other(hanging):
+    """The map of the parts has no right arm: the skin must not be stretched out of the trunk instead."""
+    path, read = hanging
+    before = analyse(path, draft=True)
+    given = read(before)
+    right = [NAMES.index(f"right{part}") for part in ("UpperArm", "Forearm", "Hand")]
+    given.labels = np.where(np.isin(given.labels, right), NAMES.index("torso"), given.labels)
+    found = unfold(before, given)
+    assert {"leftArm", "rightArm"} <= set(found.moved)
+    joints = found.picture.joints
+    for side in ("left", "right"):
+        shoulder, hand = (np.array(joints[side + name]) for name in ("UpperArm", "Hand"))
+        line = np.round(shoulder + (hand - shoulder) * np.linspace(0.4, 1, 9)[:, None]).astype(int)
+        assert (found.parts[line[:, 1], line[:, 0]] == PARTS.index(f"{side}Arm")).all()
+
+
+def test_a_batch_takes_pictures_of_further_sides_with_their_front():
+    folder = Path("pictures")
+    given = [folder / name for name in ("a.back.png", "a.front.png", "b.left.jpg", "b.png", "c.right.png", "d.png")]
+    pictures, sides = grouped(given)
+    assert [picture.name for picture in pictures] == ["a.front.png", "b.png", "c.right.png", "d.png"]
+    assert sides == [{"back": given[0]}, {"left": given[2]}, {}, {}]
+    assert names_for(pictures, None) == ["a", "b", "c.right", "d"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avatar_addon.weights.analysis import find, mend
+from avatar_addon.weights.analysis import find, fixes
 from avatar_addon.weights.analysis.skin import WeightedSkin
 
 CELL = 0.03
@@ -80,14 +80,14 @@ def good_weights(body):
         ]
     )
     hard = np.eye(len(NAMES))[near.argmin(0)]
-    rows, weights = mend.smooth(make_skin(body, hard), np.arange(len(hard)), NO_LOCKS, 2)
+    rows, weights = fixes.smooth(make_skin(body, hard), np.arange(len(hard)), NO_LOCKS, 2)
     hard[rows] = weights
     for side, x in (("left", 1), ("right", -1)):  # no leg holds skin of the other
         legs = [NAMES.index(side + bone) for bone in ("UpperLeg", "LowerLeg", "Foot")]
         other = skin.rest[:, 0] * x < 1e-6
         hard[other, NAMES.index("hips")] += hard[np.ix_(other, legs)].sum(1)
         hard[np.ix_(other, legs)] = 0
-    rows, weights = mend.settle(make_skin(body, hard), np.arange(len(hard)), hard, NO_LOCKS)
+    rows, weights = fixes.settle(make_skin(body, hard), np.arange(len(hard)), hard, NO_LOCKS)
     hard[rows] = weights
     return hard
 
@@ -110,7 +110,7 @@ def with_weights(skin, weights):
     return make_skin((skin.rest, skin.triangles), weights)
 
 
-def mended(skin, change):
+def fixed(skin, change):
     rows, weights = change
     new = skin.weights.copy()
     new[rows] = weights
@@ -135,9 +135,9 @@ def hand(skin):
 def test_a_good_skin_has_no_places_and_no_button_changes_it(good):
     assert find.find_places(good) == []
     for change in (
-        mend.normalise(good, NO_LOCKS),
-        mend.close(good, NO_LOCKS),
-        mend.reweight(good, fresh(good), "leftArm", hand(good), NO_LOCKS),
+        fixes.normalise(good, NO_LOCKS),
+        fixes.close(good, NO_LOCKS),
+        fixes.reweight(good, fresh(good), "leftArm", hand(good), NO_LOCKS),
     ):
         assert not len(change[0])
 
@@ -153,7 +153,7 @@ def test_a_hand_on_the_legs_bone_is_found_and_weighted_again(good):
     )
     assert set(places[0].vertices) == set(hand(good)) and places[0].centre[0] > 0.65
     assert len(places) == 1  # it stays behind and tears off the arm as well, which the stray explains
-    after = mended(skin, mend.reweight(skin, fresh(good), "leftArm", places[0].vertices, NO_LOCKS))
+    after = fixed(skin, fixes.reweight(skin, fresh(good), "leftArm", places[0].vertices, NO_LOCKS))
     assert kinds(after) == []
     far = good.rest[:, 0] < 0
     np.testing.assert_array_equal(after.weights[far], good.weights[far])
@@ -167,7 +167,7 @@ def test_a_hand_that_shares_the_legs_bone_is_a_leak(good):
         and "right leg" in place.sentence
         and "left arm" in place.sentence
     )
-    assert kinds(mended(skin, mend.reweight(skin, fresh(good), place.limb, place.vertices, NO_LOCKS))) == []
+    assert kinds(fixed(skin, fixes.reweight(skin, fresh(good), place.limb, place.vertices, NO_LOCKS))) == []
 
 
 def test_a_locked_bone_keeps_its_weights(good):
@@ -175,7 +175,7 @@ def test_a_locked_bone_keeps_its_weights(good):
         spoilt(good, hand(good), leftHand=0.7, rightUpperLeg=0.3),
         np.array([name == "rightUpperLeg" for name in NAMES]),
     )
-    rows, weights = mend.reweight(skin, fresh(good), "leftArm", hand(good), locked)
+    rows, weights = fixes.reweight(skin, fresh(good), "leftArm", hand(good), locked)
     np.testing.assert_array_equal(weights[:, locked], skin.weights[rows][:, locked])
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
 
@@ -185,7 +185,7 @@ def test_an_arm_glued_to_the_trunk_stays_behind(good):
     skin = spoilt(good, arm, spine=1.0)
     place = next(place for place in find.find_places(skin) if place.kind == "follow")
     assert place.limb == "leftArm"
-    assert kinds(mended(skin, mend.reweight(skin, fresh(good), "leftArm", place.vertices, NO_LOCKS))) == []
+    assert kinds(fixed(skin, fixes.reweight(skin, fresh(good), "leftArm", place.vertices, NO_LOCKS))) == []
 
 
 def test_a_patch_without_weights_is_filled_from_around(good):
@@ -193,7 +193,7 @@ def test_a_patch_without_weights_is_filled_from_around(good):
     skin = spoilt(good, patch)
     places = find.find_places(skin)
     assert places[0].kind == "unweighted" and places[0].fix == find.FILL and list(places[0].vertices) == list(patch)
-    after = mended(skin, mend.fill(skin, patch, NO_LOCKS))
+    after = fixed(skin, fixes.fill(skin, patch, NO_LOCKS))
     assert kinds(after) == [] and np.all(after.owner[patch] == NAMES.index("leftLowerArm"))
 
 
@@ -205,7 +205,7 @@ def test_a_loose_part_is_bound_to_the_bone_beside_it(good):
     skin = make_skin(body, np.concatenate([good.weights, np.zeros((len(points), len(NAMES)))]))
     [place] = find.find_places(skin)
     assert (place.kind, place.bone, place.fix, place.loose) == ("island", "leftLowerArm", find.BIND, True)
-    after = mended(skin, mend.bind(skin, part[:2], NAMES.index("leftHand"), NO_LOCKS))
+    after = fixed(skin, fixes.bind(skin, part[:2], NAMES.index("leftHand"), NO_LOCKS))
     assert kinds(after) == [] and np.all(after.owner[part] == NAMES.index("leftHand"))
     np.testing.assert_array_equal(after.weights[:count], good.weights)
 
@@ -215,7 +215,7 @@ def test_torn_skin_is_smoothed(good):
     skin = spoilt(good, thigh, hips=1.0)
     place = next(place for place in find.find_places(skin) if place.kind == "stretch")
     assert place.fix == find.SMOOTH and set(place.vertices) & set(thigh) and place.limb in ("leftLeg", "torso")
-    assert "stretch" not in kinds(mended(skin, mend.smooth(skin, place.vertices, NO_LOCKS)))
+    assert "stretch" not in kinds(fixed(skin, fixes.smooth(skin, place.vertices, NO_LOCKS)))
 
 
 def test_six_bones_and_unnormalised_weights(good):
@@ -228,7 +228,7 @@ def test_six_bones_and_unnormalised_weights(good):
     assert [place.kind for place in places] == ["influences", "sum"] and all(
         place.fix == find.NORMALISE for place in places
     )
-    assert kinds(mended(skin, mend.normalise(skin, NO_LOCKS))) == []
+    assert kinds(fixed(skin, fixes.normalise(skin, NO_LOCKS))) == []
 
 
 def test_a_crack_is_closed(good):
@@ -249,7 +249,7 @@ def test_a_crack_is_closed(good):
     assert [(place.kind, place.fix) for place in places] == [("crack", find.CLOSE)] and set(border) <= set(
         places[0].vertices
     )
-    assert kinds(mended(skin, mend.close(skin, NO_LOCKS))) == []
+    assert kinds(fixed(skin, fixes.close(skin, NO_LOCKS))) == []
 
 
 def test_fingers_keep_their_share_of_the_hand(good):
@@ -262,7 +262,7 @@ def test_fingers_keep_their_share_of_the_hand(good):
     skin = WeightedSkin(
         good.rest, good.triangles, weights, names, parents, joints, tails, {name: name for name in names}
     )
-    rows, new = mend.reweight(skin, fresh(good), "leftArm", hand(good), np.zeros(len(names), bool))
+    rows, new = fixes.reweight(skin, fresh(good), "leftArm", hand(good), np.zeros(len(names), bool))
     after = weights.copy()
     after[rows] = new
     assert np.all(after[tip[:, 0], -1] > 0.9)

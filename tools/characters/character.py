@@ -11,10 +11,13 @@ import numpy as np
 import resvg_py
 from PIL import Image
 
-from .clothes import OUTFITS, cape
+from .clothes import cape, coat, dress, jacket, shirt
 from .figure import Figure, Look
 from .head import Head
+from .metal import armour, robot
 from .svg import Drawing
+
+OUTFITS = {"jacket": jacket, "dress": dress, "coat": coat, "armour": armour, "shirt": shirt, "robot": robot}
 
 
 def draw(look: Look) -> tuple[Image.Image, dict]:

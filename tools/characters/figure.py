@@ -9,6 +9,7 @@ import numpy as np
 
 # Chin to the top of the hair or hat, in half heights of the face.
 HEAD_HEIGHTS = {"hat": 2.58, "spiky": 2.36, "bun": 2.40, "bob": 2.40, "long": 2.40, "helmet": 2.38, "bald": 1.98}
+SIDES = (-1, 1)  # right and left of the character, as seen in the picture
 
 
 @dataclass(frozen=True)

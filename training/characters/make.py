@@ -2,7 +2,7 @@
 """Makes a folder of characters: python -m training.characters.make FOLDER --count 400 [--seed 0] [--cc0 FOLDER].
 
 Formula characters FOLDER/formula_SEED.npz, and with --cc0 every rigged CC0 character as it is and with accessories
-put on. A file that is there and whole is kept, so an interrupted run goes on where it was. index.json lists every
+put on. A file that is there and whole is kept, so an interrupted run resumes. index.json lists every
 file with its digest and licence.
 """
 

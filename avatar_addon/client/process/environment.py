@@ -8,7 +8,7 @@ extension_path_user).
     installation = environment.install(steps, online=True)
     while not installation.poll(): ...       # .stage, .fraction, .message; .cancel(); then .error or .result
 
-A finished step is recorded in the environment itself, so an interrupted installation goes on where it stopped. The
+A finished step is recorded in the environment itself, so an interrupted installation resumes. The
 environment variable AVATAR_FORGE_BACKEND_PYTHON names an interpreter to use instead (developers, CI); then nothing is
 ever installed.
 """

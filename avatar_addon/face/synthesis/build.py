@@ -16,8 +16,9 @@ from ...vrm.spec.presets import BLINKS
 from .lids import add_lids, move_lids
 from .measures import Face, measure_face
 from .mouth import cut_mouth, follow_lips
+from .perfect_sync import FaceParts, make_perfect_sync, missing
 from .refine import Skin, refine
-from .shapes import LID_WIDTH, WIDENED_FROM, WIDENED_TO, make_shapes
+from .shapes import EMOTION_SHAPES, LID_WIDTH, WIDENED_FROM, WIDENED_TO, Eyes, make_shapes
 from .style import Reshape, Style
 from .surface import DepthMap, front_layer, front_map, smoothstep
 
@@ -54,12 +55,14 @@ def build_face(
     texture: np.ndarray | None = None,
     style: Style = AS_USUAL,
     closing: bool = True,
+    perfect_sync: bool = False,
 ) -> BuiltFace:
     """Mouth and shape keys at the landmarks (Blender's axes).
 
     head_group: the vertex group that follows the head; nothing else moves. texture: (H, W, 3 or 4), top row first;
     the eyelids are coloured better with it. closing: whether the eyes are known well enough for lids; without, there
-    are none, and no blinks. Raises AvatarError where there is no face to work on.
+    are none, and no blinks. perfect_sync: with ARKit's 52 shapes as well. Raises AvatarError where there is no face
+    to work on.
     """
     face = measure_face(landmarks)
     points = face.to_face(data.vertices)
@@ -108,10 +111,17 @@ def build_face(
         reshape = Reshape(skin, mouth, face, seen, lower, moving)
         shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
     if closing:
-        move_lids(skin, lids, face, seen, shapes)
+        emotions = {name: eyes for name, (_, eyes) in EMOTION_SHAPES.items()}
+        for eye in face.eyes:
+            move_lids(skin, lids, face, seen, shapes, eye, {"blink" + eye.side: Eyes(1.0)} | emotions)
     else:
         shapes = {name: shape for name, shape in shapes.items() if name not in BLINKS}
         warnings.append({"code": "no_lids", "message": NO_LIDS})
+    if perfect_sync:
+        shapes |= make_perfect_sync(FaceParts(skin, lower, moving, seen, face, mouth, lids))
+        if lacking := missing(shapes):
+            message = f"The face cannot show these shapes of perfect sync: {', '.join(lacking)}."
+            warnings.append({"code": "perfect_sync", "message": message})
     mesh = SkinnedMesh(
         vertices=np.concatenate([data.vertices, face.to_blender(skin.points[len(data.vertices) :])]),
         triangles=skin.triangles,

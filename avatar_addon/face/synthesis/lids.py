@@ -8,13 +8,14 @@ behind it wherever it moves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .measures import Eye, Face
 from .refine import Skin
-from .shapes import EMOTION_SHAPES, LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
+from .shapes import LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map
 
 # Confidence of the eyes from which lids are made. Measured on rigged characters whose eyes are known
@@ -236,20 +237,24 @@ def _add_pouch(
     skin.append_triangles(triangles, np.full(len(triangles), material), corner_uvs)
 
 
-def move_lids(skin: Skin, lids: list[Lid], face: Face, seen: DepthMap, shapes: dict[str, np.ndarray]) -> None:
-    """Adds the lids' displacements to blinks and emotions, name -> (V, 3)."""
-    for eye in face.eyes:
-        lower, upper = sorted((lid for lid in lids if lid.eye is eye), key=lambda lid: lid.side)
-        for name, eyes in {
-            "blink" + eye.side: Eyes(1.0),
-            **{name: eyes for name, (_, eyes) in EMOTION_SHAPES.items()},
-        }.items():
-            surface = lower.skin
-            for lid in (lower, upper):  # what the upper one keeps clear of includes the lower one
-                drawn = _drawn(skin, lid, eyes, face, seen, surface)
-                shapes[name][lid.vertices], shapes[name][lid.back] = drawn[:, : ROWS + 2], drawn[:, ROWS + 2 :]
-                sheet = _quads(lid.vertices)[..., HALVES].reshape(-1, 3)
-                surface = surface.covered(skin.points + shapes[name], sheet)
+def move_lids(
+    skin: Skin,
+    lids: list[Lid],
+    face: Face,
+    seen: DepthMap,
+    shapes: dict[str, np.ndarray],
+    eye: Eye,
+    wanted: Mapping[str, Eyes],
+) -> None:
+    """Adds the displacements of one eye's lids to shapes, name -> (V, 3). wanted: name -> how the lids are."""
+    lower, upper = sorted((lid for lid in lids if lid.eye is eye), key=lambda lid: lid.side)
+    for name, eyes in wanted.items():
+        surface = lower.skin
+        for lid in (lower, upper):  # what the upper one keeps clear of includes the lower one
+            drawn = _drawn(skin, lid, eyes, face, seen, surface)
+            shapes[name][lid.vertices], shapes[name][lid.back] = drawn[:, : ROWS + 2], drawn[:, ROWS + 2 :]
+            sheet = _quads(lid.vertices)[..., HALVES].reshape(-1, 3)
+            surface = surface.covered(skin.points + shapes[name], sheet)
 
 
 def _places_within(steps: int = 6) -> np.ndarray:

@@ -50,7 +50,8 @@ def read_hand(tree: Tree, lower: int, hand: int) -> Hand:
     if thumb is not None and others:
         forward = (_middle(tree, others)[1] - _middle(tree, [chains[thumb]])[1]) / palm
     others, clear = _ordered(tree, hand, others, chains[thumb] if thumb is not None else None, along, palm)
-    fingers = dict(zip(("Index", "Middle", "Ring", "Little"), others, strict=False))
+    order = ("Index", "Middle", "Ring", "Little") if len(others) > 1 else ("Middle",)  # a mitten's moves them all
+    fingers = dict(zip(order, others, strict=False))
     if thumb is not None:
         fingers = {"Thumb": chains[thumb]} | fingers
     return Hand({name: tuple(chain[:3]) for name, chain in fingers.items()}, tuple(palms), forward, clear)

@@ -38,8 +38,7 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name], metacarpals: 
     torso = {name: bone for name, bone in named.items() if name in _TORSO}
     limbs = {name: bone for name, bone in named.items() if name not in _TORSO}
     if not _try(tree, entries, limbs):
-        for name, bone in [*limbs.items(), *limbs.items()]:  # twice: one may need what another has now
-            _try(tree, entries, {name: bone})
+        _try_in_parts(tree, entries, limbs)
     if len(torso) >= len([name for name in _TORSO if name in entries]):  # else they leave a joint of the spine out
         _try(tree, entries, torso)
     for side in ("left", "right"):
@@ -54,6 +53,17 @@ def with_names(tree: Tree, entries: Entries, read: Sequence[Name], metacarpals: 
         if read[bone].kind not in ("", "end"):
             entries[name] = (bone, min(confidence, 0.4), f"Its name says {read[bone].kind}, but its position does not.")
     return []
+
+
+def _try_in_parts(tree: Tree, entries: Entries, named: Mapping[str, int]) -> None:
+    """A hand's fingers at once, as taken singly each would take a bone away from another; then bone by bone."""
+    for side in ("left", "right"):
+        hand = {name: bone for name, bone in named.items() if name.startswith(tuple(side + f for f in FINGERS))}
+        if hand and not _try(tree, entries, hand):
+            for finger in FINGERS:
+                _try(tree, entries, {name: bone for name, bone in hand.items() if name.startswith(side + finger)})
+    for name, bone in [*named.items(), *named.items()]:  # twice: one may need what another has now
+        _try(tree, entries, {name: bone})
 
 
 def _try(tree: Tree, entries: Entries, named: Mapping[str, int]) -> bool:

@@ -149,7 +149,7 @@ def _phalanx(finger: str, rest: str) -> str:
                 return ""  # VRM 0.x: settled by geometry
             return "" if finger != "Thumb" and word == "metacarpal" else finger + word.capitalize()
     # The numbers of a finger's joints start at 0 in MMD's thumbs and at 1 elsewhere: `read_names` looks at all of them.
-    return f"{finger}#{int(rest)}" if rest.isdigit() and int(rest) < 10 else ""
+    return f"{finger}#{rest}" if not rest or (rest.isdigit() and int(rest) < 10) else ""
 
 
 def read_names(names: Sequence[str]) -> list[Name]:
@@ -159,20 +159,32 @@ def read_names(names: Sequence[str]) -> list[Name]:
     read = [read_name(name) for name in names]
     roles = {name.role for name in read if not name.kind}
     settled = {"arm": "UpperArm", "leg": "LowerLeg" if "UpperLeg" in roles else "UpperLeg"}
-    lowest: dict[str, int] = {}
+    numbers: dict[str, list[int]] = {}
     for name in read:
         finger, _, number = name.role.partition("#")
         if number:
-            lowest[name.side + finger] = min(lowest.get(name.side + finger, 9), int(number))
+            numbers.setdefault(name.side + finger, []).append(int(number))
+    plain = {side: {name.role for name in read if name.side == side} for side in ("left", "right", "")}
     out = []
     for name in read:
         role = settled.get(name.role, name.role)
-        finger, _, number = role.partition("#")
-        if number:
-            step = int(number) - lowest[name.side + finger]
-            role = finger + _phalanges(finger)[step] if step < 3 else ""
+        finger, counted, number = role.partition("#")
+        if counted:
+            role = _counted(finger, number, numbers.get(name.side + finger, []), f"{finger}#" in plain[name.side])
         out.append(Name(role, name.side, name.kind))
     return out
+
+
+def _counted(finger: str, number: str, numbers: Sequence[int], plain: bool) -> str:
+    """The role of a finger's joint that is counted. numbers: of all its joints; plain: one has no number, as the first
+    of Thumb and Thumb2. Beside three with numbers it is no joint but what carries them.
+    """
+    if plain and len(numbers) >= 3:
+        plain = False
+        if not number:
+            return ""
+    step = int(number) - min(numbers) + plain if number else 0
+    return finger + _phalanges(finger)[step] if step < 3 else ""
 
 
 def named_bones(read: Sequence[Name]) -> dict[str, int]:

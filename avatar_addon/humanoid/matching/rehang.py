@@ -17,6 +17,7 @@ from .tree import Tree
 ALIKE = 0.03  # of the skeleton's size that a bone may be off its counterpart's mirrored place
 NEAR_GROUND = 0.2  # of the size that a foot's joint may lie above the lowest
 BELOW = 0.35  # of the size that a foot may lie aside of its knee
+NEAR_HAND = 0.4  # of the forearm that a finger may start before the wrist
 MOST_PAIRS = 6
 
 
@@ -34,6 +35,28 @@ def rehung(heads: np.ndarray, parents: Sequence[int], names: Sequence[str]) -> t
             if found.humanoid and (best is None or found.confidence > best[1].confidence + 1e-3):
                 best = moves, found
     return best
+
+
+def stray_fingers(
+    heads: np.ndarray, parents: Sequence[int], names: Sequence[str], found: Match
+) -> tuple[dict[int, int], Match] | None:
+    """(bone -> hand, the match then) of fingers that hang from the forearm, beside their hand; None without any."""
+    tree, read = Tree(np.asarray(heads, float), parents), read_names(names)
+    moves: dict[int, int] = {}
+    for side in ("left", "right"):
+        lower, hand = (found.mapping.get(f"{side}{part}", -1) for part in ("LowerArm", "Hand"))
+        if min(lower, hand) < 0 or tree.parents[hand] != lower:
+            continue
+        near = NEAR_HAND * tree.distance(lower, hand)
+        moves |= {
+            bone: hand
+            for bone in tree.children[lower]
+            if bone != hand and 2 <= tree.size[bone] <= 4 and tree.distance(bone, hand) < near and not read[bone].kind
+        }
+    if not moves:
+        return None
+    again = match(heads, [moves.get(bone, parent) for bone, parent in enumerate(parents)], names)
+    return (moves, again) if set(moves) <= set(again.mapping.values()) else None
 
 
 def _pairs(tree: Tree, bones: Sequence[int]) -> Iterator[tuple[int, int]]:

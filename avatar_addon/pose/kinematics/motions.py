@@ -9,7 +9,7 @@ stand, sit and walk on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class PosedBody:
     """A skeleton in the T-pose. joints, tails: (J, 3), Z up, facing -Y; parents: (J,), -1 for a root; names: (J,),
     VRM's where it is one.
 
-    ground: z of the soles.
+    ground: z of the soles; hang: degrees that the arms can hang down (clearance.py).
     """
 
     joints: np.ndarray
@@ -43,6 +43,7 @@ class PosedBody:
     parents: np.ndarray
     names: list[str]
     ground: float = 0.0
+    hang: float = HANGING["leftUpperArm"][1]
 
     @property
     def height(self) -> float:
@@ -88,7 +89,9 @@ def walk(body: PosedBody, frames: int) -> np.ndarray:
         turns[f"{side}Foot"] = about(X, hip - knee - foot)
         turns[f"{side}Toes"] = about(X, -toes)
         swing = 22 * np.cos(2 * np.pi * leg)  # an arm swings against its leg
-        turns |= _hanging_arm(side, sign, swing, 12 - 0.4 * np.minimum(swing, 0) + 0.5 * np.maximum(-swing, 0))
+        turns |= hanging_arm(
+            side, sign, body.hang, swing, 12 - 0.4 * np.minimum(swing, 0) + 0.5 * np.maximum(-swing, 0)
+        )
     sway = np.cos(2 * np.pi * phase)
     turns["hips"] = about(Z, -5 * sway)  # the left hip leads while the left leg is in front
     turns["spine"] = about(Z, 4 * sway) @ about(X, np.full(frames, 2.0))
@@ -102,7 +105,7 @@ def wave(body: PosedBody, frames: int) -> np.ndarray:
     """(F, J, 4, 4) the right hand waves twice, the body leans a little, from the T-pose."""
     time = 2 * np.pi * np.arange(frames) / frames
     beat = np.sin(2 * time)
-    turns = _hanging_arm("left", 1.0, 3 * np.sin(time), np.full(frames, 14.0))
+    turns = hanging_arm("left", 1.0, body.hang, 3 * np.sin(time), np.full(frames, 14.0))
     turns["rightUpperArm"] = about(Y, 12 + 4 * np.sin(time))
     turns["rightLowerArm"] = about(Z, np.full(frames, 15.0)) @ about(Y, 72 + 24 * beat)
     turns["rightHand"] = about(Y, 14 * np.sin(2 * time - 0.7))
@@ -120,15 +123,8 @@ def turn(body: PosedBody, frames: int) -> np.ndarray:
         turns[f"{side}UpperLeg"] = about(X, -26 * lift)
         turns[f"{side}LowerLeg"] = about(X, 48 * lift)
         turns[f"{side}Foot"] = about(X, -14 * lift)
-        turns |= _hanging_arm(side, sign, np.full(frames, 2.0), np.full(frames, 14.0))
+        turns |= hanging_arm(side, sign, body.hang, np.full(frames, 2.0), np.full(frames, 14.0))
     return moves(body, turns)
-
-
-MOTIONS: dict[str, tuple[Callable[[PosedBody, int], np.ndarray], float]] = {
-    "Walk": (walk, 1.1),
-    "Wave": (wave, 2.4),
-    "Turn": (turn, 4.0),
-}  # seconds
 
 
 def moves(body: PosedBody, turns: Mapping[str, np.ndarray], shift: np.ndarray | None = None) -> np.ndarray:
@@ -171,9 +167,11 @@ def about_axes(degrees: Degrees) -> np.ndarray:
     return about(Z, z) @ about(Y, y) @ about(X, x)
 
 
-def _hanging_arm(side: str, sign: float, swing: np.ndarray, elbow: np.ndarray) -> Turns:
-    """An arm beside the body. swing: (F,) degrees to the back; elbow: (F,) degrees it is bent."""
-    down = about(Y, sign * HANGING["leftUpperArm"][1])
+def hanging_arm(side: str, sign: float, hang: float, swing: np.ndarray, elbow: np.ndarray) -> Turns:
+    """An arm beside the body. hang: degrees below the T-pose; swing: (F,) degrees to the back; elbow: (F,) degrees it
+    is bent.
+    """
+    down = about(Y, sign * hang)
     return {f"{side}UpperArm": about(X, swing) @ down, f"{side}LowerArm": about(Z, -sign * elbow)}
 
 

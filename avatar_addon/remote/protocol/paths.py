@@ -14,18 +14,44 @@ from pathlib import Path
 
 from .registry import Refusal
 
+HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, lone surrogates and line separators
+TURNED = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they show a name backwards
+LONGEST_NAME, LONGEST = 240, 4000  # bytes that file systems take, with some left for temporary names
+
+
+def has_control(text: str) -> bool:
+    """Whether a name has characters that no file's name needs and that hide where it ends."""
+    return any(unicodedata.category(letter) in HIDDEN or letter in TURNED for letter in text)
+
+
+def file_name(given: str, what: str = "name") -> str:
+    """A name that becomes part of a file's, in the folder where it is written. Raises Refusal."""
+    if has_control(given):
+        raise Refusal(f"The {what} contains a control character; remove it.")
+    if not given.strip() or given.startswith(".") or "/" in given or "\\" in given:
+        raise Refusal(f"{given[:80]!r} cannot be the name of a file; give one without slashes and a dot in front.")
+    if len(given.encode()) > LONGEST_NAME - 40:
+        raise Refusal(f"The {what} is too long for a file; give a shorter one.")
+    return given
+
 
 def clean_path(given: str, what: str = "file") -> Path:
     """An absolute path without control characters, `~` filled in. Raises Refusal."""
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in given):
+    if has_control(given):
         raise Refusal(f"The path of the {what} contains a control character; remove it.")
     try:
         path = Path(given).expanduser()
     except RuntimeError as problem:  # `~someone` who is not there
         raise Refusal(f"{given[:200]} names a user who is not on this computer.") from problem
+    _check_length(path, what)
     if not given.strip() or not path.is_absolute():
         raise Refusal(f"{given[:200]!r} is not an absolute path; give the whole path of the {what}.")
     return path
+
+
+def _check_length(path: Path, what: str = "file") -> None:
+    if len(str(path).encode()) > LONGEST or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
+        raise Refusal(f"The path of the {what} is too long; choose a shorter one.")
 
 
 def output_file(
@@ -47,13 +73,17 @@ def output_file(
         path /= name
     if path.suffix.lower() != suffix:
         path = path.with_name(path.name + suffix)
+    _check_length(path)
     if path.name.startswith("."):
         raise Refusal(f"{path.name[:80]} begins with a dot, as settings files do; choose another name.")
     if not path.parent.is_dir():
         raise Refusal(f"There is no folder {str(path.parent)[:300]}; create it or choose another one.")
     path = Path(os.path.realpath(path.parent)) / path.name
     allowed = [Path(os.path.realpath(folder)) for folder in folders]
-    if not any(path.is_relative_to(folder) for folder in allowed):
+    inside = [path.relative_to(folder) for folder in allowed if path.is_relative_to(folder)]
+    if inside and not any(all(not part.startswith(".") for part in way.parts) for way in inside):
+        raise Refusal(f"{str(path.parent)[:300]} is a hidden folder, as settings are kept in; choose another one.")
+    if not inside:
         listed = ", ".join(str(folder) for folder in allowed) or "none"
         raise Refusal(
             f"Clients may not write to {str(path.parent)[:300]}; use one of the folders that the user allows"

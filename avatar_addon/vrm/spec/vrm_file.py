@@ -179,6 +179,20 @@ class VrmFile:
                 field += weight * primitive.morphs[index]
         return field
 
+    def thumbnail(self) -> bytes | None:
+        """The picture of the meta block as it is stored, PNG or JPEG; None where there is none."""
+        meta = self.vrm.get("meta", {})
+        try:
+            if self.version == "1.0":
+                image = self.json["images"][meta["thumbnailImage"]]
+            else:
+                image = self.json["images"][self.json["textures"][meta["texture"]]["source"]]
+            view = self.json["bufferViews"][image["bufferView"]]
+            start = view.get("byteOffset", 0)
+            return bytes(self.binary[start : start + view["byteLength"]]) or None
+        except (LookupError, TypeError):
+            return None
+
     def _strided(self, view_index: int, offset: int, dtype: np.dtype, width: int, count: int) -> np.ndarray:
         view = self.json["bufferViews"][view_index]
         start = view.get("byteOffset", 0) + offset

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the finished avatar to the bucket, by mouse: the card, a fault found and mended, two versions promoted, the
+"""From the finished avatar to the bucket, by mouse: the card, a fault found and fixed, two versions promoted, the
 lists, the run.
 """
 
@@ -110,7 +110,7 @@ def drive(g):
 
 
 def broken_and_mended(g):
-    """A viseme that moves nothing is found, explained, shown in the viewport and mended by the button that is
+    """A viseme that moves nothing is found, explained, shown in the viewport and fixed by the button that is
     offered.
     """
     keys = next(obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar).data.shape_keys
@@ -140,7 +140,7 @@ def broken_and_mended(g):
     yield from press(g, "avatar_forge.face")
     yield from finish(g, 60)
     yield from check(g)
-    yield g.shot("mended")
+    yield g.shot("fixed")
     if status(FAULT) != "PASS":
         g.fail(f"the face was made again, and yet: {record().checks[FAULT].figure}")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights: faults that are planted are found, shown in the viewport and mended by button; undo brings them back, redo
-mends them.
+"""Weights: faults that are planted are found, shown in the viewport and fixed by button; undo brings them back, redo
+fixes them.
 """
 
 import importlib
@@ -107,6 +107,6 @@ def drive(g):
         g.fail(f"the ball has {count} vertices, the place {avatar().record.weights.place.count}")
     yield from press(g, "avatar_forge.bind_island")
     yield from rest(g)
-    yield g.shot("mended")
+    yield g.shot("fixed")
     if kinds() or not avatar().record.card_outdated:
         g.fail(f"after the ball was bound there are {kinds()}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What mends a place: new weights for some vertices. No bpy.
+"""What fixes a place: new weights for some vertices. No bpy.
 
 Every function returns (rows, weights): indices of vertices (n,) and their new weights (n, J), bones in the order of
 the skin's names, at most four a vertex, sums 1. locked: (J,) bool, bones whose weights stay as they are.

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A material and a texture for meshes that come with vertex colours only, or without any colour."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..mesh.arrays import SkinnedMesh
+from ..mesh.baked import painted_triangles
+from ..versions import node_tree
+from ..vrm.base_colour import base_image
+from .ownership import Notes
+
+SKIN = (0.62, 0.45, 0.36, 1.0)  # linear
+VARIES = 0.02  # of full colour: vertex colours that differ less are no colours
+
+
+def settle(data: SkinnedMesh, name: str, notes: Notes) -> None:
+    """Bakes vertex colours into a texture where no material has one, and adds a material where there is none."""
+    materials = [bpy.data.materials.get(one) if one else None for one in data.materials]
+    layer = next((key for key, values in data.corner_layers.items() if values.shape[2] == 4), "")
+    colours = data.corner_layers.get(layer)
+    bare = not any(material and base_image(material) for material in materials)
+    if bare and colours is not None and np.ptp(colours[..., :3].reshape(-1, 3), axis=0).max() > VARIES:
+        _bake(data, colours, name)
+        del data.corner_layers[layer]
+        notes.append(("baked_colours", "The vertex colours were baked into a texture."))
+    elif not any(materials):
+        data.materials = [_material(f"{name} Skin").name]
+        data.material_index = np.zeros(len(data.triangles), np.int32)
+        notes.append(("no_material", "The mesh had no material and got one in a skin colour."))
+
+
+def _bake(data: SkinnedMesh, colours: np.ndarray, name: str) -> None:
+    linear = np.clip(colours[..., :3], 0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    data.corner_uvs, picture = painted_triangles(data.vertices[data.triangles].mean(1), srgb.astype(np.float32))
+    height, width = picture.shape[:2]
+    image = bpy.data.images.new(f"{name} colours", width, height)
+    rgba = np.ones((height, width, 4), np.float32)
+    rgba[..., :3] = picture
+    image.pixels.foreach_set(rgba.ravel())
+    image.pack()
+    data.materials = [_material(f"{name} Skin", image).name]
+    data.material_index = np.zeros(len(data.triangles), np.int32)
+
+
+def _material(name: str, image: bpy.types.Image | None = None) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    material.diffuse_color = SKIN
+    tree = node_tree(material)
+    shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = SKIN
+    shader.inputs["Roughness"].default_value = 0.8
+    if image:
+        node = tree.nodes.new("ShaderNodeTexImage")
+        node.image = image
+        node.location = (shader.location.x - 320, shader.location.y)
+        tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
+    return material

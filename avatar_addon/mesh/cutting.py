@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faces taken out of a mesh, and the openings that this leaves closed."""
+
+from __future__ import annotations
+
+import bmesh
+import bpy
+import numpy as np
+
+
+def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
+    """Removes faces by number. What opens is closed with triangles that look like their surroundings: UVs, colours and
+    material are those of a face beside them.
+    """
+    bm = bmesh.new()
+    bm.from_mesh(obj.data)
+    bm.faces.ensure_lookup_table()
+    gone = [bm.faces[number] for number in faces.tolist()]
+    going = set(gone)
+    rim = {edge for face in gone for edge in face.edges if any(other not in going for other in edge.link_faces)}
+    bmesh.ops.delete(bm, geom=gone, context="FACES")
+    edges = [edge for edge in rim if edge.is_valid and edge.is_boundary]
+    made = bmesh.ops.holes_fill(bm, edges=edges, sides=0)["faces"] if edges else []
+    caps = bmesh.ops.triangulate(bm, faces=made)["faces"] if made else []
+    new = set(caps)
+    layers = [*bm.loops.layers.uv.values(), *bm.loops.layers.float_color.values(), *bm.loops.layers.color.values()]
+    for face in caps:
+        face.smooth = True
+        for loop in face.loops:
+            old = next((one for one in loop.vert.link_loops if one.face not in new), None)
+            if old is None:
+                continue
+            face.material_index = old.face.material_index
+            for layer in layers:
+                value = old[layer]
+                if hasattr(value, "uv"):
+                    loop[layer].uv = value.uv
+                else:
+                    loop[layer] = value
+    bm.to_mesh(obj.data)
+    bm.free()
+    obj.data.update()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job on the cluster: `python -m backend.cluster.driver SPEC.json`, where Ray is. It makes a task of every stage of
+every avatar and prints what happens as lines `AVATAR_FORGE {json}`, which the client reads from the job's log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from . import stages
+
+MARK = "AVATAR_FORGE "
+LOOK = 2.0  # seconds between two looks at progress and resources
+
+
+def say(**event: Any) -> None:
+    print(MARK + json.dumps(event), flush=True)
+
+
+class Driver:
+    """spec: as `client.Batch.spec` writes it."""
+
+    def __init__(self, spec: dict[str, Any], ray: Any) -> None:
+        self.spec, self.ray = spec, ray
+        retries = {"max_retries": spec["retries"], "num_cpus": 1}
+        resources = spec["resources"]
+        self._generate = ray.remote(**retries, resources=resources)(stages.generate)
+        self._finish = ray.remote(**retries, resources=resources if spec["rig_needs"] else {})(stages.finish)
+        self._pending: dict[Any, tuple[str, str, bool]] = {}  # task -> (name, picture, is the last stage)
+        self._missing = ""
+        self._shown: dict[str, Any] = {}
+
+    def run(self) -> None:
+        for name, picture in self.spec["items"]:
+            self._pending[self._generate.remote(self.spec, name, picture)] = (name, picture, False)
+        looked = 0.0
+        while self._pending:
+            done, _ = self.ray.wait(list(self._pending), num_returns=1, timeout=LOOK)
+            for task in done:
+                self._ended(task, *self._pending.pop(task))
+            if time.monotonic() - looked >= LOOK:
+                looked = time.monotonic()
+                self._say_progress()
+                self._say_missing()
+
+    def _ended(self, task: Any, name: str, picture: str, is_last: bool) -> None:
+        try:
+            result = self.ray.get(task)
+        except Exception as error:  # Ray wraps what a task raises, and has many of its own
+            cause = getattr(error, "cause", None) or error
+            if isinstance(cause, stages.StageError):
+                code, message = cause.code, str(cause)
+            else:
+                code = "worker_lost"
+                message = f"The worker was lost too often ({type(error).__name__}); start the batch again to go on."
+            say(event="avatar", row={"name": name, "status": "failed", "code": code, "note": message})
+            return
+        if is_last:
+            say(event="avatar", row={**result, "name": name})
+        else:
+            self._pending[self._finish.remote(self.spec, name, picture)] = (name, picture, True)
+
+    def _say_progress(self) -> None:
+        for name, _, _ in self._pending.values():
+            try:
+                path = Path(self.spec["folder"]) / "progress" / f"{name}.json"
+                note = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            if self._shown.get(name) != note:
+                self._shown[name] = note
+                say(event="progress", name=name, **note)
+
+    def _say_missing(self) -> None:
+        there = self.ray.cluster_resources()
+        needed = any(not is_last or self.spec["rig_needs"] for _, _, is_last in self._pending.values())
+        short = {name: n for name, n in self.spec["resources"].items() if needed and there.get(name, 0) < n}
+        message = ""
+        if short:
+            head = self.ray.get_runtime_context().gcs_address
+            message = (
+                f"No worker offers {', '.join(short)}, so {len(self._pending)} avatars wait; add one with: ray start"
+                f" --address={head} --resources='{json.dumps(short)}'"
+            )
+        if message != self._missing:
+            self._missing = message
+            say(event="waiting", code="no_resource" if message else "", message=message or "A worker has joined.")
+
+
+def main(arguments: list[str]) -> int:
+    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    try:
+        import ray
+    except ImportError:
+        say(event="failed", code="no_ray", message=f"Ray is not installed in {sys.executable} on the cluster's head.")
+        return 1
+    try:
+        ray.init(address="auto", log_to_driver=False)
+    except Exception as error:  # a version that differs is a RuntimeError, an absent head a ConnectionError
+        reason = " ".join(str(error).split()).rstrip(".")[:300]
+        say(event="failed", code="cluster_version", message=f"The job could not join the cluster ({reason}).")
+        return 1
+    say(event="started", ray=ray.__version__)
+    Driver(spec, ray).run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""JSON and files over HTTP from one server: keys stay with it, answers are limited, errors are one sentence."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import BackendError
+
+MOST = 64 << 20  # bytes of an answer
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """A redirect to another host would take the key and the prompt there."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+            raise urllib.error.URLError("it redirects to another host")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+@dataclass(frozen=True)
+class Server:
+    """title: what it is for, in error messages; url: its address, with or without the final /v1; key: or ""."""
+
+    title: str
+    url: str
+    key: str = field(default="", repr=False)
+    timeout: float = 300.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+            raise BackendError(
+                "bad_params",
+                f"The address of the {self.title} is not usable.",
+                "Enter it in the preferences, such as http://127.0.0.1:8000, without a user name or password.",
+            )
+
+    @property
+    def shown(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def address(self, path: str) -> str:
+        """path: with its leading slash; a /v1 that the address ends with is not doubled."""
+        base = self.url.rstrip("/")
+        if path.startswith("/v1/") and base.endswith("/v1"):
+            base = base.removesuffix("/v1")
+        return base + path
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Raises BackendError: text_server; `refused` is in its code's place where the server refuses the request."""
+        return self._object(self._ask(self.address(path), json.dumps(body).encode()))
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._object(self._ask(self.address(path)))
+
+    def file(self, address: str) -> bytes:
+        """A file of this server. Raises BackendError for an address of another one."""
+        full = address if "://" in address else self.address(address)
+        if urlsplit(full).netloc != urlsplit(self.url).netloc:
+            raise self._error("it answered with an address of another server")
+        return self._ask(full)
+
+    def _ask(self, address: str, body: bytes | None = None) -> bytes:
+        headers = {"Accept": "application/json, */*", "User-Agent": "avatar-forge"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        opener = urllib.request.build_opener(_SameHost)
+        try:
+            with opener.open(urllib.request.Request(address, body, headers), timeout=self.timeout) as answer:
+                data: bytes = answer.read(MOST + 1)
+        except urllib.error.HTTPError as error:
+            code = "refused" if error.code == 400 else "text_server"
+            raise self._error(f"it answered {error.code} ({_reason(error)})", code) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise self._error(f"it cannot be reached ({str(reason)[:120] or type(reason).__name__})") from None
+        if len(data) > MOST:
+            raise self._error(f"its answer is larger than {MOST >> 20} MB")
+        return data
+
+    def _object(self, data: bytes) -> dict[str, Any]:
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError):
+            raise self._error("its answer is not JSON") from None
+        if not isinstance(value, dict):
+            raise self._error("its answer is not a JSON object")
+        return value
+
+    def _error(self, reason: str, code: str = "text_server") -> BackendError:
+        reason = reason.replace(self.key, "***") if self.key else reason
+        return BackendError(
+            code,
+            f"The {self.title} at {self.shown} failed: {reason}.",
+            "Check its address, model and key in the preferences, and that it is running.",
+        )
+
+    def wrong(self, reason: str) -> BackendError:
+        """The error for an answer that has another shape than its API says."""
+        return self._error(reason)
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """What the server says about a refused request, in one line."""
+    try:
+        told = json.loads(error.read(4096))
+        message = told.get("error", told.get("message", ""))
+        message = message.get("message", "") if isinstance(message, dict) else message
+    except (ValueError, AttributeError, OSError, RecursionError):
+        message = ""
+    return " ".join(str(message or error.reason).split())[:160]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatars that were made from one picture, side by side, with their scores."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Panel
+
+from ..avatar_addon import candidates
+from ..avatar_addon.avatar import scene
+from ..avatar_addon.ui.translation import tr
+from .sidebar import SidebarPanel
+
+
+class AVATARFORGE_PT_candidates(SidebarPanel, Panel):
+    bl_idname = "AVATARFORGE_PT_candidates"
+    bl_label = "Candidates"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        avatar = scene.find_avatar(context)
+        return avatar is not None and len(candidates.candidates_of(avatar)) > 1
+
+    def draw(self, context: Context) -> None:
+        layout, shown = self.layout, scene.find_avatar(context)
+        grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, even_rows=True, align=True)
+        for avatar in candidates.candidates_of(shown):
+            box = grid.box().column(align=True)
+            image = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image if avatar.armature else None
+            if image and image.preview:
+                box.template_icon(icon_value=image.preview.icon_id, scale=4.0)
+            button = box.operator(
+                "avatar_forge.show_candidate", text=avatar.name, depress=avatar.mesh == shown.mesh, translate=False
+            )
+            button.mesh = avatar.mesh.name
+            for text in figures(avatar):
+                box.label(text=text, translate=False)
+        layout.operator("avatar_forge.keep_candidate", icon="CHECKMARK")
+
+
+def figures(avatar: scene.Avatar) -> list[str]:
+    """What tells candidates apart, in a few words each."""
+    record = avatar.record
+    failed = sum(check.status == "FAIL" for check in record.checks)
+    mesh = avatar.mesh.data
+    triangles = (len(mesh.loops) - 2 * len(mesh.polygons)) / 1000
+    checks = tr("{} checks failed").format(failed) if failed else tr("All checks passed")
+    return [
+        f"{record.engine}, {tr('Seed')} {record.seed}",
+        f"{tr('Match')} {record.front_match:.2f}",
+        f"{checks}, {triangles:.0f}k {tr('Triangles')}",
+    ]
+
+
+CLASSES = (AVATARFORGE_PT_candidates,)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

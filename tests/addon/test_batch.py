@@ -1,0 +1,130 @@
+"""What other programs rely on of the batch (docs/batch.md), and the .blend file that another computer goes on with."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def quick(addon, made, monkeypatch):
+    """The batch with the avatar that was made once in place of making one; `quick.made` are the names it made."""
+    batch_run, batch = addon("batch_run"), addon("batch")
+    digest = addon("files").digest
+    report = addon("report.report").make_report(made.vrm).to_dict()
+    names = []
+
+    def make_avatar(context, request):
+        yield addon("client.process.tasks").Stage("export", 0.8, "Writing the VRM file")
+        if request.name.startswith("bad"):
+            raise addon("errors").AvatarError("The figure is cropped; choose another picture.", "cropped")
+        names.append(request.name)
+        shutil.copy(made.vrm, request.vrm)
+        receipt = {"receipt": 1, "run": f"run-{request.name}", "picture": {"sha256": digest(request.picture)}}
+        request.receipt.write_text(json.dumps(receipt | {"report": report}))
+        return SimpleNamespace(warnings=[], report=SimpleNamespace(checks=[]))
+
+    monkeypatch.setattr(batch_run.workflow, "make_avatar", make_avatar)
+
+    def run(capsys, *arguments):
+        options = batch.parse([str(word) for word in arguments])
+        pictures = batch.find_pictures(options.pictures)
+        stream = (options.out.parent / "lines.jsonl").open("w+") if options.json else None
+        options.json = stream
+        status = batch_run.run(options, pictures, batch.names_for(pictures, options.name))
+        said = capsys.readouterr()
+        if stream:
+            stream.seek(0)
+        return status, [json.loads(line) for line in stream] if stream else said
+
+    return SimpleNamespace(run=run, made=names)
+
+
+def test_the_summary_for_programs_and_that_a_second_run_makes_nothing_again(quick, tmp_path, capsys):
+    for name in ("ada", "bad"):
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    given = (tmp_path / "ada.png", tmp_path / "bad.png", tmp_path / "gone.png", "--out", tmp_path / "out", "--json")
+    status, lines = quick.run(capsys, *given)
+    assert status == 1 and lines[-1]["event"] == "summary" and lines[-1]["counts"] == {"made": 1, "failed": 2}
+    ada, bad, gone = lines[-1]["avatars"]
+    assert ada["status"] == "made" and ada["run"] == "run-ada" and ada["checks"]["PASS"] > 40
+    assert ada["files"] == {"vrm": f"{tmp_path}/out/ada.vrm", "receipt": f"{tmp_path}/out/ada.receipt.json"}
+    assert (bad["code"], gone["code"]) == ("cropped", "no_picture")
+    assert [line["name"] for line in lines if line["event"] == "progress"] == ["ada", "bad"]
+
+    _, lines = quick.run(capsys, *given)
+    assert lines[-1]["avatars"][0]["status"] == "kept" and quick.made == ["ada"]
+    assert {**lines[-1]["avatars"][0], "status": "made", "seconds": 0} == {**ada, "seconds": 0}
+    (tmp_path / "ada.png").write_bytes(b"another picture")  # under the same name: the next version
+    quick.run(capsys, *given)
+    (tmp_path / "out" / "ada.receipt.json").unlink()  # killed before the end
+    quick.run(capsys, *given)
+    assert quick.made == ["ada", "ada", "ada"]
+
+
+def test_a_packed_file_goes_on_on_another_computer(avatar, bpy, addon, tmp_path, monkeypatch, picture):
+    packed_file, steps, workflow = addon("avatar.packed_file"), addon("publish.steps"), addon("workflow")
+    first, seed = avatar.record.recorded_run, avatar.record.seed
+    face = addon("avatar.scene").read_face(avatar)
+    blend = packed_file.save(avatar, tmp_path / "companion.blend")
+    assert avatar.record.picture == str(picture)  # the open file is as it was
+    monkeypatch.setenv("AVATAR_FORGE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    there = addon("avatar.scene").find_avatar(bpy.context)
+    record = there.record
+    named = [record.job_folder, record.run_folder, record.picture, bpy.context.scene.avatar_forge.picture]
+    assert named == ["", "", picture.name, picture.name] and record.seed == seed
+    assert all(image.packed_file for image in bpy.data.images if image.source == "FILE" and image.users)
+    assert str(picture.parent).encode() not in repr(record.provenance).encode()
+    assert addon("request").picture_path(bpy.context.scene).read_bytes() == picture.read_bytes()
+    assert addon("avatar.scene").read_face(there).parts.keys() == face.parts.keys()
+
+    there.armature.data.vrm_addon_extension.vrm1.meta.version = "2"
+    vrm = workflow.export(there, tmp_path / "companion.vrm")
+    report = addon("report.report").make_report(vrm)
+    task = addon("client.process.tasks").Task(
+        "Record", steps.record(there, {"vrm": vrm}, report, steps.Target()), addon("client.session").worker
+    )
+    receipt = json.loads(Path(task.wait()["receipt"]).read_text())
+    assert receipt["parent"]["run"] == first and receipt["run"].startswith(f"{first}-")
+    assert receipt["picture"]["sha256"] == addon("files").digest(picture)
+    assert packed_file.parent(there) == {"run": receipt["run"], "vrm": receipt["files"]["vrm"]["sha256"]}
+
+
+def test_the_watcher_takes_each_content_once_and_goes_on_after_a_restart(quick, addon, tmp_path, monkeypatch, made):
+    inbox, out = tmp_path / "in", tmp_path / "out"
+    inbox.mkdir()
+    end = b"IEND\xaeB`\x82"
+    png = b"\x89PNG\r\n\x1a\n"
+    (inbox / "ada.png").write_bytes(png + b"ada" + end)
+    (inbox / "copy.png").write_bytes(png + b"ada" + end)
+    (inbox / "torn.png").write_bytes(png + b"half")
+    (inbox / ".bea.png").write_bytes(png + b"bea" + end)
+    (inbox / "bad.png").write_bytes(png + b"bad" + end)
+    options = addon("batch").parse(["--watch", str(inbox), "--out", str(out), "--settle", "0", "--once"])
+    options.json = None
+    watch_module = addon("batch_watch")
+    monkeypatch.setattr(addon("arrivals"), "TORN_AFTER", float("inf"))
+
+    def turn():
+        watch = watch_module.Watch(options, inbox, out, None, addon("batch_run").speaker(options))
+        watch.turn(lambda: False)
+        return [(row.name, row.status) for row in watch.rows]
+
+    out.mkdir()
+    assert turn() == [("ada", "made"), ("bad", "failed"), ("copy", "skipped")]
+    with (out / "watch.jsonl").open("a") as journal:
+        journal.write('{"sha256": "killed in the mid')
+    (inbox / ".bea.png").rename(inbox / "bea.png")
+    (inbox / "ada.png").rename(inbox / "renamed.png")
+    (inbox / "torn.png").write_bytes(png + b"half and half" + end)
+    assert dict(turn()) == {"bea": "made", "copy": "skipped", "renamed": "skipped", "torn": "made"}
+    assert quick.made == ["ada", "bea", "torn"]
+    with (inbox / "ada.jpg").open("wb") as other:
+        other.write(b"\xff\xd8another ada\xff\xd9")
+    turn()
+    assert quick.made[-1].startswith("ada-") and len(json.loads((out / "watch.jsonl").read_text().splitlines()[0])) > 3

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Training the reader: pictures follow from their seed, truth follows the picture, an interrupted run goes on."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("numba")
+import torch
+
+from tests.unit.doll import make_doll
+from training import variety
+from training.dataset import Shards, augment
+from training.figure import Model
+from training.sample import FIELDS, Cast, make_sample
+
+needs_backbone = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite_pytorch") is None, reason="training/requirements.txt"
+)
+
+
+@pytest.fixture(scope="module")
+def cast() -> Cast:
+    return Cast([Model.of(make_doll())], np.ones(1))
+
+
+@pytest.fixture(scope="module")
+def data(cast, tmp_path_factory) -> Path:
+    """Eight pictures as training.render writes them."""
+    folder = tmp_path_factory.mktemp("data") / "train"
+    samples = [make_sample(cast, (5, k)) for k in range(8)]
+    (folder / "000_00000").mkdir(parents=True)
+    for name in FIELDS:
+        np.save(folder / "000_00000" / f"{name}.npy", np.stack([sample[name] for sample in samples]))
+    return folder
+
+
+def test_a_picture_follows_from_its_seed(cast):
+    one, two, other = make_sample(cast, (1, 2)), make_sample(cast, (1, 2)), make_sample(cast, (1, 3))
+    for name, (shape, dtype) in FIELDS.items():
+        assert one[name].shape == shape
+        assert one[name].dtype == dtype
+        assert np.array_equal(one[name], two[name], equal_nan=dtype.startswith("float"))
+    assert not np.array_equal(one["image"], other["image"])
+
+
+def test_the_truth_moves_with_the_picture(data, monkeypatch):
+    for name in ("TINTED", "FILTERED", "PLAIN", "PATCHED"):
+        monkeypatch.setattr(variety, name, 0.0)
+    raw = Shards([data]).take(np.arange(8))
+    raw["image"][:] = 0
+    raw["points"][:, 0], raw["known"][:, 0] = torch.tensor([90.0, 80.0]), True
+    raw["image"][:, 78:83, 88:93] = 255  # around the hips
+    out = augment(raw, torch.Generator().manual_seed(1))
+    for image, point, known in zip(out["image"], out["points"][:, 0], out["known"][:, 0], strict=True):
+        light = image.mean(0)
+        light = light * (light > 0.6 * light.max())
+        y, x = (torch.arange(n, dtype=torch.float32) + 0.5 for n in light.shape)
+        middle = torch.stack([(light.sum(0) * x).sum(), (light.sum(1) * y).sum()]) / light.sum()
+        if known and (point > 8).all() and (point < torch.tensor([152.0, 184.0])).all():
+            assert (middle - point).norm() < 1.5
+
+
+@needs_backbone
+def test_an_interrupted_run_goes_on_and_learns(data, tmp_path, monkeypatch):
+    from training import train
+
+    monkeypatch.setattr(train, "WARM_UP", 1)
+    torch.set_num_threads(1)
+    raw = Shards([data]).take(np.arange(4))
+
+    def trained(run: str, *stops: int) -> tuple[dict, list[float]]:
+        heat = []
+        for stop in stops:
+            trainer = train.Trainer(tmp_path / run, "cpu", 0)
+            while trainer.step < stop:
+                heat.append(trainer.advance(raw, 6, (64, 64))["heat"])
+            trainer.save()
+        return trainer.network.state_dict(), heat
+
+    (whole, heat), (resumed, _) = trained("whole", 6), trained("parts", 2, 6)
+    assert heat[-1] < heat[0]
+    for name, value in whole.items():
+        assert torch.allclose(value, resumed[name], atol=1e-4), name

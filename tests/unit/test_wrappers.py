@@ -1,0 +1,196 @@
+"""The container image, the manifests and the ComfyUI nodes: what can be checked without any of those programs."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import types
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from backend.cluster.client import Batch, ClusterRun
+from backend.cluster.jobs_api import JobsApi
+from backend.errors import BackendError, Cancelled
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_image_copies_what_is_there_and_the_wrappers_call_commands_that_exist():
+    text = (ROOT / "Containerfile").read_text().replace("\\\n", " ")
+    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    assert copied and all((ROOT / name).exists() for name in copied)
+    named = set(re.findall(r"(?:-r|--require-hashes -r) (\S+)", text))
+    assert named and all((ROOT / name).exists() for name in named)
+    assert re.findall(r"^FROM base AS (\w+)", text, re.MULTILINE) == ["cpu", "cuda"]
+    version = (ROOT / "backend/requirements/cluster.txt").read_text().strip().partition("==")[2]
+    assert f'rayVersion: "{version}"' in (ROOT / "deploy/rayjob.yaml").read_text()
+    pipeline = (ROOT / "deploy/avatar_pipeline.yaml").read_text()
+    from backend.__main__ import COMMANDS
+
+    assert set(re.findall(r"- backend\n\s+- (\w+)", pipeline)) <= set(COMMANDS)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kfp") is None, reason="kfp is not installed")
+def test_compiling_the_pipeline_again_changes_nothing(tmp_path):
+    (tmp_path / "pipeline.py").write_text((ROOT / "deploy/pipeline.py").read_text())
+    subprocess.run([sys.executable, tmp_path / "pipeline.py"], check=True)
+    assert (tmp_path / "avatar_pipeline.yaml").read_text() == (ROOT / "deploy/avatar_pipeline.yaml").read_text()
+
+
+@pytest.fixture
+def head():
+    """A stand-in of the Jobs REST API: `answers` path -> (status, JSON); `asked` what came."""
+    answers, asked = {"/api/version": (200, {"ray_version": "2.60.0"})}, []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked.append((self.command, self.path, body))
+            status, answer = answers.get(self.path, (404, {}))
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_GET  # noqa: N815 (http.server's name)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield types.SimpleNamespace(address=f"http://127.0.0.1:{server.server_port}", answers=answers, asked=asked)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_run_on_a_cluster_is_followed_attached_to_and_stopped(head, tmp_path):
+    picture = tmp_path / "ada.png"
+    picture.write_bytes(b"ada")
+    batch = Batch({"ada": picture}, tmp_path, tmp_path / "shared")
+    run = ClusterRun(batch, JobsApi(head.address))
+    head.answers["/api/jobs/"] = (500, {"detail": "Job already exists"})
+    batch.prepare()
+    job = f"/api/jobs/{batch.run}"
+    made = tmp_path / "shared" / batch.run / "avatars" / "ada"
+    made.mkdir(parents=True)
+    (made / "ada.vrm").write_bytes(b"vrm")
+    row = {"name": "ada", "status": "made", "note": "", "files": {"vrm": "ada.vrm"}}
+    log = "noise\n" + "".join(
+        f"AVATAR_FORGE {json.dumps(event)}\n"
+        for event in (
+            {"event": "waiting", "message": "No worker offers 3d_gen"},
+            {"event": "progress", "name": "ada", "fraction": 0.5, "message": "Rigging"},
+            {"event": "avatar", "row": row},
+        )
+    )
+    head.answers |= {job: (200, {"status": "SUCCEEDED"}), f"{job}/logs": (200, {"logs": log})}
+    assert not run.start() and run.job == batch.run
+    said = []
+    [there] = run.follow(lambda *what: said.append(what))
+    assert [entry[2] for entry in said[:2]] == ["No worker offers 3d_gen", "ada: Rigging"] and said[-1][1] == 1.0
+    assert (tmp_path / "ada.vrm").read_bytes() == b"vrm" and there["files"]["vrm"] == str(tmp_path / "ada.vrm")
+
+    def stop(*_):
+        raise Cancelled
+
+    head.answers |= {job: (200, {"status": "RUNNING"}), f"{job}/stop": (200, {"stopped": True})}
+    with pytest.raises(Cancelled):
+        _follow_again(batch, run.api, stop)
+    assert head.asked[-1][:2] == ("POST", f"{job}/stop")
+    head.answers["/api/version"] = (200, {"ray_version": "2.9.0"})
+    with pytest.raises(BackendError, match=r"runs Ray 2\.9\.0"):
+        run.api.check()
+    with pytest.raises(BackendError, match="no Ray cluster at"):
+        JobsApi("http://127.0.0.1:9").check()
+
+
+def _follow_again(batch, api, say):
+    run = ClusterRun(batch, api)
+    run.start()
+    run.follow(say)
+
+
+@pytest.fixture
+def comfy(monkeypatch, tmp_path):
+    """The node pack, loaded as ComfyUI does, over a small stand-in of its V3 API."""
+
+    class Field:
+        def __init__(self, id="", **options):
+            self.id, self.options = id, options
+
+    def kind():
+        return type("Kind", (), {"Input": Field, "Output": Field})
+
+    names = ("Image", "String", "Combo", "Int", "Boolean")
+    io = types.SimpleNamespace(
+        **{name: kind() for name in names},
+        Custom=lambda name: kind(),
+        ComfyNode=object,
+        Schema=types.SimpleNamespace,
+        NodeOutput=lambda *values: values,
+    )
+    api = types.ModuleType("comfy_api.v0_0_2")
+    api.io, api.ComfyExtension, api.ComfyAPI = io, object, object
+    monkeypatch.setitem(sys.modules, "comfy_api", types.ModuleType("comfy_api"))
+    monkeypatch.setitem(sys.modules, "comfy_api.v0_0_2", api)
+    spec = importlib.util.spec_from_file_location(
+        "avatar_forge_nodes", ROOT / "comfyui/__init__.py", submodule_search_locations=[str(ROOT / "comfyui")]
+    )
+    package = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "avatar_forge_nodes", package)
+    spec.loader.exec_module(package)
+    yield package
+    for name in [name for name in sys.modules if name.startswith("avatar_forge_nodes.")]:
+        del sys.modules[name]
+
+
+def test_the_nodes_schemas_belong_to_what_they_execute_and_to_the_example(comfy):
+    nodes = asyncio.run(asyncio.run(comfy.comfy_entrypoint()).get_node_list())
+    schemas = {node.define_schema().node_id: node for node in nodes}
+    for node_id, node in schemas.items():
+        schema = node.define_schema()
+        code = node.execute.__func__.__code__
+        taken = code.co_varnames[1 : code.co_argcount]
+        assert node_id == node.__name__ and [field.id for field in schema.inputs] == list(taken)
+    workflow = json.loads((ROOT / "comfyui/example_workflows/picture_to_avatar.json").read_text())
+    for step in workflow.values():
+        if node := schemas.get(step["class_type"]):
+            assert {field.id for field in node.define_schema().inputs} == set(step["inputs"])
+    assert not (ROOT / "comfyui/requirements.txt").read_text().strip()
+
+
+def test_a_node_follows_its_child_and_ends_it_with_the_workflow(comfy, monkeypatch, tmp_path):
+    script = tmp_path / "python-stand-in"
+    lines = [
+        {"event": "progress", "fraction": 0.5},
+        {"event": "summary", "avatars": [{"status": "made", "name": "ada"}]},
+    ]
+    body = "\n".join(f"echo '{json.dumps(line)}'" for line in lines)
+    script.write_text(f'#!/bin/sh\necho $$ >{tmp_path}/pid\n[ "$3" = slow ] && exec sleep 60\n{body}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("AVATAR_FORGE_BLENDER", str(script))
+    fractions = []
+
+    async def progress(fraction):
+        fractions.append(fraction)
+
+    row = asyncio.run(comfy.nodes.child.batch(["ada"], progress, lambda: None))
+    assert row["name"] == "ada" and fractions == [0.5]
+
+    def interrupted():
+        if (tmp_path / "pid").read_text().strip() != first:
+            raise InterruptedError
+
+    first = (tmp_path / "pid").read_text().strip()
+    with pytest.raises(InterruptedError):
+        asyncio.run(comfy.nodes.child.batch(["slow"], progress, interrupted))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
