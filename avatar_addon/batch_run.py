@@ -223,9 +223,9 @@ def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, say
         return (yield Wait(job))
 
     result = Task("Cluster", steps(), session.worker).wait(says.progress)
-    known = {field.name for field in fields(Row)}
+    columns = {field.name for field in fields(Row)}
     for row in result["avatars"]:
-        rows.append(Row(**{key: value for key, value in row.items() if key in known}))
+        rows.append(Row(**{key: value for key, value in row.items() if key in columns}))
         says.ended(rows[-1])
     return rows
 

@@ -14,6 +14,7 @@ import random
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -60,7 +61,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made, seaweed(_folder(Path(made) / "s3")) as endpoint:
         folder, out = _folder(Path(made) / "in"), Path(made) / "out"
         env = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-        env |= {"AVATAR_FORGE_RUNS": f"{made}/runs", "XDG_DATA_HOME": f"{made}/data"}
+        env |= {
+            "AVATAR_FORGE_BACKEND_PYTHON": sys.executable,
+            "AVATAR_FORGE_RUNS": f"{made}/runs",
+            "XDG_DATA_HOME": f"{made}/data",
+        }
         os.environ |= env
         bucket = make_bucket(endpoint, "avatars")
         command = [str(options.blender), str(ROOT / "avatar_addon/batch.py"), "--", "--watch", str(folder)]

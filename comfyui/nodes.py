@@ -169,10 +169,14 @@ def _picture(path: Path) -> Any:
 
 
 def _progress():
-    api = ComfyAPI()
+    execution = getattr(ComfyAPI(), "execution", None)
+    if execution is None:  # ComfyUI 0.3: only the newest version of the API has it
+        from comfy_api.latest import ComfyAPI as Latest
+
+        execution = Latest().execution
 
     async def progress(fraction: float) -> None:
-        await api.execution.set_progress(value=fraction, max_value=1.0)
+        await execution.set_progress(value=fraction, max_value=1.0)
 
     return progress
 

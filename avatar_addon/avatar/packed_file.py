@@ -27,7 +27,9 @@ def save(avatar: Avatar, path: Path) -> Path:
                     filepath=str(part), copy=True, compress=True, relative_remap=False, check_existing=False
                 )
             except RuntimeError as error:
-                raise OSError(0, str(error).strip().splitlines()[-1].removeprefix("Error: ").rstrip(".")) from error
+                raise OSError(
+                    0, str(error).strip().splitlines()[-1].partition(": ")[2].rstrip(".") or "unknown reason"
+                ) from error
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -66,7 +68,7 @@ def _embed(avatar: Avatar, picture: Path) -> None:
     image = avatar.record.picture_image
     if image is None:
         image = avatar.record.picture_image = bpy.data.images.load(str(picture))
-        image.name = f"{avatar.name} picture"
+        image.name = picture.name
         image.pack()
 
 
