@@ -114,7 +114,7 @@ def depths(m: Measured) -> dict[str, float]:
         held = m.held_by(f"{side}UpperArm") & ~m.held_by(f"{side}Hand")
         reach = np.abs(m.rest[:, 0] - m.heads[f"{side}LowerArm"][0])
         length = abs(float(m.heads[f"{side}Hand"][0] - m.heads[f"{side}UpperArm"][0]))
-        parts[f"{side} arm"] = (held & (reach < 0.25 * length), 1)
+        parts[side + "Arm"] = (held & (reach < 0.25 * length), 1)
     return {
         name: extent(m.rest[inside], 2) / extent(m.rest[inside], wide)
         for name, (inside, wide) in parts.items()

@@ -26,14 +26,14 @@ def quick(addon, made, monkeypatch):
         request.receipt.write_text(json.dumps(receipt | {"report": report}))
         return SimpleNamespace(warnings=[], report=SimpleNamespace(checks=[]))
 
-    monkeypatch.setattr(batch_run.workflow, "make_avatar", make_avatar)
+    monkeypatch.setattr(addon("workflow"), "make_avatar", make_avatar)
 
     def run(capsys, *arguments):
         options = batch.parse([str(word) for word in arguments])
-        pictures = batch.find_pictures(options.pictures)
+        pictures, sides = batch.grouped(batch.find_pictures(options.pictures))
         stream = (options.out.parent / "lines.jsonl").open("w+") if options.json else None
         options.json = stream
-        status = batch_run.run(options, pictures, batch.names_for(pictures, options.name))
+        status = batch_run.run(options, pictures, sides, batch.names_for(pictures, options.name))
         said = capsys.readouterr()
         if stream:
             stream.seek(0)

@@ -17,7 +17,7 @@ WRITES = {
     "set_up_vrm",
     "cancel_job",
 }
-WRITES |= {"export_vrm", "promote_avatar"}
+WRITES |= {"avatar_from_text", "export_vrm", "promote_avatar"}
 
 
 def wait(ours, job):
@@ -113,6 +113,11 @@ def test_a_job_is_cancelled(ours, blender, picture):
     assert set(ours.call("cancel_job").json["cancelled"]) == set(jobs)
     assert [wait(ours, job)["status"] for job in jobs] == ["cancelled", "cancelled"]
     assert not blender.ask("avatar_status")["result"]["avatars"]
+
+
+def test_an_avatar_from_text_needs_a_picture_server(ours):
+    said = ours.call("avatar_from_text", text="a girl with headphones")
+    assert said.error and "picture server" in said.text
 
 
 def test_without_blender_it_says_what_to_do(serving, tmp_path):
