@@ -170,13 +170,16 @@ def _picture(path: Path) -> Any:
 
 def _progress():
     execution = getattr(ComfyAPI(), "execution", None)
-    if execution is None:  # ComfyUI 0.3: only the newest version of the API has it
-        from comfy_api.latest import ComfyAPI as Latest
+    if execution is None:  # ComfyUI 0.3 has only the progress bar of the earlier API
+        import comfy.utils
 
-        execution = Latest().execution
+        bar = comfy.utils.ProgressBar(100)
 
     async def progress(fraction: float) -> None:
-        await execution.set_progress(value=fraction, max_value=1.0)
+        if execution is None:
+            bar.update_absolute(round(100 * fraction))
+        else:
+            await execution.set_progress(value=fraction, max_value=1.0)
 
     return progress
 
