@@ -22,9 +22,8 @@ from .client import session
 from .client.process import jobs
 from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face import carried_shapes, eye_bones, live
+from .face import carried_shapes, eye_bones, live, mouth_materials
 from .face.synthesis import lids
-from .face.synthesis.build import PARTS
 from .face.synthesis.build import build_face as synthesise_face
 from .files import copy_whole
 from .humanoid import bones as humanoid_bones
@@ -36,14 +35,10 @@ from .publish import steps
 from .render import pictures
 from .report.report import Report
 from .request import Request
-from .versions import node_tree
 from .viewer.page import write_page
 from .vrm import expressions0, setup
 from .vrm.addon import need_addon
 from .vrm.spec.human_bones import BONES, humanoid_problems
-
-MOUTH_COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
-MOUTH_PARTS = {name: part for part, name in PARTS.items()}
 
 
 @dataclass
@@ -378,9 +373,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
         perfect_sync=avatar.record.perfect_sync,
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
-    result.mesh.materials = [
-        _mouth_material(avatar, MOUTH_PARTS[name]) if name in MOUTH_PARTS else name for name in result.mesh.materials
-    ]
+    result.mesh.materials = [mouth_materials.own_name(avatar.name, slot) for slot in result.mesh.materials]
     result.mesh.shape_keys = own.carried(data, result.mesh.vertices, result.mesh.shape_keys) | result.mesh.shape_keys
     blender_mesh.set_mesh(avatar.mesh, result.mesh)
     own.settle(avatar.mesh)
@@ -439,19 +432,6 @@ def _keep_mesh(obj: bpy.types.Object) -> bpy.types.Mesh:
     obj.data = kept.copy()
     obj.data.name, kept.name = kept.name, f"{kept.name} without face"
     return kept
-
-
-def _mouth_material(avatar: Avatar, part: str) -> str:
-    name = f"{avatar.name} {part}"
-    material = bpy.data.materials.get(name)
-    if material is None:
-        material = bpy.data.materials.new(name)
-        colour = (*MOUTH_COLOURS[part], 1.0)
-        material.diffuse_color = colour
-        for node in node_tree(material).nodes:
-            if node.type == "BSDF_PRINCIPLED":
-                node.inputs["Base Color"].default_value = colour
-    return material.name
 
 
 def set_up_vrm(avatar: Avatar, author: str = "") -> None:

@@ -28,9 +28,7 @@ class AvatarForgePictureToAvatar(io.ComfyNode):
                 io.Image.Input("image"),
                 io.String.Input("name", default="avatar"),
                 io.Combo.Input("engine", options=["preview", "trellis", "trellis2"], default="preview"),
-                io.Combo.Input("rigger", options=["geometric", "unirig", "skintokens"], default="geometric"),
-                io.Int.Input("seed", default=0, min=0, max=2**31 - 1),
-                io.String.Input("author", default="", optional=True),
+                *_rig_inputs(),
             ],
             outputs=_avatar_outputs(),
             is_output_node=True,
@@ -54,9 +52,7 @@ class AvatarForgeMeshToAvatar(io.ComfyNode):
                 io.Image.Input("image", tooltip="The picture that the mesh was made from"),
                 io.String.Input("mesh_file", tooltip="Path of the GLB file"),
                 io.String.Input("name", default="avatar"),
-                io.Combo.Input("rigger", options=["geometric", "unirig", "skintokens"], default="geometric"),
-                io.Int.Input("seed", default=0, min=0, max=2**31 - 1),
-                io.String.Input("author", default="", optional=True),
+                *_rig_inputs(),
             ],
             outputs=_avatar_outputs(),
             is_output_node=True,
@@ -117,6 +113,14 @@ class AvatarForgePromote(io.ComfyNode):
         given += ["--prefix", prefix] if prefix else []
         row = await child.batch(given, _progress(), _interrupted())
         return io.NodeOutput(row["promoted"]["key"])
+
+
+def _rig_inputs() -> list[Any]:
+    return [
+        io.Combo.Input("rigger", options=["geometric", "unirig", "skintokens"], default="geometric"),
+        io.Int.Input("seed", default=0, min=0, max=2**31 - 1),
+        io.String.Input("author", default="", optional=True),
+    ]
 
 
 def _avatar_outputs() -> list[Any]:

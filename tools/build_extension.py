@@ -22,8 +22,8 @@ VRM_ADDON = "bpy-vrm-format"
 # Of its wheel on PyPI, at the version that the tests pin
 VRM_ADDON_SHA256 = "938f0849406ca6d511d96a4d0d930dc5a883514ba351afd054111b67ea7590ae"
 LEFT_OUT = (
-    *("tests", "docs", "benchmarks", "tools", "training", "examples", "viewer", ".ci"),
-    *("Makefile", "pyproject.toml", ".gitignore", ".pre-commit-config.yaml"),
+    *("tests", "docs", "benchmarks", "tools", "training", "examples", "viewer", "comfyui", "deploy", ".ci"),
+    *("Makefile", "Containerfile", "pyproject.toml", ".gitignore", ".pre-commit-config.yaml"),
 )
 
 

@@ -9,6 +9,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import bpy
@@ -207,22 +208,8 @@ def promote(avatar: Avatar, name: str, target: Target, override: str = "", versi
             what = f"The avatar fails {len(failed)} of {len(report.checks)} checks ({', '.join(failed[:3])})"
             raise AvatarError(f"{what}; fix it or give a reason to promote it anyway.", "report")
         recorded = yield from record(avatar, {"vrm": path}, report, target, (0.2, 0.4))
-        job = jobs.Job(
-            "promote",
-            file=path,
-            name=named["name"],
-            bucket=target.bucket,
-            endpoint=target.endpoint,
-            prefix=target.prefix,
-            profile=target.profile,
-            region=target.region,
-            urls=target.urls,
-            tracking_uri=target.tracking_uri,
-            online=bpy.app.online_access,
-            run_folder=recorded["run_folder"],
-            report=report.to_dict(),
-            override=override.strip(),
-        )
+        more = {"run_folder": recorded["run_folder"], "override": override.strip()}
+        job = _promotion(target, path, named["name"], report, **more)
         entry = yield Wait(job, 0.4, 1.0)
     avatar.record.promoted_key = entry["key"]
     avatar.record.promoted_url = next(iter(entry["urls"].values()), "")
@@ -239,10 +226,16 @@ def promote_file(vrm: Path, name: str, target: Target, report: report_card.Repor
         what = f"The avatar fails {len(failed)} of {len(report.checks)} checks ({', '.join(failed[:3])})"
         raise AvatarError(f"{what}, so it was not promoted; fix it in Blender and promote it there.", "report")
     folder = session.runs_folder() / run
-    job = jobs.Job(
+    more = {"run_id": run, "run_folder": folder if run and folder.is_dir() else None, "once": True}
+    return (yield Wait(_promotion(target, vrm, named["name"], report, **more), 0.05, 1.0))
+
+
+def _promotion(target: Target, file: Path, name: str, report: report_card.Report, **more: Any) -> jobs.Job:
+    """The backend's job that promotes a file. more: its parameters that depend on where the file comes from."""
+    return jobs.Job(
         "promote",
-        file=vrm,
-        name=named["name"],
+        file=file,
+        name=name,
         bucket=target.bucket,
         endpoint=target.endpoint,
         prefix=target.prefix,
@@ -251,12 +244,9 @@ def promote_file(vrm: Path, name: str, target: Target, report: report_card.Repor
         urls=target.urls,
         tracking_uri=target.tracking_uri,
         online=bpy.app.online_access,
-        run_id=run,
-        run_folder=folder if run and folder.is_dir() else None,
         report=report.to_dict(),
-        once=True,
+        **more,
     )
-    return (yield Wait(job, 0.05, 1.0))
 
 
 def record_file(vrm: Path, name: str, report: report_card.Report, tracking_uri: str = "") -> Steps:
