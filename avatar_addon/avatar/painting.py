@@ -12,7 +12,7 @@ import numpy as np
 
 from ..mesh import blender_mesh
 from ..vrm.base_colour import base_colour, base_image
-from .scene import Avatar, to_gltf, write_image
+from .scene import Avatar, image_pixels, to_gltf, write_pixels
 
 SIDE = 1024  # a texture's longer side on the picture, at most
 PLAIN = 8  # rows of a material of one colour
@@ -29,7 +29,9 @@ def write_painted(avatar: Avatar, mesh_path: Path, texture_path: Path) -> tuple[
     np.savez(mesh_path, vertices=vertices, triangles=data.triangles, corner_uvs=uvs)
     if picture is None or not any(tile is not None for tile in tiles):
         return mesh_path, None
-    return mesh_path, _write(picture, texture_path)
+    rgba = np.ones((*picture.shape[:2], 4), np.float32)
+    rgba[..., :3] = picture
+    return mesh_path, write_pixels(rgba, texture_path)
 
 
 def on_one(tiles: list[np.ndarray | None], uvs: np.ndarray, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -62,27 +64,11 @@ def _tile(material: bpy.types.Material | None) -> np.ndarray | None:
     image = base_image(material)
     if image is None or not image.size[0]:
         return np.broadcast_to(factor.astype(np.float32), (PLAIN, PLAIN, 3))
-    copy = image.copy()
-    try:
-        share = min(1.0, SIDE / max(copy.size))
-        if share < 1:
-            copy.scale(max(1, round(copy.size[0] * share)), max(1, round(copy.size[1] * share)))
-        width, height = copy.size
-        pixels = np.empty(width * height * copy.channels, np.float32)
-        copy.pixels.foreach_get(pixels)
-        shown = pixels.reshape(height, width, -1)
-    finally:
-        bpy.data.images.remove(copy)
+    shown = _smaller(image_pixels(image))
     return (shown[..., :3] if shown.shape[2] >= 3 else np.repeat(shown[..., :1], 3, 2)) * factor.astype(np.float32)
 
 
-def _write(picture: np.ndarray, path: Path) -> Path:
-    height, width = picture.shape[:2]
-    image = bpy.data.images.new("avatar forge surface", width, height)
-    try:
-        rgba = np.ones((height, width, 4), np.float32)
-        rgba[..., :3] = picture
-        image.pixels.foreach_set(rgba.ravel())
-        return write_image(image, path)
-    finally:
-        bpy.data.images.remove(image)
+def _smaller(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, c), neither side longer than SIDE: every n-th pixel."""
+    step = -(-max(pixels.shape[:2]) // SIDE)
+    return pixels[::step, ::step]

@@ -188,15 +188,33 @@ def write_mesh_file(avatar: Avatar, path: Path) -> Path:
     return path
 
 
-def write_image(image: bpy.types.Image, path: Path) -> Path:
-    """A PNG of an image, which stays as it is."""
-    copy = image.copy()
+def image_pixels(image: bpy.types.Image) -> np.ndarray:
+    """(h, w, channels) float32, bottom row first, with what was painted and is not saved yet."""
+    width, height = image.size
+    pixels = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(height, width, -1)
+
+
+def write_pixels(rgba: np.ndarray, path: Path) -> Path:
+    """A PNG of (h, w, 4) float32, bottom row first."""
+    image = bpy.data.images.new(path.stem, rgba.shape[1], rgba.shape[0], alpha=True)
     try:
-        copy.filepath_raw, copy.file_format = str(path), "PNG"
-        copy.save()
+        image.pixels.foreach_set(np.ascontiguousarray(rgba, np.float32).ravel())
+        image.filepath_raw, image.file_format = str(path), "PNG"
+        image.save()
     finally:
-        bpy.data.images.remove(copy)
+        bpy.data.images.remove(image)
     return path
+
+
+def write_image(image: bpy.types.Image, path: Path) -> Path:
+    """A PNG of an image, which stays as it is. Its pixels are read: a copy of an image loses unsaved ones."""
+    pixels = image_pixels(image)
+    rgba = np.ones((*pixels.shape[:2], 4), np.float32)
+    colours = pixels.shape[2]
+    rgba[..., : colours if colours >= 3 else 3] = pixels if colours >= 3 else pixels[..., :1]
+    return write_pixels(rgba, path)
 
 
 def texture_pixels(avatar: Avatar) -> np.ndarray | None:
@@ -207,10 +225,7 @@ def texture_pixels(avatar: Avatar) -> np.ndarray | None:
     image = images.pop() if len(images) == 1 else None
     if image is None or not len(image.pixels):
         return None
-    width, height = image.size
-    pixels = np.empty(width * height * 4, np.float32)
-    image.pixels.foreach_get(pixels)
-    return pixels.reshape(height, width, 4)[::-1]
+    return image_pixels(image)[::-1]
 
 
 def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
