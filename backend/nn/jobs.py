@@ -40,10 +40,10 @@ class StageClock:
         self._since = now
 
 
-def digests_of(folder: Path) -> dict[str, str]:
+def digests_of(folder: Path, pattern: str = "*.safetensors") -> dict[str, str]:
     """SHA-256 of the weights in a checkpoint folder that `backend.models.store` does not look after, by path in it."""
     digests = {}
-    for path in sorted(folder.rglob("*.safetensors")):
+    for path in sorted(folder.rglob(pattern)):
         stat = path.stat()
         digests[path.relative_to(folder).as_posix()] = _digest(path, stat.st_size, stat.st_mtime_ns)
     return digests

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import RigArrays, read_mesh, write_rig
 from ..models import store
-from ..nn.jobs import StageClock
+from ..nn.jobs import StageClock, digests_of
 from ..options import Choice, Option, check_options, device_option, precision_option
 from .model import MODEL
 
@@ -126,7 +126,7 @@ class UniRigRigger:
             result.humanoid,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
             _warnings(result, options["class"]),
-            {} if MODEL.own_folder() else store.digests(MODEL.name),
+            digests_of(own, "*.ckpt") if (own := MODEL.own_folder()) else store.digests(MODEL.name),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
