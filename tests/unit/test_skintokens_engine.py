@@ -149,8 +149,11 @@ def client(tmp_path_factory, checkpoint):
     client.process.stdout.close()
 
 
-def ask(tmp_path, name, **options):
-    write_mesh(tmp_path / "mesh.npz", MeshArrays(BODY.vertices, BODY.triangles))
+def ask(tmp_path, name, finer=0, **options):
+    vertices, triangles = BODY.vertices, BODY.triangles
+    for _ in range(finer):
+        vertices, triangles = trimesh.remesh.subdivide(vertices, triangles)
+    write_mesh(tmp_path / "mesh.npz", MeshArrays(vertices, triangles))
     return {
         "rigger": "skintokens",
         "mesh": str(tmp_path / "mesh.npz"),
@@ -185,7 +188,8 @@ def test_mesh_to_rig_through_the_worker(client, tmp_path, checkpoint):
 
 @pytest.mark.parametrize("stage", ["skeleton", "prepare", "shape", "tokens", "weights", "vertices"])
 def test_cancelling_in_every_stage(client, tmp_path, stage):
-    request_id = client.send("rig", **ask(tmp_path, "out", mask=True))
+    # So many vertices that their stage is still running when the cancellation arrives.
+    request_id = client.send("rig", **ask(tmp_path, "out", finer=2, mask=True))
     client.until_stage(stage)
     client.send("cancel", request_id=request_id)
     while "event" in (event := client.read()):
