@@ -119,7 +119,7 @@ def promote(
 @method("model_name")
 def model_name(job: Job, given: Word = "", usual: Word = "") -> dict[str, Any]:
     """The `name` that a model is promoted under. Raises BackendError("bad_name")."""
-    from ..promotion.promote import model_name as checked_name
+    from ..promotion.names import model_name as checked_name
 
     return {"name": checked_name(given, usual)}
 

@@ -15,9 +15,7 @@ import contextlib
 import hashlib
 import json
 import logging
-import re
 import time
-import unicodedata
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from ..errors import BackendError, Cancelled
 from ..models.store import data_folder
 from ..staging import hold
 from . import index
+from .names import model_name, parsed, versioned
 from .store import PROMOTION_ID, ExistsError, MissingError, Store, Target
 
 log = logging.getLogger(__name__)
@@ -102,20 +101,6 @@ def promote(promotion: Promotion, progress: Progress, store: Store | None = None
         raise BackendError(
             "exists", "Other clients keep writing to the bucket.", "Promote again: it resumes."
         ) from error
-
-
-def model_name(given: str, usual: str = "") -> str:
-    """The name that a model is promoted under: `given` as it is, else one made of `usual`, such as the avatar's name.
-
-    Small letters, digits, - and _ (not at the ends), at most 64, so that it can be part of a public address; a name is
-    made of a text without its accents. Raises BackendError(bad_name) for another `given`.
-    """
-    plain = unicodedata.normalize("NFKD", given or usual).encode("ascii", "ignore").decode().lower()
-    made = re.sub(r"(?:-*[^a-z0-9_-]+)+-*", "-", plain).strip("-_")[:64].strip("-_") or "avatar"
-    if given and given != made:
-        message = f"{given[:80]!r} cannot be part of a public address."
-        raise BackendError("bad_name", message, f"Use lowercase letters, digits, - and _, for example {made!r}.")
-    return made
 
 
 def check_report(report: dict[str, Any] | None, override: str) -> dict[str, Any]:
@@ -289,7 +274,7 @@ class _Upload:
         self.chosen = max(free, self.chosen + 1)
         self.pending.update(
             version=self.chosen,
-            key=self.promotion.target.key(f"{self.promotion.name}-v{self.chosen}{self.promotion.suffix}"),
+            key=self.promotion.target.key(versioned(self.promotion.name, self.chosen) + self.promotion.suffix),
         )
 
     def _headers(self) -> dict[str, Any]:
@@ -468,9 +453,12 @@ def next_version(store: Store, name: str, suffix: str = ".vrm") -> int:
     """The number after the highest that was ever used: by objects, or by the index, which remembers what was
     deleted.
     """
-    prefix = store.target.key(f"{name}-v")
-    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})" + re.escape(suffix))
-    used = [int(match[1]) for item in store.keys(prefix) if (match := pattern.fullmatch(item["Key"]))]
+    used = []
+    for item in store.keys(store.target.key(versioned(name, ""))):
+        file = item["Key"].removeprefix(store.target.key(""))
+        found, version = parsed(file.removesuffix(suffix))
+        if file.endswith(suffix) and found == name:
+            used.append(version)
     used += [index.version_of(entry) for entry in index.read(store)["models"] if entry.get("name") == name]
     return max(used, default=0) + 1
 
@@ -486,7 +474,7 @@ def already_promoted(store: Store, name: str, sha256: str) -> dict[str, Any] | N
         return entry if entry.get("sha256") == sha256 else None
     if not newest:
         return None
-    key = store.target.key(f"{name}-v{newest}.vrm")
+    key = store.target.key(versioned(name, newest) + ".vrm")
     with contextlib.suppress(MissingError):
         kept = store.call("head_object", key).get("Metadata", {})
         if kept.get("sha256") == sha256 and kept.get(PROMOTION_ID):

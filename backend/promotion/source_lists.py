@@ -21,6 +21,7 @@ from typing import Any
 from tree_sitter import Language, Node, Parser
 
 from ..errors import BackendError
+from .names import parsed
 
 LANGUAGES = {
     ".go": "go", ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript", ".cjs": "javascript",
@@ -31,7 +32,6 @@ STRINGS = ("interpreted_string_literal", "raw_string_literal", "string", "templa
 WRAPPERS = ("as_expression", "satisfies_expression", "parenthesized_expression", "non_null_expression")
 FREEZING, SETS = ("Object.freeze", "Object.seal"), ("Set", "ReadonlySet")
 NEW_ARRAY = "[]"  # the value of a `new Set()`, which has no array yet
-VERSIONED = re.compile(r"(?P<name>.+)-v(?P<version>\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -323,9 +323,11 @@ def _as_listed(model: str, known: list[str]) -> str:
 
 def _name_of(text: str) -> str:
     """companion of /assets/models/companion-v3.vrm."""
-    stem = text.rpartition("/")[2].removesuffix(".vrm")
-    found = VERSIONED.fullmatch(stem)
-    return found["name"] if found else stem
+    return parsed(_stem(text))[0]
+
+
+def _stem(text: str) -> str:
+    return text.rpartition("/")[2].removesuffix(".vrm")
 
 
 def _newest(entries: tuple[Entry, ...], text: str) -> Entry | None:
@@ -334,8 +336,7 @@ def _newest(entries: tuple[Entry, ...], text: str) -> Entry | None:
     for entry in entries:
         if entry.text is None or entry.literal is None or _name_of(entry.text) != _name_of(text):
             continue
-        found = VERSIONED.fullmatch(entry.text.rpartition("/")[2].removesuffix(".vrm"))
-        version = int(found["version"]) if found else 0
+        version = parsed(_stem(entry.text))[1]
         if best is None or version >= best[0]:
             best = (version, entry)
     return best[1] if best else None

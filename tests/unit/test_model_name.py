@@ -3,7 +3,7 @@
 import pytest
 
 from backend.errors import BackendError
-from backend.promotion.promote import model_name
+from backend.promotion.names import model_name
 
 
 @pytest.mark.parametrize(
