@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -79,6 +80,29 @@ def made(extension, picture, tmp_path_factory):
         warnings=result.warnings,
         seconds=task.seconds,
     )
+
+
+@pytest.fixture(scope="session")
+def mesh_folder(extension, picture, tmp_path_factory):
+    """What `backend generate` leaves of the picture: `Request.generated`, for what comes after the generator."""
+    folder = tmp_path_factory.mktemp("generated")
+    subprocess.run(
+        [
+            os.environ["AVATAR_FORGE_BACKEND_PYTHON"],
+            "-P",
+            "-m",
+            "backend",
+            "step",
+            "generate",
+            "--picture",
+            picture,
+            "--out",
+            folder,
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    return folder
 
 
 @pytest.fixture

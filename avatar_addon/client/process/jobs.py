@@ -57,6 +57,7 @@ class Running(HasProgress):
         self.job = job
         self.id = job_id
         self.progress = Progress()
+        self.entered: list[Progress] = []  # the first of each stage, so that short ones between two polls are seen too
         self.result: dict[str, Any] | None = None
         self.error: AvatarError | None = None
         self._worker = worker
@@ -193,7 +194,10 @@ class Worker:
         running._begun = True
         if "event" in event:
             if running._cancelled_at is None:
-                running.progress = Progress.from_event(event) or running.progress
+                told = Progress.from_event(event) or running.progress
+                if told.stage != running.stage:
+                    running.entered.append(told)
+                running.progress = told
             return
         self._current = None
         if running._cancelled_at is not None:

@@ -68,6 +68,7 @@ class Task(HasProgress):
             self._advance(None, _cancelled() if self._cancelled else None)
         elif self._running.poll():
             running, self._running = self._running, None
+            self._show_job(running)
             self._advance(running.result, _cancelled() if self._cancelled else running.error)
         else:
             self._show_job(self._running)
@@ -128,6 +129,9 @@ class Task(HasProgress):
 
     def _show_job(self, running: Running) -> None:
         assert self._wait
+        for entered in running.entered:
+            self._enter(entered.within(self._wait.start, self._wait.end))
+        running.entered.clear()
         shown = running.progress.within(self._wait.start, self._wait.end)
         if shown.stage:
             self._enter(shown)
