@@ -101,10 +101,17 @@ def find(g, operator, having="", **where):
 
     having: what else is in the button's Python command, such as "apply=True"; where: see `_look`.
     """
+    yield lambda: _is_drawn(g, where.get("area_type", "VIEW_3D"), where.get("kind", "UI"))
     place = yield from _look(g, operator, having, **where)
     if not place:  # a busy machine draws a button under the mouse later
         place = yield from _look(g, operator, having, patience=0.25, **where)
     return place or g.fail(f"there is no button {operator} on the screen")
+
+
+def _is_drawn(g, area_type, kind):
+    """The region exists and has its size, which that of a window just opened has not."""
+    regions = (r for _window, area in g.areas() if area.type == area_type for r in area.regions)
+    return any(region.type == kind and min(region.width, region.height) > 1 for region in regions)
 
 
 def _look(
