@@ -192,6 +192,10 @@ def write_image(image: bpy.types.Image, path: Path) -> Path:
     """A PNG of an image, which stays as it is."""
     copy = image.copy()
     try:
+        if image.is_dirty:  # a copy has what is packed or in a file, and is black where there is neither
+            pixels = np.empty(len(image.pixels), np.float32)
+            image.pixels.foreach_get(pixels)
+            copy.pixels.foreach_set(pixels)
         copy.filepath_raw, copy.file_format = str(path), "PNG"
         copy.save()
     finally:
