@@ -40,6 +40,9 @@ SCENARIOS = (
     "steps",
     "mistakes",
     "frames",
+    "sides",
+    "candidates",
+    "text",
     "vscode",
     "remote",
 )

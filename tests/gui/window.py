@@ -222,6 +222,18 @@ def rest(g):
     yield 0.3
 
 
+def in_japanese(g, name):
+    """A screenshot of what is shown now, in Japanese."""
+    view = bpy.context.preferences.view
+    before = view.language
+    view.language = "ja_JP"
+    view.use_translate_interface = view.use_translate_tooltips = True
+    yield 1.0
+    yield g.shot(name)
+    view.language = before
+    yield 1.0
+
+
 def when(stages, act):
     """Calls `act` as soon as the task is in one of the stages; the tool itself looks too seldom. Returns a list: the
     stage it was.
