@@ -61,6 +61,9 @@ def _letter_width(letter: str, scale: float) -> float:
 def progress(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, cancel: str = "Cancel (Esc)") -> None:
     """The running task (properties.AvatarForgeState): what it does, how far it is, and how to stop it."""
     column = layout.column(align=True)
-    column.label(text=tr(state.message or state.stage or state.title), translate=False)
+    if state.part:
+        column.label(text=tr(state.part), translate=False)
     column.progress(factor=state.fraction, text=f"{state.fraction:.0%}")
     column.operator("avatar_forge.cancel", text=cancel, icon="CANCEL")
+    # Below, where it can take one line or two and Cancel stays where it is.
+    sentence(column, bpy.context, state.message or state.stage or state.title)
