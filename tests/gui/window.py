@@ -265,13 +265,18 @@ def escape():
     bpy.app.timers.register(again, first_interval=1.0)
 
 
-def until_idle(g, seconds):
-    """Waits for the task's end, longer than the tool's own half minute."""
+def until(g, condition, seconds):
+    """Waits longer than the tool's own half minute."""
     deadline = time.monotonic() + seconds
-    while not idle():
+    while not condition():
         if time.monotonic() > deadline:
-            g.fail(f"the task has not ended after {seconds} s: {state().stage} {state().message}")
+            g.fail(f"not after {seconds} s: {state().title} {state().stage} {state().message} {state().error}")
         yield 0.1
+
+
+def until_idle(g, seconds):
+    """Waits for the task's end."""
+    yield from until(g, idle, seconds)
 
 
 def finish(g, seconds):

@@ -24,6 +24,7 @@ from window import (
     settings,
     sidebar,
     state,
+    until,
     until_idle,
 )
 
@@ -49,9 +50,9 @@ def drive(g):
     yield 0.5
     yield g.shot("settings")
     yield from press(g, "avatar_forge.make_avatar")
-    yield lambda: state().fraction > 0.4 or not state().running
+    yield from until(g, lambda: state().fraction > 0.4 or not state().running, 300)
     yield g.shot("progress")
-    yield from finish(g, 400)
+    yield from finish(g, 900)
     yield from front(g)
     yield g.shot("candidates")
     yield from in_japanese(g, "candidates-japanese")
