@@ -57,6 +57,11 @@ class HasProgress:
     def message(self) -> str:
         return self.progress.message
 
+    @property
+    def spoken(self) -> str:
+        """Part and message on one line."""
+        return ": ".join(filter(None, (self.progress.part, self.message)))
+
     def advance(self, **changes: Any) -> None:
         """Replaces fields of `progress`."""
         self.progress = replace(self.progress, **changes)
