@@ -22,6 +22,7 @@ from window import (
 SHEET = SHARED / "files/knight.png"
 TURNS = {"front": 0, "left": 90, "back": 180}  # degrees that the camera goes around the mesh
 WIDE, TALL = 640, 900
+PAPER = np.array([0.4, 0.45, 0.5], np.float32)  # neither the hair nor the shoes are of this colour
 
 
 def draw_sheet():
@@ -44,7 +45,7 @@ def draw_sheet():
         image = bpy.data.images.load(scene.render.filepath)
         pixels = np.array(image.pixels[:], np.float32).reshape(TALL, WIDE, 4)
         place = sheet[:, number * WIDE : (number + 1) * WIDE]
-        place[..., :3] = pixels[..., :3] * pixels[..., 3:] + 1 - pixels[..., 3:]
+        place[..., :3] = pixels[..., :3] * pixels[..., 3:] + PAPER * (1 - pixels[..., 3:])
     image = bpy.data.images.new("Sheet", WIDE * len(TURNS), TALL)
     image.pixels.foreach_set(sheet.ravel())
     image.file_format = "PNG"
@@ -74,6 +75,7 @@ def drive(g):
         g.fail(f"the cards are {kinds()}")
     yield from in_japanese(g, "cards-japanese")
     yield from press(g, "avatar_forge.swap_sides", across=0.75)
+    yield lambda: kinds() == ["back", "front", "right"]
     yield from press(g, "avatar_forge.check_pictures", across=0.25)
     yield from finish(g, 60)
     yield from rest(g)
@@ -81,6 +83,7 @@ def drive(g):
     if not settings().cards_swap:
         g.fail(f"the left side is taken for the right one: {settings().cards_note!r}")
     yield from press(g, "avatar_forge.swap_sides", across=0.75)
+    yield lambda: kinds() == ["back", "front", "left"]
     yield from press(g, "avatar_forge.check_pictures", across=0.25)
     yield from finish(g, 60)
     yield from rest(g)
