@@ -55,9 +55,9 @@ class Lines:
         self.name, self.shown = name, ""
 
     def progress(self, task: Task) -> None:
-        if task.message and task.message != self.shown:
-            self.shown = task.message
-            print(f"{self.name}: {task.fraction:4.0%} {task.message}", flush=True)
+        if task.message and task.spoken != self.shown:
+            self.shown = task.spoken
+            print(f"{self.name}: {task.fraction:4.0%} {task.spoken}", flush=True)
 
     def note(self, name: str, text: str) -> None:
         print(f"{name}: {text}", flush=True)
@@ -86,7 +86,7 @@ class JsonLines(Lines):
     def progress(self, task: Task) -> None:
         if task.message and (task.stage != self._stage[0] or task.fraction >= self._stage[1] + 0.01):
             self._stage = (task.stage, task.fraction)
-            shown = {"stage": task.stage, "fraction": round(task.fraction, 3), "message": task.message}
+            shown = {"stage": task.stage, "fraction": round(task.fraction, 3), "message": task.spoken}
             self._write({"event": "progress", "name": self.name, **shown})
 
     def note(self, name: str, text: str) -> None:

@@ -89,11 +89,11 @@ def make_candidates(context: bpy.types.Context, request: Request, folder: Path |
     wanted = requests_of(request, folder)
     found: list[Candidate] = []
     for k, one in enumerate(wanted):
-        title = f"Candidate {k + 1} of {len(wanted)}: "
+        part = f"Candidate {k + 1} of {len(wanted)}"
         candidate = Candidate(one)
         try:
             steps = workflow.make_avatar(context, one)
-            candidate.made = yield from _within(steps, k / len(wanted), (k + 1) / len(wanted), title)
+            candidate.made = yield from _within(steps, k / len(wanted), (k + 1) / len(wanted), part)
         except AvatarError as error:
             if error.code == "cancelled":
                 raise
@@ -107,7 +107,7 @@ def make_candidates(context: bpy.types.Context, request: Request, folder: Path |
     return found
 
 
-def _within(steps: Steps, start: float, end: float, title: str) -> Generator[Wait | Stage, Any, Any]:
+def _within(steps: Steps, start: float, end: float, part: str) -> Generator[Wait | Stage, Any, Any]:
     """The same steps as a part of a longer task."""
     span = end - start
     answer, error = None, None
@@ -117,9 +117,9 @@ def _within(steps: Steps, start: float, end: float, title: str) -> Generator[Wai
         except StopIteration as last:
             return last.value
         if isinstance(step, Wait):
-            step = replace(step, start=start + span * step.start, end=start + span * step.end)
+            step = replace(step, start=start + span * step.start, end=start + span * step.end, part=part)
         else:
-            step = replace(step, fraction=start + span * step.fraction, message=title + step.message)
+            step = replace(step, fraction=start + span * step.fraction, part=part)
         answer, error = None, None
         try:
             answer = yield step

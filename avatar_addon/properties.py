@@ -184,7 +184,7 @@ class AvatarForgeSettings(PropertyGroup):
         soft_max=8,
     )
     candidate_engines: EnumProperty(
-        name="Compare Generators",
+        name="Compare",
         items=_choices(GENERATORS),
         options={"ENUM_FLAG"},
         description="Generators that make the candidates in turn. None: the chosen one alone",

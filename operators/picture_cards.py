@@ -67,7 +67,7 @@ class AVATARFORGE_OT_check_pictures(FromPicture):
 
 class AVATARFORGE_OT_swap_sides(IdleOperator):
     bl_idname = "avatar_forge.swap_sides"
-    bl_label = "Swap Left and Right"
+    bl_label = "Swap Sides"
     bl_description = "The picture of the left side becomes that of the right side, and the other way round"
     bl_options = {"REGISTER", "UNDO"}
 

@@ -23,9 +23,9 @@ from ..errors import AvatarError
 SIDES = ("left", "back", "right")
 KINDS = (
     ("front", "Front", "The picture that the avatar is made from"),
-    ("left", "Left Side", "The character's own left side: its face points to the left in the picture"),
+    ("left", "Left", "The character's own left side: its face points to the left in the picture"),
     ("back", "Back", "From behind"),
-    ("right", "Right Side", "The character's own right side: its face points to the right in the picture"),
+    ("right", "Right", "The character's own right side: its face points to the right in the picture"),
     ("ignore", "Ignore", "Not used"),
 )
 WHY = {

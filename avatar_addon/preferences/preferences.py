@@ -265,7 +265,7 @@ class AvatarForgePreferences(AddonPreferences):
     def _draw_buttons(self, box: bpy.types.UILayout, context: bpy.types.Context, state: State) -> None:
         if not bpy.app.online_access:
             row = box.row()
-            row.label(text="Blender is not allowed to use the internet now", icon="INTERNET_OFFLINE")
+            row.label(text="Online access is off", icon="INTERNET_OFFLINE")
             row.operator("screen.userpref_show", text="Network Preferences", icon="PREFERENCES").section = "SYSTEM"
         row = box.row()
         row.scale_y = 1.3

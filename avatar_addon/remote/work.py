@@ -48,7 +48,8 @@ class Work:
             "fraction": round(min(task.fraction, 1.0), 3),
         }
         if self.status == RUNNING:
-            said |= asdict(task.progress) | {"fraction": said["fraction"], "message": task.message or "Starting"}
+            shown = {name: value for name, value in asdict(task.progress).items() if value != ""}
+            said |= {"message": "Starting"} | shown | {"fraction": said["fraction"]}
         elif self.status == WAITING:
             said["message"] = "Waiting until the previous task has finished"
         elif self.status == DONE:

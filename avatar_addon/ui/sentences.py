@@ -11,7 +11,8 @@ import bpy
 
 from .translation import tr
 
-MARGIN = 70  # pixels at scale 1 that the region's borders, a box and an icon take
+MARGIN = 72  # pixels at scale 1 that the region's borders, its tabs and a box take
+ICON = 20  # pixels at scale 1
 LEAST = 100  # pixels at scale 1 of a line, in a region that is nearly closed
 WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"  # East Asian scripts and their punctuation
 NOT_FIRST = "、。，．」』）］・！？ー"  # a Japanese line does not begin with these
@@ -20,7 +21,8 @@ NOT_FIRST = "、。，．」』）］・！？ー"  # a Japanese line does not b
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
     """A label in the user's language, broken into as many lines as the region's width needs."""
     scale = context.preferences.system.ui_scale
-    width = (context.region.width if context.region else 300) - MARGIN * scale
+    taken = MARGIN + (ICON if icon != "NONE" else 0)
+    width = (context.region.width if context.region else 300) - taken * scale
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(_lines(tr(text), max(width, LEAST * scale), scale)):
@@ -59,6 +61,9 @@ def _letter_width(letter: str, scale: float) -> float:
 def progress(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, cancel: str = "Cancel (Esc)") -> None:
     """The running task (properties.AvatarForgeState): what it does, how far it is, and how to stop it."""
     column = layout.column(align=True)
-    column.label(text=tr(state.message or state.stage or state.title), translate=False)
+    if state.part:
+        column.label(text=tr(state.part), translate=False)
     column.progress(factor=state.fraction, text=f"{state.fraction:.0%}")
     column.operator("avatar_forge.cancel", text=cancel, icon="CANCEL")
+    # Below, where it can take one line or two and Cancel stays where it is.
+    sentence(column, bpy.context, state.message or state.stage or state.title)

@@ -11,6 +11,7 @@ import pytest
 
 EXTENSION = "avatar_forge"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+WRITE_MESH = "-P -m backend step generate".split()
 RESOURCES = pathlib.Path(tempfile.mkdtemp(prefix="avatar-forge-"))
 os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)  # before the first `import bpy`
 os.environ.setdefault("AVATAR_FORGE_CLIENT_FOLDERS", tempfile.gettempdir())  # clients of the socket write there
@@ -87,18 +88,7 @@ def mesh_folder(extension, picture, tmp_path_factory):
     """What `backend generate` leaves of the picture: `Request.generated`, for what comes after the generator."""
     folder = tmp_path_factory.mktemp("generated")
     subprocess.run(
-        [
-            os.environ["AVATAR_FORGE_BACKEND_PYTHON"],
-            "-P",
-            "-m",
-            "backend",
-            "step",
-            "generate",
-            "--picture",
-            picture,
-            "--out",
-            folder,
-        ],
+        [os.environ["AVATAR_FORGE_BACKEND_PYTHON"], *WRITE_MESH, "--picture", picture, "--out", folder],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
     )

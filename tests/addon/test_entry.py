@@ -335,3 +335,11 @@ def test_the_diagnostic_has_no_secrets(bpy, addon, avatar, monkeypatch):
         and "Steps: Mesh done" in text
         and "Preview" in text
     )
+
+
+def test_joints_and_face_are_searched_on_the_models_colours(avatar, bpy, addon, tmp_path):
+    """A picture that was only made in memory has no file, and its copy is black."""
+    _, texture = addon("avatar.painting").write_painted(avatar, tmp_path / "mesh.npz", tmp_path / "texture.png")
+    shown = np.array(bpy.data.images.load(str(texture)).pixels).reshape(-1, 4)[:, :3]
+    source = addon("avatar.scene").texture_pixels(avatar)[..., :3]
+    assert np.abs(shown.mean(0) - source.mean((0, 1))).max() < 0.2 and shown.std() > 0.1

@@ -1,13 +1,14 @@
 """`make e2e`: pictures -> batch -> VRM files -> checks on the files -> three-vrm in headless Chromium, with
-screenshots.
+screenshots; then the viewer's page of the first avatar.
 
 Without PICTURES it draws the project's own varied pictures (tools/characters) and adds the sample. Prints a line an
-avatar and ends with `N passed, N failed`.
+avatar, `N passed, N failed`, and a line for the page.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -19,8 +20,20 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 from avatar_addon.report.limits import PASS  # noqa: E402
 from avatar_addon.report.report import make_report  # noqa: E402
+from avatar_addon.speech import text as speech  # noqa: E402
+from avatar_addon.viewer import server  # noqa: E402
+from avatar_addon.viewer.page import page_text, write_page  # noqa: E402
 
 FIGURES = ("t_pose", "feet", "triangles", "size", "visemes_differ", "leaks", "stretch", "seams")
+
+# Each rule of speech once: silent and magic e, clusters, digits, abbreviations, accents, kana, kanji, pauses.
+SENTENCES = (
+    "Hello! I am your companion.",
+    "The knight walked home, by the tall alarm; why fly?",
+    "3 cats, 10 naïve dogs & a UFO... bbq",
+    "こんにちは、きゃっと。カーン 東京",
+    "?!",
+)
 
 
 def call(*command: object, **options) -> int:
@@ -55,6 +68,23 @@ def check_files(avatars: list[Path]) -> int:
         for check in wrong:
             print(f"       {check.title}: {check.figure}", flush=True)
     return failed
+
+
+def check_page(avatar: Path, out: Path, blender: str, environment: dict[str, str]) -> int:
+    """The viewer's page with the avatar and a clip in it, from a folder and from the loopback server."""
+    clip, spoken = out / "page.clip.vrma", out / "page.speech.json"
+    if call(blender, HERE / "clip.py", avatar, "Wave", clip, SENTENCES[0]):
+        print("FAIL viewer's page: the clip could not be written; see above.")
+        return 1
+    cues = {text: [(cue.viseme, cue.seconds) for cue in speech.cues(text)] for text in SENTENCES}
+    spoken.write_text(json.dumps(cues))
+    report = make_report(avatar).to_dict()
+    page = write_page(out / "page.html", avatar, avatar.stem, report, {"Wave": clip})
+    address = server.serve(page_text(avatar.stem, report, source=server.FILE), avatar)
+    try:
+        return call("node", HERE / "page.mjs", out, page, address, clip, spoken, env=environment)
+    finally:
+        server.stop()
 
 
 def main() -> int:
@@ -99,8 +129,14 @@ def main() -> int:
         )
         avatars += sorted((out / "avatars").glob("*.vrm"))
     bad_files = check_files(avatars)
-    seen = call("node", HERE / "check.mjs", out, *avatars, env=os.environ | {"CHROMIUM": chromium}) if avatars else 1
-    return 1 if made or bad_files or seen else 0
+    if not avatars:
+        return 1
+    environment = os.environ | {"CHROMIUM": chromium}
+    seen = call("node", HERE / "check.mjs", out, *avatars, env=environment)
+    # Pictures are made in the order given, the sample first; its name is in the folder, too.
+    first = out / "avatars" / f"{pictures[0].stem}.vrm" if pictures else avatars[0]
+    page = check_page(first if first.exists() else avatars[0], out, arguments.blender, environment)
+    return 1 if made or bad_files or seen or page else 0
 
 
 if __name__ == "__main__":

@@ -40,12 +40,15 @@ SCENARIOS = (
     "steps",
     "mistakes",
     "frames",
+    "sides",
+    "candidates",
+    "text",
     "vscode",
     "remote",
 )
 SIZES = {"frames": "800x600"}  # without a graphics card, drawing a larger window alone takes longer than a frame may
 BUCKET = "avatars"
-SECONDS = 600  # for one scenario; an installation may have to download
+SECONDS = 1200  # for one scenario; an installation may have to download, and a busy machine is slow
 # What a package index needs; the window's root has neither the host's settings nor its certificates.
 PASSED_ON = (
     "PIP_INDEX_URL",

@@ -101,10 +101,17 @@ def find(g, operator, having="", **where):
 
     having: what else is in the button's Python command, such as "apply=True"; where: see `_look`.
     """
+    yield lambda: _is_drawn(g, where.get("area_type", "VIEW_3D"), where.get("kind", "UI"))
     place = yield from _look(g, operator, having, **where)
     if not place:  # a busy machine draws a button under the mouse later
         place = yield from _look(g, operator, having, patience=0.25, **where)
     return place or g.fail(f"there is no button {operator} on the screen")
+
+
+def _is_drawn(g, area_type, kind):
+    """The region exists and has its size, which that of a window just opened has not."""
+    regions = (r for _window, area in g.areas() if area.type == area_type for r in area.regions)
+    return any(region.type == kind and min(region.width, region.height) > 1 for region in regions)
 
 
 def _look(
@@ -215,6 +222,18 @@ def rest(g):
     yield 0.3
 
 
+def in_japanese(g, name):
+    """A screenshot of what is shown now, in Japanese."""
+    view = bpy.context.preferences.view
+    before = view.language
+    view.language = "ja_JP"
+    view.use_translate_interface = view.use_translate_tooltips = True
+    yield 1.0
+    yield g.shot(name)
+    view.language = before
+    yield 1.0
+
+
 def when(stages, act):
     """Calls `act` as soon as the task is in one of the stages; the tool itself looks too seldom. Returns a list: the
     stage it was.
@@ -246,13 +265,18 @@ def escape():
     bpy.app.timers.register(again, first_interval=1.0)
 
 
-def until_idle(g, seconds):
-    """Waits for the task's end, longer than the tool's own half minute."""
+def until(g, condition, seconds):
+    """Waits longer than the tool's own half minute."""
     deadline = time.monotonic() + seconds
-    while not idle():
+    while not condition():
         if time.monotonic() > deadline:
-            g.fail(f"the task has not ended after {seconds} s: {state().stage} {state().message}")
+            g.fail(f"not after {seconds} s: {state().title} {state().stage} {state().message} {state().error}")
         yield 0.1
+
+
+def until_idle(g, seconds):
+    """Waits for the task's end."""
+    yield from until(g, idle, seconds)
 
 
 def finish(g, seconds):

@@ -15,11 +15,14 @@ NUMBERS = (int, float)
 
 @dataclass(frozen=True)
 class Progress:
-    """stage: a word for the program; fraction: 0..1 of the whole; message: a phrase for the user."""
+    """stage: a word for the program; fraction: 0..1 of the whole; message: a phrase for the user; part: which of
+    several of the same kind it is about, for the user.
+    """
 
     stage: str = ""
     fraction: float = 0.0
     message: str = ""
+    part: str = ""
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Progress | None:
@@ -53,6 +56,11 @@ class HasProgress:
     @property
     def message(self) -> str:
         return self.progress.message
+
+    @property
+    def spoken(self) -> str:
+        """Part and message on one line."""
+        return ": ".join(filter(None, (self.progress.part, self.message)))
 
     def advance(self, **changes: Any) -> None:
         """Replaces fields of `progress`."""

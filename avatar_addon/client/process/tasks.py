@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import AvatarError
@@ -26,6 +26,7 @@ class Wait:
     job: Job
     start: float = 0.0
     end: float = 1.0
+    part: str = ""  # see Progress
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Stage:
     name: str
     fraction: float
     message: str
+    part: str = ""
 
 
 # A job's result comes back from `yield`, nothing from a Stage.
@@ -102,9 +104,9 @@ class Task(HasProgress):
             step = self._steps.throw(error) if error else self._steps.send(value)
             if isinstance(step, Wait):
                 self._wait, self._running = step, self._worker().submit(step.job)
-                self.advance(fraction=step.start)
+                self.advance(fraction=step.start, part=step.part)
             else:
-                self._enter(Progress(step.name, step.fraction, step.message))
+                self._enter(Progress(step.name, step.fraction, step.message, step.part))
         except StopIteration as end:
             self.result = end.value
             self.advance(fraction=1.0)
@@ -128,15 +130,19 @@ class Task(HasProgress):
             self._end()
 
     def _show_job(self, running: Running) -> None:
-        assert self._wait
         for entered in running.entered:
-            self._enter(entered.within(self._wait.start, self._wait.end))
+            self._enter(self._within(entered))
         running.entered.clear()
-        shown = running.progress.within(self._wait.start, self._wait.end)
+        shown = self._within(running.progress)
         if shown.stage:
             self._enter(shown)
         else:
             self.advance(fraction=shown.fraction)
+
+    def _within(self, told: Progress) -> Progress:
+        """What a job tells, as a part of the task."""
+        assert self._wait
+        return replace(told.within(self._wait.start, self._wait.end), part=self._wait.part)
 
     def _enter(self, progress: Progress) -> None:
         if progress.stage != self.stage:
