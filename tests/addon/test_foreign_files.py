@@ -164,9 +164,10 @@ def test_long_ears_are_no_legs(bpy, addon, bring, rigged):
     assert tips and min(abs(tip.x) for tip in tips) > 0.05
 
 
-def test_a_normal_map_is_no_base_colour(bpy, addon, bring, tmp_path):
+@pytest.mark.parametrize("socket", ["Normal", "Emission Color", "Roughness"])
+def test_another_map_is_no_base_colour(bpy, addon, bring, tmp_path, socket):
     made = small.build()
-    picture(made.meshes[0].data.materials[0], tmp_path / "bumps.png", "Normal").pack()
+    picture(made.meshes[0].data.materials[0], tmp_path / "map.png", socket).pack()
     avatar = bring()
     ready(addon, avatar)
     addon("workflow").export(avatar, tmp_path / "out.vrm")
