@@ -9,8 +9,9 @@ import numpy as np
 from ..mesh.arrays import SkinnedMesh
 from ..mesh.baked import painted_triangles
 from ..versions import node_tree
-from ..vrm.base_colour import base_image
+from ..vrm.base_colour import base_colour, base_image, colour_attribute
 from .ownership import Notes
+from .parts import COLOURS
 
 SKIN = (0.62, 0.45, 0.36, 1.0)  # linear
 VARIES = 0.02  # of full colour: vertex colours that differ less are no colours
@@ -19,12 +20,12 @@ VARIES = 0.02  # of full colour: vertex colours that differ less are no colours
 def settle(data: SkinnedMesh, name: str, notes: Notes) -> None:
     """Bakes vertex colours into a texture where no material has one, and adds a material where there is none."""
     materials = [bpy.data.materials.get(one) if one else None for one in data.materials]
-    layer = next((key for key, values in data.corner_layers.items() if values.shape[2] == 4), "")
-    colours = data.corner_layers.get(layer)
+    worn = [material is not None and colour_attribute(material) is not None for material in materials]
+    layers = [key for key, values in data.corner_layers.items() if values.shape[2] == 4]
+    layer = COLOURS if any(worn) and COLOURS in layers else next(iter(layers), "")
     bare = not any(material and base_image(material) for material in materials)
-    if bare and colours is not None and np.ptp(colours[..., :3].reshape(-1, 3), axis=0).max() > VARIES:
-        _bake(data, colours, name)
-        del data.corner_layers[layer]
+    if bare and layer and _is_painted(data.corner_layers[layer][..., :3], any(worn)):
+        _bake(data, _shown(data, data.corner_layers.pop(layer)[..., :3], materials, worn), name)
         notes.append(("baked_colours", "The vertex colours were baked into a texture."))
     elif not any(materials):
         data.materials = [_material(f"{name} Skin").name]
@@ -32,8 +33,29 @@ def settle(data: SkinnedMesh, name: str, notes: Notes) -> None:
         notes.append(("no_material", "The mesh had no material and got one in a skin colour."))
 
 
+def _is_painted(colours: np.ndarray, worn: bool) -> bool:
+    """Whether the colours are more than the white, or the one colour, that a program fills in by itself."""
+    off = np.abs(colours - 1).max() if worn else np.ptp(colours.reshape(-1, 3), axis=0).max()
+    return bool(off > VARIES)
+
+
+def _shown(
+    data: SkinnedMesh, colours: np.ndarray, materials: list[bpy.types.Material | None], worn: list[bool]
+) -> np.ndarray:
+    """(T, 3, 3) what is seen at the corners: a material's own colour, times the vertex colours where it uses them.
+    Formats whose importer makes no material of vertex colours have nothing else to show.
+    """
+    shown = colours.copy()
+    if any(worn):
+        for slot, (material, uses) in enumerate(zip(materials, worn, strict=True)):
+            if material:
+                some, factor = data.material_index == slot, base_colour(material)[:3]
+                shown[some] = shown[some] * factor if uses else factor
+    return shown
+
+
 def _bake(data: SkinnedMesh, colours: np.ndarray, name: str) -> None:
-    linear = np.clip(colours[..., :3], 0, 1)
+    linear = np.clip(colours, 0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
     data.corner_uvs, picture = painted_triangles(data.vertices[data.triangles].mean(1), srgb.astype(np.float32))
     height, width = picture.shape[:2]

@@ -372,13 +372,19 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, meshes: Objects
 
 
 def _same_colours(meshes: Objects) -> None:
-    """White vertex colours for meshes that lack those of others: joining would leave them black."""
-    names = {COLOURS} & {name for obj in meshes for name, _ in obj.data.color_attributes.items()}
-    for name in names:
+    """Vertex colours of one kind in every mesh, white where a mesh lacks those of others: joining would leave them
+    black there, and put those of another kind into an attribute of another name.
+    """
+    if any(COLOURS in obj.data.color_attributes for obj in meshes):
         for obj in meshes:
-            if name not in obj.data.color_attributes:
-                made = obj.data.color_attributes.new(name, "FLOAT_COLOR", "CORNER")
-                made.data.foreach_set("color", np.ones(len(made.data) * 4, np.float32))
+            mesh = obj.data
+            values = blender_mesh.corner_colours(mesh, COLOURS)
+            if values is not None:
+                mesh.color_attributes.remove(mesh.color_attributes[COLOURS])
+            made = mesh.color_attributes.new(COLOURS, "FLOAT_COLOR", "CORNER")
+            flat = np.ones(len(made.data) * 4, np.float32) if values is None else values.ravel()
+            made.data.foreach_set("color", flat)
+            mesh.color_attributes.render_color_index = mesh.color_attributes.find(COLOURS)
 
 
 def turn_out(obj: bpy.types.Object, notes: Notes) -> None:

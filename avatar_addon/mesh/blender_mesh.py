@@ -80,12 +80,20 @@ def _read_layers(mesh: bpy.types.Mesh) -> dict[str, np.ndarray]:
     for layer in mesh.uv_layers:
         if layer != mesh.uv_layers.active:
             found[layer.name] = _column(layer.uv, "vector", np.float32, len(mesh.loops) * 2).reshape(-1, 2)
-    for colours in mesh.color_attributes:
-        values = _column(colours.data, "color", np.float32, len(colours.data) * 4).reshape(-1, 4)
-        if colours.domain == "POINT":
-            values = values[_column(mesh.loops, "vertex_index", np.int32, len(mesh.loops))]
-        found[colours.name] = values
-    return found
+    return found | {colours.name: _at_corners(mesh, colours) for colours in mesh.color_attributes}
+
+
+def corner_colours(mesh: bpy.types.Mesh, name: str) -> np.ndarray | None:
+    """(L, 4) of each corner, whatever the attribute is stored for; None where there is none of this name."""
+    colours = mesh.color_attributes.get(name)
+    return None if colours is None else _at_corners(mesh, colours)
+
+
+def _at_corners(mesh: bpy.types.Mesh, colours: bpy.types.Attribute) -> np.ndarray:
+    values = _column(colours.data, "color", np.float32, len(colours.data) * 4).reshape(-1, 4)
+    if colours.domain == "POINT":
+        return values[_column(mesh.loops, "vertex_index", np.int32, len(mesh.loops))]
+    return values
 
 
 def make_mesh(name: str, data: SkinnedMesh) -> bpy.types.Mesh:

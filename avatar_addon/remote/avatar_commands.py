@@ -133,7 +133,9 @@ def _described(avatar: Avatar) -> dict[str, Any]:
 def avatar_runs(limit=None) -> dict[str, Any]:
     """The newest finished runs by their receipts. limit: how many, 20 without."""
     folder = session.runs_folder()
-    receipts = sorted(folder.glob("*/receipt.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    # A pipe would keep Blender waiting for ever.
+    found = [path for path in folder.glob("*/receipt.json") if path.is_file()]
+    receipts = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
     wanted = max(1, min(checked(limit, int, "limit") or 20, 200))
     return {"folder": str(folder), "count": len(receipts), "runs": [_run(receipt) for receipt in receipts[:wanted]]}
 
@@ -152,14 +154,14 @@ def _run(path: Path) -> dict[str, Any]:
         run["checks"] = (receipt.get("report") or {}).get("counts")
         run["vrm"] = next((str(file) for file in path.parent.glob("*.vrm")), None)
         run["promoted"] = _promotions(path.with_name("promotions.json"))
-    except (OSError, ValueError, AttributeError, TypeError) as problem:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as problem:
         run["error"] = f"Its record cannot be read ({problem})."
     return run
 
 
 def _promotions(path: Path) -> list[dict[str, Any]]:
     """Where a run's model was promoted to, oldest first."""
-    if not path.exists():
+    if not path.is_file():
         return []
     entries = json.loads(path.read_text(encoding="utf-8")).get("promotions", [])
     return [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a material's base colour comes from: its image, the UV map that this is on, vertex colours and the factor.
 
-Only what leads into the base colour counts: a normal map beside a plain colour is no base colour.
+Only what leads into the base colour counts: a normal map or a glow beside a plain colour is no base colour.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import bpy
 from ..versions import has_nodes
 
 SHADERS = ("MIX_SHADER", "ADD_SHADER")
-COLOURS = ("base color", "base colour", "color", "diffuse color", "diffuse", "albedo", "emission color")  # of shaders
+COLOURS = ("base color", "base colour", "color", "diffuse color", "diffuse", "albedo")  # of shaders
 NO_COLOUR = ("Fac", "Factor", "Vector", "Normal", "Strength", "Roughness", "Metallic", "Alpha")
 Colour = tuple[float, float, float, float]
 

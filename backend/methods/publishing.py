@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def promote(
     entry = job.run(promotion.promote, wanted, job.progress)
     entry["urls"] = registration.public_urls(templates, entry["bucket"], entry["key"])
     if run_folder and (run_folder / runs.RECEIPT).exists():
-        runs.add_promotion(run_folder, entry)
+        with contextlib.suppress(OSError):  # the model is public by now, whatever has become of its run folder
+            runs.add_promotion(run_folder, entry)
         tracking.send_later(run_folder.parent, tracking_uri, online)
     return entry
 

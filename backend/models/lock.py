@@ -39,7 +39,9 @@ class Lock:
                         file
                     ):
                         raise ValueError(file)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                if not all(isinstance(commit, str) for commit in self.commits.values()):
+                    raise ValueError("commits")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 hint = "Delete that file; `python -m backend models verify` creates a new one from the existing files."
                 raise BackendError("bad_weights", f"The lock {where / LOCK} cannot be read ({error}).", hint) from error
         with contextlib.suppress(OSError, ValueError, RecursionError):

@@ -23,6 +23,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import time
 import tomllib
 import uuid
@@ -212,10 +213,17 @@ def own_versions() -> dict[str, str]:
 
 def read_receipt(path: Path) -> dict[str, Any]:
     """A receipt of a run folder or of a batch. Raises OSError or ValueError."""
-    receipt = json.loads(path.read_text(encoding="utf-8"))
+    receipt = _read_json(path)
     if not isinstance(receipt, dict) or receipt.get("receipt") != 1:
         raise ValueError(f"{path.name} is no receipt")
     return receipt
+
+
+def _read_json(path: Path) -> Any:
+    """Raises OSError or ValueError, for what is no file too: reading a pipe would wait for ever."""
+    if not stat.S_ISREG((there := path.stat()).st_mode) or there.st_size > LARGEST:
+        raise ValueError(f"{path.name} is no file, or too large")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def damage(folder: Path) -> str:
@@ -258,7 +266,7 @@ def _check_receipt(path: Path) -> None:
 
 
 def _check_promotions(path: Path) -> None:
-    for entry in json.loads(path.read_text(encoding="utf-8"))["promotions"]:
+    for entry in _read_json(path)["promotions"]:
         words = [entry["bucket"], entry["key"], *(entry.get("urls") or {}).values(), entry.get("override") or ""]
         if not all(isinstance(word, str) for word in words) or "version" not in entry:
             raise ValueError(f"{path.name} has values of another type")
@@ -287,7 +295,7 @@ def promotions(folder: Path) -> list[dict[str, Any]]:
     """Oldest first."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         _check_promotions(folder / PROMOTIONS)
-        return list(json.loads((folder / PROMOTIONS).read_text(encoding="utf-8"))["promotions"])
+        return list(_read_json(folder / PROMOTIONS)["promotions"])
     return []
 
 

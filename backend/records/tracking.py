@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import time
@@ -22,19 +21,19 @@ import unicodedata
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import BackendError
 from ..staging import hold
-from .runs import PROMOTIONS, RECEIPT, ROOT, damage, promotions, read_receipt, run_folders, write_json
+from .content import DAMAGE, RUN_TAG, STATE, Content, content_digest, problem, read
+from .runs import LARGEST, ROOT, run_folders, write_json
 
 log = logging.getLogger(__name__)
 
-RUN_ID, EXPERIMENT = "avatar.run_id", "Avatar Forge"
+EXPERIMENT = "Avatar Forge"
 PARENT = "mlflow.parentRunId"  # MLflow's own tag, by which its table nests runs
-STATE, LOCK, LOG = "tracking.json", ".sync.lock", "sync.log"
+LOCK, LOG = ".sync.lock", "sync.log"
 # No repeated requests: one that was carried out although its answer got lost would make a second run. The next sender
 # repeats all.
 CLIENT = {
@@ -45,18 +44,6 @@ CLIENT = {
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a background sender
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
-VALUE_LIMIT, KEY = 500, re.compile(r"[^\w./ -]")
-FIGURES = (
-    "front_match",
-    "vertex_count",
-    "face_count",
-    "texture_resolution",
-    "bone_count",
-    "skinning_weight_coverage",
-    "generate_time_s",
-    "rig_time_s",
-)
-ENGINE_TIMES = {"engine": "generate_time_s", "rigger": "rig_time_s"}  # parameter -> metric
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 
@@ -169,15 +156,15 @@ def pending(root: Path, store: Store, everything: bool = False) -> list[Path]:
     """Run folders that `store` lacks and that can be read. One that another store has got is not sent again unless
     `everything`.
     """
-    return [folder for folder in run_folders(root) if _is_pending(folder, store, everything) and not damage(folder)]
+    return [folder for folder in run_folders(root) if _is_pending(folder, store, everything) and not problem(folder)]
 
 
 def damaged(root: Path) -> str:
     """One sentence that names the run folders that cannot be recorded, "" when there are none."""
-    found = [(folder.name, problem) for folder in run_folders(root) if (problem := damage(folder))]
+    found = [(folder.name, found) for folder in run_folders(root) if (found := problem(folder))]
     if not found:
         return ""
-    listed = ", ".join(f"{name} ({problem})" for name, problem in found[:5])
+    listed = ", ".join(f"{name} ({why})" for name, why in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return f"Left out because they are damaged, restore or delete them: {listed}{more}."
 
@@ -195,7 +182,10 @@ def _is_pending(folder: Path, store: Store, everything: bool) -> bool:
 def state_of(folder: Path) -> dict[str, Any]:
     """{"stores": {key: {"uri", "experiment", "run", "sent": digest of what was sent, or "error": sentence}}}"""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        path = folder / STATE
+        if not path.is_file() or path.stat().st_size > LARGEST:  # reading a pipe would wait for ever
+            return {"stores": {}}
+        state = json.loads(path.read_text(encoding="utf-8"))
         stores = state.get("stores") if isinstance(state, dict) else None
         if isinstance(stores, dict):
             whole = {key: entry for key, entry in stores.items() if _is_entry(entry)}
@@ -207,12 +197,6 @@ def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("uri"), str):
         return False
     return "sent" not in entry or all(isinstance(entry.get(key), str) for key in ("sent", "experiment", "run"))
-
-
-def content_digest(folder: Path) -> str:
-    """Of what there is to send: the receipt and the promotions."""
-    parts = [path.read_bytes() if path.exists() else b"" for path in (folder / RECEIPT, folder / PROMOTIONS)]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def run_url(folder: Path) -> str:
@@ -290,7 +274,7 @@ def _pass(root: Path, store: Store, everything: bool) -> tuple[int, str]:
             message = _away(store, error)
             with contextlib.suppress(OSError):
                 _note(folder, store, error=message)
-            if getattr(error, "error_code", "") not in RUN_ERRORS:
+            if getattr(error, "error_code", "") not in RUN_ERRORS and not isinstance(error, DAMAGE):
                 break
     return sent, message
 
@@ -328,113 +312,47 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
     """Every step may have been done before; at the end there is one complete run."""
     from mlflow.entities import Metric, Param, RunTag
 
-    digest, receipt = content_digest(folder), read_receipt(folder / RECEIPT)
-    ended = _milliseconds(receipt["made_at"])
-    begun = ended - round(1000 * sum(receipt["seconds"].values()))
-    run = _only_one(client, experiment, receipt["run"])
+    content = read(folder)
+    run = _only_one(client, experiment, content.run)
     if run is None:
         run = client.create_run(
-            experiment, start_time=begun, run_name=receipt["name"], tags={RUN_ID: receipt["run"]}
+            experiment, start_time=content.begun, run_name=content.name, tags={RUN_TAG: content.run}
         ).info.run_id
-    if group := receipt["parameters"].get("candidates_of"):
-        _set_parent(client, experiment, run, str(group), receipt)
-    params = [Param(key, value) for key, value in run_params(receipt).items()]
-    metrics = [Metric(key, value, ended, 0) for key, value in run_metrics(receipt).items()]
-    tags = [RunTag(key, value) for key, value in run_tags(receipt, folder).items()]
+    if content.group:
+        _set_parent(client, experiment, run, content)
+    params = [Param(key, value) for key, value in content.params.items()]
+    metrics = [Metric(key, value, content.ended, 0) for key, value in content.metrics.items()]
+    tags = [RunTag(key, value) for key, value in content.tags.items()]
     for k in range(0, len(params), 90):
         client.log_batch(run, params=params[k : k + 90])
     client.log_batch(run, metrics=metrics, tags=tags)
-    for path in artifacts(folder):
+    for path in content.artifacts:
         place = path.parent.relative_to(folder).as_posix()
         client.log_artifact(run, str(path), None if place == "." else place)
-    client.set_terminated(run, "FINISHED", ended)
-    run = _only_one(client, experiment, receipt["run"]) or run
-    _note(folder, store, experiment=experiment, run=run, sent=digest)
-    log.info("run %s is in %s", receipt["run"], store.uri)
+    client.set_terminated(run, "FINISHED", content.ended)
+    run = _only_one(client, experiment, content.run) or run
+    _note(folder, store, experiment=experiment, run=run, sent=content.digest)
+    log.info("run %s is in %s", content.run, store.uri)
 
 
-def _set_parent(client: Any, experiment: str, run: str, group: str, receipt: dict[str, Any]) -> None:
+def _set_parent(client: Any, experiment: str, run: str, content: Content) -> None:
     """Makes the run a child of one for all candidates of its group, which is made with the first of them."""
-    parent = _only_one(client, experiment, group)
+    parent = _only_one(client, experiment, content.group)
     if parent is None:
-        name = str(receipt["parameters"].get("candidates_name") or receipt["name"])
-        tags = {RUN_ID: group, "name": name, "picture": receipt["picture"]["name"]}
-        client.create_run(experiment, run_name=f"{name}: candidates", tags=tags)
-        parent = _only_one(client, experiment, group)
+        tags = {RUN_TAG: content.group, "name": content.group_name, "picture": content.tags["picture"]}
+        client.create_run(experiment, run_name=f"{content.group_name}: candidates", tags=tags)
+        parent = _only_one(client, experiment, content.group)
         client.set_terminated(parent, "FINISHED")
     client.set_tag(run, PARENT, parent)
 
 
 def _only_one(client: Any, experiment: str, run_id: str) -> str | None:
     """The run with this tag. A second one, of a request that we had given up and the server had not, is deleted."""
-    found = client.search_runs([experiment], f"tags.\"{RUN_ID}\" = '{run_id}'", order_by=["attributes.start_time ASC"])
+    found = client.search_runs([experiment], f"tags.\"{RUN_TAG}\" = '{run_id}'", order_by=["attributes.start_time ASC"])
     runs = sorted(run.info.run_id for run in found)
     for surplus in runs[1:]:
         client.delete_run(surplus)
     return runs[0] if runs else None
-
-
-def run_params(receipt: dict[str, Any]) -> dict[str, str]:
-    """seed, skeleton_seed, engine, rigger, the engine's options under their own names, the rigger's with rig_, and
-    the versions.
-    """
-    given = receipt["parameters"]
-    params: dict[str, Any] = {
-        key: value for key, value in given.items() if not isinstance(value, (dict, list)) and value is not None
-    }
-    params.setdefault("skeleton_seed", given.get("seed", 0))
-    params |= {key: value for key, value in (given.get("engine_options") or {}).items() if key not in params}
-    params |= {f"rig_{key}": value for key, value in (given.get("rigger_options") or {}).items()}
-    params |= {f"version.{key}": value for key, value in receipt["versions"].items()}
-    params |= {f"weights.{key}": value for key, value in (receipt.get("weights") or {}).items()}
-    params["markers"] = "given" if given.get("markers") else "found"
-    return {KEY.sub("_", key)[:200]: str(value)[:VALUE_LIMIT] for key, value in params.items() if value != ""}
-
-
-def run_metrics(receipt: dict[str, Any]) -> dict[str, float]:
-    """The avatar's figures, how long it took, how its report card came out; then whatever the engines measured, and
-    each stage's time.
-
-    Each engine at work has its own, such as `trellis_time_s`; MLflow's page shows metrics in this order.
-    """
-    given, figures, seconds = receipt["parameters"], receipt["metrics"], receipt["seconds"]
-    metrics = {name: float(figures[name]) for name in FIGURES if name in figures}
-    for parameter, time_of_job in ENGINE_TIMES.items():
-        if time_of_job in figures and given.get(parameter):
-            metrics[f"{given[parameter]}_time_s"] = float(figures[time_of_job])
-    metrics["total_time_s"] = float(sum(seconds.values()))
-    if checks := (receipt.get("report") or {}).get("checks", []):
-        metrics |= {
-            f"report_{word.lower()}": float(sum(c.get("status") == word for c in checks))
-            for word in ("PASS", "WARN", "FAIL")
-        }
-    metrics["warning_count"] = float(len(receipt["warnings"]))
-    measured = {KEY.sub("_", name)[:200]: float(value) for name, value in figures.items()}
-    measured |= {f"stage_{KEY.sub('_', stage)}_s": float(value) for stage, value in seconds.items()}
-    return metrics | {name: value for name, value in measured.items() if name not in metrics}
-
-
-def run_tags(receipt: dict[str, Any], folder: Path) -> dict[str, str]:
-    """Name, version, and where the model was promoted to."""
-    tags = {"parent_run": receipt["parent"]["run"]} if receipt.get("parent") else {}
-    tags |= {RUN_ID: receipt["run"], "name": receipt["name"], "picture": receipt["picture"]["name"]}
-    tags |= {"version": receipt["versions"].get("avatar_forge", "")}
-    if promoted := promotions(folder):
-        last = promoted[-1]
-        urls = last.get("urls") or {}
-        tags |= {"version": str(last["version"]), "promoted_key": f"s3://{last['bucket']}/{last['key']}"}
-        tags["promoted_url"] = next(iter(urls.values()), tags["promoted_key"])
-        tags |= {f"promoted_url.{KEY.sub('_', name)}": url for name, url in urls.items()}
-        if last.get("override"):
-            tags["override_reason"] = last["override"]
-    return {key: value[:5000] for key, value in tags.items() if value}
-
-
-def artifacts(folder: Path) -> list[Path]:
-    """Everything in the run folder but our own notes."""
-    return sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.name != STATE and not path.name.startswith(".")
-    )
 
 
 def _note(folder: Path, store: Store, **values: Any) -> None:
@@ -443,10 +361,6 @@ def _note(folder: Path, store: Store, **values: Any) -> None:
     kept.pop("error", None)
     state["stores"][store.key] = {**kept, "uri": store.uri, **values}  # the last one is the newest
     write_json(folder / STATE, state)
-
-
-def _milliseconds(stamp: str) -> int:
-    return round(datetime.fromisoformat(stamp).timestamp() * 1000)
 
 
 def _away(store: Store, error: Exception) -> str:

@@ -98,7 +98,8 @@ def _mesh(name, bm, inside, armature, smooth, called):
     obj = bpy.data.objects.new(name, mesh)
     bpy.context.collection.objects.link(obj)
     material = bpy.data.materials.new(f"{name} material")
-    material.use_nodes = True
+    if bpy.app.version < (5, 0, 0):  # later ones always have nodes
+        material.use_nodes = True
     material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.8, 0.3, 0.2, 1)
     mesh.materials.append(material)
     if armature:

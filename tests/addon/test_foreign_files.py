@@ -164,9 +164,10 @@ def test_long_ears_are_no_legs(bpy, addon, bring, rigged):
     assert tips and min(abs(tip.x) for tip in tips) > 0.05
 
 
-def test_a_normal_map_is_no_base_colour(bpy, addon, bring, tmp_path):
+@pytest.mark.parametrize("socket", ["Normal", "Emission Color", "Roughness"])
+def test_another_map_is_no_base_colour(bpy, addon, bring, tmp_path, socket):
     made = small.build()
-    picture(made.meshes[0].data.materials[0], tmp_path / "bumps.png", "Normal").pack()
+    picture(made.meshes[0].data.materials[0], tmp_path / "map.png", socket).pack()
     avatar = bring()
     ready(addon, avatar)
     addon("workflow").export(avatar, tmp_path / "out.vrm")
@@ -175,21 +176,78 @@ def test_a_normal_map_is_no_base_colour(bpy, addon, bring, tmp_path):
     np.testing.assert_allclose(material["pbrMetallicRoughness"]["baseColorFactor"], [0.8, 0.3, 0.2, 1], atol=0.01)
 
 
-def test_vertex_colours_reach_the_file(bpy, addon, bring, tmp_path):
-    made = small.build()
-    mesh = made.meshes[0].data
-    colours = mesh.color_attributes.new("Paint", "BYTE_COLOR", "CORNER")
+def paint(obj, red, factor=None, domain="CORNER"):
+    """Vertex colours (red, 0.1, 0.1), the base colour of its material with them, times a factor."""
+    import bpy
+
+    colours = obj.data.color_attributes.new("Paint", "BYTE_COLOR", domain)
     for entry in colours.data:
-        entry.color = (1, 0.1, 0.1, 1)
-    tree = mesh.materials[0].node_tree
+        entry.color = (red, 0.1, 0.1, 1)
+    tree = obj.data.materials[0].node_tree
     node = tree.nodes.new("ShaderNodeVertexColor")
-    node.layer_name = "Paint"
-    tree.links.new(node.outputs[0], tree.nodes["Principled BSDF"].inputs["Base Color"])
+    node.layer_name, end = "Paint", tree.nodes["Principled BSDF"].inputs["Base Color"]
+    if factor:
+        mix = tree.nodes.new("ShaderNodeMix")
+        mix.data_type, mix.blend_type = "RGBA", "MULTIPLY"
+        mix.inputs[0].default_value, mix.inputs[7].default_value = 1.0, factor
+        tree.links.new(mix.outputs[2], end)
+        end = mix.inputs[6]
+    tree.links.new(node.outputs[0], end)
+    bpy.context.view_layer.update()
+
+
+def accessor(path, number):
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack_from("<I", data, 12)
+    content = document(path)
+    found = content["accessors"][number]
+    view = content["bufferViews"][found["bufferView"]]
+    kind = {5121: np.uint8, 5123: np.uint16, 5126: np.float32}[found["componentType"]]
+    size = int(found["type"][-1])
+    start = 28 + length + view.get("byteOffset", 0) + found.get("byteOffset", 0)
+    values = np.frombuffer(data, kind, found["count"] * size, start).reshape(-1, size)
+    return values if kind is np.float32 else values / np.iinfo(kind).max
+
+
+@pytest.mark.parametrize("domain", ["CORNER", "POINT"])
+def test_vertex_colours_reach_the_file(bpy, addon, bring, tmp_path, domain):
+    """The body has them, the head only a colour of its own."""
+    body, _head = small.build(split=("head",)).meshes
+    paint(body, 0.8, domain=domain)
     avatar = bring()
     ready(addon, avatar)
-    addon("workflow").export(avatar, tmp_path / "out.vrm")
-    primitive = document(tmp_path / "out.vrm")["meshes"][0]["primitives"][0]
-    assert "COLOR_0" in primitive["attributes"]
+    path = addon("workflow").export(avatar, tmp_path / "out.vrm")
+    content = document(path)
+    shown = {}
+    for primitive in content["meshes"][0]["primitives"]:
+        colours = accessor(path, primitive["attributes"]["COLOR_0"])[:, :3]
+        material = content["materials"][primitive["material"]]
+        factor = material.get("pbrMetallicRoughness", {}).get("baseColorFactor", [1, 1, 1])[:3]
+        assert "VRMC_materials_mtoon" not in material.get("extensions", {}) or np.allclose(colours, 1)  # ignores them
+        shown[material["name"]] = colours.mean(0) * factor
+    np.testing.assert_allclose(shown["Body material"], (0.8, 0.1, 0.1), atol=0.01)
+    np.testing.assert_allclose(shown["head material"], (0.8, 0.3, 0.2), atol=0.01)
+
+
+def test_vertex_colours_without_a_skeleton_become_a_texture(bpy, addon, bring):
+    """A part's colours times its factor; a part without them keeps its own colour."""
+    made = small.build(split=("head", "leftHand"), rigged=False)
+    paint(made.meshes[0], 0.8, factor=(0.5, 1, 1, 1))
+    paint(made.meshes[2], 0.8)
+    avatar = bring()
+    assert "baked_colours" in notes(avatar) and not avatar.mesh.data.color_attributes
+    (material,) = avatar.mesh.data.materials
+    image = addon("vrm.base_colour").base_image(material)
+    pixels = np.array(image.pixels[:]).reshape(image.size[1], image.size[0], 4)
+    data = addon("mesh.blender_mesh").read_mesh(avatar.mesh)
+    middles, uvs = data.vertices[data.triangles].mean(1), data.corner_uvs.mean(1)
+    for wanted, some in (
+        ((0.4, 0.1, 0.1), middles[:, 2] < 1),
+        ((0.8, 0.3, 0.2), middles[:, 2] > 1.5),
+        ((0.8, 0.1, 0.1), middles[:, 0] > 0.6),
+    ):
+        column, row = (uvs[np.flatnonzero(some)[0]] * image.size[:]).astype(int)
+        np.testing.assert_allclose(pixels[row, column, :3] ** 2.2, wanted, atol=0.02)
 
 
 def test_markers_are_where_the_eye_bones_are(bpy, addon):

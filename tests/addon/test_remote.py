@@ -264,7 +264,7 @@ def test_any_parameter_may_be_null_or_nonsense(serve, part):
         if entry.run.__module__.rpartition(".")[2] not in own:
             continue
         names = list(entry.signature.parameters)
-        for values in itertools.chain([None], (3, -1.5, "x", [], ["a"], {}, True)):
+        for values in itertools.chain([None], (3, -1.5, "x", [], ["a"], {}, True, "\ud800", "a\0b")):
             reply = peer.ask(name, **dict.fromkeys(names, values))
             assert reply["status"] in {"success", "error"} and f"{name} failed (" not in reply.get("message", ""), (
                 name,

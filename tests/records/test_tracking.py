@@ -1,5 +1,6 @@
 """Run folders reach a real MLflow server, or the local store, once, whatever happens on the way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from PIL import Image
 
 from backend.errors import BackendError
 from backend.mesh.glb import write_glb
-from backend.records import tracking
+from backend.records import content, tracking
+from backend.records.content import RUN_TAG
 from backend.records.runs import Run, add_promotion, read_receipt, write_run
 from tests.records.servers import BIN, ROOT, free_port, start, stop
 
@@ -87,7 +89,7 @@ def runs_at(uri, run_id):
     client = tracking.connect(tracking.Store(uri))
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
     return client, client.search_runs(
-        [experiment.experiment_id], f"tags.\"{tracking.RUN_ID}\" = '{run_id}'"
+        [experiment.experiment_id], f"tags.\"{RUN_TAG}\" = '{run_id}'"
     ) if experiment else []
 
 
@@ -235,7 +237,7 @@ def test_what_is_recorded_while_the_server_is_away_arrives_once(make_run, serve,
     check_complete(serve.url, "killed")
     # A second run, of a request that was given up but carried out, goes away.
     client, [run] = runs_at(serve.url, "killed")
-    client.create_run(run.info.experiment_id, tags={tracking.RUN_ID: "killed"})
+    client.create_run(run.info.experiment_id, tags={RUN_TAG: "killed"})
     (folder / tracking.STATE).unlink()
     assert tracking.sync(root, url)["sent"] == 1
     assert len(runs_at(serve.url, "killed")[1]) == 1
@@ -262,37 +264,53 @@ DAMAGED = {
     "receipt.json": [
         b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"receipt": 2}', b'{"receipt": 1}', b"[" * 100_000,
         b'{"receipt": 1, "run": 3, "name": "x", "made_at": "now"}',
+        {"picture": None}, {"picture": {}}, {"picture": {"name": 5}}, {"picture": {"name": "\ud800"}}, {"name": "a\0b"},
+        {"parent": "x"}, {"parent": {"run": 5}}, {"versions": {"avatar_forge": 5}}, {"metrics": {"a": 10**400}},
+        {"seconds": {"a": float("nan")}}, {"seconds": {"a": 1e300}}, {"made_at": "0001-01-01T00:00:00"},
+        {"parameters": {"engine": "\ud800"}}, {"parameters": {"candidates_of": "a'b"}},
+        {"parameters": {"candidates_of": ["x"]}}, None,
     ],
-    "promotions.json": [b"", b"[]", b'{"promotions": 3}', b'{"promotions": [7]}', b'{"promotions": [{"key": "x"}]}'],
+    "promotions.json": [
+        b"", b"[]", None, b'{"promotions": 3}', b'{"promotions": [7]}', b'{"promotions": [{"key": "x"}]}',
+        b'{"promotions": [{"bucket": "\\ud800", "key": "k", "version": 1}]}',
+    ],
     "tracking.json": [b"", b"[]", b"3", b'{"stores": []}', b'{"stores": {"x": 3}}', b'{"stores": {"x": {"sent": 1}}}'],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name, content", [(name, content) for name, kinds in DAMAGED.items() for content in kinds])
-def test_a_damaged_run_folder_is_named_and_the_others_go_on(make_run, monkeypatch, name, content):
+@pytest.mark.parametrize("name, damaged", [(name, kind) for name, kinds in DAMAGED.items() for kind in kinds])
+def test_a_damaged_run_folder_is_named_and_the_others_go_on(make_run, monkeypatch, name, damaged):
     """Damage in the first folder, and what is sent of the second."""
     sent = []
     monkeypatch.setattr(tracking, "connect", lambda store: None)
     monkeypatch.setattr(tracking, "_experiment", lambda client, store: "1")
 
     def send(client, experiment, store, folder):
-        tracking.run_params(read_receipt(folder / "receipt.json"))
-        tracking.run_tags(read_receipt(folder / "receipt.json"), folder)
-        tracking._note(folder, store, experiment="1", run="r", sent=tracking.content_digest(folder))
+        digest = content.read(folder).digest
+        tracking._note(folder, store, experiment="1", run="r", sent=digest)
         sent.append(folder.name)
 
     monkeypatch.setattr(tracking, "_send", send)
     first = make_run("a-first")
     make_run("b-second")
-    (first / name).write_bytes(content)
+    path = first / name
+    if isinstance(damaged, dict):
+        damaged = json.dumps(json.loads(path.read_text()) | damaged).encode()
+    if damaged is None:  # a folder in its place
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    else:
+        path.write_bytes(damaged)
     done = tracking.sync(first.parent)
     assert "b-second" in sent and done["state"] == "done" and not done["pending"]
     if name == "tracking.json":
         assert "a-first" in sent and not done["message"]
     else:
-        assert "a-first" not in sent and "a-first" in done["message"] and name in done["message"]
+        assert "a-first" not in sent and "a-first" in done["message"]
+        assert name in done["message"] or "receipt.json" in done["message"]
     assert make_run("c-third").name == "c-third"
-    add_promotion(first, {"bucket": "b", "key": "k", "version": 1})
+    if name != "promotions.json" or damaged is not None:
+        add_promotion(first, {"bucket": "b", "key": "k", "version": 1})
 
 
 def test_what_a_dead_process_left_of_a_run_folder_goes(make_run):
@@ -347,8 +365,19 @@ def test_without_online_access_records_wait_for_another_machine(make_run, monkey
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
-def test_a_pipe_for_a_receipt_stops_nothing(make_run):
-    folder = make_run().parent / "pipe"
-    folder.mkdir()
-    os.mkfifo(folder / "receipt.json")
-    assert "pipe (receipt.json is no file)" in tracking.damaged(folder.parent)
+@pytest.mark.parametrize("name", ["receipt.json", "promotions.json", "tracking.json"])
+def test_a_pipe_in_a_run_folder_stops_nothing(make_run, name):
+    folder = make_run()
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    assert f"({name} is no file)" in tracking.damaged(folder.parent)
+    assert not tracking.pending(folder.parent, tracking.choose_store(folder.parent))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_what_a_link_in_a_run_folder_leads_to_stays_here(make_run, tmp_path):
+    folder, secret = make_run(), tmp_path / "id_rsa"
+    secret.write_text("precious")
+    (folder / "previews").mkdir(exist_ok=True)
+    (folder / "previews" / "x.png").symlink_to(secret)
+    assert "x.png" not in {path.name for path in content.read(folder).artifacts}

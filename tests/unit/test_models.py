@@ -300,7 +300,9 @@ def test_a_damaged_or_hostile_lock_is_one_sentence(fake, root):
     for text in (
         "{",
         "[]",
+        "[" * 100_000,
         '{"files": {"a": {}}, "commits": {}}',
+        '{"files": {}, "commits": {"a": 5}}',
         json.dumps({"files": {"../../etc/passwd": entry}, "commits": {}}),
     ):
         (where / lock.LOCK).write_text(text)

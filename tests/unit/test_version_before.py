@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.models import store
-from backend.records import runs, tracking
+from backend.records import content, runs, tracking
 
 FILES = Path(__file__).parents[1] / "addon/files/v0.1/files.tar.xz"
 
@@ -24,7 +24,7 @@ def test_a_run_folder_is_found_and_can_be_promoted_and_tracked(files):
     receipt = runs.read_receipt(files / "run/receipt.json")
     for entry in (receipt["picture"], *receipt["files"].values()):
         assert runs.digest(files / "run" / entry["path"]) == entry["sha256"]
-    assert tracking.run_metrics(receipt)["vertex_count"] > 1000 and tracking.run_url(files / "run").startswith("file:")
+    assert content.run_metrics(receipt)["vertex_count"] > 1000 and tracking.run_url(files / "run").startswith("file:")
     runs.add_promotion(
         files / "run", {"bucket": "models", "key": "companion-v1.vrm", "name": "companion", "version": 1, "urls": {}}
     )

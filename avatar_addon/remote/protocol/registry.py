@@ -94,6 +94,23 @@ def _misfit(known: Command, params: dict[str, Any]) -> str:
     return ""
 
 
+def _has_half(value: Any) -> bool:
+    """Whether a text in a request has half a surrogate pair, which Blender cannot take in any name."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return True
+    return False
+
+
 def longest_request(name: str) -> int:
     """Bytes that a request may have; name: "" while it is not known."""
     known = COMMANDS.get(name)
@@ -125,6 +142,8 @@ def answer(request: dict) -> dict | Later:
         known.signature.bind(**(params or {}))
     except TypeError as problem:
         return failure(f"{name}() {problem}")
+    if _has_half(params):
+        return failure(f"{name}: the request contains half a character (a lone surrogate); remove it.")
     if misfit := _misfit(known, params or {}):
         return failure(misfit)
     try:
