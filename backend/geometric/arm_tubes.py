@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.sparse.csgraph import connected_components
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..mesh.voxels import VoxelGrid
+from .islands import pieces
 from .skeleton import CHAINS, Skeleton
 
 WAYS = 16  # directions around a bone in which the arm's thickness is measured
@@ -21,6 +21,7 @@ FREE = 0.12  # of the height beside the trunk's axis from which on an arm has an
 QUANTILE = 0.6  # of the outer side's thicknesses
 CORE, WHOLE = 1.0, 1.45  # radii: what is taken out to see whether the rest hangs on the body; what may be the arm's
 FOREIGN, OWN = 0.08, 0.85  # mean share of a piece of skin that is not the arm's, or all its own
+MUCH = 0.2  # of all that is the arm's
 ARMPIT = 0.45  # of the upper arm: above it arm and body belong together
 
 
@@ -117,7 +118,7 @@ def part_arms(
         _, along = tubes[arm].measure(vertices)
         beyond = along > ARMPIT
         share = weights[:, own].sum(1)
-        share = np.where(beyond, _by_piece(share, beyond, triangles), share)
+        share = np.where(beyond, _by_piece(share, beyond, vertices, triangles), share)
         mine, others = beyond & (share > 0.5), beyond & (share <= 0.5) & (weights[:, own].sum(1) > 0)
         for rows, columns in ((mine, own), (others, ~own)):
             kept = np.where(columns, weights[rows] + 1e-9 * fallback(columns), 0.0)
@@ -128,14 +129,13 @@ def part_arms(
     return cut
 
 
-def _by_piece(share: np.ndarray, beyond: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def _by_piece(share: np.ndarray, beyond: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V,) the arm's shares, made 0 on pieces of skin of which hardly anything is the arm's (a skirt under the hand)
-    and 1 on those that are nearly all its own. A piece hangs together beyond the armpits.
+    and 1 on those that are nearly all its own. A piece hangs together beyond the armpits. One that has much of the arm
+    is the arm with what it is joined to (a coat, a loop of rope), and stays as it is, however large the rest.
     """
-    some = triangles[beyond[triangles].all(1)]
-    ends = some[:, [0, 1, 1, 2]].reshape(-1, 2)
-    graph = sparse.coo_matrix((np.ones(len(ends), bool), tuple(ends.T)), (len(share), len(share)))
-    count, piece = connected_components(graph, directed=False)
-    mean = np.bincount(piece, share, count) / np.maximum(np.bincount(piece, minlength=count), 1)
-    of = mean[piece]
-    return np.where(of < FOREIGN, 0.0, np.where(of > OWN, 1.0, share))
+    piece = pieces(vertices, triangles[beyond[triangles].all(1)])
+    mass = np.bincount(piece, share * beyond)
+    mean = mass / np.bincount(piece)
+    foreign = (mean < FOREIGN) & (mass < MUCH * mass.sum())
+    return np.where(foreign[piece], 0.0, np.where(mean[piece] > OWN, 1.0, share))

@@ -1,0 +1,29 @@
+"""Which pieces of skin beyond the armpits are the arm's."""
+
+import numpy as np
+
+from backend.geometric.arm_tubes import _by_piece
+
+
+def strip(first, count):
+    """(count - 2, 3) triangles in a row from the vertex `first` on."""
+    return first + np.arange(count - 2)[:, None] + np.arange(3)
+
+
+def strips(*shares):
+    """(share, beyond, vertices, triangles) of strips that do not touch; their vertices' shares of the arm."""
+    share = np.concatenate(shares)
+    starts = np.cumsum([0, *(len(some) for some in shares)])
+    triangles = np.concatenate([strip(start, len(some)) for start, some in zip(starts, shares, strict=False)])
+    vertices = np.column_stack([np.arange(len(share)), np.arange(len(share)) % 2, np.zeros(len(share))]).astype(float)
+    return share, np.ones(len(share), bool), vertices, triangles
+
+
+def test_an_arm_that_is_joined_to_something_large_stays_an_arm():
+    joined = np.r_[np.ones(20), np.zeros(980)]
+    assert (_by_piece(*strips(joined)) == joined).all()
+
+
+def test_a_skirt_under_the_hand_is_none_of_the_arm():
+    skirt, arm = np.r_[np.full(5, 0.7), np.zeros(195)], np.full(40, 0.95)
+    assert (_by_piece(*strips(skirt, arm)) == np.r_[np.zeros(200), np.ones(40)]).all()
