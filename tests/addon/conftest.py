@@ -11,7 +11,7 @@ import pytest
 
 EXTENSION = "avatar_forge"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WRITE_MESH = "-P -m backend step generate".split()
+WRITE_MESH = ["-P", "-m", "backend", "step", "generate"]
 RESOURCES = pathlib.Path(tempfile.mkdtemp(prefix="avatar-forge-"))
 os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)  # before the first `import bpy`
 os.environ.setdefault("AVATAR_FORGE_CLIENT_FOLDERS", tempfile.gettempdir())  # clients of the socket write there
