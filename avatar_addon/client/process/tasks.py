@@ -130,7 +130,8 @@ class Task(HasProgress):
 
     def _show_job(self, running: Running) -> None:
         assert self._wait
-        shown = replace(running.progress.within(self._wait.start, self._wait.end), part=self._wait.part)
+        shown = running.progress.within(self._wait.start, self._wait.end)
+        shown = replace(shown, part=self._wait.part or shown.part)
         if shown.stage:
             self._enter(shown)
         else:
