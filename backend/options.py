@@ -214,6 +214,21 @@ def precision_option() -> Option:
     )
 
 
+def memory_option() -> Option:
+    """How many of several networks stay on the device."""
+    return Option(
+        "memory",
+        "enum",
+        "auto",
+        "Memory",
+        choices=(
+            Choice("auto", "Automatic", "Use as much memory as is free"),
+            Choice("low", "Low", "Keep one network on the GPU at a time"),
+            Choice("high", "High", "Keep all networks on the GPU, also between avatars"),
+        ),
+    )
+
+
 def pictures_option(views: int) -> Option:
     """Further pictures of the same thing; views: how many the engine takes with the first."""
     return Option("pictures", "paths", (), low=0, high=views - 1, shown=False)

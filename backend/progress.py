@@ -11,16 +11,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-LONGEST = {"stage": 40, "message": 200}  # letters
+LONGEST = {"stage": 40, "message": 200, "part": 80}  # letters
 
 
 @dataclass(frozen=True)
 class Progress:
-    """stage: a word for the program; fraction: 0..1 of the whole job; message: a phrase for the user."""
+    """stage: a word for the program; fraction: 0..1 of the whole job; message: a phrase for the user; part: which of
+    several of the same kind it is about, for the user.
+    """
 
     stage: str
     fraction: float
     message: str
+    part: str = ""
 
     def after(self, before: Progress | None) -> Progress:
         """This one, its fraction not below that of the one before it nor outside 0..1."""

@@ -8,6 +8,7 @@ from bpy.types import Context, Panel
 
 from ..avatar_addon import candidates
 from ..avatar_addon.avatar import scene
+from ..avatar_addon.client import engines
 from ..avatar_addon.ui.translation import tr
 from .sidebar import SidebarPanel
 
@@ -23,6 +24,7 @@ class AVATARFORGE_PT_candidates(SidebarPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout, shown = self.layout, scene.find_avatar(context)
+        layout.operator("avatar_forge.keep_candidate", icon="CHECKMARK")
         grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, even_rows=True, align=True)
         for avatar in candidates.candidates_of(shown):
             box = grid.box().column(align=True)
@@ -33,22 +35,24 @@ class AVATARFORGE_PT_candidates(SidebarPanel, Panel):
                 "avatar_forge.show_candidate", text=avatar.name, depress=avatar.mesh == shown.mesh, translate=False
             )
             button.mesh = avatar.mesh.name
+            lines = box.column(align=True)
+            lines.scale_y = 0.8
             for text in figures(avatar):
-                box.label(text=text, translate=False)
-        layout.operator("avatar_forge.keep_candidate", icon="CHECKMARK")
+                lines.label(text=text, translate=False)
 
 
 def figures(avatar: scene.Avatar) -> list[str]:
-    """What tells candidates apart, in a few words each."""
+    """What tells candidates apart, a few letters a line: a card is half the sidebar wide."""
     record = avatar.record
     failed = sum(check.status == "FAIL" for check in record.checks)
     mesh = avatar.mesh.data
-    triangles = (len(mesh.loops) - 2 * len(mesh.polygons)) / 1000
-    checks = tr("{} checks failed").format(failed) if failed else tr("All checks passed")
+    triangles = f"{(len(mesh.loops) - 2 * len(mesh.polygons)) / 1000:.0f}"
     return [
-        f"{record.engine}, {tr('Seed')} {record.seed}",
+        tr(engines.label("generators", record.engine)),
+        f"{tr('Seed')} {record.seed}",
         f"{tr('Match')} {record.front_match:.2f}",
-        f"{checks}, {triangles:.0f}k {tr('Triangles')}",
+        tr("{} checks failed").format(failed) if failed else tr("Checks passed"),
+        tr("{}k triangles").format(triangles),
     ]
 
 

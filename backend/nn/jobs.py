@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,12 @@ def _digest(path: Path, size: int, modified: int) -> str:
     """Of a file as it was with that size and time: gigabytes are read once a process, not once a job."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seed_changed(failures: Sequence[str]) -> list[dict[str, str]]:
+    """The warning of a rig whose first seeds gave no valid skeleton. failures: why not, one a seed."""
+    if not failures:
+        return []
+    tried = "seed gave" if len(failures) == 1 else f"{len(failures)} seeds gave"
+    message = f"The first {tried} no valid skeleton ({failures[-1]}); the next seed was used."
+    return [{"code": "seed_changed", "message": message}]

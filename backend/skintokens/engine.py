@@ -5,19 +5,20 @@ network's own. The module itself needs neither torch nor weights.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
-from ..models import store
-from ..nn.jobs import StageClock, digests_of
+from ..nn.jobs import StageClock, seed_changed
+from ..nn.loaded import Loaded
 from ..options import Choice, Option, check_options, device_option, precision_option
 from .model import MODEL
 
 if TYPE_CHECKING:
+    import torch
+
     from .humanoid import Placed
     from .pipeline import Rigging, SkinTokensPipeline
 
@@ -130,13 +131,10 @@ class SkinTokensRigger:
     models = (MODEL,)
 
     def __init__(self) -> None:
-        self._pipeline: SkinTokensPipeline | None = None
-        self._made_from: tuple = ()
+        self._loaded: Loaded[SkinTokensPipeline] = Loaded(MODEL, converted=True)
 
     def unavailable_reason(self) -> str:
-        if importlib.util.find_spec("torch") is None:
-            return "PyTorch is not installed in the backend's environment."
-        return MODEL.unavailable_reason()
+        return self._loaded.unavailable_reason()
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
         """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, bad_joints, not_humanoid,
@@ -174,29 +172,17 @@ class SkinTokensRigger:
             self.label,
             {name: name for name in placed.names} if placed else {},
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
-            [*(placed.warnings if placed else []), *_warnings(result)],
-            digests_of(own, "*.ckpt") if (own := MODEL.own_folder()) else store.digests(MODEL.name),
+            [*(placed.warnings if placed else []), *seed_changed(result.failures)],
+            self._loaded.published(),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> SkinTokensPipeline:
-        """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..nn.device import choose_device
         from .pipeline import SkinTokensPipeline, choose_dtype
 
-        device = choose_device(options["device"])
-        dtype = choose_dtype(options["dtype"], device)
-        progress("weights", 0.0, "Checking the weights")
-        if chosen := MODEL.own_folder():
-            folder, state = chosen, _stamps(chosen)
-        else:
-            folder = store.folder(MODEL.name, progress)
-            state = {name: digest for name, digest in store.digests(MODEL.name).items() if name.endswith(".ckpt")}
-        made_from = (folder, device, dtype, state)
-        if self._pipeline is None or made_from != self._made_from:
-            self._pipeline = None  # two sets of networks do not fit
-            self._pipeline = SkinTokensPipeline(folder, device, dtype, (lambda *_: None) if chosen else _record)
-            self._made_from = made_from
-        return self._pipeline
+        def make(folder: Path, device: torch.device, dtype: torch.dtype) -> SkinTokensPipeline:
+            return SkinTokensPipeline(folder, device, dtype, self._loaded.record)
+
+        return self._loaded.pipeline(options, choose_dtype, make, progress)
 
 
 def _rigged(
@@ -227,24 +213,6 @@ def _rigged(
     return replace(result, joints=result.joints @ placed.turn, tails=result.tails @ placed.turn)
 
 
-def _record(path: Path, source: str) -> None:
-    store.derived(MODEL.name, path, source)
-
-
-def _stamps(folder: Path) -> dict[str, str]:
-    """Size and time of the checkpoint in a folder that `backend.models.store` does not look after."""
-    stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
-    return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
-
-
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
     """All options with their defaults. Raises BackendError: bad_params, unknown_device."""
     return check_options("SkinTokens", OPTIONS, given)
-
-
-def _warnings(result: Rigging) -> list[dict[str, str]]:
-    if not result.failures:
-        return []
-    tried = "seed gave" if len(result.failures) == 1 else f"{len(result.failures)} seeds gave"
-    message = f"The first {tried} no valid skeleton ({result.failures[-1]}); the next seed was used."
-    return [{"code": "seed_changed", "message": message}]

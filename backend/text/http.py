@@ -83,7 +83,8 @@ class Server:
             raise self._error(f"it answered {error.code} ({_reason(error)})", code) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            raise self._error(f"it cannot be reached ({str(reason)[:120] or type(reason).__name__})") from None
+            words = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120].lower()
+            raise self._error(f"it cannot be reached ({words})") from None
         if len(data) > MOST:
             raise self._error(f"its answer is larger than {MOST >> 20} MB")
         return data

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a checkpoint folder to networks: pipeline.json, NAME.json with the constructor's arguments, NAME.safetensors
-with the weights.
-
-Weights are only ever read as safetensors, and only when keys and shapes are exactly those of the network.
-"""
+"""TRELLIS' checkpoint folder: where its networks lie, what they are, and how to sample."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import BackendError
-from ..nn.precision import MixedPrecision
+from ..nn.described import Checkpoints
 from ..nn.structure import SparseStructureDecoder
-from ..nn.weights import REPAIR, fill, read_weights
 from .decoders import GaussianDecoder, MeshDecoder
 from .dino import DinoV2
 from .latent import SlatFlow
 from .sampler import SamplerSettings
 from .structure import SparseStructureFlow
 
-# Class names as they stand in NAME.json; an "Elastic" prefix there changes nothing at inference.
 CLASSES: dict[str, type[nn.Module]] = {
     "SparseStructureFlowModel": SparseStructureFlow,
     "SparseStructureDecoder": SparseStructureDecoder,
@@ -60,8 +52,8 @@ def describe(folder: Path, encoder: Path | None = None) -> Description:
     """Reads pipeline.json. `encoder` is the folder of the image encoder when the pipeline only names it. Raises
     BackendError.
     """
-    try:
-        args = json.loads((folder / "pipeline.json").read_text())["args"]
+
+    def parse(args: dict[str, Any]) -> Description:
         files = {name: folder / args["models"][name] for name in NETWORKS}
         inside = folder / str(args[ENCODER])
         files[ENCODER] = inside if inside.with_suffix(".json").exists() else (encoder or folder / "dinov2") / "model"
@@ -73,20 +65,8 @@ def describe(folder: Path, encoder: Path | None = None) -> Description:
             normal["mean"],
             normal["std"],
         )
-    except FileNotFoundError as error:
-        raise missing(folder) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise BackendError(
-            "bad_weights", f"The file pipeline.json in {folder} is damaged ({error}).", REPAIR
-        ) from error
 
-
-def missing(folder: Path) -> BackendError:
-    return BackendError(
-        "missing_weights",
-        f"The TRELLIS weights are not in {folder}.",
-        "Download them with `python -m backend models download trellis`, or choose the preview engine.",
-    )
+    return TRELLIS.describe(folder, parse)
 
 
 def _sampler(entry: dict[str, Any]) -> SamplerSettings:
@@ -100,38 +80,9 @@ def _sampler(entry: dict[str, Any]) -> SamplerSettings:
     )
 
 
-def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network at `path` (.json and .safetensors beside each other), ready to run.
-
-    `dtype` is what its inner parts compute in; the rest follows the checkpoint's own recipe (fp32).
-    Raises BackendError with the code missing_weights or bad_weights; the sentence names the first key that is wrong.
-    """
-    config, weights = path.with_suffix(".json"), path.with_suffix(".safetensors")
-    if not weights.exists():
-        raise missing(path.parent)
-    network = _build(config)
-    if isinstance(network, MixedPrecision):
-        network.set_dtype(dtype)
-    state = read_weights(weights, device)
-    if isinstance(network, DinoV2):
-        state = from_transformers(state)
-    return fill(network, state, weights)
-
-
-def _build(config: Path) -> nn.Module:
-    try:
-        description = json.loads(config.read_text()) if config.exists() else {}
-        if (
-            "name" not in description
-        ):  # the encoder's public re-host describes itself in its own words; its shape is fixed
-            description = {"name": "DinoVisionTransformer", "args": {}}
-        kind = CLASSES[description["name"].removeprefix("Elastic")]
-        with torch.device("meta"):
-            return kind(**description["args"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BackendError(
-            "bad_weights", f"The description {config.name} does not fit any TRELLIS network ({error}).", REPAIR
-        ) from error
+def _named(described: dict[str, Any]) -> dict[str, Any]:
+    """The encoder's public re-host describes itself in its own words; its shape is fixed."""
+    return described if "name" in described else {"name": "DinoVisionTransformer", "args": {}}
 
 
 def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -172,3 +123,7 @@ def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
             if f"{layer}layer_scale{scale}.lambda1" in state:
                 out[f"{block}ls{scale}.gamma"] = state[f"{layer}layer_scale{scale}.lambda1"]
     return out
+
+
+TRELLIS = Checkpoints("TRELLIS", "trellis", CLASSES, _named, {DinoV2: from_transformers})
+load_network = TRELLIS.load_network

@@ -5,13 +5,12 @@ torch nor weights.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import GeneratedMesh, GenerateRequest, Progress
-from ..models import store
-from ..nn.jobs import StageClock, digests_of
+from ..nn.jobs import StageClock
+from ..nn.loaded import Loaded
 from ..options import (
     Choice,
     Option,
@@ -19,6 +18,7 @@ from ..options import (
     check_options,
     device_option,
     height_option,
+    memory_option,
     pictures_option,
     precision_option,
 )
@@ -54,17 +54,7 @@ OPTIONS = (
         high=4096,
         unit="px",
     ),
-    Option(
-        "memory",
-        "enum",
-        "auto",
-        "Memory",
-        choices=(
-            Choice("auto", "Automatic", "Use as much memory as is free"),
-            Choice("low", "Low", "Keep one network on the GPU at a time"),
-            Choice("high", "High", "Keep all networks on the GPU, also between avatars"),
-        ),
-    ),
+    memory_option(),
     # What the preset decides unless it is given.
     Option(
         "structure_steps",
@@ -141,14 +131,10 @@ class TrellisGenerator:
     views = VIEWS
 
     def __init__(self) -> None:
-        self._pipeline: TrellisPipeline | None = None
-        self._made_from: tuple = ()
-        self._digests: dict[str, str] = {}
+        self._loaded: Loaded[TrellisPipeline] = Loaded(MODEL)
 
     def unavailable_reason(self) -> str:
-        if importlib.util.find_spec("torch") is None:
-            return "PyTorch is not installed in the backend's environment."
-        return MODEL.unavailable_reason()
+        return self._loaded.unavailable_reason()
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory,
@@ -156,9 +142,11 @@ class TrellisGenerator:
         """
         options = checked_options(request.options)
         clock = StageClock(progress)
-        from .pictures import prepare  # torch comes with these, and only now
+        from ..nn.precision import choose_dtype  # torch comes with these, and only now
+        from .pictures import prepare
+        from .pipeline import TrellisPipeline
 
-        pipeline = self._ready(options, clock.part(*WEIGHTS))
+        pipeline = self._loaded.pipeline(options, choose_dtype, TrellisPipeline, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
         pictures = [prepare(path) for path in [request.picture, *request.pictures.values(), *options["pictures"]]]
         settings = pipeline.settings(
@@ -166,25 +154,6 @@ class TrellisGenerator:
         )
         result = pipeline.run(pictures, settings, clock.part(*NETWORKS))
         return self._finish(result, options, settings, request.out_dir, clock)
-
-    def _ready(self, options: dict[str, Any], progress: Progress) -> TrellisPipeline:
-        """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..nn.device import choose_device
-        from ..nn.precision import choose_dtype
-        from .pipeline import TrellisPipeline
-
-        device = choose_device(options["device"])
-        dtype = choose_dtype(options["dtype"], device)
-        progress("weights", 0.0, "Checking the weights")
-        own = MODEL.own_folder()
-        folder = own or store.folder(MODEL.name, progress)
-        digests = digests_of(own) if own else store.digests(MODEL.name)
-        made_from = (folder, device, dtype, digests)
-        if self._pipeline is None or made_from != self._made_from:
-            self._pipeline = None  # two sets of networks do not fit
-            self._pipeline = TrellisPipeline(folder, device, dtype)
-            self._made_from, self._digests = made_from, digests
-        return self._pipeline
 
     def _finish(
         self, result: Result, options: dict[str, Any], settings: Settings, out_dir: Path, clock: StageClock
@@ -216,7 +185,7 @@ class TrellisGenerator:
             "latent_steps": settings.latent.steps,
             "latent_cfg": settings.latent.cfg_strength,
         }
-        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._digests, settings=used)
+        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._loaded.weights, settings=used)
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a checkpoint folder to networks: pipeline.json, NAME.json with the constructor's arguments, NAME.safetensors
-with the weights.
-
-Weights are only ever read as safetensors, and only when keys and shapes are exactly those of the network.
-"""
+"""TRELLIS.2's checkpoint folder: where its networks lie, what they are, and how to sample."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import BackendError
-from ..nn.precision import MixedPrecision
+from ..nn.described import Checkpoints
 from ..nn.structure import SparseStructureDecoder
-from ..nn.weights import REPAIR, fill, read_weights
 from .decoders import ShapeDecoder, TextureDecoder
 from .dino import DinoV3, from_timm
 from .flow import LatentFlow, SparseStructureFlow
 from .sampler import SamplerSettings
 
-# Class names as they stand in NAME.json; an "Elastic" prefix there changes nothing at inference.
 CLASSES: dict[str, type[nn.Module]] = {
     "SparseStructureFlowModel": SparseStructureFlow,
     "SparseStructureDecoder": SparseStructureDecoder,
@@ -78,8 +70,8 @@ class Description:
 
 def describe(folder: Path) -> Description:
     """Reads pipeline.json. Raises BackendError: missing_weights, bad_weights."""
-    try:
-        args = json.loads((folder / "pipeline.json").read_text())["args"]
+
+    def parse(args: dict[str, Any]) -> Description:
         files = {name: _place(folder, str(args["models"][name])) for name in (*FLOWS, *DECODERS)}
         files[ENCODER] = folder / "dinov3" / "model"
         samplers = {
@@ -88,12 +80,8 @@ def describe(folder: Path) -> Description:
         }
         shape, texture = (Statistics.of(args[f"{kind}_slat_normalization"]) for kind in ("shape", "tex"))
         return Description(files, samplers, shape, texture)
-    except FileNotFoundError as error:
-        raise missing(folder) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BackendError(
-            "bad_weights", f"The file pipeline.json in {folder} is damaged ({error}).", REPAIR
-        ) from error
+
+    return TRELLIS2.describe(folder, parse)
 
 
 def _place(folder: Path, named: str) -> Path:
@@ -107,44 +95,14 @@ def _place(folder: Path, named: str) -> Path:
     return inside if inside.with_suffix(".json").exists() or len(parts) < 4 else folder.joinpath(*parts[1:])
 
 
-def missing(folder: Path) -> BackendError:
-    return BackendError(
-        "missing_weights",
-        f"The TRELLIS.2 weights are not in {folder}.",
-        "Download them with `python -m backend models download trellis2`, or choose the preview engine.",
-    )
-
-
-def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network at `path` (.json and .safetensors beside each other), ready to run.
-
-    `dtype` is what its inner parts compute in; the rest is fp32. The image encoder always is.
-    Raises BackendError with the code missing_weights or bad_weights; the sentence names the first key that is wrong.
+def _named(described: dict[str, Any]) -> dict[str, Any]:
+    """The encoder's own repository describes it in its own words; its re-host says nothing that matters, and its shape
+    is fixed.
     """
-    config, weights = path.with_suffix(".json"), path.with_suffix(".safetensors")
-    if not weights.exists():
-        raise missing(path.parent)
-    network = build(config)
-    if isinstance(network, MixedPrecision):
-        network.set_dtype(dtype)
-    state = read_weights(weights, device)
-    if isinstance(network, DinoV3):
-        state = from_timm(state)
-    return fill(network, state, weights)
+    if "hidden_size" in described:
+        return {"name": "DINOv3ViTModel", "args": described}
+    return described if "name" in described else {"name": "DINOv3ViTModel", "args": {}}
 
 
-def build(config: Path) -> nn.Module:
-    """The network that NAME.json describes, on the meta device. Raises BackendError("bad_weights")."""
-    try:
-        description = json.loads(config.read_text()) if config.exists() else {}
-        if "hidden_size" in description:  # the encoder's own repository describes it in its own words
-            description = {"name": "DINOv3ViTModel", "args": description}
-        elif "name" not in description:  # the encoder's re-host says nothing that matters; its shape is fixed
-            description = {"name": "DINOv3ViTModel", "args": {}}
-        kind = CLASSES[description["name"].removeprefix("Elastic")]
-        with torch.device("meta"):
-            return kind(**description["args"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BackendError(
-            "bad_weights", f"The description {config.name} does not fit any TRELLIS.2 network ({error}).", REPAIR
-        ) from error
+TRELLIS2 = Checkpoints("TRELLIS.2", "trellis2", CLASSES, _named, {DinoV3: from_timm})
+load_network = TRELLIS2.load_network

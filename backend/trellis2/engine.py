@@ -5,15 +5,23 @@ neither torch nor weights.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import GeneratedMesh, GenerateRequest, Progress
-from ..models import store
-from ..nn.jobs import StageClock, digests_of
-from ..options import Choice, Option, Switch, check_options, device_option, height_option, pictures_option
+from ..nn.jobs import StageClock
+from ..nn.loaded import Loaded
+from ..options import (
+    Choice,
+    Option,
+    Switch,
+    check_options,
+    device_option,
+    height_option,
+    memory_option,
+    pictures_option,
+)
 from .model import MODEL
 
 if TYPE_CHECKING:
@@ -80,17 +88,7 @@ OPTIONS = (
         high=4096,
         unit="px",
     ),
-    Option(
-        "memory",
-        "enum",
-        "auto",
-        "Memory",
-        choices=(
-            Choice("auto", "Automatic", "Use as much memory as is free"),
-            Choice("low", "Low", "Keep one network on the GPU at a time"),
-            Choice("high", "High", "Keep all networks on the GPU, also between avatars"),
-        ),
-    ),
+    memory_option(),
     *_sampling("structure", "the structure", 12, 7.5),
     *_sampling("shape", "the surface", 12, 7.5),
     *_sampling("texture", "the colours", 12, 1.0),
@@ -144,14 +142,10 @@ class Trellis2Generator:
     views = VIEWS
 
     def __init__(self) -> None:
-        self._pipeline: Trellis2Pipeline | None = None
-        self._made_from: tuple = ()
-        self._digests: dict[str, str] = {}
+        self._loaded: Loaded[Trellis2Pipeline] = Loaded(MODEL)
 
     def unavailable_reason(self) -> str:
-        if importlib.util.find_spec("torch") is None:
-            return "PyTorch is not installed in the backend's environment."
-        return MODEL.unavailable_reason()
+        return self._loaded.unavailable_reason()
 
     def generate(self, request: GenerateRequest, progress: Progress) -> GeneratedMesh:
         """Raises BackendError: bad_params, unknown_device, missing_weights, bad_weights, out_of_memory,
@@ -159,31 +153,15 @@ class Trellis2Generator:
         """
         options = check_options("TRELLIS.2", OPTIONS, request.options)
         clock = StageClock(progress)
-        pipeline = self._ready(options, clock.part(*WEIGHTS))
+        from .pipeline import Trellis2Pipeline, choose_dtype  # torch comes with it, and only now
+
+        pipeline = self._loaded.pipeline(options, choose_dtype, Trellis2Pipeline, clock.part(*WEIGHTS))
         clock("picture", PICTURES[0], "Cutting the subject out")
         pictures = [prepare(path) for path in [request.picture, *request.pictures.values(), *options["pictures"]]]
         given = {name: value for name, value in options.items() if value is not None}
         settings = pipeline.settings(request.seed, given)
         result = pipeline.run(pictures, settings, clock.part(*NETWORKS))
         return self._finish(request, result, options, settings, clock)
-
-    def _ready(self, options: dict[str, Any], progress: Progress) -> Trellis2Pipeline:
-        """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..nn.device import choose_device
-        from .pipeline import Trellis2Pipeline, choose_dtype
-
-        device = choose_device(options["device"])
-        dtype = choose_dtype(options["dtype"], device)
-        progress("weights", 0.0, "Checking the weights")
-        own = MODEL.own_folder()
-        folder = own or store.folder(MODEL.name, progress)
-        digests = digests_of(own) if own else store.digests(MODEL.name)
-        made_from = (folder, device, dtype, digests)
-        if self._pipeline is None or made_from != self._made_from:
-            self._pipeline = None  # two sets of networks do not fit
-            self._pipeline = Trellis2Pipeline(folder, device, dtype)
-            self._made_from, self._digests = made_from, digests
-        return self._pipeline
 
     def _finish(
         self,
@@ -234,7 +212,7 @@ class Trellis2Generator:
             self.label,
             landmarks,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
-            weights=self._digests,
+            weights=self._loaded.weights,
             settings=used,
         )
 

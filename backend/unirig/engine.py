@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import RigArrays, read_mesh, write_rig
-from ..models import store
-from ..nn.jobs import StageClock, digests_of
+from ..nn.jobs import StageClock, seed_changed
+from ..nn.loaded import Loaded
 from ..options import Choice, Option, check_options, device_option, precision_option
 from .model import MODEL
 
 if TYPE_CHECKING:
+    import torch
+
     from .pipeline import Rigging, UniRigPipeline
 
 OPTIONS = (
@@ -88,13 +89,10 @@ class UniRigRigger:
     models = (MODEL,)
 
     def __init__(self) -> None:
-        self._pipeline: UniRigPipeline | None = None
-        self._made_from: tuple = ()
+        self._loaded: Loaded[UniRigPipeline] = Loaded(MODEL, converted=True)
 
     def unavailable_reason(self) -> str:
-        if importlib.util.find_spec("torch") is None:
-            return "PyTorch is not installed in the backend's environment."
-        return MODEL.unavailable_reason()
+        return self._loaded.unavailable_reason()
 
     def rig(self, request: RigRequest, progress: Progress) -> Rig:
         """Writes `rig.npz`. Raises BackendError: bad_params, unknown_device, bad_mesh, no_skeleton, out_of_memory,
@@ -126,38 +124,16 @@ class UniRigRigger:
             result.humanoid,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
             _warnings(result, options["class"]),
-            digests_of(own, "*.ckpt") if (own := MODEL.own_folder()) else store.digests(MODEL.name),
+            self._loaded.published(),
         )
 
     def _ready(self, options: dict[str, Any], progress: Progress) -> UniRigPipeline:
-        """The pipeline for the options' device and precision; the last one if it fits and its weights are unchanged."""
-        from ..nn.device import choose_device
         from .pipeline import UniRigPipeline, choose_dtype
 
-        device = choose_device(options["device"])
-        dtype = choose_dtype(options["dtype"], device)
-        progress("weights", 0.0, "Checking the weights")
-        if chosen := MODEL.own_folder():
-            folder, state = chosen, _stamps(chosen)
-        else:
-            folder = store.folder(MODEL.name, progress)
-            state = {name: digest for name, digest in store.digests(MODEL.name).items() if name.endswith(".ckpt")}
-        made_from = (folder, device, dtype, state)
-        if self._pipeline is None or made_from != self._made_from:
-            self._pipeline = None  # two sets of networks do not fit
-            self._pipeline = UniRigPipeline(folder, device, dtype, (lambda *_: None) if chosen else _record)
-            self._made_from = made_from
-        return self._pipeline
+        def make(folder: Path, device: torch.device, dtype: torch.dtype) -> UniRigPipeline:
+            return UniRigPipeline(folder, device, dtype, self._loaded.record)
 
-
-def _record(path: Path, source: str) -> None:
-    store.derived(MODEL.name, path, source)
-
-
-def _stamps(folder: Path) -> dict[str, str]:
-    """Size and time of the checkpoints in a folder that `backend.models.store` does not look after."""
-    stats = {path: path.stat() for path in sorted(folder.rglob("*")) if path.suffix in (".ckpt", ".json")}
-    return {path.relative_to(folder).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
+        return self._loaded.pipeline(options, choose_dtype, make, progress)
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -166,11 +142,7 @@ def checked_options(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _warnings(result: Rigging, class_name: str) -> list[dict[str, str]]:
-    warnings = []
-    if result.failures:
-        tried = "seed gave" if len(result.failures) == 1 else f"{len(result.failures)} seeds gave"
-        message = f"The first {tried} no valid skeleton ({result.failures[-1]}); the next seed was used."
-        warnings.append({"code": "seed_changed", "message": message})
+    warnings = seed_changed(result.failures)
     if class_name == "mixamo":
         warnings.append(
             {"code": "untrained_class", "message": "The released UniRig weights were not trained for the class mixamo."}

@@ -142,7 +142,8 @@ class Task(HasProgress):
     def _within(self, told: Progress) -> Progress:
         """What a job tells, as a part of the task."""
         assert self._wait
-        return replace(told.within(self._wait.start, self._wait.end), part=self._wait.part)
+        shown = told.within(self._wait.start, self._wait.end)
+        return replace(shown, part=self._wait.part or shown.part)
 
     def _enter(self, progress: Progress) -> None:
         if progress.stage != self.stage:

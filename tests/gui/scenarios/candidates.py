@@ -55,12 +55,15 @@ def drive(g):
     yield from finish(g, 900)
     yield from front(g)
     yield g.shot("candidates")
-    yield from in_japanese(g, "candidates-japanese")
+    yield from open_panel(g, "avatar_forge.keep_candidate")
+    yield from rest(g)
+    yield g.shot("choose")
+    yield from in_japanese(g, "choose-japanese")
     if len(meshes()) != COUNT or len(shown()) != 1:
         g.fail(f"{len(meshes())} candidates, of which {len(shown())} are shown")
     best = shown()[0].name
     other = next(obj.name for obj in meshes() if obj.name != best)
-    yield from press(g, "avatar_forge.show_candidate", having=other)
+    yield from press(g, "avatar_forge.show_candidate", having=other, across=0.7)
     yield from rest(g)
     yield g.shot("another")
     if [obj.name for obj in shown()] != [other]:

@@ -94,7 +94,7 @@ def drive(g):
     yield from finish(g, 200)
     yield from rest(g)
     yield g.shot("made")
-    yield from press(g, "avatar_forge.remove_picture", having="index=1", across=0.9)
+    yield from press(g, "avatar_forge.remove_picture", having="index=1", across=0.81)
     yield from rest(g)
     yield g.shot("removed")
     if len(settings().cards) != 2:

@@ -17,6 +17,7 @@ SECONDS = 240
 def drive(g):
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.remote.code, preferences.remote.port = "on", PORT
+    preferences.remote.folders = str(DONE.parent)
     yield from fresh(g)
     yield from open_panel(g, "avatar_forge.start_remote")
     yield from rest(g)
