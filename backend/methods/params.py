@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from ..errors import BackendError
 
 FURTHER_SIDES = ("left", "back", "right")
-LONGEST_PATH = 4000  # bytes
+LONGEST_PATH, LONGEST_NAME = 4000, 255  # bytes
 EYES_AND_MOUTH = ("leftEye", "rightEye", "mouth")
 
 
@@ -34,7 +34,8 @@ def _text(name: str, value: Any) -> str:
 def _path(name: str, value: Any) -> Path:
     text = _text(name, value)
     try:
-        usable = len(os.fsencode(text)) <= LONGEST_PATH
+        written = os.fsencode(text)
+        usable = len(written) <= LONGEST_PATH and max(map(len, written.split(b"/"))) <= LONGEST_NAME
     except UnicodeError:
         usable = False
     if not usable or any(unicodedata.category(letter) == "Cc" for letter in text):

@@ -65,7 +65,8 @@ def written(bpy, made, tmp_path):
         if path.suffix == ".fbx":
             for outline in [modifier for modifier in mesh.modifiers if modifier.type == "NODES"]:
                 mesh.modifiers.remove(outline)  # Blender's exporter writes no shape keys beside it
-            bpy.ops.export_scene.fbx(filepath=str(path), add_leaf_bones=False)
+            # Embedded: Blender 5.3 has a path for a packed picture, under which there is no file.
+            bpy.ops.export_scene.fbx(filepath=str(path), add_leaf_bones=False, path_mode="COPY", embed_textures=True)
         else:
             bpy.ops.export_scene.gltf(filepath=str(path))
         new(bpy)

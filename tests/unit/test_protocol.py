@@ -108,6 +108,7 @@ def test_bad_parameters_never_get_past_the_check(method, params):
         ({"engine": "preview", "picture": "/nowhere/a.png", "out_dir": "/o"}, "does not exist"),
         ({"engine": "preview", "picture": "/", "out_dir": "/o"}, "not a file"),
         ({"engine": "preview", "picture": "/a\0b", "out_dir": "/o"}, "usable path"),
+        ({"engine": "preview", "picture": f"/{'x' * 300}", "out_dir": "/o"}, "usable path"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "seed": -1}, "seed"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "seed": True}, "seed"),
         ({"engine": "preview", "picture": __file__, "out_dir": "/o", "sed": 1}, "no parameter 'sed'"),
