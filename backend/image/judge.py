@@ -17,13 +17,14 @@ from scipy import ndimage
 from ..errors import BackendError
 from ..reader import Reading
 from .mask import Figure
-from .refusals import POSE_HINT, cut_off_sides, several
+from .refusals import POSE_HINT, cut_off_sides, runs_out, several
 from .silhouette import JOINTS, SilhouetteJoints
 
 # Chains of which all joints come from the same source, so that no limb is put together from two.
 CHAINS = tuple((side + "UpperArm", side + "LowerArm", side + "Hand") for side in ("left", "right")) + tuple(
     (side + "UpperLeg", side + "LowerLeg", side + "Foot") for side in ("left", "right")
 )
+SIDES = ("top", "bottom", "left", "right")
 TRUNK = ("hips", "neck", "head", "headTop")
 AGREE = 0.06  # of the figure's height: two joints within it mean the same
 AGREE_FACE = 0.06  # of the head's height
@@ -79,7 +80,9 @@ def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: fl
         return nobody()
     if chances["several"] > SEVERAL or (figure.second > 0.15 and chances["several"] > 0.25):
         return several()
-    cut = [side for side in cut_off_sides(figure) if _cuts(side, figure, reading, scale)]
+    out = runs_out(figure.mask, enlarged(reading.parts, figure.mask.shape))
+    touched = cut_off_sides(figure)
+    cut = [side for side in SIDES if side in out or (side in touched and _cuts(side, figure, reading, scale))]
     if cut:
         where = " and ".join(cut)
         return BackendError(
