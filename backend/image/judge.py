@@ -17,27 +17,30 @@ from scipy import ndimage
 from ..errors import BackendError
 from ..reader import Reading
 from .mask import Figure
-from .refusals import POSE_HINT, cut_off_sides, several
+from .refusals import POSE_HINT, cut_off_sides, runs_out, several
 from .silhouette import JOINTS, SilhouetteJoints
 
 # Chains of which all joints come from the same source, so that no limb is put together from two.
 CHAINS = tuple((side + "UpperArm", side + "LowerArm", side + "Hand") for side in ("left", "right")) + tuple(
     (side + "UpperLeg", side + "LowerLeg", side + "Foot") for side in ("left", "right")
 )
+SIDES = ("top", "bottom", "left", "right")
 TRUNK = ("hips", "neck", "head", "headTop")
-AGREE = 0.06  # of the figure's height: two joints within it mean the same
-AGREE_FACE = 0.06  # of the head's height
+# Two points within it mean the same: of the figure's height for joints, of the head's for the face. Set on rendered and
+# drawn characters that the weights have not seen; further apart, the reader is right far more often than the rules.
+AGREE = 0.03
+AGREE_FACE = 0.04
 SURE = 0.5  # of there being one humanoid, or of a joint
 NOBODY = 0.6
 RULES_NOBODY = 0.9  # where the silhouette is a person's all the same
+LOST = 0.3  # a confidence below which the reader has not found a limb; as the mean of all joints, a body
+LOST_NOBODY = 0.15
 SEVERAL = 0.6
 SIDE_VIEW = 68.0  # degrees of yaw; the reader is a few degrees off, and up to 45 are welcome
 OVERLAP = 0.6  # of the rules' figure and the reader's, over both
 FOOT = 0.05  # of the figure's height: a foot from above
 STRAIGHT = 0.85  # of the width there
 INSIDE = 0.015  # of the picture: a joint so far from an edge is not cut off by it
-FACE_SURE = 0.5
-DOUBTED = 0.49  # where rules and reader say different things
 
 
 def figure_of(reading: Reading, shape: tuple[int, int]) -> Figure:
@@ -75,11 +78,14 @@ def nobody() -> BackendError:
 def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: float) -> BackendError | None:
     """Why the picture cannot be used, or None. scale: pixels of the figure per pixel of the reading."""
     chances = reading.humanoids
-    if chances["none"] > (RULES_NOBODY if found.humanoid else NOBODY):
-        return nobody()
     if chances["several"] > SEVERAL or (figure.second > 0.15 and chances["several"] > 0.25):
         return several()
-    cut = [side for side in cut_off_sides(figure) if _cuts(side, figure, reading, scale)]
+    lost = sum(reading.joints[name].confidence for name in JOINTS) < LOST * len(JOINTS)
+    if chances["none"] > (LOST_NOBODY if lost else RULES_NOBODY if found.humanoid else NOBODY):
+        return nobody()
+    out = runs_out(figure.mask, enlarged(reading.parts, figure.mask.shape))
+    touched = cut_off_sides(figure)
+    cut = [side for side in SIDES if side in out or (side in touched and _cuts(side, figure, reading, scale))]
     if cut:
         where = " and ".join(cut)
         return BackendError(
@@ -131,7 +137,7 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
     limit = AGREE * height
     for chain in (*CHAINS, *((name,) for name in TRUNK)):
         apart = max(math.dist(out[name], read[name]) for name in chain if name in out)
-        if apart > limit and min(reading.joints[name].confidence for name in chain) >= SURE:
+        if apart > limit and min(reading.joints[name].confidence for name in chain) >= LOST:
             out |= {name: read[name] for name in chain}
     return out
 
@@ -140,17 +146,15 @@ def joint_confidence(
     joints: dict[str, tuple[float, float]], found: SilhouetteJoints, reading: Reading, scale: float, height: float
 ) -> dict[str, float]:
     """How likely each of `joints` (as `joints_of` gives them) is right, 0 to 1: the reader's own word, better where the
-    silhouette's rules say the same, below SURE where they say something else.
+    silhouette's rules say the same, below LOST where they say something else.
     """
     out = {}
     for name in JOINTS:
         joint = reading.joints[name]
         sure = joint.confidence
-        apart = math.dist(joints[name], (joint.x * scale, joint.y * scale))
-        if apart > AGREE * height:
-            sure = min(sure, DOUBTED)
-        elif found.humanoid and joints[name] == found.joints[name]:
-            sure = (1 + sure) / 2
+        if found.humanoid and joints[name] == found.joints[name]:
+            apart = math.dist(joints[name], (joint.x * scale, joint.y * scale))
+            sure = (1 + sure) / 2 if apart <= AGREE * height else min(sure, LOST)
         out[name] = sure
     return out
 
@@ -182,8 +186,8 @@ def doubts(reading: Reading, given: set[str]) -> list[dict[str, str]]:
 
 
 def face_of(rules: dict[str, Any], reading: Reading, scale: float) -> dict[str, Any]:
-    """`face` of docs/architecture.md: the rules' parts where they agree with the reader's, else those of whoever is
-    surer. Both lie in pixels of the figure's picture.
+    """`face` of docs/architecture.md: the rules' parts where they agree with the reader's, else the reader's. Both are
+    in pixels of the figure's picture.
     """
     top, chin = reading.joints["headTop"], reading.joints["chin"]
     limit = AGREE_FACE * scale * max(math.dist(top[:2], chin[:2]), 1.0)
@@ -198,11 +202,9 @@ def face_of(rules: dict[str, Any], reading: Reading, scale: float) -> dict[str, 
         )
         if apart <= limit:
             sure[key] = max(sure[key], learned)
-        elif learned >= FACE_SURE or learned > sure[key]:
+        else:
             sure[key] = learned
             out |= {name: _entry(name, part, scale) for name, part in zip(names, parts, strict=True)}
-        else:
-            sure[key] = min(sure[key], DOUBTED)  # two different answers, and neither is sure
     out["confidence"] = sure
     return out
 

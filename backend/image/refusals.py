@@ -8,13 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import BackendError
+from ..reader import PARTS
 from .mask import Figure
 from .silhouette import SilhouetteJoints
 
 # What the user may overrule by placing all joints.
 COPED_WITH = ("cropped", "several", "not_humanoid", "view")
+# What a body goes on beyond. Hands and feet end it, and nobody minds hair, clothes and props that are cut.
+_GOES_ON = np.array(
+    [part in ("face", "neck", "torso") or part.endswith(("UpperArm", "Forearm", "Thigh", "Shin")) for part in PARTS]
+)
+_SEEN = 0.02  # of the figure's height: so much body at an edge, judged by the parts so far inside
+_INSIDE = 0.05  # of the figure's height, where the width at the edge is compared with that inside
+_CUT = 0.45  # of the width inside: an elbow or a head that only touches the edge is rounded and less wide there
 POSE_HINT = "Use a picture of one standing character from the front, or place the joint markers by hand."
 
 
@@ -35,6 +44,30 @@ def cut_off_sides(figure: Figure) -> list[str]:
             limit = 0.45 * wide if side == "bottom" else 0.12 * tall if side != "top" else 0.3 * wide
         if touch > limit:
             found.append(side)
+    return found
+
+
+def runs_out(mask: np.ndarray, parts: np.ndarray) -> list[str]:
+    """Sides of the picture, but for the lower one, where an arm, a leg, the body or the face runs out of it.
+
+    mask (H, W) bool; parts (H, W) index into PARTS. Below, soles are as straight as legs that are cut.
+    """
+    tall = int(np.ptp(np.flatnonzero(mask.any(axis=1)))) + 1
+    strip, inside = max(2, round(_SEEN * tall)), max(2, round(_INSIDE * tall))
+    found = []
+    for side, turned in (("top", lambda a: a), ("left", lambda a: a.T), ("right", lambda a: a.T[::-1])):
+        near, labels = turned(mask)[:inside], turned(parts)[:strip]
+        pieces, _ = ndimage.label(near)
+        touching, count = ndimage.label(near[0])
+        for run in range(1, count + 1):
+            columns = np.flatnonzero(touching == run)
+            seen = labels[:, columns]
+            seen = seen[seen > 0]
+            body = float(_GOES_ON[seen].mean()) * len(columns) if seen.size else 0.0
+            widths = (pieces == pieces[0, columns[0]]).sum(axis=1)
+            if body >= _SEEN * tall and widths[0] >= _CUT * widths.max():
+                found.append(side)
+                break
     return found
 
 

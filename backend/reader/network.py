@@ -23,10 +23,12 @@ _SLICES = vector_slices()
 class Outputs:
     """Of one picture of the network's size; lengths in its pixels. h, w: rows and columns of the maps.
 
-    points (K, 2); mass (K,) share of each heatmap round its maximum; seen (K,) logits; parts (P, h, w) probabilities;
+    heat (K, h, w): where each point may be, shares that add up to one; points (K, 2); mass (K,) share of each heatmap
+    round its maximum; seen (K,) logits; parts (P, h, w) probabilities;
     front, back (h, w); depth (J,); yaw in degrees; humanoids (3,) and mouth (3,) probabilities; sizes (3, 2).
     """
 
+    heat: np.ndarray
     points: np.ndarray
     mass: np.ndarray
     seen: np.ndarray
@@ -101,6 +103,7 @@ def run(model: Path, picture: np.ndarray) -> Outputs:
     sine, cosine = value["yaw"][0] + value["yaw"][1] * [-1, 1]
     sizes = value["sizes"].reshape(2, 3, 2)
     return Outputs(
+        heat=share,
         points=points,
         mass=mass,
         seen=seen,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Three looks at a picture: where the figure is, the figure, its head."""
+"""Four looks at a picture: where the figure is, the figure, its head, and its head from nearer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,13 @@ from PIL import Image
 from scipy import ndimage
 
 from .layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, WIDTH
-from .network import MODEL, Outputs, confidence, run
+from .network import MODEL, Outputs, confidence, peaks, run
 from .reading import FacePart, Joint, Reading
 
 FILL = 0.9  # how much of the network's picture the figure fills in the second look
-HEAD_ROOM = 1.6  # the third look's shorter side, in heights of the head
+# Shorter sides of the third and the fourth look, in heights of the head: what both see is right more often.
+HEAD_ROOM, HEAD_NEAR = 1.6, 1.2
+FAINT = 1e-4  # of a heatmap; less is taken for it, so that one look alone rules no place out
 MAP_SIDE = 1024  # maps are worked out at this size at most and then enlarged
 OPAQUE = 250
 Box = tuple[float, float, float, float]
@@ -90,9 +92,32 @@ def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
     top, chin = (window.back(body.points[KEYPOINTS.index(name)]) for name in ("headTop", "chin"))
     size = max(float(np.hypot(*(top - chin))), 0.05 * max(box[2] - box[0], box[3] - box[1]))
     middle = (top + chin) / 2
-    close = Window.around((float(middle[0]), float(middle[1])), HEAD_ROOM * size / min(WIDTH, HEIGHT))
-    head = run(model, close.cut(rgb, outside))
-    return _reading(model, rgb.shape[:2], alpha, first, (window, body), (close, head))
+    windows = [
+        Window.around((float(middle[0]), float(middle[1])), room * size / min(WIDTH, HEIGHT))
+        for room in (HEAD_ROOM, HEAD_NEAR)
+    ]
+    looks = [run(model, close.cut(rgb, outside)) for close in windows]
+    head = windows[0], _together(looks[0], _carried(looks[1].heat, windows[1], windows[0]), looks[1])
+    return _reading(model, rgb.shape[:2], alpha, first, (window, body), head)
+
+
+def _carried(heat: np.ndarray, source: Window, target: Window) -> np.ndarray:
+    """Heatmaps (K, h, w) of one window on the cells of another; zero beyond the first."""
+    maps = heat
+    for axis, start, end, side in ((1, source.top, target.top, HEIGHT), (2, source.left, target.left, WIDTH)):
+        count = heat.shape[axis]
+        cell = side / count
+        place = ((np.arange(count) + 0.5) * cell * target.scale + end - start) / (source.scale * cell) - 0.5
+        share = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count)))
+        maps = np.moveaxis(np.tensordot(share, maps, (1, axis)), 0, axis)
+    return maps * (target.scale / source.scale) ** 2
+
+
+def _together(outputs: Outputs, heat: np.ndarray, other: Outputs) -> Outputs:
+    """`outputs` with its points where they and those of `heat`, another look in the same cells, agree best."""
+    both = np.sqrt((outputs.heat + FAINT) * (heat + FAINT))
+    points, mass = peaks(both / both.sum((1, 2), keepdims=True))
+    return replace(outputs, points=points, mass=mass, seen=(outputs.seen + other.seen) / 2)
 
 
 def _flat(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -135,6 +135,20 @@ def test_refusals_of_poses_and_framing(tmp_path):
     assert error.code == "cropped" and "left" in error.message
 
 
+def test_a_trimmed_picture_is_no_cut_off_figure(tmp_path):
+    whole, _ = picture(ADULT)
+    box = whole.getbbox()
+    trimmed = whole.crop(box)
+    analyse(save(tmp_path, trimmed))
+    through_the_forearms = (box[2] - box[0]) // 2 - 220
+    for side, cut in (
+        ("left", (through_the_forearms, 0, *trimmed.size)),
+        ("right", (0, 0, trimmed.width - through_the_forearms, trimmed.height)),
+    ):
+        error = refuse(save(tmp_path, trimmed.crop(cut)))
+        assert error.code == "cropped" and side in error.message
+
+
 def test_hanging_arms_are_read(tmp_path):
     image, (joints,) = picture(HANGING)
     assert mean_error(analyse(save(tmp_path, image)), joints, HANGING) <= 6

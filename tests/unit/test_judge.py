@@ -1,0 +1,80 @@
+"""Whose points are taken where the rules and the learned reader say different things."""
+
+import numpy as np
+import pytest
+
+from backend.image import judge
+from backend.image.mask import Figure
+from backend.image.refusals import runs_out
+from backend.image.silhouette import JOINTS, SilhouetteJoints
+from backend.reader import PARTS, FacePart, Joint, Reading
+
+HEIGHT = 1000.0  # of the figure, pixels
+HEAD = 200.0
+NAMES = (*JOINTS, "headTop", "chin")
+
+
+def reading(confidence=0.9, none=0.0, **moved):
+    """All joints at (500, 500) but for the head's ends and those `moved` by pixels to the right."""
+    joints = {name: Joint(500.0 + moved.get(name, 0.0), 500.0, 0.0, confidence) for name in NAMES}
+    joints["headTop"], joints["chin"] = (joints["headTop"]._replace(y=y) for y in (100.0, 100.0 + HEAD))
+    face = {name: FacePart(500.0, 200.0, 20.0, 10.0, "drawn", 0.7) for name in ("leftEye", "rightEye", "mouth")}
+    empty = np.zeros((10, 10), np.float32)
+    humanoids = {"none": none, "one": 1 - none, "several": 0.0}
+    return Reading(joints, face, empty.astype(np.uint8), empty, empty, empty, 0.0, humanoids, (0.0, 0.0, 10.0, 10.0))
+
+
+def rules(humanoid=True):
+    points = dict.fromkeys(JOINTS, (500.0, 500.0)) | {"headTop": (500.0, 100.0)}
+    return SilhouetteJoints(points, {}, [], humanoid)
+
+
+def test_a_limb_comes_from_one_source_as_a_whole():
+    found = judge.joints_of(rules(), reading(leftHand=200.0, leftUpperArm=5.0, rightHand=20.0), 1.0, HEIGHT)
+    assert found["leftHand"] == (700.0, 500.0) and found["leftUpperArm"] == (505.0, 500.0)
+    assert found["rightHand"] == (500.0, 500.0)
+
+
+def test_a_limb_that_the_reader_has_not_found_comes_from_the_rules():
+    found = judge.joints_of(rules(), reading(0.2, leftHand=200.0), 1.0, HEIGHT)
+    assert found["leftHand"] == (500.0, 500.0)
+    sure = judge.joint_confidence(found, rules(), reading(0.2, leftHand=200.0), 1.0, HEIGHT)
+    assert sure["leftHand"] == 0.2 and sure["rightHand"] == 0.6
+
+
+def test_without_a_person_in_the_silhouette_the_reader_is_asked_alone():
+    read = reading(0.1, leftHand=200.0)
+    assert judge.joints_of(rules(False), read, 1.0, HEIGHT)["leftHand"] == (700.0, 500.0)
+
+
+@pytest.mark.parametrize(("apart", "taken"), [(0.03, "rules"), (0.05, "reader")])
+def test_a_face_further_off_than_the_eye_can_be_is_the_readers(apart, taken):
+    place = [500.0 + apart * HEAD, 200.0]
+    eye = {"center": place, "half_width": 1.0, "half_height": 1.0}
+    given = {"leftEye": eye, "rightEye": eye, "mouth": {"center": [500.0, 200.0], "width": 3.0}}
+    face = judge.face_of(given | {"confidence": {"eyes": 0.9, "mouth": 0.1}}, reading(), 1.0)
+    assert face["leftEye"]["center"] == (place if taken == "rules" else [500.0, 200.0])
+    assert face["confidence"] == {"eyes": 0.9 if taken == "rules" else 0.7, "mouth": 0.7}
+
+
+@pytest.mark.parametrize(("confidence", "none", "refused"), [(0.2, 0.3, True), (0.5, 0.3, False), (0.2, 0.05, False)])
+def test_joints_that_were_not_found_speak_against_a_humanoid(confidence, none, refused):
+    mask = np.zeros((10, 10), bool)
+    mask[2:8, 2:8] = True
+    figure = Figure(mask, mask.astype(np.uint8) * 255, dict.fromkeys(("top", "bottom", "left", "right"), 0))
+    error = judge.refusal(figure, rules(), reading(confidence, none), 1.0)
+    assert (error is not None and error.code == "not_humanoid") == refused
+
+
+@pytest.mark.parametrize(
+    ("part", "cut"), [("leftForearm", True), ("torso", True), ("leftHand", False), ("prop", False)]
+)
+def test_only_what_a_body_goes_on_beyond_runs_out(part, cut):
+    mask = np.zeros((200, 200), bool)
+    mask[10:190, 80:120] = mask[60:80, 80:] = True
+    parts = np.where(mask, PARTS.index(part), 0).astype(np.uint8)
+    assert runs_out(mask, parts) == ["right"] * cut
+    rounded = mask.copy()
+    rounded[:, -6:] &= np.abs(np.arange(200) - 70)[:, None] <= np.arange(6, 0, -1)[None] // 2
+    assert runs_out(rounded, parts) == []
+    assert runs_out(np.ascontiguousarray(mask[:, ::-1]), parts[:, ::-1]) == ["left"] * cut
