@@ -43,8 +43,8 @@ class PictureAnalysis:
     mask: (H, W) bool. scale: pixels of rgba per pixel of the upright original; size: (width, height) of that original.
     joints: the 15 marker joints and headTop; face: as in docs/architecture.md; both in pixels of rgba, x right, y down.
     The figure may touch the picture's border. refused: why the picture cannot be used without the user's markers;
-    only in a draft. parts: (H, W) uint8, index into backend.reader.PARTS, where the silhouette alone does not tell arms
-    and body apart, else None. joint_confidence: how likely each of the 15 joints is right; 1 where the user placed it.
+    only in a draft. parts: (H, W) uint8, index into backend.reader.PARTS. clear: the silhouette alone tells arms and
+    body apart. joint_confidence: how likely each of the 15 joints is right; 1 where the user placed it.
     depths: of joints that the reader is sure of, pixels of rgba towards the viewer.
     """
 
@@ -59,6 +59,7 @@ class PictureAnalysis:
     warnings: list[dict[str, str]] = field(default_factory=list)
     refused: BackendError | None = None
     parts: np.ndarray | None = None
+    clear: bool = False
     joint_confidence: dict[str, float] = field(default_factory=dict)
     depths: dict[str, float] = field(default_factory=dict)
 
@@ -126,7 +127,8 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
         flags=list(found.flags),
         warnings=warnings,
         refused=refused if draft and not by_hand else None,
-        parts=None if judge.stands_clear(found) else judge.enlarged(reading.parts, figure.mask.shape),
+        parts=judge.enlarged(reading.parts, figure.mask.shape),
+        clear=judge.stands_clear(found, reading, zoom),
         depths={n: j.depth * zoom for n, j in reading.joints.items() if j.confidence >= judge.SURE and n not in given},
         joint_confidence=sure,
     )

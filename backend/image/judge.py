@@ -9,13 +9,14 @@ So the rules' points are taken where they agree with the reader's, and the reade
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from ..errors import BackendError
-from ..reader import Reading
+from ..reader import PARTS, Reading
 from .mask import Figure
 from .refusals import POSE_HINT, cut_off_sides, runs_out, several
 from .silhouette import JOINTS, SilhouetteJoints
@@ -24,8 +25,13 @@ from .silhouette import JOINTS, SilhouetteJoints
 CHAINS = tuple((side + "UpperArm", side + "LowerArm", side + "Hand") for side in ("left", "right")) + tuple(
     (side + "UpperLeg", side + "LowerLeg", side + "Foot") for side in ("left", "right")
 )
+ARMS = CHAINS[:2]
 SIDES = ("top", "bottom", "left", "right")
 TRUNK = ("hips", "neck", "head", "headTop")
+ARM_PARTS = [PARTS.index(side + part) for side in ("left", "right") for part in ("UpperArm", "Forearm", "Hand")]
+STEPS = 16  # along each bone
+IS_ARM = 0.6  # of an arm's bones, at least, lies where the reader's map has an arm
+BETTER = 0.25  # by how much more of it the reader's arm has to lie on its map than the rules' arm
 # Two points within it mean the same: of the figure's height for joints, of the head's for the face. Set on rendered and
 # drawn characters that the weights have not seen; further apart, the reader is right far more often than the rules.
 AGREE = 0.03
@@ -135,11 +141,26 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
         return {name: read[name] for name in (*JOINTS, "headTop")}
     out = dict(found.joints)
     limit = AGREE * height
-    for chain in (*CHAINS, *((name,) for name in TRUNK)):
+    for chain in (*((name,) for name in TRUNK), *CHAINS):
         apart = max(math.dist(out[name], read[name]) for name in chain if name in out)
-        if apart > limit and min(reading.joints[name].confidence for name in chain) >= LOST:
+        if apart > limit and (
+            min(reading.joints[name].confidence for name in chain) >= LOST
+            or (chain in ARMS and _on_arm(read, chain, reading, scale) > _on_arm(out, chain, reading, scale) + BETTER)
+        ):
             out |= {name: read[name] for name in chain}
     return out
+
+
+def _on_arm(joints: dict[str, tuple[float, float]], chain: tuple[str, ...], reading: Reading, scale: float) -> float:
+    """Share of a chain's bones that lies where the reader's map has an arm: an ear, a plait or a bag that stands off
+    the body is none, however unsure the reader is of the joints.
+    """
+    points = np.array([joints[name] for name in chain]) / scale
+    lines = [a + (b - a) * np.linspace(0, 1, STEPS)[:, None] for a, b in pairwise(points)]
+    x, y = np.concatenate(lines).astype(int).T
+    height, width = reading.parts.shape
+    here = reading.parts[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
+    return float(np.isin(here, ARM_PARTS).mean())
 
 
 def joint_confidence(
@@ -159,10 +180,17 @@ def joint_confidence(
     return out
 
 
-def stands_clear(found: SilhouetteJoints) -> bool:
-    """Whether the outline alone tells arms and body apart."""
-    arms = min(found.confidence[side + "Arm"] for side in ("left", "right"))
-    return found.humanoid and arms >= SURE and "steep_arms" not in found.flags
+def stands_clear(found: SilhouetteJoints, reading: Reading, scale: float) -> bool:
+    """Whether the outline alone tells arms and body apart. Where the reader is not sure of an arm, its map has to have
+    one there, too.
+    """
+    if not found.humanoid or "steep_arms" in found.flags:
+        return False
+    for chain in ARMS:
+        unsure = min(reading.joints[name].confidence for name in chain) < SURE
+        if unsure and _on_arm(found.joints, chain, reading, scale) < IS_ARM:
+            return False
+    return min(found.confidence[side + "Arm"] for side in ("left", "right")) >= SURE
 
 
 def doubts(reading: Reading, given: set[str]) -> list[dict[str, str]]:

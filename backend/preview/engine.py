@@ -45,7 +45,7 @@ TRIANGLES_PER_CELL = 10.5
 
 
 def parts_of_reader(picture: PictureAnalysis) -> PartMap | None:
-    """The learned reader's parts, where the silhouette does not tell arms and body apart."""
+    """The learned reader's parts."""
     return None if picture.parts is None else PartMap(picture.parts, PARTS)
 
 
@@ -114,14 +114,21 @@ class PreviewGenerator:
         return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
 
     def _apart(self, picture: PictureAnalysis) -> Unfolded | None:
-        """The picture with its limbs set apart, where there is a reader that knows them."""
+        """The picture with its limbs set apart, where there is a reader that knows them. A silhouette that tells arms
+        and body apart knows them better, unless an arm is bent or leans on the body all the same.
+        """
         given = self.read_parts(picture) if self.read_parts else None
         if given is None:
             return None
         found = unfold(picture, given)
+        if picture.clear and not {"leftArm", "rightArm"} & set(found.moved):
+            return None
         if found.left_out:
             message = "What the character holds or stands on is left out."
             found.picture.warnings.append({"code": "prop", "message": message})
+        if found.hair:
+            message = "Long hair beside the arms is left out."
+            found.picture.warnings.append({"code": "hair", "message": message})
         return found
 
 

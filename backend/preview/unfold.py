@@ -17,18 +17,21 @@ from scipy import ndimage
 
 from ..image.analysis import PictureAnalysis
 from .limbs import ARM_JOINTS, ARM_PARTS, HEADS, LEG_JOINTS, LEG_PARTS, SURE, Limb, find_limb, labelled, without_specks
+from .strands import strands
 from .thickness import PARTS
 
 ANGLES = (45.0, 35.0, 25.0, 15.0, 5.0)  # degrees below horizontal at which arms are put, the first that is free
 STEEP = 62.0  # arms that hang or rise more, or bend, or touch the body, are put elsewhere
 BENT = 35.0  # degrees at the elbow
-TOUCHING = 0.25  # of the outline of forearm and hand that lies against the rest of the figure
+TOUCHING = 0.25  # of an arm's outline beyond the armpit that lies against the rest of the figure
+ARMPIT = 0.5  # of the upper arm: above it arm and body belong together
 FREE, GAP = 0.02, 0.012  # of an arm that may lie on the rest; of the height: how near is on it
 FORESHORTENED = 1.4  # times its length in the picture, at most, an arm is
 LONGEST = 1.3  # of the trunk's length: an arm to its wrist
 SPREAD = 5.0  # degrees by which legs that touch are turned out, each
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
+CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
 RIM = 3  # pixels
 PROPS = ("prop",)
 SIDES = ("left", "right")
@@ -99,13 +102,15 @@ class Arm:
 @dataclass
 class Unfolded:
     """picture: as `analyse` gives it, but larger where limbs needed room. parts: (H, W) index into PARTS per pixel, -1
-    outside the figure. moved: names of the limbs that were put elsewhere. left_out: pixels of props that were left out.
+    outside the figure. moved: names of the limbs that were put elsewhere. left_out: pixels of props that were left out;
+    hair: of long hair beside the arms.
     """
 
     picture: PictureAnalysis
     parts: np.ndarray
     moved: list[str]
     left_out: int
+    hair: int = 0
 
 
 def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
@@ -113,6 +118,7 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     names = given.names
     picture = replace(picture, joints=picture.joints | given.joints, face=picture.face | given.face)
     labels, left_out = _without_props(picture, given.labels, names)
+    labels, hair = _without_strands(picture, labels, names)
     pad = round(0.45 * np.ptp(np.flatnonzero(picture.mask.any(1))))
     canvas = _padded(picture, labels >= 0, pad)
     labels = np.pad(labels, pad, constant_values=-1)
@@ -125,9 +131,9 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     apart |= {"legs"} if legs else set()
     canvas.warnings = [warning for warning in canvas.warnings if warning["code"] not in apart]
     if not moved:
-        return Unfolded(_cropped(canvas, pad), _crop(parts, pad), [], left_out)
+        return Unfolded(_cropped(canvas, pad), _crop(parts, pad), [], left_out, hair)
     picture, parts = _compose(canvas, parts, arms, legs)
-    return Unfolded(picture, parts, moved, left_out)
+    return Unfolded(picture, parts, moved, left_out, hair)
 
 
 def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, Limb]:
@@ -182,6 +188,23 @@ def _without_props(picture: PictureAnalysis, labels: np.ndarray, names: tuple[st
     kept = picture.mask & ~props
     kept = ndimage.binary_fill_holes(kept) & picture.mask
     return np.where(kept, whole, -1), int((picture.mask & ~kept).sum())
+
+
+def _without_strands(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
+    """Labels without hair that hangs where the arms are, nor what hung on it alone; how many pixels that are. It would
+    be one skin with the arms, which then could not be moved. Arms that the reader is sure of are no hair.
+    """
+    sure = [min(picture.joint_confidence.get(side + joint, 0.0) for joint in ARM_JOINTS) for side in SIDES]
+    if max(sure) >= SURE:
+        return labels, 0
+    found = strands(picture.rgba, labels, names)
+    if not found.any():
+        return labels, 0
+    pieces, _ = ndimage.label((labels >= 0) & ~found)
+    size = np.bincount(pieces.ravel())
+    size[0] = 0
+    kept = pieces == size.argmax()
+    return np.where(kept, labels, -1), int(((labels >= 0) & ~kept).sum())
 
 
 def _padded(picture: PictureAnalysis, kept: np.ndarray, pad: int) -> PictureAnalysis:
@@ -254,7 +277,10 @@ def _stands_off(limb: Limb, parts: np.ndarray, part: int, outward: float) -> boo
     ways = [_angle(way * [outward, 1]) for way in np.diff(limb.joints, axis=0)]
     if abs(np.degrees(ways[0])) > STEEP or abs(np.degrees(ways[1] - ways[0])) > BENT:
         return False
-    outer = limb.cells & (limb.piece > 0)
+    y, x = np.indices(limb.cells.shape)
+    way = limb.joints[1] - limb.joints[0]
+    along = ((x - limb.joints[0, 0]) * way[0] + (y - limb.joints[0, 1]) * way[1]) / max(float(way @ way), 1e-6)
+    outer = limb.cells & ((limb.piece > 0) | (along > ARMPIT))
     rim = outer & ~ndimage.binary_erosion(outer, iterations=2)
     others = ndimage.binary_dilation((parts >= 0) & (parts != part), iterations=3)
     return bool(outer.any() and (rim & others).sum() <= TOUCHING * rim.sum())
@@ -316,7 +342,7 @@ def _compose(
 ) -> tuple[PictureAnalysis, np.ndarray]:
     """The trunk without the moved limbs, filled, and the limbs where they go, in front of it."""
     taken = np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
-    rgba, mask, parts = _filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken)
+    rgba, mask, parts = _filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
     for limbs in (legs, arms):
         for bone in (bone for bones in limbs.values() for bone in reversed(bones)):
             _draw(bone, picture.rgba, rgba, mask, parts)
@@ -371,11 +397,21 @@ def _moved_joints(
     return {side + name: (float(x), float(y)) for name, (x, y) in zip(names[1:], points, strict=True)}
 
 
+def _core(picture: PictureAnalysis) -> np.ndarray:
+    """(H, W) bool: where there is a trunk whatever the picture shows, between neck and hips."""
+    neck, hips, left, right = (_point(picture, n) for n in ("neck", "hips", "leftUpperArm", "rightUpperArm"))
+    y, x = np.indices(picture.mask.shape)
+    axis = neck[0] + (hips[0] - neck[0]) * np.clip((y - neck[1]) / max(hips[1] - neck[1], 1.0), 0, 1)
+    within = (y > max(left[1], right[1])) & (y < hips[1])
+    return np.asarray(within & (np.abs(x - axis) < CORE * abs(left[0] - right[0])))
+
+
 def _filled_trunk(
-    rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray, taken: np.ndarray
+    rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray, taken: np.ndarray, core: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rest of the figure with what the limbs hid: between two visible ends of a row, and where they bit into its
-    outline, up to the line that joins the outline above and below; coloured along the row.
+    outline, up to the line that joins the outline above and below; coloured along the row. Forearms before the belly
+    may hide all of a row: then it is as wide as `core`.
     """
     rest = ndimage.binary_fill_holes(mask | taken) & taken
     between = np.zeros_like(mask)
@@ -383,7 +419,7 @@ def _filled_trunk(
         line = np.flatnonzero(mask[r])
         if len(line):
             between[r, line[0] : line[-1] + 1] = True
-    hidden = rest & between & _near_trunk(mask, rest)
+    hidden = rest & (core | (between & _near_trunk(mask, rest)))
     rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
     # A rim of what was cut off stays on what is left.
     inner = ndimage.binary_erosion(mask, iterations=RIM)

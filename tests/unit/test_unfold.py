@@ -108,6 +108,24 @@ def test_arms_and_legs_that_touch_are_set_apart(hanging):
     assert (np.abs(shirt - SHIRT).max(1) < 40).mean() > 0.95
 
 
+def test_forearms_before_the_belly_do_not_cut_the_trunk_in_two(hanging):
+    path, read = hanging
+    before = analyse(path, draft=True)
+    given = read(before)
+    joints = before.joints | given.joints
+    row = round((joints["leftUpperArm"][1] + joints["hips"][1]) / 2)
+    band = given.labels[row - 20 : row + 20]
+    for side, half in (
+        ("right", slice(None, round(joints["hips"][0]))),
+        ("left", slice(round(joints["hips"][0]), None)),
+    ):
+        band[:, half] = np.where(band[:, half] > 0, NAMES.index(f"{side}Forearm"), 0)
+    found = unfold(before, given)
+    trunk = (found.parts == PARTS.index("torso")).any(1)
+    joints = found.picture.joints
+    assert trunk[round(joints["leftUpperArm"][1]) : round(joints["hips"][1])].all()
+
+
 def test_hanging_arms_become_one_closed_skin(hanging, tmp_path):
     path, read = hanging
     request = GenerateRequest(path, tmp_path, options={"triangles": 12000, "texture_size": 512})
