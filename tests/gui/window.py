@@ -146,8 +146,8 @@ def _is_under_mouse(area, region, operator, having):
     return command.startswith(f"bpy.ops.{operator}(") and having in command
 
 
-def open_panel(g, operator, **where):
-    """Opens the panel that begins with a button of `operator` and closes the others. where: see `_look`."""
+def open_panel(g, operator, depth=3 * HEADER, **where):
+    """Opens the panel that has a button of `operator` within `depth` pixels, closes the others. where: see `_look`."""
     window, area = next(x for x in g.areas() if x[1].type == "VIEW_3D")
     region = next(r for r in area.regions if r.type == "UI")
     x, top = int(region.x + region.width * 0.3), SCREEN_HEIGHT - window.y - region.y - region.height
@@ -158,7 +158,7 @@ def open_panel(g, operator, **where):
         g.xdo("click", 1, "sleep", 0.2)
         g.xdo("keyup", "ctrl")
         yield 1.2  # the panels slide
-        if (yield from _look(g, operator, near=(x, y), depth=3 * HEADER, **where)):
+        if (yield from _look(g, operator, near=(x, y), depth=depth, **where)):
             return
         g.click_at(x, y)  # closes it again, so that the next header lies below
         yield 1.0

@@ -22,7 +22,6 @@ from window import (
     press,
     rest,
     settings,
-    sidebar,
     state,
     until,
     until_idle,
@@ -74,6 +73,7 @@ def drive(g):
     if [obj.name for obj in meshes()] != [other] or meshes()[0].find_armature().name != "Mia":
         g.fail(f"kept are {[obj.name for obj in meshes()]}, the skeleton is {meshes()[0].find_armature().name}")
 
+    yield from open_panel(g, "avatar_forge.view", depth=400)
     yield from press(g, "avatar_forge.view")
     yield from finish(g, 120)
     page = Path(url2pathname(urlsplit(opened[0]).path)) if opened else Path()
@@ -125,7 +125,6 @@ def clips(g):
 
 def perfect_sync(g):
     meshes()[0].avatar_forge.perfect_sync = True
-    yield from sidebar(g)
     yield from open_panel(g, "avatar_forge.show_face_markers")
     yield from rest(g)
     yield g.shot("face")

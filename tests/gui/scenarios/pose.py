@@ -89,7 +89,7 @@ def drive(g):
 
     # A walk plays, and leaves nothing
     frame, ranged = bpy.context.scene.frame_current, bpy.context.scene.use_preview_range
-    yield from press(g, "avatar_forge.show_motion", having="Walk", across=0.2)
+    yield from press(g, "avatar_forge.show_motion", having="Walk", across=0.34)
     yield 1.0
     yield from expect(g, lambda: bpy.context.screen.is_animation_playing, "the walk does not play")
     start = hand()
