@@ -21,6 +21,7 @@ from . import outputs
 from . import pictures as reference
 from .avatar_commands import checked, the_avatar
 from .generation import choose_engine
+from .protocol.paths import has_control
 from .protocol.registry import Refusal, command
 from .work import TABLE
 
@@ -70,7 +71,7 @@ def avatar_make(
     given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
     given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
     given["pictures"], is_sheet = _further(pictures), checked(sheet, bool, "sheet")
-    title = checked(name, str, "name") or file.stem
+    title = _name(name) or file.stem
     vrm = _vrm_path(path, title, replace) if path else None
 
     def steps() -> Steps:
@@ -94,7 +95,7 @@ def avatar_from_text(text=None, name=None, path=None, seed=None, perfect_sync=No
         raise Refusal("text must describe a character.")
     if reason := text_pictures.problem():
         raise Refusal(reason)
-    title = checked(name, str, "name") or " ".join(text.split()[:4])[:40]
+    title = _name(name) or " ".join(text.split()[:4])[:40]
     vrm = _vrm_path(path, title, replace) if path else None
     given = _given(None, None, seed, None, None, None, None, None)
     given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
@@ -129,7 +130,7 @@ def avatar_generate(
     file = _picture(picture, picture_data)
     given = _given(engine, None, seed, None, engine_options, None, markers, None)
     given["pictures"], is_sheet = _further(pictures), checked(sheet, bool, "sheet")
-    title = checked(name, str, "name") or file.stem
+    title = _name(name) or file.stem
 
     def steps() -> Steps:
         request = yield from _request(file, given | {"name": title if is_sheet else name}, is_sheet)
@@ -317,6 +318,13 @@ def avatar_promote(avatar=None, name=None, override=None) -> dict[str, Any]:
 
 def _version(value: Any) -> str:
     return _one_of(value, VERSIONS, "vrm_version") or bpy.context.scene.avatar_forge.vrm_version
+
+
+def _name(value: Any) -> str | None:
+    """Blender would end it at U+0000, and the files that are named after it would not. Raises Refusal."""
+    if has_control(checked(value, str, "name") or ""):
+        raise Refusal("The name contains a control character; remove it.")
+    return value
 
 
 def _vrm_path(given: Any, name: str, replace: Any) -> Path:

@@ -28,6 +28,7 @@ from ..errors import AvatarError
 from ..request import Request
 from ..vrm import setup
 from . import pictures
+from .protocol.paths import has_control
 from .protocol.registry import Later, Refusal, command
 from .work import DONE, ENDED, TABLE, WAITING
 
@@ -331,6 +332,8 @@ def _import(job: Any, name: Any) -> dict[str, Any] | Later:
     name = name.strip() if isinstance(name, str) else ""
     if not name:
         return _refused("The model needs a name; give one.")
+    if has_control(name):
+        return _refused("The name contains a control character; remove it.")
     if (
         len(name.encode("utf-8")) > 56
     ):  # Blender cuts names at 63 bytes, and the mesh of a rigged one is called "NAME Mesh"

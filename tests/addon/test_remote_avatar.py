@@ -137,6 +137,8 @@ def test_what_cannot_be_done_is_said(bpy, remote, refused, tmp_path):
     assert "no avatar" in refused("avatar_bones").lower()
     assert "picture" in refused("avatar_make")
     assert "no file" in refused("avatar_make", picture=str(tmp_path / "none.png"))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    assert "control character" in refused("avatar_make", picture=str(tmp_path / "a.png"), name="a\0b")
     assert "no job" in refused("avatar_job", job="gone") and "no job" in refused("avatar_cancel", job="gone")
     assert "wrong type" in refused("avatar_runs", limit="many") and "wrong type" in refused("avatar_job", job=7)
     assert remote("avatar_cancel") == {"cancelled": []} and remote("avatar_jobs")["jobs"] is not None
