@@ -29,7 +29,7 @@ SILENT = (
 )
 SPOKEN_FILES = ("avatar_addon/remote/settings.py",)  # in the folders above, and yet in the preferences
 CLAUSES = ("body",)  # modules of the matcher whose clauses are filled into a sentence
-CHECKS = ("structure", "behaviour", "shape")  # modules of the report card whose clauses become sentences
+CHECKS = ("structure", "behaviour", "shape", "arms")  # modules of the report card whose clauses become sentences
 ENGINES = "backend/"  # reach the user only as a job's progress, warnings and errors
 TELLING = re.compile(r"BackendError|progress|warn|refuse|problem", re.IGNORECASE)
 # Words that are filled into a text, or stand beside a button.

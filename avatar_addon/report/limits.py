@@ -73,9 +73,15 @@ LIMITS = {
     "spill": Limit(0.0, 0.02, "", "share of what an expression moves (over 2 mm) outside of the head"),
     "inward": Limit(0.05, 0.2, "", "share of what is seen from outside that shows its back; sound characters: to 0.05"),
     "webs": Limit(0.01, 0.03, "", "share of the skin that shrinks to a third when the arms go down; docs/report.md"),
+    "arm_girth": Limit(0.28, 0.36, "", "median distance from the bones over the arm's length; docs/report.md"),
+    "arm_stray": Limit(0.01, 0.025, "", "share of the skin that an arm holds far from its bones; docs/report.md"),
+    "beside": Limit(0.01, 0.025, "", "share of the skin that the body holds far beside it; docs/report.md"),
     "head_least": Limit(0.10, 0.07, "", "an adult's head is an eighth of the height", least=True),
     "head_most": Limit(0.50, 0.60, "", "chibi: up to half of the height"),
-    "symmetry": Limit(0.05, 0.12, "", "in heights; the pose is symmetric, so are bodies"),
+    "chibi_most": Limit(
+        0.60, 0.70, "", "the same where the head's joint lies above the shoulders; sound chibis: to 0.58"
+    ),
+    "symmetry": Limit(0.07, 0.12, "", "in heights; foreshortened arms of sound avatars: to 0.06"),
     "depth": Limit(0.30, 0.18, "", "depth over width; docs/report.md", least=True),
     "eyes_least": Limit(0.15, 0.08, "", "of the head from its joint; docs/report.md", least=True),
     "eyes_most": Limit(0.75, 0.9, "", "as above"),

@@ -17,6 +17,7 @@ from typing import Any
 from ..files import digest
 from ..vrm.spec.human_bones import REQUIRED
 from ..vrm.spec.vrm_file import VrmFile, VrmFileError
+from .arms import arms
 from .behaviour import behaviour
 from .limits import FAIL, PASS, WARN, Check, line
 from .measured import Measured
@@ -83,6 +84,7 @@ def make_report(path: Path) -> Report:
         if all(name in measured.bones for name in REQUIRED) and len(measured.rest):
             report.checks += behaviour(measured)
             report.checks += shape(measured)
+            report.checks += arms(measured)
     except (VrmFileError, *BROKEN) as error:
         known = isinstance(error, VrmFileError)
         reason = str(error) if known else f"its parts contradict each other ({type(error).__name__}: {error})"

@@ -59,10 +59,13 @@ def head_share(m: Measured) -> float:
 
 def _head(m: Measured) -> Check:
     value = head_share(m)
+    # Over shoulders that are where they should be, a large head is a chibi's.
+    above = m.heads["head"][1] > max(m.heads[f"{side}UpperArm"][1] for side in ("left", "right"))
+    most = LIMITS["chibi_most" if above else "head_most"]
     return line(
         "head_size",
         "Size of the head",
-        worst([LIMITS["head_least"].judge(value), LIMITS["head_most"].judge(value)]),
+        worst([LIMITS["head_least"].judge(value), most.judge(value)]),
         f"{100 * value:.0f} % of the height",
         "the neck lies in the face or in the chest, and half of the body nods with the head",
         "rig",

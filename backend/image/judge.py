@@ -143,18 +143,30 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
     limit = AGREE * height
     for chain in (*((name,) for name in TRUNK), *CHAINS):
         apart = max(math.dist(out[name], read[name]) for name in chain if name in out)
-        if apart > limit and (
-            min(reading.joints[name].confidence for name in chain) >= LOST
-            or (chain in ARMS and _on_arm(read, chain, reading, scale) > _on_arm(out, chain, reading, scale) + BETTER)
-        ):
+        sure = min(reading.joints[name].confidence for name in chain) >= LOST
+        if apart > limit and (sure or (chain in ARMS and _is_no_arm(chain, out, read, reading, scale, limit))):
             out |= {name: read[name] for name in chain}
     return out
 
 
-def _on_arm(joints: dict[str, tuple[float, float]], chain: tuple[str, ...], reading: Reading, scale: float) -> float:
-    """Share of a chain's bones that lies where the reader's map has an arm: an ear, a plait or a bag that stands off
-    the body is none, however unsure the reader is of the joints.
+def _is_no_arm(
+    chain: tuple[str, ...],
+    out: dict[str, tuple[float, float]],
+    read: dict[str, tuple[float, float]],
+    reading: Reading,
+    scale: float,
+    limit: float,
+) -> bool:
+    """Whether the outline's arm is an ear, a plait or a bag that stands off the body: its shoulder lies beside the
+    face, or the reader's arm lies much more on the reader's map of arms, however unsure the reader is of the joints.
     """
+    if out[chain[0]][1] < out["head"][1] - limit:
+        return True
+    return _on_arm(read, chain, reading, scale) > _on_arm(out, chain, reading, scale) + BETTER
+
+
+def _on_arm(joints: dict[str, tuple[float, float]], chain: tuple[str, ...], reading: Reading, scale: float) -> float:
+    """Share of a chain's bones that lies where the reader's map has an arm."""
     points = np.array([joints[name] for name in chain]) / scale
     lines = [a + (b - a) * np.linspace(0, 1, STEPS)[:, None] for a, b in pairwise(points)]
     x, y = np.concatenate(lines).astype(int).T
