@@ -143,9 +143,14 @@ def remove(avatar: Avatar) -> None:
     bpy.data.batch_remove([item for item in (armature, *meshes) if item and not item.users])
     for items in (list(materials), list(images - {None})):
         # A material that waits aside is used by the one that is worn.
-        while unused := [item for item in items if not item.users]:
-            items = [item for item in items if item.users]
+        while unused := [item for item in items if not _is_used(item)]:
+            items = [item for item in items if item not in unused]
             bpy.data.batch_remove(unused)
+
+
+def _is_used(item: bpy.types.ID) -> bool:
+    """By something else: in Blender 5 a material of the VRM Add-on names itself."""
+    return bool(item.use_fake_user or bpy.data.user_map(subset=[item])[item] - {item})
 
 
 def empties(armature: bpy.types.Object | None) -> list[bpy.types.Object]:

@@ -75,7 +75,7 @@ def _settle_keys(obj: bpy.types.Object, moved: set[str], notes: Notes) -> None:
     rest.
     """
     keys = obj.data.shape_keys
-    if keys is None or not keys.use_relative:
+    if keys is None:
         return
     blocks = [block for block in keys.key_blocks if block != keys.reference_key]
     expressions = {

@@ -53,8 +53,10 @@ def gather(
     """The meshes of the avatar among `objects`; what else has a surface is made a mesh, and what cannot be is named.
 
     chosen: the user has selected these objects, so what hangs on nothing belongs to the avatar as well; of a file
-    only what lies where the character is.
+    only what lies where the character is. What is disabled in the viewport, or in a collection that is, stays as it
+    is: Blender does not know where it is.
     """
+    evaluated = {obj for obj in context.view_layer.objects if not obj.hide_viewport}
     own = set(related(armature, objects)) if armature else set(objects)
     parts, left_out = [], []
     objects = list(objects)
@@ -65,7 +67,7 @@ def gather(
                 left_out.append(obj.name)
             continue
         other = obj.find_armature()
-        if other and armature and other != armature:
+        if obj not in evaluated or (other and armature and other != armature):
             left_out.append(obj.name)
             continue
         belongs = (
@@ -95,9 +97,16 @@ def name_left_out(names: Sequence[str], notes: Notes) -> None:
 
 
 def refuse_broken(meshes: Objects) -> None:
-    """Positions that are no numbers spread to whatever is computed of them. Raises AvatarError."""
+    """Positions that are no numbers spread to whatever is computed of them, and absolute keys have no shape at rest.
+    Raises AvatarError.
+    """
     for obj in meshes:
         keys = obj.data.shape_keys
+        if keys and not keys.use_relative:
+            raise AvatarError(
+                f"The shape keys of {obj.name} are absolute; turn on Relative in the Shape Keys panel first.",
+                "absolute",
+            )
         for layer in (obj.data.vertices, *(block.data for block in (keys.key_blocks if keys else ()))):
             flat = np.empty(len(layer) * 3, np.float32)
             layer.foreach_get("co", flat)

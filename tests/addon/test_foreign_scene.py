@@ -108,6 +108,34 @@ def test_keys_that_are_on_become_the_shape_and_animation_goes(bpy, addon):
     assert "Tall head" in codes(avatar)["keys_applied"] and "animation" in codes(avatar)
 
 
+def test_absolute_keys_are_refused(bpy, addon):
+    made = small.build()
+    small.add_key(made.meshes[0], "Tall head", where=lambda point: point.z > 1.58)
+    made.meshes[0].data.shape_keys.use_relative = False
+    with pytest.raises(addon("errors").AvatarError, match=r"absolute; .* first\.$"):
+        use(addon, made.armature)
+
+
+@pytest.mark.parametrize("how", ["object", "collection"])
+def test_what_blender_does_not_evaluate_is_left_out(bpy, addon, how):
+    """Its place is not known: it would be counted as part of the height, and moved twice."""
+    made = small.build()
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.05, location=(0, 0, 1.68))
+    hat = bpy.context.object
+    hat.name, hat.parent = "Hat", made.armature
+    if how == "object":
+        hat.hide_viewport = True
+    else:
+        away = bpy.data.collections.new("Away")
+        bpy.context.scene.collection.children.link(away)
+        bpy.context.collection.objects.unlink(hat)
+        away.objects.link(hat)
+        bpy.context.view_layer.layer_collection.children["Away"].exclude = True
+    avatar = use(addon, made.armature, height=1.0)
+    assert codes(avatar)["left_out"].endswith("avatar: Hat.") and hat.name in bpy.data.objects
+    assert max(v.co.z for v in avatar.mesh.data.vertices) == pytest.approx(1.0, abs=0.02)
+
+
 def test_constraints_do_not_pull_the_t_pose_back(bpy, addon, tmp_path):
     made = small.build()
     armature = made.armature

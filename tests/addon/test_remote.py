@@ -131,7 +131,7 @@ def test_blenders_api_is_told_without_a_trace(bpy, serve):
     )
     assert "ShaderNodeMix" in peer.result("describe_node_type", bl_idname="ShaderNodeMixx")["did_you_mean"]
     assert len(bpy.data.node_groups) == groups
-    assert "NISHITA" in peer.result("bpy_api_lookup", query="ShaderNodeTexSky.sky_type")["items"]
+    assert "PREETHAM" in peer.result("bpy_api_lookup", query="ShaderNodeTexSky.sky_type")["items"]
     cast = peer.result("bpy_api_lookup", query="bpy.types.Object.ray_cast")
     assert cast["parameters"][0]["required"] and "location" in [value["name"] for value in cast["returns"]]
     assert "size" in [
