@@ -16,7 +16,7 @@ ones are estimated. A confidence is the probability that the point lies within 5
 head's height) of where a person would put it, as calibrated on held-out renders. state: drawn, none (the face has no
 such part), hidden.
 
-The same picture gives the same reading; about a fifth of a second on two cores. Nothing is refused here: whoever asks
+The same picture gives the same reading; about a quarter of a second of one core. Nothing is refused here: whoever asks
 judges `humanoids`, `yaw` and the confidences. Weights, data and limits: MODEL_CARD.md. Made by `training/`.
 """
 
