@@ -21,7 +21,7 @@ def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
     bmesh.ops.delete(bm, geom=gone, context="FACES")
     edges = [edge for edge in rim if edge.is_valid and edge.is_boundary]
     made = bmesh.ops.holes_fill(bm, edges=edges, sides=0)["faces"] if edges else []
-    caps = bmesh.ops.triangulate(bm, faces=made)["faces"] if made else []
+    caps = _without_doubles(bm, bmesh.ops.triangulate(bm, faces=made)["faces"] if made else [])
     new = set(caps)
     layers = [*bm.loops.layers.uv.values(), *bm.loops.layers.float_color.values(), *bm.loops.layers.color.values()]
     for face in caps:
@@ -40,3 +40,19 @@ def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
     bm.to_mesh(obj.data)
     bm.free()
     obj.data.update()
+
+
+def _without_doubles(bm: bmesh.types.BMesh, caps: list[bmesh.types.BMFace]) -> list[bmesh.types.BMFace]:
+    """The caps without those on the corners of another face: a triangle that is left alone is its own hole. Blender
+    crashes on two faces with the same corners.
+    """
+    kept, seen = [], set()
+    new = set(caps)
+    for face in caps:
+        corners = frozenset(face.verts)
+        beside = (other for other in face.verts[0].link_faces if other not in new)
+        if corners not in seen and all(frozenset(other.verts) != corners for other in beside):
+            seen.add(corners)
+            kept.append(face)
+    bmesh.ops.delete(bm, geom=list(new.difference(kept)), context="FACES_ONLY")
+    return kept

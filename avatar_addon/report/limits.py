@@ -77,10 +77,7 @@ LIMITS = {
     "arm_stray": Limit(0.01, 0.025, "", "share of the skin that an arm holds far from its bones; docs/report.md"),
     "beside": Limit(0.01, 0.025, "", "share of the skin that the body holds far beside it; docs/report.md"),
     "head_least": Limit(0.10, 0.07, "", "an adult's head is an eighth of the height", least=True),
-    "head_most": Limit(0.50, 0.60, "", "chibi: up to half of the height"),
-    "chibi_most": Limit(
-        0.60, 0.70, "", "the same where the head's joint lies above the shoulders; sound chibis: to 0.58"
-    ),
+    "head_most": Limit(0.60, 0.70, "", "sound chibis: up to 0.58 of the height"),
     "symmetry": Limit(0.07, 0.12, "", "in heights; foreshortened arms of sound avatars: to 0.06"),
     "depth": Limit(0.30, 0.18, "", "depth over width; docs/report.md", least=True),
     "eyes_least": Limit(0.15, 0.08, "", "of the head from its joint; docs/report.md", least=True),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .limits import LIMITS, Check, line, worst
+from .limits import LIMITS, PASS, WARN, Check, line, worst
 from .measured import LIMBS, POSES, Measured
 
 COLLAPSED = 3.0  # times: an edge that is that much longer in the T-pose than with the arms down is a web
@@ -59,13 +59,12 @@ def head_share(m: Measured) -> float:
 
 def _head(m: Measured) -> Check:
     value = head_share(m)
-    # Over shoulders that are where they should be, a large head is a chibi's.
     above = m.heads["head"][1] > max(m.heads[f"{side}UpperArm"][1] for side in ("left", "right"))
-    most = LIMITS["chibi_most" if above else "head_most"]
+    found = [LIMITS["head_least"].judge(value), LIMITS["head_most"].judge(value), PASS if above else WARN]
     return line(
         "head_size",
         "Size of the head",
-        worst([LIMITS["head_least"].judge(value), most.judge(value)]),
+        worst(found),
         f"{100 * value:.0f} % of the height",
         "the neck lies in the face or in the chest, and half of the body nods with the head",
         "rig",

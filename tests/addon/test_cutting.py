@@ -1,0 +1,28 @@
+"""Faces that join an arm to the body are taken out of a mesh, and what opens is closed."""
+
+import bpy
+import numpy as np
+
+
+def mesh_of(vertices, triangles):
+    mesh = bpy.data.meshes.new("cut")
+    mesh.from_pydata(vertices, [], triangles)
+    return bpy.data.objects.new("cut", mesh)
+
+
+def test_a_flap_that_is_left_alone_is_not_doubled(addon):
+    """Blender crashes on two faces with the same corners."""
+    vertices = [(0, 0, 0), (2, 1, 0), (2, -1, 0), (4, 0, 0), (0, 2, 0), (0, -2, 0), (4, 2, 0), (4, -2, 0)]
+    flap, gone = [(0, 2, 1), (1, 2, 3)], [(0, 1, 4), (2, 0, 5), (1, 3, 6), (3, 2, 7)]
+    obj = mesh_of(vertices, flap + gone)
+    addon("mesh.cutting").cut_and_cap(obj, np.array([2, 3, 4, 5]))
+    assert len(obj.data.polygons) == 2 and not obj.data.validate()
+
+
+def test_what_opens_is_closed(addon):
+    corners = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    triangles = [half for a, b, c, d in quads for half in ((a, b, c), (a, c, d))]
+    obj = mesh_of(corners, triangles)
+    addon("mesh.cutting").cut_and_cap(obj, np.array([0, 1]))
+    assert len(obj.data.polygons) == len(triangles) and not obj.data.validate()
