@@ -171,7 +171,7 @@ class AVATARFORGE_OT_drop_picture(IdleOperator):
         name="Action",
         items=[
             ("MAKE", "Make Avatar", "Run all steps with the settings in the sidebar"),
-            ("SET", "Only Set the Picture", "Check markers and options before you make the avatar"),
+            ("SET", "Set Picture", "Check markers and options before you make the avatar"),
             ("SHEET", "Cut Sheet", "The picture shows the character from several sides: cut it into its figures"),
         ],
         options={"SKIP_SAVE"},

@@ -100,8 +100,10 @@ def _outline_changed(settings: PropertyGroup, context) -> None:
 
 
 def _meant(settings: PropertyGroup, context) -> Iterator[tuple[Avatar, bpy.types.Material]]:
-    """What a setting of an avatar or of a material is about."""
-    if look.quiet:
+    """What a setting of an avatar or of a material is about; nothing before the VRM Add-on is on, when a mesh brings
+    its outline: set_defaults applies that.
+    """
+    if look.quiet or not vrm_addon.is_available():
         return
     owner = settings.id_data
     if isinstance(owner, bpy.types.Object):

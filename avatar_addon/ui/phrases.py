@@ -21,12 +21,15 @@ class Phrases:
         """The translation; a text of several sentences is translated sentence by sentence, and stays where nothing
         fits.
         """
-        if (whole := self._one(text)) is not None:
-            return whole
+        if text in self.table:
+            return self.table[text]
         sentences = re.split(
             r"(?<=[.!?]) (?=[A-Z])", text
         )  # an error is what went wrong and what to do next, each with its own pattern
         parts = [self._one(sentence) for sentence in sentences]
+        # A pattern that fits all of it may have taken a whole sentence for a value.
+        if None in parts and (whole := self._one(text)) is not None:
+            return whole
         return (
             "".join(part or sentence for part, sentence in zip(parts, sentences, strict=True)) if any(parts) else text
         )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ..errors import BackendError
 
+CHECK = "Check its address, model and key in the preferences, and that it is running."
 MOST = 64 << 20  # bytes of an answer
 
 
@@ -84,7 +85,8 @@ class Server:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             words = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120].lower()
-            raise self._error(f"it cannot be reached ({words})") from None
+            message = f"The {self.title} at {self.shown} cannot be reached ({words})."
+            raise BackendError("text_server", message, CHECK) from None
         if len(data) > MOST:
             raise self._error(f"its answer is larger than {MOST >> 20} MB")
         return data
@@ -100,11 +102,7 @@ class Server:
 
     def _error(self, reason: str, code: str = "text_server") -> BackendError:
         reason = reason.replace(self.key, "***") if self.key else reason
-        return BackendError(
-            code,
-            f"The {self.title} at {self.shown} failed: {reason}.",
-            "Check its address, model and key in the preferences, and that it is running.",
-        )
+        return BackendError(code, f"The {self.title} at {self.shown} failed: {reason}.", CHECK)
 
     def wrong(self, reason: str) -> BackendError:
         """The error for an answer that has another shape than its API says."""

@@ -23,6 +23,7 @@ TABLE = {
         ("The mouth of Ann is missing.", "Annの口がありません。"),
         ("The mouth of Ann is missing from it.", "itにAnnの口がありません。"),
         ("The mouth of Ann is missing. Choose another.", "Annの口がありません。別のものを選んでください。"),
+        ("The mouth of Ann is missing from it. Choose another.", "itにAnnの口がありません。別のものを選んでください。"),
         ("Nobody knows. Choose another.", "Nobody knows.別のものを選んでください。"),
         ("hips: bone", "hips: bone"),  # two words with a colon are too little to go by
         ("Not done", "Not done"),

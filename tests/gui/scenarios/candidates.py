@@ -27,7 +27,7 @@ from window import (
     until_idle,
 )
 
-COUNT = 3
+COUNT = 2
 CLIPS = SHARED / "files/clips"
 
 

@@ -60,7 +60,7 @@ def drive(g):
     yield from until_idle(g, 60)
     yield from rest(g)
     yield g.shot("no-answer")
-    if "it cannot be reached (connection refused)" not in state().error:
+    if "cannot be reached (connection refused)" not in state().error:
         g.fail(f"a server that does not answer: {state().error!r}")
     yield from in_japanese(g, "no-answer-japanese")
 
