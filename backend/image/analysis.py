@@ -20,6 +20,7 @@ from .face import locate_face
 from .load import load_picture, resize_rgba
 from .mask import Figure, find_figure, is_cut_out, joined
 from .refusals import COPED_WITH, limb_remarks, outline_remarks
+from .save import save_png
 from .silhouette import JOINTS, SilhouetteJoints
 from .tilt import detect_upright
 
@@ -143,9 +144,8 @@ def write_upright(picture: Path, path: Path) -> None:
     rgba = load_picture(Path(picture)).rgba
     height, width = rgba.shape[:2]
     factor = min(1.0, SHOWN_SIDE / max(height, width))
-    Image.fromarray(resize_rgba(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))).save(
-        path, "PNG"
-    )
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    save_png(Image.fromarray(resize_rgba(rgba, size)), path)
 
 
 def _figure_at_size(rgba: np.ndarray, reading: Reading) -> tuple[Figure, np.ndarray]:

@@ -15,6 +15,7 @@ from skimage.color import rgb2lab
 from .face import locate_face
 from .load import load_picture
 from .mask import foreground
+from .save import save_png
 from .silhouette import detect_joints
 from .views import looks_left
 
@@ -70,7 +71,7 @@ def write_figures(figures: list[SheetFigure], folder: Path) -> list[Path]:
         top, left = pad + tall - height, pad + (wide - width) // 2
         canvas[top : top + height, left : left + width] = figure.rgba
         written.append(folder / f"figure_{number}.png")
-        Image.fromarray(canvas).save(written[-1])
+        save_png(Image.fromarray(canvas), written[-1])
     return written
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .params import File, Joints, Markers, Views
+from .params import File, Joints, Markers, ParamError, Views
 from .registry import Job, method
 
 
@@ -18,6 +18,8 @@ def analyse(
     from ..image import analysis
 
     if upright:
+        if upright.suffix.lower() != ".png":
+            raise ParamError(f"'upright' must end in .png, but is {upright.name[:200]!r}.")
         job.run(analysis.write_upright, picture, upright)
     return job.run(analysis.analyse, picture, markers, draft).to_result()
 

@@ -147,6 +147,8 @@ def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]
         flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     root.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", "backend", "sync", "--runs", str(root), "--patient"]
+    if (root / LOG).is_symlink():  # what it leads to is not ours to write
+        (root / LOG).unlink()
     with (root / LOG).open("wb") as output:
         subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **flags)
     return {"state": "sending", "store": store.uri, "pending": len(pending(root, store))}

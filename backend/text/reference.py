@@ -13,6 +13,7 @@ from PIL import Image
 from ..engines import Progress
 from ..errors import BackendError
 from ..image.analysis import analyse
+from ..image.save import save_png
 from .http import Server
 from .images import Pictures
 from .prompts import LONGEST, for_picture, widened
@@ -81,7 +82,7 @@ def _keep(data: bytes, path: Path) -> str:
         with Image.open(io.BytesIO(data)) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 return "The picture is too large."
-            picture.convert("RGBA" if "A" in picture.getbands() else "RGB").save(path)
+            save_png(picture.convert("RGBA" if "A" in picture.getbands() else "RGB"), path)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "The server's answer is not a picture."
     return ""

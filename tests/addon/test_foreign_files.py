@@ -252,13 +252,19 @@ def test_vertex_colours_without_a_skeleton_become_a_texture(bpy, addon, bring):
 
 def test_markers_are_where_the_eye_bones_are(bpy, addon):
     made = small.build()
-    armature, obj = made.armature, made.meshes[0]
+    armature = made.armature
     bpy.context.view_layer.objects.active = armature
     bpy.ops.object.mode_set(mode="EDIT")
     for name, x in (("LeftEye", 0.035), ("RightEye", -0.035)):
         eye = armature.data.edit_bones.new(name)
         eye.head, eye.tail, eye.parent = (x, -0.06, 1.53), (x, -0.1, 1.53), armature.data.edit_bones["head"]
     bpy.ops.object.mode_set(mode="OBJECT")
+    for name, x in (("LeftEye", 0.035), ("RightEye", -0.035)):
+        bpy.ops.mesh.primitive_uv_sphere_add(segments=8, ring_count=6, radius=0.02, location=(x, -0.065, 1.53))
+        ball = bpy.context.object
+        ball.vertex_groups.new(name=name).add(range(len(ball.data.vertices)), 1.0, "REPLACE")
+        ball.parent = armature
+        ball.modifiers.new("Armature", "ARMATURE").object = armature
     small.select(armature)
     avatar = run(addon, addon("intake.objects").use_selected(bpy.context))
     wrong = {name: {"center": [x, -0.1, 1.3]} for name, x in (("leftEye", 0.08), ("rightEye", -0.08), ("mouth", 0.0))}
@@ -268,7 +274,11 @@ def test_markers_are_where_the_eye_bones_are(bpy, addon):
         assert face[name]["center"][0] == pytest.approx(x, abs=1e-3)
         assert face[name]["center"][2] == pytest.approx(1.53, abs=1e-3) and face[name]["center"][1] < -0.06
     assert face["confidence"]["eyes"] >= 0.9 and 1.42 < face["mouth"]["center"][2] < 1.5
-    del obj
+    data = addon("mesh.blender_mesh").read_mesh(avatar.mesh)
+    shown = addon("render.pictures")._head_part(avatar, data)  # of the sheet's pictures of the face
+    balls = [data.groups.index(name) for name in ("LeftEye", "RightEye")]
+    on_balls = (data.weights[:, balls].sum(1) > 0.5)[shown.triangles].all(1)
+    assert on_balls.sum() == 2 * 80
 
 
 @pytest.fixture

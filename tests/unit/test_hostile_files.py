@@ -7,13 +7,16 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from avatar_addon.remote.protocol.paths import file_name
 from avatar_addon.remote.protocol.registry import Refusal
 from avatar_addon.report.report import main, make_report
 from backend.errors import BackendError
 from backend.geometric.rigger import rig_mesh
+from backend.image.analysis import write_upright
 from backend.image.load import load_picture
+from backend.image.sheet import SheetFigure, write_figures
 from backend.mesh.files import MeshArrays
 
 
@@ -86,6 +89,19 @@ def test_a_picture_of_99_megapixels_is_refused_before_it_is_decoded(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert caught.value.code == "too_large" and peak < 50e6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_no_picture_is_written_through_a_link(tmp_path):
+    secret, whole = tmp_path / ".bashrc", np.full((90, 60, 4), 255, np.uint8)
+    secret.write_text("precious")
+    for name in ("upright.png", "figure_1.png"):
+        (tmp_path / name).symlink_to(secret)
+    Image.fromarray(whole).save(tmp_path / "a.png")
+    write_upright(tmp_path / "a.png", tmp_path / "upright.png")
+    write_figures([SheetFigure((0, 0, 60, 90), "front", "", whole, whole[..., 0] > 0)], tmp_path)
+    assert secret.read_text() == "precious"
+    assert {Image.open(tmp_path / name).format for name in ("upright.png", "figure_1.png")} == {"PNG"}
 
 
 @pytest.mark.parametrize(
