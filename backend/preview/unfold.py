@@ -128,7 +128,8 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     found = _find_limbs(canvas, labels, names)
     parts = _coarse(labels, names, found)
     arms = _arms_to_move(canvas, parts, found)
-    legs = _legs(canvas, found)
+    # An outline that tells arms and body apart shows the legs, too.
+    legs = {} if picture.clear and not arms else _legs(canvas, found)
     moved = [f"{side}Arm" for side in arms] + (["leftLeg", "rightLeg"] if legs else [])
     apart = {"arms"} if moved else set()
     apart |= {"legs"} if legs else set()
