@@ -121,7 +121,7 @@ class PreviewGenerator:
         if given is None:
             return None
         found = unfold(picture, given)
-        if picture.clear and not {"leftArm", "rightArm"} & set(found.moved):
+        if picture.clear and not found.moved:
             return None
         if found.left_out:
             message = "What the character holds or stands on is left out."

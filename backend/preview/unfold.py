@@ -32,6 +32,7 @@ SPREAD = 5.0  # degrees by which legs that touch are turned out, each
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
 CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
+WRIST = 0.8  # of the way from the shoulder to the end of what is shown of an arm
 RIM = 3  # pixels
 PROPS = ("prop",)
 SIDES = ("left", "right")
@@ -119,13 +120,16 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     picture = replace(picture, joints=picture.joints | given.joints, face=picture.face | given.face)
     labels, left_out = _without_props(picture, given.labels, names)
     labels, hair = _without_strands(picture, labels, names)
+    if hair:
+        picture = replace(picture, joints=picture.joints | _shown_arms(picture, labels, names))
     pad = round(0.45 * np.ptp(np.flatnonzero(picture.mask.any(1))))
     canvas = _padded(picture, labels >= 0, pad)
     labels = np.pad(labels, pad, constant_values=-1)
     found = _find_limbs(canvas, labels, names)
     parts = _coarse(labels, names, found)
     arms = _arms_to_move(canvas, parts, found)
-    legs = _legs(canvas, found)
+    # An outline that tells arms and body apart shows the legs, too.
+    legs = {} if picture.clear and not arms else _legs(canvas, found)
     moved = [f"{side}Arm" for side in arms] + (["leftLeg", "rightLeg"] if legs else [])
     apart = {"arms"} if moved else set()
     apart |= {"legs"} if legs else set()
@@ -205,6 +209,27 @@ def _without_strands(picture: PictureAnalysis, labels: np.ndarray, names: tuple[
     size[0] = 0
     kept = pieces == size.argmax()
     return np.where(kept, labels, -1), int(((labels >= 0) & ~kept).sum())
+
+
+def _shown_arms(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Elbows and wrists that lay in what was left out: where the map's arms still reach, without their hands."""
+    arms = labelled(labels, names, [side + piece for side in SIDES for piece in ARM_PARTS])
+    rows, columns = np.nonzero(arms)
+    found: dict[str, tuple[float, float]] = {}
+    points = np.column_stack([columns, rows]).astype(float)
+    shoulders = {side: _point(picture, f"{side}UpperArm") for side in SIDES}
+    away = {side: np.hypot(*(points - shoulder).T) for side, shoulder in shoulders.items()}
+    for side, other in (SIDES, SIDES[::-1]):
+        x, y = np.round(_point(picture, f"{side}Hand")).astype(int)
+        inside = 0 <= y < arms.shape[0] and 0 <= x < arms.shape[1] and arms[y, x]
+        own = np.where(away[side] < away[other], away[side], 0.0)
+        if inside or not own.any():
+            continue
+        tip = points[own.argmax()]
+        for joint, share in (("LowerArm", 0.5 * WRIST), ("Hand", WRIST)):
+            at = shoulders[side] + share * (tip - shoulders[side])
+            found[side + joint] = (float(at[0]), float(at[1]))
+    return found
 
 
 def _padded(picture: PictureAnalysis, kept: np.ndarray, pad: int) -> PictureAnalysis:
