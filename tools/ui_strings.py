@@ -63,7 +63,24 @@ FRAGMENTS = {
     ),
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
     *("front", "back", "left side", "right side"),
-    *("Sit", "Squat", "Kick", "Wave", "Walk", "Turn", "Twist", "Fists", "Hair", "Skirt", "Tail", "Ears"),
+    *(
+        "Sit",
+        "Squat",
+        "Kick",
+        "Wave",
+        "Walk",
+        "Turn",
+        "Idle",
+        "Nod",
+        "Think",
+        "Talk",
+        "Twist",
+        "Fists",
+        "Hair",
+        "Skirt",
+        "Tail",
+        "Ears",
+    ),
 }
 CLAUSE = re.compile(r"[a-z][^\n_]* [^\n]* [^\n]*")  # what a check means; the card makes a sentence of it
 SPOKEN = {
