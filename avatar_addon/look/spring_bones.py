@@ -25,9 +25,10 @@ from ..humanoid.matching.names import read_name, read_names
 from ..humanoid.matching.tree import Tree
 from ..mesh import blender_mesh
 from ..mesh.armature import editing, read_bones
+from ..mesh.measures import to_segment
 from ..vrm.addon import extension, need_addon
 from ..vrm.setup import get_humanoid
-from .spring_figures import KINDS, LEAST_RADIUS, USUAL_HEIGHT, Shape, attach, fit_body, joints, leave_room, to_segment
+from .spring_figures import KINDS, LEAST_RADIUS, USUAL_HEIGHT, Shape, attach, fit_body, joints, leave_room
 
 GROUP = "Avatar Forge "  # the names of our collider groups begin so
 END = "_end"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..mesh.measures import to_segment
+
 USUAL_HEIGHT, USUAL_BONE = 1.6, 0.07  # metres; what the figures of KINDS are for
 LONG = 0.3  # metres of a chain from which on it hangs softer
 TIP = 0.6  # the last joint's stiffness over the first's
@@ -73,14 +75,6 @@ class Shape:
     def clearance(self, points: np.ndarray) -> np.ndarray:
         """(N,) from points (N, 3) to the surface, negative inside."""
         return to_segment(points, self.start, self.end)[0] - self.radius
-
-
-def to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) distances of points (N, 3) to a segment, and where along it their feet are, 0 to 1 between its ends."""
-    way = end - start
-    length = float(way @ way)
-    along = (points - start) @ way / length if length > 0 else np.zeros(len(points))
-    return np.linalg.norm(points - start - np.clip(along, 0, 1)[:, None] * way, axis=1), along
 
 
 def joints(kind: str, points: np.ndarray, height: float, thickness: Sequence[float]) -> list[Joint]:

@@ -10,6 +10,7 @@ import numpy as np
 from . import outside
 from .arrays import SkinnedMesh
 from .islands import island_of
+from .measures import triangle_areas
 
 WELD = 1e-6  # of the model's size
 DEBRIS_AREA, DEBRIS_SIZE = 0.0015, 0.04  # of the area, and of the size, that a floating piece has at most
@@ -35,7 +36,7 @@ def clean(data: SkinnedMesh) -> Notes:
         return notes
     island = island_of(data.triangles, len(data.vertices))[data.triangles[:, 0]]
     _, island = np.unique(island, return_inverse=True)
-    area = _areas(data)
+    area = triangle_areas(data.vertices, data.triangles)
     floating = debris(data.vertices, data.triangles, island, area)
     inside = inner_shells(data.vertices, data.triangles, island, area)
     if floating.any():
@@ -69,16 +70,11 @@ def _select(data: SkinnedMesh, vertices: np.ndarray) -> None:
         data.weights = data.weights[vertices]
 
 
-def _areas(data: SkinnedMesh) -> np.ndarray:
-    a, b, c = (data.vertices[data.triangles[:, k]] for k in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-
-
 def _sound(data: SkinnedMesh) -> np.ndarray:
     """(T,) bool: three different corners and an area."""
     a, b, c = data.triangles.T
     size = float(np.ptp(data.vertices, axis=0).max()) or 1.0
-    return (a != b) & (b != c) & (c != a) & (_areas(data) > (1e-7 * size) ** 2)
+    return (a != b) & (b != c) & (c != a) & (triangle_areas(data.vertices, data.triangles) > (1e-7 * size) ** 2)
 
 
 def _keep(data: SkinnedMesh, kept: np.ndarray) -> None:

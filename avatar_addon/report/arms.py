@@ -9,12 +9,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..mesh.measures import to_segment, triangle_areas
 from .limits import LIMITS, Check, line
 from .measured import LIMBS, Measured
 
 HAND = 0.6  # of the forearm: how far a hand reaches beyond the wrist
 SHOULDER = 0.3  # of the upper arm: as far as the shoulder's skin goes
 STRAY = 0.4  # of the arm's length: skin that is farther from its bones is no arm
+FIX = "Use a picture with the arms away from the body, or move the arm markers and make the avatar again."
 BESIDE = 1.8  # of half of the distance between the shoulders: the widest body
 
 
@@ -28,7 +30,7 @@ def arms(m: Measured) -> Iterator[Check]:
         f"{100 * girth:.0f} % of their length",
         "hair, a cape or half of the body is one with an arm and swings with it",
         "generate",
-        "Use a picture with the arms away from the body, or move the arm markers and make the avatar again.",
+        FIX,
     )
     yield line(
         "arm_stray",
@@ -37,7 +39,7 @@ def arms(m: Measured) -> Iterator[Check]:
         f"{100 * stray:.1f} % of the skin",
         "something that is no arm flies up with the arm",
         "generate",
-        "Use a picture with the arms away from the body, or move the arm markers and make the avatar again.",
+        FIX,
     )
     value = beside_share(m)
     yield line(
@@ -47,33 +49,20 @@ def arms(m: Measured) -> Iterator[Check]:
         f"{100 * value:.1f} % of the skin",
         "a second arm, a sleeve or a sheet of cloth stays behind when the arms move",
         "generate",
-        "Use a picture with the arms away from the body, or move the arm markers and make the avatar again.",
+        FIX,
     )
-
-
-def _areas(m: Measured) -> np.ndarray:
-    """(T,)"""
-    a, b, c = np.moveaxis(m.rest[m.triangles], 1, 0)
-    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
-
-
-def _from_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) distances, and where along the segment, 0 to 1."""
-    way = b - a
-    along = np.clip((points - a) @ way / max(float(way @ way), 1e-12), 0, 1)
-    return np.linalg.norm(points - a - along[:, None] * way, axis=1), along
 
 
 def arm_shape(m: Measured) -> tuple[float, float]:
     """(the wider arm's median distance from its bones over its length, the share of all skin that an arm holds far
     from its bones, of the worse arm).
     """
-    area, girth, stray = _areas(m), 0.0, 0.0
+    area, girth, stray = triangle_areas(m.rest, m.triangles), 0.0, 0.0
     for side in ("left", "right"):
         upper, lower, hand = (m.heads[name] for name in LIMBS[f"{side}Arm"])
         length = max(float(np.linalg.norm(hand - upper)), 1e-9)
-        off, along = _from_segment(m.rest, upper, lower)
-        off = np.minimum(off, _from_segment(m.rest, lower, hand + HAND * (hand - lower))[0])
+        off, along = to_segment(m.rest, upper, lower)
+        off = np.minimum(off, to_segment(m.rest, lower, hand + HAND * (hand - lower))[0])
         held = m.held_by(f"{side}UpperArm")
         beyond = held & (along > SHOULDER)
         if beyond.any():
@@ -91,5 +80,5 @@ def beside_share(m: Measured) -> float:
     height = m.rest[:, 1]
     body = ~limbs & ~m.in_head & (height > hips[1]) & (height < neck[1])
     here = body[m.triangles].all(1) & (np.abs(m.rest[m.triangles, 0].mean(1) - hips[0]) > BESIDE * half)
-    area = _areas(m)
+    area = triangle_areas(m.rest, m.triangles)
     return float(area[here].sum() / max(float(area.sum()), 1e-12))

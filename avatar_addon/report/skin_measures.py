@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..mesh.measures import to_segment
 from .measured import LIMB_TURN, LIMBS, POSES, Degrees, SkinnedBody
 
 MOVED = 0.002  # metres that count as moving
@@ -98,15 +99,8 @@ def distance(points: np.ndarray, chain: list[np.ndarray]) -> np.ndarray:
     ends = [*chain, chain[-1] + 0.6 * (chain[-1] - chain[-2])]
     nearest = np.full(len(points), np.inf)
     for a, b in itertools.pairwise(ends):
-        nearest = np.minimum(nearest, to_segment(points, a, b))
+        nearest = np.minimum(nearest, to_segment(points, a, b)[0])
     return nearest
-
-
-def to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(V,) distance of points (V, 3) to the segment from a to b."""
-    along = b - a
-    t = np.clip((points - a) @ along / max(float(along @ along), 1e-12), 0, 1)
-    return np.asarray(np.linalg.norm(points - a - t[:, None] * along, axis=1))
 
 
 def tearing(m: SkinnedBody) -> Iterator[tuple[SkinFinding, SkinFinding]]:

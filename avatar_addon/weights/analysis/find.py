@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...mesh.measures import to_segment
 from ...report.limits import FAIL, HEAD_FOLLOWS, LIMITS, PASS
-from ...report.skin_measures import SkinFinding, following, head_turn, leaks, strays, tearing, to_segment
+from ...report.skin_measures import SkinFinding, following, head_turn, leaks, strays, tearing
 from ...vrm.spec.human_bones import REQUIRED
 from .skin import LEAST, WeightedSkin
 
@@ -225,7 +226,8 @@ def nearest_bone(skin: WeightedSkin, rows: np.ndarray) -> str:
         if bone := humanoid_bone(skin, int(np.bincount(skin.owner[near]).argmax())):
             return bone
     apart = {
-        name: float(to_segment(skin.rest[some], skin.joints[k], skin.tails[k]).mean()) for name, k in skin.bones.items()
+        name: float(to_segment(skin.rest[some], skin.joints[k], skin.tails[k])[0].mean())
+        for name, k in skin.bones.items()
     }
     return min(apart, key=lambda name: apart[name], default="")
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...mesh.measures import to_segment
 from ...report.limits import LIMITS
 from ...report.measured import LIMBS
-from ...report.skin_measures import to_segment
 from ...vrm.spec.human_bones import PARENTS
 from .skin import LEAST, WeightedSkin
 
@@ -170,7 +170,7 @@ def with_details(skin: WeightedSkin, fresh: Mapping[str, np.ndarray]) -> np.ndar
         now = skin.even[rows][:, family]
         total = now.sum(1, keepdims=True)
         fingers = [k for k in family if k in names]
-        apart = np.stack([to_segment(skin.rest[rows], skin.joints[k], skin.tails[k]) for k in fingers], 1)
+        apart = np.stack([to_segment(skin.rest[rows], skin.joints[k], skin.tails[k])[0] for k in fingers], 1)
         near = np.zeros_like(now)
         near[:, [family.index(k) for k in fingers]] = (1 / np.maximum(apart, LEAST)) ** CLOSENESS
         part = np.where(total > PART, now / np.maximum(total, PART), near / near.sum(1, keepdims=True))
