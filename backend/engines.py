@@ -85,12 +85,14 @@ class Described(Protocol):
     in vain. Every member may be missing.
 
     options: checked before the engine is called, which then gets all of them. models: the files it needs. views: how
-    many pictures of one thing it takes; with more than one it has `pictures_option(views)`.
+    many pictures of one thing it takes; with more than one it has `pictures_option(views)`. seeded: whether another
+    seed makes another mesh.
     """
 
     options: tuple[Option, ...]
     models: tuple[Model, ...]
     views: int
+    seeded: bool
 
     def unavailable_reason(self) -> str:
         """One sentence why the engine cannot run here (no weights, no GPU), "" when it can."""

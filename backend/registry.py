@@ -72,8 +72,8 @@ class Engines:
         return engine
 
     def describe(self) -> list[dict[str, Any]]:
-        """`{name, label, available, reason, options, models, views}` of every engine, the built-in ones first and in
-        the order of the registry; a broken one is listed with the reason, never raised.
+        """`{name, label, available, reason, options, models, views, seeded}` of every engine, the built-in ones first
+        and in the order of the registry; a broken one is listed with the reason, never raised.
         """
         return [self._row(name) for name in self._entry_points]
 
@@ -86,7 +86,7 @@ class Engines:
         return found
 
     def _row(self, name: str) -> dict[str, Any]:
-        row: dict[str, Any] = {"name": name, "label": name, "options": [], "models": [], "views": 1}
+        row: dict[str, Any] = {"name": name, "label": name, "options": [], "models": [], "views": 1, "seeded": True}
         reason = ""
         try:
             engine = self._load(name)
@@ -96,6 +96,7 @@ class Engines:
                 "options": [option.to_dict() for option in _options(engine)],
                 "models": [model.to_dict() for model in _models(engine)],
                 "views": getattr(engine, "views", 1),
+                "seeded": bool(getattr(engine, "seeded", True)),
             }
         except BackendError as error:
             reason = error.message

@@ -17,8 +17,6 @@ from .picture_cards import draw_picture_cards
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
 
-ALWAYS_SAME = "preview"  # the generator that knows no chance
-
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
 
 
@@ -50,8 +48,10 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         column.prop(settings, "candidates")
         if settings.candidates > 1:
             column.prop(settings, "candidate_engines")
-            if (settings.candidate_engines or {settings.engine}) == {ALWAYS_SAME}:
-                sentence(column, context, "Preview makes the same mesh for every seed.", "INFO")
+            made_by = settings.candidate_engines or {settings.engine}
+            if len(made_by) == 1 and not engines.row_of("generators", *made_by).get("seeded", True):
+                name = engines.label("generators", *made_by)
+                sentence(column, context, f"{name} makes the same mesh for every seed.", "INFO")
         else:  # the one that is kept is exported later
             column.prop(settings, "export")
             if settings.export:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]  # name, label, options, models, views: see backend.registry.Engines.describe
+Row = dict[str, Any]  # name, label, options, models, views, seeded: see backend.registry.Engines.describe
 KINDS = ("generators", "riggers")
 
 BUILT_IN: dict[str, dict[str, Row]] = {

@@ -56,6 +56,7 @@ class PreviewGenerator:
     options = OPTIONS
     label = "Preview (silhouette inflation, not TRELLIS)"
     views = 4  # front, left, back, right
+    seeded = False
 
     def __init__(self, read_parts: Callable[[PictureAnalysis], PartMap | None] | None = parts_of_reader) -> None:
         """read_parts: finds the parts of the figure, by which limbs that touch or hide the body are set apart; without

@@ -125,7 +125,7 @@ def is_one_sentence(text):
 def test_hello_lists_built_in_and_third_party_engines_and_why_one_cannot_run(start):
     hello = start().call("hello")["result"]
     generators = {engine["name"]: engine for engine in hello["generators"]}
-    silent = {"options": [], "models": [], "views": 1}  # it describes nothing of itself
+    silent = {"options": [], "models": [], "views": 1, "seeded": True}  # it describes nothing of itself
     assert generators["fake"] == {"name": "fake", "label": "Fake engine", "available": True, "reason": "", **silent}
     assert [option["name"] for option in generators["preview"]["options"]] == ["height", "triangles", "texture_size"]
     assert not generators["broken"]["available"] and "a_library_nobody_has" in generators["broken"]["reason"]
