@@ -31,7 +31,6 @@ class Loaded(Generic[P]):
         self._model, self._converted = model, converted
         self._pipeline: P | None = None
         self._made_from: tuple = ()
-        self.weights: dict[str, str] = {}  # file -> digest, or what tells a state of it from another
 
     def unavailable_reason(self) -> str:
         if importlib.util.find_spec("torch") is None:
@@ -55,15 +54,15 @@ class Loaded(Generic[P]):
         progress("weights", 0.0, "Checking the weights")
         own = self._model.own_folder()
         folder = own or store.folder(self._model.name, progress)
-        weights = self._state(own)
-        made_from = (folder, device, dtype, weights)
+        made_from = (folder, device, dtype, self._state(own))
         if self._pipeline is None or made_from != self._made_from:
             self._pipeline = None  # two sets of networks do not fit
             self._pipeline = make(folder, device, dtype)
-            self._made_from, self.weights = made_from, weights
+            self._made_from = made_from
         return self._pipeline
 
     def _state(self, own: Path | None) -> dict[str, str]:
+        """File -> digest, or what tells one state of it from another."""
         if own:
             return _stamps(own) if self._converted else digests_of(own)
         digests = store.digests(self._model.name)
@@ -77,7 +76,9 @@ class Loaded(Generic[P]):
     def published(self) -> dict[str, str]:
         """For the receipt: SHA-256 of the weights as they were published, by file."""
         own = self._model.own_folder()
-        return digests_of(own, f"*{CHECKPOINT}") if own else store.digests(self._model.name)
+        if own:
+            return digests_of(own, f"*{CHECKPOINT}") if self._converted else digests_of(own)
+        return store.digests(self._model.name)
 
 
 def _stamps(folder: Path) -> dict[str, str]:

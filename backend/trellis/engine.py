@@ -185,7 +185,7 @@ class TrellisGenerator:
             "latent_steps": settings.latent.steps,
             "latent_cfg": settings.latent.cfg_strength,
         }
-        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._loaded.weights, settings=used)
+        return GeneratedMesh(path, self.label, metrics=all_metrics, weights=self._loaded.published(), settings=used)
 
 
 def checked_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class Trellis2Generator:
             self.label,
             landmarks,
             {name: float(value) for name, value in metrics.items()} | clock.seconds(),
-            weights=self._loaded.weights,
+            weights=self._loaded.published(),
             settings=used,
         )
 
