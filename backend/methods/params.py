@@ -34,8 +34,8 @@ def _text(name: str, value: Any) -> str:
 def _path(name: str, value: Any) -> Path:
     text = _text(name, value)
     try:
-        written = os.fsencode(text)
-        usable = len(written) <= LONGEST_PATH and max(map(len, written.split(b"/"))) <= LONGEST_NAME
+        longest = max((len(os.fsencode(part)) for part in Path(text).parts), default=0)
+        usable = len(os.fsencode(text)) <= LONGEST_PATH and longest <= LONGEST_NAME
     except UnicodeError:
         usable = False
     if not usable or any(unicodedata.category(letter) == "Cc" for letter in text):
