@@ -69,6 +69,8 @@ def _tile(material: bpy.types.Material | None) -> np.ndarray | None:
 
 
 def _smaller(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, c), neither side longer than SIDE: every n-th pixel."""
-    step = -(-max(pixels.shape[:2]) // SIDE)
-    return pixels[::step, ::step]
+    """(h, w, c), neither side longer than SIDE, of the nearest pixels."""
+    share = min(1.0, SIDE / max(pixels.shape[:2]))
+    sizes = [(n, max(1, round(n * share))) for n in pixels.shape[:2]]
+    rows, columns = (np.arange(fewer) * n // fewer for n, fewer in sizes)
+    return pixels[rows[:, None], columns]
