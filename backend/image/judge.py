@@ -179,7 +179,7 @@ def joint_confidence(
     joints: dict[str, tuple[float, float]], found: SilhouetteJoints, reading: Reading, scale: float, height: float
 ) -> dict[str, float]:
     """How likely each of `joints` (as `joints_of` gives them) is right, 0 to 1: the reader's own word, better where the
-    silhouette's rules say the same, below LOST where they say something else.
+    silhouette's rules say the same, at most LOST where they say something else.
     """
     out = {}
     for name in JOINTS:
