@@ -25,19 +25,19 @@ def arms(m: Measured) -> Iterator[Check]:
     girth, stray = arm_shape(m)
     yield line(
         "arm_girth",
-        "Arms are slim",
+        "Thickness of the arms",
         LIMITS["arm_girth"].judge(girth),
         f"{100 * girth:.0f} % of their length",
-        "hair, a cape or half of the body is one with an arm and swings with it",
+        "hair, a cape or part of the body is joined to an arm and moves with it",
         "generate",
         FIX,
     )
     yield line(
         "arm_stray",
-        "Arms lie on their bones",
+        "Arms around their bones",
         LIMITS["arm_stray"].judge(stray),
         f"{100 * stray:.1f} % of the skin",
-        "something that is no arm flies up with the arm",
+        "something that is not an arm is lifted together with the arm",
         "generate",
         FIX,
     )
