@@ -19,7 +19,7 @@ import numpy as np
 from avatar_addon.report.limits import PASS
 from avatar_addon.report.measured import Measured, rotation
 from avatar_addon.report.shape import FACE_SHAPES, moved_place, shape
-from avatar_addon.report.skin_measures import to_segment
+from avatar_addon.mesh.measures import to_segment
 from avatar_addon.vrm.spec.vrm_file import VrmFile
 
 REACH = 0.035  # of the height: how near to a hanging arm the body's skin is taken along
@@ -44,7 +44,7 @@ def fuse(m: Measured, *sides: str) -> None:
                 list(m.below[m.bones[f"{side}UpperArm"]] | m.below[m.bones["head"]]),
             )
             # A hanging arm touches the side of the body: measured sideways only up to the body's own width.
-            near = to_segment(points, *hanging)
+            near = to_segment(points, *hanging)[0]
             least = float(near[body].min(initial=np.inf))
             share = np.clip(1.5 - (near - least) / (REACH * height(m)), 0, 0.9) * body
             pulled = shoulder + (points - shoulder) @ turn  # the turn's inverse

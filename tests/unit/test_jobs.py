@@ -35,8 +35,9 @@ def wait(running, until=lambda running: False):
 
 
 def wait_for_stage(running, stage):
-    wait(running, until=lambda running: running.stage == stage)
-    assert running.stage == stage and not running.done, running.error
+    """Until the job has entered the stage, which may be over when that is heard."""
+    wait(running, until=lambda running: stage in [told.stage for told in running.entered])
+    assert not running.done, running.error
 
 
 def files(folder):

@@ -236,7 +236,7 @@ def test_the_list_of_engines_needs_no_torch():
 def unfinished(monkeypatch, checkpoint):
     """An engine that gives what the networks made, before it becomes a file."""
     monkeypatch.setenv(VARIABLE, str(checkpoint))
-    monkeypatch.setattr(TrellisGenerator, "_finish", lambda self, result, *_: (result, self._loaded.weights))
+    monkeypatch.setattr(TrellisGenerator, "_finish", lambda self, result, *_: (result, self._loaded.published()))
     return TrellisGenerator()
 
 

@@ -75,7 +75,7 @@ def good_weights(body):
     skin = make_skin(body, np.ones((len(body[0]), len(NAMES))))
     near = np.stack(
         [
-            find.to_segment(skin.rest, head, tail) - 0.4 * bone[3]
+            find.to_segment(skin.rest, head, tail)[0] - 0.4 * bone[3]
             for head, tail, bone in zip(skin.joints, skin.tails, BONES.values(), strict=True)
         ]
     )
