@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from avatar_addon.mesh.measures import to_segment
 from avatar_addon.report.limits import PASS
 from avatar_addon.report.measured import Measured, rotation
 from avatar_addon.report.shape import FACE_SHAPES, moved_place, shape
-from avatar_addon.mesh.measures import to_segment
 from avatar_addon.vrm.spec.vrm_file import VrmFile
 
 REACH = 0.035  # of the height: how near to a hanging arm the body's skin is taken along
