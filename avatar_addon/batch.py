@@ -13,6 +13,7 @@ NAME.png. Exit status: 0 all made, 1 some failed, 2 wrong arguments, 130 interru
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -23,6 +24,7 @@ import sys
 from pathlib import Path
 
 PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"  # of a process that wants this one to end with it
+MOST_CANDIDATES = 16
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -91,7 +93,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="each picture is a model sheet that shows its character from several sides",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
-    parser.add_argument("--candidates", type=_few, default=1, metavar="N", help="make N avatars a picture, by seed")
+    parser.add_argument("--candidates", type=_count, default=1, metavar="N", help="make N avatars a picture, by seed")
     parser.add_argument(
         "--candidate-engines", default="", metavar="A,B", help="generators that make the candidates in turn"
     )
@@ -131,7 +133,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     cluster.add_argument("--remote-python", default="python", help="Python with Ray on the nodes")
     cluster.add_argument("--remote-root", default="", help="Avatar Forge's folder there (default: as here)")
     parser.add_argument("--again", action="store_true", help="make existing avatars again")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.interruption = Interruption()
+    return options
 
 
 def _text_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,11 +152,10 @@ def _text_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--chat-model", default="")
 
 
-def _few(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 16:
-        raise ValueError
-    return value
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_CANDIDATES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_CANDIDATES}")
+    return int(text)
 
 
 def _with_prompts(options: argparse.Namespace) -> int:
@@ -164,10 +167,11 @@ def _with_prompts(options: argparse.Namespace) -> int:
 
 
 def _json_object(text: str) -> dict:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError
-    return value
+    with contextlib.suppress(ValueError):
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object; write it like '{{\"texture_size\": 2048}}'")
 
 
 def find_pictures(given: list[Path]) -> list[Path]:
@@ -214,13 +218,34 @@ def names_for(pictures: list[Path], name: str | None) -> list[str]:
 
 
 class Ended(KeyboardInterrupt):
-    """SIGTERM: what is under way is undone, as after Ctrl-C."""
+    """Ctrl-C or SIGTERM: what is under way is undone."""
 
-    status = 128 + signal.SIGTERM
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
 
 
-def _end(_number: int, _frame: object) -> None:
-    raise Ended
+class Interruption:
+    """Ctrl-C and SIGTERM, kept until somebody checks. Raised where they arrive, they would often end up in a callback
+    of Blender or of another add-on, which swallows them. The second one is raised at once.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._arrived)
+
+    def check(self) -> None:
+        """Raises Ended."""
+        if self._number:
+            raise Ended(self._number)
+
+    def _arrived(self, number: int, _frame: object) -> None:
+        self.check()
+        self._number = number
+        os.write(2, b"Stopping after this step; the same again stops at once.\n")
 
 
 def die_with_parent() -> None:
@@ -245,7 +270,7 @@ def main(arguments: list[str]) -> int:
     die_with_parent()
     options = parse(arguments)
     options.json = own_stdout() if options.json else None
-    signal.signal(signal.SIGTERM, _end)
+    options.interruption.listen()
     if options.prompts:
         return _with_prompts(options)
     if options.watch:

@@ -12,9 +12,7 @@ from . import candidates, workflow
 from .avatar import packed_file
 from .batch_summary import Lines
 from .client import session
-from .client.engines import GENERATORS
 from .client.process.tasks import Task
-from .errors import AvatarError
 from .files import copy_whole
 from .picture import cards
 from .request import Request
@@ -56,10 +54,6 @@ def make(request: Request, pick: str, says: Lines, name: str, turnaround: bool =
         return best.made
 
 
-def engines_in(text: str) -> tuple[str, ...]:
-    """Names of generators with commas between them. Raises AvatarError for one that there is none of."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in GENERATORS:
-            raise AvatarError(f"There is no generator {name}; choose from {', '.join(GENERATORS)}.", "no_engine")
-    return names
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a list with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import text_pictures
+from .batch_summary import Lines
 from .client import session
 from .client.process.tasks import Task
 from .errors import AvatarError
@@ -66,10 +67,10 @@ def servers(options: argparse.Namespace) -> text_pictures.Servers:
     )
 
 
-def picture_of(prompt: Prompt, options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def picture_of(prompt: Prompt, options: argparse.Namespace, says: Lines) -> tuple[Path, dict[str, Any]]:
     """The first picture that can be used, and where it comes from, for the receipt. Raises AvatarError."""
     print(f"{prompt.name}: asking for pictures", file=sys.stderr, flush=True)
     steps = text_pictures.make(prompt.text, options.seed, servers=servers(options))
-    made = Task(f"Pictures of {prompt.name}", steps, session.worker).wait()
+    made = Task(f"Pictures of {prompt.name}", steps, session.worker).wait(says.progress)
     picture = text_pictures.first_usable(made)
     return picture, text_pictures.origin_in(made, picture)

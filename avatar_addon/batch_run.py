@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import sys
+import tempfile
 import time
 import webbrowser
 from collections.abc import Iterator
@@ -21,17 +23,18 @@ import bpy
 from . import batch_candidates, batch_prompts
 from .batch_prompts import Prompt
 from .batch_summary import JsonLines, Lines, Row
-from .client import session
+from .client import engines, session
 from .client.process import jobs
 from .client.process.locks import hold
 from .client.process.tasks import Steps, Task, Wait
 from .errors import AvatarError
 from .files import digest
+from .intake.importing import MODELS
 from .publish import steps as publish
 from .remote.protocol.paths import file_name
 from .remote.protocol.registry import Refusal
 from .report import report as report_card
-from .report.limits import FAIL
+from .report.limits import FAIL, PASS
 from .request import Request, read_markers
 from .viewer.page import write_page
 from .vrm.spec.vrm_file import VrmFile, VrmFileError
@@ -64,6 +67,7 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
     try:
         target = destination(options)
         make_folder(out)
+        check_engines(options)
     except AvatarError as error:
         print(error, file=sys.stderr)
         return WRONG
@@ -75,6 +79,7 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
             wanted = []
         for source, name, further in wanted:
             rows.append(make(options, source, name, out, target, says, further))
+            says.check()
         status = FAILED if any(row.status == "failed" for row in rows) else MADE
     except AvatarError as error:
         print(error, file=sys.stderr)
@@ -88,16 +93,19 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
 
 
 def speaker(options: argparse.Namespace) -> Lines:
-    return JsonLines(options.json) if options.json else Lines()
+    check = options.interruption.check
+    return JsonLines(check, options.json) if options.json else Lines(check)
 
 
 def make_folder(out: Path) -> None:
-    """Raises AvatarError."""
+    """A folder that is there and takes files. Raises AvatarError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise AvatarError(f"The folder {out} cannot be created ({reason}); choose another one.", "files") from error
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise AvatarError(f"The folder {out} cannot be used ({reason}); choose another one.", "files") from error
 
 
 def destination(options: argparse.Namespace) -> publish.Target | None:
@@ -114,6 +122,26 @@ def destination(options: argparse.Namespace) -> publish.Target | None:
             "--promote needs a bucket: give --bucket, or enter one in the add-on's preferences.", "no_bucket"
         )
     return target
+
+
+def check_engines(options: argparse.Namespace) -> None:
+    """Before anything is made, whether the wanted engines are there and can run here. Raises AvatarError."""
+    if options.executor == "ray":
+        return  # the node that takes the avatar knows
+    generators = [] if options.generated else [options.engine, *batch_candidates.names_in(options.candidate_engines)]
+    needed = [("generators", "generator", name) for name in generators] + [("riggers", "rigger", options.rigger)]
+
+    def steps() -> Steps:
+        engines.remember_engines((yield Wait(jobs.Job("hello"))), session.engines_file())
+
+    Task("Engines", steps(), session.worker).wait(lambda _: options.interruption.check())
+    for kind, word, name in needed:
+        known = engines.GENERATORS if kind == "generators" else engines.RIGGERS
+        if name not in known:
+            raise AvatarError(f"There is no {word} {name!r}; choose from {', '.join(known)}.", "unknown_engine")
+        if reason := engines.unavailable(kind, name):
+            advice = "Choose another one, or install what it needs in the add-on's preferences."
+            raise AvatarError(f"The {word} {name!r} cannot run here: {reason} {advice}", "engine_unavailable")
 
 
 def make(
@@ -239,11 +267,28 @@ def _files(options: argparse.Namespace, name: str, out: Path) -> dict[str, Path]
 def _make(
     options: argparse.Namespace, source: Path | Prompt, sides: Sides, name: str, out: Path, row: Row, says: Lines
 ) -> None:
-    picture, text = (source, {}) if isinstance(source, Path) else batch_prompts.picture_of(source, options)
+    picture, text = (source, {}) if isinstance(source, Path) else batch_prompts.picture_of(source, options, says)
     row.picture, row.sha256 = str(picture), digest(picture)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    files = _files(options, name, out)
-    request = Request.from_settings(
+    with _unfinished(out / f".{name}.unfinished") as folder:
+        request = _request(options, picture, sides, name, folder, text)
+        made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
+        _hand_over(folder, out, _files(options, name, out)["receipt"])
+    row.warnings = [warning["message"] for warning in made.warnings]
+    for warning in row.warnings:
+        says.note(name, f"note: {warning}")
+    for check in made.report.checks:
+        if check.status != PASS:
+            word = "check failed" if check.status == FAIL else "to check"
+            says.note(name, f"{word}: {check.title}, {check.figure}. {check.fix}")
+
+
+def _request(
+    options: argparse.Namespace, picture: Path, sides: Sides, name: str, folder: Path, text: dict[str, Any]
+) -> Request:
+    """As the arguments say, with the files in `folder`. text: what the picture was made from, {} for a given one."""
+    files = _files(options, name, folder)
+    return Request.from_settings(
         bpy.context.scene,
         picture,
         name=name,
@@ -260,23 +305,33 @@ def _make(
         perfect_sync=options.perfect_sync or None,
         text=text,
         candidates=options.candidates,
-        candidate_engines=batch_candidates.engines_in(options.candidate_engines),
+        candidate_engines=batch_candidates.names_in(options.candidate_engines),
         vrm=files["vrm"],
-        sheet=None if options.no_sheet else out / f"{name}.sheet.png",
-        page=out / f"{name}.html" if options.view or not options.no_sheet else None,
+        sheet=None if options.no_sheet else folder / f"{name}.sheet.png",
+        page=folder / f"{name}.html" if options.view or not options.no_sheet else None,
         receipt=files["receipt"],
         blend=files.get("blend"),
         record=not options.no_record,
         generated=options.generated.absolute() if options.generated else None,
     )
-    files["receipt"].unlink(missing_ok=True)
-    made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
-    row.warnings = [warning["message"] for warning in made.warnings]
-    for warning in row.warnings:
-        says.note(name, f"note: {warning}")
-    for check in made.report.checks:
-        if check.status == FAIL:
-            says.note(name, f"check failed: {check.title}, {check.figure}. {check.fix}")
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """An empty folder that goes again; a killed run may have left it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hand_over(unfinished: Path, out: Path, receipt: Path) -> None:
+    """Moves what was made into `out`, its receipt last: without it, the next run makes the avatar again."""
+    receipt.unlink(missing_ok=True)
+    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == receipt.name):
+        path.replace(out / path.name)
 
 
 def _describe(options: argparse.Namespace, row: Row, name: str, out: Path) -> None:
@@ -291,7 +346,8 @@ def _describe(options: argparse.Namespace, row: Row, name: str, out: Path) -> No
     words = (("WARN", "to check"), ("FAIL", "failed"))
     card = f"{row.checks.get('PASS', 0)} checks passed"
     card += "".join(f", {row.checks[status]} {word}" for status, word in words if row.checks.get(status))
-    row.note = f"{name}.vrm, {card}" + (f", {len(row.warnings)} notes" if row.warnings else "")
+    notes = f", {len(row.warnings)} note" + "s" * (len(row.warnings) > 1)
+    row.note = f"{name}.vrm, {card}{notes if row.warnings else ''}"
 
 
 def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines) -> dict[str, Any]:
@@ -310,6 +366,11 @@ def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines)
 def _readable(picture: Path) -> Path:
     if not picture.is_file():
         raise AvatarError(f"There is no file {picture.name}; check the path.", "no_picture")
+    if picture.suffix.lower() in MODELS:
+        raise AvatarError(
+            f"{picture.name} is a 3D model, and the batch takes pictures; use Import as Avatar in Blender instead.",
+            "unreadable",
+        )
     return picture
 
 

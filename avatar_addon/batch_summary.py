@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
@@ -49,12 +49,20 @@ def counts(rows: Sequence[Row]) -> dict[str, int]:
 
 
 class Lines:
-    """For people: a line whenever the stage changes, the failures on stderr, a table at the end."""
+    """For people: a line whenever the stage changes, the failures on stderr, a table at the end.
+
+    check: raises KeyboardInterrupt when the batch was interrupted. `progress` is called between two steps of a task,
+    which is where that ends it.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
 
     def begins(self, name: str) -> None:
         self.name, self.shown = name, ""
 
     def progress(self, task: Task) -> None:
+        self.check()
         if task.message and task.spoken != self.shown:
             self.shown = task.spoken
             print(f"{self.name}: {task.fraction:4.0%} {task.spoken}", flush=True)
@@ -79,11 +87,13 @@ class Lines:
 class JsonLines(Lines):
     """For programs: one JSON object a line on stdout, the last is the summary. What people read goes to stderr."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, check: Callable[[], None], stream: IO[str]) -> None:
+        super().__init__(check)
         self._stream = stream
         self._stage = ("", -1.0)
 
     def progress(self, task: Task) -> None:
+        self.check()
         if task.message and (task.stage != self._stage[0] or task.fraction >= self._stage[1] + 0.01):
             self._stage = (task.stage, task.fraction)
             shown = {"stage": task.stage, "fraction": round(task.fraction, 3), "message": task.spoken}

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from . import batch_run
@@ -179,6 +180,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         target = batch_run.destination(options)
         batch_run.make_folder(out)
+        batch_run.check_engines(options)
         lock = hold(out / ".watch.lock", busy)
     except AvatarError as error:
         print(error, file=sys.stderr)
@@ -203,7 +205,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Ending(threading.Event):
-    """Set by the first SIGTERM or Ctrl-C; the next one raises KeyboardInterrupt."""
+    """Set by the first SIGTERM or Ctrl-C; further ones are the batch's own, which interrupt it."""
 
     def __enter__(self) -> _Ending:
         self._before = {number: signal.signal(number, self._asked) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -213,8 +215,11 @@ class _Ending(threading.Event):
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _asked(self, _number: int, _frame: object) -> None:
+    def _asked(self, number: int, frame: FrameType | None) -> None:
         if self.is_set():
-            raise KeyboardInterrupt
+            before = self._before[signal.Signals(number)]
+            assert callable(before)
+            before(number, frame)
+            return
         self.set()
         print("Ending after the current file.", file=sys.stderr, flush=True)

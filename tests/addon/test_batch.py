@@ -1,7 +1,11 @@
 """What other programs rely on of the batch (docs/batch.md), and the .blend file that another computer goes on with."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,6 +66,35 @@ def test_the_summary_for_programs_and_that_a_second_run_makes_nothing_again(quic
     (tmp_path / "out" / "ada.receipt.json").unlink()  # killed before the end
     quick.run(capsys, *given)
     assert quick.made == ["ada", "ada", "ada"]
+
+
+def test_ctrl_c_while_another_add_on_works_undoes_the_avatar(picture, tmp_path):
+    """Raised there, it would be caught by the VRM add-on, and the avatar be made all the same."""
+    batch = Path(__file__).parents[2] / "avatar_addon" / "batch.py"
+    arguments = [sys.executable, str(batch), "--", str(picture), "--out", str(tmp_path / "out"), "--no-record"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(arguments, start_new_session=True, **pipes) as process:
+        for line in process.stdout:
+            if "Writing the VRM file" in line:
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the worker too
+                break
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 130 and "Interrupted." in errors and "Traceback" not in errors, errors
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--rigger", "wrong"], "There is no rigger 'wrong'; choose from geometric, "),
+        (["--rigger", "skintokens"], "The rigger 'skintokens' cannot run here: "),
+        (["--candidate-engines", "preview,wrong"], "There is no generator 'wrong'; choose from preview, "),
+    ],
+)
+def test_an_engine_that_cannot_run_is_told_before_anything_is_made(quick, tmp_path, capsys, arguments, sentence):
+    (tmp_path / "ada.png").write_bytes(b"ada")
+    status, said = quick.run(capsys, tmp_path / "ada.png", "--out", tmp_path / "out", *arguments)
+    assert status == 2 and said.err.startswith(sentence) and not quick.made
 
 
 def test_a_packed_file_goes_on_on_another_computer(avatar, bpy, addon, tmp_path, monkeypatch, picture):
