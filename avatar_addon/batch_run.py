@@ -57,7 +57,7 @@ def run_prompts(options: argparse.Namespace) -> int:
     try:
         prompts = batch_prompts.read_prompts(options.prompts)
     except AvatarError as error:
-        print(error, file=sys.stderr)
+        speaker(options).refused(error, WRONG)
         return WRONG
     return _run(options, [(prompt, prompt.name, {}) for prompt in prompts])
 
@@ -69,7 +69,8 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
         make_folder(out)
         check_engines(options)
     except AvatarError as error:
-        print(error, file=sys.stderr)
+        says.refused(error, WRONG)
+        session.close()
         return WRONG
     rows: list[Row] = []
     status = FAILED

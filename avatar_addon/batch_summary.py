@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from .client.process.tasks import Task
+from .errors import AvatarError
 
 FORMAT = 1
 STATUSES = ("made", "kept", "promoted", "skipped", "failed")
@@ -74,6 +75,10 @@ class Lines:
         if row.status == "failed":
             print(f"{row.name}: {row.note}", file=sys.stderr, flush=True)
 
+    def refused(self, error: AvatarError, status: int) -> None:
+        """Nothing was made at all."""
+        print(error, file=sys.stderr, flush=True)
+
     def summary(self, rows: Sequence[Row], status: int) -> None:
         if not rows:
             return
@@ -106,6 +111,11 @@ class JsonLines(Lines):
         super().ended(row)
         self._stage = ("", -1.0)
         self._write({"event": "avatar", **row.to_dict()})
+
+    def refused(self, error: AvatarError, status: int) -> None:
+        super().refused(error, status)
+        why = {"code": error.code, "note": str(error)}
+        self._write({"event": "summary", "format": FORMAT, "exit": status, "counts": {}, "avatars": [], **why})
 
     def summary(self, rows: Sequence[Row], status: int) -> None:
         avatars = [row.to_dict() for row in rows]

@@ -173,19 +173,19 @@ class Journal:
 def run(options: argparse.Namespace) -> int:
     """Watches until SIGTERM or Ctrl-C, which end it after the current file; the second one interrupts that."""
     folder, out = options.watch.absolute(), options.out.absolute()
-    if not folder.is_dir():
-        print(f"There is no folder {folder}; create it, or mount it first.", file=sys.stderr)
-        return batch_run.WRONG
+    says = batch_run.speaker(options)
     busy = AvatarError(f"Another batch watches into {out}; end it or choose another folder.", "busy")
     try:
+        if not folder.is_dir():
+            raise AvatarError(f"There is no folder {folder}; create it, or mount it first.", "files")
         target = batch_run.destination(options)
         batch_run.make_folder(out)
         batch_run.check_engines(options)
         lock = hold(out / ".watch.lock", busy)
     except AvatarError as error:
-        print(error, file=sys.stderr)
+        says.refused(error, batch_run.WRONG)
+        session.close()
         return batch_run.WRONG
-    says = batch_run.speaker(options)
     watch = Watch(options, folder, out, target, says)
     status = batch_run.FAILED
     try:

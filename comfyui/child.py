@@ -69,6 +69,8 @@ async def batch(
         reading.cancel()
         await _end(child)
         raise
+    if summary and "note" in summary:  # refused before anything was made
+        raise RuntimeError(summary["note"])
     if summary is None or not summary["avatars"]:
         raise RuntimeError(f"The batch ended without a word (status {child.returncode}); see ComfyUI's console.")
     row = summary["avatars"][0]

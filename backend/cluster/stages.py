@@ -88,8 +88,10 @@ def _batch(run: Path, name: str, arguments: list[str]) -> Row:
     with _child([*start, str(ROOT / "avatar_addon/batch.py"), "--", *arguments, "--json"]) as child:
         assert child.stdout
         summary = _follow(child.stdout, run, name, 0.45, 1.0, lambda event: event.get("event") == "summary")
-    if summary is None or not summary["avatars"]:
+    if summary is None:
         raise StageError("blender_died", "Blender stopped on the worker; see the worker's log.")
+    if not summary["avatars"]:
+        raise StageError(summary.get("code", "failed"), summary.get("note", "The batch made nothing on the worker."))
     return summary["avatars"][0]
 
 

@@ -93,8 +93,11 @@ def test_ctrl_c_while_another_add_on_works_undoes_the_avatar(picture, tmp_path):
 )
 def test_an_engine_that_cannot_run_is_told_before_anything_is_made(quick, tmp_path, capsys, arguments, sentence):
     (tmp_path / "ada.png").write_bytes(b"ada")
-    status, said = quick.run(capsys, tmp_path / "ada.png", "--out", tmp_path / "out", *arguments)
+    given = [tmp_path / "ada.png", "--out", tmp_path / "out", *arguments]
+    status, said = quick.run(capsys, *given)
     assert status == 2 and said.err.startswith(sentence) and not quick.made
+    _, lines = quick.run(capsys, *given, "--json")
+    assert lines[-1]["event"] == "summary" and lines[-1]["exit"] == 2 and lines[-1]["note"].startswith(sentence)
 
 
 def test_a_packed_file_goes_on_on_another_computer(avatar, bpy, addon, tmp_path, monkeypatch, picture):
