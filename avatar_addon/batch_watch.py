@@ -90,7 +90,7 @@ class Watch:
         if row.status == "failed" and row.code in PASSING:
             waited = min(max(2 * self._later.get(path, (0.0, 0.0))[1], RETRY), RETRY_MOST)
             self._later[path] = (time.monotonic() + waited, waited)
-            print(f"{row.name}: tried again in {waited:.0f} s", file=sys.stderr, flush=True)
+            print(f"{row.name}: trying again in {waited:.0f} s", file=sys.stderr, flush=True)
             return
         self._later.pop(path, None)
         self.arrivals.done(path)
@@ -175,7 +175,7 @@ def run(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         print(f"There is no folder {folder}; create it, or mount it first.", file=sys.stderr)
         return batch_run.WRONG
-    busy = AvatarError(f"Another batch watches into {out}; end it or choose another folder.", "busy")
+    busy = AvatarError(f"Another process is already watching into {out}; end it or choose another folder.", "busy")
     try:
         target = batch_run.destination(options)
         batch_run.make_folder(out)

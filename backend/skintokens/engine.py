@@ -88,7 +88,7 @@ OPTIONS = (
         "strict",
         "Grammar",
         choices=(
-            Choice("strict", "Strict", "Always four codes for each joint, so no joint is broken"),
+            Choice("strict", "Strict", "Every joint gets exactly four codes, so none is incomplete"),
             Choice("shipped", "As Shipped", "As in the original, with its two defects"),
         ),
         advanced=True,

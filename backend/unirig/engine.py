@@ -55,7 +55,7 @@ OPTIONS = (
         "strict",
         "Grammar",
         choices=(
-            Choice("strict", "Strict", "Allows every valid skeleton and no broken one"),
+            Choice("strict", "Strict", "Allows every valid skeleton and no invalid one"),
             Choice("upstream", "As Shipped", "As in the original, with its two defects"),
         ),
         advanced=True,
