@@ -58,14 +58,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("pictures", nargs="*", type=Path, help="picture files, or folders of them")
     watch = parser.add_argument_group("watching", "Instead of pictures. SIGTERM ends it after the current file.")
     watch.add_argument(
-        "--watch", type=Path, metavar="FOLDER", help="take each picture that arrives there, and promote .vrm files"
+        "--watch",
+        type=Path,
+        metavar="FOLDER",
+        help="make an avatar of each picture that is put there, and promote .vrm files",
     )
-    watch.add_argument("--once", action="store_true", help="end when everything that is there is done")
+    watch.add_argument("--once", action="store_true", help="end when all files that are there are done")
     watch.add_argument(
-        "--settle", type=float, default=5.0, metavar="SECONDS", help="how long a file may not change (default: 5)"
+        "--settle", type=float, default=5.0, metavar="SECONDS", help="how long a file must stay unchanged (default: 5)"
     )
     watch.add_argument(
-        "--every", type=float, default=2.0, metavar="SECONDS", help="time between two looks (default: 2)"
+        "--every",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="seconds between two reads of the folder (default: 2)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; created if missing")
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
@@ -93,7 +100,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="each picture is a model sheet that shows its character from several sides",
     )
     parser.add_argument("--vrm", choices=["1.0", "0.0"], default="1.0", help="version of the VRM format")
-    parser.add_argument("--candidates", type=_count, default=1, metavar="N", help="make N avatars a picture, by seed")
+    parser.add_argument(
+        "--candidates", type=_count, default=1, metavar="N", help="make N avatars of each picture, with different seeds"
+    )
     parser.add_argument(
         "--candidate-engines", default="", metavar="A,B", help="generators that make the candidates in turn"
     )
@@ -101,10 +110,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--pick", choices=["best", "all"], default="best", help="which candidates to keep as files (default: best)"
     )
     parser.add_argument("--perfect-sync", action="store_true", help="with the 52 face shapes of ARKit")
-    parser.add_argument("--no-sheet", action="store_true", help="do not make a contact sheet and the viewer's page")
+    parser.add_argument("--no-sheet", action="store_true", help="make no contact sheet and no viewer's page")
     parser.add_argument("--view", action="store_true", help="open every avatar's page in the browser")
     parser.add_argument(
-        "--blend", action="store_true", help="also leave NAME.blend, packed, to go on with on another computer"
+        "--blend", action="store_true", help="also write NAME.blend, packed, to continue on another computer"
     )
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(

@@ -91,7 +91,7 @@ class Watch:
         if row.status == "failed" and row.code in PASSING:
             waited = min(max(2 * self._later.get(path, (0.0, 0.0))[1], RETRY), RETRY_MOST)
             self._later[path] = (time.monotonic() + waited, waited)
-            print(f"{row.name}: tried again in {waited:.0f} s", file=sys.stderr, flush=True)
+            print(f"{row.name}: trying again in {waited:.0f} s", file=sys.stderr, flush=True)
             return
         self._later.pop(path, None)
         self.arrivals.done(path)
@@ -174,7 +174,7 @@ def run(options: argparse.Namespace) -> int:
     """Watches until SIGTERM or Ctrl-C, which end it after the current file; the second one interrupts that."""
     folder, out = options.watch.absolute(), options.out.absolute()
     says = batch_run.speaker(options)
-    busy = AvatarError(f"Another batch watches into {out}; end it or choose another folder.", "busy")
+    busy = AvatarError(f"Another process is already watching into {out}; end it or choose another folder.", "busy")
     try:
         if not folder.is_dir():
             raise AvatarError(f"There is no folder {folder}; create it, or mount it first.", "files")

@@ -109,7 +109,9 @@ class AvatarForgeRecord(PropertyGroup):
     promoted_key: StringProperty(name="Promoted As")
     promoted_url: StringProperty(name="Public Address")
     picture: StringProperty(name="Picture", subtype="FILE_PATH")
-    picture_image: PointerProperty(type=bpy.types.Image, description="The picture inside a file for other computers")
+    picture_image: PointerProperty(
+        type=bpy.types.Image, description="The reference picture, packed into the file for use on other computers"
+    )
     recorded_run: StringProperty(description="The run that was last recorded of the avatar")
     recorded_vrm: StringProperty(description="SHA-256 of that run's VRM file")
     engine: StringProperty(name="Engine")
@@ -187,7 +189,8 @@ class AvatarForgeSettings(PropertyGroup):
         name="Compare",
         items=_choices(GENERATORS),
         options={"ENUM_FLAG"},
-        description="Generators that make the candidates in turn. None: the chosen one alone",
+        description="Generators that make the candidates in turn. If none is chosen, the current generator"
+        " makes all of them",
     )
     seed: IntProperty(name="Seed", min=0, description="The same picture and seed give the same avatar")
     markers: StringProperty(

@@ -23,6 +23,9 @@ COMMANDS = {
 
 def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "worker"
+    if name in ("-h", "--help"):
+        print(f"usage: python -m backend COMMAND\n\nCommands: {', '.join(COMMANDS)}. COMMAND --help describes one.")
+        return 0
     if name not in COMMANDS:
         print(f"Unknown command {name!r}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2

@@ -214,6 +214,21 @@ def precision_option() -> Option:
     )
 
 
+def search_option(quality: str) -> Option:
+    """How a language model's tokens are searched. quality: what the slowest search does."""
+    return Option(
+        "preset",
+        "enum",
+        "quality",
+        "Search",
+        choices=(
+            Choice("quality", "Quality", quality),
+            Choice("fast", "Fast", "4 beams"),
+            Choice("greedy", "Greedy", "Always takes the most likely token. Needs a fifth of the time or less"),
+        ),
+    )
+
+
 def memory_option() -> Option:
     """How many of several networks stay on the device."""
     return Option(

@@ -99,9 +99,9 @@ ARMS = ("leftUpperArm", "rightUpperArm")
 FAULTS: dict[str, tuple[str, Plant]] = {
     "skin between both arms and body": ("webs", lambda m: fuse(m, "left", "right")),
     "skin between one arm and body": ("webs", lambda m: fuse(m, "left")),
-    "whole figure a sheet": ("depth", lambda m: flatten(m, "hips")),
-    "arms are sheets": ("depth", lambda m: flatten(m, *ARMS)),
-    "head is a sheet": ("depth", lambda m: flatten(m, "head")),
+    "whole figure is flat": ("depth", lambda m: flatten(m, "hips")),
+    "arms are flat": ("depth", lambda m: flatten(m, *ARMS)),
+    "head is flat": ("depth", lambda m: flatten(m, "head")),
     "head's joint in the belly": ("head_size", lambda m: move(m, "head", 0, -0.4, 0)),
     "head's joint under the crown": ("head_size", lambda m: m.heads.update(head=crown(m))),
     "elbow beside the arm": ("symmetry", lambda m: move(m, "leftLowerArm", 0, -0.08, 0)),
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("good", nargs="+", type=Path)
     parser.add_argument("--bad", nargs="*", type=Path, default=[])
     options = parser.parse_args()
-    print("| planted fault | check | caught | missed on |\n|---|---|---|---|")
+    print("| fault | check | found | not found on |\n|---|---|---|---|")
     for name, (check, plant) in FAULTS.items():
         missed = []
         for path in options.good:

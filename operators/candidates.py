@@ -48,7 +48,12 @@ class AVATARFORGE_OT_keep_candidate(_OnCandidates):
     def execute(self, context: Context) -> set[str]:
         avatar = scene.need_avatar(context)
         count = candidates.keep(context, avatar)
-        self.report({"INFO"}, tr(f"{count} candidates were removed from the scene; their runs are kept."))
+        said = (
+            "The other candidate was removed from the scene; its run is kept."
+            if count == 1
+            else f"{count} candidates were removed from the scene; their runs are kept."
+        )
+        self.report({"INFO"}, tr(said))
         return {"FINISHED"}
 
 

@@ -152,8 +152,10 @@ def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
         for name, empty in markers.shown(root).items():
             yield iface_(LABELS[name]) + (" ?" if name in unsure else ""), side_of(name), empty
     avatar = scene.find_avatar(context)
-    for part, empty in face_markers.shown(avatar).items() if avatar else ():
-        yield iface_(PARTS[part].label), side_of(part), empty
+    empties = face_markers.shown(avatar) if avatar else {}
+    for part in PARTS.values():
+        if part.attribute in empties:
+            yield iface_(part.label), side_of(part.name), empties[part.attribute]
 
 
 def _draw_names() -> None:

@@ -5,6 +5,8 @@ step at the end.
 
 from __future__ import annotations
 
+import time
+
 import bpy
 from bpy.types import Context, Event, Operator
 
@@ -25,6 +27,7 @@ class TaskOperator(IdleOperator):
 
     _timer = None
     _task: Task | None = None
+    _polled = 0.0  # when the last look at the task ended
 
     @classmethod
     def may_run(cls, context: Context) -> bool:
@@ -68,7 +71,13 @@ class TaskOperator(IdleOperator):
             return self._leave(context, {"CANCELLED"})
         if event.type == "ESC" and event.value == "PRESS":
             task_slot.cancel(task)
-        if event.type != "TIMER" or not task_slot.poll(task):
+        # Other timers' events, such as those of tooltips, come here as well. Between two looks the window has to be
+        # drawn, so that it shows a stage before it is busy with it.
+        if event.type != "TIMER" or time.monotonic() - self._polled < INTERVAL / 2:
+            return {"PASS_THROUGH"}
+        done = task_slot.poll(task)
+        self._polled = time.monotonic()
+        if not done:
             return {"PASS_THROUGH"}
         if task.error is None:
             return self._leave(context, {"FINISHED"})

@@ -144,7 +144,7 @@ class _Rows:
         if state.suggestion:
             self._left.label(text="")
             button = self._right.operator(
-                "avatar_forge.assign_bone", text=tr(f"Use {state.suggestion}"), translate=False
+                "avatar_forge.assign_bone", text=tr("Use {}").format(state.suggestion), translate=False
             )
             button.name, button.bone = state.name, state.suggestion
 

@@ -109,7 +109,7 @@ class AVATARFORGE_PT_gaze(_OfLook, Panel):
         row.operator("avatar_forge.follow_gaze", text="", icon="OUTLINER_OB_CAMERA").camera = True
         row.operator("avatar_forge.rest_gaze", text="", icon="LOOP_BACK")
         column = layout.column(align=True)
-        column.label(text="Maximum Reached at Degrees")
+        column.label(text="Angle of Full Gaze")
         for name in ("sideways", "up", "down"):
             column.prop(settings, name)
         if by_bones:

@@ -100,7 +100,7 @@ def _draw_list(layout: UILayout, values, which: str, text: str) -> None:
         edit.which, edit.index = which, index
     row = column.row(align=True)
     row.alignment = "RIGHT"
-    edit = row.operator("avatar_forge.edit_meta_list", text=tr(f"Add {text}"), icon="ADD", emboss=False)
+    edit = row.operator("avatar_forge.edit_meta_list", text=tr("Add {}").format(tr(text)), icon="ADD", emboss=False)
     edit.which, edit.index = which, -1
 
 

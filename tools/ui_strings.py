@@ -63,6 +63,9 @@ FRAGMENTS = {
     ),
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
     *("front", "back", "left side", "right side"),
+    # Figures of checks that are one or two words, or are put together.
+    *("missing: {}", "shared: {}", "requires {}", "moves nothing", "backward", "unknown", "no skin"),
+    *("{} % ({} moves {})", "{} % of the head, {} % of it outside of the head"),
     *(
         "Sit",
         "Squat",

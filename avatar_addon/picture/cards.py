@@ -31,7 +31,7 @@ KINDS = (
 WHY = {
     "portrait": "A portrait or a detail",
     "three_quarter": "Seen at an angle",
-    "repeated": "This side is there already",
+    "repeated": "There is already a picture of this side",
 }
 
 

@@ -68,15 +68,6 @@ def spoken(sentence: str) -> speech.Keys | None:
     return speech.track(cues, animation.START) if cues else None
 
 
-def export_clips(context: bpy.types.Context, avatar: Avatar, folder: Path, sentence: str = "") -> dict[str, Path]:
-    """All CLIPS: name -> file. sentence: what "Talk" says; without one its mouth is still."""
-    keys = spoken(sentence)
-    return {
-        name: export_clip(context, avatar, name, folder / f"{name.lower()}{SUFFIX}", keys if name == "Talk" else None)
-        for name in CLIPS
-    }
-
-
 def show_clip(context: bpy.types.Context, avatar: Avatar, path: Path) -> None:
     """Plays a VRMA file on the avatar in the preview range; `preview.back` takes it away. Raises AvatarError."""
     need_addon()

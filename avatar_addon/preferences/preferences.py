@@ -155,7 +155,7 @@ class AvatarForgePreferences(AddonPreferences):
         name="Picture Server",
         items=[
             ("openai", "OpenAI API", "A server with /v1/images/generations, on this computer or elsewhere"),
-            ("comfyui", "ComfyUI", "A ComfyUI with a workflow that makes pictures from text"),
+            ("comfyui", "ComfyUI", "A ComfyUI server with a workflow that makes pictures from text"),
         ],
         description="What kind of server makes reference pictures from a description",
     )

@@ -266,8 +266,8 @@ def _springs(m: Measured) -> Iterator[Check]:
         elif any(users[node] > 1 for node in chain):
             wrong.append(f"{name} and another share a bone")
         elif len(chain) < 2 or not all(joint.get("hitRadius", 0) > 0 for joint in spring["joints"]):
-            wrong.append(f"{name} has {'one bone only' if len(chain) < 2 else 'no thickness'}")
-    still = wrong and all(text.endswith(("only", "thickness")) for text in wrong)
+            wrong.append(f"{name} has only one bone" if len(chain) < 2 else f"{name} has no thickness")
+    still = wrong and all(text.endswith(("one bone", "thickness")) for text in wrong)
     yield line(
         "springs",
         "Spring bones",
@@ -290,7 +290,7 @@ def _meta(m: Measured) -> Iterator[Check]:
         "meta",
         "Name and author",
         FAIL if missing else WARN if vague else PASS,
-        f"missing: {', '.join(missing)}" if missing else f"{name} by {', '.join(map(str, authors))}",
+        f"missing: {', '.join(missing)}" if missing else f"{name}, author {', '.join(map(str, authors))}",
         "nobody can tell whose avatar this is",
         "vrm",
         "Fill in name and author, then set up VRM again.",

@@ -105,7 +105,7 @@ class ClusterRun:
                 return True
             if self.api.status(self.job)[0] not in ("FAILED", "STOPPED"):
                 return False
-        raise BackendError("cluster_refused", f"The run {self.batch.run} was stopped too often.", "Give another id.")
+        raise BackendError("cluster_refused", f"The run {self.batch.run} was stopped too often.", "Choose another id.")
 
     def follow(self, say: Say) -> list[dict[str, Any]]:
         """The rows of all avatars, in order. Raises BackendError; Cancelled, after the job was stopped there."""
@@ -173,7 +173,9 @@ class ClusterRun:
 
     def _finished(self, status: str, message: str) -> list[dict[str, Any]]:
         if status == "STOPPED":
-            raise BackendError("cancelled", "The job was stopped on the cluster.", "Run the same command to go on.")
+            raise BackendError(
+                "cancelled", "The job was stopped on the cluster.", "Run the same command again to continue."
+            )
         if status == "FAILED" and not self.rows:
             reason = self._failure.get("message") or " ".join(message.split())[:300]
             raise BackendError(

@@ -56,7 +56,7 @@ class Driver:
                 code, message = cause.code, str(cause)
             else:
                 code = "worker_lost"
-                message = f"The worker was lost too often ({type(error).__name__}); start the batch again to go on."
+                message = f"The worker was lost too often ({type(error).__name__}); start the batch again to continue."
             say(event="avatar", row={"name": name, "status": "failed", "code": code, "note": message})
             return
         if is_last:

@@ -29,7 +29,7 @@ class JobsApi:
             raise BackendError(
                 "bad_params",
                 f"{self.address[:80]!r} is not the address of a Ray cluster.",
-                "Give the one of its dashboard, such as http://head:8265.",
+                "Enter the address of its dashboard, such as http://head:8265.",
             )
         version = str(self._ask("GET", "/api/version").get("ray_version", ""))
         found = re.match(r"(\d+)\.(\d+)", version)

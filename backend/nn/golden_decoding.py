@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .beam_search import Decoding, Step
-from .golden_safetensors import Case, Comparison, exact
+from .golden import Comparison
+from .golden_safetensors import Case, exact
 
 
 def ranges(mask: np.ndarray) -> list[list[int]]:

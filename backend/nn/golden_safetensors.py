@@ -18,16 +18,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-
-@dataclass
-class Comparison:
-    label: str
-    error: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        return self.error <= self.tolerance
+from .golden import Comparison
 
 
 @dataclass

@@ -291,7 +291,7 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
         )
     if code == "NoSuchBucket":
         return BackendError(
-            "no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name or have it created."
+            "no_bucket", f"There is no bucket {target.bucket} at {where}.", "Correct its name, or create the bucket."
         )
     if code == "NoSuchUpload":
         return BackendError(
@@ -307,7 +307,7 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
         "NoSpaceLeft",
     ):
         return BackendError(
-            "disk_full", f"The storage at {where} is full.", "Have space freed there, then promote again: it resumes."
+            "disk_full", f"The storage at {where} is full.", "Free some space there, then promote again: it resumes."
         )
     if status == 501 or code == "NotImplemented":
         return BackendError(

@@ -117,7 +117,9 @@ def _parts(address: str) -> urllib.parse.SplitResult:
     if parts.scheme in ("sqlite", "file") or address.startswith(("/", "~", ".")):
         return parts
     if parts.scheme in ("http", "https") and not parts.hostname:
-        raise BackendError("bad_target", "The address of MLflow names no host.", "Enter one such as http://host:5000.")
+        raise BackendError(
+            "bad_target", "The address of MLflow has no host name.", "Enter one such as http://host:5000."
+        )
     if "@" in parts._replace(netloc="").geturl():
         raise BackendError(
             "bad_target",

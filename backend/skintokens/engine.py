@@ -13,7 +13,7 @@ from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..nn.jobs import StageClock, seed_changed
 from ..nn.loaded import Loaded
-from ..options import Choice, Option, check_options, device_option, precision_option
+from ..options import Choice, Option, check_options, device_option, precision_option, search_option
 from .model import MODEL
 
 if TYPE_CHECKING:
@@ -33,17 +33,7 @@ OPTIONS = (
             Choice("free", "Free", "The network's own joints; bones are matched by their shape"),
         ),
     ),
-    Option(
-        "preset",
-        "enum",
-        "quality",
-        "Search",
-        choices=(
-            Choice("quality", "Quality", "10 beams, as in the original"),
-            Choice("fast", "Fast", "4 beams"),
-            Choice("greedy", "Greedy", "Always takes the most likely token. Needs a fifth of the time or less"),
-        ),
-    ),
+    search_option("10 beams, as in the original"),
     Option(
         "mask",
         "bool",
@@ -88,7 +78,7 @@ OPTIONS = (
         "strict",
         "Grammar",
         choices=(
-            Choice("strict", "Strict", "Always four codes for each joint, so no joint is broken"),
+            Choice("strict", "Strict", "Every joint gets exactly four codes, so none is incomplete"),
             Choice("shipped", "As Shipped", "As in the original, with its two defects"),
         ),
         advanced=True,

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from ..nn.beam_search import decode
+from ..nn.golden import Comparison
 from ..nn.golden_decoding import Recorded, decoding_of, ranges
-from ..nn.golden_safetensors import Case, Comparison, exact
+from ..nn.golden_safetensors import Case, exact
 from ..nn.joint_grammar import walk
 from ..nn.joint_sequence import InvalidSequence
 from ..nn.joint_tokens import Vocabulary, coordinates, quantise

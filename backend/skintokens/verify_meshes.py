@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from ..nn.beam_search import decode
+from ..nn.golden import Comparison
 from ..nn.golden_decoding import Recorded, decoding_of
-from ..nn.golden_safetensors import Case, Comparison, exact
+from ..nn.golden_safetensors import Case, exact
 from ..nn.joint_grammar import walk
 from ..nn.vertex_weights import strongest
 from ..rig_checks import dense_weights

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nn.golden_safetensors import Case, Checks, Comparison, exact
+from ..nn.golden import Comparison
+from ..nn.golden_safetensors import Case, Checks, exact
 from ..nn.point_encoder import EncoderConfig, fourier, query_candidates
 from .embedding import embed, frequencies, phases, released
 from .networks import ModelConfig, ShapeEncoder, SkinTokensModel

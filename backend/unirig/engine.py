@@ -11,7 +11,7 @@ from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import RigArrays, read_mesh, write_rig
 from ..nn.jobs import StageClock, seed_changed
 from ..nn.loaded import Loaded
-from ..options import Choice, Option, check_options, device_option, precision_option
+from ..options import Choice, Option, check_options, device_option, precision_option, search_option
 from .model import MODEL
 
 if TYPE_CHECKING:
@@ -38,24 +38,14 @@ OPTIONS = (
         label="Skeleton Seed",
         help="A different number gives a different skeleton for the same mesh",
     ),
-    Option(
-        "preset",
-        "enum",
-        "quality",
-        "Search",
-        choices=(
-            Choice("quality", "Quality", "15 beams, as in the original"),
-            Choice("fast", "Fast", "4 beams"),
-            Choice("greedy", "Greedy", "Always takes the most likely token. Needs a fifth of the time or less"),
-        ),
-    ),
+    search_option("15 beams, as in the original"),
     Option(
         "grammar",
         "enum",
         "strict",
         "Grammar",
         choices=(
-            Choice("strict", "Strict", "Allows every valid skeleton and no broken one"),
+            Choice("strict", "Strict", "Allows every valid skeleton and no invalid one"),
             Choice("upstream", "As Shipped", "As in the original, with its two defects"),
         ),
         advanced=True,

@@ -14,8 +14,9 @@ from torch import Tensor
 from ..nn import joint_grammar as grammar
 from ..nn.beam_search import decode
 from ..nn.cube import Prepared, normalisation, prepare
+from ..nn.golden import Comparison
 from ..nn.golden_decoding import Recorded, decoding_of, ranges
-from ..nn.golden_safetensors import Case, Checks, Comparison, exact
+from ..nn.golden_safetensors import Case, Checks, exact
 from ..nn.joint_sequence import InvalidSequence, Skeleton, detokenise
 from ..nn.joint_tokens import RIGNET_CLASSES, SHIPPED_CLASSES, Vocabulary, coordinates, quantise
 from ..nn.point_encoder import EncoderConfig, MeshEncoder, fourier, query_candidates

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nn.golden_safetensors import Case, Comparison, exact
+from ..nn.golden import Comparison
+from ..nn.golden_safetensors import Case, exact
 from ..nn.vertex_weights import strongest
 from ..rig_checks import dense_weights
 from .geodesic import GeodesicSettings, geodesic_weights

@@ -1,5 +1,6 @@
 """The face panel: visemes by slider, brow and jaw, existing shape keys, and an avatar that speaks."""
 
+import importlib
 import wave
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_a_slider_changes_its_viseme_at_once_and_regenerating_keeps_it(avatar, a
     assert aa.strength == 1 and aa.width == aa.corners == 0
     np.testing.assert_allclose(shape(avatar, "aa"), before["aa"], atol=2e-5)
     assert sum(key.value for key in avatar.mesh.data.shape_keys.key_blocks[1:]) == 0
+
+
+def test_the_markers_on_the_face_are_named_beside_them(avatar, bpy, extension):
+    assert bpy.ops.avatar_forge.show_face_markers() == {"FINISHED"}
+    labels = importlib.import_module(f"{extension.__name__}.operators.picture_markers")._labels(bpy.context)
+    assert {(text, side) for text, side, _ in labels} == {
+        ("Left Eye", "left"),
+        ("Right Eye", "right"),
+        ("Mouth", ""),
+        ("Left Brow", "left"),
+        ("Right Brow", "right"),
+        ("Jaw", ""),
+    }
 
 
 def test_a_mouth_without_teeth_and_tongue(avatar, addon):

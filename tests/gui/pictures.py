@@ -18,7 +18,7 @@ PICTURES = {
     "pose": [("pose/*-preview.png", 335, 80, 1305, 905)],
     "weights": [("weights/*-stray.png", 335, 80, 1305, 905)],
     "look": [("look/*-shaded.png", 335, 80, 1305, 905)],
-    "sides": [("sides/*-cards.png", 1035, 80, 1325, 905), ("sides/*-wrong-side.png", 1035, 80, 1325, 905)],
+    "sides": [("sides/*-cards.png", 1035, 142, 1325, 905), ("sides/*-wrong-side.png", 1035, 142, 1325, 905)],
     "candidates": [("candidates/*-choose.png", 335, 80, 1305, 905)],
     "publish": [("publish/*-explained.png", 500, 80, 1325, 810), ("publish/*-changes.png", 1035, 80, 1325, 810)],
     "vscode": [("vscode/*-made.png", 0, 25, 1325, 905)],

@@ -18,6 +18,7 @@ from window import (
 )
 
 STAGES = ("mask", "inflate", "write", "weights", "face", "vrm")
+LATER = ("export", "report")  # on a busy machine, a stage may be over before it is seen
 
 
 def drive(g):
@@ -29,7 +30,7 @@ def drive(g):
     yield 1.0
     before, folders = what_exists(), run_folders()
     for number, stage in enumerate(STAGES):
-        cancelled = when(STAGES[number:], escape)
+        cancelled = when((*STAGES[number:], *LATER), escape)
         yield from press(g, "avatar_forge.make_avatar")
         yield from until_idle(g, 60)
         if not cancelled or bpy.context.scene.objects:

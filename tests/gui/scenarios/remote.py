@@ -5,8 +5,11 @@ stopped.
 
 import importlib
 import json
+import shutil
 import socket
+import tempfile
 import threading
+from pathlib import Path
 
 import bpy
 from window import MODULE, open_panel, press, rest, sidebar
@@ -77,10 +80,11 @@ def drive(g):
     yield lambda: pump() is not None
     client, other = Client(), Client()
     yield from expect(g, client.ask("get_scene_info"), "success", "Cube")
-    picture = g.out / "viewport.png"
+    picture = Path(tempfile.gettempdir(), "viewport.png")  # BlenderMCP's servers ask for their own there
     reply = yield from expect(
         g, client.ask("get_viewport_screenshot", max_size=600, filepath=str(picture), format="png"), "success"
     )
+    shutil.copy(picture, g.out)
     g.log(f"screenshot {reply['result']['width']} x {reply['result']['height']}, {picture.stat().st_size} bytes")
     view = reply["result"]["view"]
     picked = yield from expect(g, client.ask("pick_viewport_object", x=0.5, y=0.5, **view), "success")
