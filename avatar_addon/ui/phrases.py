@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-BOTH = "{} and {}"
+PAIRS = ("{} and {}", "{} by {}")  # of a figure; too few words to be looked for in other texts
 FEW = 3  # letters; a pattern with no more of its own fits what it does not mean
 
 
@@ -46,9 +46,10 @@ class Phrases:
         if len(items) > 1:
             items[::2] = map(self.figure, items[::2])  # every second one is a separator
             return "".join(items)
-        first, both, second = text.partition(" and ")
-        if both and BOTH in self.table:
-            return self.table[BOTH].format(self.figure(first), self.figure(second))
+        for pair in PAIRS:
+            first, between, second = text.partition(pair.strip("{}"))
+            if between and pair in self.table:
+                return _fill(self.table[pair], [self.figure(first), self.figure(second)])
         return text
 
     def _one(self, text: str) -> str | None:

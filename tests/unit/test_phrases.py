@@ -18,6 +18,7 @@ TABLE = {
     "head": "頭",
     "missing: {}": "不足: {}",
     "{} and {}": "{}と{}",
+    "{} by {}": "{1}の{0}",
 }
 
 
@@ -45,6 +46,7 @@ def test_translation(text, translated):
         ("blinkLeft: moves the other eye; 3 %", "blinkLeft: 反対の目が動きます; 3 %"),
         ("12.0 mm (left arm and head)", "12.0 mm (左腕と頭)"),
         ("missing: mouth", "不足: 口"),
+        ("Mia by Jo", "JoのMia"),
         ("0.66 m", "0.66 m"),
         ("", ""),
     ],
