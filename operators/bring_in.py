@@ -24,6 +24,7 @@ from ..avatar_addon.vrm import existing
 from .idle_operator import IdleOperator
 from .task_operator import TaskOperator
 
+DIALOG_WIDTH = 420  # pixels at scale 1
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -64,7 +65,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
         if not bpy.app.background and not self.licensed and not self._asked and self._doubts():
             self._asked = True
             return context.window_manager.invoke_props_dialog(
-                self, title=self.bl_label, width=420, confirm_text="Import"
+                self, title=self.bl_label, width=DIALOG_WIDTH, confirm_text="Import"
             )
         return super().execute(context)
 
@@ -74,7 +75,7 @@ class AVATARFORGE_OT_bring_in(TaskOperator, ImportHelper):
         layout.use_property_decorate = False
         if doubts := self._doubts():
             for doubt in doubts:
-                sentence(layout, context, doubt, "INFO")
+                sentence(layout, context, doubt, "INFO", DIALOG_WIDTH if self._asked else 0)
             layout.prop(self, "licensed")
         layout.prop(self, "height")
 

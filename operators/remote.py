@@ -19,6 +19,7 @@ from ..avatar_addon.ui.translation import tr
 
 DIALOG_WIDTH = 640  # pixels
 LINE_LETTERS = 92  # that fit into it
+PORT_DIALOG_WIDTH = 420
 PAGE_LINES = 28
 TOO_SOON = 1.0  # seconds after it appears in which a press cannot have been meant for the popup
 
@@ -43,9 +44,10 @@ class AVATARFORGE_OT_start_remote(Operator):
         try:
             pump.start(settings.port, settings.code, settings.token)
         except AvatarError as error:
-            self.report({"ERROR"}, tr(str(error)))
             if error.code == "port_taken" and not bpy.app.background and (free := free_port(settings.port)):
                 bpy.ops.avatar_forge.use_free_port("INVOKE_DEFAULT", port=free, taken=settings.port)
+            else:
+                self.report({"ERROR"}, tr(str(error)))
             return {"CANCELLED"}
         pump.redraw()
         return {"FINISHED"}
@@ -61,13 +63,14 @@ class AVATARFORGE_OT_use_free_port(Operator):
     taken: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
-        return context.window_manager.invoke_props_dialog(self, width=420)
+        return context.window_manager.invoke_props_dialog(self, width=PORT_DIALOG_WIDTH)
 
     def draw(self, context: Context) -> None:
         column = self.layout.column()
         text = f"Port {self.taken} is already in use, probably by Blender's own MCP add-on. Port {self.port} is free."
-        sentence(column, context, text, "ERROR")
-        sentence(column, context, "OK uses it. Then press Set Up VS Code again, so that clients use it too.", "NONE")
+        sentence(column, context, text, "ERROR", PORT_DIALOG_WIDTH)
+        text = "OK uses it. Then press Set Up VS Code again, so that clients use it too."
+        sentence(column, context, text, "BLANK1", PORT_DIALOG_WIDTH)
 
     def execute(self, _context: Context) -> set[str]:
         session.preferences().remote.port = self.port

@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.publish import steps
 from ..avatar_addon.ui.sentences import progress, sentence
-from ..avatar_addon.ui.translation import tr
+from ..avatar_addon.ui.translation import tr, tr_figure
 from ..operators.publish import FIXES, TASKS
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
@@ -119,7 +119,7 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
         chosen = index == record.shown_check
         row = column.row(align=True)
         row.alert = check.status == "FAIL" and not chosen  # red and pressed would be neither
-        text = f"{tr(check.title)}: {_figure(check.figure)}"
+        text = f"{tr(check.title)}: {tr_figure(check.figure)}"
         row.operator(
             "avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen, translate=False
         ).index = index
@@ -131,15 +131,6 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
             if check.step in FIXES:
                 operator, text = FIXES[check.step]
                 box.operator(operator, text=text)
-
-
-def _figure(figure: str) -> str:
-    """In the user's language. One in words is a clause, which is translated as a sentence, as the meanings are."""
-    sentence_of_it = f"{figure[:1].upper()}{figure[1:]}."
-    for text in (figure, sentence_of_it):
-        if (said := tr(text)) != text:
-            return said.rstrip(".。")
-    return figure
 
 
 CLASSES = (AVATARFORGE_PT_publish, AVATARFORGE_PT_register)

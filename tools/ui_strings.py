@@ -63,6 +63,8 @@ FRAGMENTS = {
     ),
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
     *("front", "back", "left side", "right side"),
+    # What empty fields of the preferences show.
+    *("from the environment", "from the profile", "the server's default", "the included one", "one picture per run"),
     # Figures of checks that are one or two words, or are put together.
     *("missing: {}", "shared: {}", "requires {}", "moves nothing", "backward", "unknown", "no skin"),
     *("{} % ({} moves {})", "{} % of the head, {} % of it outside of the head"),

@@ -24,8 +24,8 @@ PUBLISHING = {
         "endpoint": "Amazon S3",
         "bucket": "",
         "prefix": "none",
-        "profile_name": "as the environment says",
-        "region": "as the profile says",
+        "profile_name": "from the environment",
+        "region": "from the profile",
     },
     "Public Addresses": {
         "lan_url": "http://nas.local/{bucket}/{key}",
@@ -42,16 +42,16 @@ PUBLISHING = {
 PICTURE_SERVER = {
     "image_kind": "",
     "image_url": "none",
-    "image_model": "as the server says",
+    "image_model": "the server's default",
     "image_key": "AVATAR_FORGE_IMAGE_KEY",
 }
 COMFYUI = {
-    "comfy_workflow": "the one that is included",
+    "comfy_workflow": "the included one",
     "comfy_prompt": "",
     "comfy_seed": "",
-    "comfy_count": "one picture a run",
+    "comfy_count": "one picture per run",
 }
-CHAT_SERVER = {"chat_url": "none", "chat_model": "as the server says", "chat_key": "AVATAR_FORGE_CHAT_KEY"}
+CHAT_SERVER = {"chat_url": "none", "chat_model": "the server's default", "chat_key": "AVATAR_FORGE_CHAT_KEY"}
 INSTALL = "Install Backend"  # the operator's and its task's name
 
 

@@ -42,7 +42,7 @@ class AvatarForgeRemote(PropertyGroup):
         update=_mode_changed,
     )
     folders: StringProperty(
-        name="Folders for Clients",
+        name="Client Folders",
         subtype="DIR_PATH",
         description=(
             "Folders that clients may write files to, besides the folder of the open file and the extension's"

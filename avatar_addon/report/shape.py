@@ -94,7 +94,7 @@ def _symmetry(m: Measured) -> Check:
         "Left and right alike",
         LIMITS["symmetry"].judge(value),
         f"{100 * value:.1f} % of the height ({joint})",
-        "one arm or leg is longer than the other, or a joint lies beside its limb",
+        "one arm or leg is longer than the other, or a joint is outside its limb",
         "rig",
         "Move the markers of that joint and rig again.",
     )
@@ -168,7 +168,7 @@ def _face(m: Measured) -> Iterator[Check]:
         "Eyes level, mouth between them",
         LIMITS["face_symmetry"].judge(value),
         f"{100 * value:.0f} % of the eyes' distance off",
-        "an eye or the mouth opens beside its place",
+        "an eye or the mouth opens in the wrong place",
         "face",
         "Move the markers of eyes and mouth and make the face again.",
     )

@@ -290,7 +290,7 @@ def _meta(m: Measured) -> Iterator[Check]:
         "meta",
         "Name and author",
         FAIL if missing else WARN if vague else PASS,
-        f"missing: {', '.join(missing)}" if missing else f"{name}, author {', '.join(map(str, authors))}",
+        f"missing: {', '.join(missing)}" if missing else f"{name} by {', '.join(map(str, authors))}",
         "nobody can tell whose avatar this is",
         "vrm",
         "Fill in name and author, then set up VRM again.",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
+PAIRS = ("{} and {}", "{} by {}")  # of a figure; too few words to be looked for in other texts
 FEW = 3  # letters; a pattern with no more of its own fits what it does not mean
 
 
@@ -33,6 +34,23 @@ class Phrases:
         return (
             "".join(part or sentence for part, sentence in zip(parts, sentences, strict=True)) if any(parts) else text
         )
+
+    def figure(self, text: str) -> str:
+        """The translation of a check's figure: a clause is in the table as a sentence, a list is translated item by
+        item.
+        """
+        for whole in (text, f"{text[:1].upper()}{text[1:]}."):
+            if (other := self.translate(whole)) != whole:
+                return other.rstrip(".。")
+        items = re.split(r"(; |, |: | \(|\))", text)
+        if len(items) > 1:
+            items[::2] = map(self.figure, items[::2])  # every second one is a separator
+            return "".join(items)
+        for pair in PAIRS:
+            first, between, second = text.partition(pair.strip("{}"))
+            if between and pair in self.table:
+                return _fill(self.table[pair], [self.figure(first), self.figure(second)])
+        return text
 
     def _one(self, text: str) -> str | None:
         if text in self.table:

@@ -18,11 +18,16 @@ WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"  # East Asian scri
 NOT_FIRST = "、。，．」』）］・！？ー"  # a Japanese line does not begin with these
 
 
-def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
-    """A label in the user's language, broken into as many lines as the region's width needs."""
+def sentence(
+    layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", dialog: int = 0
+) -> None:
+    """A label in the user's language, broken into as many lines as the region's width needs.
+
+    dialog: the width of the dialog that it is in, whose context has the region below it.
+    """
     scale = context.preferences.system.ui_scale
     taken = MARGIN + (ICON if icon != "NONE" else 0)
-    width = (context.region.width if context.region else 300) - taken * scale
+    width = (dialog * scale or (context.region.width if context.region else 300)) - taken * scale
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(_lines(tr(text), max(width, LEAST * scale), scale)):

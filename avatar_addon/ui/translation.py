@@ -43,10 +43,21 @@ def unregister() -> None:
 
 def tr(text: str) -> str:
     """A text for the interface in the user's language, as it is where there is no translation."""
-    if not bpy.context.preferences.view.use_translate_interface:
-        return text
-    language = next((name for name, locales in LOCALES.items() if bpy.app.translations.locale in locales), None)
+    language = _language()
     return _translated(text, language) if language else text
+
+
+def tr_figure(text: str) -> str:
+    """The same for a figure of the report card."""
+    language = _language()
+    return _phrases(language).figure(text) if language else text
+
+
+def _language() -> str | None:
+    """That of the interface, if there is a table for it."""
+    if not bpy.context.preferences.view.use_translate_interface:
+        return None
+    return next((name for name, locales in LOCALES.items() if bpy.app.translations.locale in locales), None)
 
 
 @functools.lru_cache(1024)

@@ -65,7 +65,6 @@ class Legs:
     lines: dict[str, np.ndarray]  # "left"/"right" -> (2,) polynomial x = a + b * y, left is the character's
     soles: dict[str, float]
     split: float  # length of the split over the figure's height
-    separate: bool
 
 
 def find_legs(mask: np.ndarray, axis: float, height: float, top: int) -> Legs:
@@ -89,7 +88,7 @@ def find_legs(mask: np.ndarray, axis: float, height: float, top: int) -> Legs:
         long = use.sum() > 0.15 * height
         slope = float(np.clip(np.polyfit(ys[use], xs[use], 1)[0], -0.35, 0.35)) if long else 0.0
         lines[side] = np.array([float(np.median(xs[use] - slope * ys[use])), slope])
-    return Legs(crotch, lines, soles, (bottom - crotch) / height, True)
+    return Legs(crotch, lines, soles, (bottom - crotch) / height)
 
 
 def _between_legs(mask: np.ndarray, axis: float, height: float, bottom: float) -> tuple[float, np.ndarray] | None:
@@ -147,7 +146,7 @@ def _closed_legs(mask: np.ndarray, axis: float, height: float, bottom: float) ->
     half = np.median([(b - a) / 2 for a, b in found]) if found else 0.08 * height
     spread = float(np.clip(0.5 * half, 0.035 * height, 0.085 * height))
     lines = {"left": np.array([axis + spread, 0.0]), "right": np.array([axis - spread, 0.0])}
-    return Legs(None, lines, {"left": bottom, "right": bottom}, 0.0, False)
+    return Legs(None, lines, {"left": bottom, "right": bottom}, 0.0)
 
 
 @dataclass

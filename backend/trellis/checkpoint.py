@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ class Description:
     latent: SamplerSettings
     mean: list[float]
     std: list[float]
-    encoder_args: dict[str, Any] = field(default_factory=dict)
 
 
 def describe(folder: Path, encoder: Path | None = None) -> Description:

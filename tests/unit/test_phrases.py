@@ -13,6 +13,12 @@ TABLE = {
     "Choose another.": "別のものを選んでください。",
     "{}: {}": "{}：{}",
     "Not done": "",
+    "Moves the other eye.": "反対の目が動きます。",
+    "left arm": "左腕",
+    "head": "頭",
+    "missing: {}": "不足: {}",
+    "{} and {}": "{}と{}",
+    "{} by {}": "{1}の{0}",
 }
 
 
@@ -31,3 +37,19 @@ TABLE = {
 )
 def test_translation(text, translated):
     assert Phrases(TABLE).translate(text) == translated
+
+
+@pytest.mark.parametrize(
+    ("figure", "translated"),
+    [
+        ("moves the other eye", "反対の目が動きます"),
+        ("blinkLeft: moves the other eye; 3 %", "blinkLeft: 反対の目が動きます; 3 %"),
+        ("12.0 mm (left arm and head)", "12.0 mm (左腕と頭)"),
+        ("missing: mouth", "不足: 口"),
+        ("Mia by Jo", "JoのMia"),
+        ("0.66 m", "0.66 m"),
+        ("", ""),
+    ],
+)
+def test_figure_of_a_check(figure, translated):
+    assert Phrases(TABLE).figure(figure) == translated

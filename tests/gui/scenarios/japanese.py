@@ -5,12 +5,18 @@ import bpy
 from window import PICTURE, SHARED, choose, finish, front, open_panel, press, rest, settings, sidebar, state, until_idle
 
 PANELS = {
+    "import": "avatar_forge.bring_in",
     "bones": "avatar_forge.find_bones",
     "pose": "avatar_forge.preview_t_pose",
     "weights": "avatar_forge.find_places",
     "face": "avatar_forge.show_face_markers",
+    "look": "avatar_forge.set_style",
+    "licence": "avatar_forge.add_meta_preset",
+    "notes": "avatar_forge.copy_diagnostic",
     "publish": "avatar_forge.check",
+    "remote": "avatar_forge.start_remote",
 }
+ACROSS = {"licence": 0.82}  # a small button at the right
 
 
 def drive(g):
@@ -37,7 +43,7 @@ def drive(g):
     yield from front(g)
     yield g.shot("made")
     for name, operator in PANELS.items():
-        yield from open_panel(g, operator)
+        yield from open_panel(g, operator, across=ACROSS.get(name, 0.4))
         if name == "publish":
             yield from press(g, operator)
             yield from finish(g, 60)

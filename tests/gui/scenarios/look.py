@@ -132,6 +132,7 @@ def drive(g):
         g.fail("two undos have not brought MToon back")
     look().shadow, look().outline_width = 0.7, 0.003
     bpy.ops.ed.undo_push(message="Shading")
+    yield from rest(g)
     yield 3.0
     yield g.shot("shaded")
     if not any(modifier.type == "NODES" for modifier in avatar().modifiers):
