@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import time
@@ -59,9 +60,10 @@ class Arrivals:
                     path = Path(entry.path)
                     if entry.name.startswith(".") or path.suffix.lower() not in PICTURES | MODELS:
                         continue
-                    state = entry.stat()
-                    if entry.is_file() and state.st_size:
-                        found[path] = (state.st_size, state.st_mtime_ns, state.st_ino)
+                    with contextlib.suppress(OSError):  # it went away, or is a link that leads nowhere
+                        state = entry.stat()
+                        if entry.is_file() and state.st_size:
+                            found[path] = (state.st_size, state.st_mtime_ns, state.st_ino)
         except OSError:
             return {}
         return found

@@ -34,6 +34,9 @@ ASSIGNED = re.compile(
 )
 BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9+/=._~-]{8,}")
 IN_ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@")  # user:password@
+BEHIND_HOST = re.compile(
+    r"(?i)(\b(?!file:)[a-z][a-z0-9+.-]*://[^\s/?#'\"<>)\]]+)[/?#][^\s'\"<>)\]]+"
+)  # as in a webhook's address
 KNOWN_SHAPES = re.compile(
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bhf_[A-Za-z0-9]{20,}\b|\bgh[pousr]_[A-Za-z0-9]{20,}\b|\beyJ[\w-]{10,}\.[\w-]+\.[\w-]+\b"
 )
@@ -65,6 +68,7 @@ def without_secrets(said: str, environment: Mapping[str, str]) -> str:
     for value in sorted(set(values), key=len, reverse=True):
         said = said.replace(value, HIDDEN)
     said = IN_ADDRESS.sub(rf"\1{HIDDEN}@", said)
+    said = BEHIND_HOST.sub(rf"\1/{HIDDEN}", said)
     said = BEARER.sub(rf"\1 {HIDDEN}", said)
     said = ASSIGNED.sub(rf"\1{HIDDEN}", said)
     said = KNOWN_SHAPES.sub(HIDDEN, said)

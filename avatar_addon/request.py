@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from .client import engine_options as panel
 from .client import session
 from .client.engines import GENERATORS, row_of
 from .errors import AvatarError
+from .files import from_json, read_text
 from .picture import cards
 from .picture import markers as picture_markers
 
@@ -128,10 +128,11 @@ def placed_markers(scene: bpy.types.Scene) -> dict[str, Any] | None:
 def read_markers(path: Path) -> dict[str, Any]:
     """A markers file (docs/architecture.md); the backend checks what is in it. Raises AvatarError."""
     try:
-        markers = json.loads(path.read_text(encoding="utf-8"))
+        markers = from_json(read_text(path))
     except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise AvatarError(
-            f"The markers file {path.name} cannot be read ({error}); correct it or leave it out.", "bad_markers"
+            f"The markers file {path.name} cannot be read ({reason}); correct it or leave it out.", "bad_markers"
         ) from error
     if not isinstance(markers, dict):
         raise AvatarError(

@@ -6,7 +6,8 @@ FOLDER holds models (.glb, .gltf, .vrm, .fbx, .obj); an `index.json` beside them
 `facing` (+Z, -Z, +X, -X in glTF's axes), `height_m`, `humanoid` (VRM bone -> node) and `face`. Prints a row for each:
 which way it faces, its height, the share of the visible surface that shows its back before and after, humanoid bones
 right of those that the index has and assigned beyond them, eye markers off in eye distances (--face), the report
-card's failures (--export), seconds, and the first line of anything that went wrong.
+card's failures (--export), seconds, and the first line of anything that went wrong. With --face also a table of how
+far the search alone is off, without the help of eye bones, by its confidence.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ MODULE = "bl_ext.user_default.avatar_forge"
 MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj")
 QUARTERS = {"+Z": 0, "+X": 1, "-Z": 2, "-X": 3}
 SAME_HEIGHT = 0.03  # of the height in the index
+ON_THE_EYE = 0.35  # of the eyes' distance; farther off a lid lies beside its eye
+CONFIDENCES = (
+    ("below 0.3", -1.0, 0.3),
+    ("0.3 to 0.5", 0.3, 0.5),
+    ("0.5 to 0.8", 0.5, 0.8),
+    ("0.8 and more", 0.8, 2.0),
+)
 
 
 @dataclass
@@ -50,6 +58,8 @@ class Row:
     extra: list[str] = field(default_factory=list)
     eyes_off: float | None = None
     eyes_confidence: float | None = None
+    search_off: float | None = None
+    search_confidence: float | None = None
     fails: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -151,25 +161,52 @@ def _as_in_vrm(known: dict[str, str]) -> dict[str, str]:
 
 
 def _face(row: Row, avatar: Any, truth: dict[str, Any]) -> None:
-    """How far the eye markers are from the index's, in distances between its eyes."""
-    run(addon("workflow").locate_face(avatar))
-    face, true = addon("avatar.scene").read_face(avatar), truth.get("face") or {}
-    row.eyes_confidence = avatar.record.eyes_confidence
+    """How far the eye markers are from the index's, in distances between its eyes; and what the search alone found."""
+    bones, searched = addon("face.eye_bones"), []
+
+    def corrected(avatar: Any, face: Any) -> Any:
+        searched.append(face)
+        return by_bones(avatar, face)
+
+    by_bones, bones.corrected = bones.corrected, corrected
+    try:
+        run(addon("workflow").locate_face(avatar))
+    finally:
+        bones.corrected = by_bones
+    row.eyes_confidence, row.search_confidence = avatar.record.eyes_confidence, searched[0].confidence.get("eyes", 0.0)
+    true = truth.get("face") or {}
     if true.get("eyes") in ("geometry", "texture") and true.get("left_eye"):
         turn = -QUARTERS[truth.get("facing", "+Z")] * np.pi / 2
         about = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
         eyes = [about @ np.array(true[f"{side}_eye"]) for side in ("left", "right")]
-        places = [addon("avatar.scene").to_gltf(np.array(face[f"{side}Eye"]["center"])) for side in ("left", "right")]
-        middle = (eyes[0][:2] + eyes[1][:2]) / 2 - (places[0][:2] + places[1][:2]) / 2
-        apart = float(np.linalg.norm(eyes[0] - eyes[1]))
-        # A model is centred when it is brought in, so the sideways place is compared about the middle of the eyes.
-        off = [np.linalg.norm((p - e)[:2] + [middle[0], 0]) / apart for p, e in zip(places, eyes, strict=True)]
-        row.eyes_off = float(max(off))
+        row.eyes_off = _eyes_off(addon("avatar.scene").read_face(avatar), eyes)
+        row.search_off = _eyes_off(searched[0], eyes)
+
+
+def _eyes_off(face: Any, eyes: list[np.ndarray]) -> float | None:
+    """The farther of both, in distances between the true eyes; None where no eyes were found. A model is centred when
+    it is brought in, so the sideways place is compared about the middle of the eyes.
+    """
+    if not {"leftEye", "rightEye"} <= face.parts.keys():
+        return None
+    to_gltf = addon("avatar.scene").to_gltf
+    places = [to_gltf(np.array(face.parts[f"{side}Eye"].center)) for side in ("left", "right")]
+    middle = (eyes[0][:2] + eyes[1][:2]) / 2 - (places[0][:2] + places[1][:2]) / 2
+    apart = np.linalg.norm(eyes[0] - eyes[1])
+    off = [np.linalg.norm((p - e)[:2] + [middle[0], 0]) / apart for p, e in zip(places, eyes, strict=True)]
+    return float(max(off))
 
 
 def _export(row: Row, avatar: Any) -> None:
+    """With visemes and expressions, where the markers are on a face; the other failed checks are the row's."""
     workflow = addon("workflow")
     workflow.pose(avatar)
+    try:
+        run(workflow.face(avatar))
+    except addon("errors").AvatarError as error:
+        if error.code != "face_markers":
+            raise
+        row.notes.append("no_face")
     workflow.set_up_vrm(avatar)
     with tempfile.TemporaryDirectory() as folder:
         path = workflow.export(avatar, Path(folder) / "out.vrm")
@@ -212,6 +249,15 @@ def summary(rows: list[Row]) -> list[str]:
     ]
 
 
+def by_confidence(rows: list[Row]) -> list[str]:
+    """A table: of the characters whose eyes are known, how many the search alone puts on the eye, by its confidence."""
+    lines = ["| Confidence | Characters | On the eye |", "|---|---|---|"]
+    for text, low, high in CONFIDENCES:
+        off = [row.search_off for row in rows if row.search_off is not None and low <= row.search_confidence < high]
+        lines.append(f"| {text} | {len(off)} | {sum(value < ON_THE_EYE for value in off)} |")
+    return lines
+
+
 def _share(rows: list[Row], name: str) -> str:
     known = [getattr(row, name) for row in rows if getattr(row, name) is not None]
     return f"{sum(known)} of {len(known)}"
@@ -220,7 +266,8 @@ def _share(rows: list[Row], name: str) -> str:
 def markdown(rows: list[Row]) -> str:
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     lines += ["| " + " | ".join(cell.replace("|", "/") for cell in cells(row)) + " |" for row in rows]
-    return "\n".join([*(f"* {text}" for text in summary(rows)), "", *lines]) + "\n"
+    eyes = [*by_confidence(rows), ""] if any(row.search_off is not None for row in rows) else []
+    return "\n".join([*eyes, *(f"* {text}" for text in summary(rows)), "", *lines]) + "\n"
 
 
 def main() -> None:
@@ -228,7 +275,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="files with this in their name")
     parser.add_argument("--face", action="store_true", help="find the face markers too")
-    parser.add_argument("--export", action="store_true", help="pose, set up VRM, export and check the file too")
+    parser.add_argument("--export", action="store_true", help="pose, make the face, export and check the file too")
     parser.add_argument("--json", type=Path, help="write the rows there")
     parser.add_argument("--markdown", type=Path, help="write the table there")
     options = parser.parse_args()

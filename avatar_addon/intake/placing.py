@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..humanoid.matching.matcher import Match, match
-from ..humanoid.matching.rehang import rehung, stray_fingers
+from ..humanoid.matching.rehang import rehung, stray_arms, stray_fingers
 from ..mesh import blender_mesh
 from ..mesh.armature import editing
 from . import geometry
@@ -56,8 +56,13 @@ def read_skeleton(armature: bpy.types.Object) -> Reading | None:
         if best and best.found.confidence > 0.5:
             break
     if best:
-        strays = stray_fingers(heads @ best.turn.T, parents, list(index), best.found)
-        return Reading(best.turn, strays[1], best.quarters, strays[0]) if strays else best
+        moves: dict[int, int] = {}
+        for strays in (stray_arms, stray_fingers):
+            hung = [moves.get(bone, parent) for bone, parent in enumerate(parents)]
+            if changed := strays(heads @ best.turn.T, hung, list(index), best.found):
+                moves |= changed[0]
+                best = Reading(best.turn, changed[1], best.quarters, moves)
+        return best
     for quarters in (0, 1, 3):
         turn = geometry.quarter_turn("X", quarters)
         changed = rehung(heads @ turn.T, parents, list(index))

@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+from ..addresses import shown
 from ..errors import BackendError
 
 OLDEST = (2, 40)  # minor version whose API was the same
@@ -28,7 +29,7 @@ class JobsApi:
         if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.address):
             raise BackendError(
                 "bad_params",
-                f"{self.address[:80]!r} is not the address of a Ray cluster.",
+                "The address of the Ray cluster cannot be used.",
                 "Enter the address of its dashboard, such as http://head:8265.",
             )
         version = str(self._ask("GET", "/api/version").get("ray_version", ""))
@@ -36,7 +37,7 @@ class JobsApi:
         if not found or (int(found[1]), int(found[2])) < OLDEST:
             raise BackendError(
                 "cluster_version",
-                f"The cluster at {self.address} runs Ray {version or 'of an unknown version'}.",
+                f"The cluster at {shown(self.address)} runs Ray {version or 'of an unknown version'}.",
                 f"Avatar Forge needs Ray {OLDEST[0]}.{OLDEST[1]} or newer there, the same version on every node.",
             )
         return version
@@ -77,15 +78,14 @@ class JobsApi:
                 reason = "the job already exists"
             else:
                 reason = next((line for line in reversed(said.splitlines()) if line.strip()), error.reason)[:200]
-            raise BackendError(
-                "cluster_refused", f"The cluster at {self.address} refused ({error.code}: {reason}).", "See its log."
-            ) from error
+            message = f"The cluster at {shown(self.address)} refused ({error.code}: {reason})."
+            raise BackendError("cluster_refused", message, "See its log.") from error
         except (OSError, ValueError) as error:
             cause: object = getattr(error, "reason", error)
             reason = str(getattr(cause, "strerror", None) or cause).rstrip(".").lower()
             raise BackendError(
                 "cluster_unreachable",
-                f"There is no Ray cluster at {self.address} ({reason}).",
+                f"There is no Ray cluster at {shown(self.address)} ({reason}).",
                 "Start it there with `ray start --head`, or correct the address.",
             ) from error
         return found if isinstance(found, dict) else {}

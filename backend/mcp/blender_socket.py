@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ NOBODY = (
 )
 
 
+STRANGE = "Blender's answer cannot be understood; update Avatar Forge in Blender and restart it."
+
+
 class BlenderError(Exception):
     """What Blender refused, or that it does not answer, as a sentence for the model and the user."""
 
@@ -33,8 +37,8 @@ class BlenderBusy(BlenderError):
 class Blender:
     """token: for an add-on that asks for one. Every question has a connection of its own, so none is ever stale."""
 
-    def __init__(self, port: int | None = None, token: str | None = None) -> None:
-        self.port = port if port is not None else int(os.environ.get(PORT_VARIABLE) or PORT)
+    def __init__(self, port: int, token: str | None = None) -> None:
+        self.port = port
         self._token = token
 
     @property
@@ -45,21 +49,26 @@ class Blender:
         if file := os.environ.get(TOKEN_FILE):
             try:
                 return Path(file).read_text(encoding="utf-8").strip()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise BlenderError(
                     f"The token file {file} cannot be read. Ask the user to press Set Up VS Code in Blender again."
                 ) from error
         return os.environ.get(TOKEN_VARIABLE, "")
 
-    def ask(self, command: str, timeout: float = TIMEOUT, **params: Any) -> Any:
-        """The command's result. Parameters that are None are left out. Raises BlenderError, BlenderBusy."""
+    def ask(self, command: str, timeout: float = TIMEOUT, needs: Sequence[str] = (), **params: Any) -> dict[str, Any]:
+        """The command's result. needs: what it must have in it. Parameters that are None are left out. Raises
+        BlenderError, BlenderBusy.
+        """
         message = {"type": command, "params": {name: value for name, value in params.items() if value is not None}}
         reply = self._exchange(message | ({"token": self.token} if self.token else {}), timeout)
-        if not isinstance(reply, dict) or reply.get("status") == "error":
-            raise BlenderError(
-                str(reply.get("message") if isinstance(reply, dict) else "Blender's answer cannot be understood.")
-            )
-        return reply.get("result")
+        if not isinstance(reply, dict):
+            raise BlenderError(STRANGE)
+        if reply.get("status") == "error":
+            raise BlenderError(str(reply.get("message")))
+        result = reply.get("result")
+        if not isinstance(result, dict) or not set(needs) <= result.keys():
+            raise BlenderError(STRANGE)
+        return result
 
     def _exchange(self, message: dict[str, Any], timeout: float) -> Any:
         until = time.monotonic() + timeout
@@ -73,6 +82,8 @@ class Blender:
             raise BlenderBusy(
                 f"Blender has not answered {message['type']} in {timeout:.0f} seconds; {busy}."
             ) from error
+        except RecursionError as error:
+            raise BlenderError(STRANGE) from error
         except OSError as error:
             raise BlenderError(NOBODY.format(port=self.port)) from error
         except ValueError as error:
@@ -92,6 +103,11 @@ def _receive(connection: socket.socket, until: float) -> Any:
             raise BlenderError("Blender's answer is too long; ask for less.")
         if received.rstrip().endswith(b"}"):
             try:
-                return json.loads(received)
+                return _writable(json.loads(received))
             except ValueError:
                 continue
+
+
+def _writable(reply: Any) -> Any:
+    """Half a surrogate pair, as names of files may have, becomes "?": no client could be told it."""
+    return json.loads(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace"))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import base64
+import functools
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
@@ -19,12 +21,13 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from .blender_socket import PORT, TIMEOUT, Blender, BlenderBusy, BlenderError
+from .blender_socket import PORT, PORT_VARIABLE, TIMEOUT, Blender, BlenderBusy, BlenderError
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
 
 WAIT = 40.0  # seconds that a call waits for a job at most
 ENDED = ("done", "failed", "cancelled")
+STATE = ("job", "status")  # what the state of a job has at least
 
 INSTRUCTIONS = """\
 Avatar Forge makes a rigged, talking VRM avatar in Blender from one picture of a character (whole body, from the
@@ -108,16 +111,21 @@ def _tool(annotations: ToolAnnotations, structured_output: bool | None = None) -
     return declare
 
 
-def _ask(command: str, timeout: float = TIMEOUT, **params: Any) -> Any:
+def _ask(command: str, timeout: float = TIMEOUT, needs: Sequence[str] = (), **params: Any) -> dict[str, Any]:
     try:
-        return blender.ask(command, timeout, **params)
+        return blender.ask(command, timeout, needs, **params)
     except BlenderError as error:
         raise ToolError(str(error)) from error
 
 
-async def _ask_soon(command: str, **params: Any) -> Any:
+async def _ask_soon(command: str, **params: Any) -> dict[str, Any]:
     """As `_ask`, without holding up other calls."""
     return await anyio.to_thread.run_sync(lambda: _ask(command, **params))
+
+
+def _job(command: str, **params: Any) -> dict[str, Any]:
+    """The state of a job that the command starts."""
+    return _hint(_ask(command, needs=STATE, **params))
 
 
 def _hint(state: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +141,8 @@ async def _until_done(job: str, until: float, context: Context | None = None) ->
     while True:
         left = max(until - time.monotonic(), 0.0) + 3.0
         try:
-            state = await anyio.to_thread.run_sync(lambda: blender.ask("avatar_job", min(left, TIMEOUT), job=job))  # noqa: B023
+            ask = functools.partial(blender.ask, "avatar_job", min(left, TIMEOUT), STATE, job=job)
+            state = await anyio.to_thread.run_sync(ask)
         except BlenderBusy:  # a step of the job may take all of Blender for a while
             state["message"] = "Blender is busy"
         except BlenderError as error:
@@ -141,7 +150,7 @@ async def _until_done(job: str, until: float, context: Context | None = None) ->
         if state["status"] in ENDED or time.monotonic() > until:
             return _hint(state)
         if context:
-            await context.report_progress(state["fraction"], 1.0, state.get("message", ""))
+            await context.report_progress(state.get("fraction", 0.0), 1.0, state.get("message", ""))
         await anyio.sleep(0.25)
 
 
@@ -150,9 +159,9 @@ async def _result(command: str, began: float | None = None, **params: Any) -> di
     ToolError.
     """
     until = (began or time.monotonic()) + WAIT
-    state = await _until_done((await _ask_soon(command, **params))["job"], until)
+    state = await _until_done((await _ask_soon(command, needs=STATE, **params))["job"], until)
     if state["status"] == "done":
-        return dict(state["result"])
+        return dict(state.get("result") or {})
     if state["status"] in ENDED:
         raise ToolError(state.get("error") or f"The job was {state['status']}.")
     return state
@@ -167,7 +176,7 @@ def avatar_status() -> dict[str, Any]:
     why one cannot run, every avatar with its steps (done, outdated, next, to do) and warnings, and running jobs.
     Call it first.
     """
-    return dict(_ask("avatar_status"))
+    return _ask("avatar_status")
 
 
 @_tool(_reads("Humanoid Bones"))
@@ -175,7 +184,7 @@ def list_humanoid_bones(avatar: Avatar = None) -> dict[str, Any]:
     """The VRM humanoid bones with the assigned bones of the avatar's armature, the missing required bones, and all
     bones with their parents.
     """
-    return dict(_ask("avatar_bones", avatar=avatar))
+    return _ask("avatar_bones", avatar=avatar)
 
 
 @_tool(_reads("Face Landmarks"))
@@ -183,13 +192,13 @@ def list_face_landmarks(avatar: Avatar = None) -> dict[str, Any]:
     """Positions of the avatar's eyes, mouth and, if placed, brows and jaw (metres, at rest), and the confidence of the
     detection. If it is below 0.5, look at the face with `preview_expression` and correct the positions.
     """
-    return dict(_ask("avatar_landmarks", avatar=avatar))
+    return _ask("avatar_landmarks", avatar=avatar)
 
 
 @_tool(_reads("Expressions"))
 def list_expressions(avatar: Avatar = None) -> dict[str, Any]:
     """The expression names that `preview_expression` accepts for this avatar."""
-    return dict(_ask("avatar_expressions", avatar=avatar))
+    return _ask("avatar_expressions", avatar=avatar)
 
 
 @_tool(_reads("Preview Expression"), structured_output=False)
@@ -203,9 +212,8 @@ def preview_expression(
     avatar: Avatar = None,
 ) -> Image:
     """A front view of the avatar with an expression. Does not change the scene. Use it to look at the result."""
-    shown = _ask(
-        "avatar_preview_expression", WAIT, avatar=avatar, expression=expression, weight=weight, view=view, size=size
-    )
+    what = {"avatar": avatar, "expression": expression, "weight": weight, "view": view, "size": size}
+    shown = _ask("avatar_preview_expression", WAIT, ("image", "format"), **what)
     return Image(data=base64.b64decode(shown["image"]), format=shown["format"])
 
 
@@ -214,13 +222,13 @@ def list_runs(limit: Annotated[int, Field(ge=1, le=200)] = 20) -> dict[str, Any]
     """Avatars that were made before, newest first: name, time, engine, result of the checks, the paths of the run
     folder and the VRM file, and the address if it was promoted.
     """
-    return dict(_ask("avatar_runs", limit=limit))
+    return _ask("avatar_runs", limit=limit)
 
 
 @_tool(_reads("Jobs"))
 def list_jobs() -> dict[str, Any]:
     """The jobs since Blender was started, newest first, with their states. `wait_for_job` returns their results."""
-    return dict(_ask("avatar_jobs"))
+    return _ask("avatar_jobs")
 
 
 @_tool(_reads("Wait for Job"))
@@ -263,12 +271,10 @@ def make_avatar(
     checks. Returns a job at once; then call `wait_for_job`. Takes seconds with the preview engine, minutes with
     others.
     """
-    return _hint(
-        _ask(
-            "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
-            seed=seed, author=author, engine_options=engine_options, perfect_sync=perfect_sync,
-            pictures=pictures, sheet=sheet,
-        )
+    return _job(
+        "avatar_make", picture=picture, name=name, path=vrm_path, replace=replace, engine=engine, rigger=rigger,
+        seed=seed, author=author, engine_options=engine_options, perfect_sync=perfect_sync,
+        pictures=pictures, sheet=sheet,
     )  # fmt: skip
 
 
@@ -285,7 +291,7 @@ def avatar_from_text(
     """Makes a reference picture by the picture server that the user has set in the preferences, then the avatar from
     it. Returns a job at once; then call `wait_for_job`. Refused where no picture server is set.
     """
-    return _hint(_ask("avatar_from_text", text=text, name=name, path=vrm_path, replace=replace, seed=seed))
+    return _job("avatar_from_text", text=text, name=name, path=vrm_path, replace=replace, seed=seed)
 
 
 @_tool(_changes("Generate Mesh"))
@@ -301,11 +307,9 @@ def generate_mesh(
     """Makes a textured mesh without a skeleton from a picture: only the first step of `make_avatar`. Returns a job at
     once.
     """
-    return _hint(
-        _ask(
-            "avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options,
-            pictures=pictures, sheet=sheet,
-        )
+    return _job(
+        "avatar_generate", picture=picture, name=name, engine=engine, seed=seed, engine_options=engine_options,
+        pictures=pictures, sheet=sheet,
     )  # fmt: skip
 
 
@@ -319,7 +323,7 @@ def rig_avatar(
     ] = True,
 ) -> dict[str, Any]:
     """Gives the avatar a skeleton, weights and humanoid bones. Existing ones are replaced. Returns a job at once."""
-    return _hint(_ask("avatar_rig", avatar=avatar, rigger=rigger, seed=seed, t_pose=t_pose))
+    return _job("avatar_rig", avatar=avatar, rigger=rigger, seed=seed, t_pose=t_pose)
 
 
 @_tool(_changes("Assign Humanoid Bones", idempotent=True))
@@ -339,7 +343,7 @@ def assign_humanoid_bones(
     """Corrects the assignment of the humanoid bones. If VRM forbids the result, nothing is changed and the reason is
     returned.
     """
-    return dict(_ask("avatar_set_bones", avatar=avatar, bones=bones, automatic=automatic))
+    return _ask("avatar_set_bones", avatar=avatar, bones=bones, automatic=automatic)
 
 
 @_tool(_changes("Set Face Landmarks", idempotent=True))
@@ -363,12 +367,14 @@ async def set_face_landmarks(
     given = {"leftEye": left_eye, "rightEye": right_eye, "leftBrow": left_brow, "rightBrow": right_brow, "jaw": jaw}
     face: dict[str, Any] = {name: point for name, point in given.items() if point is not None}
     if mouth_width is not None and mouth is None:
-        mouth = (await _ask_soon("avatar_landmarks", avatar=avatar))["face"].get("mouth", {}).get("center")
+        mouth = (
+            (await _ask_soon("avatar_landmarks", needs=("face",), avatar=avatar))["face"].get("mouth", {}).get("center")
+        )
     if mouth is not None:
         face["mouth"] = {"center": mouth} | ({"width": mouth_width} if mouth_width is not None else {})
-    landmarks = await _ask_soon("avatar_set_landmarks", avatar=avatar, face=face)
+    landmarks = await _ask_soon("avatar_set_landmarks", needs=("avatar",), avatar=avatar, face=face)
     if not make_face:
-        return dict(landmarks)
+        return landmarks
     return {"landmarks": landmarks, "face": await _result("avatar_face", began, avatar=landmarks["avatar"])}
 
 
@@ -396,7 +402,7 @@ def cancel_job(
     job: Annotated[str | None, Field(description="Omit it to cancel all running and waiting jobs.")] = None,
 ) -> dict[str, Any]:
     """Cancels a job. Its unfinished changes are undone."""
-    return dict(_ask("avatar_cancel", job=job))
+    return _ask("avatar_cancel", job=job)
 
 
 # Checking and giving away
@@ -442,7 +448,13 @@ def promote_avatar(
     the public address of the file, or null if the preferences have none; then tell the user the bucket and the key.
     An avatar with failed checks is rejected with the names of the checks.
     """
-    return _hint(_ask("avatar_promote", avatar=avatar, name=name, override=reason))
+    return _job("avatar_promote", avatar=avatar, name=name, override=reason)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:6]) < 65536:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not the number of a port; give one from 1 to 65535")
+    return int(text)
 
 
 def main(arguments: list[str]) -> int:
@@ -451,7 +463,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m backend mcp", description=main.__doc__)
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port,
+        default=os.environ.get(PORT_VARIABLE) or str(PORT),
         help="port of Blender's server (default: BLENDER_PORT, else 9876); a token is read from AVATAR_FORGE_TOKEN",
     )
     blender = Blender(parser.parse_args(arguments).port)

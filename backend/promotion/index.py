@@ -13,15 +13,18 @@ import time
 from typing import Any
 
 from ..errors import BackendError
+from .names import LAST
 from .store import ExistsError, MissingError, Store
 
 INDEX = "index.json"
+LARGEST = 64 << 20  # bytes: some 60 thousand models
+LOOKS, LOOK_WAIT = 4, 0.3  # at the index after it was written, seconds between them
 TIMEOUT = 120.0  # seconds of trying against others who write as well
 
 
 def read(store: Store) -> dict[str, Any]:
     """The index, empty where there is none. Raises BackendError("bad_index")."""
-    return _parse(store.read(store.target.key(INDEX)))
+    return _parse(store.read(store.target.key(INDEX), LARGEST))
 
 
 def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
@@ -32,24 +35,26 @@ def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
     key, deadline, wait = store.target.key(INDEX), time.monotonic() + TIMEOUT, 0.05
     # What UTF-8 cannot hold, such as half a surrogate pair in a name, becomes "?".
     entry = json.loads(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace"))
-    written = False
+    looks = 0  # after our own write
     while True:
-        found = store.read(key)
+        found = store.read(key, LARGEST)
         index = _parse(found)
         if entry in index["models"]:
             return  # ours is there: read back after our own write, or written by a process that was killed
-        if written:
+        if 0 < looks < LOOKS:  # a cache between us and the server may still have the one before
+            looks += 1
+            time.sleep(LOOK_WAIT)
+            continue
+        if looks:
             message = f"The server accepts changes to {INDEX} but does not keep them."
-            raise BackendError(
-                "not_kept", message, "The model is stored but not listed; use another S3-compatible server."
-            )
+            raise BackendError("not_kept", message, "Use another S3-compatible server.")
         others = [model for model in index["models"] if model.get("key") != entry["key"]]
         index["models"] = sorted([*others, entry], key=lambda model: (str(model.get("name")), version_of(model)))
         condition: dict[str, Any] = {} if not conditional else {"IfMatch": found[1]} if found else {"IfNoneMatch": "*"}
         body = (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         try:
             store.put(key, body, ContentType="application/json", CacheControl="no-cache", **condition)
-            written = True
+            looks = 1
             continue
         except (ExistsError, MissingError):
             if time.monotonic() > deadline:
@@ -59,19 +64,22 @@ def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
 
 
 def version_of(entry: dict[str, Any]) -> int:
-    """The version of an entry, 0 where it has none that is a whole number: others may write to the index too."""
+    """The version of an entry, 0 where it has none that a file's name can have: others may write to the index too."""
     version = entry.get("version")
-    return version if isinstance(version, int) and not isinstance(version, bool) else 0
+    return version if isinstance(version, int) and not isinstance(version, bool) and 0 < version <= LAST else 0
 
 
 def _parse(found: tuple[bytes, str] | None) -> dict[str, Any]:
     if found is None:
         return {"format": 1, "models": []}
     try:
-        index = json.loads(found[0])
-        if index["format"] != 1 or not all(isinstance(model["key"], str) for model in index["models"]):
+        if len(found[0]) > LARGEST:
             raise ValueError
-    except (ValueError, KeyError, TypeError) as error:
+        index = json.loads(found[0])
+        models = index["models"]
+        if index["format"] != 1 or not isinstance(models, list) or not all(isinstance(m["key"], str) for m in models):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"The {INDEX} in the bucket was not written by Avatar Forge."
         raise BackendError(
             "bad_index", message, "Move it away or promote to a folder (prefix) of the bucket."

@@ -9,7 +9,8 @@ import unicodedata
 from ..errors import BackendError
 
 MARK = "-v"
-_VERSIONED = re.compile(rf"(?P<name>.+){MARK}(?P<version>\d{{1,9}})")
+LAST = 999_999_999  # the highest version
+_VERSIONED = re.compile(rf"(?P<name>.+){MARK}(?P<version>[0-9]{{1,9}})")
 
 
 def model_name(given: str, usual: str = "") -> str:

@@ -27,7 +27,7 @@ from ..errors import BackendError, Cancelled
 from ..models.store import data_folder
 from ..staging import hold
 from . import index
-from .names import model_name, parsed, versioned
+from .names import LAST, model_name, parsed, versioned
 from .store import PROMOTION_ID, ExistsError, MissingError, Store, Target
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ MODEL, CLIP = ".vrm", ".vrma"
 PART = 5 << 20  # bytes: the smallest that S3 allows; what is lost of a killed upload
 MAX_PARTS = 10_000
 ATTEMPTS = 200  # versions to try when others are always faster
+UNLISTED = {"not_kept", "no_permission", "refused", "unsupported"}  # what a second try at the index would give again
 SPANS = {"check": 0.02, "upload": 0.75, "verify": 0.95, "index": 1.0}  # where each stage ends
 
 
@@ -241,8 +242,13 @@ class _Upload:
         self._verify()
         self.progress("index", SPANS["verify"], "Adding it to the index")
         entry = self._entry()
-        with self._turn(conditional):
-            index.add(self.store, entry, conditional)
+        try:
+            with self._turn(conditional):
+                index.add(self.store, entry, conditional)
+        except BackendError as error:
+            if error.code in UNLISTED and self._is_unlisted():
+                self._take_back()
+            raise
         self.pending.forget()
         self.progress("index", SPANS["index"], f"Promoted as {entry['file']}")
         return {**entry, "bucket": self.promotion.target.bucket, "resumed": self.resumed}
@@ -292,7 +298,7 @@ class _Upload:
         upload = self.pending.data.get("upload")
         present = self._present_parts(upload) if upload else None
         if present is None:
-            upload, present = self.store.call("create_multipart_upload", self.key, **self._headers())["UploadId"], {}
+            upload, present = self.store.value("create_multipart_upload", self.key, "UploadId", **self._headers()), {}
             self.pending.update(upload=upload, parts={})
         count = -(-self.size // self.part)
         with self.promotion.file.open("rb") as file:
@@ -304,33 +310,22 @@ class _Upload:
                     continue
                 file.seek(self.part * (number - 1))
                 try:
-                    answer = self.store.call(
-                        "upload_part", self.key, UploadId=upload, PartNumber=number, Body=file.read(self.part)
+                    tag = self.store.value(
+                        "upload_part", self.key, "ETag", UploadId=upload, PartNumber=number, Body=file.read(self.part)
                     )
                 except (BackendError, MissingError) as error:
                     if getattr(error, "code", "no_upload") == "no_upload":
                         self.pending.update(upload=None)
                     raise
-                self.pending.update(parts={**self.pending.data["parts"], str(number): answer["ETag"]})
+                self.pending.update(parts={**self.pending.data["parts"], str(number): tag})
         self._say_sent(self.size)
 
     def _present_parts(self, upload: str) -> dict[str, str] | None:
         """Parts that arrived and are ours, {number: ETag}; None when the server does not know the upload any more."""
-        ours, marker = self.pending.data.get("parts") or {}, 0
-        found: dict[str, str] = {}
-        while True:
-            try:
-                answer = self.store.call("list_parts", self.key, UploadId=upload, PartNumberMarker=marker)
-            except MissingError:
-                return None
-            except BackendError as error:
-                if error.code == "no_upload":
-                    return None
-                raise
-            found |= {str(part["PartNumber"]): part["ETag"] for part in answer.get("Parts", [])}
-            marker = answer.get("NextPartNumberMarker", 0)
-            if not answer.get("IsTruncated"):
-                break
+        found = self.store.parts(self.key, upload)
+        if found is None:
+            return None
+        ours = self.pending.data.get("parts") or {}
         kept = {number: tag for number, tag in ours.items() if found.get(number) == tag}
         self.pending.update(parts=kept)
         return kept
@@ -384,13 +379,22 @@ class _Upload:
         found = self.store.promotion_id(self.key)
         if found == self.pending.data["token"]:
             return
-        where = self.store.target.endpoint or "Amazon S3"
+        where = self.store.target.where
         lost = f"The server {where} lost the file that it had just accepted."
         message = lost if found is None else f"The server {where} does not keep the metadata of a file."
+        self._take_back()
+        raise BackendError("not_kept", message, "Use another S3-compatible server.")
+
+    def _is_unlisted(self) -> bool:
+        with contextlib.suppress(BackendError):
+            return all(model["key"] != self.key for model in index.read(self.store)["models"])
+        return False
+
+    def _take_back(self) -> None:
+        """Removes an object of ours that nobody was told of. Where that fails, the promotion stays one to resume."""
         with contextlib.suppress(BackendError, MissingError, ExistsError):
             self.store.call("delete_object", self.key)
-        self.pending.forget()
-        raise BackendError("not_kept", message, "Use another S3-compatible server.")
+            self.pending.forget()
 
     def _verify(self) -> None:
         """Reads the whole object back: what is public now is what was checked."""
@@ -402,12 +406,11 @@ class _Upload:
             ):  # too late: it is public, and stopping now would only leave it out of the index
                 self.progress("verify", SPANS["upload"] + span * min(done / self.size, 1.0), "Verifying the upload")
 
-        digest, answer = self.store.digest(self.key, say)
+        digest, answer = self.store.digest(self.key, self.size, say)
         kept = answer.get("Metadata", {})
         if digest != self.sha256 or kept.get(PROMOTION_ID) != self.pending.data["token"]:
             if kept.get(PROMOTION_ID) == self.pending.data["token"]:
-                with contextlib.suppress(BackendError, MissingError, ExistsError):
-                    self.store.call("delete_object", self.key)
+                self._take_back()
             self.pending.forget()
             raise BackendError(
                 "damaged",
@@ -454,13 +457,17 @@ def next_version(store: Store, name: str, suffix: str = ".vrm") -> int:
     deleted.
     """
     used = []
-    for item in store.keys(store.target.key(versioned(name, ""))):
-        file = item["Key"].removeprefix(store.target.key(""))
+    for key in store.keys(store.target.key(versioned(name, ""))):
+        file = key.removeprefix(store.target.key(""))
         found, version = parsed(file.removesuffix(suffix))
         if file.endswith(suffix) and found == name:
             used.append(version)
     used += [index.version_of(entry) for entry in index.read(store)["models"] if entry.get("name") == name]
-    return max(used, default=0) + 1
+    newest = max(used, default=0)
+    if newest >= LAST:
+        message = f"There is no version of {name} after {newest}."
+        raise BackendError("bad_name", message, "Promote it under another name.")
+    return newest + 1
 
 
 def already_promoted(store: Store, name: str, sha256: str) -> dict[str, Any] | None:

@@ -19,13 +19,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from ..addresses import shown
 from ..errors import BackendError
 
 log = logging.getLogger(__name__)
 
 PROBE, LOCKS = ".conditional-write-probe", ".locks/"
+MOST_PAGES = 1000  # of a listing, 1000 objects each; a server that never ends one is not believed
 STALE = 120.0  # seconds after which a lock object belongs to a dead process; who has the turn finishes well before
 TURN_TIMEOUT = 300.0
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5.0, 20.0, 3
@@ -45,6 +48,11 @@ class Target:
     prefix: str = ""
     profile: str = ""
     region: str = ""
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return shown(self.endpoint) if self.endpoint else "Amazon S3"
 
     def key(self, name: str) -> str:
         folder = self.prefix.strip("/")
@@ -121,33 +129,67 @@ class Store:
         except MissingError as error:
             raise explain_answer("NoSuchBucket", 404, self.target) from error
 
-    def keys(self, prefix: str) -> list[dict[str, Any]]:
-        """Every object whose key starts with `prefix`: Key, LastModified, Size."""
+    def value(self, operation: str, key: str, name: str, **arguments: Any) -> Any:
+        """As `call`, but one field of the answer; an answer without it is no answer of an S3 server."""
+        with self._explained():
+            return self.call(operation, key, **arguments)[name]
+
+    def keys(self, prefix: str) -> dict[str, datetime]:
+        """key -> when it was written, of every object whose key starts with `prefix`."""
+        found: dict[str, datetime] = {}
         with self._explained():
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.target.bucket, Prefix=prefix)
-            return [item for page in pages for item in page.get("Contents", [])]
+            for number, page in enumerate(pages):
+                if number >= MOST_PAGES:
+                    raise ValueError("a listing without an end")
+                found |= {item["Key"]: item["LastModified"] for item in page.get("Contents", [])}
+        return {key: written for key, written in found.items() if key.startswith(prefix)}
+
+    def parts(self, key: str, upload: str) -> dict[str, str] | None:
+        """The parts of an unfinished upload that have arrived, {number: ETag}; None when the server does not know the
+        upload any more.
+        """
+        found: dict[str, str] = {}
+        marker, more = 0, True
+        with self._explained():
+            while more:
+                try:
+                    answer = self.call("list_parts", key, UploadId=upload, PartNumberMarker=marker)
+                except MissingError:
+                    return None
+                except BackendError as error:
+                    if error.code == "no_upload":
+                        return None
+                    raise
+                found |= {str(part["PartNumber"]): part["ETag"] for part in answer.get("Parts", [])}
+                more, before, marker = bool(answer.get("IsTruncated")), marker, answer.get("NextPartNumberMarker", 0)
+                if more and marker <= before:
+                    raise ValueError("a listing without an end")
+        return found
 
     def promotion_id(self, key: str) -> str | None:
         """Who wrote the object, "" if another program did; None when there is no object."""
         try:
-            return self.call("head_object", key)["Metadata"].get(PROMOTION_ID, "")
+            return self.value("head_object", key, "Metadata").get(PROMOTION_ID, "")
         except MissingError:
             return None
 
-    def read(self, key: str) -> tuple[bytes, str] | None:
-        """A small object and its ETag, or None."""
+    def read(self, key: str, most: int) -> tuple[bytes, str] | None:
+        """A small object, of which one byte more than `most` is read at most, and its ETag; or None."""
         try:
             answer = self.call("get_object", key)
             with self._explained():
-                return answer["Body"].read(), answer["ETag"]
+                return b"".join(_pieces(answer["Body"], most)), answer["ETag"]
         except MissingError:
             return None
 
-    def digest(self, key: str, on_bytes: Callable[[int], None]) -> tuple[str, dict[str, Any]]:
-        """SHA-256 of an object as the server gives it, and its headers. Raises MissingError."""
+    def digest(self, key: str, most: int, on_bytes: Callable[[int], None]) -> tuple[str, dict[str, Any]]:
+        """SHA-256 of an object as the server gives it, up to a little more than `most` bytes, and its headers. Raises
+        MissingError.
+        """
         answer, digest, done = self.call("get_object", key), hashlib.sha256(), 0
         with self._explained():
-            for piece in answer["Body"].iter_chunks(1 << 20):
+            for piece in _pieces(answer["Body"], most):
                 digest.update(piece)
                 done += len(piece)
                 on_bytes(done)
@@ -180,9 +222,9 @@ class Store:
         return False
 
     def _multipart_refused(self, key: str, body: bytes) -> bool:
-        upload = self.call("create_multipart_upload", key)["UploadId"]
+        upload = self.value("create_multipart_upload", key, "UploadId")
         try:
-            part = self.call("upload_part", key, UploadId=upload, PartNumber=1, Body=body)["ETag"]
+            part = self.value("upload_part", key, "ETag", UploadId=upload, PartNumber=1, Body=body)
             parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
             self.call("complete_multipart_upload", key, UploadId=upload, MultipartUpload=parts, IfNoneMatch="*")
         except ExistsError:
@@ -226,7 +268,7 @@ class Store:
             wait = min(wait * 1.6, 1.0)
 
     def _others(self, folder: str, mine: str) -> list[str]:
-        found = {item["Key"]: item["LastModified"] for item in self.keys(folder)}
+        found = self.keys(folder)
         now = found.pop(mine, None)
         if now is None:  # the listing is behind: better wait than believe it
             return [folder]
@@ -256,9 +298,19 @@ class Store:
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             # An answer that boto3 does not expect, such as a redirect that names no region: it asks itself for ever.
             log.info("%s", type(error).__name__)
-            where = self.target.endpoint or "Amazon S3"
+            where = self.target.where
             message = f"The server {where} sent an invalid answer."
             raise BackendError("refused", message, "Check endpoint, region and bucket.") from error
+
+
+def _pieces(body: Any, most: int) -> Iterator[bytes]:
+    """An answer's body; what comes after one byte more than `most` stays unread."""
+    left = most + 1
+    while left and (piece := body.read(min(left, 1 << 20))):  # the empty read at the end checks the length
+        left -= len(piece)
+        yield piece
+    if not left:
+        body.close()
 
 
 def _still_fresh(began: float) -> None:
@@ -270,7 +322,7 @@ def _still_fresh(began: float) -> None:
 
 def explain_answer(code: str, status: int, target: Target) -> BackendError:
     """An error answer of an S3 server, by its code (S3 API reference, "Error responses"), as a sentence."""
-    where = target.endpoint or "Amazon S3"
+    where = target.where
     if code in (
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
@@ -333,7 +385,7 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
 
 def explain_way(error: Exception, target: Target) -> BackendError:
     """botocore's own exceptions: no answer from a server at all."""
-    name, where = type(error).__name__, target.endpoint or "Amazon S3"
+    name, where = type(error).__name__, target.where
     if name in (
         "NoCredentialsError",
         "PartialCredentialsError",

@@ -120,7 +120,7 @@ def sync(arguments: list[str]) -> int:
     parser.add_argument("--patient", action="store_true", help="retry for some minutes")
     options = parser.parse_args(arguments)
     done = tracking.sync(options.runs.absolute(), everything=options.all, patient=options.patient)
-    store = tracking.choose_store(options.runs).uri
+    store = tracking.choose_store(options.runs).shown
     print(f"{done['sent']} sent, {done['pending']} left; MLflow: {store}. {done['message']}".strip())
     return 1 if done["pending"] else 0
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..addresses import shown
 from ..errors import BackendError
 from ..staging import hold
 from .content import DAMAGE, RUN_TAG, STATE, Content, content_digest, problem, read
@@ -63,6 +64,11 @@ class Store:
     @property
     def key(self) -> str:
         return hashlib.sha256(self.uri.encode()).hexdigest()[:12]
+
+    @property
+    def shown(self) -> str:
+        """For messages and logs."""
+        return shown(self.uri)
 
     @property
     def is_remote(self) -> bool:
@@ -139,7 +145,7 @@ def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]
     except BackendError as error:  # the run folder is written all the same
         return {"state": "refused", "store": "", "pending": 0, "message": f"{error.message} {error.hint}"}
     if not online and store.is_remote:
-        return {"state": "offline", "store": store.uri, "pending": len(pending(root, store))}
+        return {"state": "offline", "store": store.shown, "pending": len(pending(root, store))}
     # The address may hold a password, so it goes by the environment, which only this user can read.
     environment = {**os.environ, **QUIET, "MLFLOW_TRACKING_URI": uri or os.environ.get("MLFLOW_TRACKING_URI", "")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
@@ -153,7 +159,7 @@ def send_later(root: Path, uri: str = "", online: bool = True) -> dict[str, Any]
         (root / LOG).unlink()
     with (root / LOG).open("wb") as output:
         subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **flags)
-    return {"state": "sending", "store": store.uri, "pending": len(pending(root, store))}
+    return {"state": "sending", "store": store.shown, "pending": len(pending(root, store))}
 
 
 def pending(root: Path, store: Store, everything: bool = False) -> list[Path]:
@@ -336,7 +342,7 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
     client.set_terminated(run, "FINISHED", content.ended)
     run = _only_one(client, experiment, content.run) or run
     _note(folder, store, experiment=experiment, run=run, sent=content.digest)
-    log.info("run %s is in %s", content.run, store.uri)
+    log.info("run %s is in %s", content.run, store.shown)
 
 
 def _set_parent(client: Any, experiment: str, run: str, content: Content) -> None:
@@ -369,20 +375,20 @@ def _note(folder: Path, store: Store, **values: Any) -> None:
 
 def _away(store: Store, error: Exception) -> str:
     """One sentence; what the libraries say may repeat the address with its password."""
-    log.info("%s: %s", store.uri, type(error).__name__)
+    log.info("%s: %s", store.shown, type(error).__name__)
     code = getattr(error, "error_code", "")
     if code in RUN_ERRORS:
-        return f"MLflow at {store.uri} refuses this run ({code}); it stays in the runs folder."
+        return f"MLflow at {store.shown} refuses this run ({code}); it stays in the runs folder."
     if not store.is_server:
         return (
-            f"The records in {store.uri} cannot be written ({type(error).__name__}); check the disk and the"
+            f"The records in {store.shown} cannot be written ({type(error).__name__}); check the disk and the"
             " permissions."
         )
     if code in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
         return (
-            f"MLflow at {store.uri} does not let us in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or"
+            f"MLflow at {store.shown} does not let us in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or"
             " its token."
         )
     if code == "ENDPOINT_NOT_FOUND":
-        return f"There is no MLflow at {store.uri}; correct its address in the preferences."
-    return f"MLflow at {store.uri} does not answer as it should; the runs are kept and sent later."
+        return f"There is no MLflow at {store.shown}; correct its address in the preferences."
+    return f"MLflow at {store.shown} does not answer as it should; the runs are kept and sent later."

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..addresses import shown
 from ..errors import BackendError
 
 CHECK = "Check its address, model and key in the preferences, and that it is running."
@@ -42,11 +43,6 @@ class Server:
                 f"The address of the {self.title} is not usable.",
                 "Enter it in the preferences, such as http://127.0.0.1:8000, without a user name or password.",
             )
-
-    @property
-    def shown(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
 
     def address(self, path: str) -> str:
         """path: with its leading slash; a /v1 that the address ends with is not doubled."""
@@ -85,7 +81,7 @@ class Server:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             words = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120].lower()
-            message = f"The {self.title} at {self.shown} cannot be reached ({words})."
+            message = f"The {self.title} at {shown(self.url)} cannot be reached ({words})."
             raise BackendError("text_server", message, CHECK) from None
         if len(data) > MOST:
             raise self._error(f"its answer is larger than {MOST >> 20} MB")
@@ -102,7 +98,7 @@ class Server:
 
     def _error(self, reason: str, code: str = "text_server") -> BackendError:
         reason = reason.replace(self.key, "***") if self.key else reason
-        return BackendError(code, f"The {self.title} at {self.shown} failed: {reason}.", CHECK)
+        return BackendError(code, f"The {self.title} at {shown(self.url)} failed: {reason}.", CHECK)
 
     def wrong(self, reason: str) -> BackendError:
         """The error for an answer that has another shape than its API says."""

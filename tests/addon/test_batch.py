@@ -141,6 +141,8 @@ def test_the_watcher_takes_each_content_once_and_goes_on_after_a_restart(quick, 
     (inbox / "torn.png").write_bytes(png + b"half")
     (inbox / ".bea.png").write_bytes(png + b"bea" + end)
     (inbox / "bad.png").write_bytes(png + b"bad" + end)
+    (inbox / "nowhere.png").symlink_to(inbox / "gone")
+    (inbox / "circle.png").symlink_to(inbox / "circle.png")
     options = addon("batch").parse(["--watch", str(inbox), "--out", str(out), "--settle", "0", "--once"])
     options.json = None
     watch_module = addon("batch_watch")
@@ -164,3 +166,28 @@ def test_the_watcher_takes_each_content_once_and_goes_on_after_a_restart(quick, 
         other.write(b"\xff\xd8another ada\xff\xd9")
     turn()
     assert quick.made[-1].startswith("ada-") and len(json.loads((out / "watch.jsonl").read_text().splitlines()[0])) > 3
+
+
+def test_what_others_have_put_into_the_folder_is_not_replaced(addon, made, tmp_path):
+    files, error = addon("batch_files"), addon("errors").AvatarError
+    files.check_ours(tmp_path, "mia")  # nothing is there
+    for end in (".vrm", ".html", ".blend", ".receipt.json"):
+        (tmp_path / f"mia{end}").write_text("precious")
+        with pytest.raises(error) as caught:
+            files.check_ours(tmp_path, "mia")
+        assert caught.value.code == "exists" and f"mia{end}" in str(caught.value)
+        (tmp_path / f"mia{end}").unlink()
+    (tmp_path / "mia.html").write_text("of a run that was killed")
+    shutil.copy(made.vrm, tmp_path / "mia.vrm")
+    files.check_ours(tmp_path, "mia")
+    (tmp_path / "mia.vrm").write_text("")
+    (tmp_path / "mia.receipt.json").write_text('{"receipt": 1}')
+    files.check_ours(tmp_path, "mia")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"joints": {"hips": [NaN, 1]}}', '{"a": 1e999}', "[" * 99999])
+def test_a_markers_file_of_another_kind_is_named(addon, tmp_path, text):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(addon("errors").AvatarError) as caught:
+        addon("request").read_markers(tmp_path / "m.json")
+    assert caught.value.code == "bad_markers" and "m.json" in str(caught.value)

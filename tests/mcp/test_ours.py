@@ -1,10 +1,12 @@
 """Our own MCP server: every tool, from a picture to a VRM file."""
 
+import os
+import subprocess
 import time
 
 import pytest
 
-from tests.mcp.conftest import Blender, serve, start
+from tests.mcp.conftest import ROOT, VENVS, Blender, serve, start
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WRITES = {
@@ -127,6 +129,19 @@ def test_without_blender_it_says_what_to_do(serving, tmp_path):
         assert said.error and "does not answer" in said.text and "Start" in said.text
     finally:
         with_nobody.close()
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "70000"])
+def test_a_port_that_is_none_ends_it_in_a_sentence(port):
+    ended = subprocess.run(
+        [VENVS / "mcp/bin/python", "-m", "backend", "mcp"],
+        env={**os.environ, "BLENDER_PORT": port},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr and "port" in ended.stderr.splitlines()[-1]
 
 
 def test_a_token_is_asked_for(tmp_path):

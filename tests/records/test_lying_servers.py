@@ -1,5 +1,6 @@
 """S3 servers that lose what they accept: found out after the first object, and nothing is left behind."""
 
+import contextlib
 import http.server
 import json
 import threading
@@ -9,8 +10,9 @@ import pytest
 
 from backend.errors import BackendError
 from backend.promotion import index
+from backend.promotion import store as store_module
 from backend.promotion.promote import Promotion, next_version, promote
-from backend.promotion.store import Store, Target
+from backend.promotion.store import Store, Target, explain_answer, explain_way
 from tests.records.test_promotion import GOOD, make_vrm, quiet
 
 
@@ -118,6 +120,127 @@ def test_an_index_that_is_not_kept_is_no_promotion(forgetful, promotion):
     with pytest.raises(BackendError) as caught:
         promote(promotion, quiet)
     assert caught.value.code == "not_kept" and "index.json" in caught.value.message
+    assert not models(forgetful) and not list(promotion.state.glob("*.json"))
+
+
+def lying(server, **methods):
+    """The server with other answers: method of HTTP -> function of the handler that is true where it has answered."""
+
+    def instead(name, lie):
+        honest = getattr(Forgetful, name)
+        return lambda handler: lie(handler) or honest(handler)
+
+    names = {f"do_{name}": instead(f"do_{name}", lie) for name, lie in methods.items()}
+    server.RequestHandlerClass = type("Lying", (Forgetful,), names)
+
+
+def refusal(promotion, **more):
+    with pytest.raises(BackendError) as caught:
+        promote(promotion, quiet, **more)
+    assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
+    return caught.value.code
+
+
+def test_a_key_that_may_not_write_the_index_leaves_no_model(forgetful, promotion):
+    def refuse(handler):
+        if handler.key() != "index.json":
+            return False
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        handler.fault(403, "AccessDenied")
+        return True
+
+    lying(forgetful, PUT=refuse)
+    assert refusal(promotion) == "no_permission"
+    assert not models(forgetful) and not list(promotion.state.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"format": 1, "models": {}}',
+        '{"format": 1, "models": [{"key": 1}]}',
+        '{"format": 1, "models": 3}',
+    ],
+)
+def test_an_index_of_another_shape_is_found_before_the_upload(forgetful, promotion, text):
+    forgetful.objects["index.json"] = (text.encode(), {}, '"first"')
+    assert refusal(promotion) == "bad_index" and not models(forgetful)
+
+
+@pytest.mark.parametrize("version", [-7, 10**9, int("9" * 4000), True, 0])
+def test_a_version_that_no_file_has_does_not_count(forgetful, promotion, version):
+    body = json.dumps({"format": 1, "models": [{"key": "x.vrm", "name": "companion", "version": version}]})
+    forgetful.objects["index.json"] = (body.encode(), {}, '"first"')
+    assert promote(promotion, quiet)["file"] == "companion-v1.vrm"
+
+
+def test_after_the_last_version_there_is_none(forgetful, promotion):
+    forgetful.objects["companion-v999999999.vrm"] = (b"", {}, '"x"')
+    assert refusal(promotion) == "bad_name" and models(forgetful) == ["companion-v999999999.vrm"]
+
+
+PAGE = (
+    "<ListBucketResult><IsTruncated>{}</IsTruncated><NextContinuationToken>{}</NextContinuationToken>{}"
+    "</ListBucketResult>"
+)
+
+
+@pytest.mark.parametrize(
+    "rows", ["<Contents><Size>1</Size></Contents>", "<Contents><Key>companion-v3.vrm</Key></Contents>"]
+)
+def test_a_listing_without_keys_or_times_is_no_listing(forgetful, promotion, rows):
+    def answer(handler):
+        return not handler.key() and (handler.answer(200, PAGE.format("false", "", rows).encode()) or True)
+
+    lying(forgetful, GET=answer)
+    assert refusal(promotion) == "refused" and not models(forgetful)
+
+
+def test_a_listing_without_an_end_is_not_read_to_it(forgetful, promotion, monkeypatch):
+    monkeypatch.setattr(store_module, "MOST_PAGES", 5)
+    asked = []
+
+    def answer(handler):
+        if handler.key() or "prefix=" not in handler.path or promotion.name not in handler.path:
+            return False
+        asked.append(handler.path)
+        handler.answer(200, PAGE.format("true", len(asked), "").encode())
+        return True
+
+    lying(forgetful, GET=answer)
+    assert refusal(promotion) == "refused" and len(asked) == 6
+
+
+def test_an_object_without_an_end_is_not_read_to_it(forgetful, promotion):
+    """What is longer than it was sent is another object."""
+    sent = []
+
+    def answer(handler):
+        found = forgetful.objects.get(handler.key())
+        if handler.command == "HEAD" or not found or not handler.key().endswith(".vrm"):
+            return False
+        handler.send_response(200)
+        for name, value in {"ETag": found[2], "Content-Length": str(1 << 40), **found[1]}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(512):
+                handler.wfile.write(b" " * (1 << 20))
+                sent.append(1)
+        handler.close_connection = True
+        return True
+
+    lying(forgetful, GET=answer)
+    assert refusal(promotion) == "damaged" and not models(forgetful) and len(sent) < 64
+
+
+def test_messages_name_the_host_only():
+    """What an address has behind its host may be a secret."""
+    target = Target("avatars", "https://storage.example:9000/s/SECRET-path")
+    for problem in (explain_answer("NoSuchBucket", 404, target), explain_way(ConnectionError(), target)):
+        assert "SECRET" not in problem.message + problem.hint
+        assert "https://storage.example:9000" in problem.message
 
 
 def test_entries_of_others_with_odd_versions_stop_nothing(forgetful, promotion):

@@ -73,6 +73,14 @@ def test_the_bone_that_was_set_wrong_is_blamed_for_all_that_hangs_from_it(whole,
     assert label(name) in states[name].reason and "hair1" in states[name].reason
 
 
+def test_a_bone_below_one_that_vrm_does_not_have_above_it_is_a_problem(whole):
+    """The VRM Add-on empties the neck of such a skeleton and refuses to export it."""
+    assigned, parents = whole
+    parents[assigned["leftShoulder"]] = assigned["neck"]
+    (problem,) = humanoid_problems(assigned, parents)
+    assert "leftShoulder" in problem and "neck" in problem
+
+
 def test_a_limb_that_hangs_elsewhere_is_blamed_at_its_first_bone(whole):
     assigned, parents = whole
     parents["b_leftHand"] = None

@@ -1,14 +1,19 @@
 """Files that were made to hurt: refused in one sentence, without filling the memory first."""
 
 import json
+import os
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from avatar_addon.client.process.locks import hold
+from avatar_addon.errors import AvatarError
+from avatar_addon.files import LARGEST_TEXT, from_json, read_text
 from avatar_addon.remote.protocol.paths import file_name
 from avatar_addon.remote.protocol.registry import Refusal
 from avatar_addon.report.report import main, make_report
@@ -105,9 +110,62 @@ def test_no_picture_is_written_through_a_link(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".bashrc", "../up", "a/b", "a\\b", "a\nb", "a\0b", "\u202egnp", "\ud800", "x" * 300]
+    "name",
+    [
+        "",
+        ".bashrc",
+        "../up",
+        "a/b",
+        "a\\b",
+        "a\nb",
+        "a\0b",
+        "\u202egnp",
+        "\ud800",
+        "x" * 300,
+        "CON",
+        "nul.tar",
+        "Lpt1 ",
+    ],
 )
 def test_names_that_would_leave_their_folder_are_refused(name):
     with pytest.raises(Refusal):
         file_name(name)
-    assert file_name("Ein Name, 名前 (2)") == "Ein Name, 名前 (2)"
+    assert file_name("Ein Name, 名前 (2)") == "Ein Name, 名前 (2)" and file_name("Connie") == "Connie"
+
+
+def test_no_other_stream_of_a_file_on_windows(monkeypatch):
+    assert file_name("a: b?") == "a: b?"
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(Refusal):
+        file_name("a: b?")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_lock_is_a_file_of_ours(tmp_path, kind):
+    """Opening a link would make the file that it names, opening a pipe would wait for ever."""
+    lock = tmp_path / ".mia.lock"
+    {"link": lambda: lock.symlink_to(tmp_path / "made"), "pipe": lambda: os.mkfifo(lock), "folder": lock.mkdir}[kind]()
+    with pytest.raises(AvatarError) as caught:
+        hold(lock, AvatarError("Busy.", "busy"))
+    assert caught.value.code == "not_writable" and not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("text", ["NaN", "[1e999]", '{"a": -Infinity}', "[" * 200_000, "", "{"])
+def test_json_that_is_none_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        from_json(text)
+    assert from_json('{"a": [1, 2.5]}') == {"a": [1, 2.5]}
+
+
+def test_a_text_is_a_file_of_moderate_size(tmp_path):
+    (tmp_path / "large").write_bytes(b" " * (LARGEST_TEXT + 1))
+    (tmp_path / "latin").write_bytes("Zoë".encode("latin-1"))
+    for path in (
+        tmp_path,
+        tmp_path / "large",
+        tmp_path / "latin",
+        *([Path("/dev/zero")] if os.name == "posix" else []),
+    ):
+        with pytest.raises(ValueError):
+            read_text(path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar_addon.humanoid.matching.matcher import match
-from avatar_addon.humanoid.matching.rehang import rehung, stray_fingers
+from avatar_addon.humanoid.matching.rehang import rehung, stray_arms, stray_fingers
 
 JOINTS = {
     "root": (None, (0, 0, 0)),
@@ -49,6 +49,20 @@ def test_bones_beside_the_root_are_hung_where_they_belong(hung):
     assert {name: names[bone] for name, bone in found.mapping.items()} == {
         name: name for name in names if name != "root"
     }
+
+
+def test_arms_that_hang_from_the_neck_are_hung_beside_it():
+    heads, parents, names = skeleton({f"{side}Shoulder": "neck" for side in ("left", "right")})
+    found = match(heads, parents, names)
+    assert found.humanoid and "neck" not in found.mapping  # VRM has no arms below a neck
+    moves, again = stray_arms(heads, parents, names, found)
+    assert {names[bone]: names[parent] for bone, parent in moves.items()} == {
+        "leftShoulder": "chest",
+        "rightShoulder": "chest",
+    }
+    assert names[again.mapping["neck"]] == "neck"
+    heads, parents, names = skeleton({})
+    assert stray_arms(heads, parents, names, match(heads, parents, names)) is None
 
 
 def test_what_is_no_humanoid_stays_none():

@@ -12,8 +12,10 @@ from ...errors import AvatarError
 
 def hold(path: Path, busy: AvatarError) -> IO[bytes]:
     """Held until the returned file is closed. Raises `busy` when another process has it, AvatarError when the folder
-    cannot be written.
+    cannot be written or something else has the lock's name.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # opening a link makes the file that it names
+        raise AvatarError(f"{path.name} in {path.parent} is no file of ours; delete it and try again.", "not_writable")
     try:
         file = path.open("ab")
     except OSError as error:

@@ -268,6 +268,8 @@ def _match(tree: Tree, body: Body, seen: Facing, read: Sequence[Name], turn: flo
     whole = _certain(body.cost - 4, 16)
     palms = [bone for hand in _hands(tree, body) for bone in hand.metacarpals if tree.size[bone] > 3]
     doubts += with_names(tree, draft.entries, read, palms)
+    if "neck" in draft.entries and any(tree.path(draft.entries["neck"][0], arm.joints[0]) for arm in body.arms.limbs):
+        del draft.entries["neck"]  # VRM has no arms below a neck, but a neck may be missing
     sides_sure = seen.sure and not seen.disputed
     bones = {}
     for name in (name for name in BONES if name in draft.entries):

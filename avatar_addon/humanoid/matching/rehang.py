@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Game rigs made for inverse kinematics: the feet hang from the root, or the legs beside the hips. Where a skeleton is
-no humanoid, bones that would make it one are hung where they belong. Pure.
+no humanoid, bones that would make it one are hung where they belong; so are arms on the neck and fingers on the
+forearm, which cost a humanoid its neck and those fingers. Pure.
 """
 
 from __future__ import annotations
@@ -57,6 +58,25 @@ def stray_fingers(
         return None
     again = match(heads, [moves.get(bone, parent) for bone, parent in enumerate(parents)], names)
     return (moves, again) if set(moves) <= set(again.mapping.values()) else None
+
+
+def stray_arms(
+    heads: np.ndarray, parents: Sequence[int], names: Sequence[str], found: Match
+) -> tuple[dict[int, int], Match] | None:
+    """(bone -> what the neck hangs from, the match then) of arms that hang from the neck, which VRM forbids; None
+    without any.
+    """
+    tree, read = Tree(np.asarray(heads, float), parents), read_names(names)
+    path = tree.path(found.mapping["hips"], found.mapping["head"])
+    necks = [bone for bone in path[2:-1] if found.mapping.get("neck") == bone or read[bone].role == "neck"]
+    if not necks:
+        return None
+    arms = [tree.path(necks[0], found.mapping[f"{side}UpperArm"]) for side in ("left", "right")]
+    moves = {arm[1]: tree.parents[necks[0]] for arm in arms if arm}
+    if not moves:
+        return None
+    again = match(heads, [moves.get(bone, parent) for bone, parent in enumerate(parents)], names)
+    return (moves, again) if again.mapping.get("neck") == necks[0] else None
 
 
 def _pairs(tree: Tree, bones: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,8 @@ So control characters are refused before anything else looks at a path.
 from __future__ import annotations
 
 import os
+import re
+import sys
 import unicodedata
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ from .registry import Refusal
 
 HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, lone surrogates and line separators
 TURNED = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they show a name backwards
+DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.I | re.S)
+NOT_ON_WINDOWS = '<>:"|?*'  # after a colon there it is another stream of the file
 LONGEST_NAME, LONGEST = 240, 4000  # bytes that file systems take, with some left for temporary names
 
 
@@ -32,7 +36,16 @@ def file_name(given: str, what: str = "name") -> str:
         raise Refusal(f"{given[:80]!r} cannot be the name of a file; give one without slashes and a dot in front.")
     if len(given.encode()) > LONGEST_NAME - 40:
         raise Refusal(f"The {what} is too long for a file; give a shorter one.")
+    _check_windows(given)
     return given
+
+
+def _check_windows(name: str) -> None:
+    """Names of devices are refused everywhere: files go on to other computers. Raises Refusal."""
+    if DEVICES.fullmatch(name):
+        raise Refusal(f"{name[:80]!r} is the name of a device on Windows; give another one.")
+    if sys.platform == "win32" and not set(NOT_ON_WINDOWS).isdisjoint(name):
+        raise Refusal(f"{name[:80]!r} cannot be the name of a file on Windows; leave out {' '.join(NOT_ON_WINDOWS)}.")
 
 
 def clean_path(given: str, what: str = "file") -> Path:
@@ -74,6 +87,7 @@ def output_file(
     if path.suffix.lower() != suffix:
         path = path.with_name(path.name + suffix)
     _check_length(path)
+    _check_windows(path.name)
     if path.name.startswith("."):
         raise Refusal(f"{path.name[:80]} begins with a dot, as settings files do; choose another name.")
     if not path.parent.is_dir():

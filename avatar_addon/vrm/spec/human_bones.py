@@ -81,10 +81,22 @@ def humanoid_problems(assigned: Mapping[str, str], parents: Mapping[str, str | N
         if len(names) > 1
     ]
     for name, bone in assigned.items():
-        parent = assigned_parent(name, assigned)
-        if parent and bone in parents and assigned[parent] not in ancestors(bone, parents) and assigned[parent] != bone:
+        parent, above = assigned_parent(name, assigned), ancestors(bone, parents)
+        if parent and bone in parents and assigned[parent] not in above and assigned[parent] != bone:
             problems.append(f"{name} ({bone!r}) is not a descendant of {parent} ({assigned[parent]!r}).")
+            continue
+        nearest = next((users[one][0] for one in above if one in users), None)
+        if nearest and not _is_above(nearest, name):
+            problems.append(f"{name} ({bone!r}) must not be below {nearest} ({assigned[nearest]!r}).")
     return problems
+
+
+def _is_above(name: str, other: str) -> bool:
+    """Whether VRM's tree has one bone above another."""
+    parent = PARENTS[other]
+    while parent is not None and parent != name:
+        parent = PARENTS[parent]
+    return parent == name
 
 
 def ancestors(bone: str, parents: Mapping[str, str | None]) -> list[str]:
