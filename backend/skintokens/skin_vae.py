@@ -297,12 +297,11 @@ class SkinNetwork(nn.Module):
         chunk: int = 1 << 14,
         joints_at_once: int = 4,
         progress: Callable[[int, float], None] = lambda joint, share: None,
-        tick: Callable[[], None] = lambda: None,
     ) -> Tensor:
         """(n, joints) fp32 weights in [0, 1] of points and normals (n, 3) for joints with codes (joints, 4).
 
         chunk: points at once; joints_at_once: whose memories are computed together. progress(joint, share of all
-        done) after each joint, joints counted from 1; tick() is called between pieces, and both may raise to stop.
+        done) after each joint, joints counted from 1, may raise to stop.
         """
         out = torch.empty(len(codes), len(points), device=points.device)
         memories: list[tuple[Tensor, Tensor]] = []
@@ -318,7 +317,6 @@ class SkinNetwork(nn.Module):
                 keys, values = memories[joint]
                 for part, (x, q) in zip(parts, asked, strict=True):
                     weights[joint, part] = self.decoder.logits(x, q, keys[None], values[None])
-                    tick()
                 progress(joint + 1, (number + (joint + 1) / len(codes)) / len(blocks))
         return out.sigmoid().T
 
