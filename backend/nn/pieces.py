@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from .pulse import beat
 
 PIECE = 1 << 33  # multiply-adds: a fifth of a second of one core
+WRITTEN = 256  # multiply-adds in whose time a value is written
 # Cuts lie where the processor's kernels begin a block anyway.
 ROWS, QUERIES, CHANNELS = 256, 768, 16
 
@@ -46,11 +47,12 @@ def _pieces(count: int, size: int, multiple: int, least: int = 1) -> Iterator[sl
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    if x.dim() < 2 or x.numel() * len(weight) <= PIECE:
+    row = len(weight) * (weight.shape[1] + WRITTEN)
+    if x.dim() < 2 or x[..., 0].numel() * row <= PIECE:
         return F.linear(x, weight, bias)
     rows, out = x.flatten(0, -2), x.new_empty(*x.shape[:-1], len(weight))
     into = out.flatten(0, -2)
-    for part in _pieces(len(rows), PIECE // weight.numel(), ROWS):
+    for part in _pieces(len(rows), PIECE // row, ROWS):
         into[part] = F.linear(rows[part], weight, bias)
     return out
 

@@ -22,6 +22,7 @@ from ..nn.point_encoder import CANDIDATES_PER_TOKEN, Linear, farthest_points
 from .embedding import embed, frequencies, phases, released
 
 BLOCK = 1 << 16  # points whose queries are kept for all joints
+ROWS = 1 << 13  # of what is attended to, whose keys and values are computed at once
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,11 @@ class Attention(nn.Module):
     def keys(self, other: Tensor) -> tuple[Tensor, Tensor]:
         """(b, m, width) to keys and values (b, heads, m, d) of what is attended to."""
         assert self.norm_cross is not None
-        other = self.norm_cross(other)
-        k, v = self._heads(torch.cat([self.to_k(other), self.to_v(other)], -1)).chunk(2, -1)
+        joined = torch.empty(*other.shape[:2], 2, other.shape[2], dtype=self.to_k.weight.dtype, device=other.device)
+        for part in _ranges(other.shape[1], ROWS):
+            normed = self.norm_cross(other[:, part])
+            joined[:, part, 0], joined[:, part, 1] = self.to_k(normed), self.to_v(normed)
+        k, v = self._heads(joined.flatten(-2)).chunk(2, -1)
         return k, v
 
     def join(self, y: Tensor) -> Tensor:
