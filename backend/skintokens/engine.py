@@ -13,6 +13,7 @@ from ..engines import Progress, Rig, RigRequest
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..nn.jobs import StageClock, seed_changed
 from ..nn.loaded import Loaded
+from ..nn.pulse import pulsing
 from ..options import Choice, Option, check_options, device_option, precision_option, search_option
 from .model import MODEL
 
@@ -131,7 +132,10 @@ class SkinTokensRigger:
         no_skeleton, out_of_memory, missing_weights, bad_weights.
         """
         options = checked_options(request.options)
-        clock = StageClock(progress)
+        with pulsing(progress) as told:
+            return self._rig(request, options, StageClock(told))
+
+    def _rig(self, request: RigRequest, options: dict[str, Any], clock: StageClock) -> Rig:
         clock("read", 0.0, "Reading the mesh")
         mesh = read_mesh(request.mesh)
         placed = None

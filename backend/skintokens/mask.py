@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -14,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from ..mesh.voxels import solid_voxels
 from ..nn.nearness import clean, weights_of
+from ..nn.pulse import beat
 
 REACH = 1.74  # cells; a diagonal neighbour is a little nearer
 AROUND = 27  # cells, and vertices, that a cell may be joined to, itself included
@@ -29,12 +28,8 @@ def geodesic_weights(
     cells: np.ndarray,
     size: float,
     joints: np.ndarray,
-    tick: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """vertices (v, 3), faces (f, 3), cells (m, 3) centres `size` apart, joints (j, 3) to (v, j) fp64, rows sum to 1.
-
-    tick() may raise to stop.
-    """
+    """vertices (v, 3), faces (f, 3), cells (m, 3) centres `size` apart, joints (j, 3) to (v, j) fp64, rows sum to 1."""
     count = len(vertices)
     nodes = np.concatenate([vertices, cells])
     tree = cKDTree(vertices)
@@ -55,7 +50,7 @@ def geodesic_weights(
     for first in range(0, len(joints), JOINTS_AT_ONCE):
         some = slice(first, first + JOINTS_AT_ONCE)
         distance[some] = dijkstra(graph, directed=False, indices=source[some])[:, :count]
-        tick()
+        beat()
     return weights_of(clean(distance, vertices, joints))
 
 
@@ -77,11 +72,9 @@ def masked(weights: np.ndarray, near: np.ndarray) -> np.ndarray:
     return np.divide(product, total, out=weights.astype(np.float64), where=total > 0)
 
 
-def mask_of(
-    vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, tick: Callable[[], None] = lambda: None
-) -> np.ndarray:
+def mask_of(vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """(v, j) the mask of a mesh and joints in the cube."""
     size = np.ptp(vertices, axis=0)
     grid = solid_voxels(vertices, faces, max(int(np.ceil(ROWS / 2 * max(size[1], 0.25 * size.max()))), 4))
     cells = grid.centres(np.argwhere(grid.solid))
-    return geodesic_weights(vertices, faces, cells, grid.cell, joints, tick)
+    return geodesic_weights(vertices, faces, cells, grid.cell, joints)

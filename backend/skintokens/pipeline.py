@@ -22,13 +22,13 @@ from ..nn.beam_search import Decoding, Step, decode, seeded_draw
 from ..nn.joint_grammar import Strict, walk
 from ..nn.joint_sequence import InvalidSequence
 from ..nn.memory import GB, free_bytes, out_of_memory, release
+from ..nn.pieces import in_pieces
 from . import grammar
 from .checkpoint import SKINTOKENS
 from .mask import mask_of, masked
 from .model import CHECKPOINT
 from .networks import CODES_PER_JOINT, ModelConfig, SkinTokensModel
 from .prepare import SURFACE_SAMPLES, Cube, prepared, sampled
-from .pulse import Pulse, pulsing
 from .tokens import SkinVocabulary, check_tree, decode_skeleton, distinct_bins, encode
 from .vertices import Targets, rig_weights
 
@@ -165,7 +165,8 @@ class SkinTokensPipeline:
         whatever `progress` raises to cancel.
         """
         try:
-            return self._run(vertices, triangles, given, settings, progress)
+            with in_pieces(self.device):
+                return self._run(vertices, triangles, given, settings, progress)
         finally:
             free = free_bytes(self.device)
             if free is None or free < KEEP_NEEDS:
@@ -174,8 +175,7 @@ class SkinTokensPipeline:
     def _run(
         self, vertices: np.ndarray, triangles: np.ndarray, given: Given | None, settings: Settings, progress: Progress
     ) -> Rigging:
-        pulse = Pulse(progress)
-        pulse("prepare", SHARES["prepare"][0], "Preparing the mesh")
+        progress("prepare", SHARES["prepare"][0], "Preparing the mesh")
         # Float32 would lose a small mesh far from the origin: all that follows happens near it.
         frame = cubes.normalisation(vertices)
         local = cubes.from_gltf(frame.apply(vertices))
@@ -184,27 +184,27 @@ class SkinTokensPipeline:
             _check(given)
         cube = Cube.around(local) if joints is None else Cube.around(local, joints)
         mesh = prepared(cube.apply(local), np.asarray(triangles, np.int64).reshape(-1, 3))
-        pulse("load", SHARES["prepare"][1], "Loading the networks")
+        progress("load", SHARES["prepare"][1], "Loading the networks")
         rng = np.random.RandomState(settings.seed % 2**32)
         samples = sampled(mesh, int(self._config.get("samples", SURFACE_SAMPLES)), rng)
         points, normals = (torch.from_numpy(part).to(self.device) for part in (samples.points, samples.normals))
         candidates = self._guarded(lambda _: self.model).skin.candidates(
             len(samples.points), np.random.default_rng(settings.seed % 2**32)
         )
-        prefix, condition = self._guarded(lambda _: self._look(points, normals, candidates, pulse))
+        prefix, condition = self._guarded(lambda _: self._look(points, normals, candidates, progress))
         inside = None if joints is None else cube.apply(joints)
-        tokens, failures = self._guarded(lambda _: self._write(prefix, inside, given, settings, pulse))
+        tokens, failures = self._guarded(lambda _: self._write(prefix, inside, given, settings, progress))
         skeleton = decode_skeleton(tokens, self.vocabulary)
         parents = skeleton.parents if given is None else given.parents
         at = skeleton.joints if inside is None else inside
         codes = torch.from_numpy(self._codes(tokens, len(at))).to(self.device)
         targets = Targets.choose(mesh, samples, settings.points, self.device.type)
-        weights = self._guarded(lambda chunk: self._weights(targets, codes, condition, pulse, chunk), SMALLEST_CHUNK)
-        pulse("vertices", SHARES["vertices"][0], "Transferring the weights to the mesh")
-        near = mask_of(mesh.vertices, mesh.faces, at, pulse.again) if settings.mask else None
+        weights = self._guarded(lambda chunk: self._weights(targets, codes, condition, progress, chunk), SMALLEST_CHUNK)
+        progress("vertices", SHARES["vertices"][0], "Transferring the weights to the mesh")
+        near = mask_of(mesh.vertices, mesh.faces, at) if settings.mask else None
         dense = targets.to_vertices(weights)
         weight_joint, weight = rig_weights(dense if near is None else masked(dense, near), mesh.vertices, at)
-        pulse("vertices", 1.0, "Skin weights done")
+        progress("vertices", 1.0, "Skin weights done")
         if given is not None:
             found = given.joints, given.tails, given.names
         else:
@@ -213,15 +213,14 @@ class SkinTokensPipeline:
         return Rigging(*found[:2], parents, found[2], weight_joint, weight, len(tokens), targets.count, failures)
 
     def _look(
-        self, points: torch.Tensor, normals: torch.Tensor, candidates: np.ndarray, pulse: Pulse
+        self, points: torch.Tensor, normals: torch.Tensor, candidates: np.ndarray, progress: Progress
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The language model's prefix and the skin network's condition rows."""
-        pulse("shape", SHARES["shape"][0], "Analysing the mesh")
-        with pulsing(self.model, pulse):
-            return self.model(points[None], normals[None]), self.model.skin.condition(points, normals, candidates)
+        progress("shape", SHARES["shape"][0], "Analysing the mesh")
+        return self.model(points[None], normals[None]), self.model.skin.condition(points, normals, candidates)
 
     def _write(
-        self, prefix: torch.Tensor, joints: np.ndarray | None, given: Given | None, settings: Settings, pulse: Pulse
+        self, prefix: torch.Tensor, joints: np.ndarray | None, given: Given | None, settings: Settings, progress: Progress
     ) -> tuple[list[int], list[str]]:
         """The whole sequence, prompt included, and why earlier seeds gave none."""
         v, failures = self.vocabulary, list[str]()
@@ -238,15 +237,14 @@ class SkinTokensPipeline:
 
         def on_step(step: Step) -> None:
             share = min(step.index / typical, 1.0)
-            pulse("tokens", begin + (end - begin) * share, f"Writing the joints' codes: {step.index} tokens")
+            progress("tokens", begin + (end - begin) * share, f"Writing the joints' codes: {step.index} tokens")
 
         for attempt in range(settings.attempts if given is None else 1):
             seed = (settings.seed + attempt) % 2**32
             state = walk(self._start(settings, given is None), prompt)
             how = replace(settings.decoding, max_new_tokens=room)
-            pulse("tokens", begin, "Reading the skeleton" if given else "Placing joints")
-            with pulsing(self.model, pulse):
-                session = self.model.session(prefix, prompt, how.beams)
+            progress("tokens", begin, "Reading the skeleton" if given else "Placing joints")
+            session = self.model.session(prefix, prompt, how.beams)
             tokens = [*prompt, *decode(session, state, v.end, how, seeded_draw(seed), on_step)]
             if reason := self._incomplete(tokens):
                 failures.append(reason)
@@ -281,28 +279,26 @@ class SkinTokensPipeline:
         return self.vocabulary.codes(written).reshape(joints, CODES_PER_JOINT)
 
     def _weights(
-        self, targets: Targets, codes: torch.Tensor, condition: torch.Tensor, pulse: Pulse, chunk: int
+        self, targets: Targets, codes: torch.Tensor, condition: torch.Tensor, progress: Progress, chunk: int
     ) -> np.ndarray:
         begin, end = SHARES["weights"]
         count = len(codes)
 
         def on_joint(joint: int, share: float) -> None:
-            pulse("weights", begin + (end - begin) * share, f"Weights of joint {joint} of {count}")
+            progress("weights", begin + (end - begin) * share, f"Weights of joint {joint} of {count}")
 
-        pulse("weights", begin, f"Weights of {count} joints")
+        progress("weights", begin, f"Weights of {count} joints")
         points, normals = (torch.from_numpy(part).to(self.device) for part in (targets.points, targets.normals))
         slow = self.device.type == "cpu"
-        with pulsing(self.model, pulse):
-            weights = self.model.skin.weights(
-                points,
-                normals,
-                codes,
-                condition,
-                min(chunk, PROCESSOR_CHUNK) if slow else chunk,
-                1 if slow else JOINTS_AT_ONCE,
-                on_joint,
-                pulse.again,
-            )
+        weights = self.model.skin.weights(
+            points,
+            normals,
+            codes,
+            condition,
+            min(chunk, PROCESSOR_CHUNK) if slow else chunk,
+            1 if slow else JOINTS_AT_ONCE,
+            on_joint,
+        )
         return weights.cpu().numpy()
 
     def _guarded(self, stage: Callable[[int], T], smallest: int = CHUNK >> 2) -> T:

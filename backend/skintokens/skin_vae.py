@@ -22,6 +22,7 @@ from ..nn.point_encoder import CANDIDATES_PER_TOKEN, Linear, farthest_points
 from .embedding import embed, frequencies, phases, released
 
 BLOCK = 1 << 16  # points whose queries are kept for all joints
+ROWS = 1 << 13  # of what is attended to, whose keys and values are computed at once
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,11 @@ class Attention(nn.Module):
     def keys(self, other: Tensor) -> tuple[Tensor, Tensor]:
         """(b, m, width) to keys and values (b, heads, m, d) of what is attended to."""
         assert self.norm_cross is not None
-        other = self.norm_cross(other)
-        k, v = self._heads(torch.cat([self.to_k(other), self.to_v(other)], -1)).chunk(2, -1)
+        joined = torch.empty(*other.shape[:2], 2, other.shape[2], dtype=self.to_k.weight.dtype, device=other.device)
+        for part in _ranges(other.shape[1], ROWS):
+            normed = self.norm_cross(other[:, part])
+            joined[:, part, 0], joined[:, part, 1] = self.to_k(normed), self.to_v(normed)
+        k, v = self._heads(joined.flatten(-2)).chunk(2, -1)
         return k, v
 
     def join(self, y: Tensor) -> Tensor:
@@ -297,12 +301,11 @@ class SkinNetwork(nn.Module):
         chunk: int = 1 << 14,
         joints_at_once: int = 4,
         progress: Callable[[int, float], None] = lambda joint, share: None,
-        tick: Callable[[], None] = lambda: None,
     ) -> Tensor:
         """(n, joints) fp32 weights in [0, 1] of points and normals (n, 3) for joints with codes (joints, 4).
 
         chunk: points at once; joints_at_once: whose memories are computed together. progress(joint, share of all
-        done) after each joint, joints counted from 1; tick() is called between pieces, and both may raise to stop.
+        done) after each joint, joints counted from 1, may raise to stop.
         """
         out = torch.empty(len(codes), len(points), device=points.device)
         memories: list[tuple[Tensor, Tensor]] = []
@@ -318,7 +321,6 @@ class SkinNetwork(nn.Module):
                 keys, values = memories[joint]
                 for part, (x, q) in zip(parts, asked, strict=True):
                     weights[joint, part] = self.decoder.logits(x, q, keys[None], values[None])
-                    tick()
                 progress(joint + 1, (number + (joint + 1) / len(codes)) / len(blocks))
         return out.sigmoid().T
 

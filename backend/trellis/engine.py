@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..nn.jobs import StageClock
 from ..nn.loaded import Loaded
+from ..nn.pulse import pulsing
 from ..options import (
     Choice,
     Option,
@@ -141,7 +142,10 @@ class TrellisGenerator:
         empty_structure, and those of `backend.trellis.pictures.prepare`.
         """
         options = checked_options(request.options)
-        clock = StageClock(progress)
+        with pulsing(progress) as told:
+            return self._generate(request, options, StageClock(told))
+
+    def _generate(self, request: GenerateRequest, options: dict[str, Any], clock: StageClock) -> GeneratedMesh:
         from ..nn.precision import choose_dtype  # torch comes with these, and only now
         from .pictures import prepare
         from .pipeline import TrellisPipeline

@@ -17,6 +17,7 @@ from ..errors import BackendError
 from ..nn import sparse
 from ..nn.flow_stage import guided_velocity, report_steps
 from ..nn.memory import Plan, Residents, choose_plan, with_ladder
+from ..nn.pieces import in_pieces
 from ..nn.sampling import noise_generator, sample, structure_noise
 from ..nn.sparse import Sparse, Voxels
 from ..nn.structure import occupied
@@ -104,6 +105,10 @@ class TrellisPipeline:
         Raises BackendError (empty_structure, out_of_memory, missing_weights, bad_weights) and whatever `progress`
         raises to cancel.
         """
+        with in_pieces(self.device):
+            return self._run(pictures, settings, progress)
+
+    def _run(self, pictures: list[Image.Image], settings: Settings, progress: Progress) -> Result:
         plan = choose_plan(settings.memory, self.device, self.residents.bytes)
 
         def ladder(stage: Callable[[Plan], T]) -> T:

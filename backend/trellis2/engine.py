@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..nn.jobs import StageClock
 from ..nn.loaded import Loaded
+from ..nn.pulse import pulsing
 from ..options import (
     Choice,
     Option,
@@ -152,7 +153,10 @@ class Trellis2Generator:
         empty_structure, and those of `prepare`.
         """
         options = check_options("TRELLIS.2", OPTIONS, request.options)
-        clock = StageClock(progress)
+        with pulsing(progress) as told:
+            return self._generate(request, options, StageClock(told))
+
+    def _generate(self, request: GenerateRequest, options: dict[str, Any], clock: StageClock) -> GeneratedMesh:
         from .pipeline import Trellis2Pipeline, choose_dtype  # torch comes with it, and only now
 
         pipeline = self._loaded.pipeline(options, choose_dtype, Trellis2Pipeline, clock.part(*WEIGHTS))

@@ -18,6 +18,7 @@ from ..errors import BackendError
 from ..nn import sparse
 from ..nn.flow_stage import guided_velocity, report_steps
 from ..nn.memory import GB, Needs, Plan, Residents, choose_plan, with_ladder
+from ..nn.pieces import in_pieces
 from ..nn.sampling import noise_generator, sample, structure_noise
 from ..nn.sparse import Sparse, Voxels
 from ..nn.transformer import Context, FlowTransformer
@@ -140,6 +141,10 @@ class Trellis2Pipeline:
         Raises BackendError (empty_structure, out_of_memory, missing_weights, bad_weights) and whatever `progress`
         raises to cancel.
         """
+        with in_pieces(self.device):
+            return self._run(pictures, settings, progress)
+
+    def _run(self, pictures: list[Image.Image], settings: Settings, progress: Progress) -> Result:
         way = WAYS[settings.way]
         plan = choose_plan(settings.memory, self.device, self.residents.bytes, NEEDS)
 

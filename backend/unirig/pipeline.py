@@ -24,6 +24,7 @@ from ..nn.beam_search import Decoding, Step, decode, seeded_draw
 from ..nn.joint_sequence import InvalidSequence, Skeleton, detokenise, humanoid_of
 from ..nn.joint_tokens import Vocabulary
 from ..nn.memory import GB, Plan, Residents, free_bytes, out_of_memory, release
+from ..nn.pieces import in_pieces
 from ..nn.surface_samples import normaliser_draws, sample
 from . import skin
 from .checkpoint import UNIRIG
@@ -151,6 +152,10 @@ class UniRigPipeline:
         Raises BackendError (bad_mesh, no_skeleton, out_of_memory, missing_weights, bad_weights) and whatever
         `progress` raises to cancel.
         """
+        with in_pieces(self.device):
+            return self._run(vertices, triangles, settings, progress)
+
+    def _run(self, vertices: np.ndarray, triangles: np.ndarray, settings: Settings, progress: Progress) -> Rigging:
         progress("prepare", 0.0, "Preparing the mesh")
         # Float32 would lose a small mesh far from the origin: all that follows happens near it.
         frame = cube.normalisation(vertices)

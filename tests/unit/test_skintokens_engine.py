@@ -199,7 +199,7 @@ def test_cancelling_in_every_stage(client, tmp_path, stage):
 
 def test_long_stages_ask_whether_to_go_on(rigger, tmp_path, monkeypatch):
     """Cancelling inside the networks' layers, not only between stages."""
-    monkeypatch.setattr("backend.skintokens.pulse.BEAT", 0.0)
+    monkeypatch.setattr("backend.nn.pulse.BEAT", 0.0)
     told = []
     write_mesh(tmp_path / "mesh.npz", MeshArrays(BODY.vertices, BODY.triangles))
     rigger.rig(RigRequest(tmp_path / "mesh.npz", tmp_path, 0, JOINTS, CPU), lambda *report: told.append(report))
