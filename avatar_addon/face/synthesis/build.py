@@ -13,9 +13,9 @@ from ...errors import AvatarError
 from ...landmarks import FaceLandmarks, Landmark
 from ...mesh.arrays import SkinnedMesh
 from ...vrm.spec.presets import BLINKS
-from .lids import add_lids, move_lids
+from .lids import Lid, add_lids, move_lids
 from .measures import Face, measure_face
-from .mouth import cut_mouth, follow_lips
+from .mouth import Mouth, cut_mouth, follow_lips
 from .perfect_sync import FaceParts, make_perfect_sync, missing
 from .refine import Skin, refine
 from .shapes import EMOTION_SHAPES, LID_WIDTH, WIDENED_FROM, WIDENED_TO, Eyes, make_shapes
@@ -29,6 +29,7 @@ NO_LIDS = (
     " the eyes and make the face again."
 )
 EDGES_IN_MOUTH = 13
+BARE = 0.1  # mouth widths around the mouth where the skin has no outline
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
 HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that follows another bone more is no face's
@@ -36,13 +37,15 @@ HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that fol
 
 @dataclass
 class BuiltFace:
-    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}].
+    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}]. bare: (T,) triangles of the skin
+    that must have no outline: the lids, which wait behind the skin, and the lips, behind which the mouth is.
 
     reshape: makes a viseme again; None without a mouth.
     """
 
     mesh: SkinnedMesh
     landmarks: FaceLandmarks
+    bare: np.ndarray
     warnings: list[dict[str, str]] = field(default_factory=list)
     reshape: Reshape | None = None
 
@@ -137,7 +140,21 @@ def build_face(
         weights=_limited(skin.weights, len(data.vertices)),
         shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
     )
-    return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings, reshape)
+    bare = _bare(skin, len(data.materials), face, lids, mouth)
+    return BuiltFace(mesh, _on_surface(landmarks, face, seen), bare, warnings, reshape)
+
+
+def _bare(skin: Skin, materials: int, face: Face, lids: list[Lid], mouth: Mouth | None) -> np.ndarray:
+    """(T,) the lids and the skin at the lips. materials: how many the mesh had before."""
+    some = np.zeros(len(skin.points), bool)
+    for lid in lids:
+        some[lid.vertices] = some[lid.back] = True
+    bare = some[skin.triangles].all(1)
+    if mouth:
+        at, slit = skin.points[:, :2], mouth.slit
+        near = (np.abs(at[:, 0] - slit.middle) < slit.half + BARE * face.width) & (np.abs(at[:, 1]) < BARE * face.width)
+        bare |= (near & skin.front)[skin.triangles].any(1)
+    return np.asarray(bare & (skin.material < materials))
 
 
 def _refine_eyes(skin: Skin, face: Face) -> None:
