@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The materials that the face step adds, one set an avatar: the inside of the mouth, and skin without an outline."""
+"""The materials that the face step adds, one set an avatar: the inside of the mouth, drawn mouths, and skin without
+an outline.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,20 @@ from ..versions import node_tree
 from ..vrm import materials as look
 from ..vrm.base_colour import base_image
 from .synthesis.build import PARTS
+from .synthesis.cards import SLOT
 
 COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
 FACE = "Face"  # skin that is never outlined: MToon draws the outline of what waits behind the skin through it
 _PART_OF = {slot: part for part, slot in PARTS.items()}
 
 
-def settle(avatar_name: str, mesh: SkinnedMesh, bare: np.ndarray) -> None:
-    """Gives the face step's slots the avatar's materials. bare: (T,) the triangles that are never outlined."""
+def settle(avatar_name: str, mesh: SkinnedMesh, bare: np.ndarray, cards: np.ndarray | None) -> None:
+    """Gives the face step's slots the avatar's materials.
+
+    bare: (T,) the triangles that are never outlined; cards: what is drawn on mouth cards, (H, W, 4), top row first.
+    """
+    if cards is not None:
+        _cards_material(cards_name(avatar_name), cards)
     count = len(mesh.materials)
     for slot in range(count):
         some = bare & (mesh.material_index == slot)
@@ -31,7 +39,28 @@ def settle(avatar_name: str, mesh: SkinnedMesh, bare: np.ndarray) -> None:
 
 def is_bare(avatar_name: str, material: bpy.types.Material) -> bool:
     """Whether it is skin that is never outlined."""
-    return material.name.startswith(f"{avatar_name} {FACE}")
+    return material.name.startswith((f"{avatar_name} {FACE}", cards_name(avatar_name)))
+
+
+def cards_name(avatar_name: str) -> str:
+    return f"{avatar_name} Mouth Cards"
+
+
+def _cards_material(name: str, pixels: np.ndarray) -> None:
+    material = bpy.data.materials.get(name)
+    image = base_image(material) if material else None
+    if image is None:
+        image = bpy.data.images.new(name, pixels.shape[1], pixels.shape[0])
+    image.pixels.foreach_set(np.ascontiguousarray(pixels[::-1], np.float32).ravel())
+    image.update()
+    image.pack()
+    if material:
+        return
+    material = bpy.data.materials.new(name)
+    tree = node_tree(material)
+    node = tree.nodes.new("ShaderNodeTexImage")
+    node.image, node.location = image, (-400, 0)
+    tree.links.new(node.outputs["Color"], next(n for n in tree.nodes if n.type == "BSDF_PRINCIPLED").inputs[0])
 
 
 def _without_outline(avatar_name: str, original: bpy.types.Material, number: int) -> bpy.types.Material:
@@ -46,6 +75,8 @@ def _without_outline(avatar_name: str, original: bpy.types.Material, number: int
 
 def _own_name(avatar_name: str, slot: str) -> str:
     """The avatar's material for a slot of the face step, made where it is missing; any other slot's name as it is."""
+    if slot == SLOT:
+        return cards_name(avatar_name)
     if slot not in _PART_OF:
         return slot
     part = _PART_OF[slot]
