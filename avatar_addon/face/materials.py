@@ -16,6 +16,7 @@ from .synthesis.build import PARTS
 from .synthesis.cards import SLOT
 
 COLOURS = {"Mouth": (0.14, 0.03, 0.04), "Teeth": (0.92, 0.9, 0.86), "Tongue": (0.62, 0.2, 0.22)}
+CARDS = "MouthCards"
 FACE = "Face"  # skin that is never outlined: MToon draws the outline of what waits behind the skin through it
 _PART_OF = {slot: part for part, slot in PARTS.items()}
 
@@ -43,7 +44,7 @@ def is_bare(avatar_name: str, material: bpy.types.Material) -> bool:
 
 
 def cards_name(avatar_name: str) -> str:
-    return f"{avatar_name} Mouth Cards"
+    return f"{avatar_name} {CARDS}"
 
 
 def _cards_material(name: str, pixels: np.ndarray) -> None:
@@ -68,8 +69,8 @@ def _without_outline(avatar_name: str, original: bpy.types.Material, number: int
     known = bpy.data.materials.get(name)
     if known and base_image(known) == base_image(original) and look.style_of(known) == look.style_of(original):
         return known
-    if known:
-        known.name = f"{name} before"
+    if known and not known.users:
+        bpy.data.materials.remove(known)
     return look.without_outline(original, name)
 
 

@@ -179,6 +179,9 @@ def raw():
                         for part in parts:
                             talk.sendall(part)
                             time.sleep(pause)
+                        talk.shutdown(socket.SHUT_WR)
+                        while talk.recv(1 << 16):  # bytes that nobody has read would reset the connection
+                            pass
 
         threading.Thread(target=serve, daemon=True).start()
         made.append(listening)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mouth cards: a drawn mouth for each viseme, for faces that are drawn flat, where a mouth that is cut open looks wrong.
+"""Mouth cards: a drawn mouth for each viseme, for faces that are drawn flat, on which a cut mouth looks wrong.
 
 A card is a thin disc that waits behind the lips, lower, and comes out before them as it opens. Each has a cell
 of one picture: the skin around the mouth, continued over the mouth that the picture has, and the drawn mouth on it.
@@ -215,17 +215,18 @@ def _line(skin: Skin, face: Face, texture: np.ndarray) -> np.ndarray:
 def _mouth(ground: np.ndarray, u: np.ndarray, v: np.ndarray, drawn: Drawn, line: np.ndarray) -> np.ndarray:
     """Draws one mouth: its line, the inside, teeth from above and a tongue from below."""
 
-    def within(less: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def within(less: float) -> np.ndarray:
         across = np.clip(1 - (u / (drawn.half - less)) ** 2, 0, 1)
         top, bottom = (drawn.up - less) * across**0.5, -(drawn.down - less) * across**0.6
-        return (np.abs(u) < drawn.half - less) & (v < top) & (v > bottom), top, bottom
+        return np.asarray((np.abs(u) < drawn.half - less) & (v < top) & (v > bottom))
 
-    ground[within(0.0)[0]] = line
-    inside, top, bottom = within(LINE)
+    ground[within(0.0)] = line
+    inside = within(LINE)
     ground[inside] = INSIDE
     height = drawn.up + drawn.down - 2 * LINE
-    ground[inside & (v > drawn.up - LINE - drawn.teeth * height)] = TEETH if drawn.teeth else INSIDE
+    if drawn.teeth:
+        ground[inside & (v > drawn.up - LINE - drawn.teeth * height)] = TEETH
     if drawn.tongue:
         middle, reach = -drawn.down + LINE, drawn.tongue * height
-        ground[inside & (((u / (0.72 * drawn.half)) ** 2 + ((v - middle) / reach) ** 2) < 1)] = TONGUE
+        ground[inside & ((u / (0.72 * drawn.half)) ** 2 + ((v - middle) / reach) ** 2 < 1)] = TONGUE
     return ground
