@@ -136,6 +136,13 @@ def candidates_of(avatar: Avatar) -> list[Avatar]:
     return [Avatar(obj, obj.find_armature()) for obj in sorted(meshes, key=lambda obj: obj.name)]
 
 
+def scores(avatar: Avatar) -> tuple[int, int, float]:
+    """What a candidate in the file is ranked by, as precisely as the panel shows it."""
+    record = avatar.record
+    failed, warned = (sum(check.status == status for check in record.checks) for status in (FAIL, WARN))
+    return failed, warned, round(record.front_match, 2)
+
+
 def show(context: bpy.types.Context, avatar: Avatar) -> None:
     """Shows one candidate alone, and selects it."""
     _show_only(context, avatar, avatar.record.group)

@@ -31,6 +31,7 @@ from .landmarks import PARTS
 from .look import settings
 from .picture import cards
 from .picture import markers as picture_markers
+from .ui.translation import OURS
 from .weights import live as weights_live
 
 
@@ -128,6 +129,13 @@ class AvatarForgeRecord(PropertyGroup):
     visemes: PointerProperty(type=live.AvatarForgeVisemes)
     look: PointerProperty(type=settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
+    mouth: EnumProperty(
+        name="Mouth",
+        translation_context=OURS,
+        description="How the mouth opens",
+        items=live.MOUTHS,
+        default=live.BY_STYLE,
+    )
     mouth_interior: BoolProperty(
         name="Teeth and Tongue",
         description="Add teeth and a tongue inside the mouth. Without them the open mouth is just dark",

@@ -22,7 +22,7 @@ from .client import session
 from .client.process import jobs
 from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
-from .face import carried_shapes, eye_bones, live, mouth_materials
+from .face import carried_shapes, eye_bones, live, materials
 from .face.synthesis import lids
 from .face.synthesis.build import build_face as synthesise_face
 from .files import copy_whole
@@ -363,17 +363,18 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     own = carried_shapes.read(avatar.mesh)
     data = blender_mesh.read_mesh(avatar.mesh)
     head = setup.get_humanoid(avatar.armature)["head"]
+    texture = scene.texture_pixels(avatar)
     result = synthesise_face(
         data,
         scene.read_face(avatar),
         head,
-        texture=scene.texture_pixels(avatar),
-        style=live.style_of(avatar),
+        texture=texture,
+        style=live.style_of(avatar, texture),
         closing=live.knows_eyes(avatar),
         perfect_sync=avatar.record.perfect_sync,
     )
     avatar.record.mesh_without_face = _keep_mesh(avatar.mesh)
-    result.mesh.materials = [mouth_materials.own_name(avatar.name, slot) for slot in result.mesh.materials]
+    materials.settle(avatar.name, result.mesh, result.bare, result.cards)
     result.mesh.shape_keys = own.carried(data, result.mesh.vertices, result.mesh.shape_keys) | result.mesh.shape_keys
     blender_mesh.set_mesh(avatar.mesh, result.mesh)
     own.settle(avatar.mesh)

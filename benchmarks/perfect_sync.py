@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from avatar_addon.report.measured import Measured
-from avatar_addon.report.perfect_sync import flipped, perfect_sync, share_of_side
+from avatar_addon.report.perfect_sync import flipped, middles, perfect_sync, share_of_side
 from avatar_addon.report.skin_measures import MOVED
 from avatar_addon.vrm.spec.perfect_sync import SYNC_SHAPES
 from avatar_addon.vrm.spec.vrm_file import VrmFile
@@ -24,13 +24,15 @@ def row(path: Path) -> str:
     measured = Measured(VrmFile(path))
     bound = measured.file.expressions()
     names = [name for name in SYNC_SHAPES if bound.get(name)]
+    middle = middles(measured)
     most = turned = other = spill = 0.0
     for name in names:
         length = np.linalg.norm(measured.expression(name), axis=1)
         most = max(most, float(length.max()) / measured.head_height)
         turned = max(turned, flipped(measured, SYNC_SHAPES[name]))
-        if side := SYNC_SHAPES[name].side:
-            other = max(other, 1 - share_of_side(measured, length, side))
+        shape = SYNC_SHAPES[name]
+        if shape.side:
+            other = max(other, 1 - share_of_side(measured, length, shape.side, middle[shape.region]))
         moved = length > MOVED
         spill = max(spill, float((moved & ~measured.in_head).sum() / max(moved.sum(), 1)))
     verdict = next((check.status for check in perfect_sync(measured)), "none")

@@ -9,6 +9,7 @@ from bpy.types import Context, Panel
 from ..avatar_addon import candidates
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.client import engines
+from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from .sidebar import SidebarPanel
 
@@ -25,8 +26,12 @@ class AVATARFORGE_PT_candidates(SidebarPanel, Panel):
     def draw(self, context: Context) -> None:
         layout, shown = self.layout, scene.find_avatar(context)
         layout.operator("avatar_forge.keep_candidate", icon="CHECKMARK")
+        found = candidates.candidates_of(shown)
+        if len({candidates.scores(avatar) for avatar in found}) < len(found):
+            text = "Some candidates have the same score. Compare them by eye, or choose another generator."
+            sentence(layout, context, text, "INFO")
         grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, even_rows=True, align=True)
-        for avatar in candidates.candidates_of(shown):
+        for avatar in found:
             box = grid.box().column(align=True)
             image = avatar.armature.data.vrm_addon_extension.vrm1.meta.thumbnail_image if avatar.armature else None
             if image and image.preview:

@@ -85,9 +85,14 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
             for setting in ("strength", "width", "corners"):
                 row.prop(viseme, setting, text="", slider=True)
         layout.operator("avatar_forge.reset_visemes", icon="LOOP_BACK")
-        layout.prop(record, "mouth_interior")
-        interior = live.has_interior(avatar)
-        if interior is not None and interior != record.mouth_interior:
+        column = layout.column()
+        column.use_property_split = True
+        column.prop(record, "mouth")
+        interior, cards = live.has_interior(avatar), live.has_cards(avatar)
+        if record.mouth != live.DRAWN and not cards:
+            layout.prop(record, "mouth_interior")
+        other = record.mouth != live.BY_STYLE and cards != (record.mouth == live.DRAWN)
+        if other or (interior is not None and interior != record.mouth_interior):
             sentence(layout, context, "Regenerate the face to see the change.", "INFO")
         layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")
 

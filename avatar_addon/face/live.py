@@ -17,11 +17,24 @@ from ..mesh import blender_mesh
 from ..ui.translation import OURS
 from ..vrm import setup
 from ..vrm.spec.presets import VISEMES
+from . import materials as face_materials
 from .synthesis import lids
 from .synthesis.build import build_face
+from .synthesis.cards import Cards
 from .synthesis.style import Reshape, Style, Viseme
 
-_kept: tuple[tuple, Reshape] | None = (
+BY_STYLE, CUT, DRAWN = "STYLE", "CUT", "DRAWN"
+MOUTHS = (
+    (BY_STYLE, "By Style", "Drawn cards on a face that is drawn flat and not made for perfect sync, else cut open"),
+    (CUT, "Cut Open", "The skin is cut along the lips, and opens onto a mouth inside"),
+    (DRAWN, "Drawn Cards", "A drawn mouth for each viseme comes out before the lips, as in cartoons and anime"),
+)
+NO_CARDS = (
+    "The avatar has no single texture that mouth cards could continue the skin of, so the mouth is cut open;"
+    " bake its materials into one texture, or choose Cut Open."
+)
+
+_kept: tuple[tuple, Reshape | Cards] | None = (
     None  # of the avatar whose sliders were moved last; arrays only, nothing of Blender's
 )
 
@@ -72,15 +85,28 @@ class AvatarForgeVisemes(PropertyGroup):
 CLASSES = (AvatarForgeViseme, AvatarForgeVisemes)
 
 
-def style_of(avatar: Avatar) -> Style:
-    """What the face is made with."""
-    styles = {name: getattr(avatar.record.visemes, name).as_style() for name in VISEMES}
-    return Style({name: style for name, style in styles.items() if style != Viseme()}, avatar.record.mouth_interior)
+def style_of(avatar: Avatar, texture: np.ndarray | None) -> Style:
+    """What the face is made with. texture: what the cards would continue the skin of; without it the mouth is cut."""
+    record = avatar.record
+    styles = {name: getattr(record.visemes, name).as_style() for name in VISEMES}
+    cards: bool | None = {CUT: False, DRAWN: True}.get(record.mouth)
+    if cards is None and record.perfect_sync:
+        cards = False  # trackers open a mouth by degrees
+    if cards and texture is None:
+        scene.add_warnings(avatar, [{"code": "no_cards", "message": NO_CARDS}])
+        cards = False
+    return Style({name: style for name, style in styles.items() if style != Viseme()}, record.mouth_interior, cards)
 
 
 def knows_eyes(avatar: Avatar) -> bool:
     """Whether the eye markers are sure enough for eyelids."""
     return bool(avatar.record.eyes_confidence >= lids.SURE)
+
+
+def has_cards(avatar: Avatar) -> bool:
+    """Whether the mouth is drawn on cards."""
+    name = face_materials.cards_name(avatar.name)
+    return any(slot.material and slot.material.name == name for slot in avatar.mesh.material_slots)
 
 
 def has_interior(avatar: Avatar) -> bool | None:
@@ -120,7 +146,7 @@ def show_alone(obj: bpy.types.Object, name: str = "") -> None:
             block.value = value
 
 
-def _reshape(avatar: Avatar) -> Reshape | None:
+def _reshape(avatar: Avatar) -> Reshape | Cards | None:
     """What visemes are made from, built once for an avatar and its markers."""
     global _kept
     bare = avatar.record.mesh_without_face
@@ -132,6 +158,7 @@ def _reshape(avatar: Avatar) -> Reshape | None:
         mesh.as_pointer(),
         len(mesh.vertices),
         avatar.record.mouth_interior,
+        has_cards(avatar),
         repr(scene.read_face(avatar)),
     )
     if _kept and _kept[0] == key:
@@ -148,7 +175,7 @@ def _reshape(avatar: Avatar) -> Reshape | None:
             data,
             scene.read_face(avatar),
             head,
-            style=Style(interior=interior is not False),
+            style=Style(interior=interior is not False, cards=has_cards(avatar)),
             closing=knows_eyes(avatar),
         )
     except (AvatarError, KeyError):

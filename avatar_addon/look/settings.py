@@ -23,6 +23,7 @@ from bpy.props import (
 from bpy.types import PropertyGroup
 
 from ..avatar.scene import Avatar, find_avatar, meshes
+from ..face.materials import is_bare
 from ..face.synthesis.build import PARTS
 from ..vrm import addon as vrm_addon
 from ..vrm import look_at as gaze
@@ -51,6 +52,11 @@ def is_interior(avatar: Avatar, material: bpy.types.Material) -> bool:
     return material.name in {f"{avatar.name} {part}" for part in PARTS}
 
 
+def has_outline(avatar: Avatar, material: bpy.types.Material) -> bool:
+    """Whether the outline's settings are about it."""
+    return not is_interior(avatar, material) and not is_bare(avatar.name, material)
+
+
 def style(avatar: Avatar) -> str:
     """What the avatar's materials without a look of their own have in common, or ""."""
     styles = {look.style_of(material) for material in materials(avatar) if not material.avatar_forge_look.own}
@@ -68,7 +74,7 @@ def set_defaults(avatar: Avatar) -> None:
     """MToon for what has no style yet, and the settings as the materials say."""
     for material in materials(avatar):
         look.set_default(material, double_sided=not avatar.record.engine)
-    found = next((back for m in materials(avatar) if not is_interior(avatar, m) and (back := look.read_back(m))), {})
+    found = next((back for m in materials(avatar) if has_outline(avatar, m) and (back := look.read_back(m))), {})
     with look.quietly():
         for name, value in found.items():
             if not avatar.record.look.is_property_set(name):
@@ -84,9 +90,8 @@ def apply_shadow(avatar: Avatar, material: bpy.types.Material, settings: Propert
 
 
 def apply_outline(avatar: Avatar, material: bpy.types.Material, settings: PropertyGroup) -> None:
-    look.set_outline(
-        material, 0.0 if is_interior(avatar, material) else settings.outline_width, settings.outline_colour
-    )
+    width = settings.outline_width if has_outline(avatar, material) else 0.0
+    look.set_outline(material, width, settings.outline_colour)
 
 
 def _shadow_changed(settings: PropertyGroup, context) -> None:

@@ -23,7 +23,7 @@ from ..landmarks import PARTS
 from ..mesh import blender_mesh
 from ..mesh.armature import transform_bones
 from ..vrm import setup
-from .kinematics import clearance, rest
+from .kinematics import rest
 
 
 @dataclass
@@ -84,17 +84,17 @@ def t_pose_moves(avatar: Avatar, skeleton: Skeleton) -> np.ndarray:
     return moves
 
 
-def hanging(armature: bpy.types.Object, skeleton: Skeleton, to_t: np.ndarray) -> float:
-    """Degrees that the arms can hang down beside the body. to_t: (J, 4, 4) what takes each bone to the T-pose."""
+def in_t_pose(armature: bpy.types.Object, skeleton: Skeleton, to_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 3) the skin in the T-pose, and (V,) the bone that holds each vertex the most. to_t: (J, 4, 4) what takes each
+    bone there.
+    """
     with _at_rest(armature):
         parts = [_read(obj, armature, skeleton) for obj in skinned_meshes(armature)]
     if not parts:
-        return clearance.MOST
+        return np.zeros((0, 3)), np.zeros(0, int)
     bone = np.concatenate([part.weights.argmax(1) for part in parts])
     points = np.concatenate([part.vertices for part in parts])
-    points = np.einsum("nij,nj->ni", to_t[bone, :3, :3], points) + to_t[bone, :3, 3]
-    joints = np.einsum("kij,kj->ki", to_t[:, :3, :3], skeleton.joints) + to_t[:, :3, 3]
-    return clearance.hanging(points, bone, joints, skeleton.parents, skeleton.names)
+    return np.einsum("nij,nj->ni", to_t[bone, :3, :3], points) + to_t[bone, :3, 3], bone
 
 
 def bends(moves: np.ndarray, skeleton: Skeleton) -> list[tuple[str, float]]:

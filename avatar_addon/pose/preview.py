@@ -21,7 +21,7 @@ from ..errors import AvatarError
 from ..speech import animation
 from ..vrm import setup
 from . import bake, expression_keys
-from .kinematics import gestures, motions
+from .kinematics import clearance, gestures, motions
 
 KEY = "avatar_forge_pose"  # on the armature object: what was there before, as JSON
 SHOWN_KEY = (  # what is shown, and for the T-pose how far bones turn, as JSON; apart, since panels ask often
@@ -238,8 +238,16 @@ def _body(avatar: Avatar) -> tuple[bake.Skeleton, np.ndarray, motions.PosedBody]
     to_t = bake.square(bake.t_pose_moves(avatar, skeleton))
     tails = np.array([bone.tail_local[:] for bone in armature.data.bones], float) @ skeleton.frame[:3, :3].T
     at = [np.einsum("kij,kj->ki", to_t[:, :3, :3], points) + to_t[:, :3, 3] for points in (skeleton.joints, tails)]
-    hang = bake.hanging(armature, skeleton, to_t)
-    return skeleton, to_t, motions.PosedBody(at[0], at[1], skeleton.parents, skeleton.names, hang=hang)
+    points, bone = bake.in_t_pose(armature, skeleton, to_t)
+    body = motions.PosedBody(
+        at[0],
+        at[1],
+        skeleton.parents,
+        skeleton.names,
+        hang=clearance.hanging(points, bone, at[0], skeleton.parents, skeleton.names),
+        soles=motions.soles_of(points, bone, skeleton.names),
+    )
+    return skeleton, to_t, body
 
 
 def _local(armature: bpy.types.Object, skeleton: bake.Skeleton, moves: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..vrm.spec.perfect_sync import BROW, EYE, SYNC_SHAPES, SyncShape
+from ..vrm.spec.perfect_sync import BROW, EYE, JAW, MOUTH, NOSE, SYNC_SHAPES, TONGUE, SyncShape
 from ..vrm.spec.presets import BLINKS, VISEMES
 from .limits import FAIL, LIMITS, PASS, WARN, Check, line, worst
 from .measured import Measured
@@ -25,8 +25,9 @@ def perfect_sync(m: Measured) -> Iterator[Check]:
         return
     eyes, mouth = _height(m, BLINKS), _height(m, VISEMES)
     faults = []
+    middle = middles(m)
     for name in names:
-        faults += [(status, f"{name} {text}") for status, text in _faults(m, SYNC_SHAPES[name], eyes, mouth)]
+        faults += [(status, f"{name} {text}") for status, text in _faults(m, SYNC_SHAPES[name], eyes, mouth, middle)]
     empty = [name for name in SYNC_SHAPES if name not in names]
     figure = f"{len(names)} of {len(SYNC_SHAPES)} shapes"
     if empty:
@@ -46,7 +47,9 @@ def perfect_sync(m: Measured) -> Iterator[Check]:
     )
 
 
-def _faults(m: Measured, shape: SyncShape, eyes: float | None, mouth: float | None) -> Iterator[tuple[str, str]]:
+def _faults(
+    m: Measured, shape: SyncShape, eyes: float | None, mouth: float | None, middle: dict[str, float]
+) -> Iterator[tuple[str, str]]:
     field = m.expression(shape.name)
     length = np.linalg.norm(field, axis=1)
     if not np.isfinite(length).all():
@@ -60,7 +63,7 @@ def _faults(m: Measured, shape: SyncShape, eyes: float | None, mouth: float | No
     moved = length > MOVED
     if (status := LIMITS["spill"].judge(float((moved & ~m.in_head).sum() / max(moved.sum(), 1)))) != PASS:
         yield status, "moves more than the head"
-    if shape.side and share_of_side(m, length, shape.side) < 1 - LIMITS["other_side"].bad:
+    if shape.side and share_of_side(m, length, shape.side, middle[shape.region]) < 1 - LIMITS["other_side"].bad:
         yield FAIL, "moves the other side"
     if eyes is not None and mouth is not None and not _in_region(m, length, shape, eyes, mouth):
         yield WARN, f"does not move the {shape.region}"
@@ -88,9 +91,27 @@ def _height(m: Measured, names: tuple[str, ...]) -> float | None:
     return float(np.average(m.rest[:, 1], weights=length)) if length.max(initial=0) > 0 else None
 
 
-def share_of_side(m: Measured, length: np.ndarray, side: str) -> float:
-    """Of a movement (V,), how much lies on the character's given side."""
-    left = m.rest[:, 0] > m.heads["head"][0]
+def middles(m: Measured) -> dict[str, float]:
+    """Region -> x where left and right meet: between the lids, and in the middle of the mouth, which in a face that
+    looks aside are not in the middle of the head.
+    """
+
+    def centre(names: tuple[str, ...]) -> float | None:
+        length = np.sum([np.linalg.norm(np.nan_to_num(m.expression(name)), axis=1) for name in names], axis=0)
+        return float(np.average(m.rest[:, 0], weights=length)) if length.max(initial=0) > 0 else None
+
+    lids = [x for x in (centre((name,)) for name in BLINKS if name != "blink") if x is not None]
+    head = float(m.heads["head"][0])
+    eyes = float(np.mean(lids)) if len(lids) == 2 else head
+    mouth = centre(VISEMES)
+    mouth = head if mouth is None else mouth
+    between = {NOSE: (eyes + mouth) / 2, MOUTH: mouth, JAW: mouth, TONGUE: mouth}
+    return {shape.region: between.get(shape.region, eyes) for shape in SYNC_SHAPES.values()}
+
+
+def share_of_side(m: Measured, length: np.ndarray, side: str, middle: float) -> float:
+    """Of a movement (V,), how much lies on the character's given side of a middle."""
+    left = m.rest[:, 0] > middle
     return float(length[left if side == "Left" else ~left].sum() / length.sum())
 
 

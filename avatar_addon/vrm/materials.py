@@ -182,6 +182,17 @@ def read_back(material: bpy.types.Material) -> dict[str, float | Colour]:
     return found
 
 
+def without_outline(material: bpy.types.Material, name: str) -> bpy.types.Material:
+    """A copy of it, with no other styles waiting, that has no outline."""
+    copy = material.copy()
+    copy.name = name
+    _forget_styles(copy)
+    if vrm_addon.is_available():
+        _toon(copy).outline_material = None
+        set_outline(copy, 0.0, (0.0, 0.0, 0.0))
+    return copy
+
+
 def kept_styles(material: bpy.types.Material) -> list[bpy.types.Material]:
     """The materials that wait in this one's settings."""
     look = material.avatar_forge_look

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -74,18 +76,28 @@ class Server:
         opener = urllib.request.build_opener(_SameHost)
         try:
             with opener.open(urllib.request.Request(address, body, headers), timeout=self.timeout) as answer:
-                data: bytes = answer.read(MOST + 1)
+                return self._whole(answer)
         except urllib.error.HTTPError as error:
             code = "refused" if error.code == 400 else "text_server"
             raise self._error(f"it answered {error.code} ({_reason(error)})", code) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             words = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120].lower()
             message = f"The {self.title} at {shown(self.url)} cannot be reached ({words})."
             raise BackendError("text_server", message, CHECK) from None
-        if len(data) > MOST:
-            raise self._error(f"its answer is larger than {MOST >> 20} MB")
-        return data
+
+    def _whole(self, answer: http.client.HTTPResponse) -> bytes:
+        """All of an answer, of a server that sends it whole and in time."""
+        until, data = time.monotonic() + self.timeout, bytearray()
+        while part := answer.read1(1 << 16):
+            data += part
+            if len(data) > MOST:
+                raise self._error(f"its answer is larger than {MOST >> 20} MB")
+            if time.monotonic() > until:
+                raise self._error(f"its answer took longer than {self.timeout:.0f} seconds")
+        if answer.length:  # bytes that it has announced and not sent
+            raise self._error("its answer breaks off")
+        return bytes(data)
 
     def _object(self, data: bytes) -> dict[str, Any]:
         try:

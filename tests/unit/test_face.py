@@ -277,6 +277,16 @@ def test_displaced_skin_stays_on_the_head(built):
         assert radius.min() > 0.85 and radius.max() < 1.08, name
 
 
+def test_lids_and_lips_are_bare_of_outlines_and_nothing_else_is(built):
+    _, result = built
+    mesh = result.mesh
+    on_lids = np.isin(mesh.triangles, lids(mesh)).all(1)
+    assert on_lids.any() and result.bare[on_lids].all()
+    at = mesh.vertices[mesh.triangles].mean(1)[result.bare & ~on_lids] - FACE["mouth"]["center"]
+    assert (np.abs(at) < [WIDTH, 1, WIDTH]).all() and np.abs(at[:, 0]).max() > 0.45 * WIDTH
+    assert (mesh.material_index[result.bare] == mesh.materials.index("Skin")).all()
+
+
 def test_it_is_the_same_every_time():
     one, two = (build_face(head(30, 40), FACE, "head").mesh for _ in range(2))
     assert one.vertices.tobytes() == two.vertices.tobytes() and one.triangles.tobytes() == two.triangles.tobytes()

@@ -1,5 +1,7 @@
 """Test poses and animations from the joints of any humanoid, in Blender's axes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,24 @@ def test_motions_loop_and_keep_the_feet_on_the_ground(body, name):
     assert ankles.min() > 0.03 and ankles.min(0).max() < 0.08 + 0.1 * body.height  # one foot always stands
     steps = np.abs(np.diff(np.concatenate([moves, moves[:1]]), axis=0)).max((1, 2, 3))
     assert steps[-1] < 1.5 * steps.max() + 1e-9 and steps[-1] <= steps[:-1].max() * 1.2  # no jump where it begins again
+
+
+def test_shoes_longer_than_their_bones_stay_on_the_ground_in_a_walk(body):
+    feet = [k for k, name in enumerate(body.names) if name.endswith(("Foot", "Toes"))]
+    boxes = {  # a shoe reaches beyond its bones at heel and tip
+        k: np.array([[body.joints[k][0] + x, y, z] for x in (-0.05, 0.05) for y in ((-0.1, 0.12), (-0.28, -0.1))[
+            body.names[k].endswith("Toes")] for z in (0, 0.08)])
+        for k in feet
+    }  # fmt: skip
+    points = np.concatenate(list(boxes.values()))
+    bone = np.repeat(feet, [len(box) for box in boxes.values()])
+    shod = dataclasses.replace(body, soles=motions.soles_of(points, bone, body.names))
+
+    def lowest(wearer):
+        moves = motions.walk(wearer, FRAMES)
+        return np.min([(moves[:, k, 2, :3] @ box.T + moves[:, k, 2, 3:]).min(1) for k, box in boxes.items()], axis=0)
+
+    assert np.abs(lowest(shod)).max() < 1e-6 and lowest(body).min() < -0.03
 
 
 def test_the_walk_takes_steps_with_arms_against_the_legs(body):

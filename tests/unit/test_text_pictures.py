@@ -2,17 +2,22 @@
 """Reference pictures from a sentence: real HTTP servers on this machine that speak OpenAI's and ComfyUI's protocols."""
 
 import base64
+import contextlib
 import json
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from avatar_addon.client.process.jobs import Job, Worker
 from backend.errors import BackendError, Cancelled
 from backend.text import images, reference
 from backend.text.http import Server
+from tests.unit.test_jobs import COMMAND, ENV, wait, wait_for_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = (ROOT / "examples/companion.png").read_bytes()
@@ -155,6 +160,84 @@ def test_a_server_that_is_not_there_and_an_address_that_is_none(peer):
         with pytest.raises(BackendError, match="not usable") as caught:
             Server("picture server", address)
         assert "pass" not in caught.value.message
+
+
+@pytest.fixture
+def raw():
+    """Servers that answer a request with parts of bytes, seconds between them, and then hang up."""
+    made = []
+
+    def start(*parts, pause=0.0):
+        listening = socket.create_server(("127.0.0.1", 0))
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    talk, _ = listening.accept()
+                    with talk, contextlib.suppress(OSError):
+                        talk.recv(1 << 16)
+                        for part in parts:
+                            talk.sendall(part)
+                            time.sleep(pause)
+                        talk.shutdown(socket.SHUT_WR)
+                        while talk.recv(1 << 16):  # bytes that nobody has read would reset the connection
+                            pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        made.append(listening)
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+    yield start
+    for one in made:
+        one.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "parts, pause, said",
+    [
+        ((b"",), 0.0, "cannot be reached"),  # dies before it answers
+        ((b"SSH-2.0-OpenSSH\r\n",), 0.0, "cannot be reached"),
+        ((OK + b"Content-Length: 900\r\n\r\n{",), 0.0, "breaks off"),
+        ((OK + b"Transfer-Encoding: chunked\r\n\r\nff\r\n{",), 0.0, "cannot be reached|breaks off"),
+        ((b"",), 2.0, "timed out"),  # silent
+        ((OK + b"Content-Length: 900\r\n\r\n", *[b" "] * 20), 0.2, "took longer"),  # a byte now and then
+    ],
+    ids=["dead", "another protocol", "dies halfway", "dies in a chunk", "silent", "dripping"],
+)
+def test_a_server_that_dies_or_dawdles_is_one_sentence(raw, parts, pause, said):
+    server = Server("picture server", raw(*parts, pause=pause), KEY, timeout=1.0)
+    with pytest.raises(BackendError, match=said) as caught:
+        images.OpenAIPictures(server).make("p", 1, 1, lambda: None)
+    assert caught.value.code == "text_server" and KEY not in caught.value.message
+
+
+@pytest.mark.parametrize("phase", ["describe", "pictures", "read"])
+def test_cancelling_ends_the_job_in_each_phase_and_the_next_one_works(raw, peer, tmp_path, phase):
+    """With a real worker: while the chat server is silent, while the picture server is, and while pictures are read."""
+    silent = raw(b"", pause=60.0)
+    answering = peer(lambda *_: pictures(GOOD)).url
+    out = tmp_path / "out"
+    params = {"text": "an elf", "count": 1, "seed": 1, "out_dir": str(out), "kind": "openai", "url": silent}
+    if phase == "describe":
+        params["chat_url"] = silent
+    elif phase == "read":
+        params["url"] = answering
+    out.mkdir()
+    worker = Worker(COMMAND, ENV, tmp_path / "worker.log")
+    try:
+        running = worker.submit(Job("pictures_from_text", **params))
+        wait_for_stage(running, phase)
+        running.cancel()
+        wait(running)
+        assert running.error.code == "cancelled"
+        after = worker.submit(Job("hello"))
+        wait(after)
+        assert after.result["generators"]
+    finally:
+        worker.close()
 
 
 class Comfy:

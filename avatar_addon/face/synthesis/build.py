@@ -12,14 +12,15 @@ import numpy as np
 from ...errors import AvatarError
 from ...landmarks import FaceLandmarks, Landmark
 from ...mesh.arrays import SkinnedMesh
-from ...vrm.spec.presets import BLINKS
-from .lids import add_lids, move_lids
+from ...vrm.spec.presets import BLINKS, VISEMES
+from .cards import SHOWN, SLOT, Cards, add_cards, is_drawn_flat
+from .lids import Lid, add_lids, move_lids
 from .measures import Face, measure_face
-from .mouth import cut_mouth, follow_lips
+from .mouth import Mouth, cut_mouth, follow_lips
 from .perfect_sync import FaceParts, make_perfect_sync, missing
 from .refine import Skin, refine
 from .shapes import EMOTION_SHAPES, LID_WIDTH, WIDENED_FROM, WIDENED_TO, Eyes, make_shapes
-from .style import Reshape, Style
+from .style import Reshape, Style, Viseme
 from .surface import DepthMap, front_layer, front_map, smoothstep
 
 # Slots of the mouth, named as no material of the user's own is.
@@ -29,6 +30,7 @@ NO_LIDS = (
     " the eyes and make the face again."
 )
 EDGES_IN_MOUTH = 13
+BARE = 0.1  # mouth widths around the mouth where the skin has no outline
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
 HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that follows another bone more is no face's
@@ -36,15 +38,18 @@ HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that fol
 
 @dataclass
 class BuiltFace:
-    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}].
+    """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}]. bare: (T,) triangles of the skin
+    that must have no outline: the lids, which wait behind the skin, and the lips, behind which the mouth is.
 
-    reshape: makes a viseme again; None without a mouth.
+    reshape: makes a viseme again; None without a mouth. cards: what is drawn on mouth cards (cards.py), None without.
     """
 
     mesh: SkinnedMesh
     landmarks: FaceLandmarks
+    bare: np.ndarray
     warnings: list[dict[str, str]] = field(default_factory=list)
-    reshape: Reshape | None = None
+    reshape: Reshape | Cards | None = None
+    cards: np.ndarray | None = None
 
 
 def build_face(
@@ -81,35 +86,45 @@ def build_face(
         np.array([0.0, 0.0, *(blank for layer in sizes for blank in [float(layer == 4)] * layer)]),
     )
     head = data.groups.index(head_group)
-    materials = _with_mouth(data.materials, style.interior)
     _refine_eyes(skin, face)
-    mouth, warnings = None, []
+    as_cards = is_drawn_flat(skin, face, texture) if style.cards is None else style.cards
+    materials = _with_mouth(data.materials, style.interior, as_cards)
+    mouth = cards = drawn = None
+    warnings: list[dict[str, str]] = []
     at_mouth = skin.front & (np.hypot(skin.points[:, 0], skin.points[:, 1]) < 0.5 * face.width)
-    if at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5:
+    on_head = at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5
+    if on_head and not as_cards:
         refine(
             skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH
         )
         mouth = cut_mouth(
             skin, face, seen, head, {part: materials.index(name) for part, name in PARTS.items() if name in materials}
         )
-    if mouth is None:
+    if mouth is None and not (on_head and as_cards):
         message = (
             "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the"
             " face."
         )
         warnings.append({"code": "no_mouth", "message": message})
     lids = add_lids(skin, face, seen, head, texture) if closing else []
+    if on_head and as_cards:
+        cards, drawn = add_cards(skin, face, seen, head, materials.index(SLOT), texture)
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
     moving = skin.front * _head_share(skin.weights[:, head])
     shapes = make_shapes(skin.points, lower, moving, seen, face, mouth.slit if mouth else None)
-    reshape = None
+    reshape: Reshape | Cards | None = None
     if mouth:
         for shape in shapes.values():
             follow_lips(skin, mouth, face, seen, shape)
         reshape = Reshape(skin, mouth, face, seen, lower, moving)
         shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
+    if cards:
+        shapes |= {name: cards.shape(name, style.visemes.get(name, Viseme())) for name in VISEMES}
+        for name, card in SHOWN.items():
+            shapes[name] += cards.shape(card, Viseme())
+        reshape = cards
     if closing:
         emotions = {name: eyes for name, (_, eyes) in EMOTION_SHAPES.items()}
         for eye in face.eyes:
@@ -118,7 +133,7 @@ def build_face(
         shapes = {name: shape for name, shape in shapes.items() if name not in BLINKS}
         warnings.append({"code": "no_lids", "message": NO_LIDS})
     if perfect_sync:
-        shapes |= make_perfect_sync(FaceParts(skin, lower, moving, seen, face, mouth, lids))
+        shapes |= make_perfect_sync(FaceParts(skin, lower, moving, seen, face, mouth, lids, cards))
         if lacking := missing(shapes):
             message = f"The face cannot show these shapes of perfect sync: {', '.join(lacking)}."
             warnings.append({"code": "perfect_sync", "message": message})
@@ -132,12 +147,26 @@ def build_face(
         if sizes
         else {},
         material_index=skin.material,
-        materials=materials if mouth else list(data.materials),
+        materials=materials if mouth or cards else list(data.materials),
         groups=list(data.groups),
         weights=_limited(skin.weights, len(data.vertices)),
         shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
     )
-    return BuiltFace(mesh, _on_surface(landmarks, face, seen), warnings, reshape)
+    bare = _bare(skin, len(data.materials), face, lids, mouth)
+    return BuiltFace(mesh, _on_surface(landmarks, face, seen), bare, warnings, reshape, drawn)
+
+
+def _bare(skin: Skin, materials: int, face: Face, lids: list[Lid], mouth: Mouth | None) -> np.ndarray:
+    """(T,) the lids and the skin at the lips. materials: how many the mesh had before."""
+    some = np.zeros(len(skin.points), bool)
+    for lid in lids:
+        some[lid.vertices] = some[lid.back] = True
+    bare = some[skin.triangles].all(1)
+    if mouth:
+        at, slit = skin.points[:, :2], mouth.slit
+        near = (np.abs(at[:, 0] - slit.middle) < slit.half + BARE * face.width) & (np.abs(at[:, 1]) < BARE * face.width)
+        bare |= (near & skin.front)[skin.triangles].any(1)
+    return np.asarray(bare & (skin.material < materials))
 
 
 def _refine_eyes(skin: Skin, face: Face) -> None:
@@ -148,8 +177,8 @@ def _refine_eyes(skin: Skin, face: Face) -> None:
         refine(skin, low, high, max(eye.half_height / EDGES_IN_EYE, eye.half_width / 12))
 
 
-def _with_mouth(materials: list[str], interior: bool) -> list[str]:
-    names = PARTS.values() if interior else (PARTS["Mouth"],)
+def _with_mouth(materials: list[str], interior: bool, cards: bool) -> list[str]:
+    names = [SLOT] if cards else [*PARTS.values()] if interior else [PARTS["Mouth"]]
     return [*materials, *(name for name in names if name not in materials)]
 
 

@@ -17,6 +17,7 @@ from .measures import Eye, Face
 from .refine import Skin
 from .shapes import LID_BOTTOM, LID_TOP, LID_WIDTH, Eyes, lid_amount, lid_rim
 from .surface import DepthMap, depth_map
+from .texture import brightness, looked_up, texture_at
 
 # Confidence of the eyes from which lids are made. Measured on rigged characters whose eyes are known
 # (benchmarks/foreign.py, docs/foreign.md): from 0.5 on, nearly all markers lie on the eye; below, most lie off it.
@@ -68,7 +69,7 @@ def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int, texture: np.ndar
     if (
         texture is not None and colours[0][2] == colours[1][2]
     ):  # both eyes' lashes are as the darker ones: a face is no patchwork
-        darkest = min((lash_uv for _, lash_uv, _ in colours), key=lambda uv: _brightness(texture, uv[0, 0, None])[0])
+        darkest = min((lash_uv for _, lash_uv, _ in colours), key=lambda uv: brightness(texture, uv[0, 0, None])[0])
         colours = [(skin_uv, darkest, material) for skin_uv, _, material in colours]
     for eye, surface, (skin_uv, lash_uv, material) in zip(face.eyes, close, colours, strict=True):
         for side in LASHES:
@@ -123,15 +124,15 @@ def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -
     start = SKIN_FROM
     if texture is not None:
         colours = np.array(
-            [_looked_up(texture, _texture_at(skin, _cheek(eye, spacing, share))[0]) for share in SKIN_TRIED]
+            [looked_up(texture, texture_at(skin, _cheek(eye, spacing, share))[0]) for share in SKIN_TRIED]
         )
         start = SKIN_TRIED[int(np.abs(colours - np.median(colours, axis=(0, 1))).mean((1, 2)).argmin())]
     cheek = _cheek(eye, spacing, start)
-    uv, material = _texture_at(skin, np.concatenate([cheek, _lashes(eye, LASHES_AT)]))
+    uv, material = texture_at(skin, np.concatenate([cheek, _lashes(eye, LASHES_AT)]))
     count = len(cheek)
     if texture is not None:
-        tried = np.concatenate([_texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
-        uv[count:] = tried[int(_brightness(texture, tried).argmin())]
+        tried = np.concatenate([texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
+        uv[count:] = tried[int(brightness(texture, tried).argmin())]
     return (
         uv[:count].reshape(COLUMNS, ROWS + 1, -1),
         uv[count:].reshape(COLUMNS, 2, -1),
@@ -154,46 +155,6 @@ def _lashes(eye: Eye, share: float) -> np.ndarray:
         eye.u,
         eye.v,
     ]
-
-
-def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(N, 3) the texture's pixels at UVs, whose origin is at the bottom left; they repeat."""
-    height, width = texture.shape[:2]
-    column, row = np.floor(uv[:, :2].astype(np.float64) % 1 * [width, height]).astype(np.int64).T
-    return texture[height - 1 - np.minimum(row, height - 1), np.minimum(column, width - 1), :3].astype(np.float64)
-
-
-def _brightness(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(N,) how bright the texture is at UVs and a pixel around them: at the edge of a dark spot its neighbours shine
-    through.
-    """
-    pixel = 1 / np.array(texture.shape[1::-1])
-    around = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * pixel
-    return np.mean([_looked_up(texture, uv[:, :2] + step).mean(1) for step in around], axis=0)
-
-
-def _texture_at(skin: Skin, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """UV (N, 2) and material (N,) of the face's front at places (N, 2) in the face plane; of its nearest triangle
-    where it has none.
-    """
-    margin = 0.5 * np.ptp(places, axis=0)
-    near = np.flatnonzero(skin.front[skin.triangles].all(1))
-    corners = skin.points[skin.triangles[near], :2]
-    wanted = ((corners.max(1) >= places.min(0) - margin) & (corners.min(1) <= places.max(0) + margin)).all(1)
-    near, corners = (near[wanted], corners[wanted]) if wanted.any() else (near, corners)
-    turn = np.array([[0.0, -1.0], [1.0, 0.0]])  # a @ turn @ b is the area that a and b span
-    ends, starts = np.roll(corners, -1, axis=1), corners
-    area = np.einsum("ti,ij,tj->t", ends[:, 0] - starts[:, 0], turn.T, corners[:, 2] - corners[:, 0])
-    near, starts, ends, area = (x[area > 1e-12] for x in (near, starts, ends, area))
-    # Areas between a place and each side, which weigh the corner opposite.
-    share = (
-        np.einsum("tki,ij,ptkj->ptk", ends - starts, turn.T, places[:, None, None] - starts)[:, :, [1, 2, 0]]
-        / area[:, None]
-    )
-    best = share.min(2).argmax(1)
-    share = np.clip(share[np.arange(len(places)), best], 0, 1)
-    share /= share.sum(1, keepdims=True)
-    return np.einsum("pk,pki->pi", share, skin.corner_uvs[near[best]]), skin.material[near[best]]
 
 
 def _quads(grid: np.ndarray) -> np.ndarray:

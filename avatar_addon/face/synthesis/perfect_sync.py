@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...vrm.spec.perfect_sync import SIDES, SYNC_SHAPES
+from .cards import SHOWN_BY_SYNC, Cards
 from .lids import Lid, move_lids
 from .measures import Eye, Face
 from .mouth import RINGS, Mouth, follow_lips
 from .refine import Skin
-from .shapes import LEAST, LOWER_REACH, Eyes, Lips, brow_field, gaze_field, lip_field, on_surface, wide_field
+from .shapes import LEAST, LOWER_REACH, Eyes, Lips, Slit, brow_field, gaze_field, lip_field, on_surface, wide_field
+from .style import Viseme
 from .surface import DepthMap, smoothstep
 
 JAW_OPEN = Lips(lower=0.5, upper=0.0, widen=-0.03)
@@ -39,6 +41,8 @@ EYES_OF_SIDE = {
     "browDown": Eyes(brow=-0.08, brow_slant=-0.06),
     "browOuterUp": Eyes(brow=0.06, brow_slant=-0.06),
 }
+# What moves the corners of a mouth or all of it, which a mouth that is only painted shows as well.
+WITHOUT_SLIT = ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthLeft", "mouthRight")
 WITH_LIDS = ("eyeBlink", "eyeSquint")
 INNER_BROWS = Eyes(brow=0.05, brow_slant=0.09)
 LOOKS = {"Up": (0.0, 1.0), "Down": (0.0, -1.0), "In": (1.0, 0.0), "Out": (-1.0, 0.0)}  # to the nose, and up
@@ -67,7 +71,9 @@ class Bump:
 
 @dataclass(frozen=True)
 class FaceParts:
-    """What the face step has made, and the shapes are made from. As in shapes.make_shapes; mouth, lids: where made."""
+    """What the face step has made, and the shapes are made from. As in shapes.make_shapes; mouth, lids, cards: where
+    made.
+    """
 
     skin: Skin
     lower: np.ndarray
@@ -76,19 +82,24 @@ class FaceParts:
     face: Face
     mouth: Mouth | None
     lids: list[Lid]
+    cards: Cards | None = None
 
 
 def make_perfect_sync(parts: FaceParts) -> dict[str, np.ndarray]:
     """ARKit name -> (V, 3) displacements in metres, face frame; those that this face cannot show are left out.
 
-    Without a mouth there are no shapes of mouth, jaw and tongue; without lids no blinks and squints.
+    Without a mouth there are no shapes of mouth, jaw and tongue; with cards those that open the mouth show a card, and
+    those that move its corners or all of it move what is painted. Without lids there are no blinks and squints.
     """
     points, face = parts.skin.points, parts.face
     at = np.flatnonzero(parts.moving > 0)
     skin, amount = points[at], parts.moving[at, None]
     fields = _eye_fields(skin[:, :2], face, bool(parts.lids)) | _cheek_fields(skin[:, :2], face)
     if parts.mouth:
-        fields |= _mouth_fields(skin[:, :2], parts.lower[at], face, parts.mouth)
+        fields |= _mouth_fields(skin[:, :2], parts.lower[at], face, parts.mouth.slit)
+    elif parts.cards:
+        painted = _mouth_fields(skin[:, :2], parts.lower[at], face, Slit(0.0, 0.5 * face.width))
+        fields |= {name: field for name, field in painted.items() if name.startswith(WITHOUT_SLIT)}
     shapes = {}
     for name, field in fields.items():
         moved = on_surface(skin, field, parts.seen) * amount
@@ -104,6 +115,9 @@ def make_perfect_sync(parts: FaceParts) -> dict[str, np.ndarray]:
         tongue = _tongue(parts)
         if tongue is not None:
             shapes["tongueOut"] = tongue
+    elif parts.cards:
+        shapes |= {name: parts.cards.shape(card, Viseme()) for name, card in SHOWN_BY_SYNC.items()}
+        shapes["mouthClose"] = -shapes["jawOpen"]
     for eye in face.eyes if parts.lids else ():
         eyes = {name + eye.side: EYES_OF_SIDE[name] for name in WITH_LIDS}
         move_lids(parts.skin, parts.lids, face, parts.seen, shapes, eye, eyes)
@@ -161,8 +175,7 @@ def _lip_below_nose(uv: np.ndarray, face: Face, w: float, eye: Eye) -> np.ndarra
     return Bump(0.25 * side * w, 0.22 * eye.v, 0.16 * eye.v, (0.0, 0.03 * face.spacing, 0.0)).field(uv)
 
 
-def _mouth_fields(uv: np.ndarray, lower: np.ndarray, face: Face, mouth: Mouth) -> dict[str, np.ndarray]:
-    slit = mouth.slit
+def _mouth_fields(uv: np.ndarray, lower: np.ndarray, face: Face, slit: Slit) -> dict[str, np.ndarray]:
     fields = {name: lip_field(uv, lower, face, slit, lips) for name, lips in LIPS.items()}
     for side in SIDES:
         half = _half(uv[:, 0], face, slit.middle, side)
@@ -170,16 +183,16 @@ def _mouth_fields(uv: np.ndarray, lower: np.ndarray, face: Face, mouth: Mouth) -
             fields[name + side] = lip_field(uv, lower, face, slit, lips) * half
         towards = np.array([_sign(side), 0.0, 0.0])
         fields["mouth" + side] = _mouth_weight(uv, face)[:, None] * towards * SHIFT * face.width
-        fields["jaw" + side] = _jaw_weight(uv, lower, face, mouth)[:, None] * towards * SHIFT * face.width
+        fields["jaw" + side] = _jaw_weight(uv, lower, face, slit)[:, None] * towards * SHIFT * face.width
         fields["mouthPress" + side] = (
-            sum(_rolled(uv, rows, face, mouth, PRESS, ROLL_REACH, 0.0) for rows in (lower, ~lower)) * half
+            sum(_rolled(uv, rows, face, slit, PRESS, ROLL_REACH, 0.0) for rows in (lower, ~lower)) * half
             + lip_field(uv, lower, face, slit, Lips(widen=0.04)) * half
         )
-    fields["jawForward"] = _jaw_weight(uv, lower, face, mouth)[:, None] * [0.0, 0.0, -JAW_FORWARD * face.width]
-    fields["mouthRollLower"] = _rolled(uv, lower, face, mouth, ROLL, ROLL_REACH, ROLL_IN)
-    fields["mouthRollUpper"] = _rolled(uv, ~lower, face, mouth, ROLL, ROLL_REACH, ROLL_IN)
-    fields["mouthShrugLower"] = _rolled(uv, lower, face, mouth, SHRUG, SHRUG_REACH, -SHRUG_OUT)
-    fields["mouthShrugUpper"] = _rolled(uv, ~lower, face, mouth, -SHRUG, SHRUG_REACH, -SHRUG_OUT)
+    fields["jawForward"] = _jaw_weight(uv, lower, face, slit)[:, None] * [0.0, 0.0, -JAW_FORWARD * face.width]
+    fields["mouthRollLower"] = _rolled(uv, lower, face, slit, ROLL, ROLL_REACH, ROLL_IN)
+    fields["mouthRollUpper"] = _rolled(uv, ~lower, face, slit, ROLL, ROLL_REACH, ROLL_IN)
+    fields["mouthShrugLower"] = _rolled(uv, lower, face, slit, SHRUG, SHRUG_REACH, -SHRUG_OUT)
+    fields["mouthShrugUpper"] = _rolled(uv, ~lower, face, slit, -SHRUG, SHRUG_REACH, -SHRUG_OUT)
     return fields
 
 
@@ -195,9 +208,9 @@ def _mouth_weight(uv: np.ndarray, face: Face) -> np.ndarray:
     return np.clip(1 - far * far, 0, 1) ** 2
 
 
-def _jaw_weight(uv: np.ndarray, lower: np.ndarray, face: Face, mouth: Mouth) -> np.ndarray:
+def _jaw_weight(uv: np.ndarray, lower: np.ndarray, face: Face, slit: Slit) -> np.ndarray:
     """(N,) how far the skin follows when the jaw is pushed: most at the chin, not at the corners of the mouth."""
-    slit, below = mouth.slit, 1.5 * face.chin
+    below = 1.5 * face.chin
     down = np.clip(-uv[:, 1] / below, 0, 1)
     wide = slit.half * (1 + 1.4 * down)
     across = np.clip(1 - ((uv[:, 0] - slit.middle) / wide) ** 2, 0, 1) ** 2
@@ -206,13 +219,13 @@ def _jaw_weight(uv: np.ndarray, lower: np.ndarray, face: Face, mouth: Mouth) -> 
 
 
 def _rolled(
-    uv: np.ndarray, rows: np.ndarray, face: Face, mouth: Mouth, towards: float, reach: float, inwards: float
+    uv: np.ndarray, rows: np.ndarray, face: Face, slit: Slit, towards: float, reach: float, inwards: float
 ) -> np.ndarray:
     """(N, 3) one lip's skin (`rows`) drawn towards the slit, and its edge inwards; in mouth widths.
 
     The edge stays at the slit. Towards it the skin is compressed by at most `towards * 6.75 / reach`, less than 1.
     """
-    w, slit = face.width, mouth.slit
+    w = face.width
     t = np.clip(np.abs(uv[:, 1]) / (reach * w), 0, 1)
     across = np.clip(1 - ((uv[:, 0] - slit.middle) / (1.05 * slit.half)) ** 2, 0, 1) ** 0.75
     drawn = 6.75 * t * (1 - t) ** 2

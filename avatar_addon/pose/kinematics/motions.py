@@ -10,7 +10,7 @@ stand, sit and walk on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from .rest import SIDES, parents_first
 Turns = dict[str, np.ndarray]  # VRM bone -> (F, 3, 3), one for each frame
 X, Y, Z = np.eye(3)
 HEEL = 0.35  # how far the heel lies behind the ankle, in lengths from the ankle to the ball
+
+PITCHES = np.arange(-80, 81, 10)  # degrees of a foot at which its lowest point is looked up
 
 # A leg in eight steps of the gait cycle from one touch of the heel to the next, in degrees: usual joint angles of
 # level walking (Perry, "Gait Analysis", 1992), the knee's a little less, for feet that have no ground to feel.
@@ -35,7 +37,8 @@ class PosedBody:
     """A skeleton in the T-pose. joints, tails: (J, 3), Z up, facing -Y; parents: (J,), -1 for a root; names: (J,),
     VRM's where it is one.
 
-    ground: z of the soles; hang: degrees that the arms can hang down (clearance.py).
+    ground: z of the soles; hang: degrees that the arms can hang down (clearance.py); soles: bone -> (N, 3) the lowest
+    points of feet and shoes that it holds (soles_of); without any they are guessed from the joints.
     """
 
     joints: np.ndarray
@@ -44,6 +47,7 @@ class PosedBody:
     names: list[str]
     ground: float = 0.0
     hang: float = HANGING["leftUpperArm"][1]
+    soles: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def height(self) -> float:
@@ -184,10 +188,27 @@ def _cycle(keys: Sequence[float], phase: np.ndarray) -> np.ndarray:
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
+def soles_of(points: np.ndarray, bone: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
+    """Of feet and toes, what touches the ground at any pitch of the foot. points: (V, 3) in the T-pose; bone: (V,) that
+    holds each the most.
+    """
+    angle = np.radians(PITCHES)
+    ways = np.column_stack([np.zeros_like(angle), np.sin(angle), -np.cos(angle)])
+    found = {}
+    for index, name in enumerate(names):
+        own = points[bone == index]
+        if name.endswith(("Foot", "Toes")) and len(own):
+            found[index] = own[np.unique((own @ ways.T).argmax(0))]
+    return found
+
+
 def _soles(out: np.ndarray, body: PosedBody) -> np.ndarray | None:
     """(F,) the height of the lowest point of both soles; None where the body has no feet."""
-    heights = []
-    for side, _ in SIDES:
+    heights = [
+        (out[:, bone, 2, :3] @ points.T + out[:, bone, 2, 3:]).min(1)  # of the skin, where it is known
+        for bone, points in body.soles.items()
+    ]
+    for side, _ in SIDES if not heights else ():
         if f"{side}Foot" not in body.names:
             continue
         foot = body.names.index(f"{side}Foot")
