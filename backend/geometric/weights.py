@@ -131,8 +131,8 @@ def _torso(points, share, skeleton, column, weights) -> None:
 
 
 def _head(points, share, skeleton, column, weights) -> None:
-    """The neck holds only what lies around it below the head's joint: cheeks, hair and beards follow the head
-    rigidly.
+    """The neck holds only what lies around it below the head's joint, along the neck and straight up, which differ
+    where the neck leans: cheeks, hair and beards follow the head rigidly.
     """
     neck, head = skeleton.segment("neck")
     axis = head - neck
@@ -143,6 +143,8 @@ def _head(points, share, skeleton, column, weights) -> None:
     close = aside[(share > 0.3) & (height > 0) & (height < length)]
     radius = float(np.quantile(close, 0.3)) if len(close) else length
     below = 1 - smoothstep((height - 0.4 * length) / (0.8 * length))
+    rise = max(float(head[1] - neck[1]), 0.5 * length)
+    below = np.minimum(below, 1 - smoothstep((points[:, 1] - neck[1] - 0.6 * rise) / (0.8 * rise)))
     hold = below * (1 - smoothstep((aside - 1.3 * radius) / max(0.6 * radius, 1e-9)))
     weights[:, column["neck"]] += share * hold
     weights[:, column["head"]] += share * (1 - hold)

@@ -22,7 +22,8 @@ TITLES = {"left": "left side", "back": "back", "right": "right side"}
 MIN_HEIGHT = 128
 REVIEWED = 512  # pixels, height at which pictures are compared
 SAME_HEIGHT = 0.03  # of figures in pictures of one size
-EXPLAINED = 0.95  # of a silhouette by what all pictures together leave of the figure
+EXPLAINED = 0.95  # of a silhouette by the one of the picture that faces it
+DRAWN_APART = 0.012  # of the height: so far apart two drawings of one outline may lie
 CLEAR = 0.012  # of the height: how far a nose or toes must reach to tell where a figure looks
 
 
@@ -166,21 +167,30 @@ def review(picture: Path, pictures: dict[str, Path]) -> dict[str, Any]:
 
 
 def explained(front: np.ndarray, views: dict[str, View]) -> dict[tuple[str, str], float]:
-    """For each pair of pictures that face each other, which part of either silhouette the figure that both leave
-    still fills; the smaller of the two parts. A back is compared mirrored, as is a right side with a left one.
+    """For each pair of pictures that face each other, which part of either silhouette lies within the other one, give
+    or take what drawings of one figure differ by; the smaller of the two parts. A back is compared mirrored, as is a
+    right side with a left one.
     """
     pairs = {}
     if "back" in views:
         pairs["front", "back"] = (front, views["back"].mask[:, ::-1])
     if {"left", "right"} <= views.keys():
         pairs["left side", "right side"] = (views["left"].mask, views["right"].mask[:, ::-1])
-    found = {}
-    for names, (a, b) in pairs.items():
-        width, height = max(a.shape[1], b.shape[1]) + 8, a.shape[0]
-        first, second = (np.zeros((height, width), bool) for _ in range(2))
-        for canvas, mask in ((first, a), (second, b[:height])):
-            left = (width - mask.shape[1]) // 2
-            canvas[: len(mask), left : left + mask.shape[1]] = mask
-        both = max((int((first & np.roll(second, shift, 1)).sum()) for shift in range(-4, 5)), default=0)
-        found[names] = both / max(int(first.sum()), int(second.sum()), 1)
-    return found
+    return {names: _within_each_other(*masks) for names, masks in pairs.items()}
+
+
+def _within_each_other(a: np.ndarray, b: np.ndarray) -> float:
+    leeway = DRAWN_APART * len(a)
+    reach = int(2 * leeway) + 1
+    height, width = len(a), max(a.shape[1], b.shape[1]) + 4 * reach
+    first, second = (np.zeros((height, width), bool) for _ in range(2))
+    for canvas, mask in ((first, a), (second, b[:height])):
+        left = (width - mask.shape[1]) // 2
+        canvas[: len(mask), left : left + mask.shape[1]] = mask
+    near, close = (ndimage.distance_transform_edt(~mask) <= leeway for mask in (first, second))
+    best = 0.0
+    for shift in range(-reach, reach + 1, max(reach // 6, 1)):
+        ours = (first & np.roll(close, shift, 1)).sum() / max(int(first.sum()), 1)
+        theirs = (np.roll(second, shift, 1) & near).sum() / max(int(second.sum()), 1)
+        best = max(best, float(min(ours, theirs)))
+    return best

@@ -19,8 +19,9 @@ from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
 from ..options import Option, check_options, height_option
 from ..reader import PARTS
+from .fit import fit_sides
 from .paint import paint
-from .sides import Views, fit_sides, place_views
+from .sides import Views, place_views
 from .solid import Depth, inflate
 from .thickness import Frame, make_frame
 from .unfold import PartMap, Unfolded, unfold

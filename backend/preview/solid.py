@@ -25,13 +25,14 @@ THINNEST = 0.35  # cells
 @dataclass
 class Depth:
     """On the grid, in cells. inside: signed distance to the body's outline, positive inside, without a cape's cells.
-    square: half thickness squared, below 0 outside. centre: z of the middle plane. parts: index into PARTS per cell,
-    continued outside the figure.
+    square: half thickness squared, below 0 outside. centre: z of the middle between front and back; middle: of the
+    body, where joints lie, whatever hangs on it. parts: index into PARTS per cell, continued outside the figure.
     """
 
     inside: np.ndarray
     square: np.ndarray
     centre: np.ndarray
+    middle: np.ndarray
     parts: np.ndarray
     body: Body
     head: Head
@@ -122,4 +123,5 @@ def _finish(
     thick = thick / (1 + (thick / np.maximum(limit, 1e-3)) ** 4) ** 0.25
     square = continue_outside(np.maximum(thick, 1e-3) ** 2 * figure, inside)
     nearest = ndimage.distance_transform_edt(~figure, return_distances=False, return_indices=True)
-    return Depth(inside, square, centre[tuple(nearest)], body.parts[tuple(nearest)], body, head, trunk, cape)
+    centre = centre[tuple(nearest)]
+    return Depth(inside, square, centre, centre, body.parts[tuple(nearest)], body, head, trunk, cape)

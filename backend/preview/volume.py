@@ -83,7 +83,7 @@ def surface_depth(depth: Depth, frame: Frame, cells: np.ndarray) -> np.ndarray:
 
 def middle_depth(depth: Depth, frame: Frame, cells: np.ndarray) -> np.ndarray:
     """Depth in metres of the middle of the body at (column, row) points."""
-    return _at(depth.centre, cells) * frame.cell
+    return _at(depth.middle, cells) * frame.cell
 
 
 def _at(values: np.ndarray, cells: np.ndarray) -> np.ndarray:

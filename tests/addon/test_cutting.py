@@ -19,6 +19,20 @@ def test_a_flap_that_is_left_alone_is_not_doubled(addon):
     assert len(obj.data.polygons) == 2 and not obj.data.validate()
 
 
+def test_a_cap_on_the_corners_of_a_face_is_taken_away(addon):
+    """As `bmesh.ops` leaves it where a triangle is its own hole, whether or not this Blender fills such a hole."""
+    import bmesh  # only there once bpy is
+
+    obj = mesh_of([(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0)], [(0, 1, 2), (0, 2, 1), (1, 2, 3), (1, 0, 2)])
+    bm = bmesh.new()
+    bm.from_mesh(obj.data)
+    assert len(bm.faces) == 4
+    skin, double, cap, again = bm.faces
+    assert addon("mesh.cutting")._without_doubles(bm, [double, cap, again]) == [cap]
+    assert set(bm.faces) == {skin, cap}
+    bm.free()
+
+
 def test_what_opens_is_closed(addon):
     corners = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

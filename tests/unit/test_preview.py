@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
+from backend.geometric.rigger import rig_mesh
 from backend.image.sheet import sheet_result
+from backend.mesh.files import MeshArrays
 from backend.preview.engine import PreviewGenerator
 from benchmarks.figures import Figure, make
 from benchmarks.posed_glb import Coloured, load_made
@@ -138,6 +140,46 @@ def test_further_pictures_give_shape_and_colour(solid, tmp_path):
         scores[title] = [compare(mesh.picture(a, 256), truth.picture(a, 256)) for a in (90, 180)]
     assert scores["three"][0][0] > max(scores["one"][0][0], 0.93)
     assert scores["three"][1][1] < min(scores["one"][1][1], 4.0)
+
+
+def with_bunches(paths, folder):
+    """The same pictures with hair that stands off beside the head, and far behind it from the side."""
+    found = {}
+    for side in ("front", "left", "back"):
+        image = Image.open(paths[side])
+        mask = np.asarray(image)[..., 3] > 127
+        rows = np.flatnonzero(mask.any(1))
+        head = rows[0] + int(0.11 * np.ptp(rows))
+        line, size = np.flatnonzero(mask[head]), int(0.035 * np.ptp(rows))
+        places = [line[-1] + 5 * size] if side == "left" else [line[0] - size, line[-1] + size]
+        draw = ImageDraw.Draw(image)
+        for x in places:
+            near = min(max(x, line[0]), line[-1])
+            draw.line([near, head, x, head], fill=(*HAIR, 255), width=size)
+            draw.ellipse([x - size, head - size, x + size, head + size], fill=(*HAIR, 255))
+        found[side] = folder / f"{side}.png"
+        image.save(found[side])
+    return found
+
+
+@pytest.mark.parametrize("sides", [("left",), ("left", "back")], ids=str)
+def test_hair_that_a_side_picture_shows_behind_leaves_the_head_where_it_is(solid, tmp_path, sides):
+    paths = with_bunches(solid[1], tmp_path)
+    alone = generate(paths["front"], tmp_path / "alone").landmarks
+    made = generate(paths["front"], tmp_path / "made", pictures={side: paths[side] for side in sides})
+    assert not [w for w in made.warnings if w["code"] == "views"]
+    for joint in ("neck", "head", "headTop"):
+        assert abs(made.landmarks["joints"][joint][2] - alone["joints"][joint][2]) < 0.03
+    mesh = trimesh.load(made.mesh, process=False, force="mesh")
+    assert mesh.vertices[:, 2].min() < -0.3  # the bunches are where the picture has them
+    mesh = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    rig = rig_mesh(MeshArrays(np.asarray(mesh.vertices), np.asarray(mesh.faces)), made.landmarks["joints"])
+    head = rig.skeleton.names.index("head")
+    for part in ("leftEye", "rightEye", "mouth"):
+        at = np.array(made.landmarks["face"][part]["center"])
+        nearest = int(((mesh.vertices - at) ** 2).sum(1).argmin())
+        assert np.linalg.norm(mesh.vertices[nearest] - at) < 0.02
+        assert rig.weight[nearest][rig.weight_joint[nearest] == head].sum() > 0.9
 
 
 def test_pictures_that_cannot_be_of_the_same_figure(solid, tmp_path):
