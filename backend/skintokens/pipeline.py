@@ -229,7 +229,12 @@ class SkinTokensPipeline:
         return self.model(points[None], normals[None]), self.model.skin.condition(points, normals, candidates)
 
     def _write(
-        self, prefix: torch.Tensor, joints: np.ndarray | None, given: Given | None, settings: Settings, progress: Progress
+        self,
+        prefix: torch.Tensor,
+        joints: np.ndarray | None,
+        given: Given | None,
+        settings: Settings,
+        progress: Progress,
     ) -> tuple[list[int], list[str]]:
         """The whole sequence, prompt included, and why earlier seeds gave none."""
         v, failures = self.vocabulary, list[str]()

@@ -59,7 +59,7 @@ TRIANGLE = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
 ODD = {
     "one triangle, one joint": (TRIANGLE, [[0, 1, 2]], 1),
     "a joint outside, others in one place": (TRIANGLE, [[0, 1, 2]], 5),
-    "an edge of three triangles": (np.vstack([TRIANGLE, [[0, 0, 1], [0, 0, -1]]]), [[0, 1, 2], [0, 1, 3], [0, 1, 4]], 2),
+    "an edge of three triangles": (np.vstack([TRIANGLE, np.eye(3)[:2] - 2]), [[0, 1, 2], [0, 1, 3], [0, 1, 4]], 2),
     "more joints than a humanoid has": (TRIANGLE, [[0, 1, 2]], 56),
 }
 
