@@ -21,10 +21,10 @@ import numpy as np
 from avatar_addon.vrm.spec.human_bones import PARENTS
 from backend.engines import Rig, RigRequest
 from backend.errors import BackendError
-from backend.mesh.files import MeshArrays, RigArrays, write_mesh
+from backend.mesh.files import MeshArrays, write_mesh
 from backend.registry import Engines
 from backend.rig_checks import Rigged, limb_leakage, rotation, stretched_triangles, t_pose
-from backend.rig_metrics import compare, load_rig
+from backend.rig_metrics import DenseRig, compare, load_rig
 
 from .posed_glb import FACING
 from .skinned_glb import load_skinned
@@ -40,7 +40,7 @@ class Character:
 
     name: str
     mesh: MeshArrays
-    truth: RigArrays
+    truth: DenseRig
 
     @property
     def joints(self) -> dict[str, list[float]]:
@@ -86,7 +86,7 @@ def load(path: Path) -> Character:
         if (tails[k] == joints[k]).all() and parent >= 0:
             tails[k] += 0.5 * (joints[k] - joints[parent])
     mesh = MeshArrays(rig.vertices @ turn, rig.triangles)
-    return Character(path.stem, mesh, RigArrays(joints, tails, parents, names, weights))
+    return Character(path.stem, mesh, DenseRig(joints, tails, parents, names, weights))
 
 
 def _above(name: str, index: dict[str, int]) -> int:
@@ -97,7 +97,7 @@ def _above(name: str, index: dict[str, int]) -> int:
     return -1 if parent is None else index[parent]
 
 
-def folded(rig: RigArrays, names: set[str]) -> RigArrays:
+def folded(rig: DenseRig, names: set[str]) -> DenseRig:
     """The rig with only the bones of these names; the weight of any other goes to the bone above it."""
     kept = [k for k, name in enumerate(rig.names) if name in names]
     place = {bone: k for k, bone in enumerate(kept)}
@@ -112,7 +112,7 @@ def folded(rig: RigArrays, names: set[str]) -> RigArrays:
             up = int(rig.parents[up])
         if up >= 0:
             parents[place[bone]] = place[up]
-    return RigArrays(rig.joints[kept], rig.tails[kept], parents, [rig.names[k] for k in kept], weights)
+    return DenseRig(rig.joints[kept], rig.tails[kept], parents, [rig.names[k] for k in kept], weights)
 
 
 def measure(character: Character, name: str, rigger, options: dict) -> Result:
@@ -141,7 +141,7 @@ def measure(character: Character, name: str, rigger, options: dict) -> Result:
     return Result(name, [errors.l1, errors.precision, errors.recall, *posed, errors.j2j, seconds])
 
 
-def _checked(rig: RigArrays, mesh: MeshArrays) -> Rigged:
+def _checked(rig: DenseRig, mesh: MeshArrays) -> Rigged:
     return Rigged(mesh.vertices, mesh.triangles, rig.joints, rig.tails, rig.parents, rig.names, rig.weights)
 
 

@@ -184,6 +184,8 @@ def main() -> None:
         from . import compare_riggers
 
         folder = options.files[0] if options.files else compare_riggers.FOLDER
+        if not (folder / "index.json").is_file():
+            parser.error(f"There is no index.json in {folder}, which names the characters and their bones.")
         compare_riggers.run(folder, options.riggers.split(","), options.options, options.only, options.every)
         return
     print(f"{'mesh':24} {'tris':>7} joint% L1true found  leak% {'':18}strch% {'':12} sec")

@@ -122,9 +122,7 @@ def read_pickle(path: Path, published: Published) -> tuple[dict[str, Tensor], se
         except pickle.UnpicklingError:
             content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_restricted(refused))
         state = content["state_dict"]
-        wrong = [
-            str(name)[:80] for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))
-        ]
+        wrong = [str(name)[:80] for name, value in state.items() if not (isinstance(name, str) and _is_weight(value))]
     except Exception as error:  # a damaged or hostile pickle may make the reader fail in any way
         raise BackendError(
             "bad_weights",
@@ -136,6 +134,13 @@ def read_pickle(path: Path, published: Published) -> tuple[dict[str, Tensor], se
             "bad_weights", f"The checkpoint {path.name} holds something other than weights under {wrong[0]!r}.", REPAIR
         )
     return dict(state), refused
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether a value is a tensor whose numbers are all in the file: one that repeats a few could fill the memory."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _check_archive(path: Path, published: Published) -> None:

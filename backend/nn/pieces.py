@@ -57,11 +57,20 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, *rest: Any, is_causal: bool = False, **more: Any) -> Tensor:
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **more: Any,
+) -> Tensor:
     a_query = 2 * k.shape[-2] * k.shape[-1]
     alike = q.dim() == 4 and q.shape[:2] == k.shape[:2] and q.shape[3] == v.shape[3]
-    if rest or more or not alike or q[..., 0].numel() * a_query <= PIECE:
-        return F.scaled_dot_product_attention(q, k, v, *rest, is_causal=is_causal, **more)
+    plain = alike and attn_mask is None and not dropout_p and not more
+    if not plain or q[..., 0].numel() * a_query <= PIECE:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal, **more)
     items, heads, count, _ = q.shape
     out = torch.empty_like(q)  # which is how the whole operator lays out its answer
     whole = is_causal or count * a_query <= PIECE

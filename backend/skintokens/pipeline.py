@@ -49,6 +49,7 @@ JOINTS_AT_ONCE = 8
 SHARES = {"prepare": (0.0, 0.05), "shape": (0.05, 0.12), "tokens": (0.12, 0.35), "weights": (0.35, 0.95)}
 SHARES["vertices"] = (0.95, 1.0)
 TYPICAL_TOKENS = 450  # of a skeleton of the network's own and its codes
+NOT_NUMBERS = "Choose the precision Single (fp32), or download the model again."
 T = TypeVar("T")
 
 
@@ -131,8 +132,12 @@ class SkinTokensPipeline:
         """
         path = (self.folder / CHECKPOINT).with_name("model.json")
         try:
-            return json.loads(path.read_text()) if path.exists() else {}
-        except ValueError as error:
+            config = json.loads(path.read_text()) if path.exists() else {}
+            with torch.device("meta"):
+                SkinTokensModel(ModelConfig.of(config))
+            config["samples"] = max(int(config.get("samples", SURFACE_SAMPLES)), 1)
+            return config
+        except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, ArithmeticError) as error:
             message = f"The description {path} is damaged ({error})."
             raise BackendError("bad_weights", message, lightning.REPAIR) from error
 
@@ -186,7 +191,7 @@ class SkinTokensPipeline:
         mesh = prepared(cube.apply(local), np.asarray(triangles, np.int64).reshape(-1, 3))
         progress("load", SHARES["prepare"][1], "Loading the networks")
         rng = np.random.RandomState(settings.seed % 2**32)
-        samples = sampled(mesh, int(self._config.get("samples", SURFACE_SAMPLES)), rng)
+        samples = sampled(mesh, self._config["samples"], rng)
         points, normals = (torch.from_numpy(part).to(self.device) for part in (samples.points, samples.normals))
         candidates = self._guarded(lambda _: self.model).skin.candidates(
             len(samples.points), np.random.default_rng(settings.seed % 2**32)
@@ -200,6 +205,10 @@ class SkinTokensPipeline:
         codes = torch.from_numpy(self._codes(tokens, len(at))).to(self.device)
         targets = Targets.choose(mesh, samples, settings.points, self.device.type)
         weights = self._guarded(lambda chunk: self._weights(targets, codes, condition, progress, chunk), SMALLEST_CHUNK)
+        if not np.isfinite(weights).any():
+            raise BackendError(
+                "bad_weights", "SkinTokens computed no valid weight for any point of the mesh.", NOT_NUMBERS
+            )
         progress("vertices", SHARES["vertices"][0], "Transferring the weights to the mesh")
         near = mask_of(mesh.vertices, mesh.faces, at) if settings.mask else None
         dense = targets.to_vertices(weights)
@@ -220,7 +229,12 @@ class SkinTokensPipeline:
         return self.model(points[None], normals[None]), self.model.skin.condition(points, normals, candidates)
 
     def _write(
-        self, prefix: torch.Tensor, joints: np.ndarray | None, given: Given | None, settings: Settings, progress: Progress
+        self,
+        prefix: torch.Tensor,
+        joints: np.ndarray | None,
+        given: Given | None,
+        settings: Settings,
+        progress: Progress,
     ) -> tuple[list[int], list[str]]:
         """The whole sequence, prompt included, and why earlier seeds gave none."""
         v, failures = self.vocabulary, list[str]()
@@ -230,9 +244,10 @@ class SkinTokensPipeline:
             typical = CODES_PER_JOINT * len(joints)
         else:
             prompt, typical = [v.skeleton.bos, v.skeleton.class_token(settings.class_name)], TYPICAL_TOKENS
-        room = min(MAX_LENGTH, self.model.decoder.positions) - prefix.shape[1] - len(prompt)
+        length = min(MAX_LENGTH, self.model.decoder.positions)
+        room = length - prefix.shape[1] - len(prompt)
         if given is not None and room < typical + 1:
-            message = f"{len(given.joints)} joints do not fit into SkinTokens' sequence of {MAX_LENGTH}."
+            message = f"{len(given.joints)} joints do not fit into SkinTokens' sequence of {length}."
             raise BackendError("bad_joints", message, "Leave some of the bones out.")
 
         def on_step(step: Step) -> None:
