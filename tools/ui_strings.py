@@ -63,6 +63,7 @@ FRAGMENTS = {
     ),
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
     *("front", "back", "left side", "right side"),
+    *("picture server", "chat server"),
     # Permissions, which the VRM Add-on leaves in English.
     *("Only Author", "Only Separately Licensed Person", "Everyone", "Personal Non-Profit", "Personal Profit"),
     *("Corporation", "Unnecessary", "Prohibited", "Allow Modification", "Allow Modification Redistribution"),
