@@ -17,7 +17,7 @@ class AVATARFORGE_OT_view(OnAvatar):
     bl_label = "View in Browser"
     bl_description = (
         "Open the avatar in the web browser, as applications show it: it breathes, blinks, looks at the pointer and"
-        " talks. Nothing leaves this machine"
+        " talks. Nothing leaves this computer"
     )
     bl_options = {"REGISTER"}
 

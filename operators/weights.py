@@ -178,7 +178,7 @@ class _FixingPlace(_Fixing):
 
 class AVATARFORGE_OT_bind_island(_FixingPlace):
     bl_idname = f"avatar_forge.{find.BIND}"
-    bl_label = "Bind Island to Bone"
+    bl_label = "Bind Part to Bone"
     bl_description = "Bind the whole loose part to the bone above, and to no other bone"
     fix = find.BIND
 

@@ -63,6 +63,10 @@ FRAGMENTS = {
     ),
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
     *("front", "back", "left side", "right side"),
+    *("picture server", "chat server"),
+    # Permissions, which the VRM Add-on leaves in English.
+    *("Only Author", "Only Separately Licensed Person", "Everyone", "Personal Non-Profit", "Personal Profit"),
+    *("Corporation", "Unnecessary", "Prohibited", "Allow Modification", "Allow Modification Redistribution"),
     # What empty fields of the preferences show.
     *("from the environment", "from the profile", "the server's default", "the included one", "one picture per run"),
     # Figures of checks that are one or two words, or are put together.

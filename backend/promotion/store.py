@@ -338,7 +338,7 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
     if code in ("RequestTimeTooSkewed", "RequestExpired"):
         return BackendError(
             "clock_skew",
-            f"The clocks of this machine and {where} differ too much.",
+            f"The clocks of this computer and {where} differ too much.",
             "Set the clock, then promote again.",
         )
     if code == "NoSuchBucket":

@@ -2,7 +2,21 @@
 """The sidebar in Japanese: an error is read, an avatar made, and the panels are looked at one after the other."""
 
 import bpy
-from window import PICTURE, SHARED, choose, finish, front, open_panel, press, rest, settings, sidebar, state, until_idle
+from window import (
+    HEADER,
+    PICTURE,
+    SHARED,
+    choose,
+    finish,
+    front,
+    open_panel,
+    press,
+    rest,
+    settings,
+    sidebar,
+    state,
+    until_idle,
+)
 
 PANELS = {
     "import": "avatar_forge.bring_in",
@@ -43,7 +57,7 @@ def drive(g):
     yield from front(g)
     yield g.shot("made")
     for name, operator in PANELS.items():
-        yield from open_panel(g, operator, across=ACROSS.get(name, 0.4))
+        yield from open_panel(g, operator, depth=5 * HEADER, across=ACROSS.get(name, 0.4))
         if name == "publish":
             yield from press(g, operator)
             yield from finish(g, 60)
