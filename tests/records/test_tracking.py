@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from PIL import Image
 
 from backend.errors import BackendError
@@ -224,14 +225,15 @@ def test_what_is_recorded_while_the_server_is_away_arrives_once(make_run, serve,
     # A sender that dies after any of its requests is followed by one that ends its work.
     folder = make_run("killed")
     for step in ("create_run", "log_batch", "log_artifact", "set_terminated"):
-        real = getattr(MlflowClient, step)
+        of = HttpArtifactRepository if step == "log_artifact" else MlflowClient
+        real = getattr(of, step)
 
         def die(*args, real=real, **kwargs):
             real(*args, **kwargs)
             raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(MlflowClient, step, die)
+            patch.setattr(of, step, die)
             tracking.sync(root, url)
         assert tracking.pending(root, tracking.choose_store(root, url)) == [folder]
     assert tracking.sync(root, url)["sent"] == 1
