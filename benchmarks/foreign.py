@@ -214,6 +214,12 @@ def _export(row: Row, avatar: Any) -> None:
     row.fails = [check.id for check in report.checks if check.status == "FAIL"]
 
 
+# What a face that was not made fails of the report card, in a word.
+LACKS = {
+    "no visemes": {"viseme_aa", "viseme_ih", "viseme_ou", "viseme_ee", "viseme_oh", "mouth_place", "mouth_opens"},
+    "no blinks": {"blinkLeft", "blinkRight", "blink"},
+    "no expressions": {"happy", "angry", "sad", "relaxed", "surprised", "gaze"},
+}
 HEADER = (
     "Character",
     "Up, front",
@@ -227,10 +233,15 @@ HEADER = (
 )
 
 
+def _fails(fails: list[str]) -> list[str]:
+    lacking = {word: checks for word, checks in LACKS.items() if checks <= set(fails)}
+    return [*lacking, *(name for name in fails if not any(name in checks for checks in lacking.values()))]
+
+
 def cells(row: Row) -> tuple[str, ...]:
     ways = "".join({True: "yes", False: "NO", None: "-"}[way] + " " for way in (row.upright, row.forward)).strip()
     bones = f"{row.right}/{row.true}" if row.true else "-"
-    wrong = row.error or "; ".join([*row.wrong[:3], *row.fails])
+    wrong = row.error or "; ".join([*row.wrong[:3], *_fails(row.fails)])
     eyes = "-" if row.eyes_off is None else f"{row.eyes_off:.2f} ({row.eyes_confidence:.2f})"
     height = "-" if row.height is None else f"{row.height:.2f}"
     inward = "-" if row.inward is None else f"{100 * row.inward:.1f}"

@@ -49,8 +49,8 @@ def one(addon, mesh, out: Path, folder: Path) -> Row:
     """Rig, face, file, report and sheet of one mesh."""
     import bpy
 
-    scene, workflow, session, tasks, render = addon(
-        "avatar.scene", "workflow", "client.session", "client.process.tasks", "render.pictures"
+    scene, workflow, session, tasks, render, landmarks = addon(
+        "avatar.scene", "workflow", "client.session", "client.process.tasks", "render.pictures", "landmarks"
     )
 
     def wait(steps):
@@ -62,7 +62,7 @@ def one(addon, mesh, out: Path, folder: Path) -> Row:
     triangles = len(mesh.obj.data.loop_triangles)
     avatar = wait(workflow.rig(bpy.context, avatar, "geometric"))
     workflow.pose(avatar)
-    source = _markers(avatar, mesh, wait, workflow, scene)
+    source = _markers(avatar, mesh, wait, workflow, scene, landmarks)
     wait(workflow.face(avatar))
     workflow.set_up_vrm(avatar)
     vrm = workflow.export(avatar, folder / f"{mesh.name}.vrm")
@@ -74,21 +74,21 @@ def one(addon, mesh, out: Path, folder: Path) -> Row:
     return Row(mesh.name, triangles, source, checks, tiles[: len(SHAPES)])
 
 
-def _markers(avatar, mesh, wait, workflow, scene) -> str:
+def _markers(avatar, mesh, wait, workflow, scene, landmarks) -> str:
     """Searches the markers, and takes the true ones where those found are wrong; says which and why."""
     wait(workflow.locate_face(avatar))
     if not mesh.face:
         return "found"
-    found, true = scene.read_face(avatar), mesh.face
+    found, true = scene.read_face(avatar).parts, mesh.face
     off = (
-        max(np.linalg.norm((np.array(found[part]["center"]) - true[part]["center"])[[0, 2]]) for part in true)
+        max(np.linalg.norm((np.array(found[part].center) - true[part]["center"])[[0, 2]]) for part in true)
         / mesh.head_height
     )
-    size = min(found[eye]["half_height"] / true[eye]["half_height"] for eye in ("leftEye", "rightEye"))
+    size = min(found[eye].half_height / true[eye]["half_height"] for eye in ("leftEye", "rightEye"))
     figures = f"{100 * off:.0f} % off, eyes {100 * size:.0f} % of their height"
     if off <= FOUND_WITHIN and size >= FOUND_SIZE:
         return f"found, {figures}"
-    scene.store_face(avatar, true)
+    scene.store_face(avatar, landmarks.FaceLandmarks.from_dict(true))
     return f"given (found: {figures})"
 
 

@@ -81,23 +81,15 @@ def _stands(found: Match, heads: np.ndarray) -> bool:
 
 
 def rehang(armature: bpy.types.Object, moves: dict[int, int], notes: Notes) -> None:
-    """Hangs bones of an IK rig where a humanoid's are; the rest pose stays."""
+    """Hangs bones where a humanoid's are; the rest pose stays."""
     names = [bone.name for bone in armature.data.bones]
     with editing(armature):
         bones = armature.data.edit_bones
         for bone, parent in moves.items():
             bones[names[bone]].use_connect = False
             bones[names[bone]].parent = bones[names[parent]]
-    changed = ", ".join(f"{names[bone]} from {names[parent]}" for bone, parent in moves.items())
-    notes.append(
-        (
-            "rehung",
-            (
-                "Bones that were separate from the limb, as in rigs for inverse kinematics, are now children of it:"
-                f" {changed}."
-            ),
-        )
-    )
+    changed = ", ".join(f"{names[bone]} below {names[parent]}" for bone, parent in moves.items())
+    notes.append(("rehung", f"Bones that hung where a humanoid's do not were moved: {changed}."))
 
 
 def place(reading: Reading | None, meshes: Objects, height: float, is_vrm: bool, notes: Notes) -> Matrix:

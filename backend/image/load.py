@@ -85,7 +85,8 @@ def _decode(path: Path) -> Picture:
             raise _too_large()
         swapped = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         size = (image.height, image.width) if swapped else image.size
-        animated = getattr(image, "n_frames", 1) > 1 and image.format != "MPO"  # an MPO's other frames are previews
+        # Counting the frames would read them all. An MPO's other frames are previews.
+        animated = getattr(image, "is_animated", False) and image.format != "MPO"
         image.draft(
             "RGB", (MAX_SIDE, MAX_SIDE)
         )  # JPEG decodes to a smaller size directly; no effect on the other formats

@@ -18,6 +18,7 @@ import logging
 import time
 import urllib.parse
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ MODEL, CLIP = ".vrm", ".vrma"
 PART = 5 << 20  # bytes: the smallest that S3 allows; what is lost of a killed upload
 MAX_PARTS = 10_000
 ATTEMPTS = 200  # versions to try when others are always faster
-UNLISTED = {"not_kept", "no_permission", "refused", "unsupported"}  # what a second try at the index would give again
+REFUSALS = {"not_kept", "no_permission", "refused", "unsupported"}  # of what the server will not do later either
 SPANS = {"check": 0.02, "upload": 0.75, "verify": 0.95, "index": 1.0}  # where each stage ends
 
 
@@ -233,22 +234,19 @@ class _Upload:
                     if conditional or self.store.promotion_id(self.key) is None:
                         still_mine()
                         if self._commit(conditional):
-                            self._check_kept()
+                            with self._or_back():
+                                self._check_kept()
             else:
                 raise ExistsError
         except (Cancelled, KeyboardInterrupt):
             self._give_up()
             raise
-        self._verify()
-        self.progress("index", SPANS["verify"], "Adding it to the index")
-        entry = self._entry()
-        try:
+        with self._or_back():
+            self._verify()
+            self.progress("index", SPANS["verify"], "Adding it to the index")
+            entry = self._entry()
             with self._turn(conditional):
                 index.add(self.store, entry, conditional)
-        except BackendError as error:
-            if error.code in UNLISTED and self._is_unlisted():
-                self._take_back()
-            raise
         self.pending.forget()
         self.progress("index", SPANS["index"], f"Promoted as {entry['file']}")
         return {**entry, "bucket": self.promotion.target.bucket, "resumed": self.resumed}
@@ -385,15 +383,23 @@ class _Upload:
         self._take_back()
         raise BackendError("not_kept", message, "Use another S3-compatible server.")
 
-    def _is_unlisted(self) -> bool:
-        with contextlib.suppress(BackendError):
-            return all(model["key"] != self.key for model in index.read(self.store)["models"])
-        return False
+    @contextlib.contextmanager
+    def _or_back(self) -> Iterator[None]:
+        """After a refusal that a second try would meet again, the object goes, if the index surely lacks it."""
+        try:
+            yield
+        except BackendError as error:
+            if error.code in REFUSALS:
+                with contextlib.suppress(BackendError):
+                    if all(model["key"] != self.key for model in index.read(self.store)["models"]):
+                        self._take_back()
+            raise
 
     def _take_back(self) -> None:
         """Removes an object of ours that nobody was told of. Where that fails, the promotion stays one to resume."""
         with contextlib.suppress(BackendError, MissingError, ExistsError):
             self.store.call("delete_object", self.key)
+            self._drop_upload()
             self.pending.forget()
 
     def _verify(self) -> None:

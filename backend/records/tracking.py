@@ -19,6 +19,7 @@ import sys
 import time
 import unicodedata
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ CLIENT = {
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 WAITS = (5.0, 15.0, 45.0, 120.0, 300.0)  # seconds between the tries of a background sender
 LOCK_WAIT = 20.0  # seconds that a sender waits for the one before it
+CLOUDS = {"s3", "gs", "wasbs", "abfss"}  # stores that a server may send clients to, with keys of their own
 # The server refuses this very run, not us.
 RUN_ERRORS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 
@@ -336,13 +338,35 @@ def _send(client: Any, experiment: str, store: Store, folder: Path) -> None:
     for k in range(0, len(params), 90):
         client.log_batch(run, params=params[k : k + 90])
     client.log_batch(run, metrics=metrics, tags=tags)
+    files = _files_of(client, store, run)
     for path in content.artifacts:
         place = path.parent.relative_to(folder).as_posix()
-        client.log_artifact(run, str(path), None if place == "." else place)
+        files.log_artifact(str(path), None if place == "." else place)
     client.set_terminated(run, "FINISHED", content.ended)
     run = _only_one(client, experiment, content.run) or run
     _note(folder, store, experiment=experiment, run=run, sent=content.digest)
     log.info("run %s is in %s", content.run, store.shown)
+
+
+def _files_of(client: Any, store: Store, run: str) -> Any:
+    """Where the run's files go. The server says where, and its word alone would overwrite files of this computer or
+    carry the password to another host. Raises BackendError("bad_target").
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    place = client.get_run(run).info.artifact_uri or ""
+    parts, server = urllib.parse.urlsplit(place), urllib.parse.urlsplit(store.uri)
+    fine = not store.is_server or parts.scheme in CLOUDS
+    if parts.scheme in ("mlflow-artifacts", "http", "https"):
+        fine = not parts.netloc or (parts.hostname, parts.port) == (server.hostname, server.port)
+    elif parts.scheme in ("", "file") and not store.is_remote:  # a server here may keep its files beside its database
+        path = Path(urllib.request.url2pathname(parts.path))
+        own = path.is_absolute() and path.parts[-2:] == (run, "artifacts") and path == path.resolve()
+        fine = fine or (own and not parts.netloc)
+    if not fine:
+        message = f"MLflow at {store.shown} wants the files of its runs in a place that is not its own."
+        raise BackendError("bad_target", message, "Start that server with --serve-artifacts.")
+    return get_artifact_repository(place, tracking_uri=client.tracking_uri)
 
 
 def _set_parent(client: Any, experiment: str, run: str, content: Content) -> None:
@@ -377,6 +401,8 @@ def _away(store: Store, error: Exception) -> str:
     """One sentence; what the libraries say may repeat the address with its password."""
     log.info("%s: %s", store.shown, type(error).__name__)
     code = getattr(error, "error_code", "")
+    if isinstance(error, BackendError):
+        return f"{error.message} {error.hint}"
     if code in RUN_ERRORS:
         return f"MLflow at {store.shown} refuses this run ({code}); it stays in the runs folder."
     if not store.is_server:

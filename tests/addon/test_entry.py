@@ -311,6 +311,7 @@ def test_the_diagnostic_has_no_secrets(bpy, addon, avatar, monkeypatch):
         "p4ss",
         "s1gn4ture",
         "annabelle",
+        "w3bhook",
     ]
     lines = [
         "Authorization: Bearer hunter2hunter2",
@@ -320,6 +321,7 @@ def test_the_diagnostic_has_no_secrets(bpy, addon, avatar, monkeypatch):
         "GET https://ann:p4ss@store.example.org/x?X-Amz-Signature=s1gn4ture&a=1",
         "cannot read /home/annabelle/models/x.safetensors",
         '{"access_token": "hunter2hunter2"}',
+        "POST https://hooks.example.org/services/w3bhook failed",
     ]
     log.write_bytes(earlier + "\n".join(lines).encode() + b"\n")
     bpy.context.window_manager.avatar_forge.error = "The file /home/annabelle/a.png cannot be read."
@@ -329,6 +331,7 @@ def test_the_diagnostic_has_no_secrets(bpy, addon, avatar, monkeypatch):
     finally:
         log.write_bytes(earlier)
     assert [secret for secret in secrets if secret in text] == []
+    assert "POST https://hooks.example.org/[hidden] failed" in text
     assert "~/models/x.safetensors" in text and "The file ~/a.png cannot be read." in text
     assert (
         f"Blender {bpy.app.version_string}" in text

@@ -141,15 +141,16 @@ def refusal(promotion, **more):
     return caught.value.code
 
 
-def test_a_key_that_may_not_write_the_index_leaves_no_model(forgetful, promotion):
+@pytest.mark.parametrize("method, end", [("PUT", "index.json"), ("GET", ".vrm"), ("HEAD", ".vrm")])
+def test_a_key_that_lacks_a_permission_leaves_no_model(forgetful, promotion, method, end):
     def refuse(handler):
-        if handler.key() != "index.json":
+        if handler.command != method or not handler.key().endswith(end):
             return False
         handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         handler.fault(403, "AccessDenied")
         return True
 
-    lying(forgetful, PUT=refuse)
+    lying(forgetful, **{method: refuse})
     assert refusal(promotion) == "no_permission"
     assert not models(forgetful) and not list(promotion.state.glob("*.json"))
 

@@ -176,7 +176,7 @@ def test_only_what_was_checked_is_promoted(make, tmp_path, seaweed, bucket):
     half = make()
     half.file.write_bytes(half.file.read_bytes()[:-1])
     assert refused(half) == "not_vrm"
-    assert not Store(half.target).keys("")[1:]  # the fixture's own object
+    assert len(Store(half.target).keys("")) <= 1  # the fixture's own object
     entry = promote(make(report=BAD, override="Its mouth is a mask – wanted"), quiet)
     assert entry["override"] == "Its mouth is a mask – wanted" and entry["report"]["fail"] == 1
     kept = client(seaweed).head_object(Bucket=bucket, Key=entry["key"])["Metadata"]["override-reason"]

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from PIL import Image
 
 from backend.errors import BackendError
@@ -223,14 +225,15 @@ def test_what_is_recorded_while_the_server_is_away_arrives_once(make_run, serve,
     # A sender that dies after any of its requests is followed by one that ends its work.
     folder = make_run("killed")
     for step in ("create_run", "log_batch", "log_artifact", "set_terminated"):
-        real = getattr(MlflowClient, step)
+        of = HttpArtifactRepository if step == "log_artifact" else MlflowClient
+        real = getattr(of, step)
 
         def die(*args, real=real, **kwargs):
             real(*args, **kwargs)
             raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(MlflowClient, step, die)
+            patch.setattr(of, step, die)
             tracking.sync(root, url)
         assert tracking.pending(root, tracking.choose_store(root, url)) == [folder]
     assert tracking.sync(root, url)["sent"] == 1
@@ -381,3 +384,42 @@ def test_what_a_link_in_a_run_folder_leads_to_stays_here(make_run, tmp_path):
     (folder / "previews").mkdir(exist_ok=True)
     (folder / "previews" / "x.png").symlink_to(secret)
     assert "x.png" not in {path.name for path in content.read(folder).artifacts}
+
+
+@pytest.mark.parametrize(
+    "server, place, fine",
+    [
+        ("https://mlflow.example", "mlflow-artifacts:/1/r1/artifacts", True),
+        ("https://mlflow.example", "https://mlflow.example/api/artifacts/r1", True),
+        ("https://mlflow.example", "s3://models/1/r1/artifacts", True),
+        ("https://mlflow.example", "https://other.example/r1", False),
+        ("https://mlflow.example", "mlflow-artifacts://other.example/r1", False),
+        ("https://mlflow.example", "file://{here}/1/r1/artifacts", False),
+        ("https://mlflow.example", "{here}", False),
+        ("http://127.0.0.1:5000", "file://{here}/1/r1/artifacts", True),
+        ("http://127.0.0.1:5000", "file://{here}", False),
+        ("http://127.0.0.1:5000", "{here}/link/r1/artifacts", False),
+        ("http://127.0.0.1:5000", "../r1/artifacts", False),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5001/r1", False),
+        ("http://127.0.0.1:5000", "ftp://127.0.0.1/r1/artifacts", False),
+        ("http://127.0.0.1:5000", "", False),
+    ],
+)
+def test_a_server_does_not_choose_where_files_go_on_this_computer(tmp_path, server, place, fine):
+    """A server that named a folder as the place of a run's files had them written there, over others."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    info = SimpleNamespace(artifact_uri=place.format(here=tmp_path))
+    client = SimpleNamespace(get_run=lambda run: SimpleNamespace(info=info), tracking_uri=server)
+    if fine:
+        assert tracking._files_of(client, tracking.Store(server), "r1")
+        return
+    with pytest.raises(BackendError) as caught:
+        tracking._files_of(client, tracking.Store(server), "r1")
+    assert caught.value.code == "bad_target" and "--serve-artifacts" in caught.value.hint
+
+
+def test_no_message_shows_what_is_behind_the_host():
+    store = tracking.Store("https://host.example:5000/s/SECRET-path")
+    for code in ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND", ""):
+        error = type("Problem", (Exception,), {"error_code": code})()
+        assert "SECRET" not in tracking._away(store, error) and "host.example:5000" in tracking._away(store, error)

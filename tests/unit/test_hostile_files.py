@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from avatar_addon.client.process.locks import hold
 from avatar_addon.errors import AvatarError
@@ -94,6 +96,21 @@ def test_a_picture_of_99_megapixels_is_refused_before_it_is_decoded(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert caught.value.code == "too_large" and peak < 50e6
+
+
+@pytest.mark.parametrize("end", ["gif", "tif", "webp", "png"])
+def test_frames_are_not_counted(tmp_path, monkeypatch, end):
+    """A file of 7 MB may have 50 thousand of them, each of which would be read."""
+    frames = [Image.new("RGB", (64, 64), (shade, 0, 0)) for shade in (0, 90, 180)]
+    frames[0].save(tmp_path / f"one.{end}")
+    frames[0].save(tmp_path / f"three.{end}", save_all=True, append_images=frames[1:])
+
+    def walk(image):
+        raise AssertionError("walks through all frames")
+
+    for kind in (GifImageFile, TiffImageFile):
+        monkeypatch.setattr(kind, "n_frames", property(walk))
+    assert [load_picture(tmp_path / f"{name}.{end}").animated for name in ("one", "three")] == [False, True]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes links")
