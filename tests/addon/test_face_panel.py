@@ -30,7 +30,7 @@ def lowest_moved(avatar):
 
 def cut(avatar, addon):
     """The mouth of a flat face is drawn on cards; here its skin is cut."""
-    avatar.record.mouth = "CUT"
+    avatar.record.mouth_style = "CUT"
     run(addon, addon("workflow").face(avatar))
 
 
@@ -57,14 +57,14 @@ def test_a_slider_changes_its_viseme_at_once_and_regenerating_keeps_it(avatar, a
 
 def test_a_flat_face_has_mouth_cards_whose_sliders_work_and_can_be_cut(avatar, addon):
     live, names = addon("face.live"), [slot.material.name for slot in avatar.mesh.material_slots]
-    assert avatar.record.mouth == "STYLE" and live.has_cards(avatar) and live.has_interior(avatar) is None
+    assert avatar.record.mouth_style == "STYLE" and live.has_cards(avatar) and live.has_interior(avatar) is None
     assert "companion MouthCards" in names and len(names) == len(set(names))
     before = shape(avatar, "aa")
     avatar.record.visemes.aa.width = 0.3
     assert np.ptp(shape(avatar, "aa")[:, 0]) > np.ptp(before[:, 0]) + 1e-4
     cut(avatar, addon)
     assert not live.has_cards(avatar) and live.has_interior(avatar)
-    avatar.record.mouth = "DRAWN"
+    avatar.record.mouth_style = "DRAWN"
     run(addon, addon("workflow").face(avatar))
     assert live.has_cards(avatar) and live.has_interior(avatar) is None
 
