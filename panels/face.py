@@ -86,7 +86,7 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
                 row.prop(viseme, setting, text="", slider=True)
         layout.operator("avatar_forge.reset_visemes", icon="LOOP_BACK")
         column = layout.column()
-        column.use_property_split = True
+        column.use_property_split, column.use_property_decorate = True, False
         column.prop(record, "mouth_style")
         interior, cards = live.has_interior(avatar), live.has_cards(avatar)
         if record.mouth_style != live.DRAWN and not cards:
