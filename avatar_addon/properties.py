@@ -129,7 +129,7 @@ class AvatarForgeRecord(PropertyGroup):
     visemes: PointerProperty(type=live.AvatarForgeVisemes)
     look: PointerProperty(type=settings.AvatarForgeLook)
     weights: PointerProperty(type=weights_live.AvatarForgeWeights)
-    mouth: EnumProperty(
+    mouth_style: EnumProperty(
         name="Mouth",
         translation_context=OURS,
         description="How the mouth opens",

@@ -86,12 +86,12 @@ class AVATARFORGE_PT_visemes(_OfFace, Panel):
                 row.prop(viseme, setting, text="", slider=True)
         layout.operator("avatar_forge.reset_visemes", icon="LOOP_BACK")
         column = layout.column()
-        column.use_property_split = True
-        column.prop(record, "mouth")
+        column.use_property_split, column.use_property_decorate = True, False
+        column.prop(record, "mouth_style")
         interior, cards = live.has_interior(avatar), live.has_cards(avatar)
-        if record.mouth != live.DRAWN and not cards:
+        if record.mouth_style != live.DRAWN and not cards:
             layout.prop(record, "mouth_interior")
-        other = record.mouth != live.BY_STYLE and cards != (record.mouth == live.DRAWN)
+        other = record.mouth_style != live.BY_STYLE and cards != (record.mouth_style == live.DRAWN)
         if other or (interior is not None and interior != record.mouth_interior):
             sentence(layout, context, "Regenerate the face to see the change.", "INFO")
         layout.operator("avatar_forge.face", text="Regenerate", icon="FILE_REFRESH")

@@ -89,7 +89,7 @@ def style_of(avatar: Avatar, texture: np.ndarray | None) -> Style:
     """What the face is made with. texture: what the cards would continue the skin of; without it the mouth is cut."""
     record = avatar.record
     styles = {name: getattr(record.visemes, name).as_style() for name in VISEMES}
-    cards: bool | None = {CUT: False, DRAWN: True}.get(record.mouth)
+    cards: bool | None = {CUT: False, DRAWN: True}.get(record.mouth_style)
     if cards is None and record.perfect_sync:
         cards = False  # trackers open a mouth by degrees
     if cards and texture is None:

@@ -29,7 +29,14 @@ def lowest_moved(avatar):
     return points.reshape(-1, 3)[np.linalg.norm(shape(avatar, "aa"), axis=1) > 2e-4, 2].min()
 
 
+def cut(avatar, addon):
+    """The mouth of a flat face is drawn on cards; here its skin is cut."""
+    avatar.record.mouth_style = "CUT"
+    run(addon, addon("workflow").face(avatar))
+
+
 def test_a_slider_changes_its_viseme_at_once_and_regenerating_keeps_it(avatar, addon, bpy):
+    cut(avatar, addon)
     before = {name: shape(avatar, name) for name in VISEMES}
     aa = avatar.record.visemes.aa
     aa.strength = 0.5
@@ -62,7 +69,22 @@ def test_the_markers_on_the_face_are_named_beside_them(avatar, bpy, extension):
     }
 
 
+def test_a_flat_face_has_mouth_cards_whose_sliders_work_and_can_be_cut(avatar, addon):
+    live, names = addon("face.live"), [slot.material.name for slot in avatar.mesh.material_slots]
+    assert avatar.record.mouth_style == "STYLE" and live.has_cards(avatar) and live.has_interior(avatar) is None
+    assert "companion MouthCards" in names and len(names) == len(set(names))
+    before = shape(avatar, "aa")
+    avatar.record.visemes.aa.width = 0.3
+    assert np.ptp(shape(avatar, "aa")[:, 0]) > np.ptp(before[:, 0]) + 1e-4
+    cut(avatar, addon)
+    assert not live.has_cards(avatar) and live.has_interior(avatar)
+    avatar.record.mouth_style = "DRAWN"
+    run(addon, addon("workflow").face(avatar))
+    assert live.has_cards(avatar) and live.has_interior(avatar) is None
+
+
 def test_a_mouth_without_teeth_and_tongue(avatar, addon):
+    cut(avatar, addon)
     avatar.record.mouth_interior = False
     assert addon("face.live").has_interior(avatar)
     run(addon, addon("workflow").face(avatar))

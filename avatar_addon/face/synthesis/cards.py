@@ -24,7 +24,7 @@ SLOT = "avatar_forge.cards"
 COLUMNS, RINGS = 32, 6
 HALF_WIDTH, UP, DOWN = 0.66, 0.24, 0.62  # of a card, in mouth widths
 UP_MOST, DOWN_MOST = 0.3, 0.85  # of the way to the eyes, and to the chin
-FLAT = 0.6  # of its height that a card has at rest
+FLAT = 0.85  # of its height that a card has at rest; less, and one halfway out would be behind a round chin
 LEAST = 0.3  # of the usual size, however weak a viseme is
 # Eye distances: behind the skin at rest, before it when open, and how much further before it each next card is.
 BEHIND, AHEAD, STEP, THICKNESS = 0.005, 0.016, 0.0015, 0.002
