@@ -43,6 +43,8 @@ OPTIONS = (
 )
 # Triangles per square of the grid's cell over the silhouette, front and back together: measured, then corrected once.
 TRIANGLES_PER_CELL = 10.5
+NECK = 0.06  # of the way from neck to crown: the head's joint lies at least so far above the neck's
+PROP = 0.005  # of the figure: what is left out is told from so much on; less is a stray spot of the reader's
 
 
 def parts_of_reader(picture: PictureAnalysis) -> PartMap | None:
@@ -125,7 +127,7 @@ class PreviewGenerator:
         found = unfold(picture, given)
         if picture.clear and not found.moved:
             return None
-        if found.left_out:
+        if found.left_out > PROP * picture.mask.sum():
             message = "What the character holds or stands on is left out."
             found.picture.warnings.append({"code": "prop", "message": message})
         if found.hair:
@@ -166,6 +168,9 @@ def landmarks(picture: PictureAnalysis, depth: Depth, frame: Frame) -> dict[str,
     """Joints in the middle of the body and face markers on its front, glTF axes, metres."""
     names = list(picture.joints)
     cells = frame.to_cells(np.array([picture.joints[name] for name in names]))
+    neck, head = names.index("neck"), names.index("head")
+    # A neck that points down would have the face hang on the trunk.
+    cells[head, 1] = min(cells[head, 1], cells[neck, 1] - NECK * (cells[neck, 1] - depth.body.top))
     points = np.column_stack([frame.to_metres(cells), middle_depth(depth, frame, cells)])
     per_pixel = frame.cell / frame.pixels
     face: dict[str, Any] = {"confidence": dict(picture.face.get("confidence", {}))}

@@ -146,8 +146,9 @@ def _fit(depth: Depth, own: np.ndarray, reach: Reach) -> Depth:
     centre = np.where(inside, (front + back) / 2, outline)
     nearest = ndimage.distance_transform_edt(~figure, return_distances=False, return_indices=True)
     centre = centre[tuple(nearest)]
-    outside = depth.square * ((ahead + behind) / 2)[:, None]
-    square = np.where(inside, ((front - back) / 2) ** 2, outside)
+    square = ((front - back) / 2) ** 2
+    deeper = np.where(inside, square / np.maximum(depth.square, 1e-9), 1.0)[tuple(nearest)]
+    square = np.where(inside, square, depth.square * deeper)  # by as much, else the outline would move
     cape = depth.cape
     return replace(
         depth,

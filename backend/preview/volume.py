@@ -10,12 +10,14 @@ import trimesh
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
+from ..mesh.glb import vertex_normals
 from .cape import Cape
 from .sides import Views, hull
 from .solid import Depth
 from .thickness import Frame
 
 SMOOTHING = 4  # Taubin steps: enough to hide the grid, too few to shrink
+OUTLINE = 1.2  # cells: so near to the outline lies what smoothing took from it
 
 
 @dataclass
@@ -34,6 +36,7 @@ def build_skin(depth: Depth, frame: Frame, views: Views) -> Skin:
     one for a cape.
     """
     body = _surface(depth.square, depth.centre, frame, views)
+    _to_outline(body, depth.inside, frame)
     pieces = [body] if depth.cape is None else [body, _sheet(depth.cape, depth, frame)]
     offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     vertices = np.concatenate([piece.vertices for piece in pieces])
@@ -69,6 +72,21 @@ def _surface(square: np.ndarray, centre: np.ndarray, frame: Frame, views: Views)
         mesh.invert()
     trimesh.smoothing.filter_taubin(mesh, lamb=0.5, nu=0.52, iterations=SMOOTHING)
     return mesh
+
+
+def _to_outline(mesh: trimesh.Trimesh, inside: np.ndarray, frame: Frame) -> None:
+    """Moves the vertices whose normals look aside onto the picture's outline: smoothing rounds off fingers and hair
+    tips, and the grid is coarser than the picture.
+    """
+    flat = np.array(mesh.vertices[:, :2])
+    at = np.column_stack([frame.ground - flat[:, 1] / frame.cell, flat[:, 0] / frame.cell + frame.middle]).T
+    distance = ndimage.map_coordinates(inside, at, order=1, mode="nearest")
+    down, right = (ndimage.map_coordinates(slope, at, order=1, mode="nearest") for slope in np.gradient(inside))
+    steep = np.maximum(np.hypot(down, right), 0.5)
+    aside = 1 - np.clip(np.abs(vertex_normals(mesh.vertices, mesh.faces)[:, 2]) / 0.6, 0, 1)
+    near = np.clip(2 * (1 - np.abs(distance) / OUTLINE), 0, 1)
+    step = distance * aside * near / steep * frame.cell
+    mesh.vertices[:, :2] = flat + np.column_stack([-right, down]) * (step / steep)[:, None]
 
 
 def _largest(mesh: trimesh.Trimesh) -> trimesh.Trimesh:

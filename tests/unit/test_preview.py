@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
 from backend.geometric.rigger import rig_mesh
+from backend.image.analysis import analyse
 from backend.image.sheet import sheet_result
 from backend.mesh.files import MeshArrays
 from backend.preview.engine import PreviewGenerator
@@ -180,6 +181,14 @@ def test_hair_that_a_side_picture_shows_behind_leaves_the_head_where_it_is(solid
         nearest = int(((mesh.vertices - at) ** 2).sum(1).argmin())
         assert np.linalg.norm(mesh.vertices[nearest] - at) < 0.02
         assert rig.weight[nearest][rig.weight_joint[nearest] == head].sum() > 0.9
+
+
+def test_a_head_that_is_read_below_the_neck_does_not_hang_the_face_on_the_trunk(solid, tmp_path):
+    paths = solid[1]
+    neck = analyse(paths["front"]).joints["neck"]
+    markers = {"joints": {"head": [neck[0], neck[1] + 30]}}
+    joints = generate(paths["front"], tmp_path / "made", markers=markers).landmarks["joints"]
+    assert joints["neck"][1] < joints["head"][1] < joints["headTop"][1]
 
 
 def test_pictures_that_cannot_be_of_the_same_figure(solid, tmp_path):
