@@ -19,12 +19,15 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
+import unicodedata
 from pathlib import Path
 
 PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"  # of a process that wants this one to end with it
 MOST_CANDIDATES = 16
+LONGEST_WAIT = 86400  # seconds
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -65,20 +68,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     watch.add_argument("--once", action="store_true", help="end when all files that are there are done")
     watch.add_argument(
-        "--settle", type=float, default=5.0, metavar="SECONDS", help="how long a file must stay unchanged (default: 5)"
+        "--settle",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long a file must stay unchanged (default: 5)",
     )
     watch.add_argument(
         "--every",
-        type=float,
+        type=_seconds,
         default=2.0,
         metavar="SECONDS",
         help="seconds between two reads of the folder (default: 2)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the avatars; created if missing")
+    parser.add_argument("--out", type=_folder, required=True, help="folder for the avatars; created if missing")
     parser.add_argument("--engine", default="preview", help="generator (default: preview, which needs no model)")
     parser.add_argument("--rigger", default="geometric", help="rigger (default: geometric, which needs no model)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rigger-seed", type=int, help="seed of the rigger only (default: as --seed)")
+    parser.add_argument("--seed", type=_seed, default=0)
+    parser.add_argument("--rigger-seed", type=_seed, help="seed of the rigger only (default: as --seed)")
     parser.add_argument(
         "--engine-options",
         type=_json_object,
@@ -161,10 +168,31 @@ def _text_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--chat-model", default="")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_CANDIDATES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_CANDIDATES}")
+def _number(text: str, least: int, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number from {least} to {most}")
     return int(text)
+
+
+def _count(text: str) -> int:
+    return _number(text, 1, MOST_CANDIDATES)
+
+
+def _seed(text: str) -> int:
+    return _number(text, 0, 2**31 - 1)
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(text)) <= LONGEST_WAIT:
+            return value
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of seconds from 0 to {LONGEST_WAIT}")
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the folder has no name")
+    return Path(text)
 
 
 def _with_prompts(options: argparse.Namespace) -> int:
@@ -176,15 +204,16 @@ def _with_prompts(options: argparse.Namespace) -> int:
 
 
 def _json_object(text: str) -> dict:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         value = json.loads(text)
+        json.dumps(value, allow_nan=False)
         if isinstance(value, dict):
             return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object; write it like '{{\"texture_size\": 2048}}'")
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a JSON object; write it like '{{\"texture_size\": 2048}}'")
 
 
 def find_pictures(given: list[Path]) -> list[Path]:
-    """Files as given, folders as their pictures, in order of their names."""
+    """Files as given, folders as their pictures, in order of their names. Raises OSError."""
     found: list[Path] = []
     for path in given:
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES) if path.is_dir() else [path]
@@ -219,11 +248,18 @@ def names_for(pictures: list[Path], name: str | None) -> list[str]:
     if name:
         return [name]
     stems = [picture.stem.removesuffix(".front") for picture in pictures]
+    taken = [_on_disk(stem) for stem in stems]
     names = [
-        stem if stems.count(stem) == 1 else f"{picture.resolve().parent.name}-{stem}"
+        stem if taken.count(_on_disk(stem)) == 1 else f"{picture.resolve().parent.name}-{stem}"
         for picture, stem in zip(pictures, stems, strict=True)
     ]
-    return [name if names.index(name) == k else f"{name}-{k + 1}" for k, name in enumerate(names)]
+    taken = [_on_disk(name) for name in names]
+    return [name if taken.index(_on_disk(name)) == k else f"{name}-{k + 1}" for k, name in enumerate(names)]
+
+
+def _on_disk(name: str) -> str:
+    """What macOS and Windows tell file names apart by."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 class Ended(KeyboardInterrupt):
@@ -287,7 +323,12 @@ def main(arguments: list[str]) -> int:
             print("--watch takes no pictures, no --name and no --again; leave them out.", file=sys.stderr)
             return 2
         return importlib.import_module(f"{load_extension()}.avatar_addon.batch_watch").run(options)
-    pictures, sides = grouped(find_pictures(options.pictures))
+    try:
+        pictures, sides = grouped(find_pictures(options.pictures))
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        print(f"{error.filename} cannot be read ({reason}); give picture files or a folder of them.", file=sys.stderr)
+        return 2
     if not pictures:
         print("No pictures were found; give picture files or a folder of them.", file=sys.stderr)
         return 2

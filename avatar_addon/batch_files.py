@@ -23,7 +23,7 @@ def check_ours(out: Path, name: str, ends: Iterable[str] = ENDS) -> None:
     if not there or _is_receipt(out / f"{name}.receipt.json") or _is_vrm(out / f"{name}.vrm"):
         return
     raise AvatarError(
-        f"{there[0].name} in {out} was not made by Avatar Forge; move it away, or give another name or folder.",
+        f"{there[0].name} in {out} was not made by Avatar Forge; move it away or choose another name or folder.",
         "exists",
     )
 

@@ -15,6 +15,7 @@ from .batch_summary import Lines
 from .client import session
 from .client.process.tasks import Task
 from .errors import AvatarError
+from .files import read_text
 
 NAMED = re.compile(r"([\w.-]{1,60}):\s+(.+)")
 LONGEST_NAME = 40
@@ -31,10 +32,11 @@ class Prompt:
 def read_prompts(path: Path) -> list[Prompt]:
     """Empty lines and those that begin with # are left out. Raises AvatarError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise AvatarError(
-            f"The prompts file {path.name} cannot be read ({error}); check the path.", "bad_prompts"
+            f"The prompts file {path.name} cannot be read ({reason}); check the path.", "bad_prompts"
         ) from error
     found: list[Prompt] = []
     for line in (line.strip() for line in lines):

@@ -21,6 +21,7 @@ from typing import Any
 import bpy
 
 from . import batch_candidates, batch_prompts
+from .batch_files import check_ours
 from .batch_prompts import Prompt
 from .batch_summary import JsonLines, Lines, Row
 from .client import engines, session
@@ -31,7 +32,7 @@ from .errors import AvatarError
 from .files import digest
 from .intake.importing import MODELS
 from .publish import steps as publish
-from .remote.protocol.paths import file_name
+from .remote.protocol.paths import file_name, has_control
 from .remote.protocol.registry import Refusal
 from .report import report as report_card
 from .report.limits import FAIL, PASS
@@ -100,12 +101,14 @@ def speaker(options: argparse.Namespace) -> Lines:
 
 def make_folder(out: Path) -> None:
     """A folder that is there and takes files. Raises AvatarError."""
+    if has_control(str(out)):
+        raise AvatarError("The output folder's name contains a control character; choose another one.", "files")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
         raise AvatarError(f"The folder {out} cannot be used ({reason}); choose another one.", "files") from error
 
 
@@ -170,6 +173,9 @@ def make(
                 row.status = "kept"
                 says.note(name, "already exists (--again makes it again)")
             else:
+                check_ours(out, name)
+                for number in range(1, options.candidates + 1) if options.pick == "all" else ():
+                    check_ours(out, f"{name}-{number}")
                 _make(options, source, sides or {}, name, out, row, says)
             if options.view:
                 webbrowser.open(_page_of(out / f"{name}.vrm", out / f"{name}.html").as_uri())
@@ -366,7 +372,7 @@ def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines)
 
 def _readable(picture: Path) -> Path:
     if not picture.is_file():
-        raise AvatarError(f"There is no file {picture.name}; check the path.", "no_picture")
+        raise AvatarError(f"There is no file {picture.name[:80]}; check the path.", "no_picture")
     if picture.suffix.lower() in MODELS:
         raise AvatarError(
             f"{picture.name} is a 3D model, and the batch takes pictures; use Import as Avatar in Blender instead.",

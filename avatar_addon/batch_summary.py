@@ -49,6 +49,11 @@ def counts(rows: Sequence[Row]) -> dict[str, int]:
     return {status: count for status, count in found.items() if count}
 
 
+def visible(text: str) -> str:
+    """For a terminal, which obeys control characters: a file's name may contain some."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class Lines:
     """For people: a line whenever the stage changes, the failures on stderr, a table at the end.
 
@@ -66,18 +71,18 @@ class Lines:
         self.check()
         if task.message and task.spoken != self.shown:
             self.shown = task.spoken
-            print(f"{self.name}: {task.fraction:4.0%} {task.spoken}", flush=True)
+            print(visible(f"{self.name}: {task.fraction:4.0%} {task.spoken}"), flush=True)
 
     def note(self, name: str, text: str) -> None:
-        print(f"{name}: {text}", flush=True)
+        print(visible(f"{name}: {text}"), flush=True)
 
     def ended(self, row: Row) -> None:
         if row.status == "failed":
-            print(f"{row.name}: {row.note}", file=sys.stderr, flush=True)
+            print(visible(f"{row.name}: {row.note}"), file=sys.stderr, flush=True)
 
     def refused(self, error: AvatarError, status: int) -> None:
         """Nothing was made at all."""
-        print(error, file=sys.stderr, flush=True)
+        print(visible(str(error)), file=sys.stderr, flush=True)
 
     def summary(self, rows: Sequence[Row], status: int) -> None:
         if not rows:
@@ -85,7 +90,7 @@ class Lines:
         width = max(len(row.name) for row in rows)
         print()
         for row in rows:
-            print(f"{row.name:{width}}  {row.status:8}  {row.seconds:6.1f} s  {row.note}")
+            print(visible(f"{row.name:{width}}  {row.status:8}  {row.seconds:6.1f} s  {row.note}"))
         print(", ".join(f"{count} {status}" for status, count in counts(rows).items()), flush=True)
 
 
@@ -105,7 +110,7 @@ class JsonLines(Lines):
             self._write({"event": "progress", "name": self.name, **shown})
 
     def note(self, name: str, text: str) -> None:
-        print(f"{name}: {text}", file=sys.stderr, flush=True)
+        print(visible(f"{name}: {text}"), file=sys.stderr, flush=True)
 
     def ended(self, row: Row) -> None:
         super().ended(row)

@@ -130,10 +130,13 @@ class Watch:
 class Journal:
     """What became of every file, by digest; a line each, on the disk before the next file begins.
 
-    A line that a killed process left unfinished is dropped. `known`: digest -> its line.
+    A line that a killed process left unfinished is dropped. `known`: digest -> its line. Raises AvatarError for a file
+    that is not a journal.
     """
 
     def __init__(self, path: Path) -> None:
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # writing to a link changes another file
+            raise self._foreign(path)
         self.known: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}  # file of a name -> that name
         whole = 0
@@ -143,16 +146,25 @@ class Journal:
                     break
                 whole += len(raw)
                 self._read(raw)
+            if path.stat().st_size and not self.known:
+                raise self._foreign(path)
         self._file = path.open("ab")
         self._file.truncate(whole)
+
+    @staticmethod
+    def _foreign(path: Path) -> AvatarError:
+        return AvatarError(
+            f"{path.name} in {path.parent} was not made by Avatar Forge; move it away or choose another folder.",
+            "exists",
+        )
 
     def _read(self, raw: bytes) -> None:
         try:
             line = json.loads(raw)
-            self.known[line["sha256"]] = line
-            self._names[line["name"]] = line["file"]
-        except (ValueError, LookupError, TypeError):
+            sha256, name, file = (str(line[key]) for key in ("sha256", "name", "file"))
+        except (ValueError, LookupError, TypeError, RecursionError):
             return
+        self.known[sha256], self._names[name] = line, file
 
     def name_for(self, path: Path, sha256: str) -> str:
         """The file's stem; with a part of its digest where another file's avatar has that name. A file that was
@@ -176,17 +188,17 @@ def run(options: argparse.Namespace) -> int:
     says = batch_run.speaker(options)
     busy = AvatarError(f"Another process is already watching into {out}; end it or choose another folder.", "busy")
     try:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112  Path's raises OSError for a long name
             raise AvatarError(f"There is no folder {folder}; create it, or mount it first.", "files")
         target = batch_run.destination(options)
         batch_run.make_folder(out)
         batch_run.check_engines(options)
         lock = hold(out / ".watch.lock", busy)
+        watch = Watch(options, folder, out, target, says)
     except AvatarError as error:
         says.refused(error, batch_run.WRONG)
         session.close()
         return batch_run.WRONG
-    watch = Watch(options, folder, out, target, says)
     status = batch_run.FAILED
     try:
         with _Ending() as ending:

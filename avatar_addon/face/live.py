@@ -25,13 +25,13 @@ from .synthesis.style import Reshape, Style, Viseme
 
 BY_STYLE, CUT, DRAWN = "STYLE", "CUT", "DRAWN"
 MOUTHS = (
-    (BY_STYLE, "By Style", "Drawn cards on a face that is drawn flat and not made for perfect sync, else cut open"),
-    (CUT, "Cut Open", "The skin is cut along the lips, and opens onto a mouth inside"),
-    (DRAWN, "Drawn Cards", "A drawn mouth for each viseme comes out before the lips, as in cartoons and anime"),
+    (BY_STYLE, "By Style", "Drawn cards for a flatly drawn face without Perfect Sync, otherwise cut open"),
+    (CUT, "Cut Open", "The skin is cut along the lips and opens to show the inside of the mouth"),
+    (DRAWN, "Drawn Cards", "A drawn mouth for each viseme appears in front of the lips, as in cartoons and anime"),
 )
 NO_CARDS = (
-    "The avatar has no single texture that mouth cards could continue the skin of, so the mouth is cut open;"
-    " bake its materials into one texture, or choose Cut Open."
+    "Mouth cards need an avatar with a single texture, so the mouth is cut open; bake its materials into one texture,"
+    " or choose Cut Open."
 )
 
 _kept: tuple[tuple, Reshape | Cards] | None = (

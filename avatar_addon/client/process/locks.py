@@ -15,7 +15,9 @@ def hold(path: Path, busy: AvatarError) -> IO[bytes]:
     cannot be written or something else has the lock's name.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):  # opening a link makes the file that it names
-        raise AvatarError(f"{path.name} in {path.parent} is no file of ours; delete it and try again.", "not_writable")
+        raise AvatarError(
+            f"{path.name} in {path.parent} was not made by Avatar Forge; delete it and try again.", "not_writable"
+        )
     try:
         file = path.open("ab")
     except OSError as error:
