@@ -30,13 +30,19 @@ class ModelConfig:
 
     @classmethod
     def of(cls, config: dict[str, Any], vocabulary: int | None = None) -> ModelConfig:
-        """From the original's configuration {"enc", "vae", "llm", "tokens_skin_cond"}, all optional."""
+        """From the original's configuration {"enc", "vae", "llm", "tokens_skin_cond"}, all optional. Raises ValueError
+        for sizes that no network has, and what Python raises for values of a wrong kind.
+        """
         released = {"num_encoder_layers": 8, "token_num": 512}
-        return cls(
+        parts = (
             EncoderConfig.of({**released, **config.get("enc", {})}),
             QwenConfig.of(config.get("llm", {}), vocabulary),
             SkinConfig.of(config.get("vae", {}), config.get("tokens_skin_cond")),
         )
+        for name, value in (item for part in parts for item in vars(part).items()):
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                raise ValueError(f"{name} is {value}")
+        return cls(*parts)
 
 
 class ShapeEncoder(nn.Module):

@@ -46,7 +46,11 @@ def test_checkpoints_whose_tensors_are_no_weights_are_refused(tmp_path, monkeypa
     assert caught.value.code == "bad_weights" and is_one_sentence(caught.value.message)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"llm": {"hidden_size": "x"}}', '{"samples": "many"}'])
+DAMAGED = ["{", "[1]", '{"llm": {"hidden_size": "x"}}', '{"samples": "many"}']
+DAMAGED += ['{"llm": {"num_attention_heads": 0}}', '{"vae": {"num_attention_heads": 0}}']
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_description_is_named(tmp_path, text):
     folder = make_checkpoint(tmp_path)
     (folder / CHECKPOINT).with_name("model.json").write_text(text)
