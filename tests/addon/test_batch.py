@@ -100,6 +100,42 @@ def test_an_engine_that_cannot_run_is_told_before_anything_is_made(quick, tmp_pa
     assert lines[-1]["event"] == "summary" and lines[-1]["exit"] == 2 and lines[-1]["note"].startswith(sentence)
 
 
+def test_files_of_others_are_never_written_over(quick, addon, tmp_path, capsys):
+    out, precious = tmp_path / "out", tmp_path / "settings"
+    out.mkdir()
+    precious.write_text("mine")
+    (tmp_path / "ada.png").write_bytes(b"ada")
+    (out / "ada.vrm").write_bytes(b"mine")
+    status, lines = quick.run(capsys, tmp_path / "ada.png", "--out", out, "--json")
+    assert status == 1 and lines[-1]["avatars"][0]["code"] == "exists" and not quick.made
+    assert (out / "ada.vrm").read_bytes() == b"mine"
+    (out / "watch.jsonl").symlink_to(precious)
+    options = addon("batch").parse(["--watch", str(tmp_path), "--out", str(out), "--once", "--json"])
+    options.json = (tmp_path / "lines").open("w+")
+    assert addon("batch_watch").run(options) == 2 and precious.read_text() == "mine"
+    (out / "watch.jsonl").unlink()
+    (out / "watch.jsonl").write_text("a diary of mine\n")
+    assert addon("batch_watch").run(options) == 2 and (out / "watch.jsonl").read_text() == "a diary of mine\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--settle", "nan"],
+        ["--every", "-1"],
+        ["--seed", str(2**70)],
+        ["--candidates", "0"],
+        ["--engine-options", "[" * 100000],
+        ["--engine-options", '{"height": 1e999}'],
+        ["--out", ""],
+    ],
+)
+def test_odd_arguments_are_refused_in_one_sentence(addon, tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        addon("batch").parse(["ada.png", "--out", str(tmp_path), *arguments])
+    assert ended.value.code == 2 and f"argument {arguments[0]}: " in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_packed_file_goes_on_on_another_computer(avatar, bpy, addon, tmp_path, monkeypatch, picture):
     packed_file, steps, workflow = addon("avatar.packed_file"), addon("publish.steps"), addon("workflow")
     first, seed = avatar.record.recorded_run, avatar.record.seed
