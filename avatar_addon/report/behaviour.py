@@ -128,10 +128,22 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
     )
 
 
+def _moves_apart(m: Measured, field: np.ndarray) -> np.ndarray:
+    """(V,) what an expression moves if no skin is drawn out by it, as with a drawn mouth on a card; else nothing."""
+    moved = _length(field) > 0
+    corners = moved[m.triangles]
+    drawn_out = corners.any(1) & ~corners.all(1)
+    return moved & ~drawn_out.any()
+
+
 def _mouth_opens(m: Measured, aa: np.ndarray) -> Check:
-    """The lower lip and jaw go down more than the upper lip goes up, and the two part."""
+    """The lower lip and jaw go down more than the upper lip goes up, and the two part; or a drawn mouth appears."""
     down, up = float(-aa[:, 1].min(initial=0)), float(aa[:, 1].max(initial=0))
-    opening = (down + max(up, 0)) / m.head_height
+    drawn = _moves_apart(m, aa)
+    if drawn.any():
+        waiting, shown = (float(np.ptp(points[drawn, 1])) for points in (m.rest, m.rest + aa))
+        down, up = shown if shown > 0.99 * waiting else 0.0, 0.0
+    opening = (down + up) / m.head_height
     ok = PASS if down > up and opening > 0.02 else WARN if 1.5 * down > up and opening > 0.008 else FAIL
     return line(
         "mouth_opens",

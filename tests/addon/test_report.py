@@ -211,7 +211,7 @@ BREAKS = {
     "dead viseme": ("viseme_oh", lambda s: s.expression("oh", lambda field, points: 0 * field)),
     "viseme bound to nothing": ("viseme_ih", lambda s: s.presets["ih"].update(morphTargetBinds=[])),
     "viseme a hundred times too weak": ("viseme_aa", lambda s: s.expression("aa", lambda field, points: 0.01 * field)),
-    "viseme twenty times too strong": ("viseme_aa", lambda s: s.expression("aa", lambda field, points: 20 * field)),
+    "viseme a hundred times too strong": ("viseme_aa", lambda s: s.expression("aa", lambda field, points: 100 * field)),
     "viseme that moves an arm": ("viseme_oh", move_an_arm),
     "two equal visemes": ("visemes_differ", lambda s: bind_like(s, "ee", "aa")),
     "mouth that closes upwards": (
@@ -246,7 +246,7 @@ def status(report, check):
 def test_a_good_avatar_has_no_fail(made, good, tmp_path):
     report = make_report(made.vrm)
     assert report.promotable, report.text()
-    assert report.counts["WARN"] <= 2, report.text()
+    assert report.counts["WARN"] <= 1, report.text()
     # Taken apart and put together without a break, it is still as good: the tests below measure the breaks alone.
     again = make_report(Surgery(good).write(tmp_path / "again.vrm"))
     assert [check.figure for check in again.checks if check.id != "size"] == [
