@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-FORMAT = 1  # of a record: 0 is version 0.1's
+FORMAT = 2  # of a record: 0 is version 0.1's; 1 knows no drawn mouths
 # Of version 0.1: old name -> name. In this order, since run_folder had another meaning.
 RENAMED = {
     "run_folder": "job_folder",
@@ -35,6 +35,8 @@ def migrate() -> None:
                 del stored[old]
         for name, value in values.items():
             setattr(record, name, value)
+        if record.mesh_without_face:  # the face that it has is made again as it is
+            record.mouth_style = "CUT"
         record.format = FORMAT
 
 

@@ -113,6 +113,7 @@ def test_perfect_sync_is_made_measured_exported_and_taken_back(avatar, addon, tm
 
 
 def test_brow_and_jaw_markers_count_once_they_are_moved(avatar, addon, bpy):
+    cut(avatar, addon)
     markers = addon("face.marker_objects")
     markers.show(avatar, bpy.context)
     empties = markers.shown(avatar)

@@ -121,7 +121,7 @@ def build_face(
         reshape = Reshape(skin, mouth, face, seen, lower, moving)
         shapes |= {name: reshape(lips) for name, lips in style.changed().items()}
     if cards:
-        shapes |= {name: cards.shape(name, style.visemes.get(name, Viseme())) for name in VISEMES}
+        shapes = {name: cards.shape(name, style.visemes.get(name, Viseme())) for name in VISEMES} | shapes
         for name, card in SHOWN.items():
             shapes[name] += cards.shape(card, Viseme())
         reshape = cards
