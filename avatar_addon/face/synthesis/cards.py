@@ -53,10 +53,10 @@ class Drawn:
 
 DRAWN = {
     "aa": Drawn(0.40, 0.07, 0.50, 0.16, 0.36),
-    "ih": Drawn(0.42, 0.05, 0.18, 0.40),
-    "ou": Drawn(0.15, 0.08, 0.17),
-    "ee": Drawn(0.48, 0.07, 0.22, 0.50),
-    "oh": Drawn(0.25, 0.10, 0.38, 0.0, 0.30),
+    "ih": Drawn(0.36, 0.05, 0.18, 0.30),
+    "ou": Drawn(0.18, 0.09, 0.20),
+    "ee": Drawn(0.50, 0.07, 0.24, 0.50),
+    "oh": Drawn(0.28, 0.10, 0.42, 0.0, 0.30),
 }
 # Other shapes that open the mouth, and the card that they show.
 SHOWN = {"surprised": "oh"}
