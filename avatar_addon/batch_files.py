@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import AvatarError
@@ -15,11 +14,11 @@ from .vrm.spec.vrm_file import VrmFile, VrmFileError
 ENDS = (".vrm", ".receipt.json", ".sheet.png", ".perfect_sync.png", ".html", ".blend")
 
 
-def check_ours(out: Path, name: str, ends: Iterable[str] = ENDS) -> None:
+def check_ours(out: Path, name: str) -> None:
     """Raises AvatarError for a file that an avatar of this name would replace and that no earlier run has made: then
     there is neither a receipt nor a VRM file, which is the first, that says so.
     """
-    there = [path for path in (out / f"{name}{end}" for end in ends) if path.exists() or path.is_symlink()]
+    there = [path for path in (out / f"{name}{end}" for end in ENDS) if path.exists() or path.is_symlink()]
     if not there or _is_receipt(out / f"{name}.receipt.json") or _is_vrm(out / f"{name}.vrm"):
         return
     raise AvatarError(

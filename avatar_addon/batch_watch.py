@@ -41,6 +41,7 @@ PASSING = {
     "files", "not_writable", "backend_died", "busy", "offline", "server_error", "unreachable", "no_credentials",
     "clock_skew", "folder_in_use", "tls", "internal", "not_kept", "damaged", "exists", "refused", "no_bucket",
 }  # fmt: skip
+BEGIN = b'{"sha256": "'  # of every line of the journal
 RETRY = 60.0  # seconds to the first retry of one of these; doubled each time
 RETRY_MOST = 3600.0
 
@@ -141,12 +142,13 @@ class Journal:
         self._names: dict[str, str] = {}  # file of a name -> that name
         whole = 0
         if path.exists():
-            for raw in path.read_bytes().splitlines(keepends=True):
+            data = path.read_bytes()
+            for raw in data.splitlines(keepends=True):
                 if not raw.endswith(b"\n"):
                     break
                 whole += len(raw)
                 self._read(raw)
-            if path.stat().st_size and not self.known:
+            if not self.known and data[: len(BEGIN)] != BEGIN[: len(data)]:  # its first line may be unfinished
                 raise self._foreign(path)
         self._file = path.open("ab")
         self._file.truncate(whole)

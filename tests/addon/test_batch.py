@@ -118,6 +118,13 @@ def test_files_of_others_are_never_written_over(quick, addon, tmp_path, capsys):
     assert addon("batch_watch").run(options) == 2 and (out / "watch.jsonl").read_text() == "a diary of mine\n"
 
 
+@pytest.mark.parametrize("begun", ["", '{"sha', '{"sha256": "0123', '{"sha256": "0123", "file": "ada.png"'])
+def test_a_journal_whose_first_line_is_unfinished_goes_on(addon, tmp_path, begun):
+    (tmp_path / "watch.jsonl").write_text(begun)
+    assert addon("batch_watch").Journal(tmp_path / "watch.jsonl").known == {}
+    assert (tmp_path / "watch.jsonl").read_text() == ""
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
