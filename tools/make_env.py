@@ -73,6 +73,7 @@ def commands(folder: Path, python: Path, base: str, requirements: Path) -> list[
             "pip",
             "install",
             "--quiet",
+            "--no-compile",  # a good part of the time, for modules of which most are never imported; uv does not either
             "--disable-pip-version-check",
             "-r",
             str(requirements),

@@ -233,13 +233,13 @@ def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], f
     for column, (label, body, turn) in enumerate(bodies):
         _tile(scene, label, body, body.vertices, turn, (column * TILE[0], 0), TILE)
     faces = [(name, _keys(name)) for name in FACES if all(key in data.shape_keys for key in _keys(name))]
-    head = _head_part(avatar, data)
+    head, frame = _head_part(avatar, data), _head_box(avatar)
     width = len(bodies) * TILE[0]
     each = width / FACES_IN_ROW
     for k, (label, keys) in enumerate(faces):
         moved = data.vertices + sum((data.shape_keys[key] for key in keys), np.zeros_like(data.vertices))
         corner = (k % FACES_IN_ROW * each, TILE[1] + k // FACES_IN_ROW * FACE_TILE[1])
-        _tile(scene, label, head, moved, 0, corner, (each, FACE_TILE[1]), frame=_head_box(avatar))
+        _tile(scene, label, head, moved, 0, corner, (each, FACE_TILE[1]), frame=frame)
     height = TILE[1] + math.ceil(len(faces) / FACES_IN_ROW) * FACE_TILE[1]
     return (round(width), height), height
 

@@ -152,6 +152,10 @@ def test_a_vrm_comes_back_as_it_was(bpy, addon, avatar, version, tmp_path):
     addon("vrm.licences").apply(avatar.armature, "cc_by_nc")
     ext = avatar.armature.data.vrm_addon_extension
     ext.vrm1.meta.authors[0].value = ext.vrm0.meta.author = "Zoe"
+    if version == "0.0":  # its exporter takes seconds for the keys of a whole face
+        for key in avatar.mesh.data.shape_keys.key_blocks[1:]:
+            if key.name not in ("aa", "ih", "ou", "ee", "oh", "blinkLeft", "blinkRight"):
+                avatar.mesh.shape_key_remove(key)
     path = workflow.export(avatar, tmp_path / "zoe.vrm", version)
     humanoid, keys = setup.get_humanoid(avatar.armature), avatar.mesh.data.shape_keys.key_blocks.keys()
     new(bpy)

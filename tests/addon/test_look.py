@@ -21,6 +21,13 @@ def saved(addon, tmp_path):
 
 
 @pytest.fixture
+def light(avatar):
+    """The avatar without shape keys: the exporter of VRM 0.x takes seconds for those of a whole face."""
+    avatar.mesh.shape_key_clear()
+    return avatar
+
+
+@pytest.fixture
 def figure(bpy, addon):
     return chained.make(addon, bpy)
 
@@ -63,11 +70,11 @@ def test_the_report_has_no_complaint_in_any_style(bpy, avatar, addon, tmp_path, 
     assert [(check.id, check.figure) for check in report.checks if check.status != "PASS"] == []
 
 
-def test_old_files_have_the_styles_too(bpy, avatar, saved):
+def test_old_files_have_the_styles_too(bpy, light, saved):
     shaders = {}
     for style in STYLES:
         bpy.ops.avatar_forge.set_style(style=style)
-        file = saved(avatar, "0.0")
+        file = saved(light, "0.0")
         shaders[style] = {entry["shader"] for entry in file.vrm["materialProperties"]}
         assert all(
             ("KHR_materials_unlit" in material.get("extensions", {})) == (style != "PBR")
@@ -148,10 +155,10 @@ def test_cut_out_hair_stays_cut_out_in_every_style(bpy, addon):
         material.vrm_addon_extension.mtoon1.enabled = False
 
 
-def test_the_gaze_is_written_as_it_is_set(avatar, saved):
-    look = avatar.record.look
+def test_the_gaze_is_written_as_it_is_set(light, saved):
+    look = light.record.look
     look.sideways, look.up, look.down = 40.0, 30.0, 20.0
-    new, old = saved(avatar).vrm["lookAt"], saved(avatar, "0.0").vrm["firstPerson"]
+    new, old = saved(light).vrm["lookAt"], saved(light, "0.0").vrm["firstPerson"]
     assert new["type"] == "expression"
     assert [
         new[f"rangeMap{side}"]["inputMaxValue"]

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_skeleton_of_noise_ends_in_one_sentence(bpy, addon, skintokens, pictur
     )
     task = skintokens(workflow.make_avatar(bpy.context, request))
     while not task.poll():
-        pass
+        time.sleep(0.005)
     assert task.error and task.error.code != "internal"
     assert str(task.error).endswith(".") and "\n" not in str(task.error) and "Traceback" not in str(task.error)
     assert addon("avatar.scene").find_avatar(bpy.context).mesh is not None

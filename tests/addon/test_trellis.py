@@ -5,6 +5,7 @@ halves hand it over.
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def run(bpy, addon, checkpoints, monkeypatch):
     def run(steps):
         task = addon("client.process.tasks").Task("Test", steps, session.worker)
         while not task.poll():
-            pass
+            time.sleep(0.005)
         return task
 
     yield run

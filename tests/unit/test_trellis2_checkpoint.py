@@ -227,17 +227,22 @@ def generate(checkpoint, allocator, **options):
 
 @pytest.fixture(scope="module")
 def wanted(checkpoint):
-    allocator = Allocator()
-    result, _ = generate(checkpoint, allocator, preset="quality")
-    stages = list(dict.fromkeys(stage for stage, _ in allocator.seen))
+    """By preset, what a device with room for all gives."""
+    allocators = {"fast": Allocator(), "quality": Allocator()}
+    results = {preset: generate(checkpoint, allocators[preset], preset=preset)[0] for preset in allocators}
+    stages = list(dict.fromkeys(stage for stage, _ in allocators["quality"].seen))
     assert stages == ["encode", "structure", "shape", "refine", "texture", "surface", "material"]
-    return result
+    return results
 
 
-@pytest.mark.parametrize("stage", ["encode", "structure", "shape", "refine", "texture", "surface", "material"])
-def test_out_of_memory_at_any_stage_goes_down_the_ladder_and_changes_nothing(checkpoint, wanted, stage):
-    tight = Allocator(stage, refusals=2)
-    got, pipeline = generate(checkpoint, tight, preset="quality", memory="high")
+@pytest.mark.parametrize(
+    ("preset", "stage"),
+    [("fast", stage) for stage in ("encode", "structure", "shape", "texture", "surface")]
+    + [("quality", "refine"), ("quality", "material")],
+)
+def test_out_of_memory_at_any_stage_goes_down_the_ladder_and_changes_nothing(checkpoint, wanted, preset, stage):
+    tight, wanted = Allocator(stage, refusals=2), wanted[preset]
+    got, pipeline = generate(checkpoint, tight, preset=preset, memory="high")
     assert not tight.left and not got.plan.batch_guidance and not got.plan.keep_all
     assert sparse.limits.scratch == got.plan.scratch and not list(pipeline.residents)
     assert torch.equal(got.voxels.coords, wanted.voxels.coords)
@@ -266,11 +271,12 @@ def test_a_job_stops_inside_a_step(checkpoint):
 
 
 def test_one_seed_is_one_mesh_and_another_is_another(checkpoint):
-    meshes = [generate(checkpoint, Allocator(), memory=memory)[0].mesh.vertices for memory in ("low", "low", "high")]
+    fast = {"preset": "fast"}
+    meshes = [generate(checkpoint, Allocator(), memory=m, **fast)[0].mesh.vertices for m in ("low", "low", "high")]
     assert torch.equal(meshes[0], meshes[1])
     torch.testing.assert_close(meshes[0], meshes[2], rtol=1e-3, atol=1e-4)
     pipeline = Trellis2Pipeline(checkpoint, CPU, torch.float32)
-    settings = replace(pipeline.settings(42, {}), seed=43)
+    settings = replace(pipeline.settings(42, fast), seed=43)
     other = pipeline.run([Image.radial_gradient("L").convert("RGB")], settings, lambda *_: None)
     assert other.mesh.vertices.shape != meshes[0].shape or not torch.equal(other.mesh.vertices, meshes[0])
 

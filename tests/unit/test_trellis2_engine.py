@@ -149,17 +149,18 @@ def unfinished(monkeypatch, checkpoint):
     return Trellis2Generator()
 
 
-@pytest.mark.parametrize("way", ["average", "stochastic", "multidiffusion"])
-def test_several_pictures_of_one_thing(tmp_path, picture, unfinished, way):
+def test_several_pictures_of_one_thing(tmp_path, picture, unfinished):
+    def vertices(way=None, **pictures):
+        options = SMALL | ({"multi_image": way} if way else {})
+        request = GenerateRequest(picture, tmp_path, options=options, pictures=pictures)
+        return unfinished.generate(request, lambda *_: None).mesh.vertices
+
     second = saved(crate().transpose(Image.Transpose.FLIP_TOP_BOTTOM), tmp_path / "second.png")
-    request = GenerateRequest(picture, tmp_path, options=dict(SMALL))
-    alone = unfinished.generate(request, lambda *_: None).mesh.vertices
-    request.options["multi_image"] = way
-    same = unfinished.generate(request, lambda *_: None).mesh.vertices
-    request.pictures["back"] = second
-    both = unfinished.generate(request, lambda *_: None).mesh.vertices
+    alone, same = vertices(), vertices("stochastic")
     assert alone.shape == same.shape and (alone == same).all(), "one picture is combined with nothing"
-    assert alone.shape != both.shape or (alone != both).any()
+    for way in ("average", "stochastic", "multidiffusion"):
+        both = vertices(way, back=second)
+        assert alone.shape != both.shape or (alone != both).any(), way
 
 
 def test_without_weights_the_engine_says_so_in_one_sentence(picture, tmp_path, monkeypatch):
