@@ -14,6 +14,7 @@ const SIZE = { width: 820, height: 560 };
 const SIDE = 334; // the panel's width, as in viewer/src/main.js
 const VISIBLE = 0.001, ALIKE = 0.0005; // shares of the avatar's part of the picture
 const FALLEN = 0.05; // metres that a foot may leave the ground in a clip
+const SUNK = 0.001; // metres that a sole may lie below it
 
 const failures = [];
 const fail = (text) => failures.push(text);
@@ -113,13 +114,14 @@ async function rules(page) {
 // Plays the clip that is on and measures it in steps of a twentieth of a second, from where the hands were (`from`).
 const hands = (page) => page.evaluate(() => ['leftHand', 'rightHand'].map((name) => viewer.avatar.place(name).toArray()));
 const measured = (page, from) => page.evaluate((rest) => {
-  const { life, avatar } = viewer, found = { seconds: life.clip.duration, hand: 0, mouth: 0, feet: 0 }, heights = [[], []];
+  const { life, avatar } = viewer, found = { seconds: life.clip.duration, hand: 0, mouth: 0, feet: 0, sunk: 0 }, heights = [[], []];
   for (let k = 0; k < life.clip.duration / 0.05; k++) {
     life.update(0.05);
     avatar.vrm.scene.updateMatrixWorld(true);
     ['leftHand', 'rightHand'].forEach((name, side) => { found.hand = Math.max(found.hand, Math.hypot(...avatar.place(name).toArray().map((x, c) => x - rest[side][c]))); });
     ['leftFoot', 'rightFoot'].forEach((name, side) => heights[side].push(avatar.place(name).y));
     found.mouth = Math.max(found.mouth, avatar.vrm.expressionManager.getValue('aa'));
+    found.sunk = Math.max(found.sunk, avatar.soles.ground - avatar.soles.height());
   }
   for (const side of heights) found.feet = Math.max(found.feet, Math.max(...side) - Math.min(...side));
   return found;
@@ -135,6 +137,7 @@ async function plays(page) {
   const found = await measured(page, rest);
   if (found.hand < 0.3) fail(`no hand moves in the clip (${found.hand.toFixed(2)} m)`);
   if (found.feet > FALLEN) fail(`the feet move up or down by ${found.feet.toFixed(2)} m in the clip`);
+  if (!(found.sunk < SUNK)) fail(`the soles are ${found.sunk.toFixed(3)} m below the ground in the clip`);
   if (found.mouth < 0.3) fail('the clip says nothing');
   if (difference(before, await picture(page, 'clip')).share < 0.005) fail('the clip changes nothing in the picture');
   await page.locator('#stopclip').click();

@@ -3,6 +3,7 @@ import * as THREE from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 import { VRMLoaderPlugin, VRMUtils } from '@pixiv/three-vrm';
 import { VRMAnimationLoaderPlugin, VRMLookAtQuaternionProxy, createVRMAnimationClip } from '@pixiv/three-vrm-animation';
+import { Soles } from './soles.js';
 
 const MOST_DOWN = 74, LEAST_DOWN = 20; // degrees below the T-pose that an arm hangs
 
@@ -42,6 +43,7 @@ export class Avatar {
     this.sign = vrm.meta?.metaVersion === '0' ? -1 : 1; // VRM 0.x bones face the other way
     this.expressions = vrm.expressionManager?.expressions.map((each) => each.expressionName) ?? [];
     this.armsDown = this.measureArms();
+    this.soles = new Soles(vrm);
   }
 
   get name() { return this.vrm.meta?.name ?? this.vrm.meta?.title ?? ''; }

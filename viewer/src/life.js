@@ -63,6 +63,16 @@ export class Life {
     this.face(delta);
     this.look(delta);
     vrm.update(delta);
+    this.stand();
+  }
+
+  // A clip's steps may lie below the ground for these legs and shoes; it may jump, so nothing is lowered.
+  stand() {
+    const { vrm, soles } = this.avatar;
+    vrm.scene.position.y = 0;
+    if (!this.action) return;
+    vrm.scene.updateMatrixWorld(true);
+    vrm.scene.position.y = Math.max(0, soles.ground - soles.height() || 0);
   }
 
   // Breathing, a slow sway, arms at rest.
