@@ -105,6 +105,7 @@ def test_a_cancelled_download_goes_on_where_it_stopped(tiny, hub, tmp_path):
     request = tiny.send("download_model", name="tiny")
     until_half(tmp_path)
     tiny.send("cancel", request)
+    tiny.wait_until_read(request)
     hub.held.set()
     assert tiny.answer(request)[0]["error"]["code"] == "cancelled"
     hub.held = None
