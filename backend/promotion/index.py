@@ -38,7 +38,8 @@ def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
     # What UTF-8 cannot hold, such as half a surrogate pair in a name, becomes "?".
     entry = json.loads(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace"))
     looks = 0  # after our own write
-    refused, since = "", 0.0  # ETag of the index on which a write was refused, and when first
+    refused: str | None = ""  # ETag of the index on which a write was refused
+    since = 0.0  # the first time
     while True:
         found = _stored(store)
         index = _parse(found)
