@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import stat
 import struct
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import BackendError
 
@@ -18,6 +22,22 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA", "PPM", "JPEG2000"
 MAX_PIXELS = 64_000_000
 # Decoded pictures are kept at this size at most: more detail never reaches the avatar's texture.
 MAX_SIDE = 4096
+MIN_SIDE = 3072  # of a picture that a decoder makes smaller
+TILE = 1024  # pixels of the file's, of which a tile is converted at once
+REACH = 4  # pixels of the result: a little more than the filters look at
+# EXIF's orientations and what turns a picture upright.
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+KEEPS_SIDES = (UPRIGHT[2], UPRIGHT[3], UPRIGHT[4])
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass
@@ -79,41 +99,91 @@ def _too_large() -> BackendError:
 
 def _decode(path: Path) -> Picture:
     Image.init()
+    if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
+        raise PermissionError(errno.EINVAL, "it is not an ordinary file")
     # Which codecs there are depends on how Pillow was built; JPEG opens MPO too.
-    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+    formats = [name for name in FORMATS if name in Image.OPEN]
+    # A picture that Pillow opens by its path is mapped into memory: width and height are mistaken for each other in
+    # some TIFF files then, and the process ends where the file is cut meanwhile.
+    with path.open("rb") as file, Image.open(file, formats=formats) as image:
         if image.width * image.height > MAX_PIXELS:
             raise _too_large()
-        swapped = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        size = (image.height, image.width) if swapped else image.size
+        size = image.size
         # Counting the frames would read them all. An MPO's other frames are previews.
         animated = getattr(image, "is_animated", False) and image.format != "MPO"
-        image.draft(
-            "RGB", (MAX_SIDE, MAX_SIDE)
-        )  # JPEG decodes to a smaller size directly; no effect on the other formats
+        # JPEG decodes to a half or less directly; no effect on the other formats.
+        image.draft("RGB", (MIN_SIDE, MIN_SIDE))
         image.load()
-        rgba = _to_rgba(ImageOps.exif_transpose(_reduced(image)))
-    longest = max(rgba.shape[:2])
-    if longest > MAX_SIDE:
-        factor = MAX_SIDE / longest
-        rgba = resize_rgba(rgba, (max(1, round(rgba.shape[1] * factor)), max(1, round(rgba.shape[0] * factor))))
+        turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))  # none for TIFF, which its decoder has turned
+        rgba = _to_rgba(image)
+    if turn is not None:
+        rgba = np.array(Image.fromarray(rgba).transpose(turn))
+        size = size if turn in KEEPS_SIDES else (size[1], size[0])
     return Picture(rgba=rgba, size=size, animated=animated)
 
 
-def _reduced(image: Image.Image) -> Image.Image:
-    """Halved as often as its longest side stays above the limit, before anything copies it. Pictures with
-    transparency or a palette are left: their colours would bleed.
-    """
-    times = max(image.size) // MAX_SIDE
-    return image.reduce(times) if times > 1 and image.mode in ("L", "RGB") else image
-
-
 def _to_rgba(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit grey, which Pillow would clip at 255
-        values = np.asarray(image, dtype=np.float64)
-        integers = image.mode != "F"
-        top = 65535.0 if integers and values.max() <= 65535 else max(float(np.nanmax(values)), 1e-9)
-        if not integers and top <= 1.0:
-            top = 1.0
-        grey = np.clip(np.nan_to_num(values) / top * 255.0 + 0.5, 0, 255).astype(np.uint8)
-        return np.dstack([grey, grey, grey, np.full_like(grey, 255)])
-    return np.array(image.convert("RGBA"))
+    """(H, W, 4) uint8, reduced to MAX_SIDE. In tiles: a whole large picture in each mode on the way takes gigabytes."""
+    factor = min(1.0, MAX_SIDE / max(image.size))
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    convert, smooth = _to_tile(image), _filter(image)
+    rgba = np.empty((height, width, 4), np.uint8)
+    spans = _spans(width, image.width), _spans(height, image.height)
+    for (left, right), (top, bottom) in itertools.product(*spans):
+        place = (left, top, right, bottom)
+        tile = convert(place) if factor == 1.0 else _reduced(image, convert, place, (width, height), smooth)
+        rgba[top:bottom, left:right] = np.asarray(tile)
+    return rgba
+
+
+def _spans(length: int, original: int) -> Iterator[tuple[int, int]]:
+    """`length` cut into pieces, each of about TILE pixels of the original's length."""
+    step = max(1, TILE * length // original)
+    return ((start, min(start + step, length)) for start in range(0, length, step))
+
+
+def _reduced(
+    image: Image.Image,
+    convert: Callable[[Box], Image.Image],
+    place: Box,
+    size: tuple[int, int],
+    smooth: Image.Resampling,
+) -> Image.Image:
+    """The part `place` of the picture at `size`. Colours of transparent pixels do not bleed in."""
+    scale = [image.width / size[0], image.height / size[1]] * 2
+    wanted = [edge * by for edge, by in zip(place, scale, strict=True)]
+    beyond = [REACH * by for by in scale]  # what the filter looks at
+    left, top = (max(0, int(wanted[k] - beyond[k])) for k in (0, 1))
+    right, bottom = (min(image.size[k], int(wanted[k + 2] + beyond[k]) + 1) for k in (0, 1))
+    box = (wanted[0] - left, wanted[1] - top, min(wanted[2] - left, right - left), min(wanted[3] - top, bottom - top))
+    part = convert((left, top, right, bottom)).convert("RGBa")
+    return part.resize((place[2] - place[0], place[3] - place[1]), smooth, box=box).convert("RGBA")
+
+
+def _filter(image: Image.Image) -> Image.Resampling:
+    """Sharp filters make rims where a picture ends in transparency."""
+    has_alpha = image.mode in ("RGBA", "LA", "PA")
+    see_through = "transparency" in image.info or (has_alpha and np.asarray(image.getchannel("A")).min() < 255)
+    return Image.Resampling.BOX if see_through else Image.Resampling.LANCZOS
+
+
+def _to_tile(image: Image.Image) -> Callable[[Box], Image.Image]:
+    """A function that gives a part of the picture as RGBA."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return lambda box: image.crop(box).convert("RGBA")
+    white = _white(image)
+
+    def grey(box: Box) -> Image.Image:  # of 16 and 32 bits, which Pillow would clip at 255
+        values = np.nan_to_num(np.asarray(image.crop(box), dtype=np.float64))
+        return Image.fromarray(np.clip(values / white * 255.0 + 0.5, 0, 255).astype(np.uint8)).convert("RGBA")
+
+    return grey
+
+
+def _white(image: Image.Image) -> float:
+    """The value that becomes white: of the usual range, or the highest in the picture where that is beyond it."""
+    most = 65535.0 if image.mode != "F" else 1.0
+    for (left, right), (top, bottom) in itertools.product(*(_spans(side, side) for side in image.size)):
+        values = np.asarray(image.crop((left, top, right, bottom)))
+        most = max(most, float(np.max(values, where=np.isfinite(values), initial=0)))
+    return most

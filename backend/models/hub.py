@@ -74,6 +74,8 @@ def fetch(remote: Remote, target: Path, on_bytes: Callable[[int], None]) -> None
 
     part = part_of(remote, target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if part.is_symlink():  # it would be written through
+        part.unlink()
     if not part.exists() and (cached := _cached(remote)):
         shutil.copyfile(cached, part)
     try:

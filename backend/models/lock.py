@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendError
+from ..failures import explain
 from ..staging import hold
 from . import hub
 
@@ -76,19 +77,25 @@ class Lock:
             )
         self._checked[file] = stamp
 
-    def add(self, file: str, source: str = "", on_bytes: Callable[[int], None] | None = None) -> None:
+    def add(self, file: str, sha256: str = "", source: str = "", on_bytes: Callable[[int], None] | None = None) -> None:
+        """Takes a file up as it is now. sha256: its digest, if the caller has just computed it."""
         stamp = self._stamp(file)
         self.files[file] = {
-            "sha256": sha256_of(self.where / file, on_bytes),
+            "sha256": sha256 or sha256_of(self.where / file, on_bytes),
             "size": stamp[0],
             **({"from": source} if source else {}),
         }
         self._checked[file] = stamp
 
-    def drop(self, file: str) -> None:
+    def unlink(self, file: str) -> None:
+        """Deletes a file, but not what is known of it: one that is downloaded again must be the same."""
         (self.where / file).unlink(missing_ok=True)
-        self.files.pop(file, None)
         self._checked.pop(file, None)
+
+    def drop(self, file: str) -> None:
+        """Deletes a file and forgets it."""
+        self.unlink(file)
+        self.files.pop(file, None)
 
     def save(self) -> None:
         """Writes what changed. A folder that cannot be written (a shared one) is checked anew by every process
@@ -109,9 +116,14 @@ class Lock:
 
 @contextlib.contextmanager
 def downloading(where: Path, name: str) -> Iterator[None]:
-    """Keeps a second download of the same model away. Raises BackendError("folder_in_use")."""
-    where.mkdir(parents=True, exist_ok=True)
-    held = hold(where / BUSY)
+    """Keeps a second download of the same model away. Raises BackendError("folder_in_use"), or what `explain` makes of
+    a folder that cannot be written to.
+    """
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        held = hold(where / BUSY)
+    except OSError as error:
+        raise explain(error, where) from error
     if held is None:
         raise BackendError(
             "folder_in_use", f"Another process is downloading {name} to {where}.", "Wait until it has finished."

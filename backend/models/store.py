@@ -27,7 +27,7 @@ from typing import Any
 from ..engines import Progress
 from ..errors import BackendError
 from . import hub
-from .lock import AGAIN, BUSY, CHECKED, LOCK, Lock, downloading
+from .lock import AGAIN, BUSY, CHECKED, LOCK, Lock, downloading, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -278,20 +278,24 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
     for _source, file, target in model.files():
         if file.sha256 and lock.files.get(target, {}).get("sha256", file.sha256) != file.sha256:
             lock.drop(target)
+    targets = {target for _, _, target in model.files()}
     for name_in_lock in list(lock.files):
         try:
             if not lock.fresh(name_in_lock):
                 lock.check(name_in_lock)
         except BackendError as error:
             log.warning("%s It is downloaded again.", error.message)
-            lock.drop(name_in_lock)
+            lock.unlink(name_in_lock)
+            if name_in_lock not in targets:  # made here, of a file that was downloaded
+                lock.drop(name_in_lock)
     _take_from_others(model, where, lock, root)
     absent = _absent(model, where, lock)
     wanted = [(source, file, target) for source, file, target in model.files() if target in absent]
     remotes = {target: hub.locate(source.repo, file.path, lock.revision(source)) for source, file, target in wanted}
     for _source, file, target in wanted:
-        if file.sha256 and remotes[target].sha256 not in ("", file.sha256):
-            raise _not_pinned(target)
+        remote, known = remotes[target], _known(file, lock, target, remotes[target])
+        if (known and remote.sha256 not in ("", known)) or (file.size and remote.size != file.size):
+            raise _not_pinned(target) if file.sha256 or file.size else _not_the_first(target)
     parts = {target: hub.part_of(remote, where / target) for target, remote in remotes.items()}
     total = sum(remote.size for remote in remotes.values())
     needed = total - sum(part.stat().st_size for part in parts.values() if part.exists())
@@ -305,22 +309,31 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
             where / target,
             _report(progress, "download", done, total, f"Downloading {model.name}: {Path(target).name}"),
         )
+        digest, known = sha256_of(where / target), _known(file, lock, target, remote)
+        if digest != (known or remote.sha256 or digest):
+            lock.unlink(target)
+            if remote.sha256 and digest != remote.sha256:
+                message = f"The downloaded file {target} differs from the one on the hub."
+                raise BackendError("bad_weights", message, "Start the download again.")
+            raise _not_pinned(target) if file.sha256 else _not_the_first(target)
         lock.commits[source.repo] = remote.commit
-        lock.add(target)
-        if remote.sha256 and lock.files[target]["sha256"] != remote.sha256:
-            lock.drop(target)
-            lock.save()
-            raise BackendError(
-                "bad_weights",
-                (f"The downloaded file {target} differs from the one on the hub."),
-                "Start the download again.",
-            )
-        if file.sha256 and lock.files[target]["sha256"] != file.sha256:
-            lock.drop(target)
-            lock.save()
-            raise _not_pinned(target)
+        lock.add(target, digest)
         lock.save()
         done += remote.size
+
+
+def _known(file: File, lock: Lock, target: str, remote: hub.Remote) -> str:
+    """The digest that a download must have: what is pinned, else what this commit's file had at its first download."""
+    same_commit = lock.commits.get(remote.repo) == remote.commit
+    return file.sha256 or (lock.files.get(target, {}).get("sha256", "") if same_commit else "")
+
+
+def _not_the_first(target: str) -> BackendError:
+    return BackendError(
+        "bad_weights",
+        f"The file {target} on the hub is not the one that was downloaded at first (its SHA-256 differs).",
+        "Check HF_ENDPOINT; to use the other file nevertheless, remove the model and download it again.",
+    )
 
 
 def _not_pinned(target: str) -> BackendError:
@@ -341,17 +354,24 @@ def _other_than_pinned(model: Model, lock: Lock) -> list[str]:
 
 
 def remove(name: str, root: Path | None = None) -> int:
-    """Deletes the model's files, partial downloads included, and nothing else. Returns the bytes freed."""
+    """Deletes the model's files, partial downloads included, and nothing else. Returns the bytes freed. Raises
+    BackendError("folder_in_use") while it is downloaded.
+    """
     model, where = get(name), (root or default_root()) / name
-    lock = Lock(where)
-    names = {target for _, _, target in model.files()} | set(lock.files)
-    parts = [part for target in names for part in (where / target).parent.glob(f"{Path(target).name}.*.part")]
+    if not where.is_dir():
+        return 0
     freed = 0
-    for path in [*(where / file for file in sorted(names)), *parts, *(where / own for own in (LOCK, CHECKED, BUSY))]:
-        if path.is_file():
-            freed += path.stat().st_size
-            path.unlink()
-    for path in sorted((p for p in where.rglob("*") if p.is_dir()), reverse=True) if where.is_dir() else []:
+    with downloading(where, name):
+        lock = Lock(where)
+        names = {target for _, _, target in model.files()} | set(lock.files)
+        parts = [part for target in names for part in (where / target).parent.glob(f"{Path(target).name}.*.part")]
+        for path in [*(where / file for file in sorted(names)), *parts, *(where / own for own in (LOCK, CHECKED))]:
+            if path.is_file():
+                freed += path.stat().st_size
+                path.unlink()
+    with contextlib.suppress(OSError):
+        (where / BUSY).unlink()
+    for path in sorted((p for p in where.rglob("*") if p.is_dir()), reverse=True):
         with contextlib.suppress(OSError):  # it holds something that is not ours
             path.rmdir()
     with contextlib.suppress(OSError):

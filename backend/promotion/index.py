@@ -18,26 +18,30 @@ from .store import ExistsError, MissingError, Store
 
 INDEX = "index.json"
 LARGEST = 64 << 20  # bytes: some 60 thousand models
-LOOKS, LOOK_WAIT = 4, 0.3  # at the index after it was written, seconds between them
+LOOKS, LOOK_WAIT = 4, 0.3  # at an index that ought to be there or to have changed, seconds between them
 TIMEOUT = 120.0  # seconds of trying against others who write as well
+STUCK = 10.0  # seconds after which refused writes are no others' doing, if the index has not changed meanwhile
 
 
 def read(store: Store) -> dict[str, Any]:
-    """The index, empty where there is none. Raises BackendError("bad_index")."""
-    return _parse(store.read(store.target.key(INDEX), LARGEST))
+    """The index, empty where there is none. Raises BackendError(bad_index or index_hidden)."""
+    return _parse(_stored(store))
 
 
 def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
     """Adds a model, keeping what others added meanwhile: the write only succeeds on the very version that was read.
 
-    conditional: False where the server cannot do that; then the caller holds `Store.turn`.
+    conditional: False where the server cannot do that; then the caller holds `Store.turn`. Raises BackendError
+    (bad_index, index_hidden, index_refused, not_kept), ExistsError or MissingError.
     """
     key, deadline, wait = store.target.key(INDEX), time.monotonic() + TIMEOUT, 0.05
     # What UTF-8 cannot hold, such as half a surrogate pair in a name, becomes "?".
     entry = json.loads(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace"))
     looks = 0  # after our own write
+    refused: str | None = ""  # ETag of the index on which a write was refused
+    since = 0.0  # the first time
     while True:
-        found = store.read(key, LARGEST)
+        found = _stored(store)
         index = _parse(found)
         if entry in index["models"]:
             return  # ours is there: read back after our own write, or written by a process that was killed
@@ -57,10 +61,39 @@ def add(store: Store, entry: dict[str, Any], conditional: bool) -> None:
             looks = 1
             continue
         except (ExistsError, MissingError):
-            if time.monotonic() > deadline:
+            now, tag = time.monotonic(), found and found[1]
+            if tag != refused:
+                refused, since = tag, now
+            elif now > since + STUCK:
+                raise _unchangeable(store) if found else _hidden(store) from None
+            if now > deadline:
                 raise
         time.sleep(random.uniform(0.0, wait))
         wait = min(wait * 1.5, 1.0)
+
+
+def _stored(store: Store) -> tuple[bytes, str] | None:
+    """The index's bytes and ETag, None where there is none. A server that hides one that it lists is not believed: a
+    new index in its place would lose everyone's models.
+    """
+    key = store.target.key(INDEX)
+    for look in range(LOOKS):
+        if look:
+            time.sleep(LOOK_WAIT)
+        found = store.read(key, LARGEST)
+        if found is not None or key not in store.keys(key):
+            return found
+    raise _hidden(store)
+
+
+def _hidden(store: Store) -> BackendError:
+    message = f"The server {store.target.where} has {INDEX} but does not let it be read."
+    return BackendError("index_hidden", message, "Allow the access key to read it, then promote again: it resumes.")
+
+
+def _unchangeable(store: Store) -> BackendError:
+    message = f"The server {store.target.where} rejects every change to {INDEX}, although nobody else changes it."
+    return BackendError("index_refused", message, "Promote again later: it resumes.")
 
 
 def version_of(entry: dict[str, Any]) -> int:

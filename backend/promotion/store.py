@@ -295,8 +295,9 @@ class Store:
         except (BotoCoreError, HTTPClientError) as error:
             log.info("%s", type(error).__name__)
             raise explain_way(error, self.target) from error
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            # An answer that boto3 does not expect, such as a redirect that names no region: it asks itself for ever.
+        except RecursionError as error:  # boto3 asks for ever where a redirect leads that names no region
+            raise _redirected(self.target) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # an answer that boto3 does not expect
             log.info("%s", type(error).__name__)
             where = self.target.where
             message = f"The server {where} sent an invalid answer."
@@ -318,6 +319,11 @@ def _still_fresh(began: float) -> None:
         raise BackendError(
             "server_silent", "The server is so slow that the write lock expired.", "Promote again: it resumes."
         )
+
+
+def _redirected(target: Target) -> BackendError:
+    hint = "Check the endpoint (https instead of http?) and the region of the bucket."
+    return BackendError("redirected", f"The server {target.where} redirects to another address.", hint)
 
 
 def explain_answer(code: str, status: int, target: Target) -> BackendError:
@@ -349,8 +355,10 @@ def explain_answer(code: str, status: int, target: Target) -> BackendError:
         return BackendError(
             "no_upload", "The server no longer knows the upload.", "Promote again: it starts from the beginning."
         )
-    if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
+    if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
         return BackendError("wrong_region", f"The bucket {target.bucket} is in another region.", "Set its region.")
+    if 300 <= status < 400:
+        return _redirected(target)
     if status == 507 or code in (
         "XMinioStorageFull",
         "InsufficientStorage",

@@ -208,7 +208,7 @@ def _pair(word: str) -> tuple[str, str]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BackendError("unreadable", f"The report {path.name} cannot be read.", "Make it again.") from error
     if not isinstance(content, dict):
         raise BackendError("unreadable", f"The report {path.name} is not a JSON object.", "Make it again.")

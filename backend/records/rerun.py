@@ -26,8 +26,8 @@ def rerun_receipt(path: Path, blender: str | None = None, out: Path | None = Non
     failed).
     """
     try:
-        receipt = read_receipt(path)
-    except (OSError, ValueError) as error:
+        receipt = _checked(read_receipt(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise BackendError(
             "unreadable", f"{path.name} is not the receipt of an avatar.", "Give a receipt.json."
         ) from error
@@ -41,6 +41,22 @@ def rerun_receipt(path: Path, blender: str | None = None, out: Path | None = Non
         lines, same = compare(receipt, made)
     print("\n".join(lines))
     return 0 if same else 1
+
+
+def _checked(receipt: dict[str, Any]) -> dict[str, Any]:
+    """Raises ValueError for a receipt that lacks what is needed here."""
+    if not all(isinstance(receipt.get(part), dict) for part in ("picture", "parameters", "files", "metrics")):
+        raise ValueError("a part is missing")
+    picture, files = receipt["picture"], receipt["files"]
+    if not all(isinstance(file, dict) and isinstance(file.get("sha256"), str) for file in (picture, *files.values())):
+        raise ValueError("a file without its digest")
+    name = receipt.get("name") or files.get("vrm", {}).get("name")
+    if not isinstance(picture.get("name"), str) or not isinstance(name, str):
+        raise ValueError("a name is missing")
+    text = json.dumps(receipt, ensure_ascii=False).encode()  # UnicodeEncodeError for half a surrogate pair
+    if rb"\u0000" in text:
+        raise ValueError("a character that no command can have")
+    return receipt
 
 
 def blender_command(given: str | None = None) -> list[str]:

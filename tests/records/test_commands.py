@@ -12,8 +12,9 @@ import time
 import pytest
 from PIL import Image
 
+from backend.errors import BackendError
 from backend.records import tracking
-from backend.records.rerun import compare
+from backend.records.rerun import compare, rerun_receipt
 from backend.records.runs import Run, read_receipt, write_run
 from tests.records.servers import KEY, ROOT, SECRET, client
 from tests.records.test_promotion import GOOD, make_vrm
@@ -125,6 +126,25 @@ def test_a_rerun_says_what_differs_and_what_it_lacks(env, tmp_path):
     (folder / "reference.png").write_bytes(b"another")
     changed = subprocess.run(command, env=env, capture_output=True, text=True)
     assert changed.returncode == 1 and "is not the picture that this avatar was made from" in changed.stderr
+
+
+PICTURE = {"name": "p.png", "sha256": ""}
+RECEIPT = {"receipt": 1, "name": "Ada", "picture": PICTURE, "parameters": {}, "files": {}, "metrics": {}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{}", "\0", '{"receipt": 1}']
+    + [json.dumps(RECEIPT | {"name": name}) for name in ("a\0b", "\ud800", 5)]
+    + [json.dumps(RECEIPT | {"files": {"vrm": file}}) for file in (1, {}, {"sha256": 3})],
+)
+def test_no_rerun_of_what_is_no_receipt(tmp_path, text):
+    (tmp_path / "receipt.json").write_text(text)
+    with pytest.raises(BackendError, match="not the receipt of an avatar"):
+        rerun_receipt(tmp_path / "receipt.json", sys.executable)
+    (tmp_path / "receipt.json").write_text(json.dumps(RECEIPT))
+    with pytest.raises(BackendError, match=r"The picture p\.png is not in the folder"):
+        rerun_receipt(tmp_path / "receipt.json", sys.executable)
 
 
 def test_a_killed_upload_leaves_no_object_and_goes_on(env, seaweed, bucket, tmp_path):

@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 import urllib.parse
+from dataclasses import replace
 
 import pytest
 
@@ -181,6 +182,53 @@ def test_after_the_last_version_there_is_none(forgetful, promotion):
     assert refusal(promotion) == "bad_name" and models(forgetful) == ["companion-v999999999.vrm"]
 
 
+def hide_index(server, also_from_listings=False):
+    """It is there, but a request for it says that it is not."""
+
+    def hide(handler):
+        if handler.key() == "index.json":
+            handler.fault(404, "NoSuchKey")
+        elif also_from_listings and not handler.key() and "prefix=index.json" in handler.path:
+            handler.answer(200, PAGE.format("false", "", "").encode())
+        else:
+            return False
+        return True
+
+    lying(server, GET=hide)
+
+
+def test_an_index_that_is_listed_but_not_shown_is_not_begun_anew(forgetful, promotion, monkeypatch):
+    monkeypatch.setattr(index, "LOOK_WAIT", 0.0)
+    promote(replace(promotion, name="other"), quiet)
+    before = forgetful.objects["index.json"]
+    hide_index(forgetful)
+    assert refusal(promotion) == "index_hidden"
+    assert models(forgetful) == ["other-v1.vrm"] and forgetful.objects["index.json"] == before
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_an_index_that_cannot_be_changed_leaves_one_model_to_resume(forgetful, promotion, monkeypatch, hidden):
+    monkeypatch.setattr(index, "STUCK", 0.1)
+    promote(replace(promotion, name="other"), quiet)
+    if hidden:
+        hide_index(forgetful, also_from_listings=True)
+    else:
+
+        def refuse(handler):
+            if handler.key() != "index.json":
+                return False
+            handler.rfile.read(int(handler.headers["Content-Length"]))
+            handler.fault(412, "PreconditionFailed")
+            return True
+
+        lying(forgetful, PUT=refuse)
+    assert refusal(promotion) == ("index_hidden" if hidden else "index_refused")
+    assert models(forgetful) == ["other-v1.vrm", "companion-v1.vrm"]
+    forgetful.RequestHandlerClass = Forgetful
+    assert promote(promotion, quiet)["resumed"] and len(models(forgetful)) == 2
+    assert len(index.read(Store(promotion.target))["models"]) == 2
+
+
 PAGE = (
     "<ListBucketResult><IsTruncated>{}</IsTruncated><NextContinuationToken>{}</NextContinuationToken>{}"
     "</ListBucketResult>"
@@ -259,11 +307,13 @@ def test_a_name_that_no_text_file_can_hold_is_replaced(forgetful, promotion):
     assert index.read(Store(promotion.target))["models"][0]["title"] == "half ? pair"
 
 
-def test_a_redirect_that_names_no_region_has_its_sentence(forgetful, promotion):
+@pytest.mark.parametrize("to", ["", "https://elsewhere.example/avatars"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_redirect_that_names_no_region_has_its_sentence(forgetful, promotion, method, to):
     def redirect(handler):
-        handler.fault(301, "PermanentRedirect")
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        handler.answer(301, **({"Location": to} if to else {}))
+        return True
 
-    forgetful.RequestHandlerClass = type("Redirecting", (Forgetful,), {"do_GET": redirect, "do_HEAD": redirect})
-    with pytest.raises(BackendError) as caught:
-        promote(promotion, quiet)
-    assert caught.value.code in ("wrong_region", "refused")
+    lying(forgetful, **dict.fromkeys({method, "HEAD"}, redirect))
+    assert refusal(promotion) == "redirected" and not models(forgetful)

@@ -22,7 +22,7 @@ from avatar_addon.report.report import main, make_report
 from backend.errors import BackendError
 from backend.geometric.rigger import rig_mesh
 from backend.image.analysis import write_upright
-from backend.image.load import load_picture
+from backend.image.load import load_picture, resize_rgba
 from backend.image.sheet import SheetFigure, write_figures
 from backend.mesh.files import MeshArrays
 
@@ -96,6 +96,57 @@ def test_a_picture_of_99_megapixels_is_refused_before_it_is_decoded(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert caught.value.code == "too_large" and peak < 50e6
+
+
+def test_a_large_picture_is_converted_piece_by_piece(tmp_path, monkeypatch):
+    import tracemalloc
+
+    monkeypatch.setattr("backend.image.load.MAX_SIDE", 1024)
+    monkeypatch.setattr("backend.image.load.TILE", 256)
+    Image.new("F", (2000, 2000), 0.5).save(tmp_path / "large.tif")
+    tracemalloc.start()
+    picture = load_picture(tmp_path / "large.tif")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert picture.rgba.shape == (1024, 1024, 4) and np.all(picture.rgba == (128, 128, 128, 255))
+    assert peak < 2 * picture.rgba.nbytes
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_pieces_of_a_reduced_picture_have_no_seams(tmp_path, monkeypatch, mode):
+    monkeypatch.setattr("backend.image.load.MAX_SIDE", 300)
+    monkeypatch.setattr("backend.image.load.TILE", 100)
+    noise = np.random.default_rng(0).integers(0, 256, (70, 50, len(mode)), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((457, 611), Image.Resampling.BICUBIC)
+    image.save(tmp_path / "a.png")
+    found = load_picture(tmp_path / "a.png")
+    whole = resize_rgba(np.asarray(image.convert("RGBA")), (224, 300))
+    assert found.size == (457, 611) and found.rgba.shape == (300, 224, 4)
+    assert np.abs(found.rgba.astype(int) - whole)[whole[..., 3] > 50].max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_a_turned_tiff_is_turned_once(tmp_path, mode, compression):
+    shades = np.arange(60 * 40, dtype=np.uint16).reshape(40, 60) // 10
+    values = {"L": shades.astype(np.uint8), "I;16": shades * 256, "RGB": np.dstack([shades.astype(np.uint8)] * 3)}
+    image = Image.fromarray(values[mode])
+    for orientation in (1, 3, 5, 6, 7, 8):
+        loaded = []
+        for name, options in (("a.tif", {"compression": compression}), ("a.png", {})):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            image.save(tmp_path / name, exif=exif, **options)
+            loaded.append(load_picture(tmp_path / name))
+        assert loaded[0].size == loaded[1].size == ((60, 40) if orientation < 5 else (40, 60))
+        assert np.array_equal(loaded[0].rgba, loaded[1].rgba)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+def test_a_pipe_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(BackendError, match="ordinary file"):
+        load_picture(tmp_path / "pipe.png")
 
 
 @pytest.mark.parametrize("end", ["gif", "tif", "webp", "png"])

@@ -162,6 +162,45 @@ def test_a_hub_with_another_file_than_the_pinned_one_is_not_believed(fake, root,
     assert store.verify("tiny") == [] and "SHA-256" in store.status("tiny")["sources"][0]["pinned"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "big.safetensors"])
+@pytest.mark.parametrize("damage", [None, b"damaged"])
+def test_what_was_locked_at_the_first_download_must_come_again(fake, root, name, damage):
+    """Of a model without pinned digests, one that is damaged or lost is not replaced by another of the same commit."""
+    path = store.download("tiny") / name
+    path.unlink() if damage is None else path.write_bytes(damage)
+    fake.content = CONTENT | {name: CONTENT[name][::-1]}
+    for _ in range(2):
+        with pytest.raises(BackendError, match=f"The file {name} on the hub") as caught:
+            store.download("tiny")
+        assert caught.value.code == "bad_weights" and not path.exists()
+    fake.content = dict(CONTENT)
+    store.download("tiny")
+    assert path.read_bytes() == CONTENT[name]
+
+
+def test_a_file_of_another_size_than_the_known_one_is_not_begun(fake, root):
+    fake.content["big.safetensors"] = CONTENT["big.safetensors"] * 2
+    with pytest.raises(BackendError, match=r"big\.safetensors on the hub"):
+        store.download("tiny")
+    assert not fake.bodies("big.safetensors")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_no_download_is_written_through_a_link(fake, root):
+    precious, digest = root.parent / "precious", hashlib.sha256(CONTENT["big.safetensors"]).hexdigest()
+    precious.write_bytes(b"mine")
+    (root / "tiny").mkdir(parents=True)
+    (root / "tiny" / f"big.safetensors.{digest[:12]}.part").symlink_to(precious)
+    assert (store.download("tiny") / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
+    assert precious.read_bytes() == b"mine"
+
+
+def test_a_folder_that_cannot_be_locked_has_its_sentence(fake, root):
+    (root / "tiny" / lock.BUSY).mkdir(parents=True)
+    with pytest.raises(BackendError, match=r"\.$"):
+        store.download("tiny")
+
+
 def test_two_downloads_of_one_model_do_not_meet(fake, root):
     fake.held = threading.Event()
     first = threading.Thread(target=store.download, args=("tiny",))
@@ -169,11 +208,12 @@ def test_two_downloads_of_one_model_do_not_meet(fake, root):
     until = time.monotonic() + 20
     while not fake.bodies("big.safetensors") and time.monotonic() < until:
         time.sleep(0.01)
-    with pytest.raises(BackendError) as caught:
-        store.download("tiny")
+    for action in (store.download, store.remove):
+        with pytest.raises(BackendError) as caught:
+            action("tiny")
+        assert caught.value.code == "folder_in_use"
     fake.held.set()
     first.join(20)
-    assert caught.value.code == "folder_in_use"
     assert (root / "tiny" / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
 
 
@@ -185,12 +225,9 @@ def test_a_damaged_note_of_checks_only_costs_a_check(fake, root):
 
 
 def test_a_broken_connection_keeps_what_has_arrived(fake, root):
-    fake.cut_after = 100_000
-    fake.content["big.safetensors"] = CONTENT["big.safetensors"][
-        :650_000
-    ]  # seven pieces; the hub library gives up only without any
+    fake.cut_after = 150_000  # seven pieces; the hub library gives up only without any
     store.download("tiny")
-    assert (root / "tiny" / "big.safetensors").read_bytes() == fake.content["big.safetensors"]
+    assert (root / "tiny" / "big.safetensors").read_bytes() == CONTENT["big.safetensors"]
     store.remove("tiny")
     fake.cut_after = 0
     with pytest.raises(BackendError) as error:
