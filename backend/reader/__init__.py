@@ -16,8 +16,8 @@ ones are estimated. A confidence is the probability that the point lies within 5
 head's height) of where a person would put it, as calibrated on held-out renders. state: drawn, none (the face has no
 such part), hidden.
 
-The same picture gives the same reading; about a quarter of a second of one core. Nothing is refused here: whoever asks
-judges `humanoids`, `yaw` and the confidences. Weights, data and limits: MODEL_CARD.md. Made by `training/`.
+The same picture gives the same reading; about 0.6 s of one core. Nothing is refused here: whoever asks judges
+`humanoids`, `yaw` and the confidences. Weights, data and limits: MODEL_CARD.md. Made by `training/`.
 """
 
 from .layout import FACE, JOINTS, PARTS

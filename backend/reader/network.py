@@ -63,14 +63,14 @@ def peaks(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([across * (WIDTH / columns), down * (HEIGHT / rows)], 1), mass
 
 
-@functools.lru_cache(maxsize=2)
-def session(model: Path) -> onnxruntime.InferenceSession:
-    """Raises onnxruntime's errors where the file is missing or damaged."""
+@functools.lru_cache(maxsize=4)
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """The network in a file. Raises onnxruntime's errors where it is missing or damaged."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.log_severity_level = 3
     options.use_deterministic_compute = True
-    return onnxruntime.InferenceSession(str(model / "weights.onnx"), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @functools.lru_cache(maxsize=2)
@@ -86,11 +86,12 @@ def confidence(model: Path, name: str, mass: float, seen: float) -> float:
 
 def run(model: Path, picture: np.ndarray) -> Outputs:
     """picture (HEIGHT, WIDTH, 3) uint8. The mean of what the network says of it and of its mirror image."""
-    rows, columns = session(model).get_inputs()[0].shape[2:]  # the size it was trained at last
+    network = session(model / "weights.onnx")
+    rows, columns = network.get_inputs()[0].shape[2:]  # the size it was trained at last
     if picture.shape[:2] != (rows, columns):
         picture = np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.BOX))
     pair = np.stack([picture, picture[:, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
-    maps, vector = session(model).run(None, {"pictures": pair})
+    maps, vector = network.run(None, {"pictures": pair})
     k, p = len(KEYPOINTS), len(PARTS)
     heat = softmax(maps[:, :k].reshape(2, k, -1), 2).reshape(2, k, *maps.shape[2:])
     share = (heat[0] + heat[1, mirrored(KEYPOINTS)][..., ::-1]) / 2

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Four looks at a picture: where the figure is, the figure, its head, and its head from nearer."""
+"""Six looks at a picture: where the figure is, the figure, its limbs twice by another network, its head, and its head
+from nearer.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from . import limbs
 from .layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, WIDTH
 from .network import MODEL, Outputs, confidence, peaks, run
 from .reading import FacePart, Joint, Reading
@@ -25,33 +28,37 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Window:
-    """A part of the picture as the network sees it: left and top in the picture, picture pixels per network pixel."""
+    """A part of the picture as a network sees it: left and top in the picture, picture pixels per network pixel, and
+    the network's pixels across and down.
+    """
 
     left: float
     top: float
     scale: float
+    width: int = WIDTH
+    height: int = HEIGHT
 
     def back(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) network pixels to the picture's."""
         return points * self.scale + [self.left, self.top]
 
     @classmethod
-    def around(cls, centre: tuple[float, float], scale: float) -> Window:
-        return cls(centre[0] - scale * WIDTH / 2, centre[1] - scale * HEIGHT / 2, scale)
+    def around(cls, centre: tuple[float, float], scale: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Window:
+        return cls(centre[0] - scale * size[0] / 2, centre[1] - scale * size[1] / 2, scale, *size)
 
     @classmethod
-    def of_box(cls, box: Box, fill: float) -> Window:
-        scale = max((box[2] - box[0]) / WIDTH, (box[3] - box[1]) / HEIGHT, 1e-3) / fill
-        return cls.around(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), scale)
+    def of_box(cls, box: Box, fill: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Window:
+        scale = max((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1], 1e-3) / fill
+        return cls.around(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), scale, size)
 
     def cut(self, rgb: np.ndarray, outside: np.ndarray) -> np.ndarray:
-        """(HEIGHT, WIDTH, 3) uint8; what lies beyond the picture has the colour `outside`."""
-        height, width = rgb.shape[:2]
+        """(height, width, 3) uint8; what lies beyond the picture has the colour `outside`."""
+        rows_in, columns_in = rgb.shape[:2]
         x0, y0 = int(np.floor(self.left)), int(np.floor(self.top))
-        x1 = int(np.ceil(self.left + self.scale * WIDTH))
-        y1 = int(np.ceil(self.top + self.scale * HEIGHT))
-        inner = (max(x0, 0), max(y0, 0), min(x1, width), min(y1, height))
-        out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+        x1 = int(np.ceil(self.left + self.scale * self.width))
+        y1 = int(np.ceil(self.top + self.scale * self.height))
+        inner = (max(x0, 0), max(y0, 0), min(x1, columns_in), min(y1, rows_in))
+        out = np.empty((self.height, self.width, 3), np.uint8)
         out[:] = outside
         if inner[2] <= inner[0] or inner[3] <= inner[1]:
             return out
@@ -59,8 +66,8 @@ class Window:
         piece = Image.fromarray(np.ascontiguousarray(rgb[inner[1] : inner[3], inner[0] : inner[2]]))
         left, right = ((v - self.left) / self.scale for v in (inner[0], inner[2]))
         top, bottom = ((v - self.top) / self.scale for v in (inner[1], inner[3]))
-        columns = max(0, round(left)), min(WIDTH, max(round(right), round(left) + 1))
-        rows = max(0, round(top)), min(HEIGHT, max(round(bottom), round(top) + 1))
+        columns = max(0, round(left)), min(self.width, max(round(right), round(left) + 1))
+        rows = max(0, round(top)), min(self.height, max(round(bottom), round(top) + 1))
         size = (columns[1] - columns[0], rows[1] - rows[0])
         if min(size) < 1:
             return out
@@ -78,6 +85,16 @@ def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
     if picture.ndim != 3 or picture.shape[2] not in (3, 4) or picture.dtype != np.uint8 or not picture.size:
         raise ValueError("A picture is an array (H, W, 3) or (H, W, 4) of uint8.")
     rgb, alpha = _flat(picture)
+    first, body, head = looks(rgb, alpha, model)
+    return _reading(model, rgb.shape[:2], alpha, first, body, head)
+
+
+def looks(
+    rgb: np.ndarray, alpha: np.ndarray | None, model: Path = MODEL
+) -> tuple[Outputs, tuple[Window, Outputs], tuple[Window, Outputs]]:
+    """What the networks say of the whole picture, of the figure and of its head, with the windows of the last two.
+    rgb (H, W, 3) uint8; alpha (H, W) where it tells what the figure is; model as in `read`.
+    """
     height, width = rgb.shape[:2]
     edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     outside = np.median(edge, axis=0).astype(np.uint8)
@@ -85,10 +102,15 @@ def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
     first = run(model, Window.of_box(whole, 1.0).cut(rgb, outside))
     box = _opaque_box(alpha) if alpha is not None else None
     if box is None:
-        box = _figure_box(first, Window.of_box(whole, 1.0), whole)
-        box = _grown(box, 0.06)
+        box = _grown(_figure_box(first, Window.of_box(whole, 1.0), whole), 0.06)
     window = Window.of_box(box, FILL)
     body = run(model, window.cut(rgb, outside))
+    tight = box if alpha is not None else _figure_box(body, window, whole)
+    squares = [Window.of_box(tight, fill, (limbs.SIDE, limbs.SIDE)) for fill in limbs.FILLS]
+    second = [
+        _carried(limbs.heat_of(square.cut(rgb, outside)), square, window, body.heat.shape[1:]) for square in squares
+    ]
+    body = limbs.pooled(body, second)
     top, chin = (window.back(body.points[KEYPOINTS.index(name)]) for name in ("headTop", "chin"))
     size = max(float(np.hypot(*(top - chin))), 0.05 * max(box[2] - box[0], box[3] - box[1]))
     middle = (top + chin) / 2
@@ -96,21 +118,23 @@ def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
         Window.around((float(middle[0]), float(middle[1])), room * size / min(WIDTH, HEIGHT))
         for room in (HEAD_ROOM, HEAD_NEAR)
     ]
-    looks = [run(model, close.cut(rgb, outside)) for close in windows]
-    head = windows[0], _together(looks[0], _carried(looks[1].heat, windows[1], windows[0]), looks[1])
-    return _reading(model, rgb.shape[:2], alpha, first, (window, body), head)
+    far, near = (run(model, close.cut(rgb, outside)) for close in windows)
+    head = _together(far, _carried(near.heat, windows[1], windows[0], far.heat.shape[1:]), near)
+    return first, (window, body), (windows[0], head)
 
 
-def _carried(heat: np.ndarray, source: Window, target: Window) -> np.ndarray:
-    """Heatmaps (K, h, w) of one window on the cells of another; zero beyond the first."""
+def _carried(heat: np.ndarray, source: Window, target: Window, shape: tuple[int, int]) -> np.ndarray:
+    """Heatmaps (K, h, w) of one window on the cells of another, `shape` rows and columns; zero beyond the first."""
     maps = heat
-    for axis, start, end, side in ((1, source.top, target.top, HEIGHT), (2, source.left, target.left, WIDTH)):
-        count = heat.shape[axis]
-        cell = side / count
-        place = ((np.arange(count) + 0.5) * cell * target.scale + end - start) / (source.scale * cell) - 0.5
+    rows = 1, source.top, source.height, target.top, target.height
+    columns = 2, source.left, source.width, target.left, target.width
+    for axis, start, side, end, across in (rows, columns):
+        count, cells = heat.shape[axis], shape[axis - 1]
+        size, step = source.scale * side / count, target.scale * across / cells  # of a cell, in the picture
+        place = ((np.arange(cells) + 0.5) * step + end - start) / size - 0.5
         share = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count)))
-        maps = np.moveaxis(np.tensordot(share, maps, (1, axis)), 0, axis)
-    return maps * (target.scale / source.scale) ** 2
+        maps = np.moveaxis(np.tensordot(share, maps, (1, axis)), 0, axis) * (step / size)
+    return maps
 
 
 def _together(outputs: Outputs, heat: np.ndarray, other: Outputs) -> Outputs:

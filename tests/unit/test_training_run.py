@@ -85,3 +85,20 @@ def test_an_interrupted_run_goes_on_and_learns(data, tmp_path, monkeypatch):
     assert heat[-1] < heat[0]
     for name, value in whole.items():
         assert torch.allclose(value, resumed[name], atol=1e-4), name
+
+
+@needs_backbone
+def test_joints_are_calibrated_on_what_the_reader_finds_in_whole_figures(data, monkeypatch):
+    pytest.importorskip("onnx")
+    from backend.reader.network import MODEL
+    from training import export
+
+    monkeypatch.setattr(export, "MOST", 2)
+    shards = Shards([data])
+    raw = shards.take(np.arange(8))
+    whole = int(((raw["count"] == 1) & ~raw["head"]).sum())
+    rows = list(export._figures(MODEL, shards))
+    assert len(rows) == min(2, whole)
+    for mass, _seen, good, judged in rows:
+        assert judged.any() and not judged[:, -3:].any()
+        assert (good & judged).sum() <= judged.sum() and (mass <= 1e-5).all()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A second opinion on the limbs, by a network that learned on photographs of people (MoveNet, see MODEL_CARD.md).
+
+It knows poses and clothing that the reader's own training pictures do not show, but no big heads and short limbs; the
+two err in different places. So their heatmaps are pooled: a limb is where both think it may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from .layout import KEYPOINTS, SIDES
+from .network import Outputs, peaks, session
+
+FILE = Path(__file__).with_name("limbs.onnx")
+SIDE = 256  # of its square input, pixels
+# Of the input, by the figure's longer side, in each of its looks: the nearer one finds more hands, both together most.
+FILLS = (0.8, 0.95)
+# Its points from the sixth on; before them come nose, eyes and ears.
+FIRST = 5
+NAMES = tuple(
+    side + bone for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot") for side in SIDES
+)
+SWAPPED = [k ^ 1 for k in range(len(NAMES))]
+# Of the second opinion in the pool; best for held-out renders.
+SHARE = 0.4
+FAINT = 1e-4  # of a heatmap; less is taken for it, so that one network alone rules no place out
+# The median on the same renders, in shares of upper arm and thigh.
+DOWN = {"UpperArm": ("LowerArm", 0.19), "UpperLeg": ("LowerLeg", 0.13)}
+IN_LAYOUT = [KEYPOINTS.index(name) for name in NAMES]
+HIPS, LEGS = KEYPOINTS.index("hips"), [KEYPOINTS.index(side + "UpperLeg") for side in SIDES]
+
+
+def heat_of(picture: np.ndarray) -> np.ndarray:
+    """picture (SIDE, SIDE, 3) uint8. For each of NAMES where it may be, by the picture and its mirror image: (12, h, w)
+    shares that add up to one.
+    """
+    pair = np.stack([picture, picture[:, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
+    logits = session(FILE).run(None, {"pictures": pair})[0][:, FIRST:]
+    mean = (logits[0] + logits[1, SWAPPED][..., ::-1]) / 2
+    share = 1 / (1 + np.exp(-np.clip(mean, -30, 30)))
+    return moved(_shares(share))
+
+
+def moved(share: np.ndarray) -> np.ndarray:
+    """Shoulders and hips moved down the limb to where they count as ours: photographs of people are marked at the
+    joints inside the body, our characters above the armpit and where the thigh leaves the trunk.
+    """
+    rows, columns = share.shape[1:]
+    best = np.stack(np.unravel_index(share.reshape(len(share), -1).argmax(1), (rows, columns)), 1)
+    out = share.copy()
+    for bone, (following, part) in DOWN.items():
+        for side in SIDES:
+            k, end = NAMES.index(side + bone), NAMES.index(side + following)
+            out[k] = ndimage.shift(share[k], part * (best[end] - best[k]), order=1)
+    return out
+
+
+def pooled(outputs: Outputs, looks: Sequence[np.ndarray]) -> Outputs:
+    """`outputs` with its limbs where they and those of `looks`, the second opinion in the same cells, agree best. The
+    hips lie between the hip joints then, of which both know.
+    """
+    heat = np.mean([_shares(look) for look in looks], 0)
+    own = outputs.heat.copy()
+    own[IN_LAYOUT] = (own[IN_LAYOUT] + FAINT) ** (1 - SHARE) * (heat + FAINT) ** SHARE
+    own = _shares(own)
+    points, mass = peaks(own)
+    points[HIPS] = points[LEGS].mean(0)
+    return replace(outputs, heat=own, points=points, mass=mass)
+
+
+def _shares(heat: np.ndarray) -> np.ndarray:
+    """Maps that add up to one each; an empty one stays empty."""
+    return heat / np.maximum(heat.sum((1, 2), keepdims=True), 1e-9)

@@ -1,0 +1,119 @@
+"""The second opinion on the limbs: where it counts, how its points become ours, and how it was translated."""
+
+import numpy as np
+import pytest
+
+from backend.reader import limbs
+from backend.reader.layout import HEIGHT, KEYPOINTS, WIDTH
+from backend.reader.network import Outputs
+from backend.reader.reader import Window, _carried
+
+ROWS, COLUMNS = 40, 32
+
+
+def spots(count, places, shape=(ROWS, COLUMNS)):
+    """Heatmaps with all of map k at places[k], or shares of it at several: ((row, column, share), ...)."""
+    heat = np.zeros((count, *shape), np.float32)
+    for k, spread in places.items():
+        for row, column, share in spread:
+            heat[k, row, column] = share
+    return heat
+
+
+def outputs(heat):
+    k = len(KEYPOINTS)
+    rest = dict.fromkeys(("seen", "parts", "front", "back", "depth", "yaw", "humanoids", "mouth", "sizes"), np.zeros(1))
+    return Outputs(heat=heat, points=np.zeros((k, 2)), mass=np.zeros(k), **rest)
+
+
+def test_a_hand_is_where_both_networks_think_it_may_be():
+    hand, neck = KEYPOINTS.index("leftHand"), KEYPOINTS.index("neck")
+    own = dict.fromkeys(range(len(KEYPOINTS)), ((20, 16, 1.0),)) | {hand: ((10, 5, 0.55), (30, 20, 0.45))}
+    own |= {limbs.LEGS[0]: ((20, 10, 1.0),), limbs.LEGS[1]: ((20, 20, 1.0),)}
+    second = dict.fromkeys(range(len(limbs.NAMES)), ((35, 3, 1.0),))
+    second |= {limbs.NAMES.index("leftHand"): ((30, 20, 0.8), (2, 2, 0.2))}
+    found = limbs.pooled(outputs(spots(len(KEYPOINTS), own)), [spots(len(limbs.NAMES), second)])
+    cell = np.array([WIDTH / COLUMNS, HEIGHT / ROWS])
+    assert found.points[hand] == pytest.approx(np.array([20.5, 30.5]) * cell, abs=0.1)
+    assert found.points[neck] == pytest.approx(np.array([16.5, 20.5]) * cell, abs=0.1)
+    # It is trusted less than the reader's own sure points, and the hips lie between the legs.
+    assert found.points[KEYPOINTS.index("rightFoot")] == pytest.approx(np.array([16.5, 20.5]) * cell, abs=0.1)
+    assert found.points[limbs.HIPS] == pytest.approx(found.points[limbs.LEGS].mean(0))
+
+
+def test_shoulders_and_hips_move_down_the_limb():
+    places = dict.fromkeys(range(len(limbs.NAMES)), ((40, 40, 1.0),))
+    places |= {
+        limbs.NAMES.index("rightUpperArm"): ((10, 20, 1.0),),
+        limbs.NAMES.index("rightLowerArm"): ((10, 10, 1.0),),
+    }
+    moved = limbs.moved(spots(len(limbs.NAMES), places, (64, 64)))
+    arm = moved[limbs.NAMES.index("rightUpperArm")]
+    assert (arm.sum(0) * np.arange(64)).sum() == pytest.approx(20 - 10 * limbs.DOWN["UpperArm"][1], abs=1e-4)
+    assert moved[limbs.NAMES.index("rightLowerArm"), 10, 10] == 1
+
+
+def test_a_mirrored_picture_swaps_the_sides():
+    picture = np.random.default_rng(1).integers(0, 255, (limbs.SIDE, limbs.SIDE, 3), np.uint8)
+    one, other = limbs.heat_of(picture), limbs.heat_of(np.ascontiguousarray(picture[:, ::-1]))
+    assert one.shape == (len(limbs.NAMES), 64, 64)
+    assert np.allclose(one, other[limbs.SWAPPED][..., ::-1], atol=1e-5)
+
+
+def test_heat_keeps_its_place_between_windows_of_other_sizes():
+    square = Window(100.0, 50.0, 3.0, limbs.SIDE, limbs.SIDE)
+    body = Window(150.0, 20.0, 4.0)
+    heat = spots(1, {0: ((30, 25, 1.0),)}, (64, 64))
+    there = _carried(heat, square, body, (ROWS, COLUMNS))[0]
+    rows, columns = np.indices(there.shape) + 0.5
+    place = body.back(
+        np.array([(there * columns).sum(), (there * rows).sum()]) / there.sum() * [WIDTH / COLUMNS, HEIGHT / ROWS]
+    )
+    assert place == pytest.approx(square.back(np.array([25.5, 30.5]) * 4), abs=body.scale * 3)
+
+
+def test_a_published_graph_is_translated_to_the_same_numbers():
+    pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch")
+    import base64
+
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    from training.movenet import Translation
+
+    def said(word):
+        return {"s": base64.b64encode(word.encode()).decode()}
+
+    random = np.random.default_rng(2)
+    weights = {
+        "dense": random.normal(size=(3, 3, 3, 8)).astype(np.float32),
+        "bias": random.normal(size=8).astype(np.float32),
+        "deep": random.normal(size=(3, 3, 8, 1)).astype(np.float32),
+    }
+    fused = {"list": {"s": [base64.b64encode(s.encode()).decode() for s in ("BiasAdd", "Relu6")]}}
+    steps = {"padding": said("SAME"), "fused_ops": fused, "strides": {"list": {"i": ["1", "2", "2", "1"]}}}
+    single = {"padding": said("SAME"), "strides": {"list": {"i": ["1", "1", "1", "1"]}}}
+    nodes = [
+        {"name": "in", "op": "Placeholder"},
+        {"name": "a", "op": "_FusedConv2D", "input": ["in", "dense", "bias"], "attr": steps},
+        {"name": "b", "op": "DepthwiseConv2dNative", "input": ["a", "deep"], "attr": single},
+        {"name": "c", "op": "ResizeBilinear", "input": ["b"]},
+        {"name": "d", "op": "AddV2", "input": ["c", "c"]},
+    ]
+    work = Translation({node["name"]: node for node in nodes}, weights)
+    work.nodes.append(helper.make_node("Identity", [work.of("d")], ["out"]))
+    shape = ["n", 3, 16, 16]
+    given = helper.make_tensor_value_info("pictures", TensorProto.FLOAT, shape)
+    put_out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 8, 16, 16])
+    graph = helper.make_graph(work.nodes, "small", [given], [put_out], work.tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    picture = random.normal(size=(2, 3, 16, 16)).astype(np.float32)
+    found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"pictures": picture})[0]
+
+    x = torch.nn.functional.pad(torch.from_numpy(picture), (0, 1, 0, 1))  # as TensorFlow pads an even side
+    x = torch.nn.functional.conv2d(x, torch.from_numpy(weights["dense"]).permute(3, 2, 0, 1), stride=2)
+    x = (x + torch.from_numpy(weights["bias"])[:, None, None]).clamp(0, 6)
+    x = torch.nn.functional.conv2d(x, torch.from_numpy(weights["deep"]).permute(2, 3, 0, 1), padding=1, groups=8)
+    x = 2 * torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
+    assert np.abs(found - x.numpy()).max() < 0.03 * x.abs().max()
