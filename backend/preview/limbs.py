@@ -14,6 +14,7 @@ from scipy import ndimage
 
 ARM_PARTS, LEG_PARTS = ("UpperArm", "Forearm", "Hand"), ("Thigh", "Shin", "Foot")
 ARM_JOINTS, LEG_JOINTS = ("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot")
+SIDES = ("left", "right")
 HEADS = ("face", "hair", "headgear", "head")
 # What a pixel's label adds to how near it is to the bones: 0 is as far as REACH radii.
 REACH, OWN, OTHER, HEAD = 1.25, 1.2, -0.55, -1.1

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bare hands by their skin: a map of the parts is soft where fingers lie on a hip, and would leave a hand behind there
+and take a piece of the skirt along with the arm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .flanks import to_lab
+from .limbs import Limb
+
+LEAST = 200  # pixels of a face that tell its skin
+NEAR = 24.0, 11.0  # Lab: lightness, and each of the others, within which a colour is the skin's
+REACH, SIZE = 1.15, (0.25, 1.7)  # of the forearm: how far a hand reaches from the wrist; of that, squared: its pixels
+WRIST = 0.85  # of the forearm: from here on it is hand
+HAD = 0.4  # of the hand's skin, at most, that a limb has which missed it
+
+
+def skin_like(rgba: np.ndarray, face: np.ndarray) -> np.ndarray | None:
+    """(H, W) bool: pixels of the face's colour; None without a face."""
+    if face.sum() < LEAST:
+        return None
+    skin = np.median(to_lab(rgba[face][:, :3]), axis=0)
+    out = np.zeros(face.shape, bool)
+    shown = rgba[..., 3] > 127
+    away = np.abs(to_lab(rgba[shown][:, :3]) - skin)
+    out[shown] = (away[:, 0] < NEAR[0]) & (away[:, 1:] < NEAR[1]).all(1)
+    return out
+
+
+def take_bare_hand(limb: Limb, skin: np.ndarray) -> None:
+    """Gives the limb the patch of skin that begins at its wrist, in place of what it has beyond it. skin: (H, W) bool,
+    without the head's.
+    """
+    elbow, wrist = limb.joints[1:]
+    way = wrist - elbow
+    length = float(np.hypot(*way))
+    reach = REACH * 0.5 * length
+    if length < 8:
+        return
+    middle = wrist + 0.3 * way
+    low = np.maximum(np.floor(middle - reach).astype(int), 0)
+    high = np.ceil(middle + reach).astype(int) + 1
+    here = slice(low[1], high[1]), slice(low[0], high[0])
+    y, x = np.mgrid[here]
+    y, x = y[: skin[here].shape[0], : skin[here].shape[1]], x[: skin[here].shape[0], : skin[here].shape[1]]
+    beyond = ((x - elbow[0]) * way[0] + (y - elbow[1]) * way[1]) / length**2 > WRIST
+    disc = np.hypot(x - middle[0], y - middle[1]) < reach
+    pieces, count = ndimage.label(ndimage.binary_opening(skin[here] & disc & beyond))
+    if not count:
+        return
+    size = np.bincount(pieces.ravel(), minlength=count + 1)
+    near = np.hypot(x - wrist[0], y - wrist[1]) < max(limb.radius, 0.25 * length)
+    touching = np.unique(pieces[near])
+    touching = touching[touching > 0]
+    if not len(touching):
+        return
+    hand = pieces == touching[size[touching].argmax()]
+    least, most = (share * (0.3 * length) ** 2 for share in SIZE)
+    cells = limb.cells[here]
+    if not least < hand.sum() < 4 * most or (hand & cells).sum() > HAD * hand.sum():
+        return
+    hand = ndimage.binary_fill_holes(ndimage.binary_dilation(hand, iterations=2))
+    limb.cells[here] = np.where(beyond & disc, hand, cells | hand)
