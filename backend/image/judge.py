@@ -29,6 +29,8 @@ ARMS = CHAINS[:2]
 SIDES = ("top", "bottom", "left", "right")
 TRUNK = ("hips", "neck", "head", "headTop")
 ARM_PARTS = [PARTS.index(side + part) for side in ("left", "right") for part in ("UpperArm", "Forearm", "Hand")]
+FEET = [PARTS.index(side + "Foot") for side in ("left", "right")]
+FEET_SHARE = 0.01  # of a figure whose feet are seen; 0.015 and more in pictures of other people's characters
 STEPS = 16  # along each bone
 IS_ARM = 0.6  # of an arm's bones, at least, lies where the reader's map has an arm
 BETTER = 0.25  # by how much more of it the reader's arm has to lie on its map than the rules' arm
@@ -64,7 +66,9 @@ def figure_of(reading: Reading, shape: tuple[int, int]) -> Figure:
     near = ndimage.binary_dilation(largest, iterations=2)
     alpha = np.where(near, np.round(share * 255), 0).astype(np.uint8)
     alpha = np.where(largest, np.maximum(alpha, 128), np.minimum(alpha, 127)).astype(np.uint8)
-    sides = {"top": largest[0], "bottom": largest[-1], "left": largest[:, 0], "right": largest[:, -1]}
+    # Its lower edge is soft: what ends just above the picture's may be cut off there.
+    low = largest[-max(round(INSIDE * shape[0]), 1) :].any(0)
+    sides = {"top": largest[0], "bottom": low, "left": largest[:, 0], "right": largest[:, -1]}
     return Figure(largest, alpha, {side: int(row.sum()) for side, row in sides.items()})
 
 
@@ -125,7 +129,13 @@ def _cuts(side: str, figure: Figure, reading: Reading, scale: float) -> bool:
         gap = {"top": y + margin, "bottom": height - y, "left": x, "right": width - x}[side]
         if gap < margin or (joint.confidence < 0.25 and side == "bottom"):
             return True
-    return side == "bottom" and _straight_through(figure.mask)
+    return side == "bottom" and (_straight_through(figure.mask) or _without_feet(reading))
+
+
+def _without_feet(reading: Reading) -> bool:
+    """Whether hardly any of the figure is a foot by the reader's map, wherever it guesses the ankles."""
+    body = reading.parts > 0
+    return bool(np.isin(reading.parts[body], FEET).sum() < FEET_SHARE * body.sum())
 
 
 def _straight_through(mask: np.ndarray) -> bool:

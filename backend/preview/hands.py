@@ -8,21 +8,23 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .flanks import to_lab
+from .flanks import commonest, to_lab
 from .limbs import Limb
 
 LEAST = 200  # pixels of a face that tell its skin
 NEAR = 24.0, 11.0  # Lab: lightness, and each of the others, within which a colour is the skin's
-REACH, SIZE = 1.15, (0.25, 1.7)  # of the forearm: how far a hand reaches from the wrist; of that, squared: its pixels
+REACH, USUAL = 1.15, 0.3  # of the forearm: how far a hand reaches beyond the wrist; the root of its pixels
+SIZE = 0.25, 7.0  # of the usual size: hands of large heads are large
 WRIST = 0.85  # of the forearm: from here on it is hand
 HAD = 0.4  # of the hand's skin, at most, that a limb has which missed it
+CLEAR, MIXED = (0.6, 3.0), (0.3, 0.7)  # of a hand of that size whose limb is skin to this share, the rest is cloth
 
 
 def skin_like(rgba: np.ndarray, face: np.ndarray) -> np.ndarray | None:
     """(H, W) bool: pixels of the face's colour; None without a face."""
     if face.sum() < LEAST:
         return None
-    skin = np.median(to_lab(rgba[face][:, :3]), axis=0)
+    skin = to_lab(commonest(rgba[face][:, :3].astype(float), 30.0)[0])
     out = np.zeros(face.shape, bool)
     shown = rgba[..., 3] > 127
     away = np.abs(to_lab(rgba[shown][:, :3]) - skin)
@@ -58,9 +60,12 @@ def take_bare_hand(limb: Limb, skin: np.ndarray) -> None:
     if not len(touching):
         return
     hand = pieces == touching[size[touching].argmax()]
-    least, most = (share * (0.3 * length) ** 2 for share in SIZE)
+    usual = (USUAL * length) ** 2
     cells = limb.cells[here]
-    if not least < hand.sum() < 4 * most or (hand & cells).sum() > HAD * hand.sum():
+    there = cells & beyond
+    share = (there & skin[here]).sum() / max(there.sum(), 1)
+    mixed = CLEAR[0] * usual < hand.sum() < CLEAR[1] * usual and MIXED[0] < share < MIXED[1]
+    if not SIZE[0] * usual < hand.sum() < SIZE[1] * usual or ((hand & cells).sum() > HAD * hand.sum() and not mixed):
         return
     hand = ndimage.binary_fill_holes(ndimage.binary_dilation(hand, iterations=2))
-    limb.cells[here] = np.where(beyond & disc, hand, cells | hand)
+    limb.cells[here] = np.where(beyond, hand, cells | hand)

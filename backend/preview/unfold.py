@@ -178,6 +178,8 @@ def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, 
         first = pair[0].near < pair[1].near
         for side, limb, nearer in zip(SIDES, pair, (first, ~first), strict=True):
             limb.cells &= nearer | ~pair[side == "left"].cells
+            if whole == "Leg":  # a hand on the hip stays no picture on the leg
+                limb.cells &= ~(found["leftArm"].cells | found["rightArm"].cells)
             found[side + whole] = limb
     return found
 
