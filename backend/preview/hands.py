@@ -15,9 +15,10 @@ LEAST = 200  # pixels of a face that tell its skin
 NEAR = 24.0, 11.0  # Lab: lightness, and each of the others, within which a colour is the skin's
 REACH, USUAL = 1.15, 0.3  # of the forearm: how far a hand reaches beyond the wrist; the root of its pixels
 SIZE = 0.25, 7.0  # of the usual size: hands of large heads are large
-WRIST = 0.85  # of the forearm: from here on it is hand
 HAD = 0.4  # of the hand's skin, at most, that a limb has which missed it
 CLEAR, MIXED = (0.6, 3.0), (0.3, 0.7)  # of a hand of that size whose limb is skin to this share, the rest is cloth
+OUTLINE = 0.045  # of the forearm: so near to the hand's skin is its drawn line
+WRIST = 0.85  # of the forearm: from here on it is hand
 
 
 def skin_like(rgba: np.ndarray, face: np.ndarray) -> np.ndarray | None:
@@ -46,9 +47,9 @@ def take_bare_hand(limb: Limb, skin: np.ndarray) -> None:
     low = np.maximum(np.floor(middle - reach).astype(int), 0)
     high = np.ceil(middle + reach).astype(int) + 1
     here = slice(low[1], high[1]), slice(low[0], high[0])
-    y, x = np.mgrid[here]
-    y, x = y[: skin[here].shape[0], : skin[here].shape[1]], x[: skin[here].shape[0], : skin[here].shape[1]]
-    beyond = ((x - elbow[0]) * way[0] + (y - elbow[1]) * way[1]) / length**2 > WRIST
+    y, x = np.indices(skin[here].shape) + low[::-1, None, None]
+    along = ((x - elbow[0]) * way[0] + (y - elbow[1]) * way[1]) / length**2
+    beyond = along > WRIST
     disc = np.hypot(x - middle[0], y - middle[1]) < reach
     pieces, count = ndimage.label(ndimage.binary_opening(skin[here] & disc & beyond))
     if not count:
@@ -60,12 +61,13 @@ def take_bare_hand(limb: Limb, skin: np.ndarray) -> None:
     if not len(touching):
         return
     hand = pieces == touching[size[touching].argmax()]
-    usual = (USUAL * length) ** 2
-    cells = limb.cells[here]
+    cells, usual = limb.cells[here], (USUAL * length) ** 2
     there = cells & beyond
     share = (there & skin[here]).sum() / max(there.sum(), 1)
     mixed = CLEAR[0] * usual < hand.sum() < CLEAR[1] * usual and MIXED[0] < share < MIXED[1]
     if not SIZE[0] * usual < hand.sum() < SIZE[1] * usual or ((hand & cells).sum() > HAD * hand.sum() and not mixed):
         return
-    hand = ndimage.binary_fill_holes(ndimage.binary_dilation(hand, iterations=2))
+    around = ndimage.distance_transform_edt(~hand) < max(OUTLINE * length, 2.5)
+    hand = ndimage.binary_fill_holes(ndimage.binary_dilation(hand, iterations=2) | (cells & around))
+    beyond &= along > along[hand].min()  # the sleeve goes on to where the hand begins
     limb.cells[here] = np.where(beyond, hand, cells | hand)

@@ -61,7 +61,11 @@ def test_a_face_further_off_than_the_eye_can_be_is_the_readers(apart, taken):
 
 @pytest.mark.parametrize(("off", "sure", "moved"), [(0.8, 0.2, True), (0.2, 0.2, False), (0.8, 0.9, False)])
 def test_an_unsure_mouth_beside_the_eyes_is_moved_between_them(off, sure, moved):
-    places = {"leftEye": (550.0, 200.0, 0.7), "rightEye": (450.0, 200.0, 0.7), "mouth": (500.0 + 100 * off, 260.0, sure)}
+    places = {
+        "leftEye": (550.0, 200.0, 0.7),
+        "rightEye": (450.0, 200.0, 0.7),
+        "mouth": (500.0 + 100 * off, 260.0, sure),
+    }
     read = replace(reading(), face={n: FacePart(x, y, 20.0, 10.0, "drawn", c) for n, (x, y, c) in places.items()})
     far = {"center": [0.0, 0.0]}
     given = {"leftEye": far, "rightEye": far, "mouth": far, "confidence": {"eyes": 0.0, "mouth": 0.0}}
