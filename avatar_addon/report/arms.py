@@ -130,9 +130,9 @@ def loose_share(m: Measured) -> float:
         there = np.flatnonzero((keys[found] == beside) & (found > np.arange(len(keys))))
         links.append(np.column_stack([there, found[there], there]))
     piece = island_of(np.concatenate(links), len(keys))[number[m.triangles[:, 0]]]
-    area = np.bincount(piece, triangle_areas(m.rest, m.triangles))
-    area /= max(float(area.sum()), 1e-12)
-    return float(area[area < A_LIMB].sum())
+    area = np.bincount(piece, weights=triangle_areas(m.rest, m.triangles))
+    whole = max(float(area.sum()), 1e-12)
+    return float(area[area < A_LIMB * whole].sum() / whole)
 
 
 def beside_share(m: Measured) -> float:

@@ -161,7 +161,7 @@ def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, 
     grey = (picture.rgba[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) / 255).astype(np.float32)
     head, height = labelled(labels, names, list(HEADS)), float(np.ptp(np.flatnonzero(picture.mask.any(1))))
     skin = skin_like(picture.rgba, labelled(labels, names, ["face"]) & picture.mask)
-    found = {}
+    found: dict[str, Limb] = {}
     for whole, pieces, joints in (("Arm", ARM_PARTS, ARM_JOINTS), ("Leg", LEG_PARTS, LEG_JOINTS)):
         own = labelled(labels, names, [side + piece for side in SIDES for piece in pieces])
         pair = []
