@@ -43,6 +43,17 @@ class Limb:
     radius: float
     found: float
 
+    def padded(self, pad: int) -> Limb:
+        """In a picture with so many more pixels around it."""
+        return Limb(
+            np.pad(self.cells, pad),
+            self.joints + pad,
+            np.pad(self.near, pad, constant_values=np.inf),
+            np.pad(self.piece, pad),
+            self.radius,
+            self.found,
+        )
+
     def cells_of(self, piece: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W) bool: a bone's pixels, and those that show its colours. A bone that is hidden is a tube, coloured as
         the rest of the limb, or without one as what lies on it.

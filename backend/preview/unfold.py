@@ -48,6 +48,8 @@ CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the 
 NEAR = 0.006  # of the height: half of a gap that the skin would close
 CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
 RIM = 3  # pixels
+# Of the height: what is around the figure when limbs are looked for, and more where arms are put elsewhere.
+MARGIN, ROOM = 0.06, 0.4
 LOOSE = 0.1  # of an arm: more of it in the air is joined to the trunk
 LINK = 0.6  # of an arm's radius: half of a bridge from the trunk to it
 OUTWARD = {"left": 1.0, "right": -1.0}
@@ -138,12 +140,18 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     if hair:
         picture = replace(picture, joints=picture.joints | shown_arms(picture, labels, names))
     labels = np.where(largest_piece(labels >= 0), labels, -1)
-    pad = round(0.45 * np.ptp(np.flatnonzero(picture.mask.any(1))))
-    canvas = _padded(picture, labels >= 0, pad)
-    labels = np.pad(labels, pad, constant_values=-1)
+    height = float(np.ptp(np.flatnonzero(picture.mask.any(1))))
+    margin, room = (round(share * height) for share in (MARGIN, ROOM))
+    canvas = _padded(picture, labels >= 0, margin)
+    labels = np.pad(labels, margin, constant_values=-1)
     found = _find_limbs(canvas, labels, names)
     parts = _coarse(labels, names, found, canvas.joints["neck"][1])
-    arms = _arms_to_move(canvas, parts, found)
+    free = _free_arms(parts, found)
+    if len(free) < 2:
+        canvas, parts = _padded(canvas, canvas.mask, room), np.pad(parts, room, constant_values=-1)
+        found = {name: limb.padded(room) for name, limb in found.items()}
+        margin += room
+    arms = _arms_to_move(canvas, found, free)
     # An outline that tells arms and body apart shows the legs, too.
     legs = {} if picture.clear and not arms else _legs(canvas, found)
     moved = [f"{side}Arm" for side in arms] + (["leftLeg", "rightLeg"] if legs else [])
@@ -151,7 +159,7 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     apart |= {"legs"} if legs else set()
     canvas.warnings = [warning for warning in canvas.warnings if warning["code"] not in apart]
     if not moved:
-        return Unfolded(_cropped(canvas, pad), _crop(parts, pad), [], left_out, hair)
+        return Unfolded(_cropped(canvas, margin), _crop(parts, margin), [], left_out, hair)
     picture, parts = _compose(canvas, parts, arms, legs)
     return Unfolded(picture, parts, moved, left_out, hair)
 
@@ -241,12 +249,17 @@ def _rotation(turn: float) -> np.ndarray:
     return np.array([[c, -s], [s, c]])
 
 
-def _arms_to_move(picture: PictureAnalysis, parts: np.ndarray, found: dict[str, Limb]) -> dict[str, list[Bone]]:
-    """The bones of each arm that does not stand off already, where they go."""
-    arms = {}
+def _free_arms(parts: np.ndarray, found: dict[str, Limb]) -> list[str]:
+    """Sides whose arms stay where they are: both, one, or none."""
     free = [side for side, outward in OUTWARD.items() if _is_free(found[f"{side}Arm"], parts, side, outward)]
     if len(free) == 1 and _below_horizontal(found[f"{free[0]}Arm"], OUTWARD[free[0]])[0] > PAIRED:
-        free = []
+        return []
+    return free
+
+
+def _arms_to_move(picture: PictureAnalysis, found: dict[str, Limb], free: list[str]) -> dict[str, list[Bone]]:
+    """The bones of each arm that is not free, where they go."""
+    arms = {}
     for side, outward in OUTWARD.items():
         if side in free:
             continue
