@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
@@ -259,3 +260,21 @@ def test_a_head_joint_above_the_mouth_is_put_below_it(drawn):
         depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame)
         found = landmarks(picture, depth, frame)
         assert (found["joints"]["head"][1] > found["face"]["mouth"]["center"][1]) == by_hand
+
+
+def test_a_drawn_side_picture_leaves_no_line_on_the_figure(solid, tmp_path):
+    """A contour belongs to its own view; on the other views' skin it would be a stripe."""
+    truth, paths = solid
+    drawn = {}
+    for side in ("front", "left", "back"):
+        rgba = np.array(Image.open(paths[side]))
+        mask = rgba[..., 3] > 127
+        rgba[mask & ~ndimage.binary_erosion(mask, iterations=5), :3] = (20, 0, 90)
+        drawn[side] = tmp_path / f"{side}.png"
+        Image.fromarray(rgba).save(drawn[side])
+    made = generate(drawn.pop("front"), tmp_path / "made", pictures=drawn)
+    mesh = load_made(made.mesh)
+    for azimuth in (60, 120):
+        shown = mesh.picture(azimuth, 256)
+        shown = shown[shown[..., 3] > 0][:, :3].astype(int)
+        assert (np.abs(shown - (20, 0, 90)).max(1) < 40).mean() < 0.01
