@@ -102,9 +102,10 @@ class Painter:
             self.cape = on_grid(depth.cape.shown.astype(np.float32), cells).reshape(self.mask.shape) > 0.5
         arm, thick = (depth.inside > 0) & np.isin(depth.parts, ARMS), depth.thick
         # A side picture's arm is not quite where the front's is.
-        rows, cells = 2 * round(AROUND_ARM * depth.body.height) + 1, AROUND_ARM * depth.body.height
-        lowest = ndimage.minimum_filter1d(np.where(arm, depth.centre - thick, np.inf).min(1), rows) - cells
-        highest = ndimage.maximum_filter1d(np.where(arm, depth.centre + thick, -np.inf).max(1), rows) + cells
+        reach = AROUND_ARM * depth.body.height
+        near = 2 * round(reach) + 1
+        lowest = ndimage.minimum_filter1d(np.where(arm, depth.centre - thick, np.inf).min(1), near) - reach
+        highest = ndimage.maximum_filter1d(np.where(arm, depth.centre + thick, -np.inf).max(1), near) + reach
         self.arm_depths = np.stack([lowest, highest], 1)
         self.flanks = self._flanks({name: np.array(point, float) - self.corner for name, point in joints.items()})
         self.head = self._head(face)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..image.analysis import PictureAnalysis
+from .fill import filled_trunk
 from .hands import skin_like, take_bare_hand
 from .left_out import largest_piece, point_of, shown_arms, without_props, without_strands
 from .limbs import (
@@ -47,7 +48,6 @@ SPREAD = 5.0  # degrees by which legs that touch are turned out, each
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
 CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
-RIM = 3  # pixels
 # Of the height: what is around the figure when limbs are looked for, and more where arms are put elsewhere.
 MARGIN, ROOM = 0.06, 0.4
 LOOSE = 0.1  # of an arm: more of it in the air is joined to the trunk
@@ -360,7 +360,7 @@ def _compose(
 ) -> tuple[PictureAnalysis, np.ndarray]:
     """The trunk without the moved limbs, filled, and the limbs where they go, in front of it."""
     taken = np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
-    rgba, mask, parts = _filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
+    rgba, mask, parts = filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
     for limbs in (legs, arms):
         for bone in (bone for bones in limbs.values() for bone in reversed(bones)):
             _draw(bone, picture.rgba, rgba, mask, parts)
@@ -450,57 +450,6 @@ def _core(picture: PictureAnalysis) -> np.ndarray:
     axis = neck[0] + (hips[0] - neck[0]) * np.clip((y - neck[1]) / max(hips[1] - neck[1], 1.0), 0, 1)
     within = (y > max(left[1], right[1])) & (y < hips[1])
     return np.asarray(within & (np.abs(x - axis) < CORE * abs(left[0] - right[0])))
-
-
-def _filled_trunk(
-    rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray, taken: np.ndarray, core: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rest of the figure with what the limbs hid: between two visible ends of a row, and where they bit into its
-    outline, up to the line that joins the outline above and below; coloured along the row. Forearms before the belly
-    may hide all of a row: then it is as wide as `core`.
-    """
-    rest = ndimage.binary_fill_holes(mask | taken) & taken
-    between = np.zeros_like(mask)
-    for r in np.flatnonzero(rest.any(1)):
-        line = np.flatnonzero(mask[r])
-        if len(line):
-            between[r, line[0] : line[-1] + 1] = True
-    hidden = rest & (core | (between & _near_trunk(mask, rest)))
-    rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    # A rim of what was cut off stays on what is left.
-    inner = ndimage.binary_erosion(mask, iterations=RIM)
-    nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
-    out = rgba.copy()
-    rim = ndimage.binary_dilation(taken, iterations=RIM + 1) & mask & ~inner
-    out[rim] = rgba[nearest[0][rim], nearest[1][rim]]
-    out[hidden] = _along_rows(rgba, inner, hidden, (nearest[0], nearest[1]))
-    parts = np.where(hidden, parts[rows, columns], parts)
-    return out, mask | hidden, parts
-
-
-def _near_trunk(mask: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Pixels that lie within the closed outline of what is left: a gap between two legs is not of it."""
-    size = max(round(0.12 * np.ptp(np.flatnonzero((mask | rest).any(1)))), 1)
-    small = ndimage.zoom(mask.astype(np.uint8), 0.25, order=0) > 0
-    closed = ndimage.binary_closing(np.pad(small, size), iterations=max(size // 4, 1))[size:-size, size:-size]
-    whole = ndimage.zoom(closed.astype(np.uint8), np.array(mask.shape) / closed.shape, order=0) > 0
-    return ndimage.binary_dilation(whole, iterations=4)
-
-
-def _along_rows(
-    rgba: np.ndarray, mask: np.ndarray, hidden: np.ndarray, nearest: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Colours of hidden pixels: a blend of what the row shows left and right of them."""
-    colours = rgba[nearest].astype(np.float32)
-    for r in np.flatnonzero(hidden.any(1)):
-        known, wanted = np.flatnonzero(mask[r]), np.flatnonzero(hidden[r])
-        if len(known) < 2:
-            continue
-        for k in range(3):
-            calm = ndimage.median_filter(rgba[r, known, k].astype(np.float32), size=5, mode="nearest")
-            colours[r, wanted, k] = np.interp(wanted, known, calm)
-    colours[..., 3] = 255
-    return colours[hidden].round().astype(np.uint8)
 
 
 def _trimmed(picture: PictureAnalysis, parts: np.ndarray) -> tuple[PictureAnalysis, np.ndarray]:

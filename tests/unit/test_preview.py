@@ -264,7 +264,7 @@ def test_a_head_joint_above_the_mouth_is_put_below_it(drawn):
 
 def test_a_drawn_side_picture_leaves_no_line_on_the_figure(solid, tmp_path):
     """A contour belongs to its own view; on the other views' skin it would be a stripe."""
-    truth, paths = solid
+    _, paths = solid
     drawn = {}
     for side in ("front", "left", "back"):
         rgba = np.array(Image.open(paths[side]))
