@@ -67,13 +67,19 @@ def true_markers(truth: Coloured) -> dict[str, Any]:
 
 
 def aligned(made: Coloured, truth: Coloured) -> Coloured:
-    """Moved along z to where its side covers the truth's side best."""
-    size = 256
-    wanted, mine = (mesh.view(90, size).mask for mesh in (truth, made))
-    shifts = range(-48, 49)
-    shares = [(wanted & (m := np.roll(mine, s, 1))).sum() / (wanted | m).sum() for s in shifts]
-    best = shifts[int(np.argmax(shares))]
-    return made.moved(1.0, np.array([0, 0, -best * (1 + 2 * MARGIN) / size]))
+    """Moved along z to where its side covers the truth's side best: to a third of a pixel of what is measured, since
+    half a pixel takes two per cent of a slim figure's overlap.
+    """
+    for size, reach in ((256, 48), (3 * MEASURED, 6)):
+        wanted, mine = (mesh.view(90, size).mask for mesh in (truth, made))
+        used = np.flatnonzero((wanted | mine).any(0))
+        here = slice(max(used[0] - reach, 0), used[-1] + reach + 1)
+        wanted, mine = wanted[:, here], mine[:, here]
+        shifts = range(-reach, reach + 1)
+        shares = [(wanted & (m := np.roll(mine, s, 1))).sum() / (wanted | m).sum() for s in shifts]
+        best = shifts[int(np.argmax(shares))]
+        made = made.moved(1.0, np.array([0, 0, -best * (1 + 2 * MARGIN) / size]))
+    return made
 
 
 def compare(mine: np.ndarray, true: np.ndarray) -> tuple[float, float]:

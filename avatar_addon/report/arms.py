@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the arms that move are the arms that are seen: their skin lies around their bones, and beside the body hangs
-nothing that looks like another arm.
+"""Whether the arms that move are the arms that are seen: their skin lies around their bones, all along them, beside the
+body hangs nothing that looks like another arm, and nothing is torn off.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..mesh.islands import island_of
 from ..mesh.measures import to_segment, triangle_areas
 from .limits import LIMITS, Check, line
 from .measured import LIMBS, Measured
@@ -17,6 +18,11 @@ HAND = 0.6  # of the forearm: how far a hand reaches beyond the wrist
 SHOULDER = 0.3  # of the upper arm: as far as the shoulder's skin goes
 STRAY = 0.4  # of the arm's length: skin that is farther from its bones is no arm
 FIX = "Use a picture with the arms away from the body, or move the arm markers and make the avatar again."
+ROOT, SAMPLES = 0.3, 9  # of the upper arm: from here on it has skin all around; places along each bone
+TIP = 0.4  # of the forearm: how far beyond the wrist there is still a hand
+AIR = 0.01  # of the height: a gap that is seen
+FAR = 1000  # such gaps: beyond, distances do not count
+A_LIMB = 0.03  # of the skin: so much in one piece is no scrap; some robots have floating arms
 BESIDE = 1.8  # of half of the distance between the shoulders: the widest body
 
 
@@ -38,6 +44,26 @@ def arms(m: Measured) -> Iterator[Check]:
         LIMITS["arm_stray"].judge(stray),
         f"{100 * stray:.1f} % of the skin",
         "something that is not an arm is lifted together with the arm",
+        "generate",
+        FIX,
+    )
+    gap = arm_gap(m)
+    yield line(
+        "arm_gap",
+        "Arms and hands complete",
+        LIMITS["arm_gap"].judge(gap),
+        f"{100 * gap:.0f} % of the arm's length without skin",
+        "an arm or a hand is missing, or it is not where its bones are",
+        "generate",
+        FIX,
+    )
+    scraps = loose_share(m)
+    yield line(
+        "scraps",
+        "Nothing torn off",
+        LIMITS["scraps"].judge(scraps),
+        f"{100 * scraps:.1f} % of the skin",
+        "pieces float in the air beside the body, torn off an arm or a sleeve",
         "generate",
         FIX,
     )
@@ -70,6 +96,43 @@ def arm_shape(m: Measured) -> tuple[float, float]:
         far = held[m.triangles].all(1) & (off[m.triangles].mean(1) > STRAY * length)
         stray = max(stray, float(area[far].sum() / max(float(area.sum()), 1e-12)))
     return girth, stray
+
+
+def arm_gap(m: Measured) -> float:
+    """The farthest that a place on an arm's bones is from the arm's own skin, over the arm's length; the worse arm."""
+    worst = 0.0
+    for side in ("left", "right"):
+        upper, lower, hand = (m.heads[name] for name in LIMBS[f"{side}Arm"])
+        own = m.rest[m.held_by(f"{side}UpperArm")]
+        if not len(own):
+            return 1.0
+        length = max(float(np.linalg.norm(lower - upper) + np.linalg.norm(hand - lower)), 1e-9)
+        share = np.linspace(0, 1, SAMPLES)[:, None]
+        root, tip = upper + ROOT * (lower - upper), hand + TIP * (hand - lower)
+        for place in np.concatenate([root + share * (lower - root), lower + share * (tip - lower)]):
+            worst = max(worst, float(np.linalg.norm(own - place, axis=1).min()) / length)
+    return min(worst, 1.0)
+
+
+def loose_share(m: Measured) -> float:
+    """0 to 1: of all skin, how much are scraps that neither touch the body nor anything that does."""
+    if not np.isfinite(m.rest).all():
+        return 0.0  # another check says it
+    cell = AIR * max(float(np.ptp(m.rest[:, 1])), 1e-6)
+    at = np.floor(np.clip((m.rest - m.heads["hips"]) / cell, -FAR, FAR)).astype(np.int64)
+    strides = np.array([(2 * FAR + 3) ** 2, 2 * FAR + 3, 1])
+    keys, number = np.unique(at @ strides, return_inverse=True)
+    number = number.reshape(-1)
+    links = [number[m.triangles]]
+    for step in np.ndindex(3, 3, 3):
+        beside = keys + (np.array(step) - 1) @ strides
+        found = np.minimum(np.searchsorted(keys, beside), len(keys) - 1)
+        there = np.flatnonzero((keys[found] == beside) & (found > np.arange(len(keys))))
+        links.append(np.column_stack([there, found[there], there]))
+    piece = island_of(np.concatenate(links), len(keys))[number[m.triangles[:, 0]]]
+    area = np.bincount(piece, weights=triangle_areas(m.rest, m.triangles))
+    whole = max(float(area.sum()), 1e-12)
+    return float(area[area < A_LIMB * whole].sum() / whole)
 
 
 def beside_share(m: Measured) -> float:

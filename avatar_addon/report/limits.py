@@ -75,6 +75,8 @@ LIMITS = {
     "webs": Limit(0.01, 0.03, "", "share of the skin that shrinks to a third when the arms go down; docs/report.md"),
     "arm_girth": Limit(0.28, 0.36, "", "median distance from the bones over the arm's length; docs/report.md"),
     "arm_stray": Limit(0.01, 0.025, "", "share of the skin that an arm holds far from its bones; docs/report.md"),
+    "arm_gap": Limit(0.32, 0.45, "", "distance of an arm's bones from its skin over the arm's length; docs/report.md"),
+    "scraps": Limit(0.0005, 0.005, "", "share of the skin that floats beside the rest; docs/report.md"),
     "beside": Limit(0.01, 0.025, "", "share of the skin that the body holds far beside it; docs/report.md"),
     "head_least": Limit(0.10, 0.07, "", "an adult's head is an eighth of the height", least=True),
     "head_most": Limit(0.60, 0.70, "", "sound chibis: up to 0.58 of the height"),

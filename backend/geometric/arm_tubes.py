@@ -64,7 +64,9 @@ def find_tubes(grid: VoxelGrid, skeleton: Skeleton) -> dict[str, Tube]:
 
 
 def _radius(point, axis, hips, neck, grid: VoxelGrid, reach: float) -> float:
-    """How far the solid goes from a point of the arm's bone, on the side away from the trunk."""
+    """How far the solid goes from a point of the arm's bone: on the side away from the trunk, or where the arm ends on
+    all sides, at its widest, since a bone beside its middle would else leave half of a free arm to the body.
+    """
     share = np.clip((point[1] - hips[1]) / max(neck[1] - hips[1], 1e-9), 0, 1)
     outward = point - (hips + share * (neck - hips))
     outward = outward - (outward @ axis) * axis
@@ -72,14 +74,15 @@ def _radius(point, axis, hips, neck, grid: VoxelGrid, reach: float) -> float:
     first /= np.linalg.norm(first)
     angle = 2 * np.pi * np.arange(WAYS) / WAYS
     ways = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * np.cross(axis, first)
-    size = float(np.linalg.norm(outward))
-    if size > 1e-9:
-        ways = ways[ways @ (outward / size) > 0.25]
     steps = np.arange(0, reach, 0.5 * grid.cell)
     i, j, k = np.moveaxis(grid.index(point + steps[None, :, None] * ways[:, None]), -1, 0)
     solid = grid.solid[i, j, k]
     gone = np.where(solid.all(1), len(steps) - 1, np.argmin(solid, axis=1))
-    return float(np.quantile(steps[gone], QUANTILE))
+    if not solid.all(1).any():
+        return float(steps[gone].max())
+    size = float(np.linalg.norm(outward))
+    outer = ways @ (outward / size) > 0.25 if size > 1e-9 else np.ones(len(ways), bool)
+    return float(np.quantile(steps[gone[outer]], QUANTILE))
 
 
 def denied(grid: VoxelGrid, cells: np.ndarray, tubes: dict[str, Tube]) -> np.ndarray:

@@ -29,6 +29,8 @@ ARMS = CHAINS[:2]
 SIDES = ("top", "bottom", "left", "right")
 TRUNK = ("hips", "neck", "head", "headTop")
 ARM_PARTS = [PARTS.index(side + part) for side in ("left", "right") for part in ("UpperArm", "Forearm", "Hand")]
+FEET = [PARTS.index(side + "Foot") for side in ("left", "right")]
+FEET_SHARE = 0.01  # of a figure whose feet are seen; 0.015 and more in pictures of other people's characters
 STEPS = 16  # along each bone
 IS_ARM = 0.6  # of an arm's bones, at least, lies where the reader's map has an arm
 BETTER = 0.25  # by how much more of it the reader's arm has to lie on its map than the rules' arm
@@ -47,6 +49,9 @@ OVERLAP = 0.6  # of the rules' figure and the reader's, over both
 FOOT = 0.05  # of the figure's height: a foot from above
 STRAIGHT = 0.85  # of the width there
 INSIDE = 0.015  # of the picture: a joint so far from an edge is not cut off by it
+# Of the eyes' distance: so far a mouth lies from the line in the middle between them at most, of a head that is turned.
+# In pictures of other people's characters it is 0.17 at most.
+OFF_MIDDLE = 0.3
 
 
 def figure_of(reading: Reading, shape: tuple[int, int]) -> Figure:
@@ -61,7 +66,9 @@ def figure_of(reading: Reading, shape: tuple[int, int]) -> Figure:
     near = ndimage.binary_dilation(largest, iterations=2)
     alpha = np.where(near, np.round(share * 255), 0).astype(np.uint8)
     alpha = np.where(largest, np.maximum(alpha, 128), np.minimum(alpha, 127)).astype(np.uint8)
-    sides = {"top": largest[0], "bottom": largest[-1], "left": largest[:, 0], "right": largest[:, -1]}
+    # Its lower edge is soft: what ends just above the picture's may be cut off there.
+    low = largest[-max(round(INSIDE * shape[0]), 1) :].any(0)
+    sides = {"top": largest[0], "bottom": low, "left": largest[:, 0], "right": largest[:, -1]}
     return Figure(largest, alpha, {side: int(row.sum()) for side, row in sides.items()})
 
 
@@ -122,7 +129,13 @@ def _cuts(side: str, figure: Figure, reading: Reading, scale: float) -> bool:
         gap = {"top": y + margin, "bottom": height - y, "left": x, "right": width - x}[side]
         if gap < margin or (joint.confidence < 0.25 and side == "bottom"):
             return True
-    return side == "bottom" and _straight_through(figure.mask)
+    return side == "bottom" and (_straight_through(figure.mask) or _without_feet(reading))
+
+
+def _without_feet(reading: Reading) -> bool:
+    """Whether hardly any of the figure is a foot by the reader's map, wherever it guesses the ankles."""
+    body = reading.parts > 0
+    return bool(np.isin(reading.parts[body], FEET).sum() < FEET_SHARE * body.sum())
 
 
 def _straight_through(mask: np.ndarray) -> bool:
@@ -245,8 +258,18 @@ def face_of(rules: dict[str, Any], reading: Reading, scale: float) -> dict[str, 
         else:
             sure[key] = learned
             out |= {name: _entry(name, part, scale) for name, part in zip(names, parts, strict=True)}
+    if sure["mouth"] < SURE:
+        out["mouth"] = out["mouth"] | {"center": _between_eyes(out)}
     out["confidence"] = sure
     return out
+
+
+def _between_eyes(face: dict[str, Any]) -> list[float]:
+    """The mouth's centre; one that cannot be a mouth's, beside the eyes, moved under the middle between them."""
+    left, right, mouth = (np.array(face[name]["center"]) for name in ("leftEye", "rightEye", "mouth"))
+    across = left - right
+    share = float((mouth - (left + right) / 2) @ across) / max(float(across @ across), 1e-9)
+    return [float(v) for v in (mouth - share * across if abs(share) > OFF_MIDDLE else mouth)]
 
 
 def _entry(name: str, part: Any, scale: float) -> dict[str, Any]:

@@ -44,6 +44,7 @@ OPTIONS = (
 # Triangles per square of the grid's cell over the silhouette, front and back together: measured, then corrected once.
 TRIANGLES_PER_CELL = 10.5
 NECK = 0.06  # of the way from neck to crown: the head's joint lies at least so far above the neck's
+CHIN = 0.35  # of the way from eyes to mouth: and so far below the mouth, which else would not follow the head
 PROP = 0.005  # of the figure: what is left out is told from so much on; less is a stray spot of the reader's
 
 
@@ -169,6 +170,8 @@ def landmarks(picture: PictureAnalysis, depth: Depth, frame: Frame) -> dict[str,
     names = list(picture.joints)
     cells = frame.to_cells(np.array([picture.joints[name] for name in names]))
     neck, head = names.index("neck"), names.index("head")
+    if depth.body.face is not None and picture.joint_confidence.get("head", 0.0) < 1:  # 1: placed by hand
+        cells[head, 1] = max(cells[head, 1], depth.body.face.mouth[1] + CHIN * depth.body.face.gap)
     # A neck that points down would have the face hang on the trunk.
     cells[head, 1] = min(cells[head, 1], cells[neck, 1] - NECK * (cells[neck, 1] - depth.body.top))
     points = np.column_stack([frame.to_metres(cells), middle_depth(depth, frame, cells)])

@@ -18,6 +18,7 @@ HAIRLINE, HAIRLINE_SLOPE = 92.0, 22.0
 MIXTURE = 1.12  # way over a colour between two others, over the way between those
 UNDER = 0.06  # part of what shows beside the face below a brim that is neither hat nor skin: then it is hair
 STRAND = 6.0  # of 255
+SKULL = 1.2  # half widths of the skull
 GLOSS = 8.0  # Lab: a row of the crown so much lighter than those around it is a highlight, not a colour
 
 
@@ -81,6 +82,9 @@ class HeadPaint:
 
 def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines) -> HeadPaint:
     """colours: (H, W, 3) float32 without the outline's line; where: (H, W) bool, the head, not empty."""
+    if lines.brim is None:  # ears and bunches beside the skull do not go around it
+        skull = where & (np.abs(np.arange(where.shape[1]) - lines.middle) < SKULL * lines.half)
+        where = skull if skull.any() else where
     rows = np.flatnonzero(where.any(1))
     paint, last = _crown(colours, where, rows, lines)
     tail = _carry_down(paint, last)

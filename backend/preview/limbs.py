@@ -14,6 +14,7 @@ from scipy import ndimage
 
 ARM_PARTS, LEG_PARTS = ("UpperArm", "Forearm", "Hand"), ("Thigh", "Shin", "Foot")
 ARM_JOINTS, LEG_JOINTS = ("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot")
+SIDES = ("left", "right")
 HEADS = ("face", "hair", "headgear", "head")
 # What a pixel's label adds to how near it is to the bones: 0 is as far as REACH radii.
 REACH, OWN, OTHER, HEAD = 1.25, 1.2, -0.55, -1.1
@@ -41,6 +42,17 @@ class Limb:
     piece: np.ndarray
     radius: float
     found: float
+
+    def padded(self, pad: int) -> Limb:
+        """In a picture with so many more pixels around it."""
+        return Limb(
+            np.pad(self.cells, pad),
+            self.joints + pad,
+            np.pad(self.near, pad, constant_values=np.inf),
+            np.pad(self.piece, pad),
+            self.radius,
+            self.found,
+        )
 
     def cells_of(self, piece: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W) bool: a bone's pixels, and those that show its colours. A bone that is hidden is a tube, coloured as

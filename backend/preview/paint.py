@@ -22,6 +22,7 @@ from .strokes import Cleaned, cleaned
 from .thickness import Frame
 from .volume import Skin
 
+AROUND_ARM = 0.012  # of the height: as far around an arm a side picture is not looked at
 PAD = 6  # pixels around the figure in the cut-out
 OCCLUSION, REACH = 0.08, 0.014  # darkest, and how far what darkens stands, of the height
 
@@ -100,8 +101,12 @@ class Painter:
         if depth.cape is not None:
             self.cape = on_grid(depth.cape.shown.astype(np.float32), cells).reshape(self.mask.shape) > 0.5
         arm, thick = (depth.inside > 0) & np.isin(depth.parts, ARMS), depth.thick
-        lowest = np.where(arm, depth.centre - thick, np.inf).min(1)
-        self.arm_depths = np.stack([lowest, np.where(arm, depth.centre + thick, -np.inf).max(1)], 1)
+        # A side picture's arm is not quite where the front's is.
+        reach = AROUND_ARM * depth.body.height
+        near = 2 * round(reach) + 1
+        lowest = ndimage.minimum_filter1d(np.where(arm, depth.centre - thick, np.inf).min(1), near) - reach
+        highest = ndimage.maximum_filter1d(np.where(arm, depth.centre + thick, -np.inf).max(1), near) + reach
+        self.arm_depths = np.stack([lowest, highest], 1)
         self.flanks = self._flanks({name: np.array(point, float) - self.corner for name, point in joints.items()})
         self.head = self._head(face)
         self.cape_rows = self._cape_rows()

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from ..image.views import View
+from .strokes import cleaned, stroke_width
 from .thickness import Frame
 
 SLACK = 0.7  # cells that the hull leaves around a side's silhouette
@@ -110,6 +111,7 @@ def place_views(
     """The pictures on the front's figure, whose box is `width` pixels wide and has its left top at `corner`. A right
     side is turned over. arms: whether arms are where the pictures show them.
     """
+    views = {side: _without_line(view) for side, view in views.items()}
     placed = Views(arms=arms)
     for side in ("left", "right"):
         if side in views:
@@ -118,6 +120,17 @@ def place_views(
     if "back" in views:
         placed.back = Behind(views["back"], *corner, width)
     return placed
+
+
+def _without_line(view: View) -> View:
+    """A drawing's contour belongs to its own view: from others it would be a stripe down the figure's side."""
+    pad = 4  # the figure ends where the picture does
+    mask = np.pad(view.mask, pad)
+    colours = np.pad(view.colours, ((pad, pad), (pad, pad), (0, 0)), mode="edge").clip(0, 255).astype(np.uint8)
+    if not stroke_width(colours, mask):
+        return view
+    shown = cleaned(np.dstack([colours, np.where(mask, 255, 0).astype(np.uint8)]), mask)
+    return replace(view, colours=shown.colours[pad:-pad, pad:-pad])
 
 
 def hull(views: Views, levels: np.ndarray, rows: int) -> np.ndarray | None:

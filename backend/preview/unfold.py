@@ -10,19 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from ..image.analysis import PictureAnalysis
-from .limbs import ARM_JOINTS, ARM_PARTS, HEADS, LEG_JOINTS, LEG_PARTS, SURE, Limb, find_limb, labelled, without_specks
-from .strands import strands
+from .fill import filled_trunk
+from .hands import skin_like, take_bare_hand
+from .left_out import largest_piece, point_of, shown_arms, without_props, without_strands
+from .limbs import (
+    ARM_JOINTS,
+    ARM_PARTS,
+    HEADS,
+    LEG_JOINTS,
+    LEG_PARTS,
+    SIDES,
+    SURE,
+    Limb,
+    find_limb,
+    labelled,
+    without_specks,
+)
 from .thickness import PARTS
 
 ANGLES = (45.0, 35.0, 25.0, 15.0, 5.0)  # degrees below horizontal at which arms are put, the first that is free
 STEEP = 62.0  # arms that hang or rise more, or bend, or touch the body, are put elsewhere
 BENT = 35.0  # degrees at the elbow
+PAIRED = 25.0  # an arm that hangs more than this is put elsewhere with the other one: it is hardly freer
 TOUCHING = 0.25  # of an arm's outline beyond the armpit that lies against the rest of the figure
 ARMPIT = 0.5  # of the upper arm: above it arm and body belong together
 FREE, GAP = 0.02, 0.012  # of an arm that may lie on the rest; of the height: how near is on it
@@ -32,10 +48,11 @@ SPREAD = 5.0  # degrees by which legs that touch are turned out, each
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
 CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
-WRIST = 0.8  # of the way from the shoulder to the end of what is shown of an arm
-RIM = 3  # pixels
-PROPS = ("prop",)
-SIDES = ("left", "right")
+# Of the height: what is around the figure when limbs are looked for, and more where arms are put elsewhere.
+MARGIN, ROOM = 0.06, 0.4
+LOOSE = 0.1  # of an arm: more of it in the air is joined to the trunk
+LINK = 0.6  # of an arm's radius: half of a bridge from the trunk to it
+OUTWARD = {"left": 1.0, "right": -1.0}
 
 
 @dataclass
@@ -118,16 +135,23 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     """Left is the character's. Props are left out. Limbs that stand off already stay where they are."""
     names = given.names
     picture = replace(picture, joints=picture.joints | given.joints, face=picture.face | given.face)
-    labels, left_out = _without_props(picture, given.labels, names)
-    labels, hair = _without_strands(picture, labels, names)
+    labels, left_out = without_props(picture, given.labels, names)
+    labels, hair = without_strands(picture, labels, names)
     if hair:
-        picture = replace(picture, joints=picture.joints | _shown_arms(picture, labels, names))
-    pad = round(0.45 * np.ptp(np.flatnonzero(picture.mask.any(1))))
-    canvas = _padded(picture, labels >= 0, pad)
-    labels = np.pad(labels, pad, constant_values=-1)
+        picture = replace(picture, joints=picture.joints | shown_arms(picture, labels, names))
+    labels = np.where(largest_piece(labels >= 0), labels, -1)
+    height = float(np.ptp(np.flatnonzero(picture.mask.any(1))))
+    margin, room = (round(share * height) for share in (MARGIN, ROOM))
+    canvas = _padded(picture, labels >= 0, margin)
+    labels = np.pad(labels, margin, constant_values=-1)
     found = _find_limbs(canvas, labels, names)
-    parts = _coarse(labels, names, found)
-    arms = _arms_to_move(canvas, parts, found)
+    parts = _coarse(labels, names, found, canvas.joints["neck"][1])
+    free = _free_arms(parts, found)
+    if len(free) < 2:
+        canvas, parts = _padded(canvas, canvas.mask, room), np.pad(parts, room, constant_values=-1)
+        found = {name: limb.padded(room) for name, limb in found.items()}
+        margin += room
+    arms = _arms_to_move(canvas, found, free)
     # An outline that tells arms and body apart shows the legs, too.
     legs = {} if picture.clear and not arms else _legs(canvas, found)
     moved = [f"{side}Arm" for side in arms] + (["leftLeg", "rightLeg"] if legs else [])
@@ -135,7 +159,7 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     apart |= {"legs"} if legs else set()
     canvas.warnings = [warning for warning in canvas.warnings if warning["code"] not in apart]
     if not moved:
-        return Unfolded(_cropped(canvas, pad), _crop(parts, pad), [], left_out, hair)
+        return Unfolded(_cropped(canvas, margin), _crop(parts, margin), [], left_out, hair)
     picture, parts = _compose(canvas, parts, arms, legs)
     return Unfolded(picture, parts, moved, left_out, hair)
 
@@ -144,30 +168,39 @@ def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, 
     """leftArm, rightArm, leftLeg, rightLeg."""
     grey = (picture.rgba[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) / 255).astype(np.float32)
     head, height = labelled(labels, names, list(HEADS)), float(np.ptp(np.flatnonzero(picture.mask.any(1))))
-    found = {}
+    skin = skin_like(picture.rgba, labelled(labels, names, ["face"]) & picture.mask)
+    found: dict[str, Limb] = {}
     for whole, pieces, joints in (("Arm", ARM_PARTS, ARM_JOINTS), ("Leg", LEG_PARTS, LEG_JOINTS)):
         own = labelled(labels, names, [side + piece for side in SIDES for piece in pieces])
         pair = []
         for side in SIDES:
-            chain = np.array([_point(picture, side + joint) for joint in joints])
+            chain = np.array([point_of(picture, side + joint) for joint in joints])
             limb = find_limb(picture.mask, grey, own, head, chain, height)
             if limb.found < SURE and whole == "Arm":  # an elbow that is guessed is often far off
                 chain[1] = (chain[0] + chain[2]) / 2
                 limb = find_limb(picture.mask, grey, own, head, chain, height)
+            if whole == "Arm" and skin is not None:
+                take_bare_hand(limb, skin & picture.mask & ~head)
             pair.append(limb)
         # What both claim is of the one whose bones are nearer; the map may mistake left for right.
         first = pair[0].near < pair[1].near
         for side, limb, nearer in zip(SIDES, pair, (first, ~first), strict=True):
             limb.cells &= nearer | ~pair[side == "left"].cells
+            if whole == "Leg":  # a hand on the hip stays no picture on the leg
+                limb.cells &= ~(found["leftArm"].cells | found["rightArm"].cells)
             found[side + whole] = limb
     return found
 
 
-def _coarse(labels: np.ndarray, names: tuple[str, ...], found: dict[str, Limb]) -> np.ndarray:
-    """(H, W) index into PARTS, -1 outside the figure: the map with the limbs as they were found."""
+def _coarse(labels: np.ndarray, names: tuple[str, ...], found: dict[str, Limb], neck: float) -> np.ndarray:
+    """(H, W) index into PARTS, -1 outside the figure: the map with the limbs as they were found. neck: its row."""
     arm, leg = ([side + piece for side in SIDES for piece in pieces] for pieces in (ARM_PARTS, LEG_PARTS))
     parts = np.where(labels < 0, -1, PARTS.index("torso"))
     parts[labelled(labels, names, list(HEADS))] = PARTS.index("head")
+    # What stands off above the shoulders and hangs not together with the body is an ear or a horn.
+    loose = (parts == PARTS.index("torso")) & ~largest_piece(parts == PARTS.index("torso"))
+    loose[round(neck) :] = False
+    parts[loose] = PARTS.index("head")
     parts[labelled(labels, names, arm)] = len(PARTS)
     sides = found["leftLeg"].near < found["rightLeg"].near
     here = labelled(labels, names, leg)
@@ -178,58 +211,6 @@ def _coarse(labels: np.ndarray, names: tuple[str, ...], found: dict[str, Limb]) 
     nearest = ndimage.distance_transform_edt(unclaimed | (parts < 0), return_distances=False, return_indices=True)
     parts = np.where(unclaimed, parts[tuple(nearest)], parts)
     return without_specks(parts, len(PARTS))
-
-
-def _without_props(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Labels, -1 outside the figure; pixels of the figure that the map calls background take the nearest part. What a
-    prop hid stays a hole unless the figure lies around it.
-    """
-    background = labelled(labels, names, ["background"])
-    props = labelled(labels, names, list(PROPS)) & picture.mask
-    known = picture.mask & ~background & ~props
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    whole = np.where(known, labels, labels[tuple(nearest)]).astype(int)
-    kept = picture.mask & ~props
-    kept = ndimage.binary_fill_holes(kept) & picture.mask
-    return np.where(kept, whole, -1), int((picture.mask & ~kept).sum())
-
-
-def _without_strands(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Labels without hair that hangs where the arms are, nor what hung on it alone; how many pixels that are. It would
-    be one skin with the arms, which then could not be moved. Arms that the reader is sure of are no hair.
-    """
-    sure = [min(picture.joint_confidence.get(side + joint, 0.0) for joint in ARM_JOINTS) for side in SIDES]
-    if max(sure) >= SURE:
-        return labels, 0
-    found = strands(picture.rgba, labels, names)
-    if not found.any():
-        return labels, 0
-    pieces, _ = ndimage.label((labels >= 0) & ~found)
-    size = np.bincount(pieces.ravel())
-    size[0] = 0
-    kept = pieces == size.argmax()
-    return np.where(kept, labels, -1), int(((labels >= 0) & ~kept).sum())
-
-
-def _shown_arms(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-    """Elbows and wrists that lay in what was left out: where the map's arms still reach, without their hands."""
-    arms = labelled(labels, names, [side + piece for side in SIDES for piece in ARM_PARTS])
-    rows, columns = np.nonzero(arms)
-    found: dict[str, tuple[float, float]] = {}
-    points = np.column_stack([columns, rows]).astype(float)
-    shoulders = {side: _point(picture, f"{side}UpperArm") for side in SIDES}
-    away = {side: np.hypot(*(points - shoulder).T) for side, shoulder in shoulders.items()}
-    for side, other in (SIDES, SIDES[::-1]):
-        x, y = np.round(_point(picture, f"{side}Hand")).astype(int)
-        inside = 0 <= y < arms.shape[0] and 0 <= x < arms.shape[1] and arms[y, x]
-        own = np.where(away[side] < away[other], away[side], 0.0)
-        if inside or not own.any():
-            continue
-        tip = points[own.argmax()]
-        for joint, share in (("LowerArm", 0.5 * WRIST), ("Hand", WRIST)):
-            at = shoulders[side] + share * (tip - shoulders[side])
-            found[side + joint] = (float(at[0]), float(at[1]))
-    return found
 
 
 def _padded(picture: PictureAnalysis, kept: np.ndarray, pad: int) -> PictureAnalysis:
@@ -258,10 +239,6 @@ def _cropped(picture: PictureAnalysis, pad: int) -> PictureAnalysis:
     return _shifted(cut, -pad, -pad)
 
 
-def _point(picture: PictureAnalysis, name: str) -> np.ndarray:
-    return np.array(picture.joints[name], float)
-
-
 def _angle(way: np.ndarray) -> float:
     """Radians, clockwise as seen, from the picture's right."""
     return float(np.arctan2(way[1], way[0]))
@@ -272,16 +249,24 @@ def _rotation(turn: float) -> np.ndarray:
     return np.array([[c, -s], [s, c]])
 
 
-def _arms_to_move(picture: PictureAnalysis, parts: np.ndarray, found: dict[str, Limb]) -> dict[str, list[Bone]]:
-    """The bones of each arm that does not stand off already, where they go."""
+def _free_arms(parts: np.ndarray, found: dict[str, Limb]) -> list[str]:
+    """Sides whose arms stay where they are: both, one, or none."""
+    free = [side for side, outward in OUTWARD.items() if _is_free(found[f"{side}Arm"], parts, side, outward)]
+    if len(free) == 1 and _below_horizontal(found[f"{free[0]}Arm"], OUTWARD[free[0]])[0] > PAIRED:
+        return []
+    return free
+
+
+def _arms_to_move(picture: PictureAnalysis, found: dict[str, Limb], free: list[str]) -> dict[str, list[Bone]]:
+    """The bones of each arm that is not free, where they go."""
     arms = {}
-    for side, outward in (("left", 1.0), ("right", -1.0)):
-        limb, twin = found[f"{side}Arm"], found[f"{'right' if side == 'left' else 'left'}Arm"]
-        if limb.found >= SURE and _stands_off(limb, parts, PARTS.index(f"{side}Arm"), outward):
+    for side, outward in OUTWARD.items():
+        if side in free:
             continue
+        limb, twin = found[f"{side}Arm"], found[f"{'right' if side == 'left' else 'left'}Arm"]
         mirrored = limb.found < SURE <= twin.found
         shown, other = (twin, {"left": "right", "right": "left"}[side]) if mirrored else (limb, side)
-        shoulder = _point(picture, f"{side}UpperArm")
+        shoulder = point_of(picture, f"{side}UpperArm")
         arms[side] = Arm(shown, shoulder, outward, mirrored, _stretch(picture, shown, other))
     rest = picture.mask & ~np.any([found[f"{side}Arm"].cells for side in arms] or [~picture.mask], axis=0)
     reach = max(round(GAP * np.ptp(np.flatnonzero(picture.mask.any(1)))), 1)
@@ -298,10 +283,18 @@ def _arms_to_move(picture: PictureAnalysis, parts: np.ndarray, found: dict[str, 
     return made
 
 
-def _stands_off(limb: Limb, parts: np.ndarray, part: int, outward: float) -> bool:
-    ways = [_angle(way * [outward, 1]) for way in np.diff(limb.joints, axis=0)]
-    if abs(np.degrees(ways[0])) > STEEP or abs(np.degrees(ways[1] - ways[0])) > BENT:
+def _below_horizontal(limb: Limb, outward: float) -> tuple[float, float]:
+    """Degrees of both bones."""
+    first, second = (float(np.degrees(_angle(way * [outward, 1]))) for way in np.diff(limb.joints, axis=0))
+    return first, second
+
+
+def _is_free(limb: Limb, parts: np.ndarray, side: str, outward: float) -> bool:
+    """Whether an arm was found and stands off already."""
+    first, second = _below_horizontal(limb, outward)
+    if limb.found < SURE or abs(first) > STEEP or abs(second - first) > BENT:
         return False
+    part = PARTS.index(f"{side}Arm")
     y, x = np.indices(limb.cells.shape)
     way = limb.joints[1] - limb.joints[0]
     along = ((x - limb.joints[0, 0]) * way[0] + (y - limb.joints[0, 1]) * way[1]) / max(float(way @ way), 1e-6)
@@ -321,7 +314,7 @@ def _stretch(picture: PictureAnalysis, limb: Limb, side: str) -> tuple[float, fl
     if limb.found < SURE or not set(names) <= picture.depths.keys():
         deep = np.zeros(2)
     times = np.clip(np.hypot(drawn, deep) / drawn, 1.0, FORESHORTENED)
-    longest = LONGEST * float(np.hypot(*(_point(picture, "neck") - _point(picture, "hips"))))
+    longest = LONGEST * float(np.hypot(*(point_of(picture, "neck") - point_of(picture, "hips"))))
     share = longest / float((times * drawn).sum())
     if share < 1:
         times = times * share if limb.found < SURE else np.maximum(times * share, 1.0)
@@ -367,10 +360,14 @@ def _compose(
 ) -> tuple[PictureAnalysis, np.ndarray]:
     """The trunk without the moved limbs, filled, and the limbs where they go, in front of it."""
     taken = np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
-    rgba, mask, parts = _filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
+    rgba, mask, parts = filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
     for limbs in (legs, arms):
         for bone in (bone for bones in limbs.values() for bone in reversed(bones)):
             _draw(bone, picture.rgba, rgba, mask, parts)
+    neck = point_of(picture, "neck")
+    for bones in arms.values():
+        _join(bones, neck, rgba, mask, parts)
+    mask = largest_piece(mask)  # what hung on a limb alone, as the ends of a staff
     rgba[..., 3] = np.where(mask, 255, 0)
     parts = np.where(mask, parts, -1)
     joints = dict(picture.joints)
@@ -411,12 +408,36 @@ def _draw(bone: Bone, source: np.ndarray, rgba: np.ndarray, mask: np.ndarray, pa
     mask[here][drawn] = True
 
 
+def _join(bones: list[Bone], neck: np.ndarray, rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray) -> None:
+    """Bridges the way from neck to wrist where part of an arm hangs in the air: drawn trunks may be slimmer than
+    shoulders, and hair may hide the elbow.
+    """
+    body, first = largest_piece(mask), bones[0]
+    arm = mask & (parts == first.part)
+    if (arm & ~body).sum() <= LOOSE * arm.sum():
+        return
+    y, x = np.indices(mask.shape)
+    points, chain = np.stack([x, y], -1), (neck, first.goal, bones[1].goal, bones[1].moved(bones[1].end))
+    away = np.min([_to_line(points, a, b) for a, b in pairwise(chain)], axis=0)
+    bridge = (away < LINK * first.radius) & ~mask
+    nearest = ndimage.distance_transform_edt(~arm, return_distances=False, return_indices=True)
+    rgba[bridge] = rgba[tuple(nearest)][bridge]
+    parts[bridge] = first.part
+    mask |= bridge
+
+
+def _to_line(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(...) distances of (..., 2) points to the line from a to b."""
+    along = np.clip((points - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-6), 0, 1)
+    return np.asarray(np.hypot(*np.moveaxis(points - a - along[..., None] * (b - a), -1, 0)))
+
+
 def _moved_joints(
     picture: PictureAnalysis, side: str, names: tuple[str, ...], bones: list[Bone]
 ) -> dict[str, tuple[float, float]]:
     """Two bones end where the next begins; a single one takes all joints along."""
     if len(bones) == 1:
-        points = [bones[0].moved(_point(picture, side + name)) for name in names[1:]]
+        points = [bones[0].moved(point_of(picture, side + name)) for name in names[1:]]
     else:
         points = [bones[1].goal, bones[1].moved(bones[1].end)]
     return {side + name: (float(x), float(y)) for name, (x, y) in zip(names[1:], points, strict=True)}
@@ -424,62 +445,11 @@ def _moved_joints(
 
 def _core(picture: PictureAnalysis) -> np.ndarray:
     """(H, W) bool: where there is a trunk whatever the picture shows, between neck and hips."""
-    neck, hips, left, right = (_point(picture, n) for n in ("neck", "hips", "leftUpperArm", "rightUpperArm"))
+    neck, hips, left, right = (point_of(picture, n) for n in ("neck", "hips", "leftUpperArm", "rightUpperArm"))
     y, x = np.indices(picture.mask.shape)
     axis = neck[0] + (hips[0] - neck[0]) * np.clip((y - neck[1]) / max(hips[1] - neck[1], 1.0), 0, 1)
     within = (y > max(left[1], right[1])) & (y < hips[1])
     return np.asarray(within & (np.abs(x - axis) < CORE * abs(left[0] - right[0])))
-
-
-def _filled_trunk(
-    rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray, taken: np.ndarray, core: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rest of the figure with what the limbs hid: between two visible ends of a row, and where they bit into its
-    outline, up to the line that joins the outline above and below; coloured along the row. Forearms before the belly
-    may hide all of a row: then it is as wide as `core`.
-    """
-    rest = ndimage.binary_fill_holes(mask | taken) & taken
-    between = np.zeros_like(mask)
-    for r in np.flatnonzero(rest.any(1)):
-        line = np.flatnonzero(mask[r])
-        if len(line):
-            between[r, line[0] : line[-1] + 1] = True
-    hidden = rest & (core | (between & _near_trunk(mask, rest)))
-    rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    # A rim of what was cut off stays on what is left.
-    inner = ndimage.binary_erosion(mask, iterations=RIM)
-    nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
-    out = rgba.copy()
-    rim = ndimage.binary_dilation(taken, iterations=RIM + 1) & mask & ~inner
-    out[rim] = rgba[nearest[0][rim], nearest[1][rim]]
-    out[hidden] = _along_rows(rgba, inner, hidden, (nearest[0], nearest[1]))
-    parts = np.where(hidden, parts[rows, columns], parts)
-    return out, mask | hidden, parts
-
-
-def _near_trunk(mask: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Pixels that lie within the closed outline of what is left: a gap between two legs is not of it."""
-    size = max(round(0.12 * np.ptp(np.flatnonzero((mask | rest).any(1)))), 1)
-    small = ndimage.zoom(mask.astype(np.uint8), 0.25, order=0) > 0
-    closed = ndimage.binary_closing(np.pad(small, size), iterations=max(size // 4, 1))[size:-size, size:-size]
-    whole = ndimage.zoom(closed.astype(np.uint8), np.array(mask.shape) / closed.shape, order=0) > 0
-    return ndimage.binary_dilation(whole, iterations=4)
-
-
-def _along_rows(
-    rgba: np.ndarray, mask: np.ndarray, hidden: np.ndarray, nearest: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Colours of hidden pixels: a blend of what the row shows left and right of them."""
-    colours = rgba[nearest].astype(np.float32)
-    for r in np.flatnonzero(hidden.any(1)):
-        known, wanted = np.flatnonzero(mask[r]), np.flatnonzero(hidden[r])
-        if len(known) < 2:
-            continue
-        for k in range(3):
-            calm = ndimage.median_filter(rgba[r, known, k].astype(np.float32), size=5, mode="nearest")
-            colours[r, wanted, k] = np.interp(wanted, known, calm)
-    colours[..., 3] = 255
-    return colours[hidden].round().astype(np.uint8)
 
 
 def _trimmed(picture: PictureAnalysis, parts: np.ndarray) -> tuple[PictureAnalysis, np.ndarray]:

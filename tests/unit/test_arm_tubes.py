@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from backend.geometric.arm_tubes import _by_piece
+from backend.geometric.arm_tubes import _by_piece, _radius
+from backend.mesh.voxels import VoxelGrid
 
 
 def strip(first, count):
@@ -27,3 +28,14 @@ def test_an_arm_that_is_joined_to_something_large_stays_an_arm():
 def test_a_skirt_under_the_hand_is_none_of_the_arm():
     skirt, arm = np.r_[np.full(5, 0.7), np.zeros(195)], np.full(40, 0.95)
     assert (_by_piece(*strips(skirt, arm)) == np.r_[np.zeros(200), np.ones(40)]).all()
+
+
+def test_a_free_arm_is_as_thick_as_it_goes_from_a_bone_beside_its_middle():
+    solid = np.zeros((60, 60, 60), bool)
+    solid[10:50, 24:36, 24:36] = True
+    grid = VoxelGrid(solid, np.zeros(3), 0.01)
+    hips, neck = np.array([0.0, -0.3, 0.3]), np.array([0.0, 0.3, 0.3])
+    point, axis = np.array([0.3, 0.34, 0.3]), np.array([1.0, 0, 0])
+    assert _radius(point, axis, hips, neck, grid, 0.2) > 0.095
+    solid[:, :36, 24:36] = True  # the body below
+    assert _radius(point, axis, hips, neck, grid, 0.2) < 0.06

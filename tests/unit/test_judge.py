@@ -1,5 +1,7 @@
 """Whose points are taken where the rules and the learned reader say different things."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,32 @@ def test_a_face_further_off_than_the_eye_can_be_is_the_readers(apart, taken):
     face = judge.face_of(given | {"confidence": {"eyes": 0.9, "mouth": 0.1}}, reading(), 1.0)
     assert face["leftEye"]["center"] == (place if taken == "rules" else [500.0, 200.0])
     assert face["confidence"] == {"eyes": 0.9 if taken == "rules" else 0.7, "mouth": 0.7}
+
+
+@pytest.mark.parametrize(("off", "sure", "moved"), [(0.8, 0.2, True), (0.2, 0.2, False), (0.8, 0.9, False)])
+def test_an_unsure_mouth_beside_the_eyes_is_moved_between_them(off, sure, moved):
+    places = {
+        "leftEye": (550.0, 200.0, 0.7),
+        "rightEye": (450.0, 200.0, 0.7),
+        "mouth": (500.0 + 100 * off, 260.0, sure),
+    }
+    read = replace(reading(), face={n: FacePart(x, y, 20.0, 10.0, "drawn", c) for n, (x, y, c) in places.items()})
+    far = {"center": [0.0, 0.0]}
+    given = {"leftEye": far, "rightEye": far, "mouth": far, "confidence": {"eyes": 0.0, "mouth": 0.0}}
+    face = judge.face_of(given, read, 1.0)
+    assert face["mouth"]["center"] == pytest.approx([500.0 if moved else 500.0 + 100 * off, 260.0])
+
+
+@pytest.mark.parametrize(("feet", "gap", "cropped"), [(True, 1, False), (False, 1, True), (False, 8, False)])
+def test_a_figure_that_ends_above_the_lower_edge_without_feet_is_cut_off(feet, gap, cropped):
+    mask = np.zeros((200, 100), np.float32)
+    mask[20 : 200 - gap, 40:60] = 1
+    parts = np.where(mask > 0, PARTS.index("cloth"), 0).astype(np.uint8)
+    parts[190 - gap :, 40:60] = PARTS.index("leftFoot" if feet else "cloth")
+    joints = {name: joint._replace(x=50.0, y=100.0) for name, joint in reading().joints.items()}
+    read = replace(reading(), mask=mask, parts=parts, joints=joints)
+    found = judge.refusal(judge.figure_of(read, read.mask.shape), rules(), read, 1.0)
+    assert (found is not None and found.code == "cropped") == cropped
 
 
 @pytest.mark.parametrize(("confidence", "none", "refused"), [(0.2, 0.3, True), (0.5, 0.3, False), (0.2, 0.05, False)])

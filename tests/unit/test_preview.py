@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
@@ -14,7 +15,10 @@ from backend.geometric.rigger import rig_mesh
 from backend.image.analysis import analyse
 from backend.image.sheet import sheet_result
 from backend.mesh.files import MeshArrays
-from backend.preview.engine import PreviewGenerator
+from backend.preview.engine import PreviewGenerator, landmarks
+from backend.preview.head_paint import HeadLines, read_head
+from backend.preview.solid import inflate
+from backend.preview.thickness import make_frame
 from benchmarks.figures import Figure, make
 from benchmarks.posed_glb import Coloured, load_made
 from benchmarks.views import aligned, compare
@@ -139,7 +143,7 @@ def test_further_pictures_give_shape_and_colour(solid, tmp_path):
         assert not [w for w in made.warnings if w["code"] == "views"]
         mesh = aligned(load_made(made.mesh), truth)
         scores[title] = [compare(mesh.picture(a, 256), truth.picture(a, 256)) for a in (90, 180)]
-    assert scores["three"][0][0] > max(scores["one"][0][0], 0.93)
+    assert scores["three"][0][0] > max(scores["one"][0][0], 0.96)
     assert scores["three"][1][1] < min(scores["one"][1][1], 4.0)
 
 
@@ -233,3 +237,44 @@ def test_a_sheet_is_cut_into_its_views(solid, tmp_path):
     pictures = {figure["view"]: Path(figure["picture"]) for figure in figures if figure["view"] != "ignore"}
     made = generate(pictures.pop("front"), tmp_path / "made", pictures=pictures)
     assert made.metrics["silhouette_iou"] > 0.95 and not [w for w in made.warnings if w["code"] == "views"]
+
+
+def test_ears_beside_the_skull_do_not_colour_its_back():
+    colours, where = np.full((200, 300, 3), 90.0, np.float32), np.zeros((200, 300), bool)
+    where[20:180, 100:200] = where[30:90, 10:290] = True  # the skull, and ears at its crown
+    colours[:, :95] = colours[:, 205:] = (240, 150, 190)
+    colours[110:180] = SKIN
+    found = read_head(colours, where, HeadLines(150.0, 170.0, 100.0, 115.0, 150.0, 50.0))
+    assert np.abs(found.ring[: 100 - found.top] - 90).max() < 3
+
+
+def test_a_head_joint_above_the_mouth_is_put_below_it(drawn):
+    """Else the mouth hangs on the neck, and cannot be cut."""
+    path, _ = drawn
+    picture = analyse(path)
+    mouth, eyes = (picture.face[name]["center"][1] for name in ("mouth", "leftEye"))
+    frame = make_frame(picture.mask, picture.joints, 1.6, 0.012)
+    for by_hand in (False, True):
+        picture.joints["head"] = (picture.joints["head"][0], mouth - 0.3 * (mouth - eyes))
+        picture.joint_confidence["head"] = 1.0 if by_hand else 0.9
+        depth = inflate(picture.rgba, picture.mask, picture.joints, picture.face, frame)
+        found = landmarks(picture, depth, frame)
+        assert (found["joints"]["head"][1] > found["face"]["mouth"]["center"][1]) == by_hand
+
+
+def test_a_drawn_side_picture_leaves_no_line_on_the_figure(solid, tmp_path):
+    """A contour belongs to its own view; on the other views' skin it would be a stripe."""
+    _, paths = solid
+    drawn = {}
+    for side in ("front", "left", "back"):
+        rgba = np.array(Image.open(paths[side]))
+        mask = rgba[..., 3] > 127
+        rgba[mask & ~ndimage.binary_erosion(mask, iterations=5), :3] = (20, 0, 90)
+        drawn[side] = tmp_path / f"{side}.png"
+        Image.fromarray(rgba).save(drawn[side])
+    made = generate(drawn.pop("front"), tmp_path / "made", pictures=drawn)
+    mesh = load_made(made.mesh)
+    for azimuth in (60, 120):
+        shown = mesh.picture(azimuth, 256)
+        shown = shown[shown[..., 3] > 0][:, :3].astype(int)
+        assert (np.abs(shown - (20, 0, 90)).max(1) < 40).mean() < 0.01

@@ -199,6 +199,23 @@ def one_limb_less(a):
     a.joints[a.of("leftUpperArm", "leftLowerArm", "leftHand"), 0] = a.names.index("spine")
 
 
+def lose_a_hand(a):
+    """And half of the forearm: its skin ends where the elbow is."""
+    far = a.of("leftLowerArm", "leftHand")
+    a.positions[far] = 0.05 * (a.positions[far] - a.heads["leftLowerArm"]) + a.heads["leftLowerArm"]
+
+
+def scrap(a):
+    """A ring of the hand hangs in the air, tied to nothing."""
+    ring = np.flatnonzero(a.of("leftHand"))[:SIDES]
+    added = len(a.positions) + np.arange(SIDES)
+    for name in ("positions", "joints", "weights"):
+        setattr(a, name, np.concatenate([getattr(a, name), getattr(a, name)[ring]]))
+    a.positions[added] -= [0, 0.2, 0]
+    a.morphs = {name: np.pad(field, ((0, SIDES), (0, 0))) for name, field in a.morphs.items()}
+    a.triangles = np.concatenate([a.triangles, np.column_stack([added[1:-1], added[2:], np.full(SIDES - 2, added[0])])])
+
+
 def give_a_bone_twice(a):
     a.humanoid["leftFoot"] = a.humanoid["leftLowerLeg"]
 
@@ -228,6 +245,8 @@ FAULTS = {
     "leaking arm": ("leaks", leak),
     "arm without skin": ("follow", one_limb_less),
     "torn hand": ("stretch", tear),
+    "lost hand": ("arm_gap", lose_a_hand),
+    "scrap in the air": ("scraps", scrap),
     "many triangles": (
         "triangles",
         lambda a: setattr(a, "triangles", np.tile(a.triangles, (1 + 60_000 // len(a.triangles), 1))),

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from scipy import ndimage
 
 from avatar_addon.batch import grouped, names_for
 from backend.engines import GenerateRequest
 from backend.image.analysis import analyse
 from backend.image.silhouette import JOINTS
 from backend.preview.engine import PreviewGenerator
+from backend.preview.hands import skin_like, take_bare_hand
+from backend.preview.limbs import Limb
 from backend.preview.thickness import PARTS
 from backend.preview.unfold import PartMap, unfold
 from benchmarks.figures import Figure, make, true_joints
@@ -148,6 +151,62 @@ def test_limbs_that_stand_off_stay_and_props_are_left_out(tmp_path):
     assert not found.moved and found.left_out > 500
     shown = found.picture.rgba[found.picture.mask][:, :3].astype(int)
     assert (np.abs(shown - STICK).max(1) < 30).mean() < 0.001
+
+
+@pytest.mark.parametrize(("place", "held"), [("leftHand", True), ("head", False), ("hips", False)])
+def test_only_what_a_hand_holds_is_left_out(place, held, tmp_path):
+    """A map that calls an ear or a pocket a prop must not have it bitten out of the figure."""
+    image, labels, joints = labelled(Figure(arm=40))
+    column, row = (round(value) for value in joints[place])
+    edge = np.flatnonzero(labels[row] > 0)
+    column = column if place == "leftHand" else int(edge[edge > column][-1] if place == "head" else column + 12)
+    here = slice(row - 14, row + 14), slice(column - 6, column + 12)
+    image[here], labels[here] = (*STICK, 255), NAMES.index("prop")
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    before = analyse(tmp_path / "picture.png", {"joints": {name: joints[name] for name in JOINTS}})
+    found = unfold(before, reader_of(labels, joints)(before))
+    shown = found.picture.rgba[found.picture.mask][:, :3].astype(int)
+    assert (found.left_out > 100) == held
+    assert ((np.abs(shown - STICK).max(1) < 30).sum() < 50) == held
+
+
+def test_an_arm_beside_a_trunk_slimmer_than_the_shoulders_is_joined_to_it(hanging):
+    path, read = hanging
+    before = analyse(path, draft=True)
+    given = read(before)
+    upper = [NAMES.index(f"{side}UpperArm") for side in ("left", "right")]
+    before.mask = before.mask & ~np.isin(given.labels, upper)
+    given.labels = np.where(np.isin(given.labels, upper), 0, given.labels)
+    found = unfold(before, given)
+    assert ndimage.label(found.picture.mask)[1] == 1
+    for side in ("left", "right"):
+        x, y = (round(v) for v in found.picture.joints[f"{side}Hand"])
+        assert found.picture.mask[y, x]
+
+
+def test_an_arm_that_hangs_like_the_moved_one_moves_with_it(tmp_path):
+    image, labels, joints = labelled(Figure(arm=50))
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    before = analyse(tmp_path / "picture.png", {"joints": {name: joints[name] for name in JOINTS}})
+    given = reader_of(labels, joints)(before)
+    assert not unfold(before, given).moved
+    bent = {"leftHand": tuple(np.array(given.joints["leftLowerArm"]) - [40, 0])}
+    assert {"leftArm", "rightArm"} <= set(unfold(before, PartMap(given.labels, NAMES, given.joints | bent)).moved)
+
+
+def test_a_bare_hand_on_the_hip_is_taken_by_its_skin():
+    rgba = np.full((200, 200, 4), 255, np.uint8)
+    rgba[..., :3] = TROUSERS
+    rgba[20:40, 20:60, :3] = rgba[100:140, 90:110, :3] = SKIN  # face; hand
+    face = np.zeros((200, 200), bool)
+    face[20:40, 20:60] = True
+    joints = np.array([(100.0, 20.0), (100.0, 60.0), (100.0, 105.0)])
+    cells = np.zeros((200, 200), bool)
+    cells[20:104, 92:108] = cells[104:140, 112:124] = True  # the map's hand is a piece of the skirt
+    limb = Limb(cells, joints, np.zeros((200, 200)), np.zeros((200, 200), np.int8), 8.0, 1.0)
+    skin = skin_like(rgba, face)
+    take_bare_hand(limb, skin & ~face)
+    assert limb.cells[110:135, 92:108].all() and not limb.cells[110:150, 116:].any()
 
 
 def test_an_arm_that_is_not_to_be_seen_mirrors_the_other(hanging):
