@@ -26,6 +26,8 @@ from avatar_addon.viewer.page import page_text, write_page  # noqa: E402
 
 FIGURES = ("t_pose", "feet", "triangles", "size", "visemes_differ", "leaks", "stretch", "seams")
 
+FEW = 3  # of so many drawn characters, one: a girl in a dress, a wizard in a hat, a goblin half turned, a robot
+
 # Each rule of speech once: silent and magic e, clusters, digits, abbreviations, accents, kana, kanji, pauses.
 SENTENCES = (
     "Hello! I am your companion.",
@@ -49,10 +51,11 @@ def browser() -> str | None:
     )
 
 
-def draw_pictures(folder: Path) -> list[Path]:
+def draw_pictures(folder: Path, few: bool) -> list[Path]:
     if call(sys.executable, "tools/characters/make_set.py", folder):
         sys.exit("The test pictures could not be drawn; see above.")
-    return [ROOT / "examples/companion.png", *sorted(p for p in folder.iterdir() if p.suffix in (".png", ".jpg"))]
+    drawn = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".jpg"))
+    return [ROOT / "examples/companion.png", *drawn[:: FEW if few else 1]]
 
 
 def check_files(avatars: list[Path]) -> int:
@@ -93,6 +96,7 @@ def main() -> int:
     parser.add_argument("--blender", required=True, help="the interpreter that has bpy, or a Blender binary's Python")
     parser.add_argument("--out", type=Path, default=ROOT / "build/e2e")
     parser.add_argument("--sheets", action="store_true", help="contact sheets too, which take as long as the avatars")
+    parser.add_argument("--few", action="store_true", help="only some of the drawn characters")
     arguments = parser.parse_args()
     chromium = browser()
     if not chromium or not shutil.which("npm"):
@@ -110,7 +114,9 @@ def main() -> int:
         return 1
     given = [path.absolute() for path in arguments.pictures]
     avatars = [path for path in given if path.suffix == ".vrm"]
-    pictures = [path for path in given if path.suffix != ".vrm"] or ([] if avatars else draw_pictures(out / "pictures"))
+    pictures = [path for path in given if path.suffix != ".vrm"]
+    if not given:
+        pictures = draw_pictures(out / "pictures", arguments.few)
     made = 0
     if pictures:
         # The batch resumes: avatars of an earlier state of the code would be kept.
