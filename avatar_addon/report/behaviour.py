@@ -16,6 +16,8 @@ from .measured import Measured
 from .perfect_sync import perfect_sync
 from .skin_measures import MOVED, following, head_turn, leaks, strays, tearing
 
+COMES_OUT = 0.02  # of its height: so far a card moves at least, from behind the skin to before it
+
 
 def behaviour(m: Measured) -> Iterator[Check]:
     """Every check of movement, in the card's order; needs the required bones."""
@@ -41,7 +43,8 @@ def _amount(m: Measured, name: str, field: np.ndarray, limit: str) -> tuple[str,
     length = _length(field)
     if not np.isfinite(length).all():
         return FAIL, "not a number"
-    most = float(length.max(initial=0)) / m.head_height
+    drawn = _drawn_mouth(m, field) if name in VISEMES else None
+    most = float(length.max(initial=0)) / m.head_height if drawn is None else drawn
     moved = length > MOVED
     spill = float((moved & ~m.in_head).sum() / max(moved.sum(), 1))
     statuses = [LIMITS[limit].judge(most), LIMITS["face_most"].judge(most), LIMITS["spill"].judge(spill)]
@@ -113,7 +116,7 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
     faults = []
     if abs(mouth[0] - m.heads["head"][0]) > 0.25 * m.head_height:
         faults.append("beside the face")
-    if mouth[2] < (inside[:, 2].min() + inside[:, 2].max()) / 2:
+    if mouth[2] < np.percentile(inside[:, 2], (5, 95)).mean():  # of a cap's peak and a pony tail little counts
         faults.append("at the back of the head")
     if eyes is not None and mouth[1] >= eyes[1]:
         faults.append("above the eyes")
@@ -128,21 +131,25 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
     )
 
 
-def _moves_apart(m: Measured, field: np.ndarray) -> np.ndarray:
-    """(V,) what an expression moves if no skin is drawn out by it, as with a drawn mouth on a card; else nothing."""
-    moved = _length(field) > 0
+def _drawn_mouth(m: Measured, field: np.ndarray) -> float | None:
+    """How high a drawn mouth on a card is, in heads, once it has come out; 0 if it shrinks or hardly moves. None where
+    an expression draws out skin, or moves nothing.
+    """
+    length = _length(field)
+    moved = length > 0
     corners = moved[m.triangles]
-    drawn_out = corners.any(1) & ~corners.all(1)
-    return moved & ~drawn_out.any()
+    if not moved.any() or (corners.any(1) & ~corners.all(1)).any():
+        return None
+    waiting, shown = (float(np.ptp(points[moved, 1])) for points in (m.rest, m.rest + field))
+    return shown / m.head_height if shown > 0.99 * waiting and length.max() > COMES_OUT * shown else 0.0
 
 
 def _mouth_opens(m: Measured, aa: np.ndarray) -> Check:
     """The lower lip and jaw go down more than the upper lip goes up, and the two part; or a drawn mouth appears."""
+    drawn = _drawn_mouth(m, aa)
     down, up = float(-aa[:, 1].min(initial=0)), float(aa[:, 1].max(initial=0))
-    drawn = _moves_apart(m, aa)
-    if drawn.any():
-        waiting, shown = (float(np.ptp(points[drawn, 1])) for points in (m.rest, m.rest + aa))
-        down, up = shown if shown > 0.99 * waiting else 0.0, 0.0
+    if drawn is not None:
+        down, up = drawn * m.head_height, 0.0
     opening = (down + up) / m.head_height
     ok = PASS if down > up and opening > 0.02 else WARN if 1.5 * down > up and opening > 0.008 else FAIL
     return line(

@@ -277,3 +277,20 @@ def test_a_file_that_is_cut_off_is_named(tmp_path):
     path = SOUND.save(tmp_path / "cut.vrm")
     path.write_bytes(path.read_bytes()[:-1000])
     assert [check.id for check in make_report(path).checks] == ["container"]
+
+
+@pytest.mark.parametrize(("forward", "seen"), [(0.0006, True), (0.00003, False)])
+def test_a_drawn_mouth_counts_by_its_size_once_it_comes_out(tmp_path, forward, seen):
+    """On a large head a card moves by a smaller share of it than lips do."""
+    avatar = copy.deepcopy(SOUND)
+    count, head = len(avatar.positions), avatar.names.index("head")
+    card = np.array([[-0.015, 1.51, 0.069], [0.015, 1.51, 0.069], [0.015, 1.53, 0.069], [-0.015, 1.53, 0.069]])
+    avatar.positions = np.concatenate([avatar.positions, card])
+    avatar.joints = np.concatenate([avatar.joints, [[head, 0, 0, 0]] * 4])
+    avatar.weights = np.concatenate([avatar.weights, [[1, 0, 0, 0]] * 4])
+    avatar.triangles = np.concatenate([avatar.triangles, [[0, 1, 2], [0, 2, 3]] + np.array(count)])
+    avatar.morphs = {name: np.pad(field, ((0, 4), (0, 0))) for name, field in avatar.morphs.items()}
+    avatar.morphs["aa"][:] = 0
+    avatar.morphs["aa"][count:] = [0, 0, forward]
+    wrong = open_checks(avatar, tmp_path / "card.vrm")
+    assert [name in wrong for name in ("viseme_aa", "mouth_opens")] == [not seen] * 2
