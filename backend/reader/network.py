@@ -70,6 +70,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 2
     options.log_severity_level = 3
     options.use_deterministic_compute = True
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the other cores may have work to do
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
