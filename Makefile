@@ -21,8 +21,8 @@ avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
 
 test: lint test-unit test-addon test-records test-mcp  ## Everything that needs no window and no browser
 
-# The longest parts first; the short ones at the end fill the cores.
-ci: browser test-addon test-unit test-addon-4.2.23 e2e test-addon-5.3.0 test-records test-mcp lint  ## make -j3 -O ci
+# The longest parts first, then those that wait a lot, while the others fill the cores; the short ones at the end.
+ci: browser test-addon test-unit test-mcp test-records test-addon-4.2.23 e2e test-addon-5.3.0 lint  ## make -j4 -O ci
 
 browser:  ## Chromium and npm, where they are missing
 	tests/e2e/install_browser
