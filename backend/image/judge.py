@@ -258,7 +258,7 @@ def face_of(rules: dict[str, Any], reading: Reading, scale: float) -> dict[str, 
         else:
             sure[key] = learned
             out |= {name: _entry(name, part, scale) for name, part in zip(names, parts, strict=True)}
-    if sure["mouth"] < SURE:
+    if sure["mouth"] < min(SURE, sure["eyes"]):  # the surer one tells where the other is
         out["mouth"] = out["mouth"] | {"center": _between_eyes(out)}
     out["confidence"] = sure
     return out
