@@ -57,7 +57,6 @@ def load_picture(path: Path) -> Picture:
     Grey, palette, CMYK and 16-bit pictures become 8-bit RGBA; a longest side over 4096 pixels is reduced to that.
     Raises BackendError: `unreadable` (missing, no picture, damaged), `too_large` (over 64 million pixels).
     """
-    path = Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(

@@ -114,6 +114,17 @@ class Lock:
                     temporary.replace(path)
 
 
+def another_file(target: str, pinned: bool) -> BackendError:
+    """Why what the hub has is not taken: it is not the file that is pinned, or not the one that came at first."""
+    if pinned:
+        message = f"The file {target} on the hub is not the one that this version was made for (its SHA-256 differs)."
+        hint = "Check HF_ENDPOINT and do not use this file; update Avatar Forge if the publisher has replaced it."
+    else:
+        message = f"The file {target} on the hub is not the one that was downloaded at first (its SHA-256 differs)."
+        hint = "Check HF_ENDPOINT; to use the other file nevertheless, remove the model and download it again."
+    return BackendError("bad_weights", message, hint)
+
+
 @contextlib.contextmanager
 def downloading(where: Path, name: str) -> Iterator[None]:
     """Keeps a second download of the same model away. Raises BackendError("folder_in_use"), or what `explain` makes of

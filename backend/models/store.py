@@ -27,7 +27,7 @@ from typing import Any
 from ..engines import Progress
 from ..errors import BackendError
 from . import hub
-from .lock import AGAIN, BUSY, CHECKED, LOCK, Lock, downloading, sha256_of
+from .lock import AGAIN, BUSY, CHECKED, LOCK, Lock, another_file, downloading, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -295,7 +295,7 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
     for _source, file, target in wanted:
         remote, known = remotes[target], _known(file, lock, target, remotes[target])
         if (known and remote.sha256 not in ("", known)) or (file.size and remote.size != file.size):
-            raise _not_pinned(target) if file.sha256 or file.size else _not_the_first(target)
+            raise another_file(target, bool(file.sha256 or file.size))
     parts = {target: hub.part_of(remote, where / target) for target, remote in remotes.items()}
     total = sum(remote.size for remote in remotes.values())
     needed = total - sum(part.stat().st_size for part in parts.values() if part.exists())
@@ -315,7 +315,7 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
             if remote.sha256 and digest != remote.sha256:
                 message = f"The downloaded file {target} differs from the one on the hub."
                 raise BackendError("bad_weights", message, "Start the download again.")
-            raise _not_pinned(target) if file.sha256 else _not_the_first(target)
+            raise another_file(target, bool(file.sha256))
         lock.commits[source.repo] = remote.commit
         lock.add(target, digest)
         lock.save()
@@ -326,22 +326,6 @@ def _known(file: File, lock: Lock, target: str, remote: hub.Remote) -> str:
     """The digest that a download must have: what is pinned, else what this commit's file had at its first download."""
     same_commit = lock.commits.get(remote.repo) == remote.commit
     return file.sha256 or (lock.files.get(target, {}).get("sha256", "") if same_commit else "")
-
-
-def _not_the_first(target: str) -> BackendError:
-    return BackendError(
-        "bad_weights",
-        f"The file {target} on the hub is not the one that was downloaded at first (its SHA-256 differs).",
-        "Check HF_ENDPOINT; to use the other file nevertheless, remove the model and download it again.",
-    )
-
-
-def _not_pinned(target: str) -> BackendError:
-    return BackendError(
-        "bad_weights",
-        f"The file {target} on the hub is not the one that this version was made for (its SHA-256 differs).",
-        "Check HF_ENDPOINT and do not use this file; update Avatar Forge if the publisher has replaced it.",
-    )
 
 
 def _other_than_pinned(model: Model, lock: Lock) -> list[str]:

@@ -18,14 +18,14 @@ MATTING_SIDE = 1024
 MIN_SIDE = 16  # pixels of the subject's longer side
 
 
-def prepare(path: Path) -> Image.Image:
+def prepare(path: str | Path) -> Image.Image:
     """The picture at `path` -> (518, 518) RGB, subject centred on black (reference, section 2).
 
     A cut-out picture's alpha is used as it is; else the background goes, with a matting network where one is
     installed and by its colour where it is plain. Raises BackendError: unreadable, too_large, too_small, empty_mask,
     background (not plain, and no network).
     """
-    return crop_subject(large_enough(cut_out(load_picture(path).rgba)))
+    return crop_subject(large_enough(cut_out(load_picture(Path(path)).rgba)))
 
 
 def cut_out(rgba: np.ndarray) -> Image.Image:

@@ -221,7 +221,7 @@ class Trellis2Generator:
         )
 
 
-def prepare(path: Path) -> Image.Image:
+def prepare(path: str | Path) -> Image.Image:
     """The picture at `path` -> square RGB, its subject on black.
 
     A cut-out picture's alpha is used as it is; else the background goes, with a matting network where one is
@@ -232,7 +232,7 @@ def prepare(path: Path) -> Image.Image:
     from ..trellis.pictures import cut_out, large_enough
     from .preprocess import crop_subject
 
-    return crop_subject(large_enough(cut_out(load_picture(path).rgba)))
+    return crop_subject(large_enough(cut_out(load_picture(Path(path)).rgba)))
 
 
 def _lookup(result: Result) -> Callable[[np.ndarray], np.ndarray]:
