@@ -116,7 +116,7 @@ def _mouth_place(m: Measured, fields: dict[str, np.ndarray]) -> Check:
     faults = []
     if abs(mouth[0] - m.heads["head"][0]) > 0.25 * m.head_height:
         faults.append("beside the face")
-    if mouth[2] < np.percentile(inside[:, 2], (5, 95)).mean():  # of a cap's peak and a pony tail little counts
+    if mouth[2] < np.percentile(inside[:, 2], (5, 95)).mean():  # a cap's peak or a pony tail hardly counts
         faults.append("at the back of the head")
     if eyes is not None and mouth[1] >= eyes[1]:
         faults.append("above the eyes")

@@ -120,7 +120,7 @@ def another_file(target: str, pinned: bool) -> BackendError:
         message = f"The file {target} on the hub is not the one that this version was made for (its SHA-256 differs)."
         hint = "Check HF_ENDPOINT and do not use this file; update Avatar Forge if the publisher has replaced it."
     else:
-        message = f"The file {target} on the hub is not the one that was downloaded at first (its SHA-256 differs)."
+        message = f"The file {target} on the hub is not the one that was first downloaded (its SHA-256 differs)."
         hint = "Check HF_ENDPOINT; to use the other file nevertheless, remove the model and download it again."
     return BackendError("bad_weights", message, hint)
 

@@ -197,7 +197,7 @@ def _coarse(labels: np.ndarray, names: tuple[str, ...], found: dict[str, Limb], 
     arm, leg = ([side + piece for side in SIDES for piece in pieces] for pieces in (ARM_PARTS, LEG_PARTS))
     parts = np.where(labels < 0, -1, PARTS.index("torso"))
     parts[labelled(labels, names, list(HEADS))] = PARTS.index("head")
-    # What stands off above the shoulders and hangs not together with the body is an ear or a horn.
+    # What lies above the shoulders and is not connected to the body is an ear or a horn.
     loose = (parts == PARTS.index("torso")) & ~largest_piece(parts == PARTS.index("torso"))
     loose[round(neck) :] = False
     parts[loose] = PARTS.index("head")
