@@ -118,7 +118,7 @@ def begin_a_job(addon, bpy, picture):
         "Make Avatar", workflow.make_avatar(bpy.context, request), addon("client.session").worker
     )
     task_slot.begin(task)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not task.stage:
         assert not task_slot.poll(task), task.error
         assert time.monotonic() < deadline

@@ -105,7 +105,7 @@ def test_cancelled(stage, start, addon, bpy, tmp_path):
     assert time.monotonic() - begun < 10  # a hang, not a speed
     left = {kind: set(getattr(bpy.data, kind)) - before[kind] for kind in kinds}
     assert not {item for kind in kinds for item in left[kind] if item.name not in ("Render Result", "Viewer Node")}
-    until = time.monotonic() + 10  # the worker still clears up
+    until = time.monotonic() + 60  # the worker still clears up
     while files(addon("client.session").runs_folder()) != runs and time.monotonic() < until:
         time.sleep(0.02)
     assert files(addon("client.session").runs_folder()) == runs
@@ -196,7 +196,7 @@ def test_no_thread_is_left_behind(start, addon):
     task.cancel()
     finish(task)
     addon("client.session").close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while threading.active_count() > 1 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert threading.active_count() == 1

@@ -47,7 +47,7 @@ class Blender:
 
     def empty(self):
         self.ask("avatar_cancel")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while self.ask("avatar_status")["result"]["jobs"]:
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -87,7 +87,7 @@ def serving(tmp_path_factory):
 
 
 def _port(process, log):
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while time.monotonic() < until and process.poll() is None:
         if found := re.search(r"listens on 127\.0\.0\.1:(\d+)", log.read_text(errors="replace")):
             return int(found[1])

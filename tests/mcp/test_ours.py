@@ -23,7 +23,7 @@ WRITES |= {"avatar_from_text", "export_vrm", "promote_avatar"}
 
 
 def wait(ours, job):
-    until = time.monotonic() + 90
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         state = ours.call("wait_for_job", job=job, seconds=40).json
         if state["status"] not in ("waiting", "running"):

@@ -42,7 +42,7 @@ def start(command, folder, ready_url, **options):
     assert program.exists(), f"{program.name} is missing; run `make env-servers`"
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True, **options)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while True:
         try:
             urllib.request.urlopen(ready_url, timeout=2).close()
@@ -97,7 +97,7 @@ def seaweed(folder):
 
 def make_bucket(endpoint, name, **options):
     """Makes a bucket that takes objects; the server answers before its volumes are ready."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             client(endpoint, **options).create_bucket(Bucket=name)

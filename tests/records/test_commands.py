@@ -90,7 +90,7 @@ def test_from_the_record_to_the_list_of_models_by_the_worker(worker, seaweed, bu
     assert "ada-v1.vrm" in lists.read_text()
     kept = json.loads((tmp_path / "runs" / "run-1" / "promotions.json").read_text())["promotions"]
     assert [entry["file"] for entry in kept] == ["ada-v1.vrm"]
-    store, deadline = tracking.choose_store(tmp_path / "runs"), time.monotonic() + 60
+    store, deadline = tracking.choose_store(tmp_path / "runs"), time.monotonic() + 240
     while tracking.pending(tmp_path / "runs", store) and time.monotonic() < deadline:
         time.sleep(0.2)
     _, [run] = runs_at(store.uri, "run-1")

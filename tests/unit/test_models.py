@@ -205,7 +205,7 @@ def test_two_downloads_of_one_model_do_not_meet(fake, root):
     fake.held = threading.Event()
     first = threading.Thread(target=store.download, args=("tiny",))
     first.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not fake.bodies("big.safetensors") and time.monotonic() < until:
         time.sleep(0.01)
     for action in (store.download, store.remove):
