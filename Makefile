@@ -9,7 +9,7 @@ TESTS   ?= tests/addon
 VERSIONS = avatar pose humanoid humanoid_panel foreign_files foreign_scene
 export AVATAR_FORGE_BACKEND_PYTHON = $(CURDIR)/$(BACKEND)
 
-.PHONY: demo avatar test ci browser test-unit test-addon test-addon-4.2.23 test-addon-5.3.0 test-records test-mcp verify-trellis verify-trellis2 verify-skintokens test-cluster env-cluster lint e2e gui viewer extension clean env-backend env-bpy env-servers env-mcp verify-unirig
+.PHONY: demo avatar test browser test-unit test-addon test-addon-4.2.23 test-addon-5.3.0 test-records test-mcp verify-trellis verify-trellis2 verify-skintokens test-cluster env-cluster lint e2e gui viewer extension clean env-backend env-bpy env-servers env-mcp verify-unirig
 
 demo: env-backend env-bpy  ## An avatar from the sample picture, in build/demo/
 	$(BLENDER) avatar_addon/batch.py -- examples/companion.png --out build/demo --author "Avatar Forge"
@@ -20,9 +20,6 @@ avatar: env-backend env-bpy  ## make avatar PICTURES="a.png b.png" OUT=exports
 	$(BLENDER) avatar_addon/batch.py -- $(PICTURES) --out $(OUT)
 
 test: lint test-unit test-addon test-records test-mcp  ## Everything that needs no window and no browser
-
-# The longest parts first, then those that wait a lot, while the others fill the cores; the short ones at the end.
-ci: browser test-addon test-unit test-mcp test-records test-addon-4.2.23 e2e test-addon-5.3.0 lint  ## make -j4 -O ci
 
 browser:  ## Chromium and npm, where they are missing
 	tests/e2e/install_browser
@@ -69,8 +66,8 @@ verify-unirig: env-backend  ## make verify-unirig DIR=folder of vectors: does Un
 verify-skintokens: env-backend  ## make verify-skintokens DIR=folder of vectors: does SkinTokens compute here what it should?
 	$(BACKEND) -m backend.skintokens.verify $(DIR)
 
-e2e: env-backend env-bpy $(if $(filter ci,$(MAKECMDGOALS)),browser)  ## The avatars in a real browser with three-vrm, and Khronos' validator
-	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e $(if $(filter ci,$(MAKECMDGOALS)),--few)
+e2e: env-backend env-bpy $(if $(filter browser,$(MAKECMDGOALS)),browser)  ## The avatars in a real browser with three-vrm, and Khronos' validator
+	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e $(if $(FEW),--few)
 
 gui: env-backend env-servers env-mcp extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
 	$(BACKEND) -m tests.gui.run --out build/gui $(if $(ONLY),--only $(ONLY))

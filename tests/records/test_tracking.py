@@ -42,10 +42,9 @@ def serve(mlflow_folder):
             "--artifacts-destination",
             str(mlflow_folder / "files"),
         ]
-        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        running.append(
-            start(command, mlflow_folder, f"http://127.0.0.1:{port}/health", env={**os.environ, "PATH": path})
-        )
+        env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # three more processes that nobody asks for anything
+        running.append(start(command, mlflow_folder, f"http://127.0.0.1:{port}/health", env=env))
         return running[-1]
 
     serve.url = f"http://127.0.0.1:{port}"
