@@ -28,6 +28,9 @@ BELOW_CHIN = (
     0.08  # how far below the head's joint a mouth may be, parts of the head's height: the joint is found to that
 )
 WINDOW = np.linspace(-0.34, 0.34, 35)  # around an eye, in distances between the eyes
+CLOSE = 0.3  # to the skin beside an eye, in the same unit
+Box = tuple[float, float, float, float]
+USUAL_BOX: Box = (-0.2, 0.2, -0.14, 0.14)
 
 
 def locate_face(rgba: np.ndarray, mask: np.ndarray, joints: Joints) -> dict[str, Any]:
@@ -126,13 +129,15 @@ def _measured(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarra
     """(a, b, half width, half height): the middles and the size of what is not skin around eyes at a and b."""
     _, across, down = eye_frame(a, b)
     d = float(np.hypot(*across))
-    skin = np.median(
-        sampler.at(sampler.coarse, np.array([a + 0.5 * down, b + 0.5 * down, (a + b) / 2 + 0.08 * down])), axis=0
-    )
-    boxes = []
-    for eye in (a, b):
-        grid = eye + WINDOW[None, :, None] * across + WINDOW[:, None, None] * down
-        boxes.append(_box(np.linalg.norm(sampler.at(sampler.fine, grid) - skin, axis=2)))
+    windows = [eye + WINDOW[None, :, None] * across + WINDOW[:, None, None] * down for eye in (a, b)]
+    colours = [sampler.at(sampler.fine, window) for window in windows]
+    cheeks = np.array([a + 0.5 * down, b + 0.5 * down, (a + b) / 2 + 0.08 * down])
+    skin = np.median(sampler.at(sampler.coarse, cheeks), axis=0)
+    boxes = [_box(np.linalg.norm(colour - skin, axis=2)) for colour in colours]
+    if not all(boxes):  # a visor or a beard below: the skin is what is close to the eyes
+        close = np.concatenate([sampler.at(sampler.coarse, _close_to(eye, across, down)) for eye in (a, b)])
+        boxes = [_box(np.linalg.norm(colour - np.median(close, axis=0), axis=2)) for colour in colours]
+    boxes = [box or USUAL_BOX for box in boxes]
     half_width = float(np.clip(np.mean([(box[1] - box[0]) / 2 for box in boxes]), 0.1, 0.32))
     half_height = float(np.clip(np.mean([(box[3] - box[2]) / 2 for box in boxes]), 0.06, min(0.3, 1.15 * half_width)))
     # The two eyes of a face are moved alike: what is beside one of them (hair, the nose) does not tilt the pair.
@@ -141,8 +146,15 @@ def _measured(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarra
     return a + inward * across + lower * down, b - inward * across + lower * down, half_width * d, half_height * d
 
 
-def _box(difference: np.ndarray) -> tuple[float, float, float, float]:
-    """(u0, u1, v0, v1) in WINDOW units of the region around the middle that differs from the skin."""
+def _close_to(eye: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Places (3, 2) to the left, to the right and below an eye, just outside one of usual size."""
+    return np.array([eye - CLOSE * across, eye + CLOSE * across, eye + CLOSE * down])
+
+
+def _box(difference: np.ndarray) -> Box | None:
+    """(u0, u1, v0, v1) in WINDOW units of the region around the middle that differs from the skin; None where it runs
+    out of the window on two opposite sides, so that the skin is not what it was taken for.
+    """
     middle = len(WINDOW) // 2
     core = difference[middle - 4 : middle + 5, middle - 4 : middle + 5]
     # The white of an eye and a pale iris differ much less from the skin than lashes do; the opening cuts bridges to
@@ -152,10 +164,12 @@ def _box(difference: np.ndarray) -> tuple[float, float, float, float]:
     inside = labels[middle - 4 : middle + 5, middle - 4 : middle + 5]
     sizes = np.bincount(inside.ravel(), minlength=2)[1:]
     if not sizes.any():
-        return -0.2, 0.2, -0.14, 0.14
+        return USUAL_BOX
     label = int(np.argmax(sizes)) + 1
     rows, columns = np.nonzero(labels == label)
     limits = [(columns.min(), columns.max()), (rows.min(), rows.max())]
+    if any(low == 0 and high == len(WINDOW) - 1 for low, high in limits):
+        return None
     box = []
     for low, high in limits:
         # A region that runs out of the window (a fringe, a frame) says nothing on that side: the other side is

@@ -259,6 +259,15 @@ def test_the_lids_take_their_colours_from_plain_skin_and_the_darkest_line_of_the
     assert v[v > 1.53].max() < 1.53 + 0.95 * EYE[1]
 
 
+def test_lids_in_a_visor_are_as_the_visor_and_not_as_the_plating_below_it():
+    texture = np.full((1000, 100, 3), 200, np.uint8)
+    top, bottom = (1000 - 1 - int(v % 1 * 1000) for v in (1.545, 1.514))
+    texture[top:bottom] = 40
+    mesh = build_face(head(), FACE, "head", texture=texture).mesh
+    v = mesh.corner_uvs[np.isin(mesh.triangles, lids(mesh)).any(1)][:, :, 1]
+    assert (texture[1000 - 1 - (v % 1 * 1000).astype(int), 0] == 40).all()
+
+
 def test_visemes_differ(built):
     fields = [built[1].mesh.shape_keys[name].ravel().astype(float) for name in VISEMES]
     for a, b in itertools.combinations(fields, 2):

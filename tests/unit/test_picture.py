@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from backend.errors import BackendError
 from backend.image.analysis import analyse
+from backend.image.face import locate_face
 from backend.image.silhouette import JOINTS
 from tests.unit.people import ADULT, CAPE, CHIBI, SKIRT, T_POSE, TURNED, busy, picture
 
@@ -212,6 +213,21 @@ def test_markers_that_make_no_sense(tmp_path):
     path = save(tmp_path, picture(ADULT)[0])
     for joints in ({"tail": [1, 2]}, {"head": [1]}, {"head": [float("nan"), 1]}, {"head": [5000, 5]}):
         assert refuse(path, {"joints": joints}).code == "bad_markers"
+
+
+def test_eyes_have_their_size_where_a_helmet_begins_below_them():
+    """Half an eye distance below them it is not the skin that is seen."""
+    image = Image.new("RGBA", (400, 400), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(image)
+    pen.ellipse([80, 40, 320, 340], fill="#8f9a9c")
+    pen.ellipse([115, 150, 285, 232], fill="#e8b48c")
+    for x in (160, 240):
+        pen.ellipse([x - 10, 178, x + 10, 206], fill="#202020")
+    rgba = np.array(image)
+    joints = {"neck": (200.0, 345.0), "head": (200.0, 330.0), "headTop": (200.0, 40.0)}
+    eye = locate_face(rgba, rgba[..., 3] > 0, joints)["leftEye"]
+    assert np.hypot(eye["center"][0] - 240, eye["center"][1] - 192) < 4
+    assert 8 < eye["half_width"] < 13 and 11 < eye["half_height"] < 17
 
 
 def test_clothes_of_the_backgrounds_colour_are_told(tmp_path):

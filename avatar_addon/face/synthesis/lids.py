@@ -35,6 +35,8 @@ ROLLED = 0.08  # half heights that a lid takes at rest
 # What the lids are coloured after: eye distances below the eye and the share of its width; places tried in the texture.
 SKIN_FROM, SKIN_SPAN, SKIN_WIDTH = 0.09, 0.05, 0.75
 SKIN_TRIED = (0.03, 0.06, 0.09, 0.12, 0.16, 0.2)
+BESIDE = (1.2, 1.5)  # half widths from the middle of the eye
+MUCH = 3.0  # times more like the surroundings
 # And their dark edges, as shares of the eye's upper rim and of its width.
 LASHES_AT, LASH_SPAN, LASH_WIDTH = 1.05, 0.12, 0.85
 LASHES_TRIED = (1.2, 1.1, 1.0, 0.9, 0.8, 0.7, 0.55, 0.4)
@@ -118,18 +120,21 @@ def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -
     """UVs of the lid's skin (COLUMNS, ROWS + 1, 2) and of its lashes (COLUMNS, 2, 2), upper row first, and the
     material they are on.
 
-    With the texture, the skin is where it is plainest and most usual below the eye, and the lashes are as the darkest
-    spot of the eye's upper half.
+    With the texture, the skin is the place that is most like all that lies below and beside the eye: below it, or
+    beside it where that is much better, as in a visor with plating below. The lashes are as the darkest spot of the
+    eye's upper half.
     """
-    start = SKIN_FROM
+    places = _cheek(eye, spacing, SKIN_FROM)
     if texture is not None:
-        colours = np.array(
-            [looked_up(texture, texture_at(skin, _cheek(eye, spacing, share))[0]) for share in SKIN_TRIED]
-        )
-        start = SKIN_TRIED[int(np.abs(colours - np.median(colours, axis=(0, 1))).mean((1, 2)).argmin())]
-    cheek = _cheek(eye, spacing, start)
-    uv, material = texture_at(skin, np.concatenate([cheek, _lashes(eye, LASHES_AT)]))
-    count = len(cheek)
+        tried = [_cheek(eye, spacing, start) for start in SKIN_TRIED] + [_beside(eye, side) for side in (-1, 1)]
+        colours = np.array([looked_up(texture, texture_at(skin, place)[0]) for place in tried])
+        below, beside = colours[: len(SKIN_TRIED)], colours[len(SKIN_TRIED) :]
+        both = np.concatenate([*below, *beside.repeat(len(SKIN_TRIED) // 2, 0)])  # each counts half
+        unlike = np.abs(colours - np.median(both, axis=0)).mean((1, 2))
+        unlike[len(SKIN_TRIED) :] *= MUCH
+        places = tried[int(unlike.argmin())]
+    uv, material = texture_at(skin, np.concatenate([places, _lashes(eye, LASHES_AT)]))
+    count = len(places)
     if texture is not None:
         tried = np.concatenate([texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
         uv[count:] = tried[int(brightness(texture, tried).argmin())]
@@ -145,6 +150,13 @@ def _cheek(eye: Eye, spacing: float, start: float) -> np.ndarray:
     below = -LID_BOTTOM * eye.half_height - (start + SKIN_SPAN * np.linspace(0, 1, ROWS + 1)) * spacing
     across = SKIN_WIDTH * _across()[:, None] * eye.half_width
     return np.stack(np.broadcast_arrays(across, below), -1).reshape(-1, 2) + [eye.u, eye.v]
+
+
+def _beside(eye: Eye, side: int) -> np.ndarray:
+    """(COLUMNS * (ROWS + 1), 2) places beside the eye; side: 1 where u grows, -1 on the other."""
+    across = side * np.linspace(*BESIDE, COLUMNS)[:, None] * eye.half_width
+    height = np.linspace(-0.5, 0.5, ROWS + 1) * eye.half_height
+    return np.stack(np.broadcast_arrays(across, height), -1).reshape(-1, 2) + [eye.u, eye.v]
 
 
 def _lashes(eye: Eye, share: float) -> np.ndarray:
