@@ -133,11 +133,11 @@ def _measured(sampler: Sampler, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarra
     colours = [sampler.at(sampler.fine, window) for window in windows]
     cheeks = np.array([a + 0.5 * down, b + 0.5 * down, (a + b) / 2 + 0.08 * down])
     skin = np.median(sampler.at(sampler.coarse, cheeks), axis=0)
-    boxes = [_box(np.linalg.norm(colour - skin, axis=2)) for colour in colours]
-    if not all(boxes):  # a visor or a beard below: the skin is what is close to the eyes
+    found = [_box(np.linalg.norm(colour - skin, axis=2)) for colour in colours]
+    if not all(found):  # a visor or a beard below: the skin is what is close to the eyes
         close = np.concatenate([sampler.at(sampler.coarse, _close_to(eye, across, down)) for eye in (a, b)])
-        boxes = [_box(np.linalg.norm(colour - np.median(close, axis=0), axis=2)) for colour in colours]
-    boxes = [box or USUAL_BOX for box in boxes]
+        found = [_box(np.linalg.norm(colour - np.median(close, axis=0), axis=2)) for colour in colours]
+    boxes = [box or USUAL_BOX for box in found]
     half_width = float(np.clip(np.mean([(box[1] - box[0]) / 2 for box in boxes]), 0.1, 0.32))
     half_height = float(np.clip(np.mean([(box[3] - box[2]) / 2 for box in boxes]), 0.06, min(0.3, 1.15 * half_width)))
     # The two eyes of a face are moved alike: what is beside one of them (hair, the nose) does not tilt the pair.

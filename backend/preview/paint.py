@@ -16,13 +16,14 @@ from .body import ARMS, HEAD, LEGS, TORSO, smooth
 from .charts import FADE, FRONT, RIM, Charts, make_charts, on_grid, rim_map
 from .flanks import LIMB_BANDS, LIMB_CALM, TRUNK_BANDS, TRUNK_CALM, Flanks, at_rows, ramp
 from .head_paint import HeadLines, HeadPaint, read_head
-from .sides import Views
+from .sides import Views, without_hand
 from .solid import Depth
 from .strokes import Cleaned, cleaned
 from .thickness import Frame
 from .volume import Skin
 
 AROUND_ARM = 0.012  # of the height: as far around an arm a side picture is not looked at
+HANGING = 0.7  # a forearm's share downwards from which it hangs
 PAD = 6  # pixels around the figure in the cut-out
 OCCLUSION, REACH = 0.08, 0.014  # darkest, and how far what darkens stands, of the height
 
@@ -90,13 +91,14 @@ class Painter:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         top, left = max(int(rows[0]) - PAD, 0), max(int(columns[0]) - PAD, 0)
         window = slice(top, rows[-1] + 1 + PAD), slice(left, columns[-1] + 1 + PAD)
-        self.corner, self.depth, self.frame, self.views = (left, top), depth, frame, views
+        self.corner, self.depth, self.frame = (left, top), depth, frame
         self.mask = mask[window]
         self.tall = int(np.ptp(rows)) + 1
         self.clean: Cleaned = cleaned(rgba[window], self.mask)
         self.rim = rim_map(depth)
         cells = self._cells()
         self.parts = on_grid(depth.parts, cells, order=0).reshape(self.mask.shape)
+        self.views = self._without_hands(views, joints)
         self.cape = np.zeros(self.mask.shape, bool)
         if depth.cape is not None:
             self.cape = on_grid(depth.cape.shown.astype(np.float32), cells).reshape(self.mask.shape) > 0.5
@@ -114,6 +116,20 @@ class Painter:
     def _cells(self) -> np.ndarray:
         row, column = np.indices(self.mask.shape)
         return self.frame.to_cells(np.stack([column.ravel() + self.corner[0], row.ravel() + self.corner[1]], -1))
+
+    def _without_hands(self, views: Views, joints: dict[str, tuple[float, float]]) -> Views:
+        """Side pictures without the hand that hangs before the hip there: it is the arm's, not the hip's."""
+        for side, label in zip(("left", "right"), ARMS, strict=True):
+            elbow, wrist = (np.array(joints[side + part]) - self.corner for part in ("LowerArm", "Hand"))
+            along = wrist - elbow
+            row, column = np.nonzero((self.parts == label) & self.mask & self.clean.sure)
+            beyond = (np.column_stack([column, row]) - wrist) @ along > 0
+            if along[1] < HANGING * np.hypot(*along) or beyond.sum() < 20:
+                continue
+            colour = np.median(self.clean.colours[row[beyond], column[beyond]], axis=0)
+            span = float(wrist[1]) + self.corner[1], float(row[beyond].max()) + self.corner[1]
+            views = without_hand(views, colour, span, 0.02 * self.tall)
+        return views
 
     def _flanks(self, joints: dict[str, np.ndarray]) -> dict[int, Flanks]:
         sure = self.clean.sure & self.mask & ~self.cape

@@ -9,9 +9,12 @@ import numpy as np
 from scipy import ndimage
 
 from ..image.views import View
+from .flanks import close_to
 from .strokes import cleaned, stroke_width
 from .thickness import Frame
 
+SKIN = 16.0  # Lab: how far a hand's colours lie from its median
+MOSTLY = 0.6  # of what is seen beside a hand; with more of its colour, the hand can't be told from the body
 SLACK = 0.7  # cells that the hull leaves around a side's silhouette
 
 
@@ -120,6 +123,38 @@ def place_views(
     if "back" in views:
         placed.back = Behind(views["back"], *corner, width)
     return placed
+
+
+def without_hand(views: Views, colour: np.ndarray, span: tuple[float, float], margin: float) -> Views:
+    """The side pictures with what is around instead of the hand. colour: (3,) of the hand; span: its first and last
+    row; margin: as far as it may be out of it; all in pixels of the front picture. A body of the hand's colour stays.
+    """
+    changed = {}
+    for side in ("left", "right"):
+        profile = getattr(views, side)
+        if profile is None:
+            continue
+        view = profile.view
+        first, last, end = (
+            int(np.clip(row - profile.top, 0, len(view.mask)))
+            for row in (span[0] - margin, span[1] + margin, 2 * span[1] - span[0] + margin)
+        )
+        mask, colours = view.mask[first:end], view.colours[first:end]
+        hand = ndimage.binary_opening(mask & close_to(colours, colour, SKIN)) if mask.size else mask
+        labels, _ = ndimage.label(hand)
+        # Fingers may reach lower than in the front picture; what only begins there is something else.
+        hand &= np.isin(labels, np.unique(labels[: last - first]))
+        if not hand.any() or hand.sum() > MOSTLY * mask.sum():
+            continue
+        hand = ndimage.binary_dilation(hand, iterations=max(round(0.2 * margin), 2))
+        # From the same row rather than from above or below.
+        nearest = ndimage.distance_transform_edt(
+            hand | ~mask, sampling=(3, 1), return_distances=False, return_indices=True
+        )
+        filled = view.colours.copy()
+        filled[first:end] = np.where((hand & mask)[..., None], colours[tuple(nearest)], colours)
+        changed[side] = replace(profile, view=replace(view, colours=filled))
+    return replace(views, **changed)
 
 
 def _without_line(view: View) -> View:

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from backend.errors import BackendError
 from backend.geometric.rigger import rig_mesh
 from backend.image.analysis import analyse
 from backend.image.sheet import sheet_result
+from backend.image.views import View
 from backend.mesh.files import MeshArrays
 from backend.preview.engine import PreviewGenerator, landmarks
 from backend.preview.head_paint import HeadLines, read_head
+from backend.preview.sides import Profile, Views, without_hand
 from backend.preview.solid import inflate
 from backend.preview.thickness import make_frame
 from benchmarks.figures import Figure, make
@@ -278,3 +281,18 @@ def test_a_drawn_side_picture_leaves_no_line_on_the_figure(solid, tmp_path):
         shown = mesh.picture(azimuth, 256)
         shown = shown[shown[..., 3] > 0][:, :3].astype(int)
         assert (np.abs(shown - (20, 0, 90)).max(1) < 40).mean() < 0.01
+
+
+@pytest.mark.parametrize(("thigh", "left"), [((60, 60, 75), (60, 60, 75)), ((224, 180, 150), (224, 180, 150))])
+def test_a_hand_in_the_side_picture_is_not_painted_on_the_hip(thigh, left):
+    """Its fingers reach lower than in the front picture. Bare legs, which look like it, stay."""
+    colours = np.full((200, 80, 3), 90, np.float32)
+    colours[100:] = thigh
+    colours[95:150, 30:50] = (224, 180, 150)
+    mask = np.zeros((200, 80), bool)
+    mask[:, 10:70] = True
+    frame = SimpleNamespace(pixels=1.0, origin=(0.0, 0.0), cell=0.01)
+    views = Views(left=Profile(View(colours, mask, 1.0, (80, 200)), frame, top=0.0, zero=40.0))
+    shown = without_hand(views, np.array([224, 180, 150]), (100.0, 130.0), 6.0).left.view.colours
+    assert np.abs(shown[102:148, 30:50] - left).max() < 1
+    assert np.abs(shown[:90] - 90).max() < 1 and np.abs(shown[160:] - thigh).max() < 1

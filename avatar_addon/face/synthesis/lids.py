@@ -121,23 +121,24 @@ def _colours(skin: Skin, eye: Eye, spacing: float, texture: np.ndarray | None) -
     material they are on.
 
     With the texture, the skin is the place that is most like all that lies below and beside the eye: below it, or
-    beside it where that is much better, as in a visor with plating below. The lashes are as the darkest spot of the
-    eye's upper half.
+    beside it where that is much better, as with a blush below or in a visor with plating below. The lashes are as the
+    darkest spot of the eye's upper half.
     """
     places = _cheek(eye, spacing, SKIN_FROM)
     if texture is not None:
         tried = [_cheek(eye, spacing, start) for start in SKIN_TRIED] + [_beside(eye, side) for side in (-1, 1)]
         colours = np.array([looked_up(texture, texture_at(skin, place)[0]) for place in tried])
         below, beside = colours[: len(SKIN_TRIED)], colours[len(SKIN_TRIED) :]
-        both = np.concatenate([*below, *beside.repeat(len(SKIN_TRIED) // 2, 0)])  # each counts half
-        unlike = np.abs(colours - np.median(both, axis=0)).mean((1, 2))
+        # Each side counts as much as all below, where a blush may be.
+        around = np.concatenate([*below, *beside.repeat(len(SKIN_TRIED), 0)])
+        unlike = np.abs(colours - np.median(around, axis=0)).mean((1, 2))
         unlike[len(SKIN_TRIED) :] *= MUCH
         places = tried[int(unlike.argmin())]
     uv, material = texture_at(skin, np.concatenate([places, _lashes(eye, LASHES_AT)]))
     count = len(places)
     if texture is not None:
-        tried = np.concatenate([texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
-        uv[count:] = tried[int(brightness(texture, tried).argmin())]
+        dark = np.concatenate([texture_at(skin, _lashes(eye, share))[0] for share in LASHES_TRIED])
+        uv[count:] = dark[int(brightness(texture, dark).argmin())]
     return (
         uv[:count].reshape(COLUMNS, ROWS + 1, -1),
         uv[count:].reshape(COLUMNS, 2, -1),
