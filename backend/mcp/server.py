@@ -16,12 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
-from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.server.mcpserver import Context, Image
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from .blender_socket import PORT, PORT_VARIABLE, TIMEOUT, Blender, BlenderBusy, BlenderError
+from .sdk import Server
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
 
@@ -41,7 +42,7 @@ wrong mouth with `set_face_landmarks`, wrong bones with `assign_humanoid_bones`,
 Long tasks return a job. Jobs run one after the other. Do not start a job again because it takes long; call
 `wait_for_job` again."""
 
-server = MCPServer("avatar-forge", title="Avatar Forge", instructions=INSTRUCTIONS)
+server = Server("avatar-forge", title="Avatar Forge", instructions=INSTRUCTIONS)
 blender = Blender(PORT, "")  # `main` says which
 
 Avatar = Annotated[str | None, Field(description="Name of the avatar; omit it for the selected or only one.")]

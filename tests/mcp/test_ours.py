@@ -1,5 +1,6 @@
 """Our own MCP server: every tool, from a picture to a VRM file."""
 
+import json
 import os
 import subprocess
 import time
@@ -129,6 +130,35 @@ def test_without_blender_it_says_what_to_do(serving, tmp_path):
         assert said.error and "does not answer" in said.text and "Start" in said.text
     finally:
         with_nobody.close()
+
+
+def test_no_line_is_left_without_an_answer(tmp_path):
+    """Half a surrogate pair ends the SDK's parser, which then drops the line; a client would wait for ever."""
+    call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call"}
+    wrong = {
+        json.dumps(call | {"params": {"name": "export_vrm", "arguments": {"path": "\ud800"}}}): (7, "surrogate"),
+        json.dumps(call | {"id": "\ud800"}): (None, "surrogate"),
+        "not json": (None, "not JSON"),
+        "[" * 100_000: (None, "not JSON"),
+        '{"jsonrpc": "1.0", "id": "x", "method": "ping"}': ("x", "not a JSON-RPC message"),
+        '{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}': (None, "not a JSON-RPC message"),
+    }
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    begin = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    bad = call | {"id": 8, "params": {"name": "export_vrm", "arguments": {"path": {}}}}
+    lines = [json.dumps(begin), json.dumps(begun), *wrong, "", '{"jsonrpc": "2.0", "id": 3, "result": "\\ud800"}']
+    ended = subprocess.run(
+        [VENVS / "mcp/bin/python", "-m", "backend", "mcp", "--port", "1"],
+        input="\n".join([*lines, json.dumps(bad)]) + "\n", cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    replies = [json.loads(line) for line in ended.stdout.splitlines()]
+    errors = [(reply["id"], reply["error"]["message"]) for reply in replies if "error" in reply]
+    assert len(errors) == len(wrong) and ended.returncode == 0 and "Traceback" not in ended.stderr
+    for (number, message), (wanted, words) in zip(errors, wrong.values(), strict=True):
+        assert number == wanted and words in message, message
+    [said] = [reply["result"]["content"][0]["text"] for reply in replies if reply["id"] == 8]
+    assert said.startswith("export_vrm: path") and said.endswith(".") and "\n" not in said
 
 
 @pytest.mark.parametrize("port", ["abc", "-1", "70000"])
