@@ -24,7 +24,7 @@ from ..render import expressions, pictures
 from ..vrm import setup
 from ..vrm.spec.human_bones import BONES, REQUIRED, humanoid_problems
 from .generation import engine
-from .protocol.registry import Later, Refusal, command, success
+from .protocol.registry import WORDS, Later, Refusal, command, success
 from .work import TABLE
 
 AXES = "Metres in world space, at rest: Z up, the character faces -Y, its left side is +X."
@@ -37,7 +37,9 @@ def checked(value: Any, kind: type | tuple[type, ...], what: str) -> Any:
     """The value, if it is None or of the kind. Raises Refusal."""
     if value is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
         return value
-    raise Refusal(f"{what} has the wrong type ({type(value).__name__}).")
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    wanted = " or ".join(WORDS.get(one, one.__name__) for one in kinds)
+    raise Refusal(f"{what} has the wrong type ({type(value).__name__}); give {wanted}.")
 
 
 def the_avatar(name: Any, rigged: bool = False) -> Avatar:

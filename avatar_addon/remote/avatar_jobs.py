@@ -71,8 +71,9 @@ def avatar_make(
     given = _given(engine, rigger, seed, author, engine_options, rigger_options, markers, vrm_version)
     given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
     given["pictures"], is_sheet = _further(pictures), checked(sheet, bool, "sheet")
-    title = _name(name) or file.stem
-    vrm = _vrm_path(path, title, replace) if path else None
+    name = _name(name)
+    title = name or file.stem
+    vrm = None if path is None else _vrm_path(path, title, replace)
 
     def steps() -> Steps:
         request = yield from _request(file, given | {"name": title if is_sheet else name, "vrm": vrm}, is_sheet)
@@ -96,7 +97,7 @@ def avatar_from_text(text=None, name=None, path=None, seed=None, perfect_sync=No
     if reason := text_pictures.problem():
         raise Refusal(reason)
     title = _name(name) or " ".join(text.split()[:4])[:40]
-    vrm = _vrm_path(path, title, replace) if path else None
+    vrm = None if path is None else _vrm_path(path, title, replace)
     given = _given(None, None, seed, None, None, None, None, None)
     given["perfect_sync"] = checked(perfect_sync, bool, "perfect_sync")
 
@@ -130,7 +131,8 @@ def avatar_generate(
     file = _picture(picture, picture_data)
     given = _given(engine, None, seed, None, engine_options, None, markers, None)
     given["pictures"], is_sheet = _further(pictures), checked(sheet, bool, "sheet")
-    title = _name(name) or file.stem
+    name = _name(name)
+    title = name or file.stem
 
     def steps() -> Steps:
         request = yield from _request(file, given | {"name": title if is_sheet else name}, is_sheet)
@@ -278,7 +280,7 @@ def avatar_export(avatar=None, path=None, vrm_version=None, replace=None) -> dic
     client.
     """
     found, version = the_avatar(avatar, rigged=True), _version(vrm_version)
-    if not checked(path, str, "path"):
+    if checked(path, str, "path") is None:
         raise Refusal("Give the absolute path of the .vrm file to write.")
     file, name = _vrm_path(path, found.name, replace), found.mesh.name
 
@@ -321,10 +323,13 @@ def _version(value: Any) -> str:
 
 
 def _name(value: Any) -> str | None:
-    """Blender would end it at U+0000, and the files that are named after it would not. Raises Refusal."""
-    if has_control(checked(value, str, "name") or ""):
+    """Blender would end it at U+0000, and the files that are named after it would not. One of spaces counts as not
+    given. Raises Refusal.
+    """
+    name = (checked(value, str, "name") or "").strip()
+    if has_control(name):
         raise Refusal("The name contains a control character; remove it.")
-    return value
+    return name or None
 
 
 def _vrm_path(given: Any, name: str, replace: Any) -> Path:

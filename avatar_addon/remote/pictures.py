@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..client import session
-from .protocol.paths import clean_path
+from .protocol.paths import clean_path, is_file, is_folder
 from .protocol.registry import Refusal
 
 LARGEST = 24_000_000  # bytes of a picture file
@@ -48,7 +48,9 @@ def from_reference(given: str) -> Path:
         if len(given) > 2 and given[0] == "/" and given[2] == ":":  # file:///C:/...
             given = given[1:]
     path = clean_path(given, "picture")
-    if not path.is_file():
+    if is_folder(path):
+        raise Refusal(f"{given[:300]} is a folder; give the path of a picture file in it.")
+    if not is_file(path):
         raise Refusal(f"There is no file {given[:300]} on the computer that Blender runs on; check the path.")
     return path
 

@@ -18,6 +18,7 @@ from mathutils import Matrix, Vector
 
 from ..client import session
 from . import changes, outputs
+from .protocol import paths
 from .protocol.registry import Refusal, command
 from .scene_commands import about_object
 
@@ -100,10 +101,10 @@ def _write(path: Path, picture: bytes) -> None:
 def _picture_path(filepath: str | None) -> Path:
     """Where the picture goes. Raises Refusal rather than replacing something that is no picture."""
     temporary = Path(tempfile.gettempdir())
-    if not filepath:
+    if filepath is None:
         # A name that nobody else can have put a link under.
         return session.user_folder("screenshots") / "viewport.png"
-    if Path(filepath).suffix.lower() != ".png":
+    if paths.clean_path(filepath, "screenshot").suffix.lower() != ".png":
         raise Refusal(f"A screenshot cannot be written to {filepath[:200]!r}: give the absolute path of a .png file.")
     # BlenderMCP's servers name a file in the temporary folder, which is there already where they made it themselves.
     path = outputs.place(filepath, ".png", True, more=(temporary,))

@@ -139,6 +139,11 @@ def test_what_cannot_be_done_is_said(bpy, remote, refused, tmp_path):
     assert "no file" in refused("avatar_make", picture=str(tmp_path / "none.png"))
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     assert "control character" in refused("avatar_make", picture=str(tmp_path / "a.png"), name="a\0b")
+    for wrong, said in {"": "is empty", "  ": "is empty", "x.vrm": "not an absolute path"}.items():
+        assert said in refused("avatar_make", picture=str(tmp_path / "a.png"), path=wrong)
+    for wrong in ({}, [], 0, False):  # what counts as false is no path that was left out
+        assert "wrong type" in refused("avatar_make", picture=str(tmp_path / "a.png"), path=wrong)
+    assert "is a folder" in refused("avatar_make", picture=str(tmp_path)) and not remote("avatar_status")["jobs"]
     assert "no job" in refused("avatar_job", job="gone") and "no job" in refused("avatar_cancel", job="gone")
     assert "wrong type" in refused("avatar_runs", limit="many") and "wrong type" in refused("avatar_job", job=7)
     assert remote("avatar_cancel") == {"cancelled": []} and remote("avatar_jobs")["jobs"] is not None

@@ -2,11 +2,16 @@
 """Messages in a stream of bytes: whatever the cuts, whatever the peer, nothing is found in what is no JSON."""
 
 import json
+import os
 import random
+from pathlib import Path
 
 import pytest
 
+from avatar_addon.client.process.environment import OVERRIDE, Environment
 from avatar_addon.remote.protocol.framing import DEEPEST, Decoder, Malformed
+from avatar_addon.remote.protocol import paths
+from avatar_addon.remote.protocol.registry import Refusal
 
 SMALL, LARGE = 4 << 20, 32 << 20
 
@@ -99,3 +104,26 @@ def test_random_damage_raises_nothing_else():
         except Malformed:
             continue
         assert all(isinstance(message, dict) for message in found)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="Windows has no such folders")
+def test_a_folder_that_is_closed_to_us_is_a_refusal(tmp_path, monkeypatch):
+    """Path.is_dir and its like raise there."""
+    closed = tmp_path / "closed"
+    (closed / "inner").mkdir(parents=True)
+    closed.chmod(0)
+    tmp_path.chmod(0o755)
+    user = os.geteuid()
+    try:
+        if user == 0:  # who may enter every folder
+            os.seteuid(65534)
+        inside = closed / "inner" / "x.vrm"
+        monkeypatch.setenv(OVERRIDE, str(inside))
+        assert Environment(Path("/nowhere")).state().code == "broken"
+        assert not paths.is_file(inside) and not paths.is_folder(closed / "inner")
+        for path in (inside, closed / "x.vrm"):
+            with pytest.raises(Refusal):
+                paths.output_file(str(path), ".vrm", [tmp_path], name="x.vrm")
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o755)

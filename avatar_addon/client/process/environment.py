@@ -116,7 +116,7 @@ class Environment:
     def state(self) -> State:
         """From a few small files, without a process: cheap enough for a redraw."""
         if override := os.environ.get(OVERRIDE):
-            if self.python.exists():
+            if os.path.exists(self.python):  # noqa: PTH110  False also in a folder that is closed to us
                 return State("ready", f"The backend uses {override} ({OVERRIDE}).")
             return State(
                 "broken",

@@ -52,14 +52,26 @@ def clean_path(given: str, what: str = "file") -> Path:
     """An absolute path without control characters, `~` filled in. Raises Refusal."""
     if has_control(given):
         raise Refusal(f"The path of the {what} contains a control character; remove it.")
+    if not given.strip():
+        raise Refusal(f"The path of the {what} is empty; give the whole path.")
     try:
         path = Path(given).expanduser()
     except RuntimeError as problem:  # `~someone` who is not there
         raise Refusal(f"{given[:200]} names a user who is not on this computer.") from problem
     _check_length(path, what)
-    if not given.strip() or not path.is_absolute():
+    if not path.is_absolute():
         raise Refusal(f"{given[:200]!r} is not an absolute path; give the whole path of the {what}.")
     return path
+
+
+def is_folder(path: Path) -> bool:
+    """As Path.is_dir, which raises PermissionError below a folder that is closed to us."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """As Path.is_file, which raises PermissionError below a folder that is closed to us."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _check_length(path: Path, what: str = "file") -> None:
@@ -82,7 +94,9 @@ def output_file(
     name: of the file where `given` is a folder. Raises Refusal with one sentence.
     """
     path = clean_path(given)
-    if name and path.is_dir():
+    if is_folder(path):
+        if not name:
+            raise Refusal(f"{str(path)[:300]} is a folder; give the path of a file in it.")
         path /= name
     if path.suffix.lower() != suffix:
         path = path.with_name(path.name + suffix)
@@ -90,7 +104,7 @@ def output_file(
     _check_windows(path.name)
     if path.name.startswith("."):
         raise Refusal(f"{path.name[:80]} begins with a dot, as settings files do; choose another name.")
-    if not path.parent.is_dir():
+    if not is_folder(path.parent):
         raise Refusal(f"There is no folder {str(path.parent)[:300]}; create it or choose another one.")
     path = Path(os.path.realpath(path.parent)) / path.name
     allowed = [Path(os.path.realpath(folder)) for folder in folders]
@@ -103,8 +117,10 @@ def output_file(
             f"Clients may not write to {str(path.parent)[:300]}; use one of the folders that the user allows"
             f" under MCP Server: {listed}."
         )
-    if path.is_symlink():
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise Refusal(f"Blender may not write to the folder {str(path.parent)[:300]}; choose another one.")
+    if os.path.islink(path):  # noqa: PTH114  as in `is_folder`
         raise Refusal(f"{path.name[:80]} is a link to another file; choose another name.")
-    if path.exists() and (not path.is_file() or not (replace or path in ours)):
+    if os.path.lexists(path) and (not is_file(path) or not (replace or path in ours)):
         raise Refusal(f"{str(path)[:300]} already exists; choose another name, or set `replace` if the user agrees.")
     return path
