@@ -160,7 +160,7 @@ class Pending:
     def __init__(self, promotion: Promotion, sha256: str) -> None:
         target = promotion.target
         words = (target.endpoint, target.bucket, target.prefix, promotion.name, promotion.run_id, sha256)
-        self._stem = hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
+        self._stem = hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:24]
         self._folder = promotion.state
         self.path = self._folder
         self.data: dict[str, Any] = {}

@@ -66,6 +66,13 @@ class Target:
                 f"{self.bucket[:80]!r} is not the name of a bucket.",
                 "Correct the bucket in the preferences.",
             )
+        words = {"endpoint": self.endpoint, "prefix": self.prefix, "profile": self.profile, "region": self.region}
+        if unusable := [name for name, word in words.items() if not word.isprintable()]:
+            raise BackendError(
+                "bad_target",
+                f"The {unusable[0]} has a character that cannot be shown.",
+                "Correct it in the preferences.",
+            )
         if self.endpoint and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.endpoint):
             message = "The endpoint is not a plain URL such as https://storage.example."
             raise BackendError(

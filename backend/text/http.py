@@ -17,15 +17,28 @@ from ..errors import BackendError
 
 CHECK = "Check its address, model and key in the preferences, and that it is running."
 MOST = 64 << 20  # bytes of an answer
+PORTS = {"http": 80, "https": 443}
 
 
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """A redirect to another host would take the key and the prompt there."""
+class _SameServer(urllib.request.HTTPRedirectHandler):
+    """A redirect to another server, or from https to http, would take the key and the prompt there."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
-            raise urllib.error.URLError("it redirects to another host")
+        if not is_same_server(req.full_url, newurl):
+            raise urllib.error.URLError("it redirects to another server")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def is_same_server(url: str, other: str) -> bool:
+    """Whether a secret for the server of `url` may go to `other`: the same scheme, host and port, or https of a host
+    that was asked by http.
+    """
+    try:
+        parts = urlsplit(url), urlsplit(other)
+        here, there = ((part.scheme, part.hostname, part.port or PORTS.get(part.scheme)) for part in parts)
+    except ValueError:  # no address
+        return False
+    return here == there or (here, there) == (("http", here[1], 80), ("https", here[1], 443))
 
 
 @dataclass(frozen=True)
@@ -38,12 +51,23 @@ class Server:
     timeout: float = 300.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        object.__setattr__(self, "key", self.key.strip())  # as it is pasted, with the end of the line
+        try:
+            parts = urlsplit(self.url)
+            usable = parts.scheme in PORTS and parts.hostname and (parts.port or 1) and self.url.isprintable()
+        except ValueError:
+            usable = False
+        if not usable or parts.username or parts.password:
             raise BackendError(
                 "bad_params",
                 f"The address of the {self.title} is not usable.",
                 "Enter it in the preferences, such as http://127.0.0.1:8000, without a user name or password.",
+            )
+        if not (self.key.isascii() and self.key.isprintable()):  # the error of a header would repeat it
+            raise BackendError(
+                "bad_params",
+                f"The key of the {self.title} has a character that no key has.",
+                "Enter it again in the preferences.",
             )
 
     def address(self, path: str) -> str:
@@ -63,7 +87,7 @@ class Server:
     def file(self, address: str) -> bytes:
         """A file of this server. Raises BackendError for an address of another one."""
         full = address if "://" in address else self.address(address)
-        if urlsplit(full).netloc != urlsplit(self.url).netloc:
+        if not is_same_server(self.url, full):
             raise self._error("it answered with an address of another server")
         return self._ask(full)
 
@@ -73,11 +97,13 @@ class Server:
             headers["Content-Type"] = "application/json"
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        opener = urllib.request.build_opener(_SameHost)
+        opener = urllib.request.build_opener(_SameServer)
         try:
             with opener.open(urllib.request.Request(address, body, headers), timeout=self.timeout) as answer:
                 return self._whole(answer)
         except urllib.error.HTTPError as error:
+            if 300 <= error.code < 400:  # without an end, or to where a request with a body does not follow
+                raise self._error(f"it redirects to another address ({error.code})") from None
             code = "refused" if error.code == 400 else "text_server"
             raise self._error(f"it answered {error.code} ({_reason(error)})", code) from None
         except (OSError, ValueError, http.client.HTTPException) as error:

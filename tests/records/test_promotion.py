@@ -201,6 +201,7 @@ def test_each_failure_has_its_sentence(make, seaweed, bucket, monkeypatch, caplo
     assert refused(make(target=Target("avatars", seaweed.replace("http:", "https:")))) == "tls"
     assert refused(make(target=Target("not-there", seaweed))) == "no_bucket"
     assert refused(make(target=Target("avatars", "https://me:secret@storage.example"))) == "bad_target"
+    assert refused(make(target=Target("avatars", seaweed, prefix="half \ud800"))) == "bad_target"
     assert refused(make(target=Target(bucket, seaweed, profile="not-there"))) == "no_credentials"
     client(seaweed).put_object(Bucket=bucket, Key="theirs/index.json", Body=b"[]")
     assert refused(make(target=Target(bucket, seaweed, prefix="theirs"))) == "bad_index"

@@ -15,7 +15,7 @@ import pytest
 
 from avatar_addon.client.process.jobs import Job, Worker
 from backend.errors import BackendError, Cancelled
-from backend.text import images, reference
+from backend.text import http, images, reference
 from backend.text.http import Server
 from tests.unit.test_jobs import COMMAND, ENV, wait, wait_for_stage
 
@@ -140,7 +140,11 @@ def test_options_that_a_server_does_not_know_are_left_out(peer):
         ((200, b'{"data": []}', {}), "no pictures"),
         ((200, b'{"data": [{"b64_json": "%%"}]}', {}), "not in base64"),
         ((200, b'{"data": [{"url": "http://192.0.2.1/a.png"}]}', {}), "another server"),
-        ((302, b"", {"Location": "http://192.0.2.1/v1/images/generations"}), "redirects to another host|302"),
+        ((302, b"", {"Location": "http://192.0.2.1/v1/images/generations"}), "redirects to another server"),
+        ((302, b"", {"Location": "file:///etc/passwd"}), "redirects to another"),
+        ((302, b"", {"Location": "/v1/images/generations"}), "redirects to another address"),
+        ((308, b"", {"Location": "/again"}), "redirects to another address"),
+        ((200, b'{"data": [{"url": "http://127.0.0.1:bad/a.png"}]}', {}), "failed|reached"),
     ],
 )
 def test_a_wrong_answer_is_one_sentence_without_the_key(peer, answer, said):
@@ -151,12 +155,32 @@ def test_a_wrong_answer_is_one_sentence_without_the_key(peer, answer, said):
     assert KEY not in repr(server)
 
 
+def test_a_key_goes_to_no_other_server_and_into_no_message():
+    """https may not become http on the way; a header's own error would repeat the key."""
+    assert Server("picture server", "https://pictures.example", f"{KEY}\n").key == KEY
+    for key in (f"{KEY}\n2", f"{KEY}é", f"{KEY}\ud800"):
+        with pytest.raises(BackendError, match="key of the picture server") as caught:
+            Server("picture server", "https://pictures.example", key)
+        assert KEY not in f"{caught.value.message} {caught.value.hint}"
+    with pytest.raises(BackendError, match="another server"):
+        Server("picture server", "https://pictures.example", KEY).file("http://pictures.example/a.png")
+    for url, other, fine in (
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "https://a.example:443/y", True),
+        ("http://a.example/x", "https://a.example/x", True),
+        ("http://a.example:8000/x", "https://a.example/x", False),
+        ("http://a.example/x", "http://b.example/x", False),
+        ("http://a.example/x", "ftp://a.example/x", False),
+    ):
+        assert http.is_same_server(url, other) == fine
+
+
 def test_a_server_that_is_not_there_and_an_address_that_is_none(peer):
     gone = peer(lambda *_: told({}))
     gone.close()
     with pytest.raises(BackendError, match="cannot be reached"):
         images.OpenAIPictures(Server("picture server", gone.url)).make("p", 1, 1, lambda: None)
-    for address in ("ftp://127.0.0.1", "localhost:8188", "http://user:pass@127.0.0.1:1", "file:///etc/passwd"):
+    for address in ("ftp://127.0.0.1", "localhost:8188", "http://user:pass@127.0.0.1:1", "file:///etc/passwd", "http://a\ud800"):
         with pytest.raises(BackendError, match="not usable") as caught:
             Server("picture server", address)
         assert "pass" not in caught.value.message
