@@ -2,13 +2,17 @@
 """THIRD_PARTY.md: the licences of what the extension's zip ships and of what Install Backend installs.
 
     python tools/third_party.py            writes it from the packages' own metadata (needs pip 25 and the index)
-    python tools/third_party.py --check    says which pin of the locks it lacks; needs no network
+    python tools/third_party.py --check    says which pin of the locks it lacks, and whether it was changed by hand
+                                           or says something else than the packages that are installed here; needs no
+                                           network
 
 A package whose licence is unknown or not in ALLOWED stops it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -70,6 +74,8 @@ The networks of `backend/reader/` were made from these.
 `LICENSE-EFFICIENTNET` |
 | `limbs.onnx` | MoveNet SinglePose Thunder, version 4 | Apache-2.0 | `LICENSE-MOVENET` |
 """
+
+SEAL = "\n<!-- SHA-256 of the lines above, so that none is changed by hand: {} -->\n"
 
 PAGE = """
 The viewer's page, `avatar_addon/viewer/page.html`, contains these npm packages, and the texts of their licences.
@@ -136,15 +142,39 @@ def written(names: dict[str, dict[str, list[str]]], read: dict[str, dict[str, An
     rows, refused = [], []
     for name, versions in sorted(names.items()):
         expression = licence(read[name])
-        reviewed = REVIEWED.get((name, "".join(versions)))
-        if not reviewed and not allowed(name, expression):
+        if (name, "".join(versions)) not in REVIEWED and not allowed(name, expression):
             refused.append(f"{name} ({expression or 'unknown'})")
-        texts = ", ".join(sorted(read[name].get("license_file", []))) or f"https://pypi.org/project/{name}/"
-        uses = ", ".join(dict.fromkeys(lock for locks in versions.values() for lock in locks))
-        rows.append(f"| {name} | {', '.join(versions)} | {reviewed or expression} | {texts} | {uses} |\n")
+        rows.append(row(name, versions, read[name]))
     if refused:
         sys.exit(f"Not allowed, or not known: {', '.join(refused)}; look at their licences and at ALLOWED.")
-    return HEAD + "".join(rows) + READER + of_page()
+    return sealed(HEAD + "".join(rows) + READER + of_page())
+
+
+def row(name: str, versions: dict[str, list[str]], metadata: dict[str, Any]) -> str:
+    """A package's line. metadata: of one of its versions."""
+    expression = REVIEWED.get((name, "".join(versions))) or licence(metadata)
+    texts = ", ".join(sorted(metadata.get("license_file", []))) or f"https://pypi.org/project/{name}/"
+    uses = ", ".join(dict.fromkeys(lock for locks in versions.values() for lock in locks))
+    return f"| {name} | {', '.join(versions)} | {expression} | {texts} | {uses} |\n"
+
+
+def sealed(text: str) -> str:
+    return text + SEAL.format(hashlib.sha256(text.encode()).hexdigest())
+
+
+def installed(names: dict[str, dict[str, list[str]]]) -> list[str]:
+    """The beginnings of the lines of the packages that are in this environment, at the version whose licence the file
+    names: wheels for other systems may have other texts.
+    """
+    rows = []
+    for name, versions in names.items():
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if found.version == min(versions, key=_numbers):
+            rows.append(row(name, versions, found.metadata.json).rsplit("|", 3)[0])
+    return rows
 
 
 def of_page() -> str:
@@ -159,13 +189,17 @@ def of_page() -> str:
 def problems() -> list[str]:
     if not FILE.exists():
         return [f"{FILE.name} is missing"]
-    text, page = FILE.read_text(encoding="utf-8"), of_page()
+    whole, page, names = FILE.read_text(encoding="utf-8"), of_page(), pins()
+    text = whole[: whole.rfind(SEAL.partition("{")[0])]
     said = {name: versions.split(", ") for name, versions in ROW.findall(text.removesuffix(page))}
-    now = {name: list(versions) for name, versions in pins().items()}
+    now = {name: list(versions) for name, versions in names.items()}
     outdated = [n for n in sorted(now.keys() | said) if now.get(n) != said.get(n)]
     outdated += [] if text.endswith(page) else ["the viewer's page"]
     outdated += [] if READER in text else ["the reader's networks"]
-    return [f"{FILE.name} is out of date for {name}" for name in outdated]
+    other = [line.split(" | ")[0].removeprefix("| ") for line in installed(names) if line not in text]
+    found = [f"{FILE.name} is out of date for {name}" for name in outdated]
+    found += [f"{FILE.name} says something else of {name} than the package" for name in other if name not in outdated]
+    return found + ([] if whole == sealed(text) else [f"{FILE.name} was changed by hand"])
 
 
 def main(arguments: list[str]) -> int:
