@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from .errors import AvatarError
@@ -18,7 +19,11 @@ def check_ours(out: Path, name: str) -> None:
     """Raises AvatarError for a file that an avatar of this name would replace and that no earlier run has made: then
     there is neither a receipt nor a VRM file, which is the first, that says so.
     """
-    there = [path for path in (out / f"{name}{end}" for end in ENDS) if path.exists() or path.is_symlink()]
+    there = [path for path in (out / f"{name}{end}" for end in ENDS) if os.path.lexists(path)]
+    if folder := next((path for path in there if path.is_dir()), None):
+        raise AvatarError(
+            f"{folder.name} in {out} is a folder; move it away or choose another name or folder.", "exists"
+        )
     if not there or _is_receipt(out / f"{name}.receipt.json") or _is_vrm(out / f"{name}.vrm"):
         return
     raise AvatarError(

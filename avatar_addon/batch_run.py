@@ -32,6 +32,7 @@ from .errors import AvatarError
 from .files import digest
 from .intake.importing import MODELS
 from .publish import steps as publish
+from .receipts import read_receipt
 from .remote.protocol.paths import file_name, has_control
 from .remote.protocol.registry import Refusal
 from .report import report as report_card
@@ -345,11 +346,10 @@ def _describe(options: argparse.Namespace, row: Row, name: str, out: Path) -> No
     """Completes the row from the files that are there, so that a kept avatar's is as a made one's."""
     files = _files(options, name, out) | {"sheet": out / f"{name}.sheet.png", "page": out / f"{name}.html"}
     row.files = {kind: str(path) for kind, path in files.items() if path.exists()}
-    receipt = json.loads(files["receipt"].read_text(encoding="utf-8"))
-    row.run = receipt.get("run", "")
-    checks = (receipt.get("report") or {}).get("checks", [])
-    row.checks = (receipt.get("report") or {}).get("counts", {})
-    row.failed = [check["id"] for check in checks if check["status"] == FAIL]
+    receipt = read_receipt(files["receipt"])
+    row.run, report = receipt.get("run") or "", receipt.get("report") or {}
+    row.checks = report.get("counts") or {}
+    row.failed = [check.get("id", "") for check in report.get("checks") or [] if check.get("status") == FAIL]
     words = (("WARN", "to check"), ("FAIL", "failed"))
     card = f"{row.checks.get('PASS', 0)} checks passed"
     card += "".join(f", {row.checks[status]} {word}" for status, word in words if row.checks.get(status))
@@ -392,7 +392,7 @@ def is_complete(files: dict[str, Path], source: Path | Prompt, sha256: str) -> b
     """A finished avatar of this picture or description from an earlier run: the receipt is written last."""
     try:
         VrmFile(files["vrm"])
-        receipt = json.loads(files["receipt"].read_text(encoding="utf-8"))
+        receipt = read_receipt(files["receipt"])
         same = (
             receipt["picture"]["sha256"] == sha256
             if isinstance(source, Path)

@@ -6,7 +6,6 @@ avatar_jobs.py.
 from __future__ import annotations
 
 import base64
-import json
 import math
 import tempfile
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 import bpy
 
-from .. import landmarks, workflow, workflow_states
+from .. import landmarks, receipts, workflow, workflow_states
 from ..avatar import scene
 from ..avatar.scene import Avatar
 from ..client import engines, session, task_slot
@@ -27,6 +26,7 @@ from .generation import engine
 from .protocol.registry import WORDS, Later, Refusal, command, success
 from .work import TABLE
 
+MOST_PROMOTIONS, LONGEST_WORD = 5, 200  # of each run in the list of runs
 AXES = "Metres in world space, at rest: Z up, the character faces -Y, its left side is +X."
 
 
@@ -134,41 +134,42 @@ def _described(avatar: Avatar) -> dict[str, Any]:
 @command("avatar_runs")
 def avatar_runs(limit=None) -> dict[str, Any]:
     """The newest finished runs by their receipts. limit: how many, 20 without."""
-    folder = session.runs_folder()
-    # A pipe would keep Blender waiting for ever.
-    found = [path for path in folder.glob("*/receipt.json") if path.is_file()]
-    receipts = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-    wanted = max(1, min(checked(limit, int, "limit") or 20, 200))
-    return {"folder": str(folder), "count": len(receipts), "runs": [_run(receipt) for receipt in receipts[:wanted]]}
-
-
-def _run(path: Path) -> dict[str, Any]:
-    run: dict[str, Any] = {"run": path.parent.name, "folder": str(path.parent)}
+    folder, wanted = session.runs_folder(), max(1, min(checked(limit, int, "limit") or 20, 200))
     try:
-        receipt = json.loads(path.read_text(encoding="utf-8"))
-        used = receipt.get("parameters", {})
-        run |= {
-            "name": receipt.get("name"),
-            "made_at": receipt.get("made_at"),
-            "engine": used.get("engine"),
-            "rigger": used.get("rigger"),
-        }
-        run["checks"] = (receipt.get("report") or {}).get("counts")
-        run["vrm"] = next((str(file) for file in path.parent.glob("*.vrm")), None)
-        run["promoted"] = _promotions(path.with_name("promotions.json"))
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as problem:
-        run["error"] = f"Its record cannot be read ({problem})."
+        found = receipts.run_folders(folder)
+    except OSError as problem:
+        raise Refusal(
+            f"The runs folder {folder} cannot be read ({receipts.reason(problem)}); correct it in the preferences."
+        ) from problem
+    return {"folder": str(folder), "count": len(found), "runs": [_run(run) for run in found[:wanted]]}
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """What is known of a run. Long texts are cut: one record must not keep the others from being told."""
+    run: dict[str, Any] = {"run": folder.name, "folder": str(folder)}
+    name = receipts.RECEIPT
+    try:
+        receipt = receipts.read_receipt(folder / name)
+        used = receipt.get("parameters") or {}
+        run |= {key: _short(receipt.get(key)) for key in ("name", "made_at")}
+        run |= {key: _short(used.get(key)) for key in ("engine", "rigger")}
+        counts = (receipt.get("report") or {}).get("counts")
+        run["checks"] = counts and {word: counts.get(word, 0) for word in ("PASS", "WARN", "FAIL")}
+        run["vrm"] = next((str(file) for file in folder.glob("*.vrm") if file.is_file()), None)
+        name = receipts.PROMOTIONS
+        run["promoted"] = [_promotion(entry) for entry in receipts.read_promotions(folder / name)[-MOST_PROMOTIONS:]]
+    except (OSError, ValueError) as problem:
+        run["error"] = f"{name} cannot be read ({receipts.reason(problem)}); restore or delete the folder {folder.name}."
     return run
 
 
-def _promotions(path: Path) -> list[dict[str, Any]]:
-    """Where a run's model was promoted to, oldest first."""
-    if not path.is_file():
-        return []
-    entries = json.loads(path.read_text(encoding="utf-8")).get("promotions", [])
-    return [
-        {name: entry.get(name) for name in ("bucket", "key", "urls", "promoted_at", "override")} for entry in entries
-    ]
+def _promotion(entry: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: _short(entry.get(name)) for name in ("bucket", "key", "promoted_at", "override")}
+    return told | {"urls": {_short(name): _short(url) for name, url in list((entry.get("urls") or {}).items())[:20]}}
+
+
+def _short(text: str | None) -> str | None:
+    return text and text[:LONGEST_WORD]
 
 
 # Jobs

@@ -273,12 +273,20 @@ def _check_promotions(path: Path) -> None:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Every complete run below `root`, oldest name first."""
-    return (
-        sorted(path.parent for path in root.glob(f"*/{RECEIPT}") if not path.parent.name.startswith("."))
-        if root.is_dir()
-        else []
-    )
+    """Every complete run below `root`, oldest name first; also those whose receipt is damaged or closed to us."""
+    if not root.is_dir():
+        return []
+    return sorted(folder for folder in root.iterdir() if not folder.name.startswith(".") and _has_receipt(folder))
+
+
+def _has_receipt(folder: Path) -> bool:
+    try:
+        (folder / RECEIPT).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def add_promotion(folder: Path, entry: dict[str, Any]) -> None:

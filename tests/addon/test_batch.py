@@ -68,6 +68,32 @@ def test_the_summary_for_programs_and_that_a_second_run_makes_nothing_again(quic
     assert quick.made == ["ada", "ada", "ada"]
 
 
+def test_what_is_damaged_in_the_output_folder_is_made_again_or_named(addon, made, tmp_path):
+    """Neither a traceback nor a wait for ever; a folder in the place of a file is named before the minutes of making."""
+    run, vrm, path = addon("batch_run"), tmp_path / "ada.vrm", tmp_path / "ada.receipt.json"
+    files, whole = {"vrm": vrm, "receipt": path}, {"receipt": 1, "run": "a", "picture": {"sha256": "5"}}
+    shutil.copy(made.vrm, vrm)
+    path.write_text(json.dumps(whole))
+    assert run.is_complete(files, tmp_path / "ada.png", "5")
+    parts = [{"report": [1]}, {"report": {"checks": [1]}}, {"run": ["x"]}, {"picture": 5}, {"receipt": 2}]
+    for damage in [*(json.dumps(whole | part) for part in parts), "[" * 100_000, "", "[]", "{"]:
+        path.write_text(damage)
+        assert not run.is_complete(files, tmp_path / "ada.png", "5"), damage[:40]
+        addon("batch_files").check_ours(tmp_path, "ada")
+    for place in (path, vrm):
+        content = place.read_bytes()
+        place.unlink()
+        os.mkfifo(place)
+        assert not run.is_complete(files, tmp_path / "ada.png", "5")
+        place.unlink()
+        place.mkdir()
+        assert not run.is_complete(files, tmp_path / "ada.png", "5")
+        with pytest.raises(addon("errors").AvatarError, match="is a folder; move it away"):
+            addon("batch_files").check_ours(tmp_path, "ada")
+        place.rmdir()
+        place.write_bytes(content)
+
+
 def test_ctrl_c_while_another_add_on_works_undoes_the_avatar(picture, tmp_path):
     """Raised there, it would be caught by the VRM add-on, and the avatar be made all the same."""
     batch = Path(__file__).parents[2] / "avatar_addon" / "batch.py"

@@ -1,6 +1,7 @@
 """The socket's avatar commands, on an avatar that is made through them."""
 
 import base64
+import os
 
 import pytest
 
@@ -147,6 +148,52 @@ def test_what_cannot_be_done_is_said(bpy, remote, refused, tmp_path):
     assert "no job" in refused("avatar_job", job="gone") and "no job" in refused("avatar_cancel", job="gone")
     assert "wrong type" in refused("avatar_runs", limit="many") and "wrong type" in refused("avatar_job", job=7)
     assert remote("avatar_cancel") == {"cancelled": []} and remote("avatar_jobs")["jobs"] is not None
+
+
+DEEP = "[" * 100_000
+DAMAGED = {
+    "receipt.json": (
+        "", "{", "[]", "null", '"x"', DEEP, '{"receipt": 2}', '{"receipt": 1, "parameters": [1]}', "\ufeff{}}",
+        '{"receipt": 1, "name": {"a": 1}}', '{"receipt": 1, "report": {"counts": {"PASS": "many"}}}',
+        '{"receipt": 1, "report": 1e999}', '{"receipt": 1, "picture": "x"}', b"\xff\xfe", None, "link", "pipe", "nowhere",
+        '{"receipt": 1, "report": {"checks": [1]}}', " " * (5 << 20),
+    ),
+    "promotions.json": (
+        "", "[1]", DEEP, '{"promotions": {"a": 1}}', '{"promotions": [[]]}', None, "link", "pipe", "nowhere",
+        '{"promotions": [{"urls": [1]}]}', '{"promotions": [{"bucket": 7}]}',
+    ),
+}  # fmt: skip
+
+
+def test_damaged_runs_are_named_and_keep_no_other_from_being_listed(remote, monkeypatch, tmp_path):
+    monkeypatch.setenv("AVATAR_FORGE_RUNS", str(tmp_path))
+    good = '{"receipt": 1, "name": "%s", "parameters": {"engine": "preview"}}' % ("Mia" * 100_000)
+    damaged = [(name, kind) for name, kinds in DAMAGED.items() for kind in kinds]
+    for number, (name, kind) in enumerate([*damaged, ("", "")]):
+        folder = tmp_path / f"run-{number}"
+        folder.mkdir()
+        (folder / "receipt.json").write_text(good)
+        path = folder / name
+        if name:
+            path.unlink(missing_ok=True)
+            if kind is None:
+                path.mkdir()
+            elif kind == "pipe":
+                os.mkfifo(path)
+            elif kind in ("link", "nowhere"):
+                path.symlink_to("/dev/zero" if kind == "link" else folder / "nothing")
+            else:
+                path.write_bytes(kind if isinstance(kind, bytes) else kind.encode())
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "pictures").mkdir()
+    listed = {run["run"]: run for run in remote("avatar_runs", limit=200)["runs"]}
+    assert listed.pop("loop")["error"].startswith("receipt.json cannot be read (")
+    for number, (name, kind) in enumerate(damaged):
+        error = listed.pop(f"run-{number}")["error"]
+        assert error.startswith(f"{name} cannot be read (it") or "(no such file" in error, (name, kind)
+        assert error.endswith(f"delete the folder run-{number}.") and "object has no" not in error
+    [whole] = listed.values()
+    assert "error" not in whole and whole["name"].startswith("MiaMia") and whole["engine"] == "preview"
 
 
 def test_what_fails_in_a_job_is_its_error(remote, refused, ends, avatar, tmp_path):

@@ -377,6 +377,17 @@ def test_a_pipe_in_a_run_folder_stops_nothing(make_run, name):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_a_run_folder_that_cannot_be_entered_is_named(make_run):
+    runs = make_run().parent
+    (runs / "loop").symlink_to(runs / "loop")
+    (runs / "lost").mkdir()
+    (runs / "lost" / "receipt.json").symlink_to(runs / "nothing")
+    (runs / "note.txt").touch()
+    assert "loop (receipt.json" in tracking.damaged(runs) and "lost (receipt.json" in tracking.damaged(runs)
+    assert len(tracking.pending(runs, tracking.choose_store(runs))) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
 def test_what_a_link_in_a_run_folder_leads_to_stays_here(make_run, tmp_path):
     folder, secret = make_run(), tmp_path / "id_rsa"
     secret.write_text("precious")

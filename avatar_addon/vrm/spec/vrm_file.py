@@ -8,6 +8,7 @@ Sources: glTF 2.0 specification 3.6 (accessors, sparse), 4.4 (GLB); VRMC_vrm 1.0
 from __future__ import annotations
 
 import json
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ class VrmFile:
     """A parsed .vrm. Raises VrmFileError on anything that is not a complete GLB with a VRM extension."""
 
     def __init__(self, path: Path) -> None:
-        self.size = path.stat().st_size
+        there = path.stat()
+        if not stat.S_ISREG(there.st_mode):  # a pipe would be waited for for ever
+            raise VrmFileError("it is no ordinary file")
+        self.size = there.st_size
         self.json, self.binary = _read_chunks(path.read_bytes())
         extensions = self.json.get("extensions", {})
         if "VRMC_vrm" in extensions:
