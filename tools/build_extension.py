@@ -50,7 +50,8 @@ def fetch_wheel(folder: Path) -> Path:
     uv_made = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0
     if uv_made:  # uv's environments have no pip of their own
         command[:3] = [shutil.which("python3") or sys.executable, "-m", "pip"]
-    subprocess.run(command, check=True)
+    if subprocess.run(command).returncode:
+        sys.exit(f"{pinned(VRM_ADDON)} could not be fetched; see the lines above, then run the command again.")
     wheel = next(folder.glob("*.whl"))
     if not wheel.name.endswith("py3-none-any.whl"):
         sys.exit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import stat
 import struct
 import warnings
@@ -20,11 +21,14 @@ from ..errors import BackendError
 # Raster formats decoded by Pillow itself; EPS and the like would start other programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA", "PPM", "JPEG2000", "AVIF")
 MAX_PIXELS = 64_000_000
+# What a decoder needs that keeps all pixels several times over: 15 bytes of each, and 23 where there is transparency.
+MOST_OF = {"WEBP": 36_000_000, "JPEG2000": 24_000_000}
 # Decoded pictures are kept at this size at most: more detail never reaches the avatar's texture.
 MAX_SIDE = 4096
 MIN_SIDE = 3072  # of a picture that a decoder makes smaller
 TILE = 1024  # pixels of the file's, of which a tile is converted at once
 REACH = 4  # pixels of the result: a little more than the filters look at
+KINDS = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 # EXIF's orientations and what turns a picture upright.
 ORIENTATION = 0x0112
 UPRIGHT = {
@@ -55,7 +59,8 @@ def load_picture(path: Path) -> Picture:
     """Reads the first frame of `path`, turned upright by its EXIF orientation.
 
     Grey, palette, CMYK and 16-bit pictures become 8-bit RGBA; a longest side over 4096 pixels is reduced to that.
-    Raises BackendError: `unreadable` (missing, no picture, damaged), `too_large` (over 64 million pixels).
+    Raises BackendError: `unreadable` (missing, no picture, damaged), `too_large` (over 64 million pixels; fewer for the
+    formats in MOST_OF).
     """
     try:
         with warnings.catch_warnings():
@@ -91,10 +96,12 @@ def resize_rgba(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image.convert("RGBa").resize(size, Image.Resampling.BOX).convert("RGBA"))
 
 
-def _too_large() -> BackendError:
-    return BackendError(
-        "too_large", "The picture has over 64 million pixels.", "Make it smaller; 2048 pixels on a side is plenty."
-    )
+def _too_large(kind: str = "") -> BackendError:
+    """kind: one of MOST_OF, or any picture."""
+    message = "The picture has over 64 million pixels."
+    if kind:
+        message = f"The {KINDS[kind]} picture has over {MOST_OF[kind] // 1_000_000} million pixels."
+    return BackendError("too_large", message, "Make it smaller; 2048 pixels on a side is plenty.")
 
 
 def _decode(path: Path) -> Picture:
@@ -113,13 +120,29 @@ def _decode(path: Path) -> Picture:
         animated = getattr(image, "is_animated", False) and image.format != "MPO"
         # JPEG decodes to a half or less directly; no effect on the other formats.
         image.draft("RGB", (MIN_SIDE, MIN_SIDE))
-        image.load()
+        _load(image)
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))  # none for TIFF, which its decoder has turned
         rgba = _to_rgba(image)
     if turn is not None:
         rgba = np.array(Image.fromarray(rgba).transpose(turn))
         size = size if turn in KEEPS_SIDES else (size[1], size[0])
     return Picture(rgba=rgba, size=size, animated=animated)
+
+
+def _load(image: Image.Image) -> None:
+    """Decodes the picture. Raises BackendError("too_large") where that takes gigabytes."""
+    kind = image.format or ""
+    if image.width * image.height <= MOST_OF.get(kind, MAX_PIXELS):
+        image.load()
+        return
+    if kind != "JPEG2000":
+        raise _too_large(kind)
+    # Most files hold smaller versions, which their decoder makes the large one from.
+    image.reduce = max(1, int(math.log2(max(image.size) / MIN_SIDE)))  # type: ignore[assignment,method-assign]
+    try:
+        image.load()
+    except (OSError, ValueError) as error:
+        raise _too_large(kind) from error
 
 
 def _to_rgba(image: Image.Image) -> np.ndarray:

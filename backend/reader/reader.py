@@ -5,6 +5,7 @@ from nearer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ FILL = 0.9  # how much of the network's picture the figure fills in the second l
 # Shorter sides of the third and the fourth look, in heights of the head: what both see is right more often.
 HEAD_ROOM, HEAD_NEAR = 1.6, 1.2
 FAINT = 1e-4  # of a heatmap; less is taken for it, so that one look alone rules no place out
+BAND = 256  # rows
 MAP_SIDE = 1024  # maps are worked out at this size at most and then enlarged
 OPAQUE = 250
 Box = tuple[float, float, float, float]
@@ -154,9 +156,16 @@ def _flat(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     shown = picture[..., :3][alpha > 127]
     bright = float(shown.mean()) if shown.size else 0.0
     behind = 140.0 if bright > 215 else 255.0
-    share = alpha[..., None].astype(np.float32) / 255
-    flat = picture[..., :3] * share + behind * (1 - share)
-    return np.round(flat).astype(np.uint8), alpha if shown.size else None
+    flat = np.empty((*alpha.shape, 3), np.uint8)
+    for rows in _bands(len(alpha)):
+        share = alpha[rows, :, None].astype(np.float32) / 255
+        flat[rows] = np.round(picture[rows, :, :3] * share + behind * (1 - share))
+    return flat, alpha if shown.size else None
+
+
+def _bands(height: int) -> Iterator[slice]:
+    """A large picture's rows, some at once: whole, what is between two lines of arithmetic takes gigabytes."""
+    return (slice(top, min(top + BAND, height)) for top in range(0, height, BAND))
 
 
 def _opaque_box(alpha: np.ndarray) -> Box:
@@ -268,13 +277,16 @@ def _maps(
         body = np.maximum(body, field)
     columns = ((np.arange(width) + 0.5 - window.left) / window.scale * detail).astype(int)
     rows = ((np.arange(height) + 0.5 - window.top) / window.scale * detail).astype(int)
-    inside = ((rows >= 0) & (rows < size[1]))[:, None] & ((columns >= 0) & (columns < size[0]))[None]
-    place = np.ix_(np.clip(rows, 0, size[1] - 1), np.clip(columns, 0, size[0] - 1))
-    mask: np.ndarray = np.where(inside, share[place], 0).astype(np.float32)
-    if alpha is not None:
-        mask = alpha.astype(np.float32) / 255
-    shown = mask > 0.5
-    parts = np.where(shown, label[place], 0).astype(np.uint8)
-    depths = (np.where(shown, enlarged(d)[place] * window.scale, np.nan) for d in (outputs.front, outputs.back))
-    front, back = (d.astype(np.float32) for d in depths)
+    across = (columns >= 0) & (columns < size[0])
+    down, columns = (rows >= 0) & (rows < size[1]), np.clip(columns, 0, size[0] - 1)
+    rows, depths = np.clip(rows, 0, size[1] - 1), [enlarged(outputs.front), enlarged(outputs.back)]
+    parts, mask = np.empty(shape, np.uint8), np.empty(shape, np.float32)
+    front, back = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for band in _bands(height):
+        place, inside = np.ix_(rows[band], columns), down[band, None] & across
+        mask[band] = np.where(inside, share[place], 0) if alpha is None else alpha[band].astype(np.float32) / 255
+        shown = mask[band] > 0.5
+        parts[band] = np.where(shown, label[place], 0)
+        for depth, of in ((front, depths[0]), (back, depths[1])):
+            depth[band] = np.where(shown, of[place] * window.scale, np.nan)
     return parts, mask, front, back

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from backend.errors import BackendError
+from backend.image import load
 from backend.image.analysis import analyse
 from backend.image.face import locate_face
 from backend.image.silhouette import JOINTS
@@ -239,3 +240,21 @@ def test_clothes_of_the_backgrounds_colour_are_told(tmp_path):
         assert error.code in ("arms", "not_humanoid", "background")
     else:
         assert "contrast" in codes(analysis)
+
+
+def test_a_decoder_that_takes_gigabytes_gets_less(tmp_path, monkeypatch):
+    """A JPEG 2000 file is read at a half where it has one; nothing smaller is in it, or in a WebP picture."""
+    monkeypatch.setattr(load, "MOST_OF", dict.fromkeys(load.MOST_OF, 600 * 800))
+    image = Image.linear_gradient("L").resize((601, 800)).convert("RGB")
+    image.save(tmp_path / "half.jp2")
+    image.save(tmp_path / "whole.jp2", num_resolutions=1)
+    image.save(tmp_path / "whole.webp")
+    half = load.load_picture(tmp_path / "half.jp2")
+    assert half.size == (601, 800) and half.rgba.shape == (400, 301, 4)
+    assert abs(int(half.rgba[200, 150, 0]) - image.getpixel((300, 400))[0]) < 4
+    for name, kind in (("whole.jp2", "JPEG 2000"), ("whole.webp", "WebP")):
+        with pytest.raises(BackendError, match=f"The {kind} picture has over 0 million pixels") as caught:
+            load.load_picture(tmp_path / name)
+        assert caught.value.code == "too_large"
+    image.crop((0, 0, 600, 800)).save(tmp_path / "enough.webp")
+    assert load.load_picture(tmp_path / "enough.webp").rgba.shape == (800, 600, 4)
