@@ -19,8 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VRM_ADDON = "bpy-vrm-format"
-# Of its wheel on PyPI, at the version that the tests pin
-VRM_ADDON_SHA256 = "938f0849406ca6d511d96a4d0d930dc5a883514ba351afd054111b67ea7590ae"
+PINNED = ROOT / "tests/vrm-addon.txt"  # its version and its wheel's digest
 LEFT_OUT = (
     *("tests", "docs", "benchmarks", "tools", "training", "examples", "viewer", "comfyui", "deploy", ".ci"),
     *("Makefile", "Containerfile", "pyproject.toml", ".gitignore", ".pre-commit-config.yaml"),
@@ -29,8 +28,8 @@ LEFT_OUT = (
 
 def pinned(name: str) -> str:
     """`name==version` as the tests pin it."""
-    lines = (ROOT / "tests/requirements-bpy-4.5.15.txt").read_text().splitlines()
-    return next(line.strip() for line in lines if line.startswith(f"{name}=="))
+    lines = PINNED.read_text().splitlines()
+    return next(line.split()[0] for line in lines if line.startswith(f"{name}=="))
 
 
 def fetch_wheel(folder: Path) -> Path:
@@ -58,10 +57,10 @@ def fetch_wheel(folder: Path) -> Path:
             f"The VRM Add-on's wheel is {wheel.name}, which does not run in every Blender; pin a version that is pure"
             " Python."
         )
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != VRM_ADDON_SHA256:
+    found, wanted = hashlib.sha256(wheel.read_bytes()).hexdigest(), PINNED.read_text().partition("--hash=sha256:")[2]
+    if found != wanted.strip():
         sys.exit(
-            f"{wheel.name} has the SHA-256 {found} and not the pinned {VRM_ADDON_SHA256}; look into it before it is"
+            f"{wheel.name} has the SHA-256 {found} and not the pinned {wanted.strip()}; look into it before it is"
             " shipped."
         )
     return wheel

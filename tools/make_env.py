@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes or refreshes one of the checkout's environments: `python tools/make_env.py FOLDER REQUIREMENTS`.
 
+A line `# hashed FILE` names requirements with hashes, which are installed first, of wheels with these hashes only.
 Uses uv when it is there (seconds), else venv and pip. A stamp holds the digest of every requirements file read, so
 that a second call with nothing changed returns at once and an interrupted install is taken up again.
 """
@@ -18,13 +19,18 @@ from pathlib import Path
 
 
 def requirement_files(path: Path) -> list[Path]:
-    """`path` and the files it includes with -r or -c, in reading order."""
-    files = [path]
+    """`path` and the files it includes with -r or -c, in reading order, and those with hashes."""
+    files = [path, *hashed(path)]
     for line in path.read_text().splitlines():
         word, _, rest = line.strip().partition(" ")
         if word in ("-r", "-c"):
             files += requirement_files((path.parent / rest.strip()).resolve())
     return files
+
+
+def hashed(path: Path) -> list[Path]:
+    """The files that the lines `# hashed FILE` name."""
+    return [path.parent / name for name in re.findall(r"^# hashed (\S+)$", path.read_text(), re.MULTILINE)]
 
 
 def python_for(requirements: Path) -> str:
@@ -64,7 +70,7 @@ def commands(folder: Path, python: Path, base: str, requirements: Path) -> list[
     uv = shutil.which("uv")
     if uv:
         make = [uv, "venv", "--quiet", "--clear", "--python", base, str(folder)]
-        install = [uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)]
+        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     else:
         make = [base, "-m", "venv", "--clear", str(folder)]
         install = [
@@ -75,10 +81,11 @@ def commands(folder: Path, python: Path, base: str, requirements: Path) -> list[
             "--quiet",
             "--no-compile",  # a good part of the time, for modules of which most are never imported; uv does not either
             "--disable-pip-version-check",
-            "-r",
-            str(requirements),
         ]
-    return [install] if python.exists() else [make, install]
+    checked = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r"]
+    installs = [[*install, *checked, str(file)] for file in hashed(requirements)]
+    installs.append([*install, "-r", str(requirements)])
+    return installs if python.exists() else [make, *installs]
 
 
 def main() -> int:
