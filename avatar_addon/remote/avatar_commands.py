@@ -159,7 +159,9 @@ def _run(folder: Path) -> dict[str, Any]:
         name = receipts.PROMOTIONS
         run["promoted"] = [_promotion(entry) for entry in receipts.read_promotions(folder / name)[-MOST_PROMOTIONS:]]
     except (OSError, ValueError) as problem:
-        run["error"] = f"{name} cannot be read ({receipts.reason(problem)}); restore or delete the folder {folder.name}."
+        run["error"] = (
+            f"{name} cannot be read ({receipts.reason(problem)}); restore or delete the folder {folder.name}."
+        )
     return run
 
 

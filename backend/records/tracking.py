@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -41,6 +42,7 @@ LOCK, LOG = ".sync.lock", "sync.log"
 CLIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",  # the runs would go to another host than the user has named
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -415,6 +417,8 @@ def _away(store: Store, error: Exception) -> str:
             f"MLflow at {store.shown} does not let us in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or"
             " its token."
         )
+    if re.search(r"error code 30[12378]\b", str(error)):
+        return f"MLflow at {store.shown} redirects to another address; enter that one in the preferences."
     if code == "ENDPOINT_NOT_FOUND":
         return f"There is no MLflow at {store.shown}; correct its address in the preferences."
     return f"MLflow at {store.shown} does not answer as it should; the runs are kept and sent later."

@@ -1,10 +1,12 @@
 """Run folders reach a real MLflow server, or the local store, once, whatever happens on the way."""
 
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -364,6 +366,27 @@ def test_without_online_access_records_wait_for_another_machine(make_run, monkey
     assert (state["state"], len(started)) == (("offline", 0) if remote else ("sending", 1))
     assert state["pending"] == 1
     assert tracking.send_later(root, address)["state"] == "sending"
+
+
+def test_the_runs_follow_no_redirect_to_another_host(make_run):
+    asked = []
+
+    class Redirecting(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers["Host"].split(":")[0])
+            self.send_response(307)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        state = tracking.sync(make_run().parent, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert set(asked) == {"127.0.0.1"} and "redirects to another address; enter that one" in state["message"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")

@@ -180,7 +180,13 @@ def test_a_server_that_is_not_there_and_an_address_that_is_none(peer):
     gone.close()
     with pytest.raises(BackendError, match="cannot be reached"):
         images.OpenAIPictures(Server("picture server", gone.url)).make("p", 1, 1, lambda: None)
-    for address in ("ftp://127.0.0.1", "localhost:8188", "http://user:pass@127.0.0.1:1", "file:///etc/passwd", "http://a\ud800"):
+    for address in (
+        "ftp://127.0.0.1",
+        "localhost:8188",
+        "http://user:pass@127.0.0.1:1",
+        "file:///etc/passwd",
+        "http://a\ud800",
+    ):
         with pytest.raises(BackendError, match="not usable") as caught:
             Server("picture server", address)
         assert "pass" not in caught.value.message
