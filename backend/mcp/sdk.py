@@ -26,7 +26,7 @@ HALF = "The message contains half a character (a lone surrogate), which no text 
 class Server(MCPServer):
     async def run_stdio_async(self) -> None:
         lines = Lines()
-        async with stdio_server(stdin=lines) as (read, write):  # type: ignore[arg-type]  # only iterated
+        async with stdio_server(stdin=lines) as (read, write):  # it is only iterated
             lines.answer_on(write)
             server = self._lowlevel_server
             await server.run(read, write, server.create_initialization_options())

@@ -69,7 +69,7 @@ def test_the_summary_for_programs_and_that_a_second_run_makes_nothing_again(quic
 
 
 def test_what_is_damaged_in_the_output_folder_is_made_again_or_named(addon, made, tmp_path):
-    """Neither a traceback nor a wait for ever; a folder in the place of a file is named before the minutes of making."""
+    """Neither a traceback nor a wait for ever; a folder in the place of a file is named before minutes of work."""
     run, vrm, path = addon("batch_run"), tmp_path / "ada.vrm", tmp_path / "ada.receipt.json"
     files, whole = {"vrm": vrm, "receipt": path}, {"receipt": 1, "run": "a", "picture": {"sha256": "5"}}
     shutil.copy(made.vrm, vrm)

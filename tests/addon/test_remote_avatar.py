@@ -155,8 +155,8 @@ DAMAGED = {
     "receipt.json": (
         "", "{", "[]", "null", '"x"', DEEP, '{"receipt": 2}', '{"receipt": 1, "parameters": [1]}', "\ufeff{}}",
         '{"receipt": 1, "name": {"a": 1}}', '{"receipt": 1, "report": {"counts": {"PASS": "many"}}}',
-        '{"receipt": 1, "report": 1e999}', '{"receipt": 1, "picture": "x"}', b"\xff\xfe", None, "link", "pipe", "nowhere",
-        '{"receipt": 1, "report": {"checks": [1]}}', " " * (5 << 20),
+        '{"receipt": 1, "report": 1e999}', '{"receipt": 1, "picture": "x"}', b"\xff\xfe",
+        None, "link", "pipe", "nowhere", '{"receipt": 1, "report": {"checks": [1]}}', " " * (5 << 20),
     ),
     "promotions.json": (
         "", "[1]", DEEP, '{"promotions": {"a": 1}}', '{"promotions": [[]]}', None, "link", "pipe", "nowhere",

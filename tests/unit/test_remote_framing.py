@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from avatar_addon.client.process.environment import OVERRIDE, Environment
-from avatar_addon.remote.protocol.framing import DEEPEST, Decoder, Malformed
 from avatar_addon.remote.protocol import paths
+from avatar_addon.remote.protocol.framing import DEEPEST, Decoder, Malformed
 from avatar_addon.remote.protocol.registry import Refusal
 
 SMALL, LARGE = 4 << 20, 32 << 20

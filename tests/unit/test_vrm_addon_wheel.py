@@ -25,7 +25,7 @@ def test_another_wheel_of_that_version_is_not_shipped(tools, tmp_path, monkeypat
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     (tmp_path / "out").mkdir()
-    with pytest.raises(SystemExit, match="and not the pinned [0-9a-f]{64}; look into it"):
+    with pytest.raises(SystemExit, match=r"and not the pinned [0-9a-f]{64}; look into it"):
         build.fetch_wheel(tmp_path / "out")
 
 
