@@ -58,7 +58,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="batch.py --", description="Make rigged, talking VRM avatars from pictures of characters."
     )
-    parser.add_argument("pictures", nargs="*", type=Path, help="picture files, or folders of them")
+    parser.add_argument(
+        "pictures", nargs="*", type=Path, help="picture files, folders of them, or an avatar's .blend files to go on with"
+    )
     watch = parser.add_argument_group("watching", "Instead of pictures. SIGTERM ends it after the current file.")
     watch.add_argument(
         "--watch",
@@ -121,6 +123,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--view", action="store_true", help="open every avatar's page in the browser")
     parser.add_argument(
         "--blend", action="store_true", help="also write NAME.blend, packed, to continue on another computer"
+    )
+    parser.add_argument("--mesh", type=Path, metavar="FILE", help="3D model of the picture's character, to be rigged")
+    parser.add_argument(
+        "--until", choices=["mesh", "rig", "face"], default="", help="end after this step, with NAME.blend and NAME.glb only"
     )
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(
@@ -201,6 +207,18 @@ def _with_prompts(options: argparse.Namespace) -> int:
         return 2
     maker = importlib.import_module(f"{load_extension()}.avatar_addon.batch_run")
     return maker.run_prompts(options)
+
+
+def _no_part(options: argparse.Namespace, pictures: list[Path]) -> str:
+    """Why an avatar cannot be made in parts as the arguments say; "" where it can."""
+    begun = any(path.suffix.lower() == ".blend" for path in pictures)
+    if (begun or options.mesh or options.until) and (options.candidates > 1 or options.turnaround or options.generated):
+        return "--candidates, --turnaround and --generated need a whole run of a picture; leave them out."
+    if options.mesh and (begun or len(pictures) > 1):
+        return "--mesh is for one picture; give the picture that the model was made from."
+    if options.until and (options.bucket or options.promote):
+        return "--until ends before there is a VRM file to promote; leave out one of the two."
+    return ""
 
 
 def _json_object(text: str) -> dict:
@@ -334,6 +352,9 @@ def main(arguments: list[str]) -> int:
         return 2
     if options.name and len(pictures) > 1:
         print(f"--name is for one picture, but there are {len(pictures)}; leave it out.", file=sys.stderr)
+        return 2
+    if reason := _no_part(options, pictures):
+        print(reason, file=sys.stderr)
         return 2
     if options.executor == "ray" and not (options.address and options.shared):
         print("--executor ray needs --address and --shared; see docs/cluster.md.", file=sys.stderr)

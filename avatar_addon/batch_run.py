@@ -35,6 +35,7 @@ from .publish import steps as publish
 from .receipts import read_receipt
 from .remote.protocol.paths import file_name, has_control
 from .remote.protocol.registry import Refusal
+from .parts import BLEND
 from .report import report as report_card
 from .report.limits import FAIL, PASS
 from .request import Request, read_markers
@@ -170,17 +171,22 @@ def make(
         if isinstance(source, Path):
             row.sha256 = digest(_readable(source))
         with _lock(out / f".{name}.lock"):
-            if not options.again and is_complete(_files(options, name, out), source, row.sha256):
+            if not options.again and _is_there(options, name, out, source, row.sha256):
                 row.status = "kept"
                 says.note(name, "already exists (--again makes it again)")
             else:
-                check_ours(out, name)
+                if not options.until:
+                    check_ours(out, name)
                 for number in range(1, options.candidates + 1) if options.pick == "all" else ():
                     check_ours(out, f"{name}-{number}")
                 _make(options, source, sides or {}, name, out, row, says)
             if options.view:
                 webbrowser.open(_page_of(out / f"{name}.vrm", out / f"{name}.html").as_uri())
-            _describe(options, row, name, out)
+            if options.until:
+                row.files = {kind: str(path) for kind, path in _files(options, name, out).items()}
+                row.note = f"{name}.blend, to go on after the step {options.until}"
+            else:
+                _describe(options, row, name, out)
             if target:
                 row.promoted = promote(out / f"{name}.vrm", name, target, row.run, says)
                 row.note = f"{name}.vrm, promoted as {row.promoted['key']}{row.note.removeprefix(f'{name}.vrm')}"
@@ -212,11 +218,12 @@ def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, say
     """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
     rows, items, markers = [], {}, {}
     for picture, name, sides in wanted:
-        if not isinstance(picture, Path) or sides or options.turnaround:
+        in_parts = options.mesh or options.until or (isinstance(picture, Path) and picture.suffix.lower() == BLEND)
+        if not isinstance(picture, Path) or sides or options.turnaround or in_parts:
             raise AvatarError(
                 "A cluster takes one picture an avatar so far; make this one without --executor ray.", "bad_pictures"
             )
-        there = picture.is_file() and is_complete(_files(options, name, out), picture, digest(picture))
+        there = picture.is_file() and _is_there(options, name, out, picture, digest(picture))
         if there and not options.again:
             rows.append(Row(name, "kept", note=f"{name}.vrm", picture=str(picture)))
         else:
@@ -267,7 +274,9 @@ def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, say
 
 
 def _files(options: argparse.Namespace, name: str, out: Path) -> dict[str, Path]:
-    """kind -> what a complete avatar leaves in `out`."""
+    """kind -> what a complete avatar leaves in `out`, or a part of one."""
+    if options.until:
+        return {"blend": out / f"{name}.blend", "mesh": out / f"{name}.glb"}
     files = {"vrm": out / f"{name}.vrm", "receipt": out / f"{name}.receipt.json"}
     return files | ({"blend": out / f"{name}.blend"} if options.blend else {})
 
@@ -281,7 +290,7 @@ def _make(
     with _unfinished(out / f".{name}.unfinished") as folder:
         request = _request(options, picture, sides, name, folder, text)
         made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
-        _hand_over(folder, out, _files(options, name, out)["receipt"])
+        _hand_over(folder, out, list(_files(options, name, out).values())[1])
     row.warnings = [warning["message"] for warning in made.warnings]
     for warning in row.warnings:
         says.note(name, f"note: {warning}")
@@ -296,6 +305,7 @@ def _request(
 ) -> Request:
     """As the arguments say, with the files in `folder`. text: what the picture was made from, {} for a given one."""
     files = _files(options, name, folder)
+    whole = not options.until
     return Request.from_settings(
         bpy.context.scene,
         picture,
@@ -314,12 +324,15 @@ def _request(
         text=text,
         candidates=options.candidates,
         candidate_engines=batch_candidates.names_in(options.candidate_engines),
-        vrm=files["vrm"],
-        sheet=None if options.no_sheet else folder / f"{name}.sheet.png",
-        page=folder / f"{name}.html" if options.view or not options.no_sheet else None,
-        receipt=files["receipt"],
+        begun=picture if picture.suffix.lower() == BLEND else None,
+        model=options.mesh.absolute() if options.mesh else None,
+        until=options.until,
+        vrm=files.get("vrm"),
+        sheet=folder / f"{name}.sheet.png" if whole and not options.no_sheet else None,
+        page=folder / f"{name}.html" if whole and (options.view or not options.no_sheet) else None,
+        receipt=files.get("receipt"),
         blend=files.get("blend"),
-        record=not options.no_record,
+        record=whole and not options.no_record,
         generated=options.generated.absolute() if options.generated else None,
     )
 
@@ -370,12 +383,12 @@ def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines)
     return Task(f"Promote {name}", steps, session.worker).wait(says.progress)
 
 
-def _readable(picture: Path) -> Path:
+def _readable(picture: Path, taken: tuple[str, ...] = ()) -> Path:
     if not picture.is_file():
         raise AvatarError(f"There is no file {picture.name[:80]}; check the path.", "no_picture")
-    if picture.suffix.lower() in MODELS:
+    if picture.suffix.lower() in set(MODELS) - set(taken):
         raise AvatarError(
-            f"{picture.name} is a 3D model, and the batch takes pictures; use Import as Avatar in Blender instead.",
+            f"{picture.name} is a 3D model; give the picture that it was made from, and the model with --mesh.",
             "unreadable",
         )
     return picture
@@ -388,18 +401,34 @@ def _markers(given: Path | None, picture: Path) -> dict | None:
     return read_markers(path) if path.exists() or not given.is_dir() else None
 
 
-def is_complete(files: dict[str, Path], source: Path | Prompt, sha256: str) -> bool:
-    """A finished avatar of this picture or description from an earlier run: the receipt is written last."""
+def _is_there(options: argparse.Namespace, name: str, out: Path, source: Path | Prompt, sha256: str) -> bool:
+    """Whether an earlier run has finished it. Raises AvatarError where a part's file is there, whose run is unknown,
+    and for a model that cannot be read.
+    """
+    files = _files(options, name, out)
+    if not options.until:
+        return is_complete(files, source, sha256, digest(_readable(options.mesh, (*MODELS,))) if options.mesh else "")
+    if files["blend"].exists():
+        raise AvatarError(f"{name}.blend is already in {out}; --again replaces it.", "exists")
+    return False
+
+
+def is_complete(files: dict[str, Path], source: Path | Prompt, sha256: str, model: str = "") -> bool:
+    """A finished avatar of this picture, .blend file or description from an earlier run: the receipt is written last.
+    model: digest of the 3D model that was given with the picture.
+    """
     try:
         VrmFile(files["vrm"])
         receipt = read_receipt(files["receipt"])
-        same = (
-            receipt["picture"]["sha256"] == sha256
-            if isinstance(source, Path)
-            else receipt["parameters"]["text"]["text"] == " ".join(source.text.split())
-        )
+        given = receipt.get("parameters") or {}
+        if not isinstance(source, Path):
+            same = given["text"]["text"] == " ".join(source.text.split())
+        elif source.suffix.lower() == BLEND:
+            same = given["blend_sha256"] == sha256
+        else:
+            same = receipt["picture"]["sha256"] == sha256 and given.get("model_sha256", "") == model
         return same and all(path.exists() for path in files.values())
-    except (VrmFileError, OSError, ValueError, LookupError, TypeError):
+    except (VrmFileError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 

@@ -22,7 +22,10 @@ from .picture import markers as picture_markers
 
 @dataclass
 class Request:
-    """What an avatar is made from and with. `vrm`, `sheet`, `page`, `receipt` and `blend`: files to write, or None."""
+    """What an avatar is made from and with. `vrm`, `sheet`, `page`, `receipt` and `blend`: files to write, or None.
+
+    begun, model: what it is made from in place of a generator's mesh (parts.py).
+    """
 
     picture: Path
     name: str = ""
@@ -47,6 +50,9 @@ class Request:
     page: Path | None = None  # the viewer, with the avatar in it
     receipt: Path | None = None  # of the run folder, written last
     generated: Path | None = None  # folder with the result.json of a generator that ran elsewhere
+    begun: Path | None = None  # .blend file of an avatar to go on with
+    model: Path | None = None  # file of a 3D model, whose picture is `picture`
+    until: str = ""  # the last step, one of parts.LAST: only `blend` is left, and a GLB beside it
     blend: Path | None = None  # with everything packed, for another computer
     record: bool = True  # keep a run folder, which MLflow is fed from
 

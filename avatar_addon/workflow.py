@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 
 from . import export as vrm_export
+from . import parts
 from .avatar import migration, packed_file, painting, scene, step_states
 from .avatar.scene import Avatar
 from .client import session
@@ -50,51 +51,50 @@ class Made:
     warnings: list[dict[str, str]]
     vrm: Path | None
     sheet: Path | None
-    report: Report
+    report: Report  # without checks for a part that ends before the file
 
 
 def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
-    """Picture -> avatar in the scene, and its files. A cancelled run leaves nothing behind; a failed one keeps the
-    steps that succeeded.
+    """Picture -> avatar in the scene, and its files; a part of that where the request says so (parts.py). A cancelled
+    run leaves nothing behind; a failed one keeps the steps that succeeded.
     """
     pictures.start_probe()
     need_addon()
     metrics: dict[str, float] = {}
-    avatar, clock = None, _Clock()
+    avatar, clock = None, parts.Clock()
     try:
-        avatar = yield from generate(context, request, metrics, (0.0, 0.45))
+        begun = parts.begin(context, request)
+        avatar = yield from begun or generate(context, request, metrics, (0.0, 0.45 / parts.ENDS[request.until]))
         if request.group:
             metrics["front_match"] = avatar.record.front_match = yield from _front_match(avatar, request)
-        clock.lap("generate")
-        avatar = yield from rig(
-            context, avatar, request.rigger, request.rigger_options, request.skeleton_seed, metrics, (0.45, 0.6)
-        )
-        clock.lap("rig")
-        yield Stage("pose", 0.6, "Straightening into the T-pose")
-        pose(avatar)
-        clock.lap("pose")
-        yield from _face_if_possible(avatar, (0.62, 0.7))
-        clock.lap("face")
-        yield Stage("vrm", 0.72, "Setting up VRM")
-        set_up_vrm(avatar, request.author)
-        clock.lap("vrm")
-        yield Stage("export", 0.78, "Writing the VRM file")
+        clock.lap("open" if request.begun else "generate")
+        left = parts.to_do(avatar, request)
+        at = parts.scale(request, left)
+        for step in parts.STEPS_TO[request.until]:
+            if step in left:
+                avatar = yield from _step(step, context, avatar, request, metrics, at)
+                clock.lap(step)
+        if request.until:
+            _add_provenance(avatar, parameters=parts.parameters(request), metrics=metrics, seconds=clock.laps)
+            parts.leave(avatar, request)
+            return Made(avatar, metrics, _warnings(avatar), None, None, Report(avatar.name))
+        yield Stage("export", at(0.78), "Writing the VRM file")
         vrm = request.vrm or Path(avatar.record.job_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
         export(avatar, vrm, request.vrm_version)
-        yield Stage("report", 0.84, "Checking the avatar")
+        yield Stage("report", at(0.84), "Checking the avatar")
         report = steps.keep_report(avatar, vrm)
         clock.lap("export")
         if request.sheet:
-            yield Stage("sheet", 0.87, "Drawing the contact sheet")
+            yield Stage("sheet", at(0.87), "Drawing the contact sheet")
             pictures.contact_sheet(avatar, request.sheet)
             if avatar.record.perfect_sync and avatar.mesh.data.shape_keys:
                 name = f"{request.sheet.name.removesuffix('.png').removesuffix('.sheet')}.perfect_sync.png"
                 pictures.perfect_sync_sheet(avatar, request.sheet.with_name(name))
             clock.lap("sheet")
         if request.page:
-            yield Stage("page", 0.93, "Writing the viewer's page")
+            yield Stage("page", at(0.93), "Writing the viewer's page")
             write_page(request.page, vrm, avatar.name, report.to_dict())
-        _add_provenance(avatar, parameters=request.parameters(), metrics=metrics, seconds=clock.laps)
+        _add_provenance(avatar, parameters=parts.parameters(request), metrics=metrics, seconds=clock.laps)
         files = {"vrm": vrm} | ({"sheet": request.sheet} if request.sheet else {})
         files |= {"page": request.page} if request.page else {}
         recorded = (yield from _record(avatar, files, report)) if request.record else None
@@ -110,8 +110,27 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
             shutil.rmtree(avatar.record.job_folder, ignore_errors=True)
             scene.remove(scene.Avatar(avatar.mesh, avatar.mesh.find_armature()))
         raise
-    warnings = [{"code": w.code, "message": w.message} for w in avatar.record.warnings]
-    return Made(avatar, metrics, warnings, request.vrm, request.sheet, report)
+    return Made(avatar, metrics, _warnings(avatar), request.vrm, request.sheet, report)
+
+
+def _step(step: str, context: bpy.types.Context, avatar: Avatar, request: Request, metrics: dict, at) -> Steps:
+    """One of the steps from the rig to VRM; returns the Avatar."""
+    if step == "rig":
+        options, span = request.rigger_options, (at(0.45), at(0.6))
+        return (yield from rig(context, avatar, request.rigger, options, request.skeleton_seed, metrics, span))
+    if step == "pose":
+        yield Stage("pose", at(0.6), "Straightening into the T-pose")
+        pose(avatar)
+    elif step == "face":
+        yield from _face_if_possible(avatar, (at(0.62), at(0.7)))
+    elif step == "vrm":
+        yield Stage("vrm", at(0.72), "Setting up VRM")
+        set_up_vrm(avatar, request.author)
+    return avatar
+
+
+def _warnings(avatar: Avatar) -> list[dict[str, str]]:
+    return [{"code": warning.code, "message": warning.message} for warning in avatar.record.warnings]
 
 
 def _record(avatar: Avatar, files: dict[str, Path], report: Report) -> Steps:
@@ -135,18 +154,6 @@ def _front_match(avatar: Avatar, request: Request) -> Steps:
         render = pictures.front(avatar, folder / "front.png")
         job = jobs.Job("match_front", picture=request.picture, render=render, markers=request.markers)
         return float((yield Wait(job, 0.44, 0.45))["match"])
-
-
-class _Clock:
-    """Seconds per step, as the receipt of a run has them."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = now - self._last, now
 
 
 def _add_provenance(avatar: Avatar, **parts: dict[str, Any]) -> None:
@@ -210,6 +217,8 @@ def _taken_over(request: Request, folder: Path) -> Generated:
     assert request.generated
     result = json.loads((request.generated / "result.json").read_text(encoding="utf-8"))
     result["mesh"] = str(copy_whole(request.generated / Path(result["mesh"]).name, folder / "mesh.glb"))
+    for name in ("engine", "seed", "engine_options", "markers"):  # of that generator, for the receipt
+        setattr(request, name, result.get("request", {}).get(name, getattr(request, name)))
     return Generated(request, folder, result, float(result.get("seconds", 0.0)))
 
 
