@@ -53,6 +53,15 @@ def extension(armature: bpy.types.Object):
     return armature.data.vrm_addon_extension
 
 
+def bring_up_to_date(armature: bpy.types.Object) -> None:
+    """The VRM Add-on's properties as of its present version. It does so itself before it exports, and takes those of a
+    new armature for old ones: it would then turn what was set, such as the gaze's offset.
+    """
+    migration = sys.modules.get(type(extension(armature)).__module__.removesuffix("extension") + "migration")
+    if migration and hasattr(migration, "migrate"):
+        migration.migrate(None, armature.name, heavy_migration=False)
+
+
 @contextlib.contextmanager
 def exporter_of_today() -> Iterator[None]:
     """For VRM 0.x the VRM Add-on lets Blender's glTF exporter read the materials that are not MToon, with settings and

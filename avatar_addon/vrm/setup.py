@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from .addon import extension, need_addon
+from .addon import bring_up_to_date, extension, need_addon
 from .base_colour import base_colour, base_image
 from .spec.human_bones import BONES, name_in_vrm0, snake_case
 from .spec.perfect_sync import SYNC_SHAPES
@@ -201,6 +201,7 @@ def set_look_at(armature: bpy.types.Object, offset: tuple[float, float, float]) 
     """The gaze moves shape keys, unless it was set. offset: from the head bone's head to between the eyes, Blender's
     axes, metres.
     """
+    bring_up_to_date(armature)
     look = extension(armature).vrm1.look_at
     x, y, z = offset
     fresh = not any(look.offset_from_head_bone)
