@@ -129,16 +129,28 @@ def comfy(monkeypatch, tmp_path):
     def kind():
         return type("Kind", (), {"Input": Field, "Output": Field})
 
-    names = ("Image", "String", "Combo", "Int", "Boolean")
+    names = ("Image", "String", "Combo", "Int", "Boolean", "Mesh", "File3DAny")
+    names += ("File3DGLB", "File3DGLTF", "File3DFBX", "File3DOBJ")
     io = types.SimpleNamespace(
         **{name: kind() for name in names},
         Custom=lambda name: kind(),
+        MultiType=types.SimpleNamespace(Input=lambda text, types: text),
         ComfyNode=object,
         Schema=types.SimpleNamespace,
         NodeOutput=lambda *values: values,
     )
     api = types.ModuleType("comfy_api.v0_0_2")
     api.io, api.ComfyExtension, api.ComfyAPI = io, object, object
+    api.Types = types.SimpleNamespace(File3D=type("File3D", (), {"__init__": lambda self, *given: setattr(self, "given", given)}))
+    folders = types.ModuleType("folder_paths")
+    folders.get_temp_directory = folders.get_output_directory = lambda: str(tmp_path)
+    management = types.ModuleType("comfy.model_management")
+    management.throw_exception_if_processing_interrupted = lambda: None
+    monkeypatch.setitem(sys.modules, "folder_paths", folders)
+    comfy_package = types.ModuleType("comfy")
+    comfy_package.model_management = management
+    monkeypatch.setitem(sys.modules, "comfy", comfy_package)
+    monkeypatch.setitem(sys.modules, "comfy.model_management", management)
     monkeypatch.setitem(sys.modules, "comfy_api", types.ModuleType("comfy_api"))
     monkeypatch.setitem(sys.modules, "comfy_api.v0_0_2", api)
     spec = importlib.util.spec_from_file_location(
@@ -160,10 +172,18 @@ def test_the_nodes_schemas_belong_to_what_they_execute_and_to_the_example(comfy)
         code = node.execute.__func__.__code__
         taken = code.co_varnames[1 : code.co_argcount]
         assert node_id == node.__name__ and [field.id for field in schema.inputs] == list(taken)
-    workflow = json.loads((ROOT / "comfyui/example_workflows/picture_to_avatar.json").read_text())
-    for step in workflow.values():
-        if node := schemas.get(step["class_type"]):
-            assert {field.id for field in node.define_schema().inputs} == set(step["inputs"])
+    used = set()
+    for path in (ROOT / "comfyui/example_workflows").glob("*.json"):
+        workflow = json.loads(path.read_text())
+        for step in workflow.values():
+            links = {key: value for key, value in step["inputs"].items() if isinstance(value, list)}
+            for source, output in links.values():
+                if before := schemas.get(workflow[source]["class_type"]):
+                    assert output < len(before.define_schema().outputs)
+            if node := schemas.get(step["class_type"]):
+                used.add(step["class_type"])
+                assert {field.id for field in node.define_schema().inputs} == set(step["inputs"]), path.name
+    assert used == set(schemas)
     assert not (ROOT / "comfyui/requirements.txt").read_text().strip()
 
 
@@ -182,7 +202,7 @@ def test_a_node_follows_its_child_and_ends_it_with_the_workflow(comfy, monkeypat
     async def progress(fraction):
         fractions.append(fraction)
 
-    row = asyncio.run(comfy.nodes.child.batch(["ada"], progress, lambda: None))
+    row = asyncio.run(comfy.nodes.work.child.batch(["ada"], progress, lambda: None))
     assert row["name"] == "ada" and fractions == [0.5]
 
     def interrupted():
@@ -191,6 +211,61 @@ def test_a_node_follows_its_child_and_ends_it_with_the_workflow(comfy, monkeypat
 
     first = (tmp_path / "pid").read_text().strip()
     with pytest.raises(InterruptedError):
-        asyncio.run(comfy.nodes.child.batch(["slow"], progress, interrupted))
+        asyncio.run(comfy.nodes.work.child.batch(["slow"], progress, interrupted))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_the_nodes_hand_an_avatar_from_step_to_step(comfy, monkeypatch):
+    """Each gives the batch what the one before has left; other settings make other files."""
+    said = []
+
+    async def batch(words, *_):
+        said.append(words)
+        out = Path(words[words.index("--out") + 1])
+        files = {kind: str(out / f"ada.{kind}") for kind in ("blend", "mesh", "vrm", "sheet", "receipt")}
+        for path in files.values():
+            Path(path).write_text(str(words))
+        receipt = {"report": {"checks": [{"status": "PASS", "title": "Height", "figure": "1.6 m"}]}}
+        Path(files["receipt"]).write_text(json.dumps(receipt))
+        return {"files": files, "note": "ada.vrm", "promoted": {"key": "ada-v1.vrm"}}
+
+    nodes = comfy.nodes
+    monkeypatch.setattr(nodes.work.child, "batch", batch)
+    monkeypatch.setattr(nodes.work, "_picture", lambda path: path)
+    monkeypatch.setattr(nodes.work, "_progress", lambda: None)
+    picture = Path(nodes.work._folder("temp", "p"), "ada.png")
+    picture.write_bytes(b"ada")
+    monkeypatch.setattr(nodes.work, "new", lambda image, name: {"name": name, "source": str(picture), "more": []})
+    run = lambda node, *given: asyncio.run(node.execute(*given))  # noqa: E731
+    mesh, _ = run(nodes.AvatarForgeGenerateMesh, "image", "ada", "preview", 3)
+    rigged, glb = run(nodes.AvatarForgeRig, mesh, "geometric", 3)
+    other, _ = run(nodes.AvatarForgeRig, mesh, "geometric", 4)
+    faced, _ = run(nodes.AvatarForgeFace, rigged, True)
+    avatar, _, _, vrm, *_ = run(nodes.AvatarForgeVrm, faced, "1.0", "Me")
+    text, promotable, same = nodes.AvatarForgeReportCard.execute(avatar)
+    assert (text, promotable, same) == ("PASS  Height  1.6 m", True, avatar) and glb.given[1] == "glb"
+    assert run(nodes.AvatarForgePromote, avatar, "models") == ("ada-v1.vrm",)
+    until = [words[words.index("--until") + 1] if "--until" in words else "" for words in said]
+    assert until == ["mesh", "rig", "rig", "face", "", ""] and "--perfect-sync" in said[3]
+    assert [words[0] for words in said[1:5]] == [mesh["source"]] * 2 + [rigged["source"], faced["source"]]
+    assert rigged["source"] != other["source"] and said[5][:3] == [faced["source"], "--out", str(Path(vrm).parent)]
+    with pytest.raises(ValueError, match="has no VRM file yet"):
+        nodes.AvatarForgeReportCard.execute(rigged)
+
+
+def test_a_mesh_of_comfyui_is_a_glb_file(comfy, tmp_path):
+    numpy = pytest.importorskip("numpy")
+    trimesh = pytest.importorskip("trimesh")
+
+    class Tensor(numpy.ndarray):
+        detach = cpu = lambda self: self
+        numpy = lambda self: numpy.asarray(self)  # noqa: E731
+
+    tensor = lambda values, kind="f4": numpy.array([values], kind).view(Tensor)  # noqa: E731
+    points, uvs = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [9, 9, 9]], [[0, 0], [1, 0], [0, 1], [0, 0]]
+    mesh = types.SimpleNamespace(vertices=tensor(points), faces=tensor([[0, 1, 2], [0, 0, 0]], "i8"), uvs=tensor(uvs))
+    mesh.vertex_counts, mesh.face_counts, mesh.texture = [3], [1], tensor(numpy.full((4, 4, 3), 0.5))
+    made = trimesh.load(comfy.nodes.work.glb.write(mesh, tmp_path / "mesh.glb"), force="mesh", process=False)
+    assert made.vertices.tolist() == points[:3] and made.faces.tolist() == [[0, 1, 2]]
+    assert made.visual.material.baseColorTexture.size == (4, 4)
