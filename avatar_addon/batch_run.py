@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
     status = FAILED
     try:
         if options.executor == "ray":
-            rows += on_cluster(options, wanted, out, says)
+            rows += on_cluster(options, wanted, out, target, says)
             wanted = []
         for source, name, further in wanted:
             rows.append(make(options, source, name, out, target, says, further))
@@ -214,7 +214,9 @@ def _page_of(vrm: Path, page: Path) -> Path:
     return page if page.exists() else write_page(page, vrm, vrm.stem, report_card.make_report(vrm).to_dict())
 
 
-def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, says: Lines) -> list[Row]:
+def on_cluster(
+    options: argparse.Namespace, wanted: list[Wanted], out: Path, target: publish.Target | None, says: Lines
+) -> list[Row]:
     """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
     rows, items, markers = [], {}, {}
     for picture, name, sides in wanted:
@@ -233,21 +235,30 @@ def on_cluster(options: argparse.Namespace, wanted: list[Wanted], out: Path, say
     if not items:
         return rows
     flags = {"--no-sheet": options.no_sheet, "--no-record": options.no_record, "--blend": options.blend}
+    flags["--perfect-sync"] = options.perfect_sync
+    whole = options.candidates > 1
+    if whole and markers:
+        raise AvatarError("A cluster takes no --markers together with --candidates; leave out one of them.", "bad_markers")
     arguments = [flag for flag, given in flags.items() if given]
     for flag, value in (("--rigger", options.rigger), ("--author", options.author), ("--vrm", options.vrm)):
         arguments += [flag, value] if value else []
     arguments += ["--seed", str(options.seed), "--rigger-options", json.dumps(options.rigger_options)]
     arguments += [] if options.rigger_seed is None else ["--rigger-seed", str(options.rigger_seed)]
-    bucket = [("--bucket", options.bucket), ("--endpoint", options.endpoint), ("--prefix", options.prefix)]
-    bucket += [("--profile", options.profile), ("--region", options.region)]
+    if whole:
+        arguments += ["--engine", options.engine, "--engine-options", json.dumps(options.engine_options)]
+        arguments += ["--candidates", str(options.candidates), "--pick", options.pick]
+        arguments += ["--candidate-engines", options.candidate_engines] if options.candidate_engines else []
+    names = ("bucket", "endpoint", "prefix", "profile", "region") if target else ()
+    bucket = [(f"--{name}", getattr(target, name)) for name in names]
     given = {
         "engine": options.engine,
         "seed": options.seed,
         "engine_options": options.engine_options,
         "markers": markers,
         "arguments": arguments,
-        "promotion": [word for pair in bucket if pair[1] for word in pair] if options.bucket else [],
-        "rig_needs": options.rigger != "geometric",
+        "promotion": [word for pair in bucket if pair[1] for word in pair],
+        "rig_needs": whole or options.rigger != "geometric",
+        "whole": whole,
         "python": options.remote_python,
         "run": options.run_id,
     } | ({"root": options.remote_root} if options.remote_root else {})

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from comfy_api.v0_0_2 import ComfyExtension, io
+from comfy_api.v0_0_2 import ComfyExtension, io, ui
 
 from . import work
 from .work import CATEGORY, ENGINES, RIGGERS, SEEDS, Avatar
@@ -169,6 +169,7 @@ class AvatarForgeReportCard(io.ComfyNode):
                 io.Boolean.Output(display_name="promotable"),
                 Avatar.Output(display_name="avatar"),
             ],
+            is_output_node=True,  # the card is shown on the node
         )
 
     @classmethod
@@ -176,7 +177,8 @@ class AvatarForgeReportCard(io.ComfyNode):
         row = work.finished(avatar)["row"]
         receipt = json.loads(Path(row["files"]["receipt"]).read_text(encoding="utf-8"))
         lines = [f"{check['status']}  {check['title']}  {check['figure']}" for check in receipt["report"]["checks"]]
-        return io.NodeOutput("\n".join(lines), not row.get("failed"), avatar)
+        text = "\n".join(lines)
+        return io.NodeOutput(text, not row.get("failed"), avatar, ui=ui.PreviewText(text))
 
 
 class AvatarForgePromote(io.ComfyNode):

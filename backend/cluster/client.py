@@ -30,8 +30,8 @@ class Batch:
     """items: {name: picture}; out: where the avatars go here; shared: a folder that all nodes see under this path;
     python, root: the interpreter with Ray on the nodes, and Avatar Forge's folder there.
 
-    rig_needs: whether the stage in Blender needs the resources too, for a rigger with a model. arguments, promotion:
-    of the batch there. run: the id; "" for one made of pictures and options, so that the same batch is the same run.
+    rig_needs: whether the stage in Blender needs the resources too, for a rigger with a model. whole: that stage makes
+    the mesh as well, because there are candidates. arguments, promotion: of the batch there. run: the id; "" for one made of pictures and options, so that the same batch is the same run.
     """
 
     items: dict[str, Path]
@@ -44,6 +44,7 @@ class Batch:
     arguments: list[str] = field(default_factory=list)
     promotion: list[str] = field(default_factory=list)
     rig_needs: bool = False
+    whole: bool = False
     resources: dict[str, float] = field(default_factory=lambda: dict(RESOURCES))
     retries: int = 10
     python: str = "python"
@@ -55,7 +56,7 @@ class Batch:
         try:
             spec = {
                 name: getattr(self, name)
-                for name in ("engine", "seed", "engine_options", "markers", "arguments", "promotion", "rig_needs")
+                for name in ("engine", "seed", "engine_options", "markers", "arguments", "promotion", "rig_needs", "whole")
             }
             spec |= {"resources": self.resources, "retries": self.retries}
             digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self.items.items()}
@@ -153,23 +154,26 @@ class ClusterRun:
             self.rows[row["name"]] = self._fetched(row)
 
     def _fetched(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row with the avatar's files, now in the folder of this machine; the receipt comes last."""
+        """The row with the avatar's files, now in the folder of this machine; the receipt comes last. Files of
+        candidates are fetched too, which the row does not name.
+        """
         if row["status"] == "failed":
             return row
         source = self.batch.shared / self.batch.run / "avatars" / row["name"]
-        files = {}
-        for kind, name in sorted(row["files"].items(), key=lambda entry: entry[0] == "receipt"):
+        kinds, files = {name: kind for kind, name in row["files"].items()}, {}
+        there = [path.name for path in source.glob("[!.]*") if path.is_file() and path.name != "row.json"]
+        for name in sorted({*kinds, *there}, key=lambda name: (kinds.get(name) == "receipt", name)):
             part = self.batch.out / f".{uuid.uuid4().hex}.part"
             try:
                 shutil.copyfile(source / name, part)
-                files[kind] = str(part.replace(self.batch.out / name))
+                files[kinds.get(name, name)] = str(part.replace(self.batch.out / name))
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 note = f"{name} cannot be fetched from {source} ({reason}); run the same command again."
                 return {**row, "status": "failed", "code": "files", "note": note}
             finally:
                 part.unlink(missing_ok=True)
-        return {**row, "files": files}
+        return {**row, "files": {kind: files[kind] for kind in row["files"]}}
 
     def _finished(self, status: str, message: str) -> list[dict[str, Any]]:
         if status == "STOPPED":

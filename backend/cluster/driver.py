@@ -35,8 +35,10 @@ class Driver:
         self._shown: dict[str, Any] = {}
 
     def run(self) -> None:
+        whole = self.spec["whole"]
         for name, picture in self.spec["items"]:
-            self._pending[self._generate.remote(self.spec, name, picture)] = (name, picture, False)
+            first = self._finish if whole else self._generate
+            self._pending[first.remote(self.spec, name, picture)] = (name, picture, whole)
         looked = 0.0
         while self._pending:
             done, _ = self.ray.wait(list(self._pending), num_returns=1, timeout=LOOK)

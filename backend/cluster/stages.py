@@ -57,7 +57,8 @@ def generate(spec: dict[str, Any], name: str, picture: str) -> None:
         if "error" in answer:
             error = answer["error"]
             raise StageError(error["code"], f"{error['message']} {error['hint']}".strip())
-        write_json(folder / "result.json", answer["result"])
+        request = {key: spec[key] for key in ("engine", "seed", "engine_options")}
+        write_json(folder / "result.json", answer["result"] | {"request": request | {"markers": params["markers"]}})
 
 
 def finish(spec: dict[str, Any], name: str, picture: str) -> Row:
@@ -66,8 +67,9 @@ def finish(spec: dict[str, Any], name: str, picture: str) -> Row:
     done = run / "avatars" / name
     if not done.exists():
         with _attempt(done) as folder:
-            given = ["--generated", str(run / "meshes" / name), *spec["arguments"]]
-            row = _batch(run, name, [picture, "--out", str(folder), "--name", name, *given])
+            mesh = [] if spec["whole"] else ["--generated", str(run / "meshes" / name)]
+            given = [*mesh, *spec["arguments"]]
+            row = _batch(run, name, [picture, "--out", str(folder), "--name", name, *given], 0.0 if mesh == [] else 0.45)
             if row["status"] == "failed":
                 raise StageError(row.get("code", "failed"), row["note"])
             row["files"] = {kind: Path(path).name for kind, path in row["files"].items()}
@@ -75,19 +77,20 @@ def finish(spec: dict[str, Any], name: str, picture: str) -> Row:
     row = json.loads((done / "row.json").read_text(encoding="utf-8"))
     if spec["promotion"]:  # the batch keeps the avatar, and promotes the same content once
         given = [*spec["arguments"], *spec["promotion"]]
-        promoted = _batch(run, name, [picture, "--out", str(done), "--name", name, *given])
+        promoted = _batch(run, name, [picture, "--out", str(done), "--name", name, *given], 0.95)
         if promoted["status"] == "failed":
             raise StageError(promoted.get("code", "failed"), promoted["note"])
         row |= {"promoted": promoted["promoted"], "note": promoted["note"]}
     return row
 
 
-def _batch(run: Path, name: str, arguments: list[str]) -> Row:
+def _batch(run: Path, name: str, arguments: list[str], start: float) -> Row:
+    """The batch's row. start: of its progress among all steps of the avatar."""
     blender = os.environ.get("AVATAR_FORGE_BLENDER") or shutil.which("blender") or sys.executable
-    start = [blender] if Path(blender).name.lower().startswith("python") else [blender, "--background", "--python"]
-    with _child([*start, str(ROOT / "avatar_addon/batch.py"), "--", *arguments, "--json"]) as child:
+    program = [blender] if Path(blender).name.lower().startswith("python") else [blender, "--background", "--python"]
+    with _child([*program, str(ROOT / "avatar_addon/batch.py"), "--", *arguments, "--json"]) as child:
         assert child.stdout
-        summary = _follow(child.stdout, run, name, 0.45, 1.0, lambda event: event.get("event") == "summary")
+        summary = _follow(child.stdout, run, name, start, 1.0, lambda event: event.get("event") == "summary")
     if summary is None:
         raise StageError("blender_died", "Blender stopped on the worker; see the worker's log.")
     if not summary["avatars"]:

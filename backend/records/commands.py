@@ -168,7 +168,8 @@ def step(arguments: list[str]) -> int:
         result = making.generate(
             _Shell(), options.engine, options.picture.absolute(), done.parent, options.seed, options.engine_options
         )
-        runs.write_json(done, plain(result))
+        request = {"engine": options.engine, "seed": options.seed, "engine_options": options.engine_options}
+        runs.write_json(done, {**plain(result), "request": request})
     return 0
 
 

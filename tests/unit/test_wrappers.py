@@ -137,10 +137,11 @@ def comfy(monkeypatch, tmp_path):
         MultiType=types.SimpleNamespace(Input=lambda text, types: text),
         ComfyNode=object,
         Schema=types.SimpleNamespace,
-        NodeOutput=lambda *values: values,
+        NodeOutput=lambda *values, ui=None: values,
     )
     api = types.ModuleType("comfy_api.v0_0_2")
     api.io, api.ComfyExtension, api.ComfyAPI = io, object, object
+    api.ui = types.SimpleNamespace(PreviewText=str)
     api.Types = types.SimpleNamespace(File3D=type("File3D", (), {"__init__": lambda self, *given: setattr(self, "given", given)}))
     folders = types.ModuleType("folder_paths")
     folders.get_temp_directory = folders.get_output_directory = lambda: str(tmp_path)
