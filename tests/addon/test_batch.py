@@ -200,6 +200,40 @@ def test_a_packed_file_goes_on_on_another_computer(avatar, bpy, addon, tmp_path,
     assert packed_file.parent(there) == {"run": receipt["run"], "vrm": receipt["files"]["vrm"]["sha256"]}
 
 
+def test_a_blend_file_goes_on_at_the_steps_that_are_left(avatar, bpy, addon, tmp_path, made):
+    parts, workflow, task = addon("parts"), addon("workflow"), addon("client.process.tasks").Task
+    request = addon("request").Request(picture=made.vrm)
+    assert parts.to_do(avatar, request) == {"rig", "pose", "face", "vrm", "export"}  # after a generator
+    request.begun = request.blend = addon("avatar.packed_file").save(avatar, tmp_path / "ada.blend")
+    assert parts.to_do(avatar, request) == {"export"}
+    request.vrm, request.receipt, request.record = tmp_path / "ada.vrm", tmp_path / "ada.receipt.json", False
+    request.blend = None
+    task("Go on", workflow.make_avatar(bpy.context, request), addon("client.session").worker).wait()
+    digest = addon("files").digest
+    assert digest(request.vrm) == digest(made.vrm)
+    receipt = json.loads(request.receipt.read_text())
+    assert receipt["parameters"]["blend_sha256"] == digest(request.begun) and receipt["parameters"]["engine"]
+    again = addon("avatar.scene").find_avatar(bpy.context)
+    addon("avatar.step_states").done(again, "mesh")  # it was turned: the rig and all after it are to do again
+    assert parts.to_do(again, request) == {"rig", "pose", "face", "vrm", "export"}
+    request.until, request.blend = "face", tmp_path / "part.blend"
+    at = parts.scale(request, {"face", "vrm", "export"})
+    assert at(parts.BEGINS["face"]) == 0 and at(parts.ENDS["face"]) == pytest.approx(1)
+
+
+def test_what_cannot_be_made_in_parts_is_told(quick, addon, tmp_path, capsys):
+    (tmp_path / "ada.png").write_bytes(b"ada")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "ada.blend").write_bytes(b"mine")
+    status, lines = quick.run(capsys, tmp_path / "ada.png", "--out", out, "--until", "rig", "--json")
+    assert status == 1 and "--again replaces it" in lines[-1]["avatars"][0]["note"] and not quick.made
+    batch = addon("batch")
+    for words in (["ada.png", "--until", "rig", "--bucket", "b"], ["a.png", "b.png", "--mesh", "m.glb"]):
+        assert batch.main([*words, "--out", str(out)]) == 2
+    assert "give the picture that the model was made from" in capsys.readouterr().err
+
+
 def test_the_watcher_takes_each_content_once_and_goes_on_after_a_restart(quick, addon, tmp_path, monkeypatch, made):
     inbox, out = tmp_path / "in", tmp_path / "out"
     inbox.mkdir()

@@ -54,6 +54,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="of a stand-in's stage")
     parser.add_argument("--backend", help="the backend's Python, in place of a stand-in")
     parser.add_argument("--blender", help="Blender or a Python with bpy, in place of a stand-in")
+    parser.add_argument("--scale", action="store_true", help="only the time over one node and over two")
     parser.add_argument("--picture", type=Path, default=ROOT / "examples/companion.png")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="avatar-cluster-"))
@@ -79,7 +80,7 @@ def main():
         print(f"No head: {error.message} {error.hint}")
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        check(options, folder, log, cluster, node)
+        (scale if options.scale else check)(options, folder, log, cluster, node)
     finally:
         cluster.shutdown()
     time.sleep(2)
@@ -88,22 +89,50 @@ def main():
     shutil.rmtree(folder)
 
 
-def check(options, folder, log, cluster, node):
-    api, said = JobsApi(f"http://127.0.0.1:{PORT}"), []
+def ready():
+    """The head's API, once it answers."""
+    api = JobsApi(f"http://127.0.0.1:{PORT}")
     deadline = time.monotonic() + 120
     while True:
         try:
             print(f"Ray {api.check()}")
-            break
+            return api
         except BackendError:
             assert time.monotonic() < deadline
             time.sleep(1)
+
+
+def copies(options, folder):
     pictures = {}
     for k in range(options.count):
         pictures[f"avatar{k:02}"] = folder / f"avatar{k:02}.png"
         shutil.copyfile(options.picture, pictures[f"avatar{k:02}"])
     out = folder / "out"
     out.mkdir()
+    return pictures, out
+
+
+def scale(options, folder, _log, cluster, node):
+    """Seconds from the first avatar's start to the last one's end over one node and over two."""
+    api = ready()
+    pictures, out = copies(options, folder)
+    for nodes in (1, 2):
+        cluster.add_node(**node)
+        batch = Batch(pictures, out, folder / "shared", python=sys.executable, arguments=["--no-sheet"], seed=nodes)
+        run, begun = ClusterRun(batch, api), []
+        run.start()
+
+        def say(_stage, fraction, _message, begun=begun):
+            if fraction > 0 and not begun:
+                begun.append(time.monotonic())
+
+        rows = run.follow(say)
+        print(f"{nodes} nodes: {time.monotonic() - begun[0]:.1f} s for {Counter(row['status'] for row in rows)}")
+
+
+def check(options, folder, log, cluster, node):
+    api, said = ready(), []
+    pictures, out = copies(options, folder)
 
     def batch():
         return Batch(pictures, out, folder / "shared", python=sys.executable, arguments=["--no-sheet"])
