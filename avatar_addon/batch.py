@@ -143,6 +143,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="promote to the bucket of the add-on's preferences if --bucket is not given",
     )
     parser.add_argument(
+        "--online-mode", action="store_true", help="allow the network, as Blender's option does, where bpy is a module"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="write JSON lines to stdout, of which the last is the summary"
     )
     _text_arguments(parser)
@@ -334,6 +337,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     options.json = own_stdout() if options.json else None
     options.interruption.listen()
+    if options.online_mode:
+        importlib.import_module("bpy").context.preferences.system.use_online_access = True
     if options.prompts:
         return _with_prompts(options)
     if options.watch:

@@ -45,6 +45,7 @@ from .vrm.spec.vrm_file import VrmFile, VrmFileError
 MADE, FAILED, WRONG = 0, 1, 2  # exit statuses
 Sides = dict[str, Path]  # left, back, right -> a further picture
 Wanted = tuple[Path | Prompt, str, Sides]  # what an avatar is made from, its name, further sides
+OFFLINE = "Blender is not allowed to use the internet, so nothing was promoted; start it with --online-mode."
 CLUSTER_STALL = 3600.0  # seconds; the client asks the cluster every second, and says so
 
 
@@ -248,8 +249,11 @@ def on_cluster(
         arguments += ["--engine", options.engine, "--engine-options", json.dumps(options.engine_options)]
         arguments += ["--candidates", str(options.candidates), "--pick", options.pick]
         arguments += ["--candidate-engines", options.candidate_engines] if options.candidate_engines else []
+    if target and not publish.may_reach(target):
+        raise AvatarError(OFFLINE, "offline")
     names = ("bucket", "endpoint", "prefix", "profile", "region") if target else ()
     bucket = [(f"--{name}", getattr(target, name)) for name in names]
+    arguments += ["--online-mode"] if bpy.app.online_access else []
     given = {
         "engine": options.engine,
         "seed": options.seed,
@@ -386,10 +390,7 @@ def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines)
     index entry. Raises AvatarError.
     """
     if not publish.may_reach(target):
-        raise AvatarError(
-            "Blender is not allowed to use the internet, so nothing was promoted; start it with --online-mode.",
-            "offline",
-        )
+        raise AvatarError(OFFLINE, "offline")
     steps = publish.promote_file(vrm, name, target, report_card.make_report(vrm), run)
     return Task(f"Promote {name}", steps, session.worker).wait(says.progress)
 

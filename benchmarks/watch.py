@@ -4,7 +4,8 @@
     .venv/backend/bin/python -m benchmarks.watch --blender .venv/bpy-4.5.15/bin/python --vrm exports/companion.vrm
 
 Each file must be in the journal once and in the bucket's index once. The files differ from --vrm in their author only;
-they are checked and promoted (a picture needs a whole run of the engines for each).
+they are checked and promoted. With --picture FILE.png they are copies of a picture that differ in a comment; each needs
+a whole run of the preview generator.
 """
 
 import argparse
@@ -17,14 +18,22 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from pathlib import Path
 
 from tests.records.servers import KEY, ROOT, SECRET, client, make_bucket, seaweed
 
 
+PNG, END = b"\x89PNG", b"\0\0\0\0IEND\xaeB`\x82"
+
+
 def variant(source: bytes, k: int) -> bytes:
-    """The same avatar by another author."""
+    """The same avatar by another author, or the same picture with another comment."""
+    if source.startswith(PNG):
+        text = b"tEXtComment\0" + str(k).encode()
+        chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+        return source[: -len(END)] + chunk + END
     (length,) = struct.unpack_from("<I", source, 12)
     content = json.loads(source[20 : 20 + length])
     content["extensions"]["VRMC_vrm"]["meta"]["authors"] = [f"Author {k}"]
@@ -34,9 +43,9 @@ def variant(source: bytes, k: int) -> bytes:
     return struct.pack("<4sIIII", b"glTF", 2, 20 + len(chunk) + len(rest), len(chunk), 0x4E4F534A) + chunk + rest
 
 
-def arrive(folder: Path, k: int, data: bytes) -> None:
+def arrive(folder: Path, k: int, data: bytes, end: str) -> None:
     """In pieces under its own name, or under another one that is renamed at the end; every tenth comes twice."""
-    path = folder / f"avatar{k:03}.vrm"
+    path = folder / f"avatar{k:03}{end}"
     if k % 2:
         (folder / f".{path.name}.part").write_bytes(data)
         (folder / f".{path.name}.part").rename(path)
@@ -47,18 +56,22 @@ def arrive(folder: Path, k: int, data: bytes) -> None:
             time.sleep(0.2)
             file.write(data[len(data) // 2 :])
     if k % 10 == 0:
-        (folder / f"copy{k:03}.vrm").write_bytes(data)
+        (folder / f"copy{k:03}{end}").write_bytes(data)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blender", type=Path, required=True)
-    parser.add_argument("--vrm", type=Path, required=True)
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--vrm", type=Path)
+    kind.add_argument("--picture", type=Path)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kills", type=int, default=5)
     options = parser.parse_args()
-    source = options.vrm.read_bytes()
-    with tempfile.TemporaryDirectory() as made, seaweed(_folder(Path(made) / "s3")) as endpoint:
+    chosen = options.vrm or options.picture
+    source = chosen.read_bytes()
+    # A watcher that was killed leaves a process that sends runs to MLflow.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made, seaweed(_folder(Path(made) / "s3")) as endpoint:
         folder, out = _folder(Path(made) / "in"), Path(made) / "out"
         env = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
         env |= {
@@ -75,7 +88,7 @@ def main() -> None:
             watcher = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
             until = options.count * (kill + 1) // (options.kills + 1)
             while arrived < until:
-                arrive(folder, arrived, variant(source, arrived))
+                arrive(folder, arrived, variant(source, arrived), chosen.suffix)
                 arrived += 1
                 time.sleep(random_.choice([0.0, 0.0, 0.5]))
             if kill < options.kills:
@@ -90,7 +103,7 @@ def main() -> None:
         index = json.loads(client(endpoint).get_object(Bucket=bucket, Key="index.json")["Body"].read())["models"]
         objects = client(endpoint).list_objects_v2(Bucket=bucket)["Contents"]
         models = [item for item in objects if item["Key"].endswith(".vrm")]
-        runs = list(Path(made, "runs").glob("vrm-*/receipt.json"))
+        runs = list(Path(made, "runs").glob("[!.]*/receipt.json"))
         print(f"{options.count} files, {options.kills} kills, {time.monotonic() - begun:.0f} s, SIGTERM: {status}")
         print(f"journal {len(lines)} {dict(Counter(line['status'] for line in lines))}, runs {len(runs)}")
         print(f"index {len(index)}, objects {len(models)}, versions {dict(Counter(m['version'] for m in index))}")

@@ -201,7 +201,7 @@ class AvatarForgePromote(io.ComfyNode):
 
     @classmethod
     async def execute(cls, avatar, bucket, endpoint="", prefix="") -> io.NodeOutput:
-        given = ["--bucket", bucket]
+        given = ["--online-mode", "--bucket", bucket]
         given += ["--endpoint", endpoint] if endpoint else []
         given += ["--prefix", prefix] if prefix else []
         return io.NodeOutput((await work.promoted(avatar, *given))["promoted"]["key"])

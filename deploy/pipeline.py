@@ -53,7 +53,8 @@ def rig_and_export(name: str, folder: str, author: str, work: str):
         command=BATCH,
         args=[
             dsl.ConcatPlaceholder([folder, "/", name]), "--generated", own, "--out", own, "--name", "avatar",
-            "--author", author, "--blend", "--json",
+            "--author", author, "--blend", "--online-mode",
+            "--json",
         ],
     )  # fmt: skip
 
@@ -75,7 +76,7 @@ def promote(name: str, folder: str, work: str, bucket: str, endpoint: str):
         command=BATCH,
         args=[
             dsl.ConcatPlaceholder([folder, "/", name]), "--out", own, "--name", "avatar", "--bucket", bucket,
-            "--endpoint", endpoint, "--prefix", dsl.ConcatPlaceholder([name, "/"]), "--json",
+            "--endpoint", endpoint, "--prefix", dsl.ConcatPlaceholder([name, "/"]), "--online-mode", "--json",
         ],
     )  # fmt: skip
 
