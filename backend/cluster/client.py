@@ -173,7 +173,8 @@ class ClusterRun:
                 return {**row, "status": "failed", "code": "files", "note": note}
             finally:
                 part.unlink(missing_ok=True)
-        return {**row, "files": {kind: files[kind] for kind in row["files"]}}
+        picture = str(self.batch.items[row["name"]])
+        return {**row, "picture": picture, "files": {kind: files[kind] for kind in row["files"]}}
 
     def _finished(self, status: str, message: str) -> list[dict[str, Any]]:
         if status == "STOPPED":

@@ -29,11 +29,14 @@ Row = dict[str, Any]
 
 
 class StageError(Exception):
-    """A sentence; `code` as the backend's and the batch's."""
+    """A sentence; `code` as the backend's and the batch's. Ray pickles it."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # what it is made from again
         self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 def generate(spec: dict[str, Any], name: str, picture: str) -> None:

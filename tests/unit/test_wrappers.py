@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.cluster import stages
 from backend.cluster.client import Batch, ClusterRun
 from backend.cluster.jobs_api import JobsApi
 from backend.errors import BackendError, Cancelled
@@ -110,6 +112,15 @@ def test_a_run_on_a_cluster_is_followed_attached_to_and_stopped(head, tmp_path):
         run.api.check()
     with pytest.raises(BackendError, match="no Ray cluster at"):
         JobsApi("http://127.0.0.1:9").check()
+
+
+def test_a_stage_that_fails_on_a_node_says_why_here(tmp_path):
+    """Ray pickles the error."""
+    error = pickle.loads(pickle.dumps(stages.StageError("cropped", "The figure is cropped.")))
+    assert (error.code, str(error)) == ("cropped", "The figure is cropped.")
+    (tmp_path / "meshes").write_text("a file where the folder should be")
+    with pytest.raises(stages.StageError, match="The worker cannot write to .*; free some space."):
+        stages.generate({"folder": str(tmp_path)}, "ada", "ada.png")
 
 
 def _follow_again(batch, api, say):
