@@ -31,10 +31,12 @@ class Driver:
         self._generate = ray.remote(**retries, resources=resources)(stages.generate)
         self._finish = ray.remote(**retries, resources=resources if spec["rig_needs"] else {})(stages.finish)
         self._pending: dict[Any, tuple[str, str, bool]] = {}  # task -> (name, picture, is the last stage)
+        self._failed = 0
         self._missing = ""
         self._shown: dict[str, Any] = {}
 
-    def run(self) -> None:
+    def run(self) -> int:
+        """How many avatars failed."""
         whole = self.spec["whole"]
         for name, picture in self.spec["items"]:
             first = self._finish if whole else self._generate
@@ -48,6 +50,7 @@ class Driver:
                 looked = time.monotonic()
                 self._say_progress()
                 self._say_missing()
+        return self._failed
 
     def _ended(self, task: Any, name: str, picture: str, is_last: bool) -> None:
         try:
@@ -59,6 +62,7 @@ class Driver:
             else:
                 code = "worker_lost"
                 message = f"The worker was lost too often ({type(error).__name__}); start the batch again to continue."
+            self._failed += 1
             say(event="avatar", row={"name": name, "status": "failed", "code": code, "note": message})
             return
         if is_last:
@@ -107,8 +111,7 @@ def main(arguments: list[str]) -> int:
         say(event="failed", code="cluster_version", message=f"The job could not join the cluster ({reason}).")
         return 1
     say(event="started", ray=ray.__version__)
-    Driver(spec, ray).run()
-    return 0
+    return 1 if Driver(spec, ray).run() else 0  # a job that failed is not attached to: the same batch tries again
 
 
 if __name__ == "__main__":
