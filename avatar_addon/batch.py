@@ -59,7 +59,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="batch.py --", description="Make rigged, talking VRM avatars from pictures of characters."
     )
     parser.add_argument(
-        "pictures", nargs="*", type=Path, help="picture files, folders of them, or an avatar's .blend files to go on with"
+        "pictures",
+        nargs="*",
+        type=Path,
+        help="picture files, folders of them, or an avatar's .blend files to go on with",
     )
     watch = parser.add_argument_group("watching", "Instead of pictures. SIGTERM ends it after the current file.")
     watch.add_argument(
@@ -126,7 +129,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--mesh", type=Path, metavar="FILE", help="3D model of the picture's character, to be rigged")
     parser.add_argument(
-        "--until", choices=["mesh", "rig", "face"], default="", help="end after this step, with NAME.blend and NAME.glb only"
+        "--until",
+        choices=["mesh", "rig", "face"],
+        default="",
+        help="end after this step, with NAME.blend and NAME.glb only",
     )
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(

@@ -31,11 +31,11 @@ from .client.process.tasks import Steps, Task, Wait
 from .errors import AvatarError
 from .files import digest
 from .intake.importing import MODELS
+from .parts import BLEND
 from .publish import steps as publish
 from .receipts import read_receipt
 from .remote.protocol.paths import file_name, has_control
 from .remote.protocol.registry import Refusal
-from .parts import BLEND
 from .report import report as report_card
 from .report.limits import FAIL, PASS
 from .request import Request, read_markers
@@ -239,7 +239,9 @@ def on_cluster(
     flags["--perfect-sync"] = options.perfect_sync
     whole = options.candidates > 1
     if whole and markers:
-        raise AvatarError("A cluster takes no --markers together with --candidates; leave out one of them.", "bad_markers")
+        raise AvatarError(
+            "A cluster takes no --markers together with --candidates; leave out one of them.", "bad_markers"
+        )
     arguments = [flag for flag, given in flags.items() if given]
     for flag, value in (("--rigger", options.rigger), ("--author", options.author), ("--vrm", options.vrm)):
         arguments += [flag, value] if value else []

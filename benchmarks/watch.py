@@ -24,7 +24,6 @@ from pathlib import Path
 
 from tests.records.servers import KEY, ROOT, SECRET, client, make_bucket, seaweed
 
-
 PNG, END = b"\x89PNG", b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -71,7 +70,10 @@ def main() -> None:
     chosen = options.vrm or options.picture
     source = chosen.read_bytes()
     # A watcher that was killed leaves a process that sends runs to MLflow.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made, seaweed(_folder(Path(made) / "s3")) as endpoint:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made,
+        seaweed(_folder(Path(made) / "s3")) as endpoint,
+    ):
         folder, out = _folder(Path(made) / "in"), Path(made) / "out"
         env = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
         env |= {

@@ -31,7 +31,8 @@ class Batch:
     python, root: the interpreter with Ray on the nodes, and Avatar Forge's folder there.
 
     rig_needs: whether the stage in Blender needs the resources too, for a rigger with a model. whole: that stage makes
-    the mesh as well, because there are candidates. arguments, promotion: of the batch there. run: the id; "" for one made of pictures and options, so that the same batch is the same run.
+    the mesh as well, because there are candidates. arguments, promotion: of the batch there. run: the
+    id; "" for one made of pictures and options, so that the same batch is the same run.
     """
 
     items: dict[str, Path]
@@ -56,7 +57,16 @@ class Batch:
         try:
             spec = {
                 name: getattr(self, name)
-                for name in ("engine", "seed", "engine_options", "markers", "arguments", "promotion", "rig_needs", "whole")
+                for name in (
+                    "engine",
+                    "seed",
+                    "engine_options",
+                    "markers",
+                    "arguments",
+                    "promotion",
+                    "rig_needs",
+                    "whole",
+                )
             }
             spec |= {"resources": self.resources, "retries": self.retries}
             digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self.items.items()}

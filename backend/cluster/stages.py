@@ -72,7 +72,9 @@ def finish(spec: dict[str, Any], name: str, picture: str) -> Row:
         with _attempt(done) as folder:
             mesh = [] if spec["whole"] else ["--generated", str(run / "meshes" / name)]
             given = [*mesh, *spec["arguments"]]
-            row = _batch(run, name, [picture, "--out", str(folder), "--name", name, *given], 0.0 if mesh == [] else 0.45)
+            row = _batch(
+                run, name, [picture, "--out", str(folder), "--name", name, *given], 0.0 if mesh == [] else 0.45
+            )
             if row["status"] == "failed":
                 raise StageError(row.get("code", "failed"), row["note"])
             row["files"] = {kind: Path(path).name for kind, path in row["files"].items()}

@@ -119,7 +119,7 @@ def test_a_stage_that_fails_on_a_node_says_why_here(tmp_path):
     error = pickle.loads(pickle.dumps(stages.StageError("cropped", "The figure is cropped.")))
     assert (error.code, str(error)) == ("cropped", "The figure is cropped.")
     (tmp_path / "meshes").write_text("a file where the folder should be")
-    with pytest.raises(stages.StageError, match="The worker cannot write to .*; free some space."):
+    with pytest.raises(stages.StageError, match=r"The worker cannot write to .*; free some space\."):
         stages.generate({"folder": str(tmp_path)}, "ada", "ada.png")
 
 
@@ -153,7 +153,7 @@ def comfy(monkeypatch, tmp_path):
     api = types.ModuleType("comfy_api.v0_0_2")
     api.io, api.ComfyExtension, api.ComfyAPI = io, object, object
     api.ui = types.SimpleNamespace(PreviewText=str)
-    api.Types = types.SimpleNamespace(File3D=type("File3D", (), {"__init__": lambda self, *given: setattr(self, "given", given)}))
+    api.Types = types.SimpleNamespace(File3D=lambda *given: types.SimpleNamespace(given=given))
     folders = types.ModuleType("folder_paths")
     folders.get_temp_directory = folders.get_output_directory = lambda: str(tmp_path)
     management = types.ModuleType("comfy.model_management")
