@@ -101,6 +101,7 @@ class ClusterRun:
         self._read = 0
         self._fractions: dict[str, float] = {}
         self._failure: dict[str, str] = {}
+        self._waiting = ""
 
     def start(self) -> bool:
         """Submits the job, or attaches to it where it is running or has ended well; whether it was submitted now.
@@ -147,7 +148,10 @@ class ClusterRun:
             self._read += 1
             if line.startswith(MARK):
                 self._event(json.loads(line.removeprefix(MARK)), say)
-        say("cluster", self._fraction(), f"{len(self.rows)} of {len(self.batch.items)} avatars are there")
+        if self._waiting:  # until a worker has joined: who listens may look at the last message only
+            say("waiting", self._fraction(), self._waiting)
+        else:
+            say("cluster", self._fraction(), f"{len(self.rows)} of {len(self.batch.items)} avatars are there")
 
     def _event(self, event: dict[str, Any], say: Say) -> None:
         kind = event["event"]
@@ -156,6 +160,7 @@ class ClusterRun:
             say(f"cluster {event['name']}", self._fraction(), f"{event['name']}: {event['message']}")
         elif kind == "waiting":
             say("waiting", self._fraction(), event["message"])
+            self._waiting = event["message"] if event.get("code") else ""
         elif kind == "failed":
             self._failure = event
         elif kind == "avatar":

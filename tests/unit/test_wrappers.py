@@ -88,17 +88,26 @@ def test_a_run_on_a_cluster_is_followed_attached_to_and_stopped(head, tmp_path):
     log = "noise\n" + "".join(
         f"AVATAR_FORGE {json.dumps(event)}\n"
         for event in (
-            {"event": "waiting", "message": "No worker offers 3d_gen"},
+            {"event": "waiting", "code": "no_resource", "message": "No worker offers 3d_gen"},
             {"event": "progress", "name": "ada", "fraction": 0.5, "message": "Rigging"},
             {"event": "avatar", "row": row},
         )
     )
+    waited = f"AVATAR_FORGE {json.dumps({'event': 'waiting', 'code': '', 'message': 'A worker has joined.'})}\n"
     head.answers |= {job: (200, {"status": "SUCCEEDED"}), f"{job}/logs": (200, {"logs": log})}
     assert not run.start() and run.job == batch.run
     said = []
     [there] = run.follow(lambda *what: said.append(what))
     assert [entry[2] for entry in said[:2]] == ["No worker offers 3d_gen", "ada: Rigging"] and said[-1][1] == 1.0
     assert (tmp_path / "ada.vrm").read_bytes() == b"vrm" and there["files"]["vrm"] == str(tmp_path / "ada.vrm")
+
+    rows = log.rindex("AVATAR_FORGE")
+    again = ClusterRun(batch, run.api)
+    again.start()
+    for known, last in ((log[: log.index("AVATAR_FORGE", 6 + log.index("AVATAR_FORGE"))], "No worker offers 3d_gen"),
+                        (log[:rows] + waited, "0 of 1 avatars are there")):  # fmt: skip
+        again._take(known, lambda *what: said.append(what))
+        assert said[-1][2] == last
 
     def stop(*_):
         raise Cancelled
