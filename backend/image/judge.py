@@ -31,6 +31,9 @@ TRUNK = ("hips", "neck", "head", "headTop")
 ARM_PARTS = [PARTS.index(side + part) for side in ("left", "right") for part in ("UpperArm", "Forearm", "Hand")]
 FEET = [PARTS.index(side + "Foot") for side in ("left", "right")]
 FEET_SHARE = 0.01  # of a figure whose feet are seen; 0.015 and more in pictures of other people's characters
+LIMBS = [k for k, part in enumerate(PARTS) if part.startswith(("left", "right"))]
+# Of a figure that has arms or legs: a tower has at most 0.025 in the reader's map, people in gowns 0.14 and more.
+LIMBS_SHARE = 0.04
 STEPS = 16  # along each bone
 IS_ARM = 0.6  # of an arm's bones, at least, lies where the reader's map has an arm
 BETTER = 0.25  # by how much more of it the reader's arm has to lie on its map than the rules' arm
@@ -41,8 +44,8 @@ AGREE_FACE = 0.04
 SURE = 0.5  # of there being one humanoid, or of a joint
 NOBODY = 0.6
 RULES_NOBODY = 0.9  # where the silhouette is a person's all the same
-LOST = 0.3  # a confidence below which the reader has not found a limb; as the mean of all joints, a body
-LOST_NOBODY = 0.15
+LOST = 0.3  # a confidence below which the reader has not found a limb
+LOST_BODY, LOST_NOBODY = 0.4, 0.15  # the mean of all joints' confidences below which it has found no body
 SEVERAL = 0.6
 SIDE_VIEW = 68.0  # degrees of yaw; the reader is a few degrees off, and up to 45 are welcome
 OVERLAP = 0.6  # of the rules' figure and the reader's, over both
@@ -93,7 +96,7 @@ def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: fl
     chances = reading.humanoids
     if chances["several"] > SEVERAL or (figure.second > 0.15 and chances["several"] > 0.25):
         return several()
-    lost = sum(reading.joints[name].confidence for name in JOINTS) < LOST * len(JOINTS)
+    lost = sum(reading.joints[name].confidence for name in JOINTS) < LOST_BODY * len(JOINTS)
     if chances["none"] > (LOST_NOBODY if lost else RULES_NOBODY if found.humanoid else NOBODY):
         return nobody()
     out = runs_out(figure.mask, enlarged(reading.parts, figure.mask.shape))
@@ -104,6 +107,8 @@ def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: fl
         return BackendError(
             "cropped", f"The character is cut off at the {where} of the picture.", "The whole body must be visible."
         )
+    if _covers_less(reading, LIMBS, LIMBS_SHARE):
+        return nobody()
     if abs(reading.yaw) > SIDE_VIEW and not found.humanoid:
         return BackendError(
             "view",
@@ -129,13 +134,13 @@ def _cuts(side: str, figure: Figure, reading: Reading, scale: float) -> bool:
         gap = {"top": y + margin, "bottom": height - y, "left": x, "right": width - x}[side]
         if gap < margin or (joint.confidence < 0.25 and side == "bottom"):
             return True
-    return side == "bottom" and (_straight_through(figure.mask) or _without_feet(reading))
+    return side == "bottom" and (_straight_through(figure.mask) or _covers_less(reading, FEET, FEET_SHARE))
 
 
-def _without_feet(reading: Reading) -> bool:
-    """Whether hardly any of the figure is a foot by the reader's map, wherever it guesses the ankles."""
+def _covers_less(reading: Reading, parts: list[int], share: float) -> bool:
+    """Whether these parts are less than this share of the figure in the reader's map, wherever it guesses joints."""
     body = reading.parts > 0
-    return bool(np.isin(reading.parts[body], FEET).sum() < FEET_SHARE * body.sum())
+    return bool(np.isin(reading.parts[body], parts).sum() < share * body.sum())
 
 
 def _straight_through(mask: np.ndarray) -> bool:

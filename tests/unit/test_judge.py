@@ -94,6 +94,18 @@ def test_joints_that_were_not_found_speak_against_a_humanoid(confidence, none, r
     assert (error is not None and error.code == "not_humanoid") == refused
 
 
+@pytest.mark.parametrize(("part", "code"), [("cloth", "not_humanoid"), ("leftThigh", None)])
+def test_something_without_arms_and_legs_is_no_humanoid(part, code):
+    """As a tower, however sure the reader is of the joints in it."""
+    mask = np.zeros((200, 100), np.float32)
+    mask[20:180, 40:60] = 1
+    parts = np.where(mask > 0, PARTS.index("torso"), 0).astype(np.uint8)
+    parts[100:180, 40:60] = PARTS.index(part)
+    read = replace(reading(), mask=mask, parts=parts)
+    error = judge.refusal(judge.figure_of(read, mask.shape), rules(), read, 1.0)
+    assert (error and error.code) == code
+
+
 @pytest.mark.parametrize(
     ("part", "cut"), [("leftForearm", True), ("torso", True), ("leftHand", False), ("prop", False)]
 )
