@@ -23,16 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backend.reader.layout import HEIGHT, JOINTS, WIDTH, mirrored
-from backend.reader.limbs import SIDE
+from backend.reader.layout import HEIGHT, WIDTH
+from backend.reader.limbs import POINTS, SIDE, SWAPPED_POINTS
 from training.cast import make_cast, read_folder
 from training.dataset import Batch
 from training.sample import Cast, make_figure
 from training.variety import figure_boxes, recolour, restyle
 
 SHARD, BATCH = 128, 32
-POINTS = (*JOINTS, "headTop", "chin")
-MIRRORED = torch.tensor(mirrored(POINTS))
 # Layers of MoveNet as `training.movenet` names them: channels and cells across.
 TAPS = {
     "conv_276": (560, 8), "add_234": (168, 16), "add_197": (112, 16), "add_144": (56, 32), "relu_297": (24, 32),
@@ -82,8 +80,8 @@ def cut(raw: Batch, generator: torch.Generator, varied: bool) -> tuple[Tensor, T
     points = torch.einsum("bij,bkj->bki", torch.linalg.inv(matrix), raw["points"][:, : len(POINTS)] - centre[:, None])
     points = points + SIDE / 2
     known = raw["known"][:, : len(POINTS)]
-    points = torch.where(flip[:, None, None], points[:, MIRRORED], points)
-    known = torch.where(flip[:, None], known[:, MIRRORED], known)
+    points = torch.where(flip[:, None, None], points[:, SWAPPED_POINTS], points)
+    known = torch.where(flip[:, None], known[:, SWAPPED_POINTS], known)
     known = known & (points > -2).all(-1) & (points < SIDE + 2).all(-1)
     tall = figure_boxes(raw["parts"])[1][:, 1] / torch.linalg.det(matrix).abs().sqrt()
     return image.round().clamp(0, 255), points, known, tall
@@ -117,7 +115,9 @@ def make_batch(
     }  # fmt: skip
 
 
-def make_shard(out: Path, cast: Cast, seed: tuple[int, ...], network: onnxruntime.InferenceSession, varied: bool) -> None:
+def make_shard(
+    out: Path, cast: Cast, seed: tuple[int, ...], network: onnxruntime.InferenceSession, varied: bool
+) -> None:
     """Writes one shard; it appears complete or not at all."""
     batches = [make_batch(cast, (*seed, k), network, varied) for k in range(SHARD // BATCH)]
     temporary = out.with_name(out.name + ".part")
@@ -126,6 +126,15 @@ def make_shard(out: Path, cast: Cast, seed: tuple[int, ...], network: onnxruntim
     for name in batches[0]:
         np.save(temporary / f"{name}.npy", np.concatenate([b[name] for b in batches]))
     temporary.rename(out)
+
+
+def record(options: argparse.Namespace, casts: dict[str, Cast]) -> None:
+    """OUT/data.json: the seed, how many pictures, and the digest of every character."""
+    characters = {p: {m.character.name: m.character.digest() for m in cast.models} for p, cast in casts.items()}
+    counts = {"pictures": options.pictures, "validation": options.validation}
+    options.out.mkdir(parents=True, exist_ok=True)
+    found = {"seed": options.seed, **counts, "characters": characters}
+    (options.out / "data.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -141,20 +150,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     network = tapped(options.movenet)
     characters = [c for folder in options.characters for c in read_folder(folder)]
-    record = {"seed": options.seed, "characters": {}}
+    casts = {part: make_cast(characters, part == "validation") for part in ("validation", "train")}
+    counts = {"validation": options.validation, "train": options.pictures}
+    record(options, casts)
     began, done = time.monotonic(), 0
-    for part, count in (("validation", options.validation), ("train", options.pictures)):
-        cast = make_cast(characters, part == "validation")
-        record["characters"][part] = [
-            {"name": m.character.name, "digest": m.character.digest()} for m in cast.models
-        ]
-        for number in range(-(-count // SHARD)):
+    for part, cast in casts.items():
+        for number in range(-(-counts[part] // SHARD)):
             out = options.out / part / f"{options.seed:03d}_{number:05d}"
             if not out.exists():
                 make_shard(out, cast, (options.seed, int(part == "validation"), number), network, part == "train")
                 done += SHARD
                 print(f"{part} {number}: {done / (time.monotonic() - began):.1f} pictures a second", flush=True)
-    (options.out / "data.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

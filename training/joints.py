@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.reader.limbs import SIDE
-from training.joint_pictures import POINTS, TAPS
+from backend.reader.limbs import POINTS, SIDE
+from training.joint_pictures import TAPS
 from training.scores import NEAR
 
 CELLS = 64  # of its heatmaps, across
@@ -56,7 +56,9 @@ class Decoder(nn.Module):
             self.lateral.append(nn.Conv2d(fine, WIDE[int(cells > 16)], 1))
         self.drop = nn.Dropout2d(DROPPED)
         self.narrow = nn.Conv2d(*WIDE, 1)
-        self.refine = nn.ModuleList([nn.ModuleList([Refine(n) for _ in range(d)]) for n, d in zip(WIDE, DEPTH)])
+        self.refine = nn.ModuleList(
+            [nn.ModuleList([Refine(n) for _ in range(d)]) for n, d in zip(WIDE, DEPTH, strict=True)]
+        )
         self.maps = nn.Conv2d(WIDE[1], 4 * len(POINTS), 1)
 
     def forward(self, *layers: Tensor) -> Tensor:

@@ -96,9 +96,7 @@ def make_figure(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
             return _one(random, figure, index, 1)
 
 
-def _flatten(
-    random: np.random.Generator, image: np.ndarray, mask: np.ndarray, step: int = OVERSAMPLING
-) -> np.ndarray:
+def _flatten(random: np.random.Generator, image: np.ndarray, mask: np.ndarray, step: int = OVERSAMPLING) -> np.ndarray:
     """Figure over a background, every `step` pixels made one, and treated as pictures are."""
     height, width = mask.shape
     behind = background(random, height, width)
@@ -110,9 +108,7 @@ def _flatten(
     return after(sum(cells) / len(cells), random)
 
 
-def _one(
-    random: np.random.Generator, figure: Figure, index: int, reduced: int = OVERSAMPLING
-) -> dict[str, np.ndarray]:
+def _one(random: np.random.Generator, figure: Figure, index: int, reduced: int = OVERSAMPLING) -> dict[str, np.ndarray]:
     out = _blank_truth()
     out["image"] = _flatten(random, figure.image, figure.mask, reduced)
     out["points"] = np.nan_to_num(figure.points[:, :2]).astype(np.float32)
