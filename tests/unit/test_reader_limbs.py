@@ -130,7 +130,9 @@ def test_the_decoder_is_exported_to_the_same_numbers():
 
     names = list(joints_export.TAPS)
     shapes = [["n", *shape, shape[1]] for shape in joints_export.TAPS.values()]
-    given = [helper.make_tensor_value_info(f"in_{name}", TensorProto.FLOAT, s) for name, s in zip(names, shapes)]
+    given = [
+        helper.make_tensor_value_info(f"in_{name}", TensorProto.FLOAT, s) for name, s in zip(names, shapes, strict=True)
+    ]
     nodes = [helper.make_node("Identity", [f"in_{name}"], [name]) for name in names]
     nodes.append(helper.make_node("Identity", [names[-1]], ["heat"]))
     heat = helper.make_tensor_value_info("heat", TensorProto.FLOAT, shapes[-1])
