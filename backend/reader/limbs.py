@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second opinion on the limbs, by a network that learned on photographs of people (MoveNet, see MODEL_CARD.md).
+"""A second opinion on the joints, by a network that learned on photographs of people (MoveNet, see MODEL_CARD.md).
 
 It knows poses and clothing that the reader's own training pictures do not show, but no big heads and short limbs; the
-two err in different places. So their heatmaps are pooled: a limb is where both think it may be.
+two err in different places. Its heatmaps are its own, of arms and legs, and those of a decoder that was trained here on
+its layers, of all joints where ours are marked. All are pooled: a joint is where they agree that it may be.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from .layout import KEYPOINTS, SIDES
-from .network import Outputs, peaks, session
+from .layout import FACE, KEYPOINTS, SIDES, mirrored
+from .network import Outputs, peaks, session, softmax
 
 FILE = Path(__file__).with_name("limbs.onnx")
 SIDE = 256  # of its square input, pixels
 # Of the input, by the figure's longer side, in each of its looks: the nearer one finds more hands, both together most.
 FILLS = (0.8, 0.95)
-# Its points from the sixth on; before them come nose, eyes and ears.
+POINTS = KEYPOINTS[: -len(FACE)]  # of the decoder
+SWAPPED_POINTS = mirrored(POINTS)
+# MoveNet's own points from the sixth on; before them come nose, eyes and ears.
 FIRST = 5
 NAMES = tuple(
     side + bone for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot") for side in SIDES
 )
 SWAPPED = [k ^ 1 for k in range(len(NAMES))]
-# Of the second opinion in the pool; best for held-out renders.
-SHARE = 0.4
+# Of the second opinion in the pool, and of MoveNet's own heatmaps in it; best for held-out renders.
+SHARE, OLD = 0.6, 0.4
 FAINT = 1e-4  # of a heatmap; less is taken for it, so that one network alone rules no place out
 # The median on the same renders, in shares of upper arm and thigh.
 DOWN = {"UpperArm": ("LowerArm", 0.19), "UpperLeg": ("LowerLeg", 0.13)}
@@ -37,14 +40,24 @@ HIPS, LEGS = KEYPOINTS.index("hips"), [KEYPOINTS.index(side + "UpperLeg") for si
 
 
 def heat_of(picture: np.ndarray) -> np.ndarray:
-    """picture (SIDE, SIDE, 3) uint8. For each of NAMES where it may be, by the picture and its mirror image: (12, h, w)
-    shares that add up to one.
+    """picture (SIDE, SIDE, 3) uint8. For each of POINTS where it may be, by the picture and its mirror image:
+    (len(POINTS), h, w) shares that add up to one.
     """
     pair = np.stack([picture, picture[:, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
-    logits = session(FILE).run(None, {"pictures": pair})[0][:, FIRST:]
-    mean = (logits[0] + logits[1, SWAPPED][..., ::-1]) / 2
-    share = 1 / (1 + np.exp(-np.clip(mean, -30, 30)))
-    return moved(_shares(share))
+    old, new = session(FILE).run(["heat", "points"], {"pictures": pair})
+    return together(old, new)
+
+
+def together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """As `heat_of`, from the logits of the picture and its mirror image: MoveNet's (2, 17, h, w), the decoder's
+    (2, len(POINTS), h, w).
+    """
+    share = softmax(new.reshape(2, len(POINTS), -1), 2).reshape(new.shape)
+    out = (share[0] + share[1, SWAPPED_POINTS][..., ::-1]) / 2
+    mean = (old[0, FIRST:] + old[1, FIRST:][SWAPPED][..., ::-1]) / 2
+    theirs = moved(_shares(1 / (1 + np.exp(-np.clip(mean, -30, 30)))))
+    out[IN_LAYOUT] = _shares(_pool(out[IN_LAYOUT], theirs, OLD))
+    return out
 
 
 def moved(share: np.ndarray) -> np.ndarray:
@@ -62,16 +75,21 @@ def moved(share: np.ndarray) -> np.ndarray:
 
 
 def pooled(outputs: Outputs, looks: Sequence[np.ndarray]) -> Outputs:
-    """`outputs` with its limbs where they and those of `looks`, the second opinion in the same cells, agree best. The
-    hips lie between the hip joints then, of which both know.
+    """`outputs` with its joints, head top and chin where they and those of `looks`, the second opinion in the same
+    cells, agree best. The hips lie between the hip joints.
     """
     heat = np.mean([_shares(look) for look in looks], 0)
     own = outputs.heat.copy()
-    own[IN_LAYOUT] = (own[IN_LAYOUT] + FAINT) ** (1 - SHARE) * (heat + FAINT) ** SHARE
+    own[: len(POINTS)] = _pool(own[: len(POINTS)], heat, SHARE)
     own = _shares(own)
     points, mass = peaks(own)
     points[HIPS] = points[LEGS].mean(0)
     return replace(outputs, heat=own, points=points, mass=mass)
+
+
+def _pool(heat: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """The geometric mean, in which `other` counts `share`."""
+    return (heat + FAINT) ** (1 - share) * (other + FAINT) ** share
 
 
 def _shares(heat: np.ndarray) -> np.ndarray:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts a trained decoder on MoveNet's layers, as `backend.reader` loads them, and calibrates the confidences anew:
+
+    python -m training.joints_export RUN --movenet FILE --data FOLDER --characters FOLDER [--out backend/reader]
+
+FILE: what `training.movenet` wrote; RUN: of `training.joints`, and FOLDER of `training.joint_pictures`, both for
+training.json. Writes limbs.onnx, and the figure's points of calibration.json (the face's stay) from held-out figures
+that are rendered for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import compose, helper
+
+from backend.reader.layout import FACE, HEIGHT, JOINTS, KEYPOINTS, mirrored
+from backend.reader.reader import looks
+from training.cast import make_cast, read_folder
+from training.export import fit_logistic, halve
+from training.figure import BEHIND, OVERSAMPLING
+from training.joint_pictures import TAPS
+from training.joints import Decoder
+from training.sample import Cast, make_figure
+from training.scores import NEAR
+
+SEED = 3001  # of the figures that the confidences are calibrated on
+FIGURE = len(KEYPOINTS) - len(FACE)
+
+
+def joined(movenet: onnx.ModelProto, decoder: Decoder) -> onnx.ModelProto:
+    """One graph from pictures to MoveNet's heatmaps, `heat`, and to the decoder's, `points` (N, K, CELLS, CELLS)."""
+    sample = tuple(torch.zeros(2, channels, cells, cells) for channels, cells in TAPS.values())
+    names = [f"given_{name}" for name in TAPS]
+    file = io.BytesIO()
+    torch.onnx.export(
+        decoder, sample, file, input_names=names, output_names=["points"], opset_version=17,
+        dynamic_axes={name: {0: "n"} for name in (*names, "points")}, dynamo=False,
+    )  # fmt: skip
+    own = halve(onnx.load_from_string(file.getvalue()))
+    own.ir_version = movenet.ir_version
+    base = onnx.ModelProto()
+    base.CopyFrom(movenet)
+    wanted = [output.name for output in base.graph.output] + ["points"]
+    for name, (channels, cells) in TAPS.items():
+        base.graph.output.append(
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", channels, cells, cells])
+        )
+    own = compose.add_prefix(own, "decoder_", rename_inputs=False, rename_outputs=False)
+    out = compose.merge_models(base, own, io_map=list(zip(TAPS, names, strict=True)), outputs=wanted)
+    onnx.checker.check_model(out)
+    return out
+
+
+def rendered(cast: Cast, count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
+    """Whole held-out figures seen from the front: picture, points and what is known of KEYPOINTS, height; pixels."""
+    out: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+    number = 0
+    while len(out) < count:
+        sample = make_figure(cast, (SEED, number))
+        number += 1
+        if abs(sample["yaw"]) <= BEHIND and sample["known"][:FIGURE].any():
+            rows = np.flatnonzero((sample["parts"] > 0).any(1))
+            tall = float(np.ptp(rows) + 1) * HEIGHT / sample["parts"].shape[0] * OVERSAMPLING
+            out.append((sample["image"], sample["points"] * OVERSAMPLING, sample["known"], tall))
+    return out
+
+
+def calibrated(folder: Path, cast: Cast, count: int) -> dict[str, list[float]]:
+    """As training.export.calibrate, for the figure's points, with the weights in `folder`."""
+    mass, seen, good, judged = [], [], [], []
+    for picture, points, known, tall in rendered(cast, count):
+        window, body = looks(picture, None, folder)[1]
+        off = np.hypot(*(window.back(body.points) - points).T)
+        head = np.hypot(*(points[KEYPOINTS.index("headTop")] - points[KEYPOINTS.index("chin")]))
+        limit = np.where(np.arange(len(KEYPOINTS)) < len(JOINTS), NEAR * tall, NEAR * head)
+        mass.append(np.log(body.mass + 1e-6))
+        seen.append(body.seen)
+        good.append(off <= limit)
+        judged.append(known)
+    rows = [np.stack(column) for column in (mass, seen, good, judged)]
+    out, other = {}, mirrored(KEYPOINTS)
+    for k, name in enumerate(KEYPOINTS[:FIGURE]):
+        columns = sorted({k, other[k]})
+        some = rows[3][:, columns]
+        features = np.column_stack([rows[0][:, columns][some], rows[1][:, columns][some]])
+        out[name] = fit_logistic(features, rows[2][:, columns][some])
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--movenet", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--characters", type=Path, action="append", required=True, help="may be given several times")
+    parser.add_argument("--figures", type=int, default=320, help="that the confidences are calibrated on")
+    parser.add_argument("--out", type=Path, default=Path("backend/reader"))
+    options = parser.parse_args()
+    state = torch.load(options.run / "checkpoint.pt", weights_only=True)
+    decoder = Decoder().eval()
+    decoder.load_state_dict(state["average"])
+    path = options.out / "limbs.onnx"
+    onnx.save(joined(onnx.load(options.movenet), decoder), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path.stat().st_size / 1e6:.1f} MB after {state['step']} steps, {digest}")
+    trained = json.loads((options.out / "training.json").read_text(encoding="utf-8"))
+    data = json.loads((options.data / "data.json").read_text(encoding="utf-8"))
+    trained["limbs"] = {"weights": digest, "steps": state["step"], "data": data}
+    (options.out / "training.json").write_text(json.dumps(trained) + "\n", encoding="utf-8")
+    cast = make_cast([c for folder in options.characters for c in read_folder(folder)], True)
+    record = json.loads((options.out / "calibration.json").read_text(encoding="utf-8"))
+    record["points"] |= calibrated(options.out, cast, options.figures)
+    (options.out / "calibration.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
