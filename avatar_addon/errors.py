@@ -7,6 +7,8 @@ import re
 
 PLACES = re.compile(r"\s*(Location:|File |Traceback )")
 SEVERITY = re.compile(r"^Error:\s+")
+# The file that the sentence names anyway, and a reason that is empty.
+OWN_PATH = re.compile(r"""\s*(["'])(?:/|[A-Za-z]:[/\\])(?:(?!\1).)*\1|\s*\(\)""")
 FAULT = re.compile(r"(?:\w+\.)*([A-Z]\w*(?:Error|Exception))\b")
 
 
@@ -30,6 +32,6 @@ def last_line(error: BaseException) -> str:
 
 def why_not_read(error: BaseException) -> str:
     """What an importer says of a file, as part of a sentence. Python's words for what it stumbled over help nobody."""
-    said = SEVERITY.sub("", last_line(error))
+    said = OWN_PATH.sub("", SEVERITY.sub("", last_line(error)))
     fault = FAULT.match(said)
     return f"its content is not understood: {fault[1]}" if fault else said

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import json
 import struct
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +78,12 @@ def _unconstrained(armature: bpy.types.Object) -> Iterator[None]:
 def _run(armature: bpy.types.Object, path: Path) -> None:
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), _selected(armature), exporter_of_today():
+        with (
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            _selected(armature),
+            exporter_of_today(),
+        ):
             outcome = bpy.ops.export_scene.vrm(
                 filepath=str(path),
                 armature_object_name=armature.name,
@@ -88,8 +95,9 @@ def _run(armature: bpy.types.Object, path: Path) -> None:
     except OSError:
         raise
     except Exception as error:  # the add-on raises what it likes; the user gets its last words, not its traceback
-        if isinstance(error.__cause__, OSError) or "No space left" in str(error):
-            raise OSError(28, "no space left on the disk") from error
+        if "No space left" in str(error):
+            raise OSError(errno.ENOSPC, "no space left on the disk", str(path.parent)) from error
+        print(said.getvalue(), file=sys.stderr)  # for a bug report
         raise AvatarError(f"The VRM file could not be written ({_last_line(str(error))}).", "export_failed") from error
     if outcome != {"FINISHED"} or not path.exists():
         reason = "; ".join(complaints(armature)[:2]) or "the VRM Add-on cancelled without a word"

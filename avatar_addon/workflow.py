@@ -81,6 +81,8 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         yield Stage("export", at(0.78), "Writing the VRM file")
         vrm = request.vrm or Path(avatar.record.job_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
         export(avatar, vrm, request.vrm_version)
+        if not request.vrm:
+            avatar.record.steps.export = 0  # the user has no file yet: this one is for the record of the run
         yield Stage("report", at(0.84), "Checking the avatar")
         report = steps.keep_report(avatar, vrm)
         clock.lap("export")

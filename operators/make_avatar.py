@@ -9,9 +9,11 @@ import bpy
 from bpy.types import Context
 
 from ..avatar_addon import candidates, workflow
+from ..avatar_addon.client.process.tasks import Steps
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.picture import markers
 from ..avatar_addon.request import Request, picture_path
+from ..avatar_addon.ui.translation import tr
 from .task_operator import TaskOperator
 
 
@@ -58,7 +60,12 @@ class AVATARFORGE_OT_make_avatar(FromPicture):
 
     def steps(self, context: Context):
         made = request(context)
-        return candidates.make_candidates(context, made) if made.candidates > 1 else workflow.make_avatar(context, made)
+        return candidates.make_candidates(context, made) if made.candidates > 1 else self._one(context, made)
+
+    def _one(self, context: Context, made: Request) -> Steps:
+        yield from workflow.make_avatar(context, made)
+        if made.vrm:
+            self.report({"INFO"}, tr(f"Wrote {made.vrm}"))
 
 
 class AVATARFORGE_OT_generate(FromPicture):

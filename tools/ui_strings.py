@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The texts that a user may read, as the sources have them, against the translations in avatar_addon/translations/.
 
-    python tools/ui_strings.py            what is missing, stale or has other gaps than the English text;
+    python tools/ui_strings.py            what is missing, stale, not in order or has other gaps than the English;
                                          exit status 1 if anything is
-    python tools/ui_strings.py --update   adds what is missing with an empty translation, drops what is stale
+    python tools/ui_strings.py --update   adds what is missing with an empty translation, drops what is stale, and sorts
 
 An f-string counts as its text with {} for each value: "Wrote {path}" is "Wrote {}".
 """
@@ -209,6 +209,7 @@ def problems(table: dict[str, str], texts: set[str]) -> list[str]:
         [f"not translated: {text}" for text in sorted(texts) if not table.get(text)]
         + [f"no longer there: {text}" for text in sorted(table.keys() - texts)]
         + [f"other gaps: {text}" for text, other in table.items() if other and not _gaps_fit(text, other)]
+        + (["not in order: run tools/ui_strings.py --update"] if list(table) != sorted(table) else [])
     )
 
 

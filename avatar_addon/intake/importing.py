@@ -13,8 +13,10 @@ import bpy
 from ..avatar.scene import Avatar
 from ..errors import AvatarError, why_not_read
 from ..vrm import existing
+from ..vrm.spec.vrm_file import MOST_MISSING, missing_values
 from .ownership import Notes
 
+GLTF = (".glb", ".gltf", ".vrm")
 MODELS = (".glb", ".gltf", ".vrm", ".fbx", ".obj", ".ply")
 
 KINDS = (
@@ -43,6 +45,12 @@ def import_file(path: Path, licensed: bool) -> None:
         )
     if not path.is_file():
         raise AvatarError(f"The file {path.name} does not exist; choose another one.", "no_file")
+    if suffix in GLTF and (count := missing_values(path)) > MOST_MISSING:
+        raise AvatarError(
+            f"The file {path.name} cannot be imported ({count:,} of its values are missing); check that it is "
+            "complete.",
+            "import",
+        )
     if suffix == ".vrm":
         doubts = [] if licensed else existing.licence_questions(path)
         if doubts:

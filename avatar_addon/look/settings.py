@@ -231,7 +231,7 @@ def _switch(chain: PropertyGroup, value: bool) -> None:
 class AvatarForgeChain(PropertyGroup):
     """A chain of bones that may swing; `name` is its first bone. Its figures are those of the VRM Add-on's spring."""
 
-    kind: StringProperty(description="Type of chain, from spring_figures.KINDS")
+    kind: StringProperty(description="Type of chain")
     kept: StringProperty(description="JSON: the spring while it is disabled")
     end: StringProperty(description="The bone that was added at the end of the chain")
     on: BoolProperty(

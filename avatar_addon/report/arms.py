@@ -52,7 +52,7 @@ def arms(m: Measured) -> Iterator[Check]:
         "arm_gap",
         "Arms and hands complete",
         LIMITS["arm_gap"].judge(gap),
-        f"{100 * gap:.0f} % of the arm's length without skin",
+        f"{100 * gap:.0f} % of the arm's length from bone to skin",
         "an arm or a hand is missing, or it is not where its bones are",
         "generate",
         FIX,

@@ -121,7 +121,7 @@ def another_file(target: str, pinned: bool) -> BackendError:
         hint = "Check HF_ENDPOINT and do not use this file; update Avatar Forge if the publisher has replaced it."
     else:
         message = f"The file {target} on the hub is not the one that was first downloaded (its SHA-256 differs)."
-        hint = "Check HF_ENDPOINT; to use the other file nevertheless, remove the model and download it again."
+        hint = "Check HF_ENDPOINT; to use the other file anyway, remove the model and download it again."
     return BackendError("bad_weights", message, hint)
 
 

@@ -366,7 +366,7 @@ def _files_of(client: Any, store: Store, run: str) -> Any:
         own = path.is_absolute() and path.parts[-2:] == (run, "artifacts") and path == path.resolve()
         fine = fine or (own and not parts.netloc)
     if not fine:
-        message = f"MLflow at {store.shown} wants the files of its runs in a place that is not its own."
+        message = f"The artifact location of MLflow at {store.shown} is not on that server."
         raise BackendError("bad_target", message, "Start that server with --serve-artifacts.")
     return get_artifact_repository(place, tracking_uri=client.tracking_uri)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -113,15 +114,20 @@ def test_cancelled(stage, start, addon, bpy, tmp_path):
     assert not [name for name in files(tmp_path / "out") if "part" in name]
 
 
-def test_the_disk_is_full_when_the_vrm_is_written(start, addon, monkeypatch, bpy, tmp_path):
-    def no_space(armature, path):
-        path.write_bytes(b"half a file")
+def test_the_disk_is_full_when_the_vrm_is_written(start, addon, monkeypatch, bpy, tmp_path, capsys):
+    write = Path.write_bytes
+
+    def no_space(path, data):
+        if path.suffix != ".vrm":
+            return write(path, data)
+        write(path, data[:1000])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(addon("export"), "_run", no_space)
+    monkeypatch.setattr(Path, "write_bytes", no_space)
     task = start(mesh=True)
     finish(task)
-    assert is_sentence(str(task.error)) and "space" in str(task.error)
+    assert is_sentence(str(task.error)) and f"{tmp_path / 'out'}: no space left" in str(task.error)
+    assert "Traceback" not in capsys.readouterr().err
     assert files(tmp_path / "out") == []
     assert bpy.data.armatures  # the avatar stays, to be exported elsewhere
 

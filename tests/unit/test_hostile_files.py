@@ -14,11 +14,12 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from avatar_addon.client.process.locks import hold
-from avatar_addon.errors import AvatarError
+from avatar_addon.errors import AvatarError, why_not_read
 from avatar_addon.files import LARGEST_TEXT, from_json, read_text
 from avatar_addon.remote.protocol.paths import file_name
 from avatar_addon.remote.protocol.registry import Refusal
 from avatar_addon.report.report import main, make_report
+from avatar_addon.vrm.spec.vrm_file import MOST_MISSING, missing_values
 from backend.errors import BackendError
 from backend.geometric.rigger import rig_mesh
 from backend.image.analysis import write_upright
@@ -62,6 +63,29 @@ def test_a_hostile_vrm_gets_a_report_card(tmp_path, capsys, document):
     report = make_report(path)
     assert report.checks[0].status == "FAIL" and report.checks[0].id == "container"
     assert main([str(path)]) == 1 and "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["glb", "gltf"])
+def test_values_that_a_model_has_by_name_only_are_counted_before_they_are_made(tmp_path, end):
+    document = vrm(accessors=[{"count": 400_000_000}, {"count": 24, "bufferView": 0}, {"count": -7}])
+    path = glb(tmp_path / "a.glb", document)
+    if end == "gltf":
+        path.write_text(json.dumps(document))
+    assert missing_values(path) == 400_000_000 > MOST_MISSING
+    path.write_bytes(path.read_bytes()[:40])
+    assert missing_values(path) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Error: Couldn't open file '/home/me/it is.fbx' ()\n", "Couldn't open file"),
+        ("Error: ASCII FBX files are not supported 'C:\\me\\a.fbx'\n", "ASCII FBX files are not supported"),
+        ("Error: Missing resource, 'textures/a.bin'\n", "Missing resource, 'textures/a.bin'"),
+    ],
+)
+def test_an_importers_reason_does_not_name_the_file_again(said, reason):
+    assert why_not_read(RuntimeError(said)) == reason
 
 
 def test_a_name_that_cannot_be_printed_is_no_traceback(tmp_path, capsys):

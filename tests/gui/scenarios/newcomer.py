@@ -3,8 +3,10 @@
 loaded.
 """
 
+import importlib
+
 import bpy
-from window import SHARED, Heartbeat, choose, finish, front, open_blend, press, sidebar, state, what_exists
+from window import MODULE, SHARED, Heartbeat, choose, finish, front, open_blend, press, sidebar, state, what_exists
 
 
 def drive(g):
@@ -28,6 +30,10 @@ def drive(g):
     made = what_exists()
     if not (made["armatures"] and bpy.context.scene.objects):
         g.fail("there is no avatar in the scene")
+    states = importlib.import_module(f"{MODULE}.avatar_addon.workflow_states")
+    find_avatar = importlib.import_module(f"{MODULE}.avatar_addon.avatar.scene").find_avatar
+    if states.states(find_avatar(bpy.context))["export"].state != "next":
+        g.fail("nothing was exported, but the panel does not offer it as the next step")
 
     g.key("ctrl+z")
     yield 1.5
