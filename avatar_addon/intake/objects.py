@@ -127,7 +127,7 @@ def _adopt(
     for obj in objects:
         if obj.type == "MESH" and obj.avatar_forge.is_avatar:
             raise AvatarError(f"{obj.name} is already an avatar; continue with its next step.", "is_avatar")
-    armature = _most_worn(objects)
+    armature = _most_worn(objects, context.view_layer.objects.active if chosen else None)
     if armature is None:
         meshes = parts.gather(context, None, objects, notes, chosen=True)
         if not meshes:
@@ -138,11 +138,14 @@ def _adopt(
     return _adopt_rigged(context, armature, meshes, name, height, notes, is_vrm)
 
 
-def _most_worn(objects: Objects) -> bpy.types.Object | None:
-    """The armature that moves most vertices; None where none moves any."""
+def _most_worn(objects: Objects, active: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The active object's armature, or else the one that moves most vertices; None where none moves any."""
     worn = {
         a: sum(len(mesh.data.vertices) for mesh in parts.meshes_of(a, objects)) for a in objects if a.type == "ARMATURE"
     }
+    wanted = active and (active if active.type == "ARMATURE" else active.find_armature())
+    if worn.get(wanted):
+        return wanted
     return max(worn, key=lambda a: worn[a]) if any(worn.values()) else None
 
 

@@ -66,8 +66,7 @@ def gather(
             if instance or obj.type not in SILENT:
                 left_out.append(obj.name)
             continue
-        other = obj.find_armature()
-        if obj not in evaluated or (other and armature and other != armature):
+        if obj not in evaluated or (armature and _anothers(obj, armature, context)):
             left_out.append(obj.name)
             continue
         belongs = (
@@ -88,6 +87,17 @@ def gather(
     name_left_out(left_out, notes)
     refuse_broken(parts)
     return parts
+
+
+def _anothers(obj: bpy.types.Object, armature: bpy.types.Object, context: bpy.types.Context) -> bool:
+    """Whether another armature moves an object: its skin, or what hangs on one that moves the skin of another
+    character.
+    """
+    skinned_to = obj.find_armature()
+    if skinned_to or armature in ancestors(obj):
+        return skinned_to not in (None, armature)
+    carriers = [parent for parent in ancestors(obj) if parent.type == "ARMATURE"]
+    return any(mesh.find_armature() in carriers for mesh in context.scene.objects if mesh.type == "MESH")
 
 
 def name_left_out(names: Sequence[str], notes: Notes) -> None:

@@ -43,7 +43,13 @@ OPTIONS = (
     ),
     height_option(),
     Option(
-        "faces", "int", 30_000, "Faces", ("Number of triangles that the mesh is simplified to"), low=500, high=500_000
+        "faces",
+        "int",
+        30_000,
+        "Triangles",
+        ("Number of triangles that the mesh is simplified to"),
+        low=500,
+        high=500_000,
     ),
     Option(
         "texture_size",

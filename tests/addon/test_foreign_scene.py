@@ -175,6 +175,21 @@ def test_what_others_use_stays_as_it_is(bpy, addon):
     assert avatar.mesh.data != stays.data and avatar.armature.data != twin.data and "single" in codes(avatar)
 
 
+def test_of_two_characters_the_active_one_is_taken_with_its_parts_alone(bpy, addon):
+    made, other = small.build(), small.build(split=("head",))
+    hats = []
+    for rig in (made.armature, other.armature):
+        bpy.ops.mesh.primitive_cone_add(radius1=0.1, depth=0.2, location=(0, 0, 1.75))
+        hat = bpy.context.object
+        hat.parent, hat.parent_type, hat.parent_bone = rig, "BONE", "head"
+        hats.append(hat)
+    stays = other.meshes[0].data, len(other.meshes[0].data.vertices)
+    avatar = use(addon, made.armature, other.armature)
+    assert avatar.armature == made.armature and hats[1].parent == other.armature
+    assert other.meshes[0].data == stays[0] and len(stays[0].vertices) == stays[1]
+    assert hats[1].name in codes(avatar)["left_out"] and other.meshes[0].name in codes(avatar)["left_out"]
+
+
 @pytest.mark.parametrize("kind", ["objects", "override"])
 def test_a_linked_character_is_refused_in_a_sentence(bpy, addon, tmp_path, kind):
     made = small.build()
