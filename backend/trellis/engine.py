@@ -42,15 +42,7 @@ OPTIONS = (
         ),
     ),
     height_option(),
-    Option(
-        "faces",
-        "int",
-        30_000,
-        "Triangles",
-        ("Number of triangles that the mesh is simplified to"),
-        low=500,
-        high=500_000,
-    ),
+    Option("faces", "int", 30_000, "Triangles", "Number that the mesh is simplified to", low=500, high=500_000),
     Option(
         "texture_size",
         "int",

@@ -76,15 +76,7 @@ OPTIONS = (
         ),
     ),
     height_option(),
-    Option(
-        "faces",
-        "int",
-        50_000,
-        "Triangles",
-        ("Number of triangles that the mesh is simplified to"),
-        low=500,
-        high=1_000_000,
-    ),
+    Option("faces", "int", 50_000, "Triangles", "Number that the mesh is simplified to", low=500, high=1_000_000),
     Option(
         "texture_size",
         "int",
