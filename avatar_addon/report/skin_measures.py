@@ -16,6 +16,8 @@ from .measured import LIMB_TURN, LIMBS, POSES, Degrees, SkinnedBody
 
 MOVED = 0.002  # metres that count as moving
 CLOSE = 1e-5  # metres within which two vertices are one point of the skin
+THIN, THICKEST = 0.05, 0.12  # of the height: the radius within which a limb's skin is looked for, usually and at most
+THICKER = 1.3  # times the nearest skin's distance, where a limb is thicker than that
 STRETCHED = 4.0  # times its length at rest
 HEAD_TURN: dict[str, Degrees] = {"head": (0, 40, 0)}
 
@@ -87,11 +89,14 @@ def strays(m: SkinnedBody) -> Iterator[SkinFinding]:
 
 
 def far_part(m: SkinnedBody, limb: str) -> np.ndarray:
-    """(V,) what lies close around a limb beyond its elbow or knee, whatever it is weighted to."""
+    """(V,) what lies close around a limb beyond its elbow or knee, whatever it is weighted to; of a thick limb, where it
+    is thinnest.
+    """
     height = float(np.ptp(m.rest[:, 1]))
     _, lower, end = (m.heads[bone] for bone in LIMBS[limb])
-    beyond = (m.rest - lower) @ (end - lower) > 0
-    return np.asarray(beyond & (distance(m.rest, [lower, end]) < 0.05 * height))
+    away = np.where((m.rest - lower) @ (end - lower) > 0, distance(m.rest, [lower, end]), np.inf)
+    thick = min(THICKER * float(away.min(initial=np.inf)), THICKEST * height)
+    return np.asarray(away < max(THIN * height, thick))
 
 
 def distance(points: np.ndarray, chain: list[np.ndarray]) -> np.ndarray:

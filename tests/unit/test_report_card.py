@@ -273,6 +273,19 @@ def test_each_fault_is_named(tmp_path, name):
     assert check in open_checks(avatar, tmp_path / "spoilt.vrm")
 
 
+def test_a_leg_as_thick_as_a_barrel_follows_its_bones(tmp_path):
+    """None of its skin is within a twentieth of the height of them."""
+    avatar = copy.deepcopy(SOUND)
+    leg = avatar.of("leftUpperLeg", "leftLowerLeg", "leftFoot")
+    middle = avatar.positions[leg][:, [0, 2]].mean(0)
+    out = avatar.positions[leg][:, [0, 2]] - middle
+    away = np.linalg.norm(out, axis=1, keepdims=True)
+    avatar.positions[np.ix_(leg, [0, 2])] = middle + out / np.maximum(away, 1e-6) * 0.1
+    assert "follow" not in open_checks(avatar, tmp_path / "thick.vrm")
+    avatar.joints[leg, 0] = avatar.names.index("hips")
+    assert "follow" in open_checks(avatar, tmp_path / "stays.vrm")
+
+
 def test_a_file_that_is_cut_off_is_named(tmp_path):
     path = SOUND.save(tmp_path / "cut.vrm")
     path.write_bytes(path.read_bytes()[:-1000])
