@@ -76,6 +76,8 @@ def _first(body: Body) -> int:
 def _measure(body: Body, cape: np.ndarray) -> Trunk:
     height, hips, y = body.height, body.hips, body.rows
     half, middle, last = _widths(body, cape)
+    if not np.isfinite(half).any():  # the markers of the trunk lie beside the figure
+        half, middle = np.full_like(half, body.half_shoulder), np.full_like(middle, body.neck[0])
     known = np.isfinite(half)
     at_chest = known & (y > body.along_trunk(0.25)) & (y < body.along_trunk(0.6))
     chest = float(np.median(half[at_chest])) if at_chest.any() else body.half_shoulder
