@@ -89,8 +89,8 @@ def strays(m: SkinnedBody) -> Iterator[SkinFinding]:
 
 
 def far_part(m: SkinnedBody, limb: str) -> np.ndarray:
-    """(V,) what lies close around a limb beyond its elbow or knee, whatever it is weighted to; of a thick limb, where it
-    is thinnest.
+    """(V,) what lies close around a limb beyond its elbow or knee, whatever it is weighted to; where a thick limb is
+    thinnest.
     """
     height = float(np.ptp(m.rest[:, 1]))
     _, lower, end = (m.heads[bone] for bone in LIMBS[limb])
