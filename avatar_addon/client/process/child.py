@@ -121,7 +121,7 @@ class Child:
                 self.process.wait(5)
         self.end_input()
         for thread in self._threads:
-            thread.join(1)
+            thread.join(3)  # told to end; only a busy machine makes it wait
 
     def _read(self) -> None:
         stream = self.process.stdout
