@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .face import carried_shapes, eye_bones, live, materials
 from .face.synthesis import lids
 from .face.synthesis.build import build_face as synthesise_face
 from .files import copy_whole
+from .generated import Generated, taken_over
 from .humanoid import bones as humanoid_bones
 from .humanoid.match_armature import match_armature
 from .look import settings, spring_bones
@@ -64,7 +66,9 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     avatar, clock = None, parts.Clock()
     try:
         begun = parts.begin(context, request)
-        avatar = yield from begun or generate(context, request, metrics, (0.0, 0.45 / parts.ENDS[request.until]))
+        avatar = yield from begun or generate(
+            context, request, metrics, (0.0, parts.BEGINS["rig"] / parts.ENDS[request.until])
+        )
         if request.group:
             metrics["front_match"] = avatar.record.front_match = yield from _front_match(avatar, request)
         clock.lap("open" if request.begun else "generate")
@@ -78,7 +82,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
             _add_provenance(avatar, parameters=parts.parameters(request), metrics=metrics, seconds=clock.laps)
             parts.leave(avatar, request)
             return Made(avatar, metrics, _warnings(avatar), None, None, Report(avatar.name))
-        yield Stage("export", at(0.78), "Writing the VRM file")
+        yield Stage("export", at(parts.BEGINS["export"]), "Writing the VRM file")
         vrm = request.vrm or Path(avatar.record.job_folder) / f"{bpy.path.clean_name(avatar.name)}.vrm"
         export(avatar, vrm, request.vrm_version)
         if not request.vrm:
@@ -115,18 +119,26 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
     return Made(avatar, metrics, _warnings(avatar), request.vrm, request.sheet, report)
 
 
-def _step(step: str, context: bpy.types.Context, avatar: Avatar, request: Request, metrics: dict, at) -> Steps:
-    """One of the steps from the rig to VRM; returns the Avatar."""
+def _step(
+    step: str,
+    context: bpy.types.Context,
+    avatar: Avatar,
+    request: Request,
+    metrics: dict[str, float],
+    at: Callable[[float], float],
+) -> Steps:
+    """One of the steps from the rig to VRM; returns the Avatar. at: see parts.scale."""
+    begins = {name: at(fraction) for name, fraction in parts.BEGINS.items()}
     if step == "rig":
-        options, span = request.rigger_options, (at(0.45), at(0.6))
+        options, span = request.rigger_options, (begins["rig"], begins["pose"])
         return (yield from rig(context, avatar, request.rigger, options, request.skeleton_seed, metrics, span))
     if step == "pose":
-        yield Stage("pose", at(0.6), "Straightening into the T-pose")
+        yield Stage("pose", begins["pose"], "Straightening into the T-pose")
         pose(avatar)
     elif step == "face":
-        yield from _face_if_possible(avatar, (at(0.62), at(0.7)))
+        yield from _face_if_possible(avatar, (begins["face"], begins["vrm"]))
     elif step == "vrm":
-        yield Stage("vrm", at(0.72), "Setting up VRM")
+        yield Stage("vrm", begins["vrm"], "Setting up VRM")
         set_up_vrm(avatar, request.author)
     return avatar
 
@@ -158,29 +170,12 @@ def _front_match(avatar: Avatar, request: Request) -> Steps:
         return float((yield Wait(job, 0.44, 0.45))["match"])
 
 
-def _add_provenance(avatar: Avatar, **parts: dict[str, Any]) -> None:
+def _add_provenance(avatar: Avatar, **more: dict[str, Any]) -> None:
     """Adds to what the avatar's record tells of how it was made."""
     provenance = json.loads(avatar.record.provenance or "{}")
-    for name, part in parts.items():
-        provenance[name] = provenance.get(name, {}) | part
+    for name, entries in more.items():
+        provenance[name] = provenance.get(name, {}) | entries
     avatar.record.provenance = json.dumps(provenance, default=str)
-
-
-@dataclass
-class Generated:
-    """A mesh that the generator has made of a request, not in the scene yet. result: the worker's; seconds: it took."""
-
-    request: Request
-    job_folder: Path
-    result: dict[str, Any]
-    seconds: float
-
-    @property
-    def path(self) -> Path:
-        return Path(self.result["mesh"])
-
-    def discard(self) -> None:
-        shutil.rmtree(self.job_folder, ignore_errors=True)
 
 
 def generate(
@@ -198,7 +193,7 @@ def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
     """The first half of `generate`: returns what the generator has made."""
     with jobs.job_folder(session.jobs_folder()) as folder:
         if request.generated:
-            return _taken_over(request, folder)
+            return taken_over(request, folder)
         job = jobs.Job(
             "generate",
             engine=request.engine,
@@ -212,16 +207,6 @@ def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
         started = time.perf_counter()
         result = yield Wait(job, *span)
         return Generated(request, folder, result, time.perf_counter() - started)
-
-
-def _taken_over(request: Request, folder: Path) -> Generated:
-    """What a generator on another machine has left in `request.generated`: result.json and the mesh it names."""
-    assert request.generated
-    result = json.loads((request.generated / "result.json").read_text(encoding="utf-8"))
-    result["mesh"] = str(copy_whole(request.generated / Path(result["mesh"]).name, folder / "mesh.glb"))
-    for name in ("engine", "seed", "engine_options", "markers"):  # of that generator, for the receipt
-        setattr(request, name, result.get("request", {}).get(name, getattr(request, name)))
-    return Generated(request, folder, result, float(result.get("seconds", 0.0)))
 
 
 def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
