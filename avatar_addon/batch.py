@@ -62,7 +62,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "pictures",
         nargs="*",
         type=Path,
-        help="picture files, folders of them, or an avatar's .blend files to go on with",
+        help="picture files, folders of them, or .blend files of avatars to continue",
     )
     watch = parser.add_argument_group("watching", "Instead of pictures. SIGTERM ends it after the current file.")
     watch.add_argument(
@@ -132,7 +132,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--until",
         choices=["mesh", "rig", "face"],
         default="",
-        help="end after this step, with NAME.blend and NAME.glb only",
+        help="stop after this step; write only NAME.blend and NAME.glb",
     )
     parser.add_argument("--no-record", action="store_true", help="do not record the run (no run folder, no MLflow)")
     bucket = parser.add_argument_group(

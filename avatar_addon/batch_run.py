@@ -307,7 +307,8 @@ def _make(
     with _unfinished(out / f".{name}.unfinished") as folder:
         request = _request(options, picture, sides, name, folder, text)
         made = batch_candidates.make(request, options.pick, says, name, options.turnaround)
-        _hand_over(folder, out, list(_files(options, name, out).values())[1])
+        files = _files(options, name, out)
+        _hand_over(folder, out, files.get("receipt") or files["mesh"])
     row.warnings = [warning["message"] for warning in made.warnings]
     for warning in row.warnings:
         says.note(name, f"note: {warning}")

@@ -39,7 +39,7 @@ def read_receipt(path: Path) -> dict[str, Any]:
     """A receipt with at least the types that are relied on here. Raises OSError, and ValueError with the reason."""
     receipt = _object(path)
     if receipt.get("receipt") != 1:
-        raise ValueError("it is no receipt")
+        raise ValueError("it is not a receipt")
     parameters, report = _table(receipt, "parameters"), _table(receipt, "report")
     text, counts = _table(parameters, "text"), _table(report, "counts")
     checks = report.get("checks") or []

@@ -97,7 +97,9 @@ def _anothers(obj: bpy.types.Object, armature: bpy.types.Object, context: bpy.ty
     if skinned_to or armature in ancestors(obj):
         return skinned_to not in (None, armature)
     carriers = [parent for parent in ancestors(obj) if parent.type == "ARMATURE"]
-    return any(mesh.find_armature() in carriers for mesh in context.scene.objects if mesh.type == "MESH")
+    return bool(carriers) and any(
+        mesh.find_armature() in carriers for mesh in context.scene.objects if mesh.type == "MESH"
+    )
 
 
 def name_left_out(names: Sequence[str], notes: Notes) -> None:

@@ -59,7 +59,8 @@ def bring_up_to_date(armature: bpy.types.Object) -> None:
     """
     migration = sys.modules.get(type(extension(armature)).__module__.removesuffix("extension") + "migration")
     if migration and hasattr(migration, "migrate"):
-        migration.migrate(None, armature.name, heavy_migration=False)
+        with contextlib.suppress(TypeError):  # another version of it takes other arguments
+            migration.migrate(None, armature.name, heavy_migration=False)
 
 
 @contextlib.contextmanager

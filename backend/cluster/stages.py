@@ -25,6 +25,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PARENT_VARIABLE = "AVATAR_FORGE_PARENT_PID"
+MESH_DONE = 0.45  # of an avatar's progress
 Row = dict[str, Any]
 
 
@@ -54,7 +55,7 @@ def generate(spec: dict[str, Any], name: str, picture: str) -> None:
             assert child.stdin and child.stdout
             child.stdin.write(json.dumps(request) + "\n")
             child.stdin.flush()
-            answer = _follow(child.stdout, run, name, 0.0, 0.45, lambda event: "event" not in event)
+            answer = _follow(child.stdout, run, name, 0.0, MESH_DONE, lambda event: "event" not in event)
         if answer is None:
             raise StageError("backend_died", "The backend stopped on the worker; see the worker's log.")
         if "error" in answer:
@@ -70,11 +71,9 @@ def finish(spec: dict[str, Any], name: str, picture: str) -> Row:
     done = run / "avatars" / name
     if not done.exists():
         with _attempt(done) as folder:
-            mesh = [] if spec["whole"] else ["--generated", str(run / "meshes" / name)]
+            mesh, start = ([], 0.0) if spec["whole"] else (["--generated", str(run / "meshes" / name)], MESH_DONE)
             given = [*mesh, *spec["arguments"]]
-            row = _batch(
-                run, name, [picture, "--out", str(folder), "--name", name, *given], 0.0 if mesh == [] else 0.45
-            )
+            row = _batch(run, name, [picture, "--out", str(folder), "--name", name, *given], start)
             if row["status"] == "failed":
                 raise StageError(row.get("code", "failed"), row["note"])
             row["files"] = {kind: Path(path).name for kind, path in row["files"].items()}

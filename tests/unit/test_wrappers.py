@@ -188,8 +188,13 @@ def comfy(monkeypatch, tmp_path):
 def test_the_nodes_schemas_belong_to_what_they_execute_and_to_the_example(comfy):
     nodes = asyncio.run(asyncio.run(comfy.comfy_entrypoint()).get_node_list())
     schemas = {node.define_schema().node_id: node for node in nodes}
+    engines = json.loads((ROOT / "avatar_addon/client/engines.json").read_text())
+    known = {kind: [entry["name"] for entry in engines[f"{kind}s"]] for kind in ("generator", "rigger")}
     for node_id, node in schemas.items():
         schema = node.define_schema()
+        offered = {field.id: field.options["options"] for field in schema.inputs if field.id in ("engine", "rigger")}
+        assert offered.get("engine", known["generator"]) == known["generator"]
+        assert offered.get("rigger", known["rigger"]) == known["rigger"]
         code = node.execute.__func__.__code__
         taken = code.co_varnames[1 : code.co_argcount]
         assert node_id == node.__name__ and [field.id for field in schema.inputs] == list(taken)

@@ -62,7 +62,7 @@ class VrmFile:
     def __init__(self, path: Path) -> None:
         there = path.stat()
         if not stat.S_ISREG(there.st_mode):  # a pipe would be waited for for ever
-            raise VrmFileError("it is no ordinary file")
+            raise VrmFileError("it is not a regular file")
         self.size = there.st_size
         self.json, self.binary = _read_chunks(path.read_bytes())
         extensions = self.json.get("extensions", {})
