@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,13 +21,12 @@ KEY, SECRET = "AKIATESTRECORDS", "wJalrXUtnFEMI-secret-of-the-tests-K7MDENG"
 
 
 def free_port(span=1):
-    """A port below 55536 that is free together with its twin 10000 above (SeaweedFS' gRPC), and `span` - 1 more after
-    it.
+    """A port that is free together with its twin 10000 above (SeaweedFS' gRPC), and `span` - 1 more after it.
+
+    All lie below 32768: from there on the system hands out ports to outgoing connections, at any moment.
     """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = 20000 + probe.getsockname()[1] % 20000
+        first = random.SystemRandom().randrange(10000, 22768 - span)
         with contextlib.ExitStack() as stack:
             try:
                 for port in [p + twin for p in range(first, first + span) for twin in (0, 10000)]:
@@ -57,7 +57,6 @@ def start(command, folder, ready_url, **options):
 @contextlib.contextmanager
 def seaweed(folder):
     """A SeaweedFS server below `folder`; its address. KEY may do everything, READER with reader-secret only read."""
-    port = free_port(4)
     reader = {
         "name": "reader",
         "credentials": [{"accessKey": "READER", "secretKey": "reader-secret"}],
@@ -66,33 +65,43 @@ def seaweed(folder):
     admin = {"name": "avatar", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
     admin["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
     (folder / "s3.json").write_text(json.dumps({"identities": [admin, reader]}))
-    command = [
+    for attempt in range(3):
+        data = folder / str(attempt)
+        data.mkdir()
+        port = free_port(4)
+        try:
+            process = start(mini(data, port), folder, f"http://127.0.0.1:{port}/")
+            break
+        except AssertionError:
+            # Another test of this machine may have taken a port between the look and the start.
+            if attempt == 2:
+                raise
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(process)
+
+
+def mini(data, port):
+    """The command of a SeaweedFS server with its services at `port` and the three after it."""
+    return [
         BIN / "weed",
         "mini",
-        f"-dir={folder}",
+        f"-dir={data}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         "-master.telemetry=false",
         "-webdav=false",
-    ]
-    command += [
         "-admin.ui=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-s3.port={port}",
         f"-master.port={port + 1}",
-    ]
-    command += [
         f"-volume.port={port + 2}",
         f"-filer.port={port + 3}",
         "-s3.config=s3.json",
-        f"-s3.localSocket={folder}/s3.sock",
+        f"-s3.localSocket={data}/s3.sock",
     ]
-    process = start(command, folder, f"http://127.0.0.1:{port}/")
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        stop(process)
 
 
 def make_bucket(endpoint, name, **options):
