@@ -157,11 +157,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     _text_arguments(parser)
     parser.add_argument("--generated", type=Path, help=argparse.SUPPRESS)
     cluster = parser.add_argument_group("cluster", "Another machine does the work; see docs/cluster.md.")
-    cluster.add_argument("--executor", choices=["local", "ray"], default="local")
+    cluster.add_argument(
+        "--executor",
+        choices=["local", "ray"],
+        help="where avatars are made (default: here, but engines run where the add-on's preferences say)",
+    )
     cluster.add_argument("--address", default="", metavar="URL", help="dashboard of Ray's head: http://HEAD:8265")
-    cluster.add_argument("--shared", type=Path, metavar="FOLDER", help="folder that all nodes see under this path")
+    cluster.add_argument("--shared", type=Path, metavar="FOLDER", help="folder that all nodes see")
+    cluster.add_argument(
+        "--remote-shared", default="", metavar="FOLDER", help="its path on the nodes (default: as here)"
+    )
     cluster.add_argument("--run-id", default="", help="to attach to a run (default: made of pictures and options)")
-    cluster.add_argument("--remote-python", default="python", help="Python with Ray on the nodes")
+    cluster.add_argument("--remote-python", default="", help="Python with Ray on the nodes (default: python)")
     cluster.add_argument("--remote-root", default="", help="Avatar Forge's folder there (default: as here)")
     parser.add_argument("--again", action="store_true", help="make existing avatars again")
     options = parser.parse_args(arguments)
@@ -366,9 +373,6 @@ def main(arguments: list[str]) -> int:
         return 2
     if reason := _no_part(options, pictures):
         print(reason, file=sys.stderr)
-        return 2
-    if options.executor == "ray" and not (options.address and options.shared):
-        print("--executor ray needs --address and --shared; see docs/cluster.md.", file=sys.stderr)
         return 2
     package = load_extension()
     maker = importlib.import_module(f"{package}.avatar_addon.batch_run")

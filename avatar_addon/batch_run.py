@@ -24,7 +24,7 @@ from . import batch_candidates, batch_prompts
 from .batch_files import check_ours
 from .batch_prompts import Prompt
 from .batch_summary import JsonLines, Lines, Row
-from .client import engines, session
+from .client import cluster, engines, session
 from .client.process import jobs
 from .client.process.locks import hold
 from .client.process.tasks import Steps, Task, Wait
@@ -46,7 +46,6 @@ MADE, FAILED, WRONG = 0, 1, 2  # exit statuses
 Sides = dict[str, Path]  # left, back, right -> a further picture
 Wanted = tuple[Path | Prompt, str, Sides]  # what an avatar is made from, its name, further sides
 OFFLINE = "Blender is not allowed to use the internet, so nothing was promoted; start it with --online-mode."
-CLUSTER_STALL = 3600.0  # seconds; the client asks the cluster every second, and says so
 
 
 def run(options: argparse.Namespace, pictures: list[Path], sides: list[Sides], names: list[str]) -> int:
@@ -70,6 +69,7 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
     out, says = options.out.absolute(), speaker(options)
     try:
         target = destination(options)
+        find_cluster(options)
         make_folder(out)
         check_engines(options)
     except AvatarError as error:
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace, wanted: list[Wanted]) -> int:
     rows: list[Row] = []
     status = FAILED
     try:
-        if options.executor == "ray":
+        if options.executor == cluster.RAY:
             rows += on_cluster(options, wanted, out, target, says)
             wanted = []
         for source, name, further in wanted:
@@ -131,12 +131,42 @@ def destination(options: argparse.Namespace) -> publish.Target | None:
     return target
 
 
+def find_cluster(options: argparse.Namespace) -> None:
+    """Which cluster the arguments mean, the preferences' where they name none. Raises AvatarError.
+
+    Without --executor the preferences say where engines run, as in the panel. With it, whole avatars are made on the
+    cluster, or everything here; --watch makes them here, with the cluster's engines.
+    """
+    cluster.use(options.executor)
+    if options.executor != cluster.RAY:
+        return
+    kept = cluster.Settings.current()
+    shared = str(options.shared.absolute()) if options.shared else kept.shared
+    given = cluster.Settings(
+        options.address or kept.address,
+        shared,
+        options.remote_shared or kept.there,
+        options.remote_python or kept.python,
+        options.remote_root or kept.root,
+        kept.token,
+    )
+    if not (given.address and given.shared):
+        raise AvatarError("--executor ray needs --address and --shared; see docs/cluster.md.", "no_cluster")
+    if not session.may_reach(given.address):
+        raise AvatarError(
+            "Blender is not allowed to use the network, so it cannot reach the cluster; start it with --online-mode.",
+            "offline",
+        )
+    cluster.use(cluster.RAY, given)
+
+
 def check_engines(options: argparse.Namespace) -> None:
     """Before anything is made, whether the wanted engines are there and can run here. Raises AvatarError."""
-    if options.executor == "ray":
+    if options.executor == cluster.RAY:
         return  # the node that takes the avatar knows
     generators = [] if options.generated else [options.engine, *batch_candidates.names_in(options.candidate_engines)]
     needed = [("generators", "generator", name) for name in generators] + [("riggers", "rigger", options.rigger)]
+    needed = [one for one in needed if not cluster.runs(one[0], one[2])]
 
     def steps() -> Steps:
         engines.remember_engines((yield Wait(jobs.Job("hello"))), session.engines_file())
@@ -219,7 +249,7 @@ def on_cluster(
     options: argparse.Namespace, wanted: list[Wanted], out: Path, target: publish.Target | None, says: Lines
 ) -> list[Row]:
     """All avatars on a Ray cluster; those that are here already are left out. Raises AvatarError."""
-    rows, items, markers = [], {}, {}
+    rows, items, markers, place = [], {}, {}, cluster.Settings.current()
     for picture, name, sides in wanted:
         in_parts = options.mesh or options.until or (isinstance(picture, Path) and picture.suffix.lower() == BLEND)
         if not isinstance(picture, Path) or sides or options.turnaround or in_parts:
@@ -265,17 +295,17 @@ def on_cluster(
         "promotion": [word for pair in bucket if pair[1] for word in pair],
         "rig_needs": whole or options.rigger != "geometric",
         "whole": whole,
-        "python": options.remote_python,
         "run": options.run_id,
-    } | ({"root": options.remote_root} if options.remote_root else {})
+    } | {name: value for name in ("there", "python", "root") if (value := getattr(place, name))}
     job = jobs.Job(
         "cluster_batch",
-        stall_timeout=CLUSTER_STALL,
-        address=options.address,
-        shared=options.shared.absolute(),
+        stall_timeout=cluster.STALL,
+        address=place.address,
+        shared=Path(place.shared),
         out=out,
         items=items,
         options=given,
+        token=place.token,
     )
     says.begins("cluster")
 

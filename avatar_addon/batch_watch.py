@@ -193,6 +193,7 @@ def run(options: argparse.Namespace) -> int:
         if not os.path.isdir(folder):  # noqa: PTH112  Path's raises OSError for a long name
             raise AvatarError(f"There is no folder {folder}; create it, or mount it first.", "files")
         target = batch_run.destination(options)
+        batch_run.find_cluster(options)
         batch_run.make_folder(out)
         batch_run.check_engines(options)
         lock = hold(out / ".watch.lock", busy)

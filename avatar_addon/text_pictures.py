@@ -9,7 +9,6 @@ import uuid
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import bpy
 
@@ -19,11 +18,6 @@ from .client.process.tasks import Steps, Wait
 from .errors import AvatarError
 
 OFF = "There is no picture server yet; enter the address of one in the preferences, under Text to Picture."
-
-
-def may_reach(address: str) -> bool:
-    """Always this machine itself, others where Blender is allowed to use the internet."""
-    return bpy.app.online_access or (urlsplit(address).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Servers:
         """Why no pictures can be asked for, or ""."""
         if not self.image_url:
             return OFF
-        if all(may_reach(address) for address in (self.image_url, self.chat_url) if address):
+        if all(session.may_reach(address) for address in (self.image_url, self.chat_url) if address):
             return ""
         return (
             "Blender is not allowed to use the internet; allow it in the preferences under System, or use a server on"

@@ -20,7 +20,7 @@ from . import export as vrm_export
 from . import parts
 from .avatar import migration, packed_file, painting, scene, step_states
 from .avatar.scene import Avatar
-from .client import session
+from .client import cluster, session
 from .client.process import jobs
 from .client.process.tasks import Stage, Steps, Wait
 from .errors import AvatarError
@@ -178,6 +178,13 @@ def _add_provenance(avatar: Avatar, **more: dict[str, Any]) -> None:
     avatar.record.provenance = json.dumps(provenance, default=str)
 
 
+def _where(result: dict[str, Any]) -> dict[str, str]:
+    """For the receipt: the cluster's job that an engine's result is of."""
+    return (
+        {f"cluster_{result['cluster_job'].partition('-')[0]}": result["cluster_job"]} if "cluster_job" in result else {}
+    )
+
+
 def generate(
     context: bpy.types.Context, request: Request, metrics: dict[str, float] | None = None, span=(0.0, 1.0)
 ) -> Steps:
@@ -194,7 +201,7 @@ def wait_for_mesh(request: Request, span=(0.0, 1.0)) -> Steps:
     with jobs.job_folder(session.jobs_folder()) as folder:
         if request.generated:
             return taken_over(request, folder)
-        job = jobs.Job(
+        job = cluster.job(
             "generate",
             engine=request.engine,
             picture=request.picture,
@@ -222,7 +229,7 @@ def place_mesh(context: bpy.types.Context, generated: Generated) -> Avatar:
     record.label, record.perfect_sync = result["label"], request.perfect_sync
     _add_provenance(
         avatar,
-        parameters=request.parameters(),
+        parameters=request.parameters() | _where(result),
         weights=result.get("weights") or {},
         settings=result.get("settings") or {},
     )
@@ -258,7 +265,7 @@ def rig(
         joints = {
             name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
         }
-        job = jobs.Job(
+        job = cluster.job(
             "rig",
             rigger=rigger,
             mesh=mesh,
@@ -280,7 +287,7 @@ def rig(
     avatar.record.rigger = rigger
     _add_provenance(
         avatar,
-        parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed},
+        parameters={"rigger": rigger, "rigger_options": options or {}, "rigger_seed": seed} | _where(result),
         weights=result.get("weights") or {},
     )
     scene.add_warnings(avatar, result.get("warnings") or [])

@@ -45,6 +45,7 @@ class Running:
     def __init__(self, request: Request, worker: Worker) -> None:
         self.request = request
         self.cancelled = threading.Event()
+        self.abandoned = False
         self.staging: Staging | None = None
         self._worker = worker
         self._last: Progress | None = None
@@ -65,6 +66,10 @@ class Running:
     @property
     def is_cancelled(self) -> bool:
         return self.cancelled.is_set()
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self.abandoned
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls the part of the job that may take long: an interrupt breaks into it."""
@@ -162,6 +167,7 @@ class Worker:
         """
         with self._jobs_lock:
             for job in self._jobs.values():
+                job.abandoned = not job.cancelled.is_set()
                 job.cancelled.set()
         self._queue.put(None)
         if not self._ended.wait(GRACE):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install, update, repair the backend; show beforehand what would run."""
+"""Install, update, repair the backend; show beforehand what would run; test the Ray cluster that runs engines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import bpy
 from bpy.props import BoolProperty
 from bpy.types import Context, Operator
 
-from ..avatar_addon.client import engines, model_store, session
+from ..avatar_addon.client import cluster, engines, model_store, session
 from ..avatar_addon.client.process.installation_task import InstallationTask
+from ..avatar_addon.client.process.tasks import Steps
 from ..avatar_addon.preferences import preferences
+from ..avatar_addon.ui.translation import tr
 from .task_operator import TaskOperator
 
 
@@ -63,5 +65,29 @@ class AVATARFORGE_OT_install_backend(TaskOperator):
         )
 
 
-CLASSES = (AVATARFORGE_OT_show_install_plan, AVATARFORGE_OT_install_backend)
+class AVATARFORGE_OT_test_cluster(TaskOperator):
+    bl_idname = "avatar_forge.test_cluster"
+    bl_label = preferences.TEST
+    bl_description = "Ask the cluster's head which nodes it has and what they offer"
+    bl_options = {"REGISTER"}
+    needs_backend = True
+
+    @classmethod
+    def ready(cls, _context: Context) -> bool:
+        if session.preferences() is None:
+            cls.poll_message_set("Avatar Forge is not installed as an extension")
+            return False
+        if reason := cluster.Settings.current().problem(shared=False):
+            cls.poll_message_set(reason.rstrip("."))
+            return False
+        return True
+
+    def steps(self, _context: Context) -> Steps:
+        session.preferences().cluster_offer = ""
+        offer = yield from cluster.ask()
+        session.preferences().cluster_offer = offer
+        self.report({"INFO"}, tr(offer))
+
+
+CLASSES = (AVATARFORGE_OT_show_install_plan, AVATARFORGE_OT_install_backend, AVATARFORGE_OT_test_cluster)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

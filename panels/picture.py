@@ -10,7 +10,7 @@ import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import text_pictures
-from ..avatar_addon.client import engines, model_store, session
+from ..avatar_addon.client import cluster, engines, model_store, session
 from ..avatar_addon.client.engine_options import SETTINGS
 from ..avatar_addon.ui.sentences import progress, sentence
 from .picture_cards import draw_picture_cards
@@ -44,6 +44,7 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
         column.prop(settings, "name", placeholder=Path(settings.picture).stem)
         column.prop(settings, "engine")
         column.prop(settings, "rigger")
+        draw_executor(column, context)
         draw_unavailable(column, context)
         column.prop(settings, "candidates")
         if settings.candidates > 1:
@@ -106,10 +107,22 @@ def draw_text(layout: UILayout, context: Context) -> None:
         cell.operator("avatar_forge.choose_text_picture", text="", icon=icon, depress=picked).path = entry["path"]
 
 
+def draw_executor(layout: UILayout, context: Context) -> None:
+    """Which computer runs the engines, where there is a choice, and why the cluster cannot."""
+    chosen = session.preferences()
+    if chosen is None or not (chosen.cluster_address.strip() or cluster.executor() == cluster.RAY):
+        return
+    layout.prop(chosen, "executor")
+    reason = cluster.Settings.current().problem() if cluster.executor() == cluster.RAY else ""
+    if reason:
+        sentence(layout.box(), context, reason, "ERROR")
+
+
 def draw_unavailable(layout: UILayout, context: Context) -> None:
     """Why a chosen engine cannot run here, and the way to what it needs."""
     settings = context.scene.avatar_forge
     chosen = {kind: getattr(settings, setting) for kind, setting in SETTINGS.items()}
+    chosen = {kind: name for kind, name in chosen.items() if not cluster.runs(kind, name)}
     if model_store.rows() is None and any(engines.models(kind, name) for kind, name in chosen.items()):
         model_store.refresh_soon()
     reasons = [reason for kind, name in chosen.items() if (reason := _reason(kind, name))]

@@ -64,11 +64,13 @@ FRAGMENTS = {
     *("was lying down", "was upside down", "faced sideways", "faced backwards"),
     *("front", "back", "left side", "right side"),
     *("picture server", "chat server"),
+    *("Ray cluster", "No worker offers {}; add one with: {}"),
     # Permissions, which the VRM Add-on leaves in English.
     *("Only Author", "Only Separately Licensed Person", "Everyone", "Personal Non-Profit", "Personal Profit"),
     *("Corporation", "Unnecessary", "Prohibited", "Allow Modification", "Allow Modification Redistribution"),
     # What empty fields of the preferences show.
     *("from the environment", "from the profile", "the server's default", "the included one", "one picture per run"),
+    *("the same path", "the same folder as here"),
     # Figures of checks that are one or two words, or are put together.
     *("missing: {}", "shared: {}", "requires {}", "moves nothing", "backward", "unknown", "no skin"),
     *("{} % ({} moves {})", "{} % of the head, {} % of it outside of the head"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import bpy
 
@@ -27,6 +28,11 @@ def preferences():
     """The add-on's preferences, or None where the checkout runs without being installed as an extension."""
     addon = bpy.context.preferences.addons.get(PACKAGE)
     return addon.preferences if addon else None
+
+
+def may_reach(address: str) -> bool:
+    """Always this machine itself, others where Blender is allowed to use the internet."""
+    return bpy.app.online_access or (urlsplit(address).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
 def user_folder(name: str) -> Path:
@@ -134,6 +140,12 @@ def worker() -> jobs.Worker:
         command, variables = env.worker_command()
         _worker = jobs.Worker(command, variables | models, log_path=log_file())
     return _worker
+
+
+def detach() -> None:
+    """Before the running task is ended because this Blender is: a job on a cluster goes on without it."""
+    if _worker and _worker.is_elsewhere:
+        _worker.close()
 
 
 def close() -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 import bpy
 
 from ..errors import AvatarError
+from . import session
 from .process.progress import Progress
 from .process.tasks import Task
 
@@ -78,9 +79,10 @@ def cancel(task: Task) -> None:
 
 
 def stop() -> None:
-    """Ends the task now, for another file or the end of the add-on."""
+    """Ends the task now, for another file or the end of the add-on. A job on a cluster goes on, and is found again."""
     global _task
     if _task:
+        session.detach()
         _task.cancel()
         while not _task.poll():
             time.sleep(0.005)

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 from bpy.types import AddonPreferences, PropertyGroup
 
-from ..client import engines, model_store, session
+from ..client import cluster, engines, model_store, session
 from ..client.process.environment import PROFILES, State, detect_profile
 from ..errors import AvatarError
 from ..remote import settings as remote_settings
@@ -38,6 +38,16 @@ PUBLISHING = {
         "replace_listed": "",
     },
 }
+# What belongs together below Ray Cluster, as PUBLISHING.
+CLUSTER = {
+    "executor": "",
+    "cluster_address": "http://head:8265",
+    "cluster_shared": "none",
+    "cluster_there": "the same path",
+    "cluster_python": "python",
+    "cluster_root": "the same folder as here",
+    "cluster_token": "RAY_AUTH_TOKEN",
+}
 # What belongs together below Text to Picture, as PUBLISHING; the ComfyUI fields are shown for ComfyUI alone.
 PICTURE_SERVER = {
     "image_kind": "",
@@ -52,7 +62,7 @@ COMFYUI = {
     "comfy_count": "one picture per run",
 }
 CHAT_SERVER = {"chat_url": "none", "chat_model": "the server's default", "chat_key": "AVATAR_FORGE_CHAT_KEY"}
-INSTALL = "Install Backend"  # the operator's and its task's name
+INSTALL, TEST = "Install Backend", "Test Connection"  # operators' and their tasks' names
 
 
 def _forget_plan(preferences: AvatarForgePreferences, _context) -> None:
@@ -61,6 +71,10 @@ def _forget_plan(preferences: AvatarForgePreferences, _context) -> None:
 
 def _forget_models(_preferences: AvatarForgePreferences, _context) -> None:
     model_store.forget()
+
+
+def _forget_offer(preferences: AvatarForgePreferences, _context) -> None:
+    preferences.cluster_offer = ""
 
 
 class AvatarForgeModelFolders(PropertyGroup):
@@ -199,6 +213,52 @@ class AvatarForgePreferences(AddonPreferences):
     )
     show_text: BoolProperty(name="Text to Picture", options={"SKIP_SAVE"})
 
+    executor: EnumProperty(
+        name="Run Engines On",
+        items=[
+            (cluster.LOCAL, "This Computer", "The backend on this computer runs all engines"),
+            (
+                cluster.RAY,
+                "Ray Cluster",
+                "The cluster runs the generator, and a rigger that uses a model. Everything else is done here",
+            ),
+        ],
+        description="Which computer runs the generator, and a rigger that uses a model",
+    )
+    cluster_address: StringProperty(
+        name="Head",
+        description="Address of the dashboard of the cluster's head, such as http://head:8265",
+        update=_forget_offer,
+    )
+    cluster_shared: StringProperty(
+        name="Shared Folder",
+        subtype="DIR_PATH",
+        description="Folder that all nodes see too, for pictures and meshes",
+        update=_forget_offer,
+    )
+    cluster_there: StringProperty(
+        name="Its Path on the Nodes",
+        description="Path of the shared folder on the nodes; empty if it is the same there",
+    )
+    cluster_python: StringProperty(
+        name="Python on the Nodes", description="Python that has Ray on the nodes, such as /opt/ray/bin/python"
+    )
+    cluster_root: StringProperty(
+        name="Avatar Forge on the Nodes",
+        description="Folder of Avatar Forge on the nodes, such as /opt/avatar_forge; empty if it is the same as here",
+    )
+    cluster_token: StringProperty(
+        name="Token",
+        subtype="PASSWORD",
+        description=(
+            "Token of a cluster that asks for one (RAY_AUTH_MODE=token); empty to use the environment variable"
+            " RAY_AUTH_TOKEN"
+        ),
+        update=_forget_offer,
+    )
+    cluster_offer: StringProperty(options={"SKIP_SAVE"})
+    show_cluster: BoolProperty(name="Ray Cluster", options={"SKIP_SAVE"})
+
     remote: PointerProperty(type=remote_settings.AvatarForgeRemote)
     other_models: PointerProperty(type=AvatarForgeModelFolders)
 
@@ -213,6 +273,10 @@ class AvatarForgePreferences(AddonPreferences):
         header.label(text="Text to Picture")
         if body:
             self._draw_text(body)
+        header, body = self.layout.panel_prop(self, "show_cluster")
+        header.label(text="Ray Cluster")
+        if body:
+            self._draw_cluster(body, context)
         header, body = self.layout.panel_prop(self, "show_publishing")
         header.label(text="Publishing")
         if body:
@@ -251,6 +315,22 @@ class AvatarForgePreferences(AddonPreferences):
         comfyui = COMFYUI if self.image_kind == "comfyui" else {}
         for name, placeholder in {**PICTURE_SERVER, **comfyui, **CHAT_SERVER}.items():
             column.prop(self, name, placeholder=placeholder)
+
+    def _draw_cluster(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        task = context.window_manager.avatar_forge
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for name, placeholder in CLUSTER.items():
+            column.prop(self, name, placeholder=placeholder)
+        if task.running and task.title == TEST:
+            progress(layout, task, "Cancel")
+        else:
+            layout.operator("avatar_forge.test_cluster", icon="LINKED")
+        if task.error and task.title == TEST:
+            sentence(layout.box(), context, task.error, "ERROR")
+        elif self.cluster_offer:
+            sentence(layout.box(), context, self.cluster_offer, "INFO")
 
     def _draw_publishing(self, layout: bpy.types.UILayout) -> None:
         column = layout.column()

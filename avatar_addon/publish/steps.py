@@ -10,7 +10,6 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import bpy
 
@@ -68,8 +67,7 @@ def may_reach(target: Target) -> bool:
     """Whether Blender lets us speak to the bucket: always to this machine itself, elsewhere if online access is
     allowed.
     """
-    host = urlsplit(target.endpoint).hostname or ""
-    return bpy.app.online_access or host in ("localhost", "127.0.0.1", "::1")
+    return session.may_reach(target.endpoint)
 
 
 def examine(avatar: Avatar, folder: Path, version: str = "1.0", at: float = 0.0) -> Steps:

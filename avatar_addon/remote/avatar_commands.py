@@ -17,7 +17,7 @@ import bpy
 from .. import landmarks, receipts, workflow, workflow_states
 from ..avatar import scene
 from ..avatar.scene import Avatar
-from ..client import engines, session, task_slot
+from ..client import cluster, engines, session, task_slot
 from ..humanoid import bones as humanoid_bones
 from ..render import expressions, pictures
 from ..vrm import setup
@@ -88,6 +88,7 @@ def avatar_status() -> dict[str, Any]:
         "riggers": _engines("riggers", engines.RIGGERS),
         "default_generator": chosen,
         "default_generator_note": reason,
+        "engines_run_on": cluster.executor(),
         "online": bpy.app.online_access,
         "file": bpy.data.filepath,
         "avatars": [_described(avatar) for avatar in avatars()],

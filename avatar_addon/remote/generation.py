@@ -21,7 +21,7 @@ from mathutils import Matrix, Vector
 
 from .. import workflow
 from ..avatar import scene
-from ..client import engine_options, engines, session
+from ..client import cluster, engine_options, engines, session
 from ..client.process import jobs
 from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
@@ -59,6 +59,8 @@ def engine(settings: Any) -> tuple[str, str]:
     """The generator's name, and why it is another one than wanted, or "". The first with a model that can run, unless
     the user has chosen; else the first that needs none.
     """
+    if cluster.runs("generators", settings.engine):
+        return settings.engine, ""  # its nodes know whether they can
     names = list(engines.GENERATORS)
     small = next(name for name in names if not engines.models("generators", name))
     wanted = [settings.engine] if settings.is_property_set("engine") else _with_model()
@@ -83,7 +85,8 @@ def _usual() -> str:
 def choose_engine() -> Steps:
     """Returns the name of the generator to use, once the backend has told what can run here."""
     settings = bpy.context.scene.avatar_forge
-    if not all(engines.is_known("generators", name) for name in (settings.engine, *_with_model())):
+    on_cluster = cluster.runs("generators", settings.engine)
+    if not on_cluster and not all(engines.is_known("generators", name) for name in (settings.engine, *_with_model())):
         hello = yield Wait(jobs.Job("hello"), 0.0, 0.02)
         engines.remember_engines(hello, session.engines_file())
     return engine(settings)[0]
@@ -102,8 +105,8 @@ def _status(name: str, mode: str) -> dict[str, Any]:
     label = engines.GENERATORS.get(chosen, chosen) or _usual()
     instead = f" What was wanted cannot run here: {reason}" if reason and chosen else ""
     message = (
-        f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered on this"
-        f" computer by Avatar Forge: {label}.{instead} It makes one character from one picture (a file on this"
+        f"{name} integration is enabled and ready to use. Mode: {mode}. Key type: none needed. It is answered"
+        f" {_where()} by Avatar Forge: {label}.{instead} It makes one character from one picture (a file on this"
         " computer); text alone is not enough."
     )
     return {"enabled": True, "message": message, "mode": mode}
@@ -154,6 +157,10 @@ def _create(picture: Path, text: str | None, quality: str | None = None, pose: s
     return job
 
 
+def _where() -> str:
+    return "on your Ray cluster" if cluster.executor() == cluster.RAY else "on this computer"
+
+
 def _drop(job: str) -> None:
     generation = _generations.pop(job)
     if generation.mesh and not generation.object:
@@ -167,7 +174,8 @@ def forget_all() -> None:
 
 
 def _said(text: str | None, others: int = 0) -> str:
-    parts = ["Started on this computer: nothing is uploaded and no key is used."]
+    sent = "the picture goes to no other server" if cluster.executor() == cluster.RAY else "nothing is uploaded"
+    parts = [f"Started {_where()}: {sent} and no key is used."]
     if text:
         parts.append("The picture decides; the text is not used.")
     if others:

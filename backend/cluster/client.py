@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A batch on a Ray cluster, from this machine: pictures into the shared folder, the job, progress, the avatars back."""
+"""Work on a Ray cluster, from this machine: its files into the shared folder, the job, progress, what it has made back.
+
+An order is what is wanted: a `Batch` of avatars, or a single `call.Call` of an engine.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,65 @@ import hashlib
 import json
 import shlex
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 
 from ..errors import BackendError, Cancelled
 from .jobs_api import ENDED, JobsApi
+from .offer import RESOURCES, advice, missing
 from .stages import ROOT, write_json
 
 MARK = "AVATAR_FORGE "
 EVERY = 1.0  # seconds between two questions
 PATIENCE = 120.0  # seconds that the head may be away in the middle
-RESOURCES = {"3d_gen": 1}
 Say = Callable[[str, float, str], None]
+Row = dict[str, Any]
+
+
+class Order(Protocol):
+    """What `ClusterRun` needs of an order. run: the job's submission id, known once it is prepared; names: of its
+    items; resources: what it cannot begin without.
+    """
+
+    run: str
+
+    @property
+    def python(self) -> str: ...
+
+    @property
+    def root(self) -> str: ...
+
+    @property
+    def names(self) -> list[str]: ...
+
+    @property
+    def resources(self) -> dict[str, float]: ...
+
+    def prepare(self) -> str:
+        """Writes its files into the shared folder; the spec's path on the nodes. Raises BackendError("files")."""
+
+    def is_made(self) -> bool:
+        """Whether all of it is in the shared folder."""
+
+    def fetched(self, row: Row) -> Row:
+        """The row of an item that has ended, its files now on this machine."""
+
+    def progress(self, event: Row) -> tuple[str, str]:
+        """(stage, message) of an item's progress."""
+
+    def summary(self, ended: int) -> tuple[str, str]:
+        """(stage, message) while nothing is new. ended: how many items have."""
 
 
 @dataclass
 class Batch:
-    """items: {name: picture}; out: where the avatars go here; shared: a folder that all nodes see under this path;
-    python, root: the interpreter with Ray on the nodes, and Avatar Forge's folder there.
+    """items: {name: picture}; out: where the avatars go here; shared: a folder that all nodes see under this path, or
+    under the path `there`; python, root: the interpreter with Ray on the nodes, and Avatar Forge's folder there.
 
     rig_needs: whether the stage in Blender needs the resources too, for a rigger with a model. whole: that stage makes
     the mesh as well, because there are candidates. arguments, promotion: of the batch there. run: the
@@ -38,6 +78,7 @@ class Batch:
     items: dict[str, Path]
     out: Path
     shared: Path
+    there: str = ""
     engine: str = "preview"
     seed: int = 0
     engine_options: dict[str, Any] = field(default_factory=dict)
@@ -52,8 +93,15 @@ class Batch:
     root: str = str(ROOT)
     run: str = ""
 
-    def prepare(self) -> Path:
-        """Writes pictures and spec into the shared folder; the spec's path. Raises BackendError("files")."""
+    @property
+    def names(self) -> list[str]:
+        return list(self.items)
+
+    @property
+    def folder(self) -> Path:
+        return self.shared / self.run
+
+    def prepare(self) -> str:
         try:
             spec = {
                 name: getattr(self, name)
@@ -72,55 +120,111 @@ class Batch:
             digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self.items.items()}
             whole = json.dumps([spec, sorted(digests.items())], sort_keys=True)
             self.run = self.run or f"avatars-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
-            folder = self.shared / self.run
-            (folder / "pictures").mkdir(parents=True, exist_ok=True)
-            items = []
+            (self.folder / "pictures").mkdir(parents=True, exist_ok=True)
+            items, there = [], folder_there(self.folder, self.there)
             for name, path in self.items.items():
-                place = folder / "pictures" / f"{name}{path.suffix.lower()}"
+                place = self.folder / "pictures" / f"{name}{path.suffix.lower()}"
                 if not place.exists():
-                    part = place.with_name(f".{uuid.uuid4().hex}")
-                    shutil.copyfile(path, part)
-                    part.replace(place)
-                items.append([name, str(place)])
-            write_json(folder / "spec.json", {**spec, "folder": str(folder), "items": items})
+                    copy_whole(path, place)
+                items.append([name, f"{there}/pictures/{place.name}"])
+            write_json(self.folder / "spec.json", {**spec, "folder": there, "items": items})
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise BackendError(
-                "files", f"The shared folder {self.shared} cannot be used ({reason}).", "Mount it or free some space."
-            ) from error
-        return folder / "spec.json"
+            raise cannot_use(self.shared, error) from error
+        return f"{there}/spec.json"
+
+    def is_made(self) -> bool:
+        return all((self.folder / "avatars" / name).is_dir() for name in self.items)
+
+    def fetched(self, row: Row) -> Row:
+        """The row with the avatar's files, now in the folder of this machine; the receipt comes last. Files of
+        candidates are fetched too, which the row does not name.
+        """
+        source = self.folder / "avatars" / row["name"]
+        kinds, files = {name: kind for kind, name in row["files"].items()}, {}
+        there = [path.name for path in source.glob("[!.]*") if path.is_file() and path.name != "row.json"]
+        for name in sorted({*kinds, *there}, key=lambda name: (kinds.get(name) == "receipt", name)):
+            try:
+                files[kinds.get(name, name)] = str(copy_whole(source / name, self.out / name))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                note = f"{name} cannot be fetched from {source} ({reason}); run the same command again."
+                return {**row, "status": "failed", "code": "files", "note": note}
+        picture = str(self.items[row["name"]])
+        return {**row, "picture": picture, "files": {kind: files[kind] for kind in row["files"]}}
+
+    def progress(self, event: Row) -> tuple[str, str]:
+        return f"cluster {event['name']}", f"{event['name']}: {event['message']}"
+
+    def summary(self, ended: int) -> tuple[str, str]:
+        return "cluster", f"{ended} of {len(self.items)} avatars are there"
+
+
+def copy_whole(source: Path, target: Path) -> Path:
+    """Complete under its name or not at all. Raises OSError."""
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        shutil.copyfile(source, part)
+        return part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def try_folder(shared: Path) -> None:
+    """Raises BackendError("files") where the shared folder takes no files."""
+    try:
+        with tempfile.TemporaryFile(dir=shared):
+            pass
+    except OSError as error:
+        raise cannot_use(shared, error) from error
+
+
+def folder_there(folder: Path, there: str) -> str:
+    """The path of a run's folder on the nodes. there: of the shared folder, "" where it is the same."""
+    return str(PurePosixPath(there) / folder.name) if there else str(folder)
+
+
+def cannot_use(shared: Path, error: OSError) -> BackendError:
+    reason = (error.strerror or str(error)).lower()
+    return BackendError(
+        "files", f"The shared folder {shared} cannot be used ({reason}).", "Mount it or free some space."
+    )
 
 
 class ClusterRun:
-    """One batch on the cluster at `api`; `follow` blocks until it ends. job: its submission id, the batch's run id."""
+    """One order on the cluster at `api`; `follow` blocks until it ends. job: its submission id."""
 
-    def __init__(self, batch: Batch, api: JobsApi) -> None:
-        self.batch, self.api = batch, api
+    def __init__(self, order: Order, api: JobsApi) -> None:
+        self.order, self.api = order, api
         self.job = ""
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.rows: dict[str, Row] = {}
         self._read = 0
         self._fractions: dict[str, float] = {}
         self._failure: dict[str, str] = {}
         self._waiting = ""
+        self._last = ("", "")
 
     def start(self) -> bool:
         """Submits the job, or attaches to it where it is running or has ended well; whether it was submitted now.
-        After a failed or stopped one, the next goes on with its files.
+        After a failed or stopped one, or one whose files were deleted, the next goes on with what is there.
         """
         self.api.check()
-        spec = self.batch.prepare()
-        words = [self.batch.python, "-m", "backend.cluster.driver", str(spec)]
-        variables = {"PYTHONPATH": self.batch.root, "PYTHONUNBUFFERED": "1"}
+        spec = self.order.prepare()
+        words = [self.order.python, "-m", "backend.cluster.driver", spec]
+        variables = {"PYTHONPATH": self.order.root, "PYTHONUNBUFFERED": "1"}
         for k in range(1, 100):
-            self.job = self.batch.run if k == 1 else f"{self.batch.run}-{k}"
+            self.job = self.order.run if k == 1 else f"{self.order.run}-{k}"
             if self.api.submit(self.job, shlex.join(words), variables):
+                self._look_for_worker()
                 return True
-            if self.api.status(self.job)[0] not in ("FAILED", "STOPPED"):
+            status, _ = self.api.status(self.job)
+            if status not in ("FAILED", "STOPPED") and (status != "SUCCEEDED" or self.order.is_made()):
                 return False
-        raise BackendError("cluster_refused", f"The run {self.batch.run} was stopped too often.", "Choose another id.")
+        raise BackendError("cluster_refused", f"The run {self.order.run} was stopped too often.", "Choose another id.")
 
-    def follow(self, say: Say) -> list[dict[str, Any]]:
-        """The rows of all avatars, in order. Raises BackendError; Cancelled, after the job was stopped there."""
+    def follow(self, say: Say, is_abandoned: Callable[[], bool] = lambda: False) -> list[Row]:
+        """The rows of all items, in order. Raises BackendError; Cancelled, after the job was stopped there, or where
+        only this process ends (is_abandoned) and the job goes on.
+        """
         heard = time.monotonic()
         try:
             while True:
@@ -131,14 +235,23 @@ class ClusterRun:
                 except BackendError as error:
                     if error.code != "cluster_unreachable" or time.monotonic() - heard > PATIENCE:
                         raise
-                    status, message = "", ""
-                    say("cluster", self._fraction(), "The cluster does not answer; waiting for it")
+                    status = message = ""
+                    silent = "The cluster does not answer; waiting for it."
+                    say("cluster", self._fraction(), silent)
                 if status in ENDED:
                     return self._finished(status, message)
                 time.sleep(EVERY)
         except (Cancelled, KeyboardInterrupt):
-            self.api.stop(self.job)
+            if not is_abandoned():
+                self.api.stop(self.job)
             raise
+
+    def _look_for_worker(self) -> None:
+        """What nobody offers is known before Ray has started the job, which takes seconds. The job itself goes on
+        looking.
+        """
+        if short := missing(self.api.nodes(), self.order.resources):
+            self._waiting = advice(short, self.api.join_address())
 
     def _take(self, log: str, say: Say) -> None:
         lines = log.splitlines(keepends=True)
@@ -151,58 +264,54 @@ class ClusterRun:
         if self._waiting:  # until a worker has joined: who listens may look at the last message only
             say("waiting", self._fraction(), self._waiting)
         else:
-            say("cluster", self._fraction(), f"{len(self.rows)} of {len(self.batch.items)} avatars are there")
+            stage, message = self.order.summary(len(self.rows))
+            say(stage or self._last[0], self._fraction(), message or self._last[1])
 
     def _event(self, event: dict[str, Any], say: Say) -> None:
         kind = event["event"]
         if kind == "progress":
+            self._waiting = ""
             self._fractions[event["name"]] = event["fraction"]
-            say(f"cluster {event['name']}", self._fraction(), f"{event['name']}: {event['message']}")
+            self._last = self.order.progress(event)
+            say(self._last[0], self._fraction(), self._last[1])
         elif kind == "waiting":
             say("waiting", self._fraction(), event["message"])
             self._waiting = event["message"] if event.get("code") else ""
+        elif kind == "offered":
+            self._waiting = ""
         elif kind == "failed":
             self._failure = event
         elif kind == "avatar":
             row = event["row"]
             self._fractions[row["name"]] = 1.0
-            self.rows[row["name"]] = self._fetched(row)
+            self.rows[row["name"]] = row if row["status"] == "failed" else self.order.fetched(row)
 
-    def _fetched(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row with the avatar's files, now in the folder of this machine; the receipt comes last. Files of
-        candidates are fetched too, which the row does not name.
-        """
-        if row["status"] == "failed":
-            return row
-        source = self.batch.shared / self.batch.run / "avatars" / row["name"]
-        kinds, files = {name: kind for kind, name in row["files"].items()}, {}
-        there = [path.name for path in source.glob("[!.]*") if path.is_file() and path.name != "row.json"]
-        for name in sorted({*kinds, *there}, key=lambda name: (kinds.get(name) == "receipt", name)):
-            part = self.batch.out / f".{uuid.uuid4().hex}.part"
-            try:
-                shutil.copyfile(source / name, part)
-                files[kinds.get(name, name)] = str(part.replace(self.batch.out / name))
-            except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                note = f"{name} cannot be fetched from {source} ({reason}); run the same command again."
-                return {**row, "status": "failed", "code": "files", "note": note}
-            finally:
-                part.unlink(missing_ok=True)
-        picture = str(self.batch.items[row["name"]])
-        return {**row, "picture": picture, "files": {kind: files[kind] for kind in row["files"]}}
-
-    def _finished(self, status: str, message: str) -> list[dict[str, Any]]:
+    def _finished(self, status: str, message: str) -> list[Row]:
         if status == "STOPPED":
             raise BackendError(
                 "cancelled", "The job was stopped on the cluster.", "Run the same command again to continue."
             )
         if status == "FAILED" and not self.rows:
-            reason = self._failure.get("message") or " ".join(message.split())[:300]
+            said = " ".join(message.split())
+            if "No module named" in said and "backend" in said:
+                raise BackendError(
+                    "cluster_root",
+                    f"Avatar Forge is not in {self.order.root} on the cluster's head.",
+                    "Copy it there, or give the folder that has it on the nodes.",
+                )
+            if "exit code 127" in said or "exit code 126" in said:
+                raise BackendError(
+                    "cluster_python",
+                    f"{self.order.python} does not run on the cluster's head.",
+                    "Give the Python that has Ray on the nodes.",
+                )
             raise BackendError(
-                self._failure.get("code", "cluster_failed"), f"The job failed on the cluster: {reason}", "See its log."
+                self._failure.get("code", "cluster_failed"),
+                f"The job failed on the cluster: {(self._failure.get('message') or said[:300]).rstrip('.')}.",
+                self._failure.get("hint") or f"See the log of the job {self.job}.",
             )
         lost = {"status": "failed", "code": "cluster_failed", "note": "The job ended before this avatar was made."}
-        return [self.rows.get(name, {"name": name, **lost}) for name in self.batch.items]
+        return [self.rows.get(name, {"name": name, **lost}) for name in self.order.names]
 
     def _fraction(self) -> float:
-        return sum(self._fractions.values()) / max(len(self.batch.items), 1)
+        return sum(self._fractions.values()) / max(len(self.order.names), 1)

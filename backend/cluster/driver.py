@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The job on the cluster: `python -m backend.cluster.driver SPEC.json`, where Ray is. It makes a task of every stage of
-every avatar and prints what happens as lines `AVATAR_FORGE {json}`, which the client reads from the job's log.
+every avatar, or of a single call of an engine, and prints what happens as lines `AVATAR_FORGE {json}`, which the client
+reads from the job's log.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from . import stages
+from .offer import advice, missing
 
 MARK = "AVATAR_FORGE "
 LOOK = 2.0  # seconds between two looks at progress and resources
@@ -22,26 +25,27 @@ def say(**event: Any) -> None:
 
 
 class Driver:
-    """spec: as `client.Batch.spec` writes it."""
+    """spec: as `client.Batch` or `call.Call` writes it."""
 
     def __init__(self, spec: dict[str, Any], ray: Any) -> None:
         self.spec, self.ray = spec, ray
         retries = {"max_retries": spec["retries"], "num_cpus": 1}
         resources = spec["resources"]
         self._generate = ray.remote(**retries, resources=resources)(stages.generate)
-        self._finish = ray.remote(**retries, resources=resources if spec["rig_needs"] else {})(stages.finish)
+        self._call = ray.remote(**retries, resources=resources)(stages.call)
+        self._finish = ray.remote(**retries, resources=resources if spec.get("rig_needs") else {})(stages.finish)
         self._pending: dict[Any, tuple[str, str, bool]] = {}  # task -> (name, picture, is the last stage)
         self._failed = 0
-        self._missing = ""
+        self._missing: str | None = None
         self._shown: dict[str, Any] = {}
 
     def run(self) -> int:
         """How many avatars failed."""
-        whole = self.spec["whole"]
+        first = self._call if "call" in self.spec else self._finish if self.spec["whole"] else self._generate
         for name, picture in self.spec["items"]:
-            first = self._finish if whole else self._generate
-            self._pending[first.remote(self.spec, name, picture)] = (name, picture, whole)
-        looked = 0.0
+            self._pending[first.remote(self.spec, name, picture)] = (name, picture, first is not self._generate)
+        self._say_missing()
+        looked = time.monotonic()
         while self._pending:
             done, _ = self.ray.wait(list(self._pending), num_returns=1, timeout=LOOK)
             for task in done:
@@ -59,6 +63,8 @@ class Driver:
             cause = getattr(error, "cause", None) or error
             if isinstance(cause, stages.StageError):
                 code, message = cause.code, str(cause)
+            elif "No module named 'backend'" in str(error):
+                code, message = "cluster_root", f"Avatar Forge is not in {stages.ROOT} on a worker; copy it there."
             else:
                 code = "worker_lost"
                 message = f"The worker was lost too often ({type(error).__name__}); start the batch again to continue."
@@ -82,23 +88,29 @@ class Driver:
                 say(event="progress", name=name, **note)
 
     def _say_missing(self) -> None:
-        there = self.ray.cluster_resources()
-        needed = any(not is_last or self.spec["rig_needs"] for _, _, is_last in self._pending.values())
-        short = {name: n for name, n in self.spec["resources"].items() if needed and there.get(name, 0) < n}
-        message = ""
-        if short:
-            head = self.ray.get_runtime_context().gcs_address
-            message = (
-                f"No worker offers {', '.join(short)}, so {len(self._pending)} avatars wait; add one with: ray start"
-                f" --address={head} --resources='{json.dumps(short)}'"
-            )
-        if message != self._missing:
-            self._missing = message
+        needed = self.spec.get("rig_needs") or any(not is_last for _, _, is_last in self._pending.values())
+        wanted = self.spec["resources"] if needed or "call" in self.spec else {}
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        short = missing(nodes, wanted)
+        message = advice(short, self.ray.get_runtime_context().gcs_address) if short else ""
+        if message == self._missing:
+            return
+        if message or self._missing:
             say(event="waiting", code="no_resource" if message else "", message=message or "A worker has joined.")
+        else:
+            say(event="offered")  # whatever the client has seen before
+        self._missing = message
 
 
 def main(arguments: list[str]) -> int:
-    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    try:
+        spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"The head {socket.gethostname()} cannot read {arguments[0]} ({reason})."
+        hint = "Mount the shared folder on every node, under the path that is set for the nodes."
+        say(event="failed", code="files", message=message, hint=hint)
+        return 1
     try:
         import ray
     except ImportError:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ray's Jobs REST API with the standard library (Ray's documentation, "Ray Jobs REST API"; tried with Ray 2.60.0)."""
+"""The REST API of Ray's head with the standard library: jobs and nodes (Ray's documentation, "Ray Jobs REST API" and
+"State API"; tried with Ray 2.60.0).
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..addresses import shown
 from ..errors import BackendError
@@ -16,13 +20,18 @@ from ..errors import BackendError
 OLDEST = (2, 40)  # minor version whose API was the same
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 TIMEOUT = 10.0  # seconds
+TOKEN = "RAY_AUTH_TOKEN"  # environment, as Ray itself calls it, where no token is given
+PORT = 6379  # of the head for its nodes, as Ray chooses it
 
 
 @dataclass(frozen=True)
 class JobsApi:
-    """address: of the head's dashboard, such as http://HEAD:8265. Every method raises BackendError."""
+    """address: of the head's dashboard, such as http://HEAD:8265. token: of a cluster that asks for one
+    (RAY_AUTH_MODE=token). Every method raises BackendError.
+    """
 
     address: str
+    token: str = field(default="", repr=False)
 
     def check(self) -> str:
         """Ray's version there. Raises BackendError(cluster_unreachable, bad_params, cluster_version)."""
@@ -41,6 +50,17 @@ class JobsApi:
                 f"Avatar Forge needs Ray {OLDEST[0]}.{OLDEST[1]} or newer there, the same version on every node.",
             )
         return version
+
+    def nodes(self) -> list[dict[str, float]]:
+        """What each living node offers: resource -> how much."""
+        answer = self._ask("GET", "/api/v0/nodes?detail=1")
+        rows = ((answer.get("data") or {}).get("result") or {}).get("result") or []
+        return [row.get("resources_total") or {} for row in rows if row.get("state") == "ALIVE"]
+
+    def join_address(self) -> str:
+        """HOST:PORT that a node joins the cluster at."""
+        told = re.search(r"--gcs-address=([^\s\"]+)", json.dumps(self._ask("GET", "/nodes?view=summary")))
+        return told[1] if told else f"{urlsplit(self.address).hostname}:{PORT}"
 
     def submit(self, job: str, entrypoint: str, variables: dict[str, str]) -> bool:
         """Starts a job under its own id; False where that id is there already."""
@@ -66,13 +86,20 @@ class JobsApi:
 
     def _ask(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.address.rstrip("/") + path, data, {"Content-Type": "application/json"}, method=verb
-        )
+        headers = {"Content-Type": "application/json"}
+        if token := self.token or os.environ.get(TOKEN, ""):
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(self.address.rstrip("/") + path, data, headers, method=verb)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 found = json.load(answer)
         except urllib.error.HTTPError as error:
+            if error.code in (401, 403):
+                raise BackendError(
+                    "cluster_token",
+                    f"The cluster at {shown(self.address)} did not accept the token.",
+                    f"Enter its token in the preferences, or set {TOKEN} before you start Blender.",
+                ) from error
             said = error.read(20_000).decode("utf-8", "replace")
             if "already exists" in said:
                 reason = "the job already exists"

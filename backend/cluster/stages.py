@@ -8,6 +8,7 @@ dead) the first wins. Standard library only: a node's Ray needs none of the back
           progress/NAME.json        the last progress of the avatar
           meshes/NAME/              result.json and the mesh
           avatars/NAME/             the batch's files, and row.json
+          inputs/, made/METHOD/     of a single call: what it takes, and what it has made with result.json
 """
 
 from __future__ import annotations
@@ -47,22 +48,43 @@ def generate(spec: dict[str, Any], name: str, picture: str) -> None:
     if done.exists():
         return
     with _attempt(done) as folder:
-        params = {"engine": spec["engine"], "picture": picture, "out_dir": str(folder), "seed": spec["seed"]}
+        params = {"engine": spec["engine"], "picture": picture, "seed": spec["seed"]}
         params |= {"options": spec["engine_options"], "markers": spec["markers"].get(name)}
-        request = {"id": 1, "method": "generate", "params": {k: v for k, v in params.items() if v is not None}}
-        python = os.environ.get("AVATAR_FORGE_BACKEND_PYTHON") or sys.executable
-        with _child([python, "-P", "-m", "backend", "worker"]) as child:
-            assert child.stdin and child.stdout
-            child.stdin.write(json.dumps(request) + "\n")
-            child.stdin.flush()
-            answer = _follow(child.stdout, run, name, 0.0, MESH_DONE, lambda event: "event" not in event)
-        if answer is None:
-            raise StageError("backend_died", "The backend stopped on the worker; see the worker's log.")
-        if "error" in answer:
-            error = answer["error"]
-            raise StageError(error["code"], f"{error['message']} {error['hint']}".strip())
+        result = _ask_worker(run, name, "generate", params, folder, MESH_DONE)
         request = {key: spec[key] for key in ("engine", "seed", "engine_options")}
-        write_json(folder / "result.json", answer["result"] | {"request": request | {"markers": params["markers"]}})
+        write_json(folder / "result.json", result | {"request": request | {"markers": params["markers"]}})
+
+
+def call(spec: dict[str, Any], name: str, _picture: str) -> Row:
+    """A single call of an engine; the row of its result. Raises StageError."""
+    run, wanted = Path(spec["folder"]), spec["call"]
+    done = run / "made" / name
+    if not done.exists():
+        with _attempt(done) as folder:
+            result = _ask_worker(run, name, wanted["method"], wanted["params"], folder, 1.0)
+            result[wanted["made"]] = Path(result[wanted["made"]]).name
+            write_json(folder / "result.json", result)
+    files = [path.name for path in done.iterdir() if path.is_file() and not path.name.startswith(".")]
+    result = json.loads((done / "result.json").read_text(encoding="utf-8"))
+    return {"status": "made", "result": result, "files": sorted(set(files) - {"result.json"})}
+
+
+def _ask_worker(run: Path, name: str, method: str, params: dict[str, Any], folder: Path, end: float) -> dict[str, Any]:
+    """The result of the backend's worker, which writes into `folder`. end: its part of the avatar's progress."""
+    params = {key: value for key, value in params.items() if value is not None} | {"out_dir": str(folder)}
+    python = os.environ.get("AVATAR_FORGE_BACKEND_PYTHON") or sys.executable
+    with _child([python, "-P", "-m", "backend", "worker"]) as child:
+        assert child.stdin and child.stdout
+        child.stdin.write(json.dumps({"id": 1, "method": method, "params": params}) + "\n")
+        child.stdin.flush()
+        answer = _follow(child.stdout, run, name, 0.0, end, lambda event: "event" not in event)
+    if answer is None:
+        raise StageError("backend_died", "The backend stopped on the worker; see the worker's log.")
+    if "error" in answer:
+        error = answer["error"]
+        raise StageError(error["code"], f"{error['message']} {error['hint']}".strip())
+    result: dict[str, Any] = answer["result"]
+    return result
 
 
 def finish(spec: dict[str, Any], name: str, picture: str) -> Row:
@@ -92,7 +114,9 @@ def _batch(run: Path, name: str, arguments: list[str], start: float) -> Row:
     """The batch's row. start: of its progress among all steps of the avatar."""
     blender = os.environ.get("AVATAR_FORGE_BLENDER") or shutil.which("blender") or sys.executable
     program = [blender] if Path(blender).name.lower().startswith("python") else [blender, "--background", "--python"]
-    with _child([*program, str(ROOT / "avatar_addon/batch.py"), "--", *arguments, "--json"]) as child:
+    with _child(
+        [*program, str(ROOT / "avatar_addon/batch.py"), "--", *arguments, "--executor", "local", "--json"]
+    ) as child:
         assert child.stdout
         summary = _follow(child.stdout, run, name, start, 1.0, lambda event: event.get("event") == "summary")
     if summary is None:

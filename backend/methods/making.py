@@ -29,8 +29,14 @@ def generate(
     options: dict[str, Any] | None = None,
     markers: Markers | None = None,
     pictures: Views | None = None,
+    cluster: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A `GeneratedMesh`, its mesh in `out_dir`."""
+    """A `GeneratedMesh`, its mesh in `out_dir`. cluster: fields of `cluster.call.Place`, for a Ray cluster."""
+    if cluster:
+        params = {"engine": engine, "seed": seed, "options": options, "markers": markers}
+        return _on_cluster(
+            job, cluster, "generate", params, {"picture": picture, "pictures": pictures}, out_dir, "mesh"
+        )
     chosen = job.engines("generators").get(engine)
     given = checked_options(chosen, options or {})
 
@@ -50,12 +56,41 @@ def rig(
     joints: Joints | None = None,
     options: dict[str, Any] | None = None,
     texture: File | None = None,
+    cluster: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A `Rig`, its rig in `out_dir`."""
+    """A `Rig`, its rig in `out_dir`. cluster: as for `generate`."""
+    if cluster:
+        params = {"rigger": rigger, "seed": seed, "joints": joints, "options": options}
+        return _on_cluster(job, cluster, "rig", params, {"mesh": mesh, "texture": texture}, out_dir, "rig")
     chosen = job.engines("riggers").get(rigger)
     given = checked_options(chosen, options or {})
     request = lambda folder: RigRequest(mesh, folder, seed, joints, given, texture)  # noqa: E731
     return _produce(job, out_dir, chosen.rig, request, "rig")
+
+
+def _on_cluster(
+    job: Job,
+    cluster: dict[str, Any],
+    name: str,
+    params: dict[str, Any],
+    files: dict[str, Any],
+    out_dir: Path,
+    file_key: str,
+) -> dict[str, Any]:
+    """The method `name` of a worker on the cluster, which checks engine and options there."""
+    from ..cluster.call import PART, Call, Place, call
+
+    job.staging = Staging(out_dir)
+    with job.staging as staging:
+        given = {key: value for key, value in params.items() if value is not None}
+        sent = {key: value for key, value in files.items() if value}
+        order = Call(Place.read(cluster), name, given, sent, staging.folder, file_key)
+        say = lambda *what: job.progress(*what, part=PART)  # noqa: E731
+        result: dict[str, Any] = job.run(call, order, say, lambda: job.is_abandoned)
+        if job.is_cancelled:
+            raise Cancelled
+        result[file_key] = staging.commit(Path(result[file_key]))
+        return result
 
 
 def _produce(

@@ -33,6 +33,10 @@ class Job(Protocol):
     @property
     def is_cancelled(self) -> bool: ...
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Nobody has asked to stop, but the client is gone; also `is_cancelled`."""
+
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls the part that may take long: an interrupt breaks into it."""
 

@@ -141,6 +141,11 @@ class Worker:
         return self._current is None and not self._waiting
 
     @property
+    def is_elsewhere(self) -> bool:
+        """The running job is on a cluster: it goes on there when the worker is closed."""
+        return self._current is not None and "cluster" in self._current.job.params
+
+    @property
     def pid(self) -> int | None:
         return self._child.process.pid if self._child else None
 
