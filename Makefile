@@ -69,7 +69,7 @@ verify-skintokens: env-backend  ## make verify-skintokens DIR=folder of vectors:
 e2e: env-backend env-bpy $(if $(filter browser,$(MAKECMDGOALS)),browser)  ## The avatars in a real browser with three-vrm, and Khronos' validator
 	$(BACKEND) tests/e2e/run.py --blender $(BLENDER) --out build/e2e $(if $(FEW),--few)
 
-gui: env-backend env-servers env-mcp extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
+gui: env-backend env-servers env-mcp env-cluster extension  ## The add-on in a real Blender window (needs GUI_BLENDER, see docs/development.md)
 	$(BACKEND) -m tests.gui.run --out build/gui $(if $(ONLY),--only $(ONLY))
 
 viewer: env-backend  ## The viewer's page, avatar_addon/viewer/page.html, from viewer/src (needs npm)

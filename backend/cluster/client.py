@@ -250,7 +250,8 @@ class ClusterRun:
         """What nobody offers is known before Ray has started the job, which takes seconds. The job itself goes on
         looking.
         """
-        if short := missing(self.api.nodes(), self.order.resources):
+        nodes = self.api.nodes()  # none: the head has just started
+        if nodes and (short := missing(nodes, self.order.resources)):
             self._waiting = advice(short, self.api.join_address())
 
     def _take(self, log: str, say: Say) -> None:
@@ -305,11 +306,10 @@ class ClusterRun:
                     f"{self.order.python} does not run on the cluster's head.",
                     "Give the Python that has Ray on the nodes.",
                 )
-            raise BackendError(
-                self._failure.get("code", "cluster_failed"),
-                f"The job failed on the cluster: {(self._failure.get('message') or said[:300]).rstrip('.')}.",
-                self._failure.get("hint") or f"See the log of the job {self.job}.",
-            )
+            hint = self._failure.get("hint") or f"See the log of the job {self.job}."
+            if told := self._failure.get("message"):
+                raise BackendError(self._failure["code"], told, hint)
+            raise BackendError("cluster_failed", f"The job failed on the cluster: {said[:300].rstrip('.')}.", hint)
         lost = {"status": "failed", "code": "cluster_failed", "note": "The job ended before this avatar was made."}
         return [self.rows.get(name, {"name": name, **lost}) for name in self.order.names]
 

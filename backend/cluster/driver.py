@@ -7,6 +7,8 @@ reads from the job's log.
 from __future__ import annotations
 
 import json
+import platform
+import re
 import socket
 import sys
 import time
@@ -102,6 +104,16 @@ class Driver:
         self._missing = message
 
 
+def why_not_joined(said: str, version: str) -> dict[str, str]:
+    """code, message and hint. said: Ray's exception; version: of Ray in this process."""
+    if versions := re.search(r"started with:\s*Ray: (\S+)\s*Python: (\S+)", said):
+        own = f"Ray {version} and Python {platform.python_version()}"
+        message = f"The cluster runs Ray {versions[1]} and Python {versions[2]}, but {sys.executable} has {own}."
+        return {"code": "cluster_version", "message": message, "hint": "Use the same versions on every node."}
+    reason = " ".join(said.split()).rstrip(".")[:300]
+    return {"code": "cluster_failed", "message": f"The job could not join the cluster ({reason}).", "hint": ""}
+
+
 def main(arguments: list[str]) -> int:
     try:
         spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
@@ -119,8 +131,7 @@ def main(arguments: list[str]) -> int:
     try:
         ray.init(address="auto", log_to_driver=False)
     except Exception as error:  # a version that differs is a RuntimeError, an absent head a ConnectionError
-        reason = " ".join(str(error).split()).rstrip(".")[:300]
-        say(event="failed", code="cluster_version", message=f"The job could not join the cluster ({reason}).")
+        say(event="failed", **why_not_joined(str(error), ray.__version__))
         return 1
     say(event="started", ray=ray.__version__)
     return 1 if Driver(spec, ray).run() else 0  # a job that failed is not attached to: the same batch tries again

@@ -16,10 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from tests.cluster import local
 from tests.records import servers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,7 @@ SCENARIOS = (
     "text",
     "vscode",
     "remote",
+    "cluster",
 )
 SIZES = {"frames": "800x600"}  # without a graphics card, drawing a larger window alone takes longer than a frame may
 BUCKET = "avatars"
@@ -151,6 +154,35 @@ def conversation(folder: Path):
             speaker.kill()
 
 
+@contextlib.contextmanager
+def ray_cluster(folder: Path):
+    """A real Ray head beside the window; a node that generates joins when the window asks for it with a file."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    python, over = ROOT / ".venv/cluster/bin/python", threading.Event()
+    with contextlib.ExitStack() as nodes:
+
+        def join_when_asked():
+            while not over.wait(0.2):
+                if (folder / "join").exists():
+                    nodes.enter_context(local.node(python))
+                    return
+
+        with local.head(python) as address:
+            watcher = threading.Thread(target=join_when_asked)
+            watcher.start()
+            try:
+                yield {
+                    "AVATAR_FORGE_RAY": address,
+                    "AVATAR_FORGE_ROOT": str(ROOT),
+                    "AVATAR_FORGE_RAY_FOLDER": str(folder),
+                }
+            finally:
+                over.set()
+                watcher.join()
+                nodes.close()
+
+
 def run(tool: str, scenario: str, addon: Path, out: Path, shared: Path, env: dict[str, str]) -> int:
     command = [tool, "shot", "--addon", str(addon), "--script", str(HERE / "driver.py"), "--out", str(out / scenario)]
     size = SIZES.get(scenario, "1600x1000")
@@ -181,6 +213,7 @@ def main() -> int:
     failed = []
     for name in wanted:
         beside = {"publish": lambda: bucket(out / "servers"), "vscode": lambda: conversation(shared / "talk")}
+        beside["cluster"] = lambda: ray_cluster(shared / "ray")
         with beside.get(name, lambda: contextlib.nullcontext({}))() as more:
             if run(tool, name, newest_zip(), out, shared, env | more):
                 failed.append(name)
