@@ -424,7 +424,8 @@ def promote(vrm: Path, name: str, target: publish.Target, run: str, says: Lines)
     """
     if not publish.may_reach(target):
         raise AvatarError(OFFLINE, "offline")
-    steps = publish.promote_file(vrm, name, target, report_card.make_report(vrm), run)
+    report = Task(f"Check {name}", publish.report_of(vrm), session.worker).wait()
+    steps = publish.promote_file(vrm, name, target, report, run)
     return Task(f"Promote {name}", steps, session.worker).wait(says.progress)
 
 

@@ -32,7 +32,6 @@ from .client.process.tasks import Task
 from .errors import AvatarError
 from .files import digest
 from .publish import steps as publish
-from .report import report as report_card
 from .report.limits import FAIL
 
 JOURNAL = "watch.jsonl"
@@ -106,7 +105,7 @@ class Watch:
         try:
             if self.target is None:
                 raise AvatarError(f"{path.name} is not promoted: no bucket is given (--bucket).", "no_target")
-            report = report_card.make_report(path)
+            report = Task("Check", publish.report_of(path), session.worker).wait(self.says.progress)
             row.checks, row.failed = report.counts, [check.id for check in report.checks if check.status == FAIL]
             steps = publish.record_file(path, row.name, report, self.target.tracking_uri)
             row.run = Task("Record", steps, session.worker).wait(self.says.progress)

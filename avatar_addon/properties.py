@@ -31,6 +31,7 @@ from .landmarks import PARTS
 from .look import settings
 from .picture import cards
 from .picture import markers as picture_markers
+from .picture import on_mesh
 from .ui.translation import OURS
 from .weights import live as weights_live
 
@@ -58,6 +59,7 @@ def _forget_error(_settings, context) -> None:
 
 def _mirror_markers(_settings, context) -> None:
     picture_markers.set_mirror(context.scene)
+    on_mesh.set_mirror(context.scene)
 
 
 def _choices(known: dict[str, str]):
@@ -150,6 +152,9 @@ class AvatarForgeRecord(PropertyGroup):
     has_face: BoolProperty(description="The face markers are set")
     mesh_without_face: PointerProperty(
         type=bpy.types.Mesh, description="The mesh before the mouth was cut, from which the face is made again"
+    )
+    mesh_before_rig: PointerProperty(
+        type=bpy.types.Mesh, description="The mesh before it was rigged, on which its joints can be corrected"
     )
     warnings: CollectionProperty(type=AvatarForgeWarning)
     steps: PointerProperty(type=step_states.AvatarForgeSteps)

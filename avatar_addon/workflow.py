@@ -18,7 +18,7 @@ import numpy as np
 
 from . import export as vrm_export
 from . import parts
-from .avatar import migration, packed_file, painting, scene, step_states
+from .avatar import before_rig, migration, packed_file, painting, scene, step_states
 from .avatar.scene import Avatar
 from .client import cluster, session
 from .client.process import jobs
@@ -88,7 +88,7 @@ def make_avatar(context: bpy.types.Context, request: Request) -> Steps:
         if not request.vrm:
             avatar.record.steps.export = 0  # the user has no file yet: this one is for the record of the run
         yield Stage("report", at(0.84), "Checking the avatar")
-        report = steps.keep_report(avatar, vrm)
+        report = yield from steps.keep_report(avatar, vrm, at(0.84))
         clock.lap("export")
         if request.sheet:
             yield Stage("sheet", at(0.87), "Drawing the contact sheet")
@@ -136,7 +136,7 @@ def _step(
         yield Stage("pose", begins["pose"], "Straightening into the T-pose")
         pose(avatar)
     elif step == "face":
-        yield from _face_if_possible(avatar, (begins["face"], begins["vrm"]))
+        yield from face_if_possible(avatar, (begins["face"], begins["vrm"]))
     elif step == "vrm":
         yield Stage("vrm", begins["vrm"], "Setting up VRM")
         set_up_vrm(avatar, request.author)
@@ -255,16 +255,18 @@ def rig(
     seed: int = 0,
     metrics: dict | None = None,
     span=(0.0, 1.0),
+    by_hand: dict[str, list[float]] | None = None,
 ) -> Steps:
-    """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature."""
+    """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature. by_hand: joints in glTF's
+    axes that count instead of the skeleton's.
+    """
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
     scene.object_mode()
     remove_face(avatar)
     with jobs.job_folder(_parent_folder(avatar), keep=False) as folder:
         mesh, texture = painting.write_painted(avatar, folder / "mesh.npz", folder / "texture.png")
-        joints = {
-            name: point for name, point in scene.read_joints(avatar).items() if name in BONES or name == "headTop"
-        }
+        known = by_hand or scene.read_joints(avatar)
+        joints = {name: point for name, point in known.items() if name in BONES or name == "headTop"}
         job = cluster.job(
             "rig",
             rigger=rigger,
@@ -281,6 +283,7 @@ def rig(
         _need(avatar)
         scene.object_mode()
         preview.back(context, avatar)
+        is_kept = before_rig.keep(avatar)
         avatar = scene.apply_rig(avatar, Path(result["rig"]), context)
         if result.get("turn"):
             scene.turn_upright(avatar, np.array(result["turn"]))
@@ -293,6 +296,8 @@ def rig(
     scene.add_warnings(avatar, result.get("warnings") or [])
     step_states.done(avatar, "rig")
     set_humanoid(avatar, result.get("humanoid") or match_humanoid(avatar))
+    if is_kept:
+        before_rig.keep_joints(avatar)
     if metrics is not None:
         metrics |= {f"rig_{name}": value for name, value in (result.get("metrics") or {}).items()} | {
             "rig_time_s": seconds
@@ -387,7 +392,7 @@ def face(avatar: Avatar, span=(0.0, 1.0)) -> Steps:
     return avatar
 
 
-def _face_if_possible(avatar: Avatar, span) -> Steps:
+def face_if_possible(avatar: Avatar, span) -> Steps:
     """`face`, but markers that are on no face cost the expressions only, with a warning: nobody has looked at
     them yet.
     """

@@ -23,7 +23,7 @@ from mathutils import Vector
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.face import marker_objects as face_markers
 from ..avatar_addon.landmarks import PARTS
-from ..avatar_addon.picture import markers
+from ..avatar_addon.picture import markers, on_mesh
 from ..avatar_addon.picture.plane import JOINTS, LABELS, LINES, side_of
 from ..avatar_addon.request import picture_path, placed_markers
 from ..avatar_addon.ui.translation import OURS, tr
@@ -110,11 +110,20 @@ class AVATARFORGE_OT_forget_picture_markers(Operator):
         return {"FINISHED"}
 
 
+def _figures() -> Iterator[tuple[dict[str, bpy.types.Object], set[str]]]:
+    """The empties of the markers that can be seen, on a picture and on a mesh, and which of them are not sure."""
+    for kind in (markers, on_mesh):
+        root = kind.root_of(bpy.context.scene)
+        if root and root.visible_get():
+            yield kind.shown(root), kind.unsure(root)
+
+
 def _draw_lines() -> None:
-    root = markers.root_of(bpy.context.scene)
-    if root is None or not root.visible_get():
-        return
-    places = {name: empty.matrix_world.translation for name, empty in markers.shown(root).items()}
+    for empties, unsure in _figures():
+        _draw_figure({name: empty.matrix_world.translation for name, empty in empties.items()}, unsure)
+
+
+def _draw_figure(places: dict[str, Vector], unsure: set[str]) -> None:
     shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
     shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
     shader.uniform_float("lineWidth", WIDTH * bpy.context.preferences.system.ui_scale)
@@ -125,7 +134,7 @@ def _draw_lines() -> None:
         if ends:
             shader.uniform_float("color", colour)
             batch_for_shader(shader, "LINES", {"pos": ends}).draw(shader)
-    _draw_points(places, markers.unsure(root))
+    _draw_points(places, unsure)
     gpu.state.blend_set("NONE")
 
 
@@ -145,11 +154,11 @@ def _draw_points(places: dict[str, Vector], unsure: set[str]) -> None:
 
 
 def _labels(context: Context) -> Iterator[tuple[str, str, bpy.types.Object]]:
-    """Text, side and empty of every marker that can be seen: those on the picture, and those on the avatar's face."""
-    root = markers.root_of(context.scene)
-    if root and root.visible_get():
-        unsure = markers.unsure(root)
-        for name, empty in markers.shown(root).items():
+    """Text, side and empty of every marker that can be seen: those on a picture or a mesh, and those on the avatar's
+    face.
+    """
+    for shown, unsure in _figures():
+        for name, empty in shown.items():
             yield iface_(LABELS[name]) + (" ?" if name in unsure else ""), side_of(name), empty
     avatar = scene.find_avatar(context)
     empties = face_markers.shown(avatar) if avatar else {}

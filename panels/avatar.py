@@ -10,6 +10,7 @@ from ..avatar_addon import workflow_states
 from ..avatar_addon.avatar import scene, step_states
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
+from .mesh_markers import draw_mesh_markers
 from .sidebar import SidebarPanel
 
 ICONS = {
@@ -49,6 +50,7 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
             text = f"Older than {', '.join(map(tr, since))}: {', '.join(map(tr, outdated))}. Run these steps again."
             sentence(layout, context, text, "INFO")
         if avatar:
+            draw_mesh_markers(layout, context)
             layout.operator("avatar_forge.view", icon="URL")
 
 

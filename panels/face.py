@@ -8,12 +8,14 @@ from bpy.types import Context, Panel
 
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.face import live, marker_objects
+from ..avatar_addon.picture import on_mesh
 from ..avatar_addon.speech import animation
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm.spec.perfect_sync import SYNC_SHAPES
 from ..avatar_addon.vrm.spec.presets import BLINKS, EMOTIONS, LOOKS, SHAPE_KEYS, VISEMES
 from ..avatar_addon.vrm.spec.shape_key_names import recognise
+from .mesh_markers import draw_check
 from .sidebar import RiggedAvatarPanel, SidebarPanel
 
 EXPRESSIONS = {"Visemes": VISEMES, "Blink": BLINKS, "Emotions": EMOTIONS, "Gaze": LOOKS}
@@ -40,6 +42,8 @@ class AVATARFORGE_PT_face(RiggedAvatarPanel, Panel):
                 " wrong. Then apply."
             )
             sentence(layout, context, text, "INFO")
+        if on_mesh.root_of(context.scene) is None:
+            draw_check(layout)
         keys = avatar.mesh.data.shape_keys
         if not keys:
             return

@@ -7,7 +7,9 @@ import bpy
 from bpy.types import Context, Panel
 
 from ..avatar_addon.avatar import scene
+from ..avatar_addon.picture import on_mesh
 from ..avatar_addon.ui.sentences import sentence
+from .mesh_markers import DOUBTS, draw_check
 from .sidebar import SidebarPanel
 
 
@@ -19,6 +21,9 @@ class AVATARFORGE_PT_notes(SidebarPanel, Panel):
         avatar = scene.find_avatar(context)
         for warning in avatar.record.warnings if avatar else ():
             sentence(self.layout, context, warning.message, "ERROR" if warning.code == "face" else "INFO")
+        codes = {warning.code for warning in avatar.record.warnings} if avatar else set()
+        if not codes.isdisjoint(DOUBTS) and on_mesh.root_of(context.scene) is None:
+            draw_check(self.layout)
         if avatar is None or not avatar.record.warnings:
             sentence(self.layout, context, "No notes.", "CHECKMARK")
         self.layout.operator("avatar_forge.copy_diagnostic", icon="COPYDOWN")

@@ -10,12 +10,19 @@ import bpy.utils.previews
 from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import text_pictures
+from ..avatar_addon.avatar import scene
 from ..avatar_addon.client import cluster, engines, model_store, session
 from ..avatar_addon.client.engine_options import SETTINGS
+from ..avatar_addon.picture import on_mesh
 from ..avatar_addon.ui.sentences import progress, sentence
+from ..operators.avatar_steps import AVATARFORGE_OT_rig
+from ..operators.mesh_markers import AVATARFORGE_OT_accept_mesh_markers
+from .mesh_markers import draw_check
 from .picture_cards import draw_picture_cards
 from .picture_markers import draw_picture_markers
 from .sidebar import SidebarPanel
+
+REFUSING = (AVATARFORGE_OT_rig.bl_label, AVATARFORGE_OT_accept_mesh_markers.bl_label)  # tasks that the markers help
 
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -82,7 +89,11 @@ class AVATARFORGE_PT_make(SidebarPanel, Panel):
             row.scale_y = 1.5
             row.operator("avatar_forge.make_avatar", icon="OUTLINER_OB_ARMATURE")
         if state.error:
-            sentence(layout.box(), context, state.error, "ERROR")
+            box = layout.box()
+            sentence(box, context, state.error, "ERROR")
+            avatar = scene.find_avatar(context)
+            if state.title in REFUSING and avatar and on_mesh.root_of(context.scene) is None:
+                draw_check(box)
 
 
 def draw_text(layout: UILayout, context: Context) -> None:

@@ -25,6 +25,8 @@ from ..vrm import setup
 from ..vrm.base_colour import base_image
 from ..vrm.materials import kept_styles, outline_of
 
+OF_KEY = "avatar_forge_of"  # on a marker: the avatar's mesh object
+
 
 @dataclass
 class Avatar:
@@ -71,6 +73,8 @@ def export_glb(avatar: Avatar, path: Path) -> Path:
 def find_avatar(context: bpy.types.Context) -> Avatar | None:
     """The avatar that the active object belongs to, else the scene's only one."""
     active = context.view_layer.objects.active
+    if active and OF_KEY in active:  # one of its markers
+        active = active[OF_KEY]
     if (
         active and active.type == "MESH" and active.avatar_forge.is_avatar
     ):  # panels ask at every redraw, in scenes of any size
@@ -130,7 +134,8 @@ def select(context: bpy.types.Context, active: bpy.types.Object) -> None:
 
 def remove(avatar: Avatar) -> None:
     """Removes the avatar with all that only it uses; for a task that was cancelled."""
-    meshes = [mesh for mesh in (avatar.mesh.data, avatar.record.mesh_without_face) if mesh]
+    record = avatar.record
+    meshes = [mesh for mesh in (avatar.mesh.data, record.mesh_without_face, record.mesh_before_rig) if mesh]
     materials = {material for mesh in meshes for material in mesh.materials if material}
     materials |= {kept for material in materials for kept in kept_styles(material)}
     materials |= {outline for material in materials if (outline := outline_of(material))}
@@ -173,13 +178,15 @@ def turn_upright(avatar: Avatar, turn: np.ndarray) -> None:
     """Turns mesh and armature by a rotation (3, 3) in glTF's axes, puts the feet on the ground, and says so."""
     axes = np.array([to_gltf(one) for one in np.eye(3)]).T  # Blender's axes in glTF's
     rotation = Matrix((axes.T @ turn @ axes).tolist()).to_4x4()
-    for obj in avatar.objects:
-        obj.data.transform(rotation)
+    kept = avatar.record.mesh_before_rig
+    turned = [obj.data for obj in avatar.objects] + ([kept] if kept else [])
+    for data in turned:
+        data.transform(rotation)
     points = blender_mesh.read_mesh(avatar.mesh).vertices
     low, high = points.min(0), points.max(0)
     shift = Matrix.Translation([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
-    for obj in avatar.objects:
-        obj.data.transform(shift)
+    for data in turned:
+        data.transform(shift)
     avatar.mesh.data.update()
     message = "The model did not stand facing the front and was rotated; rotate it by hand if that is wrong."
     add_warnings(avatar, [{"code": "turned", "message": message}])

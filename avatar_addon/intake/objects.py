@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..avatar import migration, scene, step_states
+from ..avatar import before_rig, migration, scene, step_states
 from ..avatar.scene import Avatar
 from ..client.process.tasks import Stage, Steps
 from ..errors import AvatarError
@@ -108,6 +108,7 @@ def turn(context: bpy.types.Context, avatar: Avatar, axis: str) -> None:
     for part in PARTS.values():
         avatar.record.property_unset(part.attribute)
     avatar.record.has_face = False  # they were found where the face was before
+    before_rig.forget(avatar)
     step_states.done(avatar, "mesh")
 
 

@@ -77,12 +77,31 @@ def examine(avatar: Avatar, folder: Path, version: str = "1.0", at: float = 0.0)
     yield Stage("export", at, "Writing the VRM file")
     path = vrm_export.export(avatar.armature, folder / f"{bpy.path.clean_name(avatar.name)}.vrm", version)
     yield Stage("report", at, "Checking the avatar")
-    return path, keep_report(avatar, path)
+    return path, (yield from keep_report(avatar, path, at))
 
 
-def keep_report(avatar: Avatar, path: Path) -> report_card.Report:
-    """The report card of a file that was written from this avatar, stored in its record for the panel."""
+def report_of(path: Path, at: float = 0.0) -> Steps:
+    """The report card of a .vrm file, with what the backend sees on pictures of the avatar. Returns the Report. Raises
+    OSError, and AvatarError where it is cancelled.
+    """
     report = report_card.make_report(path)
+    answer = None
+    with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
+        params = report_card.views(report, folder)
+        try:
+            answer = (yield Wait(jobs.Job("look_over", **params), at, at)) if params else None
+        except AvatarError as error:
+            if error.code == "cancelled":
+                raise
+    report_card.add_seen(report, answer)
+    return report
+
+
+def keep_report(avatar: Avatar, path: Path, at: float = 0.0) -> Steps:
+    """The report card of a file that was written from this avatar, stored in its record for the panel. Returns the
+    Report.
+    """
+    report = yield from report_of(path, at)
     checks = avatar.record.checks
     checks.clear()
     avatar.record.card_outdated = False

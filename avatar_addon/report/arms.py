@@ -23,6 +23,9 @@ TIP = 0.4  # of the forearm: how far beyond the wrist there is still a hand
 AIR = 0.01  # of the height: a gap that is seen
 FAR = 1000  # such gaps: beyond, distances do not count
 A_LIMB = 0.03  # of the skin: so much in one piece is no scrap; some robots have floating arms
+CLOSE = 1e-5  # metres within which two vertices are one point of the skin
+TOUCHES = 0.05  # of the height: a hand's palm is so far from what it holds, at most
+MOST = 600  # points that a distance between two pieces is measured with
 BESIDE = 1.8  # of half of the distance between the shoulders: the widest body
 
 
@@ -81,21 +84,60 @@ def arms(m: Measured) -> Iterator[Check]:
 
 def arm_shape(m: Measured) -> tuple[float, float]:
     """(the wider arm's median distance from its bones over its length, the share of all skin that an arm holds far
-    from its bones, of the worse arm).
+    from its bones, of the worse arm). What a hand holds, such as a sword or a shield, is no part of the arm.
     """
     area, girth, stray = triangle_areas(m.rest, m.triangles), 0.0, 0.0
+    piece = pieces(m)
     for side in ("left", "right"):
         upper, lower, hand = (m.heads[name] for name in LIMBS[f"{side}Arm"])
         length = max(float(np.linalg.norm(hand - upper)), 1e-9)
         off, along = to_segment(m.rest, upper, lower)
         off = np.minimum(off, to_segment(m.rest, lower, hand + HAND * (hand - lower))[0])
-        held = m.held_by(f"{side}UpperArm")
+        held = m.held_by(f"{side}UpperArm") & ~held_things(m, side, piece)
         beyond = held & (along > SHOULDER)
         if beyond.any():
             girth = max(girth, float(np.median(off[beyond])) / length)
         far = held[m.triangles].all(1) & (off[m.triangles].mean(1) > STRAY * length)
         stray = max(stray, float(area[far].sum() / max(float(area.sum()), 1e-12)))
     return girth, stray
+
+
+def pieces(m: Measured) -> np.ndarray:
+    """(V,) a number for each piece of skin that hangs together; vertices at one place are one."""
+    keys = np.round(np.nan_to_num(m.rest) / CLOSE).astype(np.int64)
+    _, place = np.unique(keys, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    return island_of(place[m.triangles], int(place.max(initial=-1)) + 1)[place]
+
+
+def held_things(m: Measured, side: str, piece: np.ndarray) -> np.ndarray:
+    """(V,) what a hand holds: pieces of their own that follow nothing but the hand's bones, and touch it or another
+    such thing. piece: `pieces`.
+    """
+    in_hand = m.held_by(f"{side}Hand")
+    whole = np.bincount(piece, ~in_hand, len(piece)) == 0
+    alone = whole[piece] & in_hand
+    things = np.zeros(len(piece), bool)
+    loose = {int(number): np.flatnonzero(piece == number) for number in np.unique(piece[alone])}
+    touched = np.flatnonzero(in_hand & ~alone)
+    if not len(touched) and loose:  # the hand is a piece of its own, as robots have them
+        joint = m.heads[f"{side}Hand"]
+        hand = min(loose, key=lambda number: float(np.linalg.norm(m.rest[loose[number]] - joint, axis=1).min()))
+        touched = loose.pop(hand)
+    near = TOUCHES * max(float(np.ptp(m.rest[:, 1])), 1e-6)
+    while loose and len(touched):
+        found = [number for number, some in loose.items() if _gap(m.rest[some], m.rest[touched]) < near]
+        if not found:
+            break
+        touched = np.concatenate([loose.pop(number) for number in found])
+        things[touched] = True
+    return things
+
+
+def _gap(a: np.ndarray, b: np.ndarray) -> float:
+    """The least distance between two sets of points (n, 3), of at most MOST of each."""
+    a, b = (points[:: -(-len(points) // MOST)] for points in (a, b))
+    return float(np.linalg.norm(a[:, None] - b[None], axis=2).min())
 
 
 def arm_gap(m: Measured) -> float:

@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..files import digest
 from ..vrm.spec.human_bones import REQUIRED
 from ..vrm.spec.vrm_file import VrmFile, VrmFileError
+from . import seen
 from .arms import arms
 from .behaviour import behaviour
 from .limits import FAIL, PASS, WARN, Check, line
@@ -32,12 +35,13 @@ MARKS = {PASS: "ok  ", WARN: "WARN", FAIL: "FAIL"}
 @dataclass
 class Report:
     """All checks of one file. `promotable` without FAIL. sha256: of the file, so that a report cannot pass for
-    another file's.
+    another file's. measured: the avatar, where it can be looked at (`views`).
     """
 
     name: str
     sha256: str = ""
     checks: list[Check] = field(default_factory=list)
+    measured: Measured | None = field(default=None, repr=False, compare=False)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -85,12 +89,33 @@ def make_report(path: Path) -> Report:
             report.checks += behaviour(measured)
             report.checks += shape(measured)
             report.checks += arms(measured)
+            report.measured = measured
     except (VrmFileError, *BROKEN) as error:
         known = isinstance(error, VrmFileError)
         reason = str(error) if known else f"its parts contradict each other ({type(error).__name__}: {error})"
         report.checks = [check for check in report.checks if check.id != "container"]
         report.checks.insert(0, _container(False, reason))
     return report
+
+
+def views(report: Report, folder: Path) -> dict[str, Any] | None:
+    """Writes what a reader of pictures has to look at: the parameters of the backend's `look_over`; None where there is
+    no avatar to look at. Raises OSError.
+    """
+    if report.measured is None or not np.isfinite(report.measured.rest).all():
+        return None
+    try:
+        return seen.views(report.measured, folder)
+    except BROKEN:  # a picture that is not where the file says; the other checks are all that can be had
+        return None
+
+
+def add_seen(report: Report, answer: dict[str, Any] | None) -> None:
+    """Adds the checks of what is seen. answer: of `look_over`; None: nothing could be looked at, which is said."""
+    if report.measured is None:
+        return
+    report.checks += seen.seen(report.measured, answer) if answer else [seen.not_seen()]
+    report.measured = None
 
 
 def _container(ok: bool, figure: str) -> Check:

@@ -29,7 +29,8 @@ SNAP = 12.0  # degrees: a body so near to a quarter is meant to stand there
 class Body:
     """turn (3, 3): rotation of the mesh's axes to upright ones, facing +Z. joints: name -> (3,) in those axes, the 15
     markers, headTop, chin, and hand tips and toes where they were found. looks: the views, azimuths in the axes after
-    `up`. flags of the outline's search; doubts: codes of what the user should look at.
+    `up`. flags of the outline's search; doubts: codes of what the user should look at; spread: name -> how far the
+    views disagree on a joint, in heights.
     """
 
     turn: np.ndarray
@@ -38,11 +39,12 @@ class Body:
     front: float = 0.0
     flags: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    spread: dict[str, float] = field(default_factory=dict)
 
 
-def find_body(mesh: MeshArrays, texture: np.ndarray | None = None) -> Body:
-    """Raises BackendError("not_humanoid")."""
-    up, looks = _upright(mesh, texture)
+def find_body(mesh: MeshArrays, texture: np.ndarray | None = None, draft: bool = False) -> Body:
+    """Raises BackendError("not_humanoid"), unless `draft` asks for the best guess, which a person will correct."""
+    up, looks = _upright(mesh, texture, draft)
     standing = MeshArrays(mesh.vertices @ up.T, mesh.triangles, mesh.corner_uvs)
     height = float(np.ptp(standing.vertices[:, 1]))
     front, clear = facing(looks, height, lambda azimuth: _lead(standing, looks, azimuth, height))
@@ -55,14 +57,14 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None) -> Body:
     quarter = 90.0 * round(yaw / 90)
     yaw = quarter if abs(between(yaw, quarter)) < SNAP else yaw
     turn = about_y(-yaw)
-    if found.doubt > LOST:
+    if found.doubt > LOST and not draft:
         raise unclear()
     if found.doubt > DOUBTFUL:
         doubts.append("joints")
     at = {name: turn @ point for name, point in found.joints.items()}
     turned = MeshArrays(standing.vertices @ turn.T, mesh.triangles, mesh.corner_uvs)
     joints, flags = _refined(at, turned)
-    return Body(turn @ up, joints, looks, front, flags, list(dict.fromkeys(doubts)))
+    return Body(turn @ up, joints, looks, front, flags, list(dict.fromkeys(doubts)), found.spread)
 
 
 def unclear() -> BackendError:
@@ -73,7 +75,7 @@ def unclear() -> BackendError:
     )
 
 
-def _upright(mesh: MeshArrays, texture: np.ndarray | None) -> tuple[np.ndarray, list[Look]]:
+def _upright(mesh: MeshArrays, texture: np.ndarray | None, draft: bool = False) -> tuple[np.ndarray, list[Look]]:
     """The rotation after which the mesh stands, and the eight views of it then."""
     looks = look_around(mesh, texture)
     sure = _sure(looks)
@@ -84,7 +86,7 @@ def _upright(mesh: MeshArrays, texture: np.ndarray | None) -> tuple[np.ndarray, 
         score = _sure(look_around(mesh, texture, (0, 90, 180, 270), up, 224))
         if score > best[0] + 0.1:
             best = score, up
-    if best[0] < NOBODY:
+    if best[0] < NOBODY and not draft:
         raise BackendError(
             "not_humanoid",
             "No humanoid was recognised in this mesh from any side.",

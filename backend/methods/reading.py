@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Methods that read what they are given and make no file: analyse, locate_face, visemes."""
+"""Methods that read what they are given and make no file: analyse, draft_markers, locate_face, look_over, visemes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from .params import File, Joints, Markers, ParamError, Views
+from .params import File, FileList, Joints, Markers, ParamError, Views
 from .registry import Job, method
 
 
@@ -54,6 +54,22 @@ def visemes(job: Job, sound: File) -> dict[str, Any]:
     from .. import speech
 
     return job.run(speech.visemes, sound)
+
+
+@method("draft_markers")
+def draft_markers(job: Job, mesh: File, texture: File | None = None, joints: Joints | None = None) -> dict[str, Any]:
+    """See `backend.geometric.draft.draft_markers`."""
+    from ..geometric.draft import draft_markers as draft
+
+    return job.run(draft, mesh, texture, joints)
+
+
+@method("look_over")
+def look_over(job: Job, views: File, pictures: FileList | None = None) -> dict[str, Any]:
+    """See `backend.geometric.seen.look_over`."""
+    from ..geometric.seen import look_over as look
+
+    return job.run(look, views, pictures or [])
 
 
 @method("locate_face")

@@ -53,6 +53,7 @@ class Primitive:
     weights: np.ndarray  # (V, 4) float64; zeros when unskinned
     influence_sets: int  # number of JOINTS_n attributes: above 1 means more than 4 influences
     morphs: np.ndarray  # (M, V, 3) float64
+    uvs: np.ndarray  # (V, 2) float64, origin top left; zeros without
     material: int | None = None
 
 
@@ -199,6 +200,25 @@ class VrmFile:
         except (LookupError, TypeError):
             return None
 
+    def base_colour(self, material: int) -> tuple[list[float], int | None]:
+        """(sRGB factor 0..1 of three channels, index of its image or None) of a material; white for none."""
+        materials = self.json.get("materials", [])
+        if not 0 <= material < len(materials):
+            return [1.0, 1.0, 1.0], None
+        look = materials[material].get("pbrMetallicRoughness", {})
+        factor = [max(float(v), 0.0) ** (1 / 2.2) for v in look.get("baseColorFactor", [1, 1, 1])[:3]]
+        texture = look.get("baseColorTexture")
+        return factor, None if texture is None else self.json["textures"][texture["index"]].get("source")
+
+    def image(self, index: int) -> bytes:
+        """An image as it is stored, PNG or JPEG; empty where it does not lie in the file."""
+        image = self.json["images"][index]
+        if "bufferView" not in image:
+            return b""
+        view = self.json["bufferViews"][image["bufferView"]]
+        start = view.get("byteOffset", 0)
+        return bytes(self.binary[start : start + view["byteLength"]])
+
     def _strided(self, view_index: int, offset: int, dtype: np.dtype, width: int, count: int) -> np.ndarray:
         view = self.json["bufferViews"][view_index]
         start = view.get("byteOffset", 0) + offset
@@ -234,6 +254,11 @@ class VrmFile:
             weights=weights,
             influence_sets=sum(name.startswith("JOINTS_") for name in attributes),
             morphs=np.asarray(morphs, np.float64).reshape(-1, len(positions), 3),
+            uvs=(
+                self.accessor(attributes["TEXCOORD_0"]).astype(np.float64)
+                if "TEXCOORD_0" in attributes
+                else np.zeros((len(positions), 2))
+            ),
             material=primitive.get("material"),
         )
 

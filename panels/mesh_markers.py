@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the panels that is about the markers on a mesh."""
+
+from __future__ import annotations
+
+from bpy.types import Context, UILayout
+
+from ..avatar_addon.picture import on_mesh
+from ..avatar_addon.ui.sentences import sentence
+
+CHECK = "avatar_forge.check_mesh_markers"
+DOUBTS = ("joints_unsure", "legs_hidden")  # notes that the markers answer
+
+
+def draw_check(layout: UILayout) -> None:
+    layout.operator(CHECK, text="Check Markers", icon="EMPTY_AXIS")
+
+
+def draw_mesh_markers(layout: UILayout, context: Context) -> None:
+    """Check Markers; while they are shown what can be done with them."""
+    root = on_mesh.root_of(context.scene)
+    if root is None:
+        draw_check(layout)
+        return
+    settings = context.scene.avatar_forge
+    box = layout.box()
+    sentence(box, context, "Drag the markers that are out of place, then rig.", "INFO")
+    if on_mesh.unsure(root):
+        sentence(box, context, "Those with a question mark are estimates; check them first.", "QUESTION")
+    row = box.row(align=True)
+    row.operator("avatar_forge.view_mesh_markers", text="Front").side = "FRONT"
+    row.operator("avatar_forge.view_mesh_markers", text="Side").side = "SIDE"
+    row = box.row(align=True)
+    row.prop(settings, "mirror_markers", toggle=True, icon="MOD_MIRROR")
+    row.operator("avatar_forge.mirror_mesh_markers", text="Left to Right")
+    column = box.column(align=True)
+    column.scale_y = 1.3
+    column.operator("avatar_forge.accept_mesh_markers", text="Rig with Markers (Enter)", icon="CHECKMARK")
+    column.operator("avatar_forge.discard_mesh_markers", text="Discard (Esc)", icon="X")
