@@ -24,12 +24,13 @@ HEEL = 0.35  # how far the heel lies behind the ankle, in lengths from the ankle
 
 PITCHES = np.arange(-80, 81, 10)  # degrees of a foot at which its lowest point is looked up
 
-# A leg in eight steps of the gait cycle from one touch of the heel to the next, in degrees: usual joint angles of
-# level walking (Perry, "Gait Analysis", 1992), the knee's a little less, for feet that have no ground to feel.
-HIP = (24.0, 19.0, 8.0, -4.0, -12.0, -2.0, 16.0, 26.0)  # forward
-KNEE = (4.0, 14.0, 10.0, 5.0, 10.0, 38.0, 56.0, 26.0)  # bent
-FOOT = (14.0, 0.0, 0.0, -2.0, -20.0, -46.0, -32.0, 4.0)  # the toes above the heel, against the ground
-TOES = (0.0, 0.0, 0.0, 2.0, 20.0, 28.0, 4.0, 0.0)  # bent up against the foot
+# A leg in eight steps of the gait cycle from one touch of the heel to the next, in degrees: joint angles of level
+# walking after Perry, "Gait Analysis" (1992), but the foot that leaves the ground is lifted more by hip and knee and
+# tips less. A clip also moves bodies with big shoes on short legs, whose toes would otherwise go through the ground.
+HIP = (25.0, 19.0, 8.0, -4.0, -12.0, 8.0, 27.0, 30.0)  # forward
+KNEE = (6.0, 14.0, 10.0, 5.0, 20.0, 60.0, 72.0, 32.0)  # bent
+FOOT = (12.0, 0.0, 0.0, 0.0, -4.0, -10.0, -12.0, 2.0)  # the toes above the heel, against the ground
+TOES = (0.0, 0.0, 0.0, 0.0, 4.0, 10.0, 6.0, 0.0)  # bent up against the foot
 
 
 @dataclass
