@@ -14,7 +14,7 @@ from . import text_pictures
 from .batch_summary import Lines
 from .client import session
 from .client.process.tasks import Task
-from .errors import AvatarError
+from .errors import AvatarError, reason_of
 from .files import read_text
 
 NAMED = re.compile(r"([\w.-]{1,60}):\s+(.+)")
@@ -34,7 +34,7 @@ def read_prompts(path: Path) -> list[Prompt]:
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = reason_of(error)
         raise AvatarError(
             f"The prompts file {path.name} cannot be read ({reason}); check the path.", "bad_prompts"
         ) from error

@@ -28,7 +28,7 @@ from .client import cluster, engines, session
 from .client.process import jobs
 from .client.process.locks import hold
 from .client.process.tasks import Steps, Task, Wait
-from .errors import AvatarError
+from .errors import AvatarError, reason_of
 from .files import digest
 from .intake.importing import MODELS
 from .parts import BLEND
@@ -111,7 +111,7 @@ def make_folder(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise AvatarError(f"The folder {out} cannot be used ({reason}); choose another one.", "files") from error
 
 
@@ -224,7 +224,7 @@ def make(
     except AvatarError as error:
         row.status, row.code, row.note = "failed", error.code, str(error)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         row.status, row.code = "failed", "files"
         row.note = f"A file in {out} cannot be written ({reason}); free some space or choose another folder."
     row.seconds = round(time.perf_counter() - started, 2)

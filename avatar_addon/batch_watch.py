@@ -29,7 +29,7 @@ from .batch_summary import Lines, Row
 from .client import session
 from .client.process.locks import hold
 from .client.process.tasks import Task
-from .errors import AvatarError
+from .errors import AvatarError, reason_of
 from .files import digest
 from .publish import steps as publish
 from .report.limits import FAIL
@@ -115,7 +115,7 @@ class Watch:
             row.status, row.code, row.note = "failed", error.code, str(error)
         except OSError as error:
             row.status, row.code = "failed", "files"
-            row.note = f"{path.name} cannot be read ({(error.strerror or str(error)).lower()})."
+            row.note = f"{path.name} cannot be read ({reason_of(error)})."
         row.seconds = round(time.perf_counter() - started, 2)
         self.says.ended(row)
         return row

@@ -23,6 +23,11 @@ class AvatarError(Exception):
         self.code = code
 
 
+def reason_of(error: BaseException) -> str:
+    """Why the system refused, as part of a sentence: "no space left on device"."""
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".").lower()
+
+
 def last_line(error: BaseException) -> str:
     """The last thing that an error says, as part of a sentence; not where in a package it was raised."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]

@@ -70,11 +70,6 @@ def read_promotions(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def reason(error: Exception) -> str:
-    """What read_receipt and read_promotions raise, as part of a sentence."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
-
-
 def _object(path: Path) -> dict[str, Any]:
     try:
         content = from_json(read_text(path))

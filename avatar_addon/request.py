@@ -14,7 +14,7 @@ from .avatar import packed_file
 from .client import engine_options as panel
 from .client import session
 from .client.engines import GENERATORS, row_of
-from .errors import AvatarError
+from .errors import AvatarError, reason_of
 from .files import from_json, read_text
 from .picture import cards
 from .picture import markers as picture_markers
@@ -136,7 +136,7 @@ def read_markers(path: Path) -> dict[str, Any]:
     try:
         markers = from_json(read_text(path))
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = reason_of(error)
         raise AvatarError(
             f"The markers file {path.name} cannot be read ({reason}); correct it or leave it out.", "bad_markers"
         ) from error

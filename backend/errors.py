@@ -17,3 +17,8 @@ class BackendError(Exception):
 
 class Cancelled(Exception):
     """Raised from a progress callback when the user has asked to stop."""
+
+
+def reason_of(error: object) -> str:
+    """Why the system refused, as part of a sentence: "no space left on device"."""
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".").lower()

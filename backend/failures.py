@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from .errors import BackendError, Cancelled
+from .errors import BackendError, Cancelled, reason_of
 
 # EFBIG is what a file size limit gives (setrlimit, FAT32).
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -52,19 +52,19 @@ def _explain_os_error(error: OSError, out_dir: Path | None) -> BackendError:
         )
     writing = out_dir is not None and (not path or Path(path).is_relative_to(out_dir) or out_dir.is_relative_to(path))
     if error.errno in NOT_WRITABLE and writing:
-        reason = (error.strerror or "no permission").lower()
+        reason = reason_of(error)
         return BackendError(
             "not_writable",
             (f"The folder {out_dir} cannot be written to: {reason}."),
             "Choose a folder that you have write permission for.",
         )
     if path and error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO):
-        reason = (error.strerror or "unknown reason").lower()
+        reason = reason_of(error)
         return BackendError(
             "unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions."
         )
     return BackendError(
         "internal",
-        (f"The system refused an operation ({error.strerror or error})."),
+        (f"The system refused an operation ({reason_of(error)})."),
         "Report this with the backend's log.",
     )

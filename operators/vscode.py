@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, StringProperty
 from bpy.types import Context, Event, Operator
 
 from ..avatar_addon.client import session
-from ..avatar_addon.errors import AvatarError
+from ..avatar_addon.errors import AvatarError, reason_of
 from ..avatar_addon.remote import settings
 from ..avatar_addon.remote.protocol import vscode
 from ..avatar_addon.ui.translation import tr
@@ -46,7 +46,7 @@ class AVATARFORGE_OT_write_mcp_json(Operator):
         except OSError as error:
             self.report(
                 {"ERROR"},
-                tr(f"The file cannot be written ({(error.strerror or str(error)).lower()}); choose another folder."),
+                tr(f"The file cannot be written ({reason_of(error)}); choose another folder."),
             )
             return {"CANCELLED"}
         listed = f"{files[0]} and {files[1].name}"

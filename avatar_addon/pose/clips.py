@@ -17,7 +17,7 @@ from pathlib import Path
 import bpy
 
 from ..avatar.scene import Avatar
-from ..errors import AvatarError
+from ..errors import AvatarError, reason_of
 from ..speech import animation
 from ..speech import text as speech
 from ..vrm.addon import extension, need_addon
@@ -50,7 +50,7 @@ def export_clip(
             _run("export_scene", part, armature)
         part.replace(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         sentence = f"The clip {path.name} could not be written ({reason}); choose another folder."
         raise AvatarError(sentence, "clip") from error
     finally:

@@ -9,7 +9,7 @@ import bpy
 
 from ..client.process import jobs
 from ..client.process.tasks import Stage, Steps, Wait
-from ..errors import AvatarError
+from ..errors import AvatarError, reason_of
 from ..report.clip import clip_report
 from ..report.limits import FAIL
 from .steps import Target
@@ -27,7 +27,7 @@ def promote(path: Path, target: Target, override: str = "") -> Steps:
     try:
         report = clip_report(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise AvatarError(f"The clip {path.name} cannot be read ({reason}); check the path.", "no_clip") from error
     failed = [check["title"] for check in report["checks"] if check["status"] == FAIL]
     if failed and not override.strip():

@@ -9,7 +9,7 @@ import bpy
 
 from ..avatar.scene import Avatar
 from ..client.process.tasks import Stage, Steps
-from ..errors import AvatarError
+from ..errors import AvatarError, reason_of
 from ..viewer import page, server
 from .steps import examine
 
@@ -30,7 +30,7 @@ def view(avatar: Avatar) -> Steps:
         written = page.write_page(vrm.with_suffix(".html"), vrm, avatar.name, report.to_dict())
     except OSError as error:
         raise AvatarError(
-            f"The page could not be written ({(error.strerror or str(error)).lower()}); free some space and try again.",
+            f"The page could not be written ({reason_of(error)}); free some space and try again.",
             "page",
         ) from error
     vrm.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from .. import landmarks, receipts, workflow, workflow_states
 from ..avatar import scene
 from ..avatar.scene import Avatar
 from ..client import cluster, engines, session, task_slot
+from ..errors import reason_of
 from ..humanoid import bones as humanoid_bones
 from ..render import expressions, pictures
 from ..vrm import setup
@@ -140,7 +141,7 @@ def avatar_runs(limit=None) -> dict[str, Any]:
         found = receipts.run_folders(folder)
     except OSError as problem:
         raise Refusal(
-            f"The runs folder {folder} cannot be read ({receipts.reason(problem)}); correct it in the preferences."
+            f"The runs folder {folder} cannot be read ({reason_of(problem)}); correct it in the preferences."
         ) from problem
     return {"folder": str(folder), "count": len(found), "runs": [_run(run) for run in found[:wanted]]}
 
@@ -160,9 +161,7 @@ def _run(folder: Path) -> dict[str, Any]:
         name = receipts.PROMOTIONS
         run["promoted"] = [_promotion(entry) for entry in receipts.read_promotions(folder / name)[-MOST_PROMOTIONS:]]
     except (OSError, ValueError) as problem:
-        run["error"] = (
-            f"{name} cannot be read ({receipts.reason(problem)}); restore or delete the folder {folder.name}."
-        )
+        run["error"] = f"{name} cannot be read ({reason_of(problem)}); restore or delete the folder {folder.name}."
     return run
 
 

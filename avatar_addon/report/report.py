@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import reason_of
 from ..files import digest
 from ..vrm.spec.human_bones import REQUIRED
 from ..vrm.spec.vrm_file import VrmFile, VrmFileError
@@ -134,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             report = make_report(path)
         except OSError as error:
-            print(f"{path} cannot be read ({(error.strerror or str(error)).lower()}); check the path.", file=sys.stderr)
+            print(f"{path} cannot be read ({reason_of(error)}); check the path.", file=sys.stderr)
             good = False
             continue
         text = json.dumps(report.to_dict(), ensure_ascii=False) if options.json else report.text()

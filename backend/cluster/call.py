@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 from .client import ClusterRun, Row, Say, cannot_use, copy_whole, folder_there
 from .jobs_api import JobsApi
 from .offer import RESOURCES
@@ -127,7 +127,7 @@ class Call:
             for name in row["files"]:
                 copy_whole(source / name, self.out / name)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             note = f"What was made cannot be fetched from {source} ({reason})."
             return {**row, "status": "failed", "code": "files", "note": f"{note} Mount it and try again."}
         return row

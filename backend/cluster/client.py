@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from ..errors import BackendError, Cancelled
+from ..errors import BackendError, Cancelled, reason_of
 from .jobs_api import ENDED, JobsApi
 from .offer import RESOURCES, advice, missing
 from .stages import ROOT, write_json
@@ -146,7 +146,7 @@ class Batch:
             try:
                 files[kinds.get(name, name)] = str(copy_whole(source / name, self.out / name))
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
+                reason = reason_of(error)
                 note = f"{name} cannot be fetched from {source} ({reason}); run the same command again."
                 return {**row, "status": "failed", "code": "files", "note": note}
         picture = str(self.items[row["name"]])
@@ -184,7 +184,7 @@ def folder_there(folder: Path, there: str) -> str:
 
 
 def cannot_use(shared: Path, error: OSError) -> BackendError:
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     return BackendError(
         "files", f"The shared folder {shared} cannot be used ({reason}).", "Mount it or free some space."
     )

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..addresses import shown
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 
 OLDEST = (2, 40)  # minor version whose API was the same
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -108,8 +108,7 @@ class JobsApi:
             message = f"The cluster at {shown(self.address)} refused ({error.code}: {reason})."
             raise BackendError("cluster_refused", message, "See its log.") from error
         except (OSError, ValueError) as error:
-            cause: object = getattr(error, "reason", error)
-            reason = str(getattr(cause, "strerror", None) or cause).rstrip(".").lower()
+            reason = reason_of(getattr(error, "reason", error))
             raise BackendError(
                 "cluster_unreachable",
                 f"There is no Ray cluster at {shown(self.address)} ({reason}).",

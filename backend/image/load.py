@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 
 # Raster formats decoded by Pillow itself; EPS and the like would start other programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "TGA", "PPM", "JPEG2000", "AVIF")
@@ -78,7 +78,7 @@ def load_picture(path: Path) -> Picture:
         message = f"The file {path.name} is not a picture in a known format."
         raise BackendError("unreadable", message, "Use a PNG, JPEG or WebP picture.") from error
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        message = f"The picture {path} cannot be read: {(error.strerror or 'unknown reason').lower()}."
+        message = f"The picture {path} cannot be read: {reason_of(error)}."
         raise BackendError("unreadable", message, "Check the path and its permissions.") from error
     # Pillow's decoders answer damaged data with any of these.
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error) as error:

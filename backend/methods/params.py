@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 
 FURTHER_SIDES = ("left", "back", "right")
 LONGEST_PATH, LONGEST_NAME = 4000, 255  # bytes
@@ -54,11 +54,7 @@ def _file(name: str, value: Any) -> Path:
         with path.open("rb"):
             return path
     except OSError as error:
-        reason = (
-            "it does not exist"
-            if isinstance(error, FileNotFoundError)
-            else (error.strerror or "unknown reason").lower()
-        )
+        reason = "it does not exist" if isinstance(error, FileNotFoundError) else reason_of(error)
         raise BackendError(
             "unreadable", f"The {name} {path} cannot be read: {reason}.", "Check the path and its permissions."
         ) from error

@@ -9,15 +9,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import BackendError
 from ..failures import explain
 from ..staging import hold
 from . import hub
-
-if TYPE_CHECKING:
-    from .store import Source
 
 LOCK, CHECKED, BUSY = "models.lock.json", ".checked.json", ".download.lock"
 AGAIN = "Run `python -m backend models download` for it again."
@@ -49,8 +46,9 @@ class Lock:
             checked = json.loads((where / CHECKED).read_text())
             self._checked = checked if isinstance(checked, dict) else {}
 
-    def revision(self, source: Source) -> str:
-        return source.revision if source.revision != "main" else self.commits.get(source.repo, "main")
+    def revision(self, repo: str, revision: str) -> str:
+        """The commit of a repository that "main" has meant since the first download; any other revision as it is."""
+        return revision if revision != "main" else self.commits.get(repo, "main")
 
     def _stamp(self, file: str) -> list[int]:
         stat = (self.where / file).stat()

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engines import Progress
 from ..errors import BackendError
+from ..progress import Report as Progress
 from . import hub
 from .lock import AGAIN, BUSY, CHECKED, LOCK, Lock, another_file, downloading, sha256_of
 
@@ -291,7 +291,10 @@ def _download(model: Model, where: Path, progress: Progress | None, root: Path |
     _take_from_others(model, where, lock, root)
     absent = _absent(model, where, lock)
     wanted = [(source, file, target) for source, file, target in model.files() if target in absent]
-    remotes = {target: hub.locate(source.repo, file.path, lock.revision(source)) for source, file, target in wanted}
+    remotes = {
+        target: hub.locate(source.repo, file.path, lock.revision(source.repo, source.revision))
+        for source, file, target in wanted
+    }
     for _source, file, target in wanted:
         remote, known = remotes[target], _known(file, lock, target, remotes[target])
         if (known and remote.sha256 not in ("", known)) or (file.size and remote.size != file.size):
@@ -373,7 +376,7 @@ def status(name: str, root: Path | None = None) -> dict[str, Any]:
     sources = [
         {
             "repo": source.repo,
-            "revision": lock.revision(source),
+            "revision": lock.revision(source.repo, source.revision),
             "licence": source.licence,
             "files": [f.path for f in source.files],
             "pinned": source.pinned,

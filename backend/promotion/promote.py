@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engines import Progress
-from ..errors import BackendError, Cancelled
+from ..errors import BackendError, Cancelled, reason_of
 from ..models.store import data_folder
 from ..staging import hold
 from . import index
@@ -136,7 +136,7 @@ def check_file(path: Path) -> tuple[int, str]:
             sha256 = hashlib.file_digest(_rewound(file), "sha256").hexdigest()
             size = file.tell()
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
+        reason = reason_of(error)
         raise BackendError(
             "unreadable", f"The file {path} cannot be read: {reason}.", "Check the path and its permissions."
         ) from error

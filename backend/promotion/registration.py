@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 from .source_lists import add_to_list
 
 VARIABLE = "AllowedAvatarModels"
@@ -90,7 +90,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
+        reason = reason_of(error)
         raise BackendError(
             "unreadable", f"The file {path} cannot be read: {reason}.", "Correct its path in the preferences."
         ) from error

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..errors import reason_of
 from .runs import PROMOTIONS, RECEIPT, RUN_ID, damage, promotions, read_receipt
 
 RUN_TAG = "avatar.run_id"  # of a run on the server: the run's id here
@@ -91,7 +92,7 @@ def problem(folder: Path) -> str:
     try:
         content = read(folder)
     except OSError as error:
-        return f"it cannot be read ({(error.strerror or str(error)).lower()})"
+        return f"it cannot be read ({reason_of(error)})"
     except DAMAGE:
         return f"{RECEIPT} is damaged"
     closed = next((path for path in content.artifacts if not os.access(path, os.R_OK)), None)

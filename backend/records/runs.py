@@ -34,7 +34,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 from ..image.load import load_picture
 from ..models.store import data_folder
 from ..protocol import plain
@@ -241,7 +241,7 @@ def damage(folder: Path) -> str:
                 return f"{name} is too large"
             check(path)
         except OSError as error:
-            return f"{name} cannot be read ({(error.strerror or str(error)).lower()})"
+            return f"{name} cannot be read ({reason_of(error)})"
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return f"{name} is damaged"
     return ""

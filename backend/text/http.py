@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..addresses import shown
-from ..errors import BackendError
+from ..errors import BackendError, reason_of
 
 CHECK = "Check its address, model and key in the preferences, and that it is running."
 MOST = 64 << 20  # bytes of an answer
@@ -107,8 +107,7 @@ class Server:
             code = "refused" if error.code == 400 else "text_server"
             raise self._error(f"it answered {error.code} ({_reason(error)})", code) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            words = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120].lower()
+            words = reason_of(getattr(error, "reason", error))[:120]
             message = f"The {self.title} at {shown(self.url)} cannot be reached ({words})."
             raise BackendError("text_server", message, CHECK) from None
 

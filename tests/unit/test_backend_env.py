@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from avatar_addon.client.process import environment as backend_env
-from avatar_addon.client.process.environment import Environment, Step
+from avatar_addon.client.process.environment import Environment
+from avatar_addon.client.process.installation import Step
 from avatar_addon.errors import AvatarError
 
 LIMIT = 120

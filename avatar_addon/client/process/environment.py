@@ -22,7 +22,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -31,8 +30,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import AvatarError
-from .installation import Installation
+from ...errors import AvatarError, reason_of
+from .installation import Installation, Step
 
 ROOT = Path(__file__).resolve().parents[3]
 OVERRIDE = "AVATAR_FORGE_BACKEND_PYTHON"
@@ -66,22 +65,6 @@ FOREIGN = (
     "PIP_PREFIX",
     "PIP_REQUIRE_VIRTUALENV",
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of an installation. `key` and `digest` are what the record keeps once it has succeeded."""
-
-    key: str
-    title: str
-    command: tuple[str, ...]
-    digest: str
-    network: bool = False
-    profile: str = ""  # of torch, where the step installs it
-
-    def shown(self) -> str:
-        """The command as one would type it."""
-        return subprocess.list2cmdline(self.command) if sys.platform == "win32" else shlex.join(self.command)
 
 
 @dataclass(frozen=True)
@@ -211,10 +194,7 @@ class Environment:
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free / 1e9
         except OSError as error:
-            message = (
-                f"The folder {self.folder} cannot be written to ({(error.strerror or str(error)).lower()}); check"
-                " its permissions."
-            )
+            message = f"The folder {self.folder} cannot be written to ({reason_of(error)}); check its permissions."
             raise AvatarError(message, "not_writable") from error
         needed = max(TORCH_SPACE.get(step.profile, SPACE) for step in steps)
         if any(step.network for step in steps) and free < needed:

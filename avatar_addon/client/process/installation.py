@@ -8,18 +8,20 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import shlex
 import subprocess
+import sys
 import time
 from collections import deque
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
 
-from ...errors import AvatarError
+from ...errors import AvatarError, reason_of
 from .child import Child
 from .locks import hold
 from .progress import HasProgress, Progress
-
-if TYPE_CHECKING:
-    from .environment import Environment, Step
 
 KILL_AFTER = 2.0  # seconds after the interrupt
 NETWORK_WORDS = (
@@ -37,12 +39,39 @@ HASH_WORDS = ("hash mismatch", "do not match the hashes")  # uv's and pip's
 MESSAGE_LIMIT = 160
 
 
+@dataclass(frozen=True)
+class Step:
+    """One command of an installation. `key` and `digest` are what the record keeps once it has succeeded."""
+
+    key: str
+    title: str
+    command: tuple[str, ...]
+    digest: str
+    network: bool = False
+    profile: str = ""  # of torch, where the step installs it
+
+    def shown(self) -> str:
+        """The command as one would type it."""
+        return subprocess.list2cmdline(self.command) if sys.platform == "win32" else shlex.join(self.command)
+
+
+class Installed(Protocol):
+    """What an installation needs of its environment (environment.Environment)."""
+
+    folder: Path
+    log_path: Path
+
+    def done(self) -> dict[str, str]: ...
+    def write_record(self, done: Mapping[str, str]) -> None: ...
+    def mark_broken(self, reason: str) -> None: ...
+
+
 class Installation(HasProgress):
     """`poll()` until it is True; then `error` (AvatarError) or `result` (the backend's answer to hello) is set. As
     jobs.Running.
     """
 
-    def __init__(self, environment: Environment, steps: list[Step], env: dict[str, str]) -> None:
+    def __init__(self, environment: Installed, steps: list[Step], env: dict[str, str]) -> None:
         self.progress = Progress()
         self.result: dict[str, Any] | None = None
         self.error: AvatarError | None = None
@@ -107,7 +136,7 @@ class Installation(HasProgress):
         except OSError as error:
             self._end(
                 AvatarError(
-                    f"{step.title} failed: {step.command[0]} cannot be started ({error.strerror}).", "install_failed"
+                    f"{step.title} failed: {step.command[0]} cannot be started ({reason_of(error)}).", "install_failed"
                 )
             )
             return
@@ -138,7 +167,7 @@ class Installation(HasProgress):
             except OSError as error:
                 self._end(
                     AvatarError(
-                        f"{step.title} failed ({error.strerror}); check the folder {self._environment.folder}.",
+                        f"{step.title} failed ({reason_of(error)}); check the folder {self._environment.folder}.",
                         "not_writable",
                     )
                 )

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import AvatarError
+from ...errors import AvatarError, reason_of
 from .child import Child
 from .progress import HasProgress, Progress
 
@@ -238,7 +238,7 @@ class Worker:
             try:
                 self._start()
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
+                reason = reason_of(error)
                 message = (
                     f"The backend could not be started ({self.command[0]}: {reason}); install or repair it in the"
                     " preferences."
@@ -369,7 +369,7 @@ def new_job_folder(base: Path) -> Path:
         folder = base / name
         folder.mkdir()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise AvatarError(
             f"The folder {base} cannot be written to ({reason}); choose another folder.", "not_writable"
         ) from error

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from ...errors import AvatarError
+from ...errors import AvatarError, reason_of
 
 
 def hold(path: Path, busy: AvatarError) -> IO[bytes]:
@@ -21,7 +21,7 @@ def hold(path: Path, busy: AvatarError) -> IO[bytes]:
     try:
         file = path.open("ab")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise AvatarError(
             f"The folder {path.parent} cannot be written to ({reason}); check its permissions.", "not_writable"
         ) from error

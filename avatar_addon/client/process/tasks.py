@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...errors import AvatarError
+from ...errors import AvatarError, reason_of
 from .jobs import Job, Running, Worker
 from .progress import HasProgress, Progress
 
@@ -167,7 +167,7 @@ def _cancelled() -> AvatarError:
 
 
 def _about_files(error: OSError) -> str:
-    reason = (error.strerror or str(error)).rstrip(".").lower()
+    reason = reason_of(error)
     where = f"{error.filename}: " if error.filename else ""
     advice = "free some space" if error.errno == 28 else "choose another folder or check its permissions"
     return f"A file cannot be read or written ({where}{reason}); {advice} and try again."
