@@ -99,8 +99,11 @@ def pose(rig: Rigged, turns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndar
 
 
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(3, 3) shortest rotation from direction a to direction b."""
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    """(3, 3) shortest rotation from direction a to direction b; none from or to a direction of no length."""
+    sizes = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if min(sizes) < 1e-12:
+        return np.eye(3)
+    a, b = a / sizes[0], b / sizes[1]
     v, c = np.cross(a, b), float(a @ b)
     if c < -1 + 1e-9:
         other = np.eye(3)[np.argmin(np.abs(a))]

@@ -22,6 +22,7 @@ from .landmarks import find_joints
 
 NECK = ("neck", "head", "headTop")
 HEAD_PIXELS = 360  # from the neck to the top of the head
+BARE = 0.45  # the most that is believed without a texture: relief shows sockets, not eyes
 BELOW = 0.35  # of the neck, in heads: the search uses what lies around the head as well
 
 
@@ -51,7 +52,10 @@ def find_face(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndarray
     pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
     rules = _in_metres(locate_face(rgba, view.mask, pixels), view)
     size = max(float(head["headTop"][1] - head["neck"][1]), 1e-6)
-    return _on_surface(weighed(rules, read_face(mesh, texture, size), size), view)
+    face = weighed(rules, read_face(mesh, texture, size), size)
+    if texture is None:
+        face["confidence"] = {name: min(value, BARE) for name, value in face["confidence"].items()}
+    return _on_surface(face, view)
 
 
 def head_joints(mesh: MeshArrays, given: dict[str, list[float]]) -> dict[str, np.ndarray]:

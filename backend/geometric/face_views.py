@@ -20,8 +20,12 @@ HEAD_PIXELS = 170  # of the head in the pictures: about what the network sees of
 LEAST, MOST = 384, 1000  # pixels of the whole figure
 SPREAD = 0.05  # of the head's height that the views may differ by
 AGREE = 0.06  # of the head's height within which two places are one
+FINE = 0.025  # and within which that of the rules, which look at the pixels themselves, is the finer one
+# A faint mouth that most views show in one place, this near to the middle between the eyes in heads, is so much surer:
+# where nothing is drawn, the network's guesses lie anywhere.
+MIDDLE, IN_PLACE = 0.025, 0.4
 SURE = 0.5
-BARE = 0.45  # the most that is believed without a texture: relief shows sockets, not eyes
+DIM = 0.3  # below it a learned place moves nothing
 LOWER = 0.05  # of the head's height that a mouth is below the eyes at least
 
 
@@ -31,7 +35,7 @@ def read_face(mesh: MeshArrays, texture: np.ndarray | None, head: float) -> dict
     """
     height = float(np.ptp(mesh.vertices[:, 1]))
     pixels = int(np.clip(HEAD_PIXELS * height / max(head, 1e-6), LEAST, MOST))
-    looks = look_around(mesh, texture, AZIMUTHS, height=pixels)
+    looks = look_around(mesh, texture, AZIMUTHS, height=pixels, even=True)
     found = {name: _part(name, looks, head) for name in FACE}
     sure = {"eyes": min(found["leftEye"][1], found["rightEye"][1]), "mouth": found["mouth"][1]}
     places = {name: entry["center"] for name, (entry, _) in found.items()}
@@ -40,10 +44,11 @@ def read_face(mesh: MeshArrays, texture: np.ndarray | None, head: float) -> dict
     level = abs(places["leftEye"][1] - places["rightEye"][1])
     if apart < 0.08 * head or level > 0.5 * abs(apart):
         sure["eyes"] = min(sure["eyes"], 0.3)
+    aside = abs(places["mouth"][0] - (places["leftEye"][0] + places["rightEye"][0]) / 2)
+    if aside < MIDDLE * head and _seen_together("mouth", looks, places["mouth"], head):
+        sure["mouth"] = 1 - (1 - sure["mouth"]) * (1 - IN_PLACE)
     if between_eyes - places["mouth"][1] < LOWER * head:
         sure["mouth"] = min(sure["mouth"], 0.3)
-    if texture is None:
-        sure = {name: min(value, BARE) for name, value in sure.items()}
     return {**{name: entry for name, (entry, _) in found.items()}, "confidence": sure}
 
 
@@ -63,20 +68,31 @@ def _part(name: str, looks: list[Look], head: float) -> tuple[dict[str, Any], fl
     return entry, sure if spread < SPREAD * head else 0.6 * sure
 
 
+def _seen_together(name: str, looks: list[Look], place: list[float], head: float) -> bool:
+    """Whether most views say that the part is drawn, and the front one of them there."""
+    drawn = [look.reading.face[name].state == "drawn" for look in looks]
+    front = looks[0].reading.face[name]
+    x, y = looks[0].place(front.x, front.y)
+    return sum(drawn) > len(looks) / 2 and math.dist((x, y), place) < SPREAD * head
+
+
 def weighed(rules: dict[str, Any], learned: dict[str, Any], head: float) -> dict[str, Any]:
-    """The rules' places where both agree, for they are finer; else those of whoever is sure; two different answers of
-    which none is sure claim nothing. Centres of both in metres, x and y at least.
+    """The rules' places where they are next to the learned ones, for they are finer; else those of whoever is surer.
+    Two that agree confirm each other; two different answers of which none is sure claim nothing. Centres of both in
+    metres, x and y at least.
     """
     out, sure = dict(rules), dict(rules["confidence"])
     for names, key in ((("leftEye", "rightEye"), "eyes"), (("mouth",), "mouth")):
         apart = max(math.dist(rules[name]["center"][:2], learned[name]["center"][:2]) for name in names)
-        chance = learned["confidence"][key]
+        chance, own = learned["confidence"][key], sure[key]
         if apart <= AGREE * head:
-            sure[key] = max(sure[key], chance)
-        elif chance >= SURE or chance > sure[key]:
+            sure[key] = 1 - (1 - own) * (1 - chance) if chance > DIM else max(own, chance)
+            if apart > FINE * head and chance > DIM:
+                out |= {name: learned[name] for name in names}
+        elif chance >= SURE or chance > own:
             sure[key] = chance
             out |= {name: learned[name] for name in names}
         else:
-            sure[key] = min(sure[key], 0.49)
+            sure[key] = min(own, 0.49)
     out["confidence"] = sure
     return out

@@ -17,11 +17,15 @@ from ..mesh.voxels import VoxelGrid, solid_voxels
 from .consensus import FACES, agree, between, centred, facing, heading
 from .landmarks import VIEW_HEIGHT, detect, ends, feet_ahead
 from .looks import Look, about_y, look_around
+from .skeleton import SIDES
 
 SURE = 0.42  # of the views: below it the body may lie
 NOBODY = 0.36  # and below that it is none
 DOUBTFUL = 0.05  # typical disagreement of the views, in heights, from which on the user is asked to look
 LOST = 0.11  # and from which on the joints are not to be trusted
+# A limb's bone that is shorter, in heights, or shorter than the next by this factor, is none: characters with the shortest
+# limbs have 0.06 and 1.7.
+SHORTEST, UNEQUAL = 0.02, 4.0
 SNAP = 12.0  # degrees: a body so near to a quarter is meant to stand there
 
 
@@ -57,7 +61,7 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None, draft: bool =
     quarter = 90.0 * round(yaw / 90)
     yaw = quarter if abs(between(yaw, quarter)) < SNAP else yaw
     turn = about_y(-yaw)
-    if found.doubt > LOST and not draft:
+    if not draft and (found.doubt > LOST or not limbs_possible(found.joints, height)):
         raise unclear()
     if found.doubt > DOUBTFUL:
         doubts.append("joints")
@@ -65,6 +69,17 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None, draft: bool =
     turned = MeshArrays(standing.vertices @ turn.T, mesh.triangles, mesh.corner_uvs)
     joints, flags = _refined(at, turned)
     return Body(turn @ up, joints, looks, front, flags, list(dict.fromkeys(doubts)), found.spread)
+
+
+def limbs_possible(joints: dict[str, np.ndarray], height: float) -> bool:
+    """Whether every arm and leg has two bones of some length, neither of which is a fraction of the other."""
+    for side, _ in SIDES:
+        for limb in (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot")):
+            a, b, c = (joints[side + bone] for bone in limb)
+            upper, lower = float(np.linalg.norm(b - a)), float(np.linalg.norm(c - b))
+            if min(upper, lower) < max(SHORTEST * height, max(upper, lower) / UNEQUAL):
+                return False
+    return True
 
 
 def unclear() -> BackendError:

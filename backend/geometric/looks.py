@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from ..mesh.files import MeshArrays
 from ..mesh.raster import View, colour, front_view, shade
@@ -15,6 +16,7 @@ from ..reader import Reading, read
 AROUND = tuple(range(0, 360, 45))
 HEIGHT = 384  # of a picture in pixels: twice what the network sees of a whole figure
 SOFT = 0.35  # how dark the texture's shaded side is: the network has learnt from lit pictures
+EVEN = 4.0  # pixels over which the light on a face is averaged: on a remeshed skin's steps it hides faint lips
 
 
 @dataclass
@@ -63,9 +65,11 @@ def about_y(degrees: float) -> np.ndarray:
 
 
 def picture_of(
-    mesh: MeshArrays, texture: np.ndarray | None, turn: np.ndarray, height: int = HEIGHT
+    mesh: MeshArrays, texture: np.ndarray | None, turn: np.ndarray, height: int = HEIGHT, even: bool = False
 ) -> tuple[View, np.ndarray]:
-    """The mesh after the rotation `turn` from the front, and its colours (H, W, 4) uint8 in soft light."""
+    """The mesh after the rotation `turn` from the front, and its colours (H, W, 4) uint8 in soft light. even: the light
+    on a texture does not follow small steps of the surface.
+    """
     turned = mesh.vertices @ turn.T
     view = front_view(turned, mesh.triangles, height)
     lit = shade(view, turned, mesh.triangles)
@@ -73,8 +77,16 @@ def picture_of(
         return view, lit
     rgba = colour(view, mesh.corner_uvs, texture)
     light = lit[..., :1].astype(np.float32) / 200
+    if even:
+        light = _averaged(light[..., 0], view.mask)[..., None]
     rgba[..., :3] = np.clip(rgba[..., :3] * (1 - SOFT + SOFT * light), 0, 255).astype(np.uint8)
     return view, rgba
+
+
+def _averaged(light: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W) over EVEN pixels around each, of those in the mask."""
+    share = ndimage.gaussian_filter(mask.astype(np.float32), EVEN)
+    return np.asarray(ndimage.gaussian_filter(np.where(mask, light, 0), EVEN) / np.maximum(share, 1e-3))
 
 
 def look_around(
@@ -83,11 +95,12 @@ def look_around(
     azimuths: Iterable[float] = AROUND,
     up: np.ndarray | None = None,
     height: int = HEIGHT,
+    even: bool = False,
 ) -> list[Look]:
-    """texture: (h, w, 3 or 4) uint8. up: a rotation (3, 3) to look at the mesh after."""
+    """texture: (h, w, 3 or 4) uint8. up: a rotation (3, 3) to look at the mesh after. even: as in `picture_of`."""
     looks = []
     for azimuth in azimuths:
         turn = about_y(-azimuth) if up is None else about_y(-azimuth) @ up
-        view, rgba = picture_of(mesh, texture, turn, height)
+        view, rgba = picture_of(mesh, texture, turn, height, even)
         looks.append(Look(float(azimuth), view, read(rgba)))
     return looks

@@ -7,6 +7,7 @@ import trimesh
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
 from backend.geometric.face import locate_face_on_mesh
+from backend.geometric.face_views import weighed
 from backend.mesh.files import MeshArrays, write_mesh
 from backend.preview.engine import PreviewGenerator
 from tests.unit.people import ADULT, picture
@@ -57,3 +58,24 @@ def test_a_mesh_that_is_no_figure_needs_a_head_joint(character, tmp_path):
     given = {name: landmarks["joints"][name] for name in ("head", "neck")}
     found = locate_face_on_mesh(tmp_path / "bust.npz", character[0] / "texture.png", given)
     assert np.linalg.norm(np.subtract(found["face"]["mouth"]["center"], landmarks["face"]["mouth"]["center"])) < 0.03
+
+
+def faces(apart, chance, own):
+    """Eyes and mouth by the rules, and as learned `apart` to the side, in a head 1 high."""
+    places = {"leftEye": [0.2, 0.5], "rightEye": [-0.2, 0.5], "mouth": [0.0, 0.2]}
+    rules = {name: {"center": place} for name, place in places.items()}
+    learned = {name: {"center": [x + apart, y]} for name, (x, y) in places.items()}
+    sure = {"confidence": {"eyes": own, "mouth": own}}, {"confidence": {"eyes": chance, "mouth": chance}}
+    return weighed(rules | sure[0], learned | sure[1], 1.0)
+
+
+def test_places_of_the_face_that_agree_confirm_each_other():
+    assert faces(0.02, 0.4, 0.4)["confidence"]["mouth"] > 0.5
+    assert faces(0.02, 0.1, 0.4)["confidence"]["mouth"] < 0.5  # hardly an opinion
+    assert faces(0.2, 0.4, 0.4)["confidence"]["mouth"] < 0.5
+
+
+def test_rules_decide_on_the_pixel_and_the_network_on_the_place():
+    assert faces(0.02, 0.8, 0.8)["mouth"]["center"][0] == 0.0
+    assert faces(0.05, 0.8, 0.8)["mouth"]["center"][0] == 0.05
+    assert faces(0.05, 0.1, 0.8)["mouth"]["center"][0] == 0.0

@@ -1,0 +1,35 @@
+"""A mesh's body: limbs that can be, and rigs that stay finite."""
+
+import numpy as np
+
+from backend.geometric.finding import limbs_possible
+from backend.geometric.rigger import rig_mesh
+from backend.geometric.skeleton import complete_markers
+from backend.mesh.files import MeshArrays
+from backend.rig_checks import Rigged, dense_weights, t_pose
+
+PLAIN = complete_markers({}, None)
+
+
+def test_a_limb_without_length_is_none():
+    assert limbs_possible(PLAIN, 1.0)
+    for change in (
+        {"leftLowerArm": PLAIN["leftUpperArm"] + [0.001, 0, 0]},  # a bird's wing
+        {"leftHand": PLAIN["leftLowerArm"] + [0.03, 0, 0]},  # a stump of a forearm
+        {"rightFoot": PLAIN["rightLowerLeg"]},
+    ):
+        assert not limbs_possible(PLAIN | change, 1.0)
+
+
+def test_joints_on_one_place_make_a_rig_of_finite_numbers():
+    corners = np.array(np.meshgrid(*[[0, 1]] * 3)).reshape(3, -1).T - [0.5, 0, 0.5]
+    faces = [[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6]]
+    mesh = MeshArrays(corners.astype(float), np.array(faces))
+    given = PLAIN | {"leftHand": PLAIN["leftLowerArm"]}  # as a user may place them
+    rig = rig_mesh(mesh, {name: point.tolist() for name, point in given.items()})
+    assert np.isfinite(rig.weight).all()
+    bones = rig.skeleton
+    heads, tails = (np.array(list(points.values())) for points in (bones.heads, bones.tails))
+    weights = dense_weights(rig.weight_joint, rig.weight, len(bones.names))
+    spread = t_pose(Rigged(mesh.vertices, mesh.triangles, heads, tails, bones.parent_indices(), bones.names, weights))
+    assert np.isfinite(spread.vertices).all()
