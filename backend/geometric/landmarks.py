@@ -164,7 +164,8 @@ def ends(joints: dict[str, np.ndarray], grid: VoxelGrid) -> dict[str, np.ndarray
             steps = np.arange(0, 1.2 * length, 0.5 * grid.cell)
             i, j, k = grid.index(hand + steps[:, None] * direction / length).T
             inside = grid.solid[i, j, k]
-            last = len(steps) if inside.all() else int(np.argmin(inside))
-            if last > 1:
+            last = int(np.argmin(inside))
+            # A way that stays inside leads on into the trunk, as from a hand on the hip: the tip is not to be seen.
+            if last > 1 and not inside.all():
                 ends[f"{side}HandTip"] = hand + steps[last - 1] * direction / length
     return ends

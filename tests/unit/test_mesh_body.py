@@ -3,9 +3,11 @@
 import numpy as np
 
 from backend.geometric.finding import limbs_possible
+from backend.geometric.landmarks import ends
 from backend.geometric.rigger import rig_mesh
 from backend.geometric.skeleton import complete_markers
 from backend.mesh.files import MeshArrays
+from backend.mesh.voxels import VoxelGrid
 from backend.rig_checks import Rigged, dense_weights, t_pose
 
 PLAIN = complete_markers({}, None)
@@ -33,3 +35,16 @@ def test_joints_on_one_place_make_a_rig_of_finite_numbers():
     weights = dense_weights(rig.weight_joint, rig.weight, len(bones.names))
     spread = t_pose(Rigged(mesh.vertices, mesh.triangles, heads, tails, bones.parent_indices(), bones.names, weights))
     assert np.isfinite(spread.vertices).all()
+
+
+def test_a_hand_on_the_hip_does_not_reach_through_the_body():
+    solid = np.zeros((100, 100, 20), bool)
+    solid[20:60, 2:98, 2:18] = True  # the trunk
+    solid[60:92, 48:52, 8:12] = True  # an arm that comes to it from the side
+    grid = VoxelGrid(solid, np.zeros(3), 0.01)
+    at = {"LowerArm": [0.85, 0.5, 0.1], "Hand": [0.55, 0.5, 0.1], "LowerLeg": [0.5, 0.3, 0.1], "Foot": [0.5, 0.1, 0.1]}
+    joints = {side + name: np.array(point) for side in ("left", "right") for name, point in at.items()}
+    free = joints | {side + "Hand": np.array([0.75, 0.5, 0.1]) for side in ("left", "right")}
+    free |= {side + "LowerArm": np.array([0.55, 0.5, 0.1]) for side in ("left", "right")}  # and one that points away
+    assert "leftHandTip" not in ends(joints, grid)
+    assert 0.88 < ends(free, grid)["leftHandTip"][0] < 0.93
