@@ -24,6 +24,9 @@ FINE = 0.025  # and within which that of the rules, which look at the pixels the
 # A faint mouth that most views show in one place, this near to the middle between the eyes in heads, is so much surer:
 # where nothing is drawn, the network's guesses lie anywhere.
 MIDDLE, IN_PLACE = 0.025, 0.4
+# Eyes that are farther above a plain mouth than this many times what they are apart are brows or a cap's badges; people
+# have 1.0 to 1.2, drawn characters less.
+PLAIN, LONG = 0.4, 1.4
 SURE = 0.5
 DIM = 0.3  # below it a learned place moves nothing
 LOWER = 0.05  # of the head's height that a mouth is below the eyes at least
@@ -47,6 +50,8 @@ def read_face(mesh: MeshArrays, texture: np.ndarray | None, head: float) -> dict
     aside = abs(places["mouth"][0] - (places["leftEye"][0] + places["rightEye"][0]) / 2)
     if aside < MIDDLE * head and _seen_together("mouth", looks, places["mouth"], head):
         sure["mouth"] = 1 - (1 - sure["mouth"]) * (1 - IN_PLACE)
+    if sure["mouth"] > PLAIN and between_eyes - places["mouth"][1] > LONG * max(apart, 0.0):
+        sure["eyes"] = min(sure["eyes"], 0.3)
     if between_eyes - places["mouth"][1] < LOWER * head:
         sure["mouth"] = min(sure["mouth"], 0.3)
     return {**{name: entry for name, (entry, _) in found.items()}, "confidence": sure}

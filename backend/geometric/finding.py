@@ -61,9 +61,10 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None, draft: bool =
     quarter = 90.0 * round(yaw / 90)
     yaw = quarter if abs(between(yaw, quarter)) < SNAP else yaw
     turn = about_y(-yaw)
-    if not draft and (found.doubt > LOST or not limbs_possible(found.joints, height)):
+    impossible = impossible_limbs(found.joints, height)
+    if not draft and (found.doubt > LOST or len(impossible) > 1):
         raise unclear()
-    if found.doubt > DOUBTFUL:
+    if found.doubt > DOUBTFUL or impossible:
         doubts.append("joints")
     at = {name: turn @ point for name, point in found.joints.items()}
     turned = MeshArrays(standing.vertices @ turn.T, mesh.triangles, mesh.corner_uvs)
@@ -71,15 +72,16 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None, draft: bool =
     return Body(turn @ up, joints, looks, front, flags, list(dict.fromkeys(doubts)), found.spread)
 
 
-def limbs_possible(joints: dict[str, np.ndarray], height: float) -> bool:
-    """Whether every arm and leg has two bones of some length, neither of which is a fraction of the other."""
+def impossible_limbs(joints: dict[str, np.ndarray], height: float) -> list[str]:
+    """Arms and legs of which a bone has hardly any length, or is a fraction of the other one."""
+    out = []
     for side, _ in SIDES:
         for limb in (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot")):
             a, b, c = (joints[side + bone] for bone in limb)
             upper, lower = float(np.linalg.norm(b - a)), float(np.linalg.norm(c - b))
             if min(upper, lower) < max(SHORTEST * height, max(upper, lower) / UNEQUAL):
-                return False
-    return True
+                out.append(side + limb[0])
+    return out
 
 
 def unclear() -> BackendError:
