@@ -15,7 +15,7 @@ from ..reader import FACE
 from .consensus import meet
 from .looks import Look, look_around
 
-AZIMUTHS = (0.0, 25.0, 335.0)
+AZIMUTHS = (0.0, 12.0, 348.0, 25.0, 335.0)
 HEAD_PIXELS = 170  # of the head in the pictures: about what the network sees of it
 LEAST, MOST = 384, 1000  # pixels of the whole figure
 SPREAD = 0.05  # of the head's height that the views may differ by
