@@ -45,7 +45,8 @@ SURE = 0.5  # of there being one humanoid, or of a joint
 NOBODY = 0.6
 RULES_NOBODY = 0.9  # where the silhouette is a person's all the same
 LOST = 0.3  # a confidence below which the reader has not found a limb
-LOST_BODY, LOST_NOBODY = 0.4, 0.15  # the mean of all joints' confidences below which it has found no body
+LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found no body
+LOST_NOBODY = 0.15  # NOBODY, where it has found none
 SEVERAL = 0.6
 SIDE_VIEW = 68.0  # degrees of yaw; the reader is a few degrees off, and up to 45 are welcome
 OVERLAP = 0.6  # of the rules' figure and the reader's, over both
@@ -91,13 +92,17 @@ def nobody() -> BackendError:
     return BackendError("not_humanoid", "No upright humanoid was recognised in the picture.", POSE_HINT)
 
 
+def has_no_body(reading: Reading) -> bool:
+    """Whether the reader is lost: its joints are no body, and often lie in a heap."""
+    return sum(reading.joints[name].confidence for name in JOINTS) < LOST_BODY * len(JOINTS)
+
+
 def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: float) -> BackendError | None:
     """Why the picture cannot be used, or None. scale: pixels of the figure per pixel of the reading."""
     chances = reading.humanoids
     if chances["several"] > SEVERAL or (figure.second > 0.15 and chances["several"] > 0.25):
         return several()
-    lost = sum(reading.joints[name].confidence for name in JOINTS) < LOST_BODY * len(JOINTS)
-    if chances["none"] > (LOST_NOBODY if lost else RULES_NOBODY if found.humanoid else NOBODY):
+    if chances["none"] > (LOST_NOBODY if has_no_body(reading) else RULES_NOBODY if found.humanoid else NOBODY):
         return nobody()
     out = runs_out(figure.mask, enlarged(reading.parts, figure.mask.shape))
     touched = cut_off_sides(figure)
@@ -153,7 +158,12 @@ def _straight_through(mask: np.ndarray) -> bool:
 
 
 def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: float) -> dict[str, tuple[float, float]]:
-    """The 15 joints and headTop, pixels of the figure's picture. height: the figure's, in the same pixels."""
+    """The 15 joints and headTop, pixels of the figure's picture. height: the figure's, in the same pixels.
+
+    Where the reader is lost, they are the outline's, with usual proportions: easier to correct by hand than a heap.
+    """
+    if has_no_body(reading):
+        return {name: found.joints[name] for name in (*JOINTS, "headTop")}
     read = {name: (joint.x * scale, joint.y * scale) for name, joint in reading.joints.items() if name != "chin"}
     if not found.humanoid:
         return {name: read[name] for name in (*JOINTS, "headTop")}
@@ -197,15 +207,15 @@ def joint_confidence(
     joints: dict[str, tuple[float, float]], found: SilhouetteJoints, reading: Reading, scale: float, height: float
 ) -> dict[str, float]:
     """How likely each of `joints` (as `joints_of` gives them) is right, 0 to 1: the reader's own word, better where the
-    silhouette's rules say the same, at most LOST where they say something else.
+    silhouette's rules say the same, at most LOST where they say something else or guess.
     """
     out = {}
     for name in JOINTS:
         joint = reading.joints[name]
         sure = joint.confidence
-        if found.humanoid and joints[name] == found.joints[name]:
+        if joints[name] == found.joints[name]:
             apart = math.dist(joints[name], (joint.x * scale, joint.y * scale))
-            sure = (1 + sure) / 2 if apart <= AGREE * height else min(sure, LOST)
+            sure = (1 + sure) / 2 if found.humanoid and apart <= AGREE * height else min(sure, LOST)
         out[name] = sure
     return out
 

@@ -45,8 +45,18 @@ def test_a_limb_that_the_reader_has_not_found_comes_from_the_rules():
 
 
 def test_without_a_person_in_the_silhouette_the_reader_is_asked_alone():
-    read = reading(0.1, leftHand=200.0)
+    read = reading(0.5, leftHand=200.0)
     assert judge.joints_of(rules(False), read, 1.0, HEIGHT)["leftHand"] == (700.0, 500.0)
+
+
+@pytest.mark.parametrize("humanoid", [True, False])
+def test_where_the_reader_is_lost_the_joints_are_the_outlines(humanoid):
+    outline = rules(humanoid)
+    outline.joints |= {"leftHand": (640.0, 560.0), "neck": (500.0, 320.0)}
+    heap = reading(0.3)
+    found = judge.joints_of(outline, heap, 1.0, HEIGHT)
+    assert found["leftHand"] == (640.0, 560.0) and found["neck"] == (500.0, 320.0)
+    assert judge.joint_confidence(found, outline, heap, 1.0, HEIGHT)["leftHand"] <= judge.LOST
 
 
 @pytest.mark.parametrize(("apart", "taken"), [(0.03, "rules"), (0.05, "reader")])
