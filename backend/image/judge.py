@@ -112,7 +112,9 @@ def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: fl
         return BackendError(
             "cropped", f"The character is cut off at the {where} of the picture.", "The whole body must be visible."
         )
-    if _covers_less(reading, LIMBS, LIMBS_SHARE):
+    # A dragon with wings is neither clearly one nor clearly several nor none.
+    unsure = chances["one"] < SURE and not found.humanoid
+    if unsure or _covers_less(reading, LIMBS, LIMBS_SHARE):
         return nobody()
     if abs(reading.yaw) > SIDE_VIEW and not found.humanoid:
         return BackendError(

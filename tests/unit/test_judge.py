@@ -116,6 +116,17 @@ def test_something_without_arms_and_legs_is_no_humanoid(part, code):
     assert (error and error.code) == code
 
 
+@pytest.mark.parametrize(("one", "humanoid", "refused"), [(0.4, False, True), (0.4, True, False), (0.75, False, False)])
+def test_what_is_not_clearly_one_humanoid_needs_the_outline_of_one(one, humanoid, refused):
+    """As a dragon, in which the reader sees one and a half."""
+    mask = np.zeros((200, 100), np.float32)
+    mask[20:180, 40:60] = 1
+    parts = np.where(mask > 0, PARTS.index("leftThigh"), 0).astype(np.uint8)
+    read = replace(reading(), mask=mask, parts=parts, humanoids={"none": 0.05, "one": one, "several": 0.95 - one})
+    error = judge.refusal(judge.figure_of(read, mask.shape), rules(humanoid), read, 1.0)
+    assert (error is not None and error.code == "not_humanoid") == refused
+
+
 @pytest.mark.parametrize(
     ("part", "cut"), [("leftForearm", True), ("torso", True), ("leftHand", False), ("prop", False)]
 )
