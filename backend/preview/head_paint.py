@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from .body import smooth
-from .flanks import at_rows, close_to, commonest, lab_close_to, ramp, to_lab
+from .flanks import at_rows, calmed, close_to, commonest, lab_close_to, ramp, to_lab, unevenness
 from .strokes import LUMINANCE
 
 BALD = 7.0  # Lab between crown and cheek below which there is no hair
@@ -19,6 +19,10 @@ MIXTURE = 1.12  # way over a colour between two others, over the way between tho
 UNDER = 0.06  # part of what shows beside the face below a brim that is neither hat nor skin: then it is hair
 STRAND = 6.0  # of 255
 SKULL = 1.2  # half widths of the skull
+# The crown begins where a row covers this share of so many half widths around the middle: ears and bows are no hair.
+TOP, COVERS = 0.3, 0.8
+CROWN = 0.7  # half widths around the middle that tell what goes around the head
+SAMPLES = 32  # of a row
 GLOSS = 8.0  # Lab: a row of the crown so much lighter than those around it is a highlight, not a colour
 
 
@@ -115,18 +119,24 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
     cheeks = colours[low : high + 1, max(int(lines.middle - reach), 0) : int(lines.middle + reach) + 1].reshape(-1, 3)
     skin = np.median(cheeks, axis=0) if len(cheeks) else np.array([220.0, 180.0, 160.0])
     ring, flank, known = np.zeros((count, 3), np.float32), np.zeros((2, count, 3), np.float32), np.zeros(count, bool)
-    for r in rows:
+    samples = np.zeros((count, SAMPLES, 3), np.float32)
+    first = _first_of_skull(where, rows, lines)
+    for r in rows[rows >= first]:
         line = np.flatnonzero(where[r])
         if len(line) >= 8:
             edge, outer = max(len(line) // 12, 1), max(len(line) // 8, 2)
-            ring[r - top] = np.median(colours[r, line[edge:-edge]], axis=0)
+            inner = line[np.abs(line - lines.middle) < CROWN * lines.half]
+            inner = colours[r, inner if len(inner) >= 8 else line[edge:-edge]]
+            ring[r - top] = np.median(inner, axis=0)
+            samples[r - top] = inner[np.linspace(0, len(inner) - 1, SAMPLES).astype(int)]
             flank[0, r - top] = np.median(colours[r, line[:outer]], axis=0)
             flank[1, r - top] = np.median(colours[r, line[-outer:]], axis=0)
             known[r - top] = True
-    k, height = np.arange(count), lines.height
+    uneven = unevenness(samples, ring)
+    k, height = np.arange(count) - (first - top), lines.height
     ring = _without_gloss(ring, known, height)
     ring = _hooded(ring, flank, known & (k > 0.05 * height) & (k < 0.12 * height))
-    above = (k < lines.brow - top) & known
+    above = (k + first < lines.brow) & known
     hat = above & (k > 0.06 * height)
     base = ring[hat] if hat.any() else ring[known]
     crown_rows = known & (k > 0.06 * height) & (k < 0.22 * height)
@@ -141,10 +151,18 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
     dress = ring[hat & ~forehead] if (hat & ~forehead).any() else base
     hair, _ = commonest(dress, 30)
     use = known & above & ~forehead
-    rounded = ramp(ring, use, 0.075 * height)
+    rounded = calmed(ring, uneven, use, 0.075 * height)
     if rounded is None:
         rounded = np.repeat(hair[None], count, 0).astype(np.float32)
     return HeadPaint(lines, top, skin, hair, bald, rounded), int(np.flatnonzero(use)[-1]) if use.any() else 0
+
+
+def _first_of_skull(where: np.ndarray, rows: np.ndarray, lines: HeadLines) -> int:
+    """The first row of (H, W) bool that covers the head's middle; without one, its first row."""
+    reach = max(TOP * lines.half, 2)
+    columns = slice(max(int(lines.middle - reach), 0), int(lines.middle + reach) + 1)
+    covered = where[rows, columns].mean(1) > COVERS
+    return int(rows[covered.argmax()])
 
 
 def _hooded(ring: np.ndarray, flank: np.ndarray, crown: np.ndarray) -> np.ndarray:

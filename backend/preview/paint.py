@@ -14,7 +14,7 @@ from scipy import ndimage
 from ..mesh.raster import covered
 from .body import ARMS, HEAD, LEGS, TORSO, smooth
 from .charts import FADE, FRONT, RIM, Charts, make_charts, on_grid, rim_map
-from .flanks import LIMB_BANDS, LIMB_CALM, TRUNK_BANDS, TRUNK_CALM, Flanks, at_rows, ramp
+from .flanks import LIMB_BANDS, LIMB_CALM, TRUNK_BANDS, TRUNK_CALM, Flanks, at_rows, ramp, sampled
 from .head_paint import HeadLines, HeadPaint, read_head
 from .sides import Views, without_hand
 from .solid import Depth
@@ -24,6 +24,7 @@ from .volume import Skin
 
 AROUND_ARM = 0.012  # of the height: as far around an arm a side picture is not looked at
 HANGING = 0.7  # a forearm's share downwards from which it hangs
+FRONT_ONLY = 0.35  # half widths of the trunk around its middle that do not show on its back
 PAD = 6  # pixels around the figure in the cut-out
 OCCLUSION, REACH = 0.08, 0.014  # darkest, and how far what darkens stands, of the height
 
@@ -254,12 +255,19 @@ class Painter:
                 continue
             pixels, normals = texels.pixels[here], texels.normals[here]
             across = normals[:, 0] * flanks.across[0] - normals[:, 1] * flanks.across[1]
-            side[here] = flanks.colour(pixels, smooth(across, -0.35, 0.35))
-            if label == TORSO:
-                mixed = 0.5 + 0.5 * np.sign(across) * smooth(np.abs(across), 0.0, 0.8)
-                back[here] = flanks.colour(pixels, mixed)
-            elif label in LEGS:
-                back[here] = flanks.colour(pixels, np.full(len(here), float(label == LEGS[1])))
+            flank = smooth(across, -0.35, 0.35)
+            side[here] = flanks.colour(pixels, flank)
+            if label in ARMS:
+                continue
+            behind = 0.5 + 0.5 * np.sign(across) * smooth(np.abs(across), 0.0, 0.8)
+            if label in LEGS:
+                behind = np.full(len(here), float(label == LEGS[1]))
+            back[here] = flanks.colour(pixels, behind)
+            azimuth = np.degrees(np.arctan2(np.hypot(normals[:, 0], normals[:, 1]), normals[:, 2]))
+            turned = flanks.turned(self.clean.colours, pixels, azimuth, FRONT_ONLY if label == TORSO else 0.0)
+            for colours, at in ((side, flank), (back, behind)):
+                pattern = flanks.pattern_at(pixels, at)[:, None]
+                colours[here] = colours[here] * (1 - pattern) + turned * pattern
         here = np.flatnonzero(texels.part == HEAD)
         if self.head is not None and len(here):
             side[here] = back[here] = self._head_colour(texels, here)
@@ -275,17 +283,6 @@ class Painter:
         by_look = np.arctan2(np.abs(normals[:, 0]), normals[:, 2])
         azimuth = np.degrees(by_place + by_look) / 2
         return self.head.colour(texels.pixels[here], smooth(x, -0.25, 0.25), azimuth)
-
-
-def sampled(colours: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """(N, 3) of (H, W, 3) float32 at (N, 2) pixels (x, y), bilinear, held beyond the border."""
-    height, width = colours.shape[:2]
-    x, y = np.clip(pixels[:, 0], 0, width - 1.001), np.clip(pixels[:, 1], 0, height - 1.001)
-    column, row = x.astype(int), y.astype(int)
-    right, below = (x - column)[:, None], (y - row)[:, None]
-    upper = colours[row, column] * (1 - right) + colours[row, column + 1] * right
-    lower = colours[row + 1, column] * (1 - right) + colours[row + 1, column + 1] * right
-    return np.asarray(upper * (1 - below) + lower * below)
 
 
 def occlusion(depth: Depth, frame: Frame) -> Callable[[Texels], np.ndarray]:
