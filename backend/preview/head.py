@@ -48,7 +48,7 @@ def measure_head(body: Body, cape: np.ndarray) -> Head:
     skull = min(skull, 0.71 * body.head)
     widths = filled(half, 0.006 * body.height)
     hang = float(np.clip((np.interp(body.chin, y, widths) / skull - 0.60) / 0.3, 0, 1))
-    depth = skull * (1.14 - 0.20 * body.chibi - 0.20 * hang * adult)
+    depth = skull * (1.28 - 0.30 * body.chibi - 0.20 * hang * adult)
     throat = half[int(body.chin) : int(min(body.shoulder, rows - 1))]
     neck = float(np.nanmin(throat)) if np.isfinite(throat).any() else 0.5 * skull
     neck = min(neck, (0.74 - 0.26 * body.chibi - 0.2 * hang) * skull)  # hair beside it is no neck
@@ -99,7 +99,7 @@ def _neck_section(body: Body, head: Head) -> np.ndarray:
 
 
 def _neck_centre(body: Body) -> float:
-    return 0.004 * body.height * (1 - body.chibi)
+    return -0.006 * body.height * (1 - body.chibi)
 
 
 def _profiles(body: Body, head: Head) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,10 @@ from scipy import ndimage
 from .body import ARMS, HEAD, LEGS, Body, bell, filled, runs, section, smooth
 
 # Depth over width of the trunk at shares of the way from shoulder to hips; a chibi's is rounder by CHIBI_ROUNDER.
-TRUNK_SHARES, TRUNK_RATIOS, CHIBI_ROUNDER = (0.2, 0.45, 0.65, 1.0), (0.80, 0.84, 0.86, 0.75), 0.24
+TRUNK_SHARES, TRUNK_RATIOS, CHIBI_ROUNDER = (0.2, 0.45, 0.65, 1.0), (0.74, 0.81, 0.83, 0.74), 0.24
 TRUNK_EXPONENT, LEG_EXPONENT, SOLE_EXPONENT = 2.3, 2.2, 3.0
+LEG_RATIO = 1.06  # depth over width
+TOE = 0.72  # of the foot's length lies before the ankle
 FLARE = 0.45  # of what hips or a coat are wider than the chest counts for the depth
 ALONG = 0.011  # of the height: trunk and legs run into each other
 
@@ -127,7 +129,7 @@ def _middle_line(body: Body) -> np.ndarray:
         (body.knee + body.ankle) / 2,
         body.ankle,
     ]
-    line = np.interp(body.rows, rows, [0, 0.008, 0.015, 0.013, 0.001, -0.019, -0.019])
+    line = np.interp(body.rows, rows, [-0.004, 0.002, 0.012, 0.007, 0.002, -0.015, -0.015])
     return ndimage.gaussian_filter1d(line, 0.02 * body.height) * body.height * (1 - body.chibi)
 
 
@@ -171,7 +173,7 @@ def _add_leg(body: Body, trunk: Trunk, halves: Halves, cape: np.ndarray, side: s
     below = half[int(ankle) :]
     foot = float(np.nanmax(below)) if np.isfinite(below).any() else float(np.interp(ankle - 0.01 * height, y, wide))
     cap = 1.15 * trunk.chest * float(trunk.ratio[int(body.along_trunk(0.5))])
-    depth = np.minimum((1.22 - 0.2 * body.chibi) * wide, cap)
+    depth = np.minimum(LEG_RATIO * wide, cap)
     # Trousers leave the trunk at its depth and come to their own over the thigh: else there is a ledge at the crotch.
     at_crotch = float(trunk.depth[min(trunk.last, len(y)) - 1])
     own = smooth(y, trunk.last - 0.01 * height, trunk.last + (0.14 - 0.06 * body.chibi) * height)
@@ -195,14 +197,17 @@ def _foot(
     foot: its half width. A foot is about a sixth of the height long, but in keeping with its width.
     """
     y, height = body.rows, body.height
-    length = float(np.clip(max(0.165 * height, 3.3 * foot), 3.0 * foot, 5.8 * foot))
+    share = 0.17 - 0.03 * body.chibi
+    length = float(np.clip(max(share * height, 3.3 * foot), 3.0 * foot, 5.8 * foot))
     start = ankle - 0.012 * height
     down = (y - start) / max(body.ground - start, 1)
     middle = -0.016 * height * (1 - body.chibi)
     at_ankle = float(np.interp(ankle - 0.015 * height, y, depth))
-    toe, heel = smooth(down, 0.0, 0.55), smooth(down, 0.0, 0.4)
-    front = np.where(down < 0, depth + trunk.curve, (at_ankle + middle) * (1 - toe) + (0.66 * length + middle) * toe)
-    back = np.where(down < 0, depth - trunk.curve, (at_ankle - middle) * (1 - heel) + (0.34 * length - middle) * heel)
+    toe, heel = smooth(down, 0.05, 0.8), smooth(down, 0.05, 0.6)
+    front = np.where(down < 0, depth + trunk.curve, (at_ankle + middle) * (1 - toe) + (TOE * length + middle) * toe)
+    back = np.where(
+        down < 0, depth - trunk.curve, (at_ankle - middle) * (1 - heel) + ((1 - TOE) * length - middle) * heel
+    )
     return front, back, down
 
 
