@@ -26,7 +26,7 @@ def test_a_limb_without_length_is_none():
 def test_joints_on_one_place_make_a_rig_of_finite_numbers():
     corners = np.array(np.meshgrid(*[[0, 1]] * 3)).reshape(3, -1).T - [0.5, 0, 0.5]
     faces = [[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6]]
-    mesh = MeshArrays(corners.astype(float), np.array(faces))
+    mesh = MeshArrays(corners * [0.4, 1, 0.15], np.array(faces))
     given = PLAIN | {"leftHand": PLAIN["leftLowerArm"]}  # as a user may place them
     rig = rig_mesh(mesh, {name: point.tolist() for name, point in given.items()})
     assert np.isfinite(rig.weight).all()
