@@ -23,8 +23,8 @@ SURE = 0.42  # of the views: below it the body may lie
 NOBODY = 0.36  # and below that it is none
 DOUBTFUL = 0.05  # typical disagreement of the views, in heights, from which on the user is asked to look
 LOST = 0.11  # and from which on the joints are not to be trusted
-# A limb's bone that is shorter, in heights, or shorter than the next by this factor, is none: characters with the shortest
-# limbs have 0.06 and 1.7.
+# A limb's bone that is shorter, in heights, or shorter than the other by this factor, is none: characters with the
+# shortest limbs have 0.06 and 1.7.
 SHORTEST, UNEQUAL = 0.02, 4.0
 SNAP = 12.0  # degrees: a body so near to a quarter is meant to stand there
 
