@@ -128,8 +128,9 @@ def part_arms(
             kept = np.where(columns, weights[rows] + 1e-9 * fallback(columns), 0.0)
             weights[rows] = kept / kept.sum(1, keepdims=True)
         held = weights[:, own].sum(1) > 0.5
-        corner = held[triangles]
-        cut |= corner.any(1) & ~corner.all(1) & beyond[triangles].all(1)
+        # One edge across is enough: a large triangle may have its third corner in the armpit.
+        corner, far = held[triangles], beyond[triangles]
+        cut |= ((corner != np.roll(corner, 1, 1)) & far & np.roll(far, 1, 1)).any(1)
     return cut
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from backend.geometric.arm_tubes import _by_piece, _radius
+from backend.geometric.arm_tubes import Tube, _by_piece, _radius, part_arms
+from backend.geometric.skeleton import Skeleton
 from backend.mesh.voxels import VoxelGrid
 
 
@@ -39,3 +40,17 @@ def test_a_free_arm_is_as_thick_as_it_goes_from_a_bone_beside_its_middle():
     assert _radius(point, axis, hips, neck, grid, 0.2) > 0.095
     solid[:, :36, 24:36] = True  # the body below
     assert _radius(point, axis, hips, neck, grid, 0.2) < 0.06
+
+
+def test_a_large_triangle_from_the_armpit_does_not_join_arm_and_body():
+    bones = Skeleton()
+    for name, start, end in (("hips", 0.5, 0.9), ("leftUpperArm", 0.9, 0.6), ("leftLowerArm", 0.6, 0.3)):
+        x = 0.3 * (name != "hips")
+        bones.add(name, None, np.array([x, start, 0]), np.array([x, end, 0]))
+    line = np.linspace(0.9, 0.3, 61)
+    tube = Tube(np.column_stack([0.3 + 0 * line, line, 0 * line]), np.full(61, 0.1), np.linspace(0, 2, 61))
+    vertices = np.array([[0.22, 0.85, 0], [0.22, 0.6, 0], [0.2, 0.6, 0], [0.4, 0.85, 0], [0.4, 0.6, 0]])
+    weights = np.array([[0.5, 0.5, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0.0]])
+    triangles = np.array([[0, 1, 2], [0, 1, 4], [0, 3, 4]])
+    arms = {"leftArm": tube, "rightArm": Tube(tube.points - [9, 0, 0], tube.radius, tube.along)}
+    assert part_arms(weights, vertices, triangles, bones, arms).tolist() == [True, False, False]
