@@ -6,6 +6,7 @@ An order is what is wanted: a `Batch` of avatars, or a single `call.Call` of an 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -250,9 +251,10 @@ class ClusterRun:
         """What nobody offers is known before Ray has started the job, which takes seconds. The job itself goes on
         looking.
         """
-        nodes = self.api.nodes()  # none: the head has just started
-        if nodes and (short := missing(nodes, self.order.resources)):
-            self._waiting = advice(short, self.api.join_address())
+        with contextlib.suppress(BackendError):
+            nodes = self.api.nodes()  # none: the head has just started
+            if nodes and (short := missing(nodes, self.order.resources)):
+                self._waiting = advice(short, self.api.join_address())
 
     def _take(self, log: str, say: Say) -> None:
         lines = log.splitlines(keepends=True)

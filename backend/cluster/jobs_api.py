@@ -19,7 +19,7 @@ from ..errors import BackendError, reason_of
 
 OLDEST = (2, 40)  # minor version whose API was the same
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-TIMEOUT = 10.0  # seconds
+TIMEOUT, LONG_TIMEOUT = 10.0, 60.0  # seconds; a busy head takes longer to start a job's supervisor than to answer
 TOKEN = "RAY_AUTH_TOKEN"  # environment, as Ray itself calls it, where no token is given
 PORT = 6379  # of the head for its nodes, as Ray chooses it
 
@@ -66,7 +66,7 @@ class JobsApi:
         """Starts a job under its own id; False where that id is there already."""
         body = {"submission_id": job, "entrypoint": entrypoint, "runtime_env": {"env_vars": variables}}
         try:
-            self._ask("POST", "/api/jobs/", body)
+            self._ask("POST", "/api/jobs/", body, LONG_TIMEOUT)
         except BackendError as error:
             if "already exists" in error.message:
                 return False
@@ -84,14 +84,16 @@ class JobsApi:
     def stop(self, job: str) -> None:
         self._ask("POST", f"/api/jobs/{job}/stop")
 
-    def _ask(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(
+        self, verb: str, path: str, body: dict[str, Any] | None = None, timeout: float = TIMEOUT
+    ) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         if token := self.token or os.environ.get(TOKEN, ""):
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self.address.rstrip("/") + path, data, headers, method=verb)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 found = json.load(answer)
         except urllib.error.HTTPError as error:
             if error.code in (401, 403):
@@ -108,7 +110,14 @@ class JobsApi:
             message = f"The cluster at {shown(self.address)} refused ({error.code}: {reason})."
             raise BackendError("cluster_refused", message, "See its log.") from error
         except (OSError, ValueError) as error:
-            reason = reason_of(getattr(error, "reason", error))
+            cause: object = getattr(error, "reason", error)
+            if isinstance(cause, TimeoutError):
+                raise BackendError(
+                    "cluster_unreachable",
+                    f"The Ray cluster at {shown(self.address)} does not answer.",
+                    "Check the address and the firewall, or try again when the head is less busy.",
+                ) from error
+            reason = reason_of(cause)
             raise BackendError(
                 "cluster_unreachable",
                 f"There is no Ray cluster at {shown(self.address)} ({reason}).",
