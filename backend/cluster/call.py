@@ -124,7 +124,7 @@ class Call:
     def fetched(self, row: Row) -> Row:
         source = self.folder / "made" / self.method
         try:
-            for name in row["files"]:
+            for name in (Path(name).name for name in row["files"]):  # nowhere else, whatever the cluster says
                 copy_whole(source / name, self.out / name)
         except OSError as error:
             reason = reason_of(error)
@@ -149,7 +149,7 @@ def call(order: Call, say: Say, is_abandoned: Callable[[], bool] = lambda: False
     if row["status"] == "failed":
         raise BackendError(row.get("code", "cluster_failed"), row["note"], row.get("hint", ""))
     result = dict(row["result"])
-    result[order.made] = str(order.out / result[order.made])
+    result[order.made] = str(order.out / Path(result[order.made]).name)
     return result | {"cluster_job": run.job}
 
 

@@ -21,23 +21,43 @@ PORT, DASHBOARD = 6391, 8296  # outside of the range that Ray gives its workers
 SLOW = {  # a busy machine takes longer than Ray expects
     "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "200",
     "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "200",
+    "RAY_agent_register_timeout_ms": "200000",
 }
 
 
 @contextlib.contextmanager
-def _ray(python, *words, env=None):
+def _ray(python, api, nodes, *words, env=None):
+    """One that has started when the head knows so many nodes. It is tried again: on a busy machine, Ray gives up when
+    its agents need more than 15 s.
+    """
     env = {**os.environ, **SLOW, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT), **(env or {})}
     command = [str(Path(python).with_name("ray")), "start", "--block", "--num-cpus=1", *words]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
+    for _ in range(5):
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                if _has_joined(process, api, nodes):
+                    yield process
+                    return
+                log.seek(0)
+                print(f"Ray did not start: {log.read()[-500:].decode()}")
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+    raise RuntimeError("Ray does not start on this machine")
+
+
+def _has_joined(process, api, nodes):
+    begun = time.monotonic()
+    while process.poll() is None and time.monotonic() - begun < 240:
+        with contextlib.suppress(BackendError):
+            if len(api.nodes()) >= nodes:
+                return True
+        time.sleep(0.5)
+    return False
 
 
 @contextlib.contextmanager
@@ -46,25 +66,15 @@ def head(python, port=PORT, dashboard=DASHBOARD, env=None):
     folder = tempfile.mkdtemp(prefix="ray-")
     words = ("--head", "--node-ip-address=127.0.0.1", f"--port={port}", "--dashboard-host=127.0.0.1")
     more = (f"--dashboard-port={dashboard}", f"--temp-dir={folder}", "--object-store-memory=80000000")
-    with _ray(python, *words, *more, env=env) as process:
-        api, deadline = JobsApi(f"http://127.0.0.1:{dashboard}", (env or {}).get("RAY_AUTH_TOKEN", "")), 240
-        begun = time.monotonic()
-        while True:
-            try:
-                api.nodes()
-                break
-            except BackendError as error:
-                if error.code not in ("cluster_unreachable", "cluster_refused") or process.poll() is not None:
-                    raise
-                if time.monotonic() - begun > deadline:
-                    raise
-                time.sleep(0.5)
+    api = JobsApi(f"http://127.0.0.1:{dashboard}", (env or {}).get("RAY_AUTH_TOKEN", ""))
+    with _ray(python, api, 1, *words, *more, env=env):
         yield api.address
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def node(python, port=PORT, env=None):
-    """A node that offers 3d_gen, with the backend's environment of this checkout."""
+def node(python, port=PORT, dashboard=DASHBOARD, env=None):
+    """A second node, which offers 3d_gen, with the backend's environment of this checkout."""
+    api = JobsApi(f"http://127.0.0.1:{dashboard}", (env or {}).get("RAY_AUTH_TOKEN", ""))
     words = (f"--address=127.0.0.1:{port}", '--resources={"3d_gen": 1}', "--object-store-memory=80000000")
     known = {"AVATAR_FORGE_BACKEND_PYTHON": str(ROOT / ".venv/backend/bin/python")}
-    return _ray(python, *words, env=known | (env or {}))
+    return _ray(python, api, 2, *words, env=known | (env or {}))

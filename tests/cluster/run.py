@@ -19,6 +19,7 @@ from pathlib import Path
 from backend.cluster.client import Batch, ClusterRun
 from backend.cluster.jobs_api import JobsApi
 from backend.errors import BackendError, Cancelled
+from tests.cluster.local import SLOW
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8299
@@ -66,8 +67,7 @@ def main():
         "STAND_IN_LOG": str(log),
         "STAND_IN_SECONDS": str(options.seconds),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "200",  # a busy machine takes longer than Ray expects
-        "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "200",
+        **SLOW,
         "PYTHONPATH": str(ROOT),
     }
     from ray.cluster_utils import Cluster
