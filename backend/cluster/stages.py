@@ -82,6 +82,10 @@ def _ask_worker(run: Path, name: str, method: str, params: dict[str, Any], folde
         raise StageError("backend_died", "The backend stopped on the worker; see the worker's log.")
     if "error" in answer:
         error = answer["error"]
+        if error["code"] == "disk_full":  # which the worker says of its own folder, as if it were here
+            raise StageError(
+                "files", f"The worker cannot write to {folder.parent} (no space left on device); free some space."
+            )
         raise StageError(error["code"], f"{error['message']} {error['hint']}".strip())
     result: dict[str, Any] = answer["result"]
     return result
