@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.cluster import client, offer, stages
+from backend.cluster import client, driver, offer, stages
 from backend.cluster.call import Call, Place, call
 from backend.cluster.jobs_api import JobsApi
 from backend.errors import BackendError, Cancelled
@@ -147,3 +147,18 @@ def test_the_folder_may_have_another_path_on_the_nodes(wish, tmp_path):
         with pytest.raises(BackendError, match=f"{tmp_path}/there/generate-") as raised:
             call(wish(head, there=str(tmp_path / "there")), lambda *what: None)
         assert raised.value.code == "cropped"
+
+
+def test_the_driver_says_why_it_cannot_begin(capsys):
+    assert driver.main(["/nowhere/spec.json"]) == 1
+    event = json.loads(capsys.readouterr().out.removeprefix(client.MARK))
+    assert "cannot read /nowhere/spec.json (no such file or directory)." in event["message"]
+    assert event["hint"].startswith("Mount the shared folder on every node")
+    said = """Version mismatch: The cluster was started with:
+    Ray: 2.58.0
+    Python: 3.11.7
+This process on node 10.0.0.2 was started with:
+    Ray: 2.60.0"""
+    told = driver.why_not_joined(said, "2.60.0")
+    assert told["message"].startswith("The cluster runs Ray 2.58.0 and Python 3.11.7, but ")
+    assert "has Ray 2.60.0" in told["message"]
