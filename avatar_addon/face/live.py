@@ -95,7 +95,8 @@ def style_of(avatar: Avatar, texture: np.ndarray | None) -> Style:
     if cards and texture is None:
         scene.add_warnings(avatar, [{"code": "no_cards", "message": NO_CARDS}])
         cards = False
-    return Style({name: style for name, style in styles.items() if style != Viseme()}, record.mouth_interior, cards)
+    changed = {name: style for name, style in styles.items() if style != Viseme()}
+    return Style(changed, record.mouth_interior, cards, cards_if_uncut=record.mouth_style == BY_STYLE)
 
 
 def knows_eyes(avatar: Avatar) -> bool:

@@ -3,7 +3,8 @@
 Add-on.
 
 A clip has the turns of the humanoid bones, the place of the hips and the weights of expressions, so it moves every VRM
-avatar. It belongs to no avatar, but arms hang as far down as the one that it was made on needs.
+avatar. It belongs to no avatar: arms hang no farther down than a wide body lets them, and less where the one that the
+clip was made on needs more room.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ def _body(avatar: Avatar) -> tuple[bake.Skeleton, np.ndarray, motions.PosedBody]
         at[1],
         skeleton.parents,
         skeleton.names,
-        hang=clearance.hanging(points, bone, at[0], skeleton.parents, skeleton.names),
+        hang=min(clearance.hanging(points, bone, at[0], skeleton.parents, skeleton.names), clearance.SHARED),
         soles=motions.soles_of(points, bone, skeleton.names),
     )
     return skeleton, to_t, body

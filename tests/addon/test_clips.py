@@ -33,6 +33,8 @@ def test_a_motion_comes_back_from_its_clip(avatar, addon, bpy, tmp_path):
     )
     assert degrees(shown, shown[:1]).max() > 10
     assert degrees(shown, played).max() < 1
+    arm = avatar.armature.pose.bones["leftUpperArm"].vector.normalized()
+    assert 20 < np.degrees(np.arcsin(-arm.z)) < 57  # beside a wide body, too
     mouth = avatar.armature.data.vrm_addon_extension.vrm1.expressions.preset
     opened = []
     for frame in range(scene.frame_preview_start, scene.frame_preview_end):

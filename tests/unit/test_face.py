@@ -312,6 +312,23 @@ def test_mixed_up_eyes_and_missing_sizes_are_no_trouble():
     assert found["leftEye"].center[0] > 0 and 0.01 < found["mouth"].half_width < 0.04
 
 
+def test_a_mouth_is_cut_through_large_triangles_that_reach_behind_hair():
+    data = head(7, 8)  # a column of vertices in the middle, and one on each side, behind a lock of hair
+    lock = np.array([[0.04, -0.13, 1.4], [0.1, -0.13, 1.4], [0.1, -0.13, 1.5], [0.04, -0.13, 1.5]])
+    lock = np.concatenate([lock, lock - [0.14, 0, 0]])
+    plate = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]], np.int32) + len(data.vertices)
+    haired = dataclasses.replace(
+        data,
+        vertices=np.concatenate([data.vertices, lock]),
+        triangles=np.concatenate([data.triangles, plate]),
+        corner_uvs=np.concatenate([data.corner_uvs, np.zeros((4, 3, 2), np.float32)]),
+        material_index=np.concatenate([data.material_index, np.zeros(4)]).astype(np.int32),
+        weights=np.concatenate([data.weights, np.tile(np.float32([0, 1]), (8, 1))]),
+    )
+    result = build_face(haired, FACE, "head")
+    assert not result.warnings and set(VISEMES) <= set(result.mesh.shape_keys)
+
+
 def test_a_mouth_off_the_head_gives_no_visemes_and_says_so():
     below = FACE | {"mouth": {"center": [0.0, 0.0, 1.3], "width": WIDTH}}
     result = build_face(head(), below, "head")

@@ -122,6 +122,13 @@ def test_the_clip_of_a_walk_keeps_big_shoes_above_the_ground(body):
     assert sunk.max() < 0.05 * leg
 
 
+def test_the_hand_that_waves_stays_away_from_a_wide_head(body):
+    at = placed(body, motions.wave(body, FRAMES))
+    elbow, hand = (-at[f"right{name}"][:, 0] for name in ("LowerArm", "Hand"))
+    reach = np.linalg.norm(body.joints[body.names.index("rightHand")] - body.joints[body.names.index("rightLowerArm")])
+    assert (hand - elbow).min() > 0.2 * reach
+
+
 def test_the_walk_takes_steps_with_arms_against_the_legs(body):
     at = placed(body, motions.walk(body, FRAMES))
     ahead = {side: -at[f"{side}Foot"][:, 1] for side in ("left", "right")}

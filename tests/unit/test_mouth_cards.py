@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from avatar_addon.face.synthesis import build
 from avatar_addon.face.synthesis.cards import DRAWN, INSIDE, SLOT
 from avatar_addon.face.synthesis.style import Style, Viseme
 from avatar_addon.vrm.spec.perfect_sync import SYNC_SHAPES
@@ -28,6 +29,17 @@ def test_a_flat_face_has_cards_by_style_and_a_painted_one_is_cut():
         mesh = build_face(head(), FACE, "head", texture=texture(noise), style=Style(cards=None)).mesh
         assert (SLOT in mesh.materials) == cards and (len(mesh.materials) == 2) == cards
     assert SLOT not in build_face(head(), FACE, "head", style=Style(cards=None)).mesh.materials
+
+
+def test_where_no_mouth_can_be_cut_there_are_cards_or_they_are_offered(monkeypatch):
+    monkeypatch.setattr(build, "cut_mouth", lambda *_: None)
+    instead = build_face(head(), FACE, "head", texture=texture(0.3), style=Style(cards_if_uncut=True))
+    assert [warning["code"] for warning in instead.warnings] == ["cards_instead"]
+    assert set(VISEMES) <= set(instead.mesh.shape_keys) and SLOT in instead.mesh.materials
+    for picture, offered in ((texture(0.3), True), (None, False)):
+        without = build_face(head(), FACE, "head", texture=picture, style=Style(cards_if_uncut=picture is None))
+        assert [warning["code"] for warning in without.warnings] == ["no_mouth"]
+        assert ("Drawn Cards" in without.warnings[0]["message"]) == offered and SLOT not in without.mesh.materials
 
 
 def test_cards_wait_behind_the_skin_and_come_out_before_it_one_a_viseme(carded):

@@ -16,7 +16,7 @@ from ...vrm.spec.presets import BLINKS, VISEMES
 from .cards import SHOWN, SLOT, Cards, add_cards, is_drawn_flat
 from .lids import Lid, add_lids, move_lids
 from .measures import Face, measure_face
-from .mouth import Mouth, cut_mouth, follow_lips
+from .mouth import Mouth, bare_large_triangles, cut_mouth, follow_lips
 from .perfect_sync import FaceParts, make_perfect_sync, missing
 from .refine import Skin, refine
 from .shapes import EMOTION_SHAPES, LID_WIDTH, WIDENED_FROM, WIDENED_TO, Eyes, make_shapes
@@ -28,6 +28,17 @@ PARTS = {"Mouth": "avatar_forge.mouth", "Tongue": "avatar_forge.tongue", "Teeth"
 NO_LIDS = (
     "The eyes were not found reliably, so the avatar has no eyelids and no blinks; move the eye markers onto"
     " the eyes and make the face again."
+)
+NO_MOUTH = (
+    "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the face."
+)
+NO_MOUTH_BUT_CARDS = (
+    "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the face, or"
+    " choose Drawn Cards under Mouth and make the face again."
+)
+CARDS_INSTEAD = (
+    "The mouth could not be cut at the marker, so mouths are drawn on cards; for one that opens, move the marker onto"
+    " the front of the face and make the face again."
 )
 EDGES_IN_MOUTH = 13
 BARE = 0.1  # mouth widths around the mouth where the skin has no outline
@@ -94,17 +105,18 @@ def build_face(
     at_mouth = skin.front & (np.hypot(skin.points[:, 0], skin.points[:, 1]) < 0.5 * face.width)
     on_head = at_mouth.any() and _head_share(skin.weights[at_mouth, head]).mean() > 0.5
     if on_head and not as_cards:
+        bare_large_triangles(skin, face, seen, face.width / EDGES_IN_MOUTH)
         refine(
             skin, np.array([-0.75, -0.7]) * face.width, np.array([0.75, 0.5]) * face.width, face.width / EDGES_IN_MOUTH
         )
         mouth = cut_mouth(
             skin, face, seen, head, {part: materials.index(name) for part, name in PARTS.items() if name in materials}
         )
-    if mouth is None and not (on_head and as_cards):
-        message = (
-            "The mouth could not be cut at the marker, so there are no visemes; move the marker onto the front of the"
-            " face."
-        )
+    if on_head and mouth is None and not as_cards and style.cards_if_uncut and texture is not None:
+        as_cards, materials = True, _with_mouth(data.materials, style.interior, True)
+        warnings.append({"code": "cards_instead", "message": CARDS_INSTEAD})
+    elif mouth is None and not (on_head and as_cards):
+        message = NO_MOUTH if texture is None or not on_head else NO_MOUTH_BUT_CARDS
         warnings.append({"code": "no_mouth", "message": message})
     lids = add_lids(skin, face, seen, head, texture) if closing else []
     if on_head and as_cards:

@@ -10,8 +10,12 @@ import numpy as np
 from .measures import Face
 from .refine import Skin, split_along
 from .shapes import Slit
-from .surface import DepthMap
+from .surface import DepthMap, front_layer
 
+BARED = np.array([0.55, 0.35])  # mouth widths to each side of the middle
+MOST_PASSES = 8
+SEEN = 0.03  # mouth widths from the front that still count as seen
+SAMPLES = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [1, 1, 0], [0, 1, 1], [1, 0, 1]])
 LEAST_CHAIN = 6  # vertices of a slit that can open
 LEAST_SHARE = 0.4  # of the mouth's width that the slit must have
 RINGS = 5  # of the pocket, from a lip to its back
@@ -61,6 +65,29 @@ def cut_mouth(skin: Skin, face: Face, seen: DepthMap, head: int, materials: dict
     if "Teeth" in materials:
         teeth = _add_teeth(skin, seen, w, middle, half, room, weights, materials["Teeth"])
     return Mouth(upper, lower, arcs, teeth, Slit(middle, half))
+
+
+def bare_large_triangles(skin: Skin, face: Face, seen: DepthMap, length: float) -> None:
+    """Divides triangles that are seen at the mouth but reach behind hair, a beard or the side of the head, so that
+    their seen part is front. length: of edges, in metres.
+    """
+    high = BARED * face.width
+    weights = SAMPLES / SAMPLES.sum(1, keepdims=True)
+    for _ in range(MOST_PASSES):
+        corners = skin.points[skin.triangles, :2]
+        hidden = ~skin.front[skin.triangles].all(1)
+        near = np.flatnonzero(hidden & ((corners.max(1) >= -high) & (corners.min(1) <= high)).all(1))
+        a, b, c = (skin.points[skin.triangles[near, k]] for k in range(3))
+        near = near[np.cross(b - a, c - a)[:, 2] > 0]
+        places = np.einsum("sk,tkc->tsc", weights, skin.points[skin.triangles[near]])
+        at = seen.at(places[:, :, :2].reshape(-1, 2)).reshape(places.shape[:2])
+        shown = (np.abs(places[:, :, :2]) <= high).all(2) & (np.abs(places[:, :, 2] - at) < SEEN * face.width)
+        edges = skin.edges(near[shown.any(1)])
+        edges = edges[np.linalg.norm(skin.points[edges[:, 0]] - skin.points[edges[:, 1]], axis=1) > length]
+        if not len(edges):
+            return
+        skin.split(edges, np.full(len(edges), 0.5))
+        skin.front |= front_layer(skin.points, skin.triangles, seen, face)
 
 
 def _longest_chain(skin: Skin, cut: np.ndarray) -> np.ndarray:

@@ -44,12 +44,14 @@ class Viseme:
 @dataclass(frozen=True)
 class Style:
     """visemes: those that differ from usual; interior: teeth and tongue in the mouth, else it is plainly dark; cards:
-    mouths are drawn on cards and the skin is not cut, None: on a face that is drawn flat.
+    mouths are drawn on cards and the skin is not cut, None: on a face that is drawn flat; cards_if_uncut: also where
+    the skin cannot be cut.
     """
 
     visemes: Mapping[str, Viseme] = field(default_factory=dict)
     interior: bool = True
     cards: bool | None = False
+    cards_if_uncut: bool = False
 
     def changed(self) -> dict[str, Lips]:
         """Viseme -> lips, of those that are not as usual."""

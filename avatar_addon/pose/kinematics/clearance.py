@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 MOST, LEAST = 68.0, 20.0  # degrees below the T-pose
+SHARED = 54.0  # in our motions, which as clips move other bodies as well: beside most that are short and wide
 BINS = 48  # heights at which the outline is taken
 FROM = 0.35  # of the arm; what is nearer to the shoulder may touch the body
 BESIDE = 0.12  # of the shoulders' height: skin that far before or behind the arm is in its way

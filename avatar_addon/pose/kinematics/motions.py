@@ -111,8 +111,9 @@ def wave(body: PosedBody, frames: int) -> np.ndarray:
     time = 2 * np.pi * np.arange(frames) / frames
     beat = np.sin(2 * time)
     turns = hanging_arm("left", 1.0, body.hang, 3 * np.sin(time), np.full(frames, 14.0))
-    turns["rightUpperArm"] = about(Y, 12 + 4 * np.sin(time))
-    turns["rightLowerArm"] = about(Z, np.full(frames, 15.0)) @ about(Y, 72 + 24 * beat)
+    # Away from the head, which may be as wide as the shoulders.
+    turns["rightUpperArm"] = about(Y, -6 + 4 * np.sin(time))
+    turns["rightLowerArm"] = about(Z, np.full(frames, 25.0)) @ about(Y, 54 + 22 * beat)
     turns["rightHand"] = about(Y, 14 * np.sin(2 * time - 0.7))
     turns["spine"] = about(Y, 2 + 1.5 * np.sin(time))
     turns["head"] = about(Y, -6 + 2 * np.sin(time)) @ about(Z, np.full(frames, -6.0))
