@@ -8,7 +8,7 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.publish import steps
-from ..avatar_addon.ui.sentences import progress, sentence
+from ..avatar_addon.ui.sentences import fits, progress, sentence
 from ..avatar_addon.ui.translation import tr, tr_figure
 from ..operators.publish import FIXES, TASKS
 from .sidebar import RiggedAvatarPanel, SidebarPanel
@@ -119,12 +119,20 @@ def _draw_card(layout: UILayout, context: Context, record) -> None:
         chosen = index == record.shown_check
         row = column.row(align=True)
         row.alert = check.status == "FAIL" and not chosen  # red and pressed would be neither
-        text = f"{tr(check.title)}: {tr_figure(check.figure)}"
+        figure = tr_figure(check.figure)
+        text = f"{tr(check.title)}: {figure}"
+        whole = fits(context, text)  # else the figure is among the words below
         row.operator(
-            "avatar_forge.explain_check", text=text, icon=ICONS[check.status], depress=chosen, translate=False
+            "avatar_forge.explain_check",
+            text=text if whole else tr(check.title),
+            icon=ICONS[check.status],
+            depress=chosen,
+            translate=False,
         ).index = index
         if chosen:
             box = column.box()
+            if not whole:
+                sentence(box, context, figure)
             sentence(box, context, f"{tr(check.meaning[:1].upper() + check.meaning[1:] + '.')} {tr(check.fix)}")
             if check.name in ON_WEIGHTS:
                 box.operator("avatar_forge.find_places")

@@ -71,7 +71,8 @@ def import_file(path: Path, licensed: bool) -> None:
     }
     run[".gltf"] = run[".glb"]
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # the importers report their times
+        said = io.StringIO()  # times and tracebacks; what is wrong is in the exception
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             outcome = run[suffix]()
     except Exception as error:  # importers are Python add-ons, which raise what they meet
         raise AvatarError(

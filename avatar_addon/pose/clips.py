@@ -104,7 +104,8 @@ def _run(kind: str, path: Path, armature: bpy.types.Object) -> None:
     """`export_scene` or `import_scene` of the VRM Add-on. Raises AvatarError with its last words."""
     operator = getattr(bpy.ops, kind).vrma
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        said = io.StringIO()  # its tracebacks; what is wrong is in the exception
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             outcome = operator(filepath=str(path), armature_object_name=armature.name)
     except Exception as error:
         lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]

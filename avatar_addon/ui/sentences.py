@@ -34,6 +34,13 @@ def sentence(
         column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"), translate=False)
 
 
+def fits(context: bpy.types.Context, text: str) -> bool:
+    """Whether a button with an icon can show a text in the region's width, in one line."""
+    scale = context.preferences.system.ui_scale
+    width = (context.region.width if context.region else 300) - (MARGIN + ICON) * scale
+    return _width(text, scale) <= width
+
+
 @functools.lru_cache(512)
 def _lines(text: str, width: float, scale: float) -> list[str]:
     """width: pixels. A line may end at a space, after each letter of an East Asian script, and within a word that is

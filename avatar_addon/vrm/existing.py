@@ -62,7 +62,7 @@ def import_file(path: Path) -> None:
     need_addon()
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), _confirmed():
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _confirmed():
             outcome = bpy.ops.import_scene.vrm(
                 filepath=str(path),
                 set_shading_type_to_material_on_import=False,
