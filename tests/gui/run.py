@@ -44,6 +44,7 @@ SCENARIOS = (
     "frames",
     "sides",
     "candidates",
+    "mouths",
     "text",
     "vscode",
     "remote",

@@ -99,12 +99,12 @@ def find(g, operator, having="", **where):
     """Moves the mouse down a region until it is on the button of `operator` ("avatar_forge.rig"); returns the place
     on the screen.
 
-    having: what else is in the button's Python command, such as "apply=True"; where: see `_look`.
+    having: what else is in the button's Python command, such as "apply=True"; where: see `look`.
     """
     yield lambda: _is_drawn(g, where.get("area_type", "VIEW_3D"), where.get("kind", "UI"))
-    place = yield from _look(g, operator, having, **where)
+    place = yield from look(g, operator, having, **where)
     if not place:  # a busy machine draws a button under the mouse later
-        place = yield from _look(g, operator, having, patience=0.25, **where)
+        place = yield from look(g, operator, having, patience=0.25, **where)
     return place or g.fail(f"there is no button {operator} on the screen")
 
 
@@ -114,9 +114,7 @@ def _is_drawn(g, area_type, kind):
     return any(region.type == kind and min(region.width, region.height) > 1 for region in regions)
 
 
-def _look(
-    g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0, patience=0.06
-):
+def look(g, operator, having="", kind="UI", area_type="VIEW_3D", across=0.4, top=40, near=None, depth=0, patience=0.06):
     """As `find`, or None. near: a place on the screen at which to begin; depth: pixels to look at from there, 0: all.
 
     patience: seconds until a button under the mouse has noticed it."""
@@ -147,7 +145,7 @@ def _is_under_mouse(area, region, operator, having):
 
 
 def open_panel(g, operator, depth=3 * HEADER, **where):
-    """Opens the panel that has a button of `operator` within `depth` pixels, closes the others. where: see `_look`."""
+    """Opens the panel that has a button of `operator` within `depth` pixels, closes the others. where: see `look`."""
     window, area = next(x for x in g.areas() if x[1].type == "VIEW_3D")
     region = next(r for r in area.regions if r.type == "UI")
     x, top = int(region.x + region.width * 0.3), SCREEN_HEIGHT - window.y - region.y - region.height
@@ -158,7 +156,7 @@ def open_panel(g, operator, depth=3 * HEADER, **where):
         g.xdo("click", 1, "sleep", 0.2)
         g.xdo("keyup", "ctrl")
         yield 1.2  # the panels slide
-        if (yield from _look(g, operator, near=(x, y), depth=depth, **where)):
+        if (yield from look(g, operator, near=(x, y), depth=depth, **where)):
             return
         g.click_at(x, y)  # closes it again, so that the next header lies below
         yield 1.0

@@ -27,7 +27,8 @@ LID_LINE = -0.5  # where the lids meet, in half heights of the eye from its midd
 LASHES = {1: 0.17, -1: 0.07}  # half heights: of the upper and of the lower lid's dark edge
 OVERLAP = 0.05  # half heights by which the closed upper lid reaches over the lower one
 # Eye distances in front of the skin when shut, behind it at rest.
-UPPER_AHEAD, LOWER_AHEAD, BEHIND = 0.016, 0.012, 0.006
+UPPER_AHEAD, LOWER_AHEAD, BEHIND = 0.016, 0.012, 0.004
+AT_RIM = 0.8  # of that, at the rim: with less, a lid that is half shut would lie in the skin there, a ragged edge
 CLEAR = 0.003  # eye distances that a lid keeps before every ridge of the skin, and the upper lid before the lower one
 THICKNESS = 0.5  # of a lid, as a share of how far it is ahead
 CELLS_IN_EYE = 40  # of the map that ridges are looked up in, in half the eye's width
@@ -284,7 +285,7 @@ def _drawn(skin: Skin, lid: Lid, eyes: Eyes, face: Face, seen: DepthMap, surface
     uv = _uv(lid.eye, lid.side, height)
     depth = seen.at(uv.reshape(-1, 2)).reshape(uv.shape[:2])
     # The sheet lies closer at its rim, where it comes out of the skin.
-    lift = np.tile(ahead * np.linspace(0.4, 1, ROWS + 2) * face.spacing, (COLUMNS, 1))
+    lift = np.tile(ahead * np.linspace(AT_RIM, 1, ROWS + 2) * face.spacing, (COLUMNS, 1))
     front = np.dstack([uv, depth - lift])
     lift += _behind(front, surface, CLEAR * face.spacing)
     front[..., 2] = depth - lift

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mouth that is cut open is exchanged for drawn cards and back, with the settings of the Face panel."""
+
+import bpy
+from window import PICTURE, choose, find, finish, fresh, front, in_japanese, look, open_panel, press, rest, settings
+
+ROW = 24  # pixels from one row of the panel to the next
+
+
+def mesh():
+    return next(obj for obj in bpy.context.scene.objects if obj.avatar_forge.is_avatar)
+
+
+def slots():
+    return {slot.material.name.removeprefix("Mina ") for slot in mesh().material_slots}
+
+
+def drive(g):
+    visemes = bpy.types.AVATARFORGE_PT_visemes
+    bpy.utils.unregister_class(visemes)
+    visemes.bl_options = set()  # open, which the sidebar remembers of a panel only after it has been drawn
+    bpy.utils.register_class(visemes)
+    yield from fresh(g)
+    yield from choose(PICTURE)
+    settings().name = "Mina"
+    yield from press(g, "avatar_forge.make_avatar")
+    yield from finish(g, 900)
+    yield from open_panel(g, "avatar_forge.show_face_markers")
+    cut = slots()
+    yield from mouths(g, "DRAWN", "cards")
+    if slots() & {"Mouth", "Teeth", "Tongue"} or len(slots()) != len(cut - {"Mouth", "Teeth", "Tongue"}) + 1:
+        g.fail(f"with cards the materials are {slots()}, before {cut}")
+    yield from in_japanese(g, "cards-japanese")
+    yield from mouths(g, "CUT", "cut")
+    if slots() != cut:
+        g.fail(f"after the way back the materials are {slots()}, before {cut}")
+
+
+def mouths(g, style, name):
+    """Chooses the style from its menu, regenerates, and looks at the open mouth."""
+    region = g.region("UI")
+    x, y = yield from find(g, "avatar_forge.show_face_markers")
+    g.move(x, y + 300)
+    place = None
+    for _ in range(12):
+        place = yield from look(g, "avatar_forge.reset_visemes")
+        if place:
+            break
+        g.move(x, y + 300)
+        for _ in range(4):
+            g.xdo("click", 5)
+        yield 0.5
+    if not place:
+        g.fail("there is no button to reset the visemes")
+    g.click_at(int(region.x + region.width * 0.8), place[1] + ROW)
+    yield 0.6
+    yield g.shot(f"{name}-menu")
+    g.key(*["Up"] * 3, *["Down"] * ("STYLE", "CUT", "DRAWN").index(style), "Return")
+    yield 0.6
+    if mesh().avatar_forge.mouth_style != style:
+        g.fail(f"the menu has chosen {mesh().avatar_forge.mouth_style}")
+    yield g.shot(f"{name}-chosen")
+    yield from press(g, "avatar_forge.face", near=(x, place[1]), depth=200)
+    yield from finish(g, 200)
+    mesh().data.shape_keys.key_blocks["aa"].value = 1.0
+    yield from front(g)
+    yield from rest(g)
+    yield g.shot(name)
