@@ -25,7 +25,11 @@ from .synthesis.style import Reshape, Style, Viseme
 
 BY_STYLE, CUT, DRAWN = "STYLE", "CUT", "DRAWN"
 MOUTHS = (
-    (BY_STYLE, "By Style", "Drawn cards for a flatly drawn face without Perfect Sync, otherwise cut open"),
+    (
+        BY_STYLE,
+        "By Style",
+        "Drawn cards for a flatly drawn face without Perfect Sync and where no mouth can be cut, otherwise cut open",
+    ),
     (CUT, "Cut Open", "The skin is cut along the lips and opens to show the inside of the mouth"),
     (DRAWN, "Drawn Cards", "A drawn mouth for each viseme appears in front of the lips, as in cartoons and anime"),
 )

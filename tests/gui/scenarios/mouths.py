@@ -2,7 +2,7 @@
 """A mouth that is cut open is exchanged for drawn cards and back, with the settings of the Face panel."""
 
 import bpy
-from window import PICTURE, choose, find, finish, fresh, front, in_japanese, look, open_panel, press, rest, settings
+from window import PICTURE, choose, find, finish, fresh, front, in_japanese, open_panel, press, rest, settings
 
 ROW = 24  # pixels from one row of the panel to the next
 
@@ -39,30 +39,27 @@ def drive(g):
 def mouths(g, style, name):
     """Chooses the style from its menu, regenerates, and looks at the open mouth."""
     region = g.region("UI")
-    x, y = yield from find(g, "avatar_forge.show_face_markers")
-    g.move(x, y + 300)
-    place = None
-    for _ in range(12):
-        place = yield from look(g, "avatar_forge.reset_visemes")
-        if place:
-            break
-        g.move(x, y + 300)
-        for _ in range(4):
-            g.xdo("click", 5)
-        yield 0.5
-    if not place:
-        g.fail("there is no button to reset the visemes")
-    g.click_at(int(region.x + region.width * 0.8), place[1] + ROW)
+    g.move(int(region.x + region.width * 0.4), 400)
+    to_the_end(g)
+    yield 1.0
+    _x, y = yield from find(g, "avatar_forge.reset_visemes")
+    g.click_at(int(region.x + region.width * 0.8), y + ROW)
     yield 0.6
     yield g.shot(f"{name}-menu")
-    g.key(*["Up"] * 3, *["Down"] * ("STYLE", "CUT", "DRAWN").index(style), "Return")
+    g.key({"CUT": "c", "DRAWN": "d"}[style])  # the letter that is underlined
     yield 0.6
     if mesh().avatar_forge.mouth_style != style:
         g.fail(f"the menu has chosen {mesh().avatar_forge.mouth_style}")
     yield g.shot(f"{name}-chosen")
-    yield from press(g, "avatar_forge.face", near=(x, place[1]), depth=200)
+    yield from press(g, "avatar_forge.face")
     yield from finish(g, 200)
     mesh().data.shape_keys.key_blocks["aa"].value = 1.0
     yield from front(g)
     yield from rest(g)
     yield g.shot(name)
+
+
+def to_the_end(g):
+    """The lower end of the panels, where the mouth's settings are."""
+    for _ in range(40):
+        g.xdo("click", 5)
