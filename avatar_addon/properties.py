@@ -29,9 +29,8 @@ from .face import live
 from .humanoid import bones as humanoid_bones
 from .landmarks import PARTS
 from .look import settings
-from .picture import cards
+from .picture import cards, on_mesh
 from .picture import markers as picture_markers
-from .picture import on_mesh
 from .ui.translation import OURS
 from .weights import live as weights_live
 

@@ -11,16 +11,20 @@ should; and every avatar as it is, with what did not pass. The good ones must be
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from avatar_addon.mesh.measures import to_segment
+from avatar_addon.report import seen
+from avatar_addon.report.arms import arms
 from avatar_addon.report.limits import PASS
 from avatar_addon.report.measured import Measured, rotation
 from avatar_addon.report.shape import FACE_SHAPES, moved_place, shape
 from avatar_addon.vrm.spec.vrm_file import VrmFile
+from backend.geometric.seen import look_over
 
 REACH = 0.035  # of the height: how near to a hanging arm the body's skin is taken along
 
@@ -93,9 +97,35 @@ def at(m: Measured, shapes: tuple[str, ...], shift: tuple[float, float]) -> None
                     part.morphs[index] = weight[:, None] * [0.0, -0.03 * m.head_height, 0.0]
 
 
+def hang(m: Measured, *sides: str) -> None:
+    """The arms that are seen hang down; the bones lie in T-pose all the same."""
+    for side in sides:
+        turn = rotation((0, 0, -70 if side == "left" else 70))
+        shoulder = m.heads[f"{side}UpperArm"]
+        held = np.split(m.held_by(f"{side}UpperArm"), m.offsets[1:-1])
+        for part, inside in zip(m.parts, held, strict=True):
+            part.positions[inside] = shoulder + (part.positions[inside] - shoulder) @ turn.T
+    forget(m)
+
+
+def shift(m: Measured, by: tuple[float, float, float], *bones: str) -> None:
+    for bone in bones:
+        move(m, bone, *by)
+
+
+def stay(m: Measured, bone: str, other: str) -> None:
+    """The skin of a bone follows another one."""
+    held = np.split(m.held_by(bone), m.offsets[1:-1])
+    for part, inside in zip(m.parts, held, strict=True):
+        if part.skin is not None:
+            part.joints[inside] = m.file.json["skins"][part.skin]["joints"].index(m.bones[other])
+    forget(m)
+
+
 Plant = Callable[[Measured], None]
 EYES = (FACE_SHAPES["left"], FACE_SHAPES["right"])
 ARMS = ("leftUpperArm", "rightUpperArm")
+ARM_BONES = tuple(side + bone for side in ("left", "right") for bone in ("UpperArm", "LowerArm", "Hand"))
 FAULTS: dict[str, tuple[str, Plant]] = {
     "skin between both arms and body": ("webs", lambda m: fuse(m, "left", "right")),
     "skin between one arm and body": ("webs", lambda m: fuse(m, "left")),
@@ -111,6 +141,18 @@ FAULTS: dict[str, tuple[str, Plant]] = {
     "eyes in the hair": ("eyes_height", lambda m: [at(m, eye, (0, 0.6)) for eye in EYES] and None),
     "eyes on the neck": ("eyes_height", lambda m: [at(m, eye, (0, -0.6)) for eye in EYES] and None),
     "one eye on the cheek": ("face_symmetry", lambda m: at(m, EYES[0], (0, -0.25))),
+    "arms' bones in the belly": ("seen_joints", lambda m: shift(m, (0, -0.16, 0), *ARM_BONES)),
+    "knees at the hem": ("seen_joints", lambda m: shift(m, (0, 0.13, 0), "leftLowerLeg", "rightLowerLeg")),
+    "head's joint on the brow": ("seen_joints", lambda m: move(m, "head", 0, 0.14, 0)),
+    "both arms still hang": ("seen_joints", lambda m: hang(m, "left", "right")),
+    "one arm still hangs": ("seen_joints", lambda m: hang(m, "left")),
+    "head follows the hips": ("seen_parts", lambda m: stay(m, "head", "hips")),
+    "both arms follow the hips": ("seen_parts", lambda m: [stay(m, arm, "hips") for arm in ARMS] and None),
+    "eyes on the brows": ("seen_face", lambda m: [at(m, eye, (0, 0.15)) for eye in EYES] and None),
+    "eyes seen, lids in the hair": ("seen_face", lambda m: [at(m, eye, (0, 0.6)) for eye in EYES] and None),
+    "lids on the neck": ("seen_face", lambda m: [at(m, eye, (0, -0.6)) for eye in EYES] and None),
+    "mouth on the nose": ("seen_face", lambda m: at(m, FACE_SHAPES["mouth"], (0, 0.15))),
+    "mouth on the chin": ("seen_face", lambda m: at(m, FACE_SHAPES["mouth"], (0, -0.15))),
     "mouth on the cheek": ("face_symmetry", lambda m: at(m, FACE_SHAPES["mouth"], (0.3, 0))),
 }
 
@@ -120,9 +162,13 @@ def crown(m: Measured) -> np.ndarray:
     return np.array([m.heads["head"][0], top - 0.03 * height(m), m.heads["head"][2]])
 
 
-def findings(m: Measured) -> dict[str, str]:
-    """Check -> its status and figure, of what did not pass."""
-    return {check.id: f"{check.status} {check.title}: {check.figure}" for check in shape(m) if check.status != PASS}
+def findings(m: Measured, check: str = "") -> dict[str, str]:
+    """Check -> its status and figure, of what did not pass. check: the only one that is asked for."""
+    found = [] if check.startswith("seen") else [*shape(m), *arms(m)]
+    if not check or check.startswith("seen"):
+        with tempfile.TemporaryDirectory() as folder:
+            found += seen.seen(m, look_over(**seen.views(m, Path(folder))))
+    return {entry.id: f"{entry.status} {entry.title}: {entry.figure}" for entry in found if entry.status != PASS}
 
 
 def read(path: Path) -> Measured:
@@ -133,14 +179,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("good", nargs="+", type=Path)
     parser.add_argument("--bad", nargs="*", type=Path, default=[])
+    parser.add_argument("--only", default="", help="faults whose check begins so, such as seen")
     options = parser.parse_args()
     print("| fault | check | found | not found on |\n|---|---|---|---|")
     for name, (check, plant) in FAULTS.items():
+        if not check.startswith(options.only):
+            continue
         missed = []
         for path in options.good:
             spoilt = read(path)
             plant(spoilt)
-            missed += [path.stem] if check not in findings(spoilt) else []
+            missed += [path.stem] if check not in findings(spoilt, check) else []
         count = len(options.good)
         print(f"| {name} | `{check}` | {count - len(missed)} of {count} | {', '.join(missed)} |", flush=True)
     print("\n| avatar | judged | not passed |\n|---|---|---|")

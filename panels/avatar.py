@@ -8,9 +8,10 @@ from bpy.types import Context, Panel, UILayout
 
 from ..avatar_addon import workflow_states
 from ..avatar_addon.avatar import scene, step_states
+from ..avatar_addon.picture import on_mesh
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
-from .mesh_markers import draw_mesh_markers
+from .mesh_markers import draw_check, draw_mesh_markers
 from .sidebar import SidebarPanel
 
 ICONS = {
@@ -40,6 +41,8 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
             layout.label(text=avatar.name, icon="USER", translate=False)
             if avatar.record.label:
                 sentence(layout, context, avatar.record.label)
+        if avatar and on_mesh.root_of(context.scene):  # first, where they need no scrolling
+            draw_mesh_markers(layout, context)
         states = workflow_states.states(avatar)
         column = layout.column(align=True)
         for step, entry in states.items():
@@ -50,7 +53,8 @@ class AVATARFORGE_PT_steps(SidebarPanel, Panel):
             text = f"Older than {', '.join(map(tr, since))}: {', '.join(map(tr, outdated))}. Run these steps again."
             sentence(layout, context, text, "INFO")
         if avatar:
-            draw_mesh_markers(layout, context)
+            if on_mesh.root_of(context.scene) is None:
+                draw_check(layout)
             layout.operator("avatar_forge.view", icon="URL")
 
 

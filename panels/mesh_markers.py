@@ -17,11 +17,9 @@ def draw_check(layout: UILayout) -> None:
 
 
 def draw_mesh_markers(layout: UILayout, context: Context) -> None:
-    """Check Markers; while they are shown what can be done with them."""
+    """What can be done with the markers that are shown."""
     root = on_mesh.root_of(context.scene)
-    if root is None:
-        draw_check(layout)
-        return
+    assert root
     settings = context.scene.avatar_forge
     box = layout.box()
     sentence(box, context, "Drag the markers that are out of place, then rig.", "INFO")

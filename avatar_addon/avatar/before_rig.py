@@ -50,7 +50,7 @@ def forget(avatar: Avatar) -> None:
 
 
 def restore(avatar: Avatar) -> bool:
-    """Puts the kept mesh back on the avatar, whose skeleton stays until it is rigged again. False where none is kept."""
+    """Puts the kept mesh back on the avatar, whose skeleton stays until it is rigged again; False where none is."""
     kept = avatar.record.mesh_before_rig
     if kept is None:
         return False

@@ -32,6 +32,7 @@ MOVED = 1e-4  # metres
 RESIZED = 0.01
 JOINT_SIZE = 0.012  # of the height
 HITS = 64
+WIDE = 1.3  # of the mesh's diagonal: what a view shows
 SIDE = Quaternion((0, 0, 1), math.radians(90)) @ FRONT  # the character's left side
 VIEWS = {"FRONT": FRONT, "SIDE": SIDE}
 Points = dict[str, np.ndarray]
@@ -65,9 +66,8 @@ def moved(root: bpy.types.Object) -> set[str]:
     at, out = _kept(root)["at"], set()
     for name, empty in shown(root).items():
         place, size = np.array(at[name][:3]), np.array(at[name][3:])
-        if np.abs(np.array(empty.location) - place).max() > MOVED:
-            out.add(name)
-        elif size.size and np.abs(np.array(empty.scale) / size - 1).max() > RESIZED:
+        resized = size.size and np.abs(np.array(empty.scale) / size - 1).max() > RESIZED
+        if resized or np.abs(np.array(empty.location) - place).max() > MOVED:
             out.add(name)
     return out
 
@@ -356,11 +356,12 @@ def follow(scene_: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 
 def look_at(context: bpy.types.Context, root: bpy.types.Object, side: str) -> None:
-    """Turns every 3D view of the window to the mesh, from a side in VIEWS."""
+    """Turns every 3D view of the window to the mesh, from a side in VIEWS, with its colours."""
     corners = np.array(root.bound_box)
     for area in context.window.screen.areas if context.window else ():
         if area.type == "VIEW_3D":
-            frame(area.spaces.active.region_3d, corners[[0, 6]], VIEWS[side], 0.8)
+            frame(area.spaces.active.region_3d, corners[[0, 6]], VIEWS[side], WIDE)
+            area.spaces.active.shading.color_type = "TEXTURE"  # eyes and mouth are hardly seen on grey
 
 
 def register() -> None:

@@ -121,9 +121,9 @@ def held_things(m: Measured, side: str, piece: np.ndarray) -> np.ndarray:
     loose = {int(number): np.flatnonzero(piece == number) for number in np.unique(piece[alone])}
     touched = np.flatnonzero(in_hand & ~alone)
     if not len(touched) and loose:  # the hand is a piece of its own, as robots have them
-        joint = m.heads[f"{side}Hand"]
-        hand = min(loose, key=lambda number: float(np.linalg.norm(m.rest[loose[number]] - joint, axis=1).min()))
-        touched = loose.pop(hand)
+        arm = m.rest[m.held_by(f"{side}LowerArm") & ~in_hand]
+        wrist = arm if len(arm) else m.heads[f"{side}Hand"][None]
+        touched = loose.pop(min(loose, key=lambda number: _gap(m.rest[loose[number]], wrist)))
     near = TOUCHES * max(float(np.ptp(m.rest[:, 1])), 1e-6)
     while loose and len(touched):
         found = [number for number, some in loose.items() if _gap(m.rest[some], m.rest[touched]) < near]

@@ -34,9 +34,12 @@ def views(m: Measured, folder: Path) -> dict[str, Any]:
     (docs/architecture.md).
     """
     slots = sorted({-1 if part.material is None else part.material for part in m.parts})
-    colours, chosen, pictures, stored = [], [], [], {}
-    for slot in slots:
-        factor, image = m.file.base_colour(slot)
+    colours: list[list[float]] = []
+    chosen: list[int] = []
+    pictures: list[Path] = []
+    stored: dict[int, int] = {}
+    for material in slots:
+        factor, image = m.file.base_colour(material)
         if image is not None and image not in stored:
             data = m.file.image(image)
             path = folder / f"picture{image}.{'png' if data.startswith(PNG) else 'jpg'}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,15 @@ def draft_markers(mesh: Path, texture: Path | None, joints: dict[str, list[float
     }
     if not np.allclose(turn, np.eye(3), atol=1e-6):
         result["turn"] = turn.tolist()
-    try:
+    with contextlib.suppress(BackendError):  # no surface where the head should be: the user places the face as well
         result["face"] = find_face(turned, head_joints(turned, result["joints"]), rgba)
-    except BackendError:
-        pass  # no surface where the head should be: the user places the face as well
     return result
 
 
 def stands(joints: dict[str, np.ndarray]) -> bool:
     """Whether the joints are those of an upright body, from the head down to the feet."""
-    heights = [joints["head"][1], joints["hips"][1]]
-    for part in ("LowerLeg", "Foot"):
-        heights.append(max(joints[f"left{part}"][1], joints[f"right{part}"][1]))
+    legs = [max(joints[f"left{part}"][1], joints[f"right{part}"][1]) for part in ("LowerLeg", "Foot")]
+    heights = [joints["head"][1], joints["hips"][1], *legs]
     return bool(np.all(np.diff(heights) < 0))
 
 

@@ -26,8 +26,9 @@ OPAQUE = 0.5  # a triangle with less is not drawn
 
 def look_over(views: Path, pictures: Sequence[Path]) -> dict[str, Any]:
     """views: .npz with `poses` (P, V, 3) in metres, Y up, facing +Z; `triangles` (T, 3); `uvs` (T, 3, 2), origin top
-    left; `held` (T,), which part of GROUPS (1, 2, ...) or none of them (0) a triangle follows; `slot` (T,), the triangle's material; `colours` (S, 3), 0..1; `picture` (S,), index into `pictures` or -1; and
-    `head`, the head's height in metres. The first pose is drawn large enough to read its face.
+    left; `held` (T,), which part of GROUPS (1, 2, ...) or none of them (0) a triangle follows; `slot` (T,), the
+    triangle's material; `colours` (S, 3), 0..1; `picture` (S,), index into `pictures` or -1; and `head`, the head's
+    height in metres. The first pose is drawn large enough to read its face.
 
     Returns `views`, one of each pose: {humanoid: 0..1, joints: {name: [x, y, confidence]}, overlap: {group: 0..1}}, in
     metres; the first one also has `face`: {name: [x, y, confidence]} of what is drawn. overlap: of the picture's area

@@ -31,6 +31,7 @@ SCENARIOS = (
     "install",
     "newcomer",
     "markers",
+    "mesh_markers",
     "entry",
     "humanoid",
     "pose",

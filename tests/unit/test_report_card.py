@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from avatar_addon.report.report import make_report
+from avatar_addon.report.report import add_seen, make_report
 
 # Bone: (parent, head of the bone, tail of the tube around it); glTF axes, left is +X.
 SKELETON: dict[str, tuple[str | None, tuple, tuple]] = {
@@ -284,6 +284,59 @@ def test_a_leg_as_thick_as_a_barrel_follows_its_bones(tmp_path):
     assert "follow" not in open_checks(avatar, tmp_path / "thick.vrm")
     avatar.joints[leg, 0] = avatar.names.index("hips")
     assert "follow" in open_checks(avatar, tmp_path / "stays.vrm")
+
+
+@pytest.mark.parametrize(
+    ("bone", "away", "seen"), [("leftHand", 0.0, False), ("leftHand", 0.3, True), ("leftUpperArm", 0.0, True)]
+)
+def test_a_sword_in_the_hand_is_no_part_of_the_arm(tmp_path, bone, away, seen):
+    """But a sheet that flies beside the hand, or hangs from the upper arm, is what must not be there."""
+    avatar = copy.deepcopy(SOUND)
+    count = len(avatar.positions)
+    grip = avatar.heads[bone] + [0.05, 0.03 + away, 0]
+    blade, faces = avatar.tube(grip, grip + [0, 0.6, 0], 0.05)
+    avatar.positions = np.concatenate([avatar.positions, blade])
+    avatar.triangles = np.concatenate([avatar.triangles, faces + count])
+    avatar.joints = np.concatenate([avatar.joints, np.tile([avatar.names.index(bone), 0, 0, 0], (len(blade), 1))])
+    avatar.weights = np.concatenate([avatar.weights, np.tile([1.0, 0, 0, 0], (len(blade), 1))])
+    avatar.morphs = {name: np.concatenate([field, np.zeros_like(blade)]) for name, field in avatar.morphs.items()}
+    assert ("arm_stray" in open_checks(avatar, tmp_path / "held.vrm")) == seen
+
+
+def answer_of(avatar, moved=(), overlap=0.9):
+    """What the backend says of an avatar whose joints are seen where they are; `moved`: name -> metres upwards."""
+    moved = dict(moved)
+    joints = {name: [*(at[:2] + [0, moved.get(name, 0)]), 0.9] for name, at in avatar.heads.items()}
+    low = {name: [*at[:2], 0.2] for name, at in avatar.heads.items()}  # seen, but not surely
+    face = {
+        "leftEye": [0.035, 1.6, 0.8],
+        "rightEye": [-0.035, 1.6, 0.8],
+        "mouth": [0, 1.52 + moved.get("mouth", 0), 0.8],
+    }
+    look = {"humanoid": 1.0, "overlap": {"arms": overlap, "head": 0.9}}
+    return {"views": [look | {"joints": joints, "face": face}, look | {"joints": low}]}
+
+
+@pytest.mark.parametrize(
+    ("check", "moved", "overlap"),
+    [
+        ("", {}, 0.9),
+        ("seen_joints", {"leftHand": -0.5}, 0.9),
+        ("seen_parts", {}, 0.2),
+        ("seen_face", {"mouth": -0.09}, 0.9),
+    ],
+)
+def test_what_is_seen_elsewhere_than_the_file_says_fails(tmp_path, check, moved, overlap):
+    report = make_report(SOUND.save(tmp_path / "seen.vrm"))
+    add_seen(report, answer_of(SOUND, moved, overlap))
+    seen = {entry.id: entry.status for entry in report.checks if entry.id.startswith("seen")}
+    assert seen == {name: "FAIL" if name == check else "PASS" for name in ("seen_joints", "seen_parts", "seen_face")}
+
+
+def test_an_avatar_that_nobody_looks_at_is_told(tmp_path):
+    report = make_report(SOUND.save(tmp_path / "blind.vrm"))
+    add_seen(report, None)
+    assert [(entry.status, entry.figure) for entry in report.checks][-1] == ("WARN", "not looked at")
 
 
 def test_a_file_that_is_cut_off_is_named(tmp_path):
