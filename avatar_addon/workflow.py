@@ -343,6 +343,7 @@ def pose(avatar: Avatar) -> list[str]:
     posed = bake.is_posed(avatar.armature)
     skeleton = bake.read_skeleton(avatar.armature)
     notes = bake.bake(avatar, bake.t_pose_moves(avatar, skeleton), skeleton)
+    before_rig.posed(avatar)
     if posed:
         notes.append("The T-pose is made from the rest pose. The current pose was cleared; undo restores it.")
     step_states.done(avatar, "pose")
@@ -354,6 +355,7 @@ def pose_to_rest(avatar: Avatar) -> list[str]:
     _need_rig(avatar)
     scene.object_mode()
     notes = preview.apply_shown_pose(bpy.context, avatar)
+    before_rig.posed(avatar)
     step_states.done(avatar, "pose")
     return notes
 

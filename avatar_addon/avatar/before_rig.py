@@ -15,6 +15,7 @@ from . import scene
 from .scene import Avatar
 
 JOINTS_KEY = "avatar_forge_joints"  # on the kept mesh: JSON, VRM bone -> its head in Blender's axes
+OF_KEPT_KEY = "avatar_forge_of_kept"  # on the armature while its bones lie in the kept mesh, before any new rest pose
 ARRIVED_KEY = "avatar_forge_before_rig"  # on the mesh while its shape is that of the kept one
 
 
@@ -30,15 +31,26 @@ def keep(avatar: Avatar) -> bool:
         if old is not None and not old.users:
             bpy.data.meshes.remove(old)
         return True
-    return avatar.record.mesh_before_rig is not None and ARRIVED_KEY in avatar.mesh.data
+    return avatar.record.mesh_before_rig is not None and (ARRIVED_KEY in avatar.mesh.data or _is_of_kept(avatar))
 
 
 def keep_joints(avatar: Avatar) -> None:
     """To be called when the kept mesh was rigged."""
+    avatar.armature.data[OF_KEPT_KEY] = True
     joints = scene.read_joints(avatar)
     avatar.record.mesh_before_rig[JOINTS_KEY] = json.dumps(
         {name: scene.to_blender(point).tolist() for name, point in joints.items()}
     )
+
+
+def posed(avatar: Avatar) -> None:
+    """To be called when the avatar got another rest pose: its bones no longer lie in the kept mesh."""
+    if _is_of_kept(avatar):
+        del avatar.armature.data[OF_KEPT_KEY]
+
+
+def _is_of_kept(avatar: Avatar) -> bool:
+    return avatar.armature is not None and OF_KEPT_KEY in avatar.armature.data
 
 
 def forget(avatar: Avatar) -> None:
@@ -71,9 +83,11 @@ def shown_mesh(avatar: Avatar) -> bpy.types.Mesh:
 
 
 def joints_of(avatar: Avatar) -> dict[str, np.ndarray]:
-    """VRM bone -> (3,) in Blender's axes, of the mesh that `shown_mesh` gives; empty where they are not known."""
+    """VRM bone -> (3,) in Blender's axes, of the mesh that `shown_mesh` gives; empty where they are not known. Bones that
+    the user has moved in Edit Mode count, as long as they lie in that mesh.
+    """
     kept = avatar.record.mesh_before_rig
-    if kept is not None:
+    if kept is not None and not _is_of_kept(avatar):
         return {name: np.array(point) for name, point in json.loads(kept.get(JOINTS_KEY, "{}")).items()}
     if avatar.armature is None or not addon.is_available() or not setup.get_humanoid(avatar.armature):
         return {}

@@ -98,7 +98,7 @@ def check(context: bpy.types.Context, avatar: Avatar) -> Steps:
             face = {name: _shifted(mark, shift) for name, mark in marks.parts.items() if name in FACE}
             sure = {name: marks.confidence.get("mouth" if name == "mouth" else "eyes", 0.0) for name in FACE}
             doubtful = [*doubtful, *(name for name in FACE if sure[name] < 0.5)]
-    root = _show(context, avatar, joints, face, doubtful)
+    root = show(context, avatar, joints, face, doubtful)
     look_at(context, root, "FRONT")
 
 
@@ -145,9 +145,12 @@ def usual_face(head: np.ndarray, top: float) -> Points:
     return {name: head + [x, 0.0, z * size] for name, (x, z) in places.items()}
 
 
-def _show(
+def show(
     context: bpy.types.Context, avatar: Avatar, joints: Points, face: dict[str, Landmark], doubtful: list[str]
 ) -> bpy.types.Object:
+    """Puts the markers into the scene, in place of the avatar: joints, face: in Blender's axes on the mesh that
+    `before_rig` gives, a face that is empty where it usually is; doubtful: the names of estimates. Returns the root.
+    """
     mesh = before_rig.shown_mesh(avatar).copy()
     mesh.name = "Mesh Markers"
     root = bpy.data.objects.new("Mesh Markers", mesh)
@@ -241,7 +244,7 @@ def solid_spans(crossings: list[tuple[float, bool]]) -> list[tuple[float, float]
     """
     spans, inside, start = [], 0, 0.0
     for y, enters in crossings:
-        start = y if not inside else start
+        start = start if inside else y
         inside += 1 if enters else -1
         if inside < 0:
             break
