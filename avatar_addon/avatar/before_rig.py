@@ -83,8 +83,8 @@ def shown_mesh(avatar: Avatar) -> bpy.types.Mesh:
 
 
 def joints_of(avatar: Avatar) -> dict[str, np.ndarray]:
-    """VRM bone -> (3,) in Blender's axes, of the mesh that `shown_mesh` gives; empty where they are not known. Bones that
-    the user has moved in Edit Mode count, as long as they lie in that mesh.
+    """VRM bone -> (3,) in Blender's axes, of the mesh that `shown_mesh` gives; empty where they are not known. Bones
+    that the user has moved in Edit Mode count, as long as they lie in that mesh.
     """
     kept = avatar.record.mesh_before_rig
     if kept is not None and not _is_of_kept(avatar):

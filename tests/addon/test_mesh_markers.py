@@ -89,7 +89,7 @@ def joints(avatar):
 
 
 def test_a_joint_lies_in_the_middle_of_the_limb_it_was_dragged_to(on_mesh):
-    """Of shells that overlap the whole is one limb; where the normals contradict each other, every two crossings are."""
+    """Overlapping shells are one limb; where the normals contradict each other, every two crossings are."""
     spans = on_mesh.solid_spans
     nested = [(0.0, True), (0.1, True), (0.2, False), (0.3, False)]
     assert spans([*nested, (0.5, True), (0.6, False)]) == [(0.0, 0.3), (0.5, 0.6)]
