@@ -84,12 +84,12 @@ def shown_mesh(avatar: Avatar) -> bpy.types.Mesh:
 
 def joints_of(avatar: Avatar) -> dict[str, np.ndarray]:
     """VRM bone -> (3,) in Blender's axes, of the mesh that `shown_mesh` gives; empty where they are not known. Bones
-    that the user has moved in Edit Mode count, as long as they lie in that mesh.
+    that the user has moved in Edit Mode count, as long as they lie in that mesh; before a rig those of the generator.
     """
     kept = avatar.record.mesh_before_rig
     if kept is not None and not _is_of_kept(avatar):
         return {name: np.array(point) for name, point in json.loads(kept.get(JOINTS_KEY, "{}")).items()}
-    if avatar.armature is None or not addon.is_available() or not setup.get_humanoid(avatar.armature):
+    if avatar.armature and not (addon.is_available() and setup.get_humanoid(avatar.armature)):
         return {}
     return {name: scene.to_blender(point) for name, point in scene.read_joints(avatar).items()}
 

@@ -84,7 +84,7 @@ def check(context: bpy.types.Context, avatar: Avatar) -> Steps:
     remove(context.scene)
     joints, face, doubtful = before_rig.joints_of(avatar), _face_of(avatar), []
     if any(name not in joints for name in JOINTS):
-        found = yield from _draft(avatar)
+        found = yield from _draft(avatar, with_face=not face)
         if found.get("turn"):
             scene.turn_upright(avatar, np.array(found["turn"]))
             # turned about the origin, then moved onto the ground: the joints come along
@@ -102,14 +102,15 @@ def check(context: bpy.types.Context, avatar: Avatar) -> Steps:
     look_at(context, root, "FRONT")
 
 
-def _draft(avatar: Avatar) -> Steps:
+def _draft(avatar: Avatar, with_face: bool) -> Steps:
     """The backend's first places, glTF's axes after `turn`; `vertices`: the mesh's in Blender's axes, turned."""
     with jobs.job_folder(session.jobs_folder(), keep=False) as folder:
         mesh, texture = painting.write_painted(avatar, folder / "mesh.npz", folder / "texture.png")
         with np.load(mesh, allow_pickle=False) as data:
             points = data["vertices"].astype(float)
         known = {name: point for name, point in scene.read_joints(avatar).items() if name in JOINTS}
-        found = yield Wait(jobs.Job("draft_markers", mesh=mesh, texture=texture, joints=known or None))
+        job = jobs.Job("draft_markers", mesh=mesh, texture=texture, joints=known or None, face=with_face)
+        found = yield Wait(job)
     turn = np.array(found.get("turn") or np.eye(3))
     return {**found, "vertices": scene.to_blender(points @ turn.T)}
 

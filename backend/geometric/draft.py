@@ -25,9 +25,11 @@ USUAL = {
 }  # fmt: skip
 
 
-def draft_markers(mesh: Path, texture: Path | None, joints: dict[str, list[float]] | None) -> dict[str, Any]:
+def draft_markers(
+    mesh: Path, texture: Path | None, joints: dict[str, list[float]] | None, face: bool = True
+) -> dict[str, Any]:
     """mesh, texture: as for `locate_face`; joints: those that are known, in the mesh's axes; with all 15 none are
-    looked for.
+    looked for. face: whether it is looked for.
 
     Returns `joints` (the 15 markers) and `face` where a head was found, both in metres after `turn` (3, 3), which is
     absent for a mesh that stands and faces +Z; and `unsure`, the names of joints that are estimates. Raises
@@ -54,6 +56,8 @@ def draft_markers(mesh: Path, texture: Path | None, joints: dict[str, list[float
     }
     if not np.allclose(turn, np.eye(3), atol=1e-6):
         result["turn"] = turn.tolist()
+    if not face:
+        return result
     with contextlib.suppress(BackendError):  # no surface where the head should be: the user places the face as well
         result["face"] = find_face(turned, head_joints(turned, result["joints"]), rgba)
     return result

@@ -57,11 +57,13 @@ def visemes(job: Job, sound: File) -> dict[str, Any]:
 
 
 @method("draft_markers")
-def draft_markers(job: Job, mesh: File, texture: File | None = None, joints: Joints | None = None) -> dict[str, Any]:
+def draft_markers(
+    job: Job, mesh: File, texture: File | None = None, joints: Joints | None = None, face: bool = True
+) -> dict[str, Any]:
     """See `backend.geometric.draft.draft_markers`."""
     from ..geometric.draft import draft_markers as draft
 
-    return job.run(draft, mesh, texture, joints)
+    return job.run(draft, mesh, texture, joints, face)
 
 
 @method("look_over")
