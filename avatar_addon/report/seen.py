@@ -86,15 +86,16 @@ def seen(m: Measured, answer: dict[str, Any]) -> Iterator[Check]:
         "rig",
         "Check the markers and rig again.",
     )
-    found = face_off(m, answer["views"][0].get("face") or {})
-    if found is None:
+    off = face_off(m, answer["views"][0].get("face") or {})
+    if not off:
         return  # no face is drawn that the reader knows, or nothing in it moves
-    value, name = found
+    limits = {part: LIMITS["seen_mouth" if part == "mouth" else "seen_eyes"] for part in off}
+    name = max(off, key=lambda part: off[part] / limits[part].good)
     yield line(
         "seen_face",
         "Eyes and mouth where they are seen",
-        LIMITS["seen_face"].judge(value),
-        f"{PARTS[name]}: {100 * value:.0f} % of the head off",
+        limits[name].judge(off[name]),
+        f"{PARTS[name]}: {100 * off[name]:.0f} % of the head off",
         "on a picture of the avatar, an eye or the mouth is not where the face moves",
         "face",
         "Move the markers of eyes and mouth and make the face again.",
@@ -159,15 +160,16 @@ def lowered(m: Measured) -> dict[str, np.ndarray]:
     return out
 
 
-def face_off(m: Measured, face: dict[str, list[float]]) -> tuple[float, str] | None:
-    """(distance in heights of the head between what is seen and what moves, the part's name) of the worst part; None
-    where nothing can be compared. Of the visemes each one counts.
+def face_off(m: Measured, face: dict[str, list[float]]) -> dict[str, float]:
+    """Part of the face -> distance between where it is seen and what moves, in heights of the head; the worst of the
+    mouth's visemes. Parts that the reader is not sure of, and those that nothing moves, are left out.
     """
-    found = []
+    found: dict[str, float] = {}
     for part, moves in SHAPES.items():
         x, y, sure = face.get(part, (0, 0, 0))
         for names in moves if sure >= SURE else ():
             place = moved_place(m, names)
             if place is not None:
-                found.append((float(np.hypot(x - place[0], y - place[1])) / m.head_height, part))
-    return max(found, default=None)
+                off = float(np.hypot(x - place[0], y - place[1])) / m.head_height
+                found[part] = max(off, found.get(part, 0.0))
+    return found

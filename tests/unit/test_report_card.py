@@ -311,7 +311,7 @@ def answer_of(avatar, moved=(), overlap=0.9):
     face = {
         "leftEye": [0.035, 1.6, 0.8],
         "rightEye": [-0.035, 1.6, 0.8],
-        "mouth": [0, 1.52 + moved.get("mouth", 0), 0.8],
+        "mouth": [0, 1.515 + moved.get("mouth", 0), 0.8],
     }
     look = {"humanoid": 1.0, "overlap": {"arms": overlap, "head": 0.9}}
     return {"views": [look | {"joints": joints, "face": face}, look | {"joints": low}]}
