@@ -257,9 +257,7 @@ def rig(
     span=(0.0, 1.0),
     by_hand: dict[str, list[float]] | None = None,
 ) -> Steps:
-    """Mesh -> armature, weights and humanoid bones. Returns the Avatar with its armature. by_hand: joints in glTF's
-    axes that count instead of the skeleton's.
-    """
+    """Mesh -> armature, weights and humanoid bones. Returns the rigged Avatar. by_hand: joints in glTF's axes."""
     yield Stage("rig", span[0], "Sending the mesh to the rigger")
     scene.object_mode()
     remove_face(avatar)
@@ -343,7 +341,6 @@ def pose(avatar: Avatar) -> list[str]:
     posed = bake.is_posed(avatar.armature)
     skeleton = bake.read_skeleton(avatar.armature)
     notes = bake.bake(avatar, bake.t_pose_moves(avatar, skeleton), skeleton)
-    before_rig.posed(avatar)
     if posed:
         notes.append("The T-pose is made from the rest pose. The current pose was cleared; undo restores it.")
     step_states.done(avatar, "pose")
@@ -355,7 +352,6 @@ def pose_to_rest(avatar: Avatar) -> list[str]:
     _need_rig(avatar)
     scene.object_mode()
     notes = preview.apply_shown_pose(bpy.context, avatar)
-    before_rig.posed(avatar)
     step_states.done(avatar, "pose")
     return notes
 

@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from ..avatar import before_rig
 from ..avatar.scene import Avatar
 from ..errors import AvatarError
 from ..face import marker_objects
@@ -160,6 +161,7 @@ def bake(avatar: Avatar, moves: np.ndarray, skeleton: Skeleton) -> list[str]:
     if "head" in skeleton.names:
         world = np.array(armature.matrix_world)
         _move_face(avatar, world @ in_armature[skeleton.names.index("head")] @ np.linalg.inv(world))
+    before_rig.posed(avatar)
     return notes
 
 
