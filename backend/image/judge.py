@@ -173,7 +173,9 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
     limit = AGREE * height
     for chain in (*((name,) for name in TRUNK), *CHAINS):
         apart = max(math.dist(out[name], read[name]) for name in chain if name in out)
+        # An arm in a sleeve ends where nobody knows, and yet its shoulder is where the reader sees it.
         sure = min(reading.joints[name].confidence for name in chain) >= LOST
+        sure = sure or reading.joints[chain[0]].confidence >= SURE
         if apart > limit and (sure or (chain in ARMS and _is_no_arm(chain, out, read, reading, scale, limit))):
             out |= {name: read[name] for name in chain}
     return out

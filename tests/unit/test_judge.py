@@ -44,6 +44,15 @@ def test_a_limb_that_the_reader_has_not_found_comes_from_the_rules():
     assert sure["leftHand"] == 0.2 and sure["rightHand"] == 0.6
 
 
+@pytest.mark.parametrize(("shoulder", "taken"), [(0.8, "reader"), (0.4, "rules")])
+def test_a_limb_whose_end_alone_is_lost_starts_where_the_reader_sees_it(shoulder, taken):
+    read = reading(0.6, leftUpperArm=150.0)
+    read.joints["leftUpperArm"] = read.joints["leftUpperArm"]._replace(confidence=shoulder)
+    read.joints["leftHand"] = read.joints["leftHand"]._replace(confidence=0.1)
+    found = judge.joints_of(rules(), read, 1.0, HEIGHT)
+    assert found["leftUpperArm"] == ((650.0, 500.0) if taken == "reader" else (500.0, 500.0))
+
+
 def test_without_a_person_in_the_silhouette_the_reader_is_asked_alone():
     read = reading(0.5, leftHand=200.0)
     assert judge.joints_of(rules(False), read, 1.0, HEIGHT)["leftHand"] == (700.0, 500.0)
