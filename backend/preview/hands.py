@@ -18,6 +18,10 @@ SIZE = 0.25, 7.0  # of the usual size: hands of large heads are large
 HAD = 0.4  # of the hand's skin, at most, that a limb has which missed it
 CLEAR, MIXED = (0.6, 3.0), (0.3, 0.7)  # of a hand of that size whose limb is skin to this share, the rest is cloth
 OUTLINE = 0.045  # of the forearm: so near to the hand's skin is its drawn line
+# Of the forearm: how far around the hand skin that the limb missed is looked for; of such a patch: how much lies there;
+# of the usual size: less is a speck, and more is a body.
+AROUND, WITHIN, SPECK, MOST = 0.9, 0.7, 0.02, 2.0
+SHADED = 2.5  # times as far as its line, fingers are in shade
 WRIST = 0.85  # of the forearm: from here on it is hand
 
 
@@ -71,3 +75,33 @@ def take_bare_hand(limb: Limb, skin: np.ndarray) -> None:
     hand = ndimage.binary_fill_holes(ndimage.binary_dilation(hand, iterations=2) | (cells & around))
     beyond &= along > along[hand].min()  # the sleeve goes on to where the hand begins
     limb.cells[here] = np.where(beyond, hand, cells | hand)
+
+
+def left_behind(limb: Limb, skin: np.ndarray) -> np.ndarray:
+    """(H, W) bool: patches of skin around the limb's hand that touch the limb and are not of it: fingers on a belly,
+    which would stay there when the arm is moved. A bare belly is larger, and is not of them. skin: (H, W) bool, without
+    the head's.
+    """
+    out = np.zeros_like(skin)
+    elbow, wrist = limb.joints[1:]
+    way = wrist - elbow
+    length = float(np.hypot(*way))
+    if length < 8:
+        return out
+    middle, reach = wrist + 0.3 * way, AROUND * length
+    low = np.maximum(np.floor(middle - 2 * reach).astype(int), 0)
+    high = np.maximum(np.ceil(middle + 2 * reach).astype(int) + 1, 1)
+    here = slice(low[1], high[1]), slice(low[0], high[0])
+    pieces, count = ndimage.label(ndimage.binary_opening(skin[here] & ~limb.cells[here]))
+    if not count:
+        return out
+    y, x = np.indices(pieces.shape) + low[::-1, None, None]
+    near = np.hypot(x - middle[0], y - middle[1]) < reach
+    edge = ndimage.binary_dilation(limb.cells[here], iterations=max(round(OUTLINE * length), 3))
+    size, close, touching = (np.bincount(pieces[w], minlength=count + 1) for w in (pieces >= 0, near, edge))
+    usual = (USUAL * length) ** 2
+    hand = (close > WITHIN * size) & (touching > 0) & (size > SPECK * usual) & (size < MOST * usual)
+    hand[0] = False
+    around = ndimage.binary_dilation(hand[pieces], iterations=max(round(SHADED * OUTLINE * length), 2))
+    out[here] = around & ~limb.cells[here]
+    return out

@@ -33,7 +33,8 @@ TUBE = 0.9
 class Limb:
     """cells: (H, W) bool. joints: (3, 2) pixels, root, middle, end. near: (H, W) distance to the bones in radii.
     piece: (H, W) int8, 0 for the first bone, 1 from the second on. radius: pixels. found: 0..1, how much of the bones
-    lies where the map has the limb; below SURE, nothing but what the map has is of the limb.
+    lies where the map has the limb; below SURE, nothing but what the map has is of the limb. left_behind: (H, W) bool,
+    what would stay of it where it was.
     """
 
     cells: np.ndarray
@@ -42,6 +43,7 @@ class Limb:
     piece: np.ndarray
     radius: float
     found: float
+    left_behind: np.ndarray | None = None
 
     def padded(self, pad: int) -> Limb:
         """In a picture with so many more pixels around it."""
@@ -52,6 +54,7 @@ class Limb:
             np.pad(self.piece, pad),
             self.radius,
             self.found,
+            None if self.left_behind is None else np.pad(self.left_behind, pad),
         )
 
     def cells_of(self, piece: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

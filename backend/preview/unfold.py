@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from ..image.analysis import PictureAnalysis
 from .fill import filled_trunk
-from .hands import skin_like, take_bare_hand
+from .hands import left_behind, skin_like, take_bare_hand
 from .left_out import largest_piece, point_of, shown_arms, without_props, without_strands
 from .limbs import (
     ARM_JOINTS,
@@ -48,6 +48,7 @@ SPREAD = 5.0  # degrees by which legs that touch are turned out, each
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
 CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
+NECK = 0.4  # of that: half of the neck
 # Of the height: what is around the figure when limbs are looked for, and more where arms are put elsewhere.
 MARGIN, ROOM = 0.06, 0.4
 LOOSE = 0.1  # of an arm: more of it in the air is joined to the trunk
@@ -160,7 +161,11 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     canvas.warnings = [warning for warning in canvas.warnings if warning["code"] not in apart]
     if not moved:
         return Unfolded(_cropped(canvas, margin), _crop(parts, margin), [], left_out, hair)
-    picture, parts = _compose(canvas, parts, arms, legs)
+    scraps = np.zeros_like(canvas.mask)
+    for rest in (found[f"{side}Arm"].left_behind for side in arms):
+        if rest is not None:
+            scraps |= rest & (parts == PARTS.index("torso"))
+    picture, parts = _compose(canvas, parts, arms, legs, scraps)
     return Unfolded(picture, parts, moved, left_out, hair)
 
 
@@ -189,6 +194,11 @@ def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, 
             if whole == "Leg":  # a hand on the hip stays no picture on the leg
                 limb.cells &= ~(found["leftArm"].cells | found["rightArm"].cells)
             found[side + whole] = limb
+    if skin is not None:
+        limbs = np.any([limb.cells for limb in found.values()], axis=0)
+        for side in SIDES:
+            arm = found[side + "Arm"]
+            arm.left_behind = left_behind(arm, skin & picture.mask & ~head & ~(limbs & ~arm.cells))
     return found
 
 
@@ -356,10 +366,14 @@ def _legs(picture: PictureAnalysis, found: dict[str, Limb]) -> dict[str, list[Bo
 
 
 def _compose(
-    picture: PictureAnalysis, parts: np.ndarray, arms: dict[str, list[Bone]], legs: dict[str, list[Bone]]
+    picture: PictureAnalysis,
+    parts: np.ndarray,
+    arms: dict[str, list[Bone]],
+    legs: dict[str, list[Bone]],
+    scraps: np.ndarray,
 ) -> tuple[PictureAnalysis, np.ndarray]:
-    """The trunk without the moved limbs, filled, and the limbs where they go, in front of it."""
-    taken = np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
+    """The trunk without the moved limbs and the scraps of them, filled, and the limbs where they go, in front of it."""
+    taken = scraps | np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
     rgba, mask, parts = filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
     for limbs in (legs, arms):
         for bone in (bone for bones in limbs.values() for bone in reversed(bones)):
@@ -444,12 +458,16 @@ def _moved_joints(
 
 
 def _core(picture: PictureAnalysis) -> np.ndarray:
-    """(H, W) bool: where there is a trunk whatever the picture shows, between neck and hips."""
+    """(H, W) bool: where there is a trunk whatever the picture shows, between neck and hips, as wide from the shoulders
+    on.
+    """
     neck, hips, left, right = (point_of(picture, n) for n in ("neck", "hips", "leftUpperArm", "rightUpperArm"))
     y, x = np.indices(picture.mask.shape)
     axis = neck[0] + (hips[0] - neck[0]) * np.clip((y - neck[1]) / max(hips[1] - neck[1], 1.0), 0, 1)
-    within = (y > max(left[1], right[1])) & (y < hips[1])
-    return np.asarray(within & (np.abs(x - axis) < CORE * abs(left[0] - right[0])))
+    shoulders = max(left[1], right[1])
+    half = CORE * np.clip((y - neck[1]) / max(shoulders - neck[1], 1.0), NECK, 1) * abs(left[0] - right[0])
+    within = (y > min(neck[1], shoulders)) & (y < hips[1])
+    return np.asarray(within & (np.abs(x - axis) < half))
 
 
 def _trimmed(picture: PictureAnalysis, parts: np.ndarray) -> tuple[PictureAnalysis, np.ndarray]:

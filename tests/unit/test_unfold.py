@@ -1,6 +1,7 @@
 """Limbs that touch the body are set apart by a map of the parts, and the trunk is filled where they hid it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from backend.engines import GenerateRequest
 from backend.image.analysis import analyse
 from backend.image.silhouette import JOINTS
 from backend.preview.engine import PreviewGenerator
-from backend.preview.hands import skin_like, take_bare_hand
+from backend.preview.hands import left_behind, skin_like, take_bare_hand
 from backend.preview.limbs import Limb
 from backend.preview.thickness import PARTS
-from backend.preview.unfold import PartMap, unfold
+from backend.preview.unfold import PartMap, _core, unfold
 from benchmarks.figures import Figure, make, true_joints
 from benchmarks.posed_glb import MARGIN, Coloured
 
@@ -207,6 +208,27 @@ def test_a_bare_hand_on_the_hip_is_taken_by_its_skin():
     skin = skin_like(rgba, face)
     take_bare_hand(limb, skin & ~face)
     assert limb.cells[110:135, 92:108].all() and not limb.cells[110:150, 116:].any()
+
+
+def test_fingers_on_the_belly_do_not_stay_there_and_a_bare_belly_does():
+    y, x = np.indices((300, 300))
+    joints = np.array([(90.0, 60.0), (80.0, 140.0), (150.0, 160.0)])
+    points = np.column_stack([x.ravel(), y.ravel()])
+    sleeve = (distance(points, joints[1], joints[2]) < 14).reshape(x.shape)
+    fingers = (np.hypot(x - 172, y - 163) < 12) & ~sleeve
+    belly = (np.abs(x - 160) < 60) & (y > 190) & (y < 290)
+    limb = Limb(sleeve, joints, np.zeros((300, 300), np.float32), np.ones((300, 300), np.int8), 14.0, 1.0)
+    found = left_behind(limb, fingers | belly)
+    assert found[fingers].all() and not found[sleeve].any() and found[belly].mean() < 0.02
+    assert not left_behind(limb, fingers | (np.abs(x - 160) < 60) & (y > 150) & ~sleeve)[fingers].any()
+
+
+def test_an_arm_across_the_shoulders_leaves_no_gap_below_the_neck():
+    joints = dict.fromkeys(JOINTS, (150.0, 150.0)) | {"neck": (150.0, 80.0), "hips": (150.0, 200.0)}
+    joints |= {"leftUpperArm": (190.0, 100.0), "rightUpperArm": (110.0, 110.0)}
+    picture = SimpleNamespace(mask=np.ones((300, 300), bool), joints=joints)
+    core = _core(picture)
+    assert core[82:198, 150].all() and 60 < core[150].sum() < 68 and 15 < core[82].sum() < 40
 
 
 def test_an_arm_that_is_not_to_be_seen_mirrors_the_other(hanging):
