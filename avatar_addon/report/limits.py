@@ -81,6 +81,7 @@ LIMITS = {
     "head_least": Limit(0.10, 0.07, "", "an adult's head is an eighth of the height", least=True),
     "head_most": Limit(0.60, 0.70, "", "sound chibis: up to 0.58 of the height"),
     "symmetry": Limit(0.07, 0.12, "", "in heights; foreshortened arms of sound avatars: to 0.06"),
+    "thighs": Limit(0.45, 0.30, "", "thigh over shin; docs/report.md", least=True),
     "depth": Limit(0.30, 0.18, "", "depth over width; docs/report.md", least=True),
     "eyes_least": Limit(0.15, 0.08, "", "of the head from its joint; docs/report.md", least=True),
     "eyes_most": Limit(0.75, 0.9, "", "as above"),

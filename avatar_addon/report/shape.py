@@ -21,6 +21,7 @@ def shape(m: Measured) -> Iterator[Check]:
     yield _webs(m)
     yield _head(m)
     yield _symmetry(m)
+    yield _thighs(m)
     yield _depth(m)
     yield from _face(m)
 
@@ -97,6 +98,30 @@ def _symmetry(m: Measured) -> Check:
         "one arm or leg is longer than the other, or a joint is outside its limb",
         "rig",
         "Move the markers of that joint and rig again.",
+    )
+
+
+def thigh_share(m: Measured) -> float:
+    """The thigh's length over the shin's, of the leg whose thigh is shorter. Thighs that point at the viewer are short
+    in the picture, and shorter than those of any standing character.
+    """
+    found = []
+    for side in ("left", "right"):
+        hip, knee, foot = (m.heads[name] for name in LIMBS[f"{side}Leg"])
+        found.append(float(np.linalg.norm(hip - knee)) / max(float(np.linalg.norm(knee - foot)), 1e-6))
+    return min(found)
+
+
+def _thighs(m: Measured) -> Check:
+    value = thigh_share(m)
+    return line(
+        "thighs",
+        "Thighs of a standing character",
+        LIMITS["thighs"].judge(value),
+        f"{100 * value:.0f} % of the shin's length",
+        "the picture shows the character sitting or with bent legs, and the avatar's thighs are too short",
+        "generate",
+        "Use a picture of the standing character, or move the hip and knee markers and make the avatar again.",
     )
 
 

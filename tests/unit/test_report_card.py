@@ -216,6 +216,13 @@ def scrap(a):
     a.triangles = np.concatenate([a.triangles, np.column_stack([added[1:-1], added[2:], np.full(SIDES - 2, added[0])])])
 
 
+def sit(a):
+    """Thighs that point at the viewer are short in the picture: knees just below the hips."""
+    for side in ("left", "right"):
+        knee, hip, foot = (f"{side}{bone}" for bone in ("LowerLeg", "UpperLeg", "Foot"))
+        a.heads[knee] = a.heads[hip] + 0.15 * (a.heads[foot] - a.heads[hip])
+
+
 def give_a_bone_twice(a):
     a.humanoid["leftFoot"] = a.humanoid["leftLowerLeg"]
 
@@ -242,6 +249,7 @@ FAULTS = {
     "two visemes alike": ("visemes_differ", lambda a: a.morphs.update(ih=0.5 * a.morphs["aa"])),
     "swapped blinks": ("blinkLeft", swap_blinks),
     "both eyes at once": ("blinkLeft", both_eyes),
+    "sitting in the picture": ("thighs", sit),
     "leaking arm": ("leaks", leak),
     "arm without skin": ("follow", one_limb_less),
     "torn hand": ("stretch", tear),
