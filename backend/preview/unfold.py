@@ -462,12 +462,12 @@ def _core(picture: PictureAnalysis) -> np.ndarray:
     on.
     """
     neck, hips, left, right = (point_of(picture, n) for n in ("neck", "hips", "leftUpperArm", "rightUpperArm"))
-    y, x = np.indices(picture.mask.shape)
+    y, x = (np.arange(size) for size in picture.mask.shape)
     axis = neck[0] + (hips[0] - neck[0]) * np.clip((y - neck[1]) / max(hips[1] - neck[1], 1.0), 0, 1)
     shoulders = max(left[1], right[1])
     half = CORE * np.clip((y - neck[1]) / max(shoulders - neck[1], 1.0), NECK, 1) * abs(left[0] - right[0])
     within = (y > min(neck[1], shoulders)) & (y < hips[1])
-    return np.asarray(within & (np.abs(x - axis) < half))
+    return np.asarray(within[:, None] & (np.abs(x[None] - axis[:, None]) < half[:, None]))
 
 
 def _trimmed(picture: PictureAnalysis, parts: np.ndarray) -> tuple[PictureAnalysis, np.ndarray]:
