@@ -18,7 +18,7 @@ MOST_PIECES = 160  # that rows are grouped into before borders are looked for
 # around that where its side is.
 EDGE, FOLD, FOLDED = 0.93, 0.4, 30.0
 SPINE = 0.1  # half widths on either side of the middle of the back in which left and right run into each other
-UNEVEN = 5.0, 10.0  # Lab: from which unevenness of its rows on a part shows a pattern, and is surely one
+UNEVEN = 4.0, 9.0  # Lab: from which unevenness of its rows on a part shows a pattern, and is surely one
 
 
 def to_lab(colours: np.ndarray) -> np.ndarray:
@@ -56,8 +56,10 @@ def ramp(colours: np.ndarray, known: np.ndarray, window: float) -> np.ndarray | 
 
 
 def unevenness(colours: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """(N,) how far (Lab, mean) the colours (N, K, 3) of each row are from its own (N, 3)."""
-    return np.asarray(np.linalg.norm(to_lab(colours) - to_lab(middle)[:, None], axis=-1).mean(1))
+    """(N,) how far (Lab, median) the colours (N, K, 3) of each row are from its own (N, 3): a tie on plain cloth does
+    not count.
+    """
+    return np.asarray(np.median(np.linalg.norm(to_lab(colours) - to_lab(middle)[:, None], axis=-1), axis=1))
 
 
 def stretches(colours: np.ndarray, uneven: np.ndarray, window: float) -> np.ndarray:

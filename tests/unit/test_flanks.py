@@ -14,9 +14,9 @@ def flanks_of(colours):
 
 
 def plates():
-    """An armour: plates of any lightness, 24 x 12 pixels."""
-    light = np.random.default_rng(2).uniform(30, 220, (-(-TALL // 24), WIDE // 12))
-    return np.repeat(np.repeat(np.repeat(light, 24, 0)[:TALL], 12, 1)[..., None], 3, -1).astype(np.float32)
+    """An armour: plates of any lightness, 24 rows high and 4 pixels wide."""
+    light = np.random.default_rng(2).uniform(30, 220, (-(-TALL // 24), WIDE // 4))
+    return np.repeat(np.repeat(np.repeat(light, 24, 0)[:TALL], 4, 1)[..., None], 3, -1).astype(np.float32)
 
 
 def test_a_pattern_makes_no_bands_and_a_belt_stays():
