@@ -23,9 +23,18 @@ class Limits:
     """What bounds the memory of the operators here; set by the memory plan of a job."""
 
     scratch: int = 1 << 29  # bytes that a convolution or a norm may use for what it gathers or casts at once
+    cache: int = 1 << 21  # bytes that a processor's core keeps close
 
     def rows(self, row_bytes: int) -> int:
         return max(self.scratch // row_bytes, 1)
+
+    def block(self, x: Tensor, row_bytes: int) -> int:
+        """How many rows of x (n, channels) to take through several operators at once. A processor waits for memory
+        unless they stay in its cache, but with few rows it would wait for the weights. An accelerator wants few, large
+        operators.
+        """
+        rows = self.rows(row_bytes)
+        return rows if x.device.type != "cpu" else min(rows, max(self.cache // row_bytes, 2 * x.shape[1], 256))
 
 
 limits = Limits()
@@ -282,11 +291,10 @@ def conv3(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor | None, source
     row is multiplied by the 27 taps first and the products are gathered and summed: less to gather.
     """
     if source is not None or len(weight) < x.shape[1]:
-        table = voxels.neighbours
         if source is not None:
-            table = torch.cat([source, source.new_tensor([len(x)])]).int()[table]
+            source = torch.cat([source, source.new_tensor([len(x)])]).int()
         padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
-        return _multiply_then_gather(padded, table, weight, bias)
+        return _multiply_then_gather(padded, voxels.neighbours, weight, bias, source)
     return _by_taps(x, voxels.neighbours, weight, bias)
 
 
@@ -296,56 +304,82 @@ def conv3_children(x: Tensor, voxels: Voxels, weight: Tensor, bias: Tensor, mask
     weight (8 out, 3, 3, 3, in), child r's channels one after the other -> (children, out), parents in order. A child
     that is not there costs nothing: each of the eight is multiplied for its own parents only.
     """
-    width = len(weight) // 8
+    width, table = len(weight) // 8, voxels.neighbours
     out = x.new_empty(int(mask.sum()), width)
-    place, table = mask.flatten().cumsum(0).view(-1, 8) - 1, voxels.neighbours
-    for child in range(8):
-        parents = mask[:, child].nonzero()[:, 0]
-        rows = slice(child * width, (child + 1) * width)
-        out[place[parents, child]] = _by_taps(x, table[parents], weight[rows], bias[rows])
+    step = 2 * _tap_rows(x, width)  # about half of the children are there
+    filled = 0
+    for first in range(0, len(table), step):
+        some, there = table[first : first + step], mask[first : first + step]
+        parts = [
+            _by_taps(x, some.index_select(0, there[:, r].nonzero()[:, 0]), weight[rows], bias[rows])
+            for r, rows in enumerate(slice(r * width, (r + 1) * width) for r in range(8))
+        ]
+        # The parts hold child 0 of every parent, then child 1 and so on; the answer wants them parent by parent.
+        ranks = there.T.flatten().cumsum(0).view(8, -1).T[there] - 1
+        out[filled : filled + len(ranks)] = torch.cat(parts).index_select(0, ranks)
+        filled += len(ranks)
     return out
 
 
-def by_rows(layer: Callable[[Tensor], Tensor], x: Tensor, row_values: int) -> Tensor:
-    """layer(x) for (n, channels), in slices of rows where what it needs in between (row_values a row) is too much."""
-    step = limits.rows(row_values * x.element_size())
-    if len(x) <= step:
+def by_rows(layer: Callable[[Tensor], Tensor], x: Tensor, row_values: int, out: Tensor | None = None) -> Tensor:
+    """layer(x) for (n, channels), in slices of rows where what it needs in between (row_values a row) is too much.
+
+    out: where to put the answer; may be x itself.
+    """
+    step = limits.block(x, row_values * x.element_size())
+    if len(x) <= step and out is None:
         return layer(x)
-    out = torch.empty_like(x)
+    out = torch.empty_like(x) if out is None else out
     for first in range(0, len(x), step):
         out[first : first + step] = layer(x[first : first + step])
     return out
+
+
+def _tap_rows(x: Tensor, width: int) -> int:
+    """How many outputs `_by_taps` works on at once: gathered, multiplied and summed rows are kept."""
+    return limits.block(x, x.element_size() * (x.shape[1] + width) + 8 * width)
 
 
 def _by_taps(x: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Tap by tap: the neighbours that exist (about half) are gathered, multiplied and added up in fp32."""
     width, taps = len(weight), weight.reshape(len(weight), 27, -1).transpose(0, 1)
     out = x.new_empty(len(table), width)
-    step = limits.rows(x.element_size() * (x.shape[1] + width) + 8 * width)
+    step = _tap_rows(x, width)
     for first in range(0, len(table), step):
-        some = table[first : first + step]
-        total = x.new_zeros(len(some), width, dtype=torch.float32)
-        for tap in range(27):
-            rows = (some[:, tap] < len(x)).nonzero()[:, 0]
-            total.index_add_(0, rows, F.linear(x[some[rows, tap]], taps[tap]).float())
+        some = table[first : first + step].T.contiguous()  # (27, rows)
+        there = some < len(x)
+        total = x.new_zeros(some.shape[1], width, dtype=torch.float32)
+        # All taps' pairs at once, tap by tap: which row of x goes to which row here.
+        counts = there.sum(1).tolist()
+        pairs = zip(some.masked_select(there).split(counts), there.nonzero()[:, 1].split(counts), taps, strict=True)
+        for source, row, tap in pairs:
+            if len(row):
+                total.index_add_(0, row, F.linear(x.index_select(0, source), tap).float())
         out[first : first + step] = total if bias is None else total.add_(bias)
     return out
 
 
-def _multiply_then_gather(padded: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """As many taps at once as the limit allows; their products are summed in fp32. The last row of `padded` is zero."""
+def _multiply_then_gather(
+    padded: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None, source: Tensor | None
+) -> Tensor:
+    """As many taps at once as the limit allows; their products are summed in fp32. The last row of `padded` is zero.
+
+    source (n + 1,) int32: the row of `padded` for each number in the table; None when they are the same.
+    """
     width = len(weight)
     taps = min(limits.rows(len(padded) * width * padded.element_size()), 27)
     by_tap = weight.reshape(width, 27, -1).transpose(0, 1)  # (27, out, in)
     out = padded.new_zeros(len(table), width, dtype=torch.float32)
+    step = limits.block(table, 2 * width * padded.element_size() + 27 * 2 * table.element_size())
     for first in range(0, 27, taps):
         some = by_tap[first : first + taps]
         products = F.linear(padded, some.flatten(0, 1)).view(-1, width)  # row r, tap t of these at r * len(some) + t
         column = torch.arange(len(some), dtype=table.dtype, device=table.device)
-        at = table[:, first : first + taps] * len(some) + column
-        step = limits.rows(2 * width * padded.element_size())
-        for rows in range(0, len(at), step):  # gathers and sums at once: what is gathered is never written down
-            out[rows : rows + step] += F.embedding_bag(at[rows : rows + step], products, mode="sum")
+        for rows in range(0, len(table), step):  # gathers and sums at once: what is gathered is never written down
+            at = table[rows : rows + step, first : first + taps]
+            if source is not None:
+                at = source.index_select(0, at.flatten()).view_as(at)
+            out[rows : rows + step] += F.embedding_bag(at * len(some) + column, products, mode="sum")
     return (out if bias is None else out.add_(bias)).to(padded.dtype)
 
 
@@ -385,17 +419,17 @@ def group_norm(x: Tensor, voxels: Voxels, groups: int, weight: Tensor, bias: Ten
 def _group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     if not len(x):
         return x
-    slices = x.split(limits.rows(3 * x.shape[1] * 4))
+    step = limits.block(x, 3 * x.shape[1] * 4)
     size = len(x) * (x.shape[1] // groups)
 
     def over_group(per_channel: Tensor) -> Tensor:
         return (per_channel.view(groups, -1).sum(1, keepdim=True) / size).expand(groups, x.shape[1] // groups).flatten()
 
-    mean = over_group(torch.stack([part.sum(0, dtype=torch.float32) for part in slices]).sum(0))
-    variance = over_group(torch.stack([(part.float() - mean).square_().sum(0) for part in slices]).sum(0))
+    mean = over_group(torch.stack([part.sum(0, dtype=torch.float32) for part in x.split(step)]).sum(0))
+    variance = over_group(torch.stack([(part.float() - mean).square_().sum(0) for part in x.split(step)]).sum(0))
     scale = weight * torch.rsqrt(variance + eps)
     out = torch.empty_like(x)
-    for part, into in zip(slices, out.split(limits.rows(3 * x.shape[1] * 4)), strict=True):
+    for part, into in zip(x.split(step), out.split(step), strict=True):
         into.copy_(torch.addcmul(bias, part.float() - mean, scale))
     return out
 

@@ -40,11 +40,12 @@ class ConvNextBlock(nn.Module):
         super().__init__()
         self.norm = LayerNorm32(channels, eps=1e-6)
         self.conv = SparseConv(channels, channels)
-        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.SiLU(), nn.Linear(4 * channels, channels))
+        silu = nn.SiLU(inplace=True)
+        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), silu, nn.Linear(4 * channels, channels))
 
     def forward(self, x: Sparse) -> Sparse:
-        h = self.norm(self.conv(x.feats, x.voxels))
-        return x.replace(sparse.by_rows(self.mlp, h, 8 * h.shape[1]) + x.feats)
+        h = self.conv(x.feats, x.voxels)
+        return x.replace(sparse.by_rows(lambda rows: self.mlp(self.norm(rows)), h, 8 * h.shape[1], out=h).add_(x.feats))
 
 
 class UpBlock(nn.Module):
@@ -68,11 +69,11 @@ class UpBlock(nn.Module):
         """`fine`: the children that exist, made by `x.voxels.children`."""
         assert fine.origin is not None and fine.origin.mask is not None
         mask = fine.origin.mask
-        h = F.silu(self.norm1(x.feats))
+        h = _normed(self.norm1, x.feats)
         h = sparse.conv3_children(h, x.voxels, self.conv1.weight, self.conv1.bias, mask)
-        h = self.conv2(F.silu(self.norm2(h)), fine)
+        h = self.conv2(_normed(self.norm2, h, out=h), fine)
         # Child r copies slice r of its parent, every channel as often as the widths ask for.
-        skip = x.feats.unflatten(1, (8, -1))[mask]
+        skip = x.feats.reshape(8 * len(mask), -1).index_select(0, mask.flatten().nonzero()[:, 0])
         return Sparse(h.unflatten(1, (skip.shape[1], -1)).add_(skip[:, :, None]).flatten(1), fine)
 
 
@@ -195,6 +196,10 @@ class TextureDecoder(SparseDecoder):
 
     def attributes(self, feats: Tensor) -> Tensor:
         return feats * 0.5 + 0.5
+
+
+def _normed(norm: nn.Module, x: Tensor, out: Tensor | None = None) -> Tensor:
+    return sparse.by_rows(lambda rows: F.silu(norm(rows), inplace=True), x, 3 * x.shape[1], out)
 
 
 def _children(voxels: Voxels, logits: Tensor) -> Voxels:
