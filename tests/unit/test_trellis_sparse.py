@@ -58,6 +58,20 @@ def test_convolution_is_the_dense_one_at_the_occupied_voxels(kind, channels, scr
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("operator", ["one output", "eight children"])
+def test_a_processor_convolves_in_blocks_that_its_cache_holds(operator, monkeypatch):
+    monkeypatch.setattr(sparse.limits, "cache", 1 << 16)  # bytes; a row takes 16 * 4 in, as much out, twice that summed
+    voxels = Voxels(torch.cartesian_prod(torch.arange(1), *[torch.arange(12)] * 3))
+    x, weight = torch.randn(len(voxels), 16), torch.randn(128, 3, 3, 3, 16)
+    rows, linear = [], F.linear
+    monkeypatch.setattr(F, "linear", lambda some, *rest: rows.append(len(some)) or linear(some, *rest))
+    if operator == "one output":
+        sparse.conv3(x, voxels, weight[:16], None)
+    else:
+        sparse.conv3_children(x, voxels, weight, torch.zeros(128), torch.ones(len(voxels), 8, dtype=torch.bool))
+    assert sum(rows) > 20 * len(voxels) and max(rows) <= 256 < len(voxels)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_subdivision_has_the_neighbours_that_looking_up_finds(kind):
     fine = Voxels(voxel_set(kind)).subdivided.subdivided
