@@ -28,13 +28,13 @@ class Limits:
     def rows(self, row_bytes: int) -> int:
         return max(self.scratch // row_bytes, 1)
 
-    def block(self, x: Tensor, row_bytes: int) -> int:
-        """How many rows of x (n, channels) to take through several operators at once. A processor waits for memory
-        unless they stay in its cache, but with few rows it would wait for the weights. An accelerator wants few, large
-        operators.
+    def block(self, device: torch.device, row_bytes: int, width: int = 0) -> int:
+        """How many rows to take through several operators at once. A processor waits for memory unless they stay in
+        its cache. width: channels of the rows where they are multiplied by weights; a processor would wait for those
+        if the rows were few. An accelerator wants few, large operators.
         """
         rows = self.rows(row_bytes)
-        return rows if x.device.type != "cpu" else min(rows, max(self.cache // row_bytes, 2 * x.shape[1], 256))
+        return rows if device.type != "cpu" else min(rows, max(self.cache // row_bytes, 2 * width, 64))
 
 
 limits = Limits()
@@ -326,7 +326,7 @@ def by_rows(layer: Callable[[Tensor], Tensor], x: Tensor, row_values: int, out: 
 
     out: where to put the answer; may be x itself.
     """
-    step = limits.block(x, row_values * x.element_size())
+    step = limits.block(x.device, row_values * x.element_size(), x.shape[1])
     if len(x) <= step and out is None:
         return layer(x)
     out = torch.empty_like(x) if out is None else out
@@ -337,7 +337,7 @@ def by_rows(layer: Callable[[Tensor], Tensor], x: Tensor, row_values: int, out: 
 
 def _tap_rows(x: Tensor, width: int) -> int:
     """How many outputs `_by_taps` works on at once: gathered, multiplied and summed rows are kept."""
-    return limits.block(x, x.element_size() * (x.shape[1] + width) + 8 * width)
+    return limits.block(x.device, x.element_size() * (x.shape[1] + width) + 8 * width, x.shape[1])
 
 
 def _by_taps(x: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -370,7 +370,7 @@ def _multiply_then_gather(
     taps = min(limits.rows(len(padded) * width * padded.element_size()), 27)
     by_tap = weight.reshape(width, 27, -1).transpose(0, 1)  # (27, out, in)
     out = padded.new_zeros(len(table), width, dtype=torch.float32)
-    step = limits.block(table, 2 * width * padded.element_size() + 27 * 2 * table.element_size())
+    step = limits.block(table.device, 2 * width * padded.element_size() + 27 * 2 * table.element_size())
     for first in range(0, 27, taps):
         some = by_tap[first : first + taps]
         products = F.linear(padded, some.flatten(0, 1)).view(-1, width)  # row r, tap t of these at r * len(some) + t
@@ -419,7 +419,7 @@ def group_norm(x: Tensor, voxels: Voxels, groups: int, weight: Tensor, bias: Ten
 def _group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     if not len(x):
         return x
-    step = limits.block(x, 3 * x.shape[1] * 4)
+    step = limits.block(x.device, 3 * x.shape[1] * 4)
     size = len(x) * (x.shape[1] // groups)
 
     def over_group(per_channel: Tensor) -> Tensor:

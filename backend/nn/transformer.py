@@ -124,7 +124,8 @@ class SelfAttention(nn.Module):
     def _rotated(self, qkv: Tensor, rotation: Rotation) -> Tensor:
         """Queries and keys normed and turned in slices of rows: what that needs in fp32 is larger than they are."""
         gammas = self._gammas() if self.q_rms_norm is not None else None
-        step = sparse.limits.rows(qkv.shape[0] ** (qkv.dim() - 4) * 6 * qkv.shape[-2] * qkv.shape[-1] * 4)
+        row_bytes = qkv.shape[0] ** (qkv.dim() - 4) * 6 * qkv.shape[-2] * qkv.shape[-1] * 4
+        step = sparse.limits.block(qkv.device, row_bytes)
         for first in range(0, len(rotation.cos), step):
             part = qkv[..., first : first + step, :2, :, :]
             turned = part if gammas is None else head_rms_norm(part, gammas)

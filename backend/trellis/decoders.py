@@ -187,10 +187,10 @@ class SubdivideBlock(nn.Module):
         # Group norm, activation, kernel-1 skip and a convolution's products commute with copying a row eight times:
         # done on the parents.
         parents = torch.arange(len(x.feats), device=fine.device).repeat_interleave(8)
-        h = self.out_layers[0](F.silu(self.act_layers[0](x.feats, x.voxels)), fine, parents)
-        h = self.out_layers[3](F.silu(self.out_layers[1](h, fine)), fine)
+        h = self.out_layers[0](F.silu(self.act_layers[0](x.feats, x.voxels), inplace=True), fine, parents)
+        h = self.out_layers[3](F.silu(self.out_layers[1](h, fine), inplace=True), fine)
         skip = x.feats if self.skip_connection is None else self.skip_connection(x.feats, x.voxels)
-        return Sparse(h + sparse.subdivide(skip), fine)
+        return Sparse(h.unflatten(0, (len(skip), 8)).add_(skip[:, None]).flatten(0, 1), fine)
 
 
 class MeshDecoder(Trunk):
