@@ -69,9 +69,9 @@ def forget(m: Measured) -> None:
 def flatten(m: Measured, *bones: str) -> None:
     """A part, or all of it, becomes a sheet."""
     held = np.any([m.held_by(bone) for bone in bones], axis=0)
+    middle = np.median(np.concatenate([part.positions for part in m.parts])[held, 2])
     for part, inside in zip(m.parts, np.split(held, m.offsets[1:-1]), strict=True):
-        depth = part.positions[inside, 2]
-        part.positions[inside, 2] = np.median(depth) + 0.12 * (depth - np.median(depth)) if inside.any() else depth
+        part.positions[inside, 2] = middle + 0.12 * (part.positions[inside, 2] - middle)
     forget(m)
 
 

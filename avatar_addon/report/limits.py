@@ -88,8 +88,8 @@ LIMITS = {
     "face_symmetry": Limit(0.35, 0.7, "", "in distances of the eyes; docs/report.md"),
     "seen_joints": Limit(0.12, 0.2, "", "in heights, between a bone's head and where it is seen; docs/report.md"),
     "seen_parts": Limit(0.6, 0.4, "", "area that looks like a part and follows it; docs/report.md", least=True),
-    "seen_eyes": Limit(0.1, 0.18, "", "in heights of the head; docs/report.md"),
-    "seen_mouth": Limit(0.08, 0.14, "", "as above"),
+    "seen_eyes": Limit(0.06, 0.12, "", "in heights of the head; docs/report.md"),
+    "seen_mouth": Limit(0.07, 0.12, "", "as above"),
     "slivers": Limit(0.02, 0.1, "", "share of triangles without area"),
 }
 HEAD_FOLLOWS = 0.5  # share of what lies above the head's joint that must turn with it

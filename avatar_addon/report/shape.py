@@ -203,10 +203,16 @@ FACE_SHAPES = {"left": ("blinkLeft",), "right": ("blinkRight",), "mouth": ("aa",
 
 
 def moved_place(m: Measured, names: tuple[str, ...]) -> np.ndarray | None:
-    """(3,) where expressions move the head's skin, weighted by how far; None where they move nothing."""
-    length = sum((np.linalg.norm(m.expression(name), axis=1) for name in names), np.zeros(len(m.rest)))
+    """(3,) the middle of what expressions move on the head, halfway on its way; None where they move nothing.
+
+    Skin that moves farther than three quarters of all that moves counts no more than those: at a small chin, the bottom
+    of the mouth's cavity moves three times as far as the lips.
+    """
+    moves = sum((m.expression(name) for name in names), np.zeros(m.rest.shape))
+    length = np.linalg.norm(moves, axis=1)
     length = np.where(np.isfinite(length), length, 0) * m.in_head
     if length.max(initial=0) <= 0:
         return None
-    strong = length * (length > 0.3 * length.max())
-    return np.asarray(np.average(m.rest, axis=0, weights=strong))
+    most = np.percentile(length[length > 0.01 * length.max()], 75)
+    weights = np.minimum(length, most) * (length > 0.3 * most)
+    return np.asarray(np.average(m.rest + 0.5 * np.nan_to_num(moves), axis=0, weights=weights))

@@ -4,11 +4,13 @@
 import copy
 import json
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from avatar_addon.report.report import add_seen, make_report
+from avatar_addon.report.shape import moved_place
 
 # Bone: (parent, head of the bone, tail of the tube around it); glTF axes, left is +X.
 SKELETON: dict[str, tuple[str | None, tuple, tuple]] = {
@@ -319,7 +321,7 @@ def answer_of(avatar, moved=(), overlap=0.9):
     face = {
         "leftEye": [0.035, 1.6, 0.8],
         "rightEye": [-0.035, 1.6, 0.8],
-        "mouth": [0, 1.515 + moved.get("mouth", 0), 0.8],
+        "mouth": [0, 1.516 + moved.get("mouth", 0), 0.8],
     }
     look = {"humanoid": 1.0, "overlap": {"arms": overlap, "head": 0.9}}
     return {"views": [look | {"joints": joints, "face": face}, look | {"joints": low}]}
@@ -339,6 +341,14 @@ def test_what_is_seen_elsewhere_than_the_file_says_fails(tmp_path, check, moved,
     add_seen(report, answer_of(SOUND, moved, overlap))
     seen = {entry.id: entry.status for entry in report.checks if entry.id.startswith("seen")}
     assert seen == {name: "FAIL" if name == check else "PASS" for name in ("seen_joints", "seen_parts", "seen_face")}
+
+
+def test_a_few_places_that_move_far_are_not_the_mouth():
+    """The bottom of the cavity moves farther than the lips, below a small chin."""
+    moves = np.array([[0.0, 0, 0]] * 5 + [[0, -0.01, 0]] * 40 + [[0, 0, -0.03]] * 5)
+    rest = np.array([[0.0, 1, 0]] * 5 + [[0, 1.5, 0.1]] * 40 + [[0, 1.4, 0]] * 5)
+    skin = SimpleNamespace(rest=rest, in_head=np.ones(50, bool), expression=lambda name: moves)
+    assert moved_place(skin, ("aa",))[1] == pytest.approx(1.485, abs=2e-3)
 
 
 def test_an_avatar_that_nobody_looks_at_is_told(tmp_path):
