@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 import time
 
 import pytest
@@ -148,16 +149,26 @@ def test_no_line_is_left_without_an_answer(tmp_path):
     begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     bad = call | {"id": 8, "params": {"name": "export_vrm", "arguments": {"path": {}}}}
     lines = [json.dumps(begin), json.dumps(begun), *wrong, "", '{"jsonrpc": "2.0", "id": 3, "result": "\\ud800"}']
-    ended = subprocess.run(
-        [VENVS / "mcp/bin/python", "-m", "backend", "mcp", "--port", "1"],
-        input="\n".join([*lines, json.dumps(bad)]) + "\n", cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    replies = [json.loads(line) for line in ended.stdout.splitlines()]
+    command = [VENVS / "mcp/bin/python", "-m", "backend", "mcp", "--port", "1"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as server:
+        late = threading.Timer(60, server.kill)
+        late.start()
+        server.stdin.write("\n".join([*lines, json.dumps(bad)]) + "\n")
+        server.stdin.flush()
+        replies = []
+        for line in server.stdout:  # the end of the input cancels what is not answered yet
+            replies.append(json.loads(line))
+            if replies[-1].get("id") == 8:
+                break
+        rest, errors_said = server.communicate()
+        late.cancel()
+    replies += [json.loads(line) for line in rest.splitlines()]
     errors = [(reply["id"], reply["error"]["message"]) for reply in replies if "error" in reply]
-    assert len(errors) == len(wrong) and ended.returncode == 0 and "Traceback" not in ended.stderr
+    assert len(errors) == len(wrong) and server.returncode == 0 and "Traceback" not in errors_said
     for (number, message), (wanted, words) in zip(errors, wrong.values(), strict=True):
         assert number == wanted and words in message, message
-    [said] = [reply["result"]["content"][0]["text"] for reply in replies if reply["id"] == 8]
+    [said] = [reply["result"]["content"][0]["text"] for reply in replies if reply.get("id") == 8]
     assert said.startswith("export_vrm: path") and said.endswith(".") and "\n" not in said
 
 
