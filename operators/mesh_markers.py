@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The markers on a mesh: check, look from another side, mirror, rig with them, discard.
-
-As with a picture's markers, Return and Esc are key map items whose operators poll.
-"""
+"""The markers on a mesh: check, look from another side, mirror, rig with them (Return), discard (Esc)."""
 
 from __future__ import annotations
-
-import contextlib
 
 import bpy
 from bpy.props import EnumProperty
@@ -17,10 +12,11 @@ from ..avatar_addon.avatar import scene
 from ..avatar_addon.client import engine_options
 from ..avatar_addon.picture import on_mesh
 from ..avatar_addon.ui.translation import tr
-from .idle_operator import IdleOperator
+from .keys import ENTER, Keys
+from .on_markers import DiscardMarkers, MirrorMarkers, OnMarkers, are_shown
 from .task_operator import TaskOperator
 
-_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+_keys = Keys()
 
 
 class AVATARFORGE_OT_check_mesh_markers(TaskOperator):
@@ -43,22 +39,6 @@ class AVATARFORGE_OT_check_mesh_markers(TaskOperator):
         return on_mesh.check(context, scene.need_avatar(context))
 
 
-class _OnMarkers(IdleOperator):
-    @classmethod
-    def may_run(cls, context: Context) -> bool:
-        return _are_shown(cls, context)
-
-
-def _are_shown(cls: type, context: Context) -> bool:
-    if on_mesh.root_of(context.scene) is None:
-        cls.poll_message_set("Press Check Markers first")
-    elif context.mode != "OBJECT":
-        cls.poll_message_set("Leave Edit Mode first")
-    else:
-        return True
-    return False
-
-
 class AVATARFORGE_OT_accept_mesh_markers(TaskOperator):
     bl_idname = "avatar_forge.accept_mesh_markers"
     bl_label = "Rig with Markers"
@@ -70,7 +50,7 @@ class AVATARFORGE_OT_accept_mesh_markers(TaskOperator):
 
     @classmethod
     def ready(cls, context: Context) -> bool:
-        return _are_shown(cls, context)
+        return are_shown(cls, context, on_mesh)
 
     def steps(self, context: Context):
         settings = context.scene.avatar_forge
@@ -78,27 +58,19 @@ class AVATARFORGE_OT_accept_mesh_markers(TaskOperator):
         return by_hand.rig_with_markers(context, settings.rigger, options, seed)
 
 
-class AVATARFORGE_OT_discard_mesh_markers(_OnMarkers):
+class AVATARFORGE_OT_discard_mesh_markers(DiscardMarkers):
+    kind = on_mesh
     bl_idname = "avatar_forge.discard_mesh_markers"
-    bl_label = "Discard"
     bl_description = "Close the markers. The avatar stays as it was (Esc)"
 
-    def execute(self, context: Context) -> set[str]:
-        on_mesh.remove(context.scene)
-        return {"FINISHED"}
 
-
-class AVATARFORGE_OT_mirror_mesh_markers(_OnMarkers):
+class AVATARFORGE_OT_mirror_mesh_markers(MirrorMarkers):
+    kind = on_mesh
     bl_idname = "avatar_forge.mirror_mesh_markers"
-    bl_label = "Mirror Left to Right"
-    bl_description = "Mirror the character's left markers to the right, across the line through hips, neck and head"
-
-    def execute(self, context: Context) -> set[str]:
-        on_mesh.mirror(context.scene)
-        return {"FINISHED"}
 
 
-class AVATARFORGE_OT_view_mesh_markers(_OnMarkers):
+class AVATARFORGE_OT_view_mesh_markers(OnMarkers):
+    kind = on_mesh
     bl_idname = "avatar_forge.view_mesh_markers"
     bl_label = "View Markers"
     bl_options = {"REGISTER"}
@@ -134,22 +106,12 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     on_mesh.register()
-    config = bpy.context.window_manager.keyconfigs.addon
-    if config:  # not in the background
-        keymap = config.keymaps.new(name="Object Mode", space_type="EMPTY")
-        for cls, key in (
-            (AVATARFORGE_OT_accept_mesh_markers, "RET"),
-            (AVATARFORGE_OT_accept_mesh_markers, "NUMPAD_ENTER"),
-            (AVATARFORGE_OT_discard_mesh_markers, "ESC"),
-        ):
-            _keys.append((keymap, keymap.keymap_items.new(cls.bl_idname, key, "PRESS")))
+    _keys.add(AVATARFORGE_OT_accept_mesh_markers, *ENTER)
+    _keys.add(AVATARFORGE_OT_discard_mesh_markers, "ESC")
 
 
 def unregister() -> None:
-    for keymap, item in _keys:
-        with contextlib.suppress(ReferenceError, RuntimeError):  # the key configuration was reloaded
-            keymap.keymap_items.remove(item)
-    _keys.clear()
+    _keys.remove()
     on_mesh.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The markers on the picture: check, mirror, accept, discard; and the lines that join them in the viewport, with
-every marker's name.
-
-Return accepts and Esc discards while the markers are shown: key map items whose operators poll, so that nothing has
-to stay modal.
+every marker's name. Return accepts and Esc discards while the markers are shown.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import blf
@@ -27,8 +23,9 @@ from ..avatar_addon.picture import markers, on_mesh
 from ..avatar_addon.picture.plane import JOINTS, LABELS, LINES, side_of
 from ..avatar_addon.request import picture_path, placed_markers
 from ..avatar_addon.ui.translation import OURS, tr
-from .idle_operator import IdleOperator
+from .keys import ENTER, Keys
 from .make_avatar import FromPicture
+from .on_markers import DiscardMarkers, MirrorMarkers, OnMarkers
 
 COLOURS = {"left": (1.0, 0.55, 0.1, 1.0), "right": (0.2, 0.65, 1.0, 1.0), "": (0.95, 0.95, 0.95, 1.0)}
 WHITE, CHOSEN = (1.0, 1.0, 1.0, 1.0), (1.0, 0.85, 0.3, 1.0)
@@ -36,7 +33,7 @@ UNSURE = (1.0, 0.2, 0.25, 1.0)
 WIDTH, POINT, LETTERS, BESIDE = 3.0, 9.0, 11.0, 12.0  # pixels at scale 1
 
 _draw_handles: list[object] = []
-_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+_keys = Keys()
 
 
 class AVATARFORGE_OT_check_markers(FromPicture):
@@ -48,19 +45,8 @@ class AVATARFORGE_OT_check_markers(FromPicture):
         return markers.check(context, picture_path(context.scene), placed_markers(context.scene))
 
 
-class _OnMarkers(IdleOperator):
-    @classmethod
-    def may_run(cls, context: Context) -> bool:
-        if markers.root_of(context.scene) is None:
-            cls.poll_message_set("Press Check Markers first")
-        elif context.mode != "OBJECT":
-            cls.poll_message_set("Leave Edit Mode first")
-        else:
-            return True
-        return False
-
-
-class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
+class AVATARFORGE_OT_accept_picture_markers(OnMarkers):
+    kind = markers
     bl_idname = "avatar_forge.accept_picture_markers"
     bl_label = "Accept"
     bl_translation_context = OURS
@@ -72,24 +58,15 @@ class AVATARFORGE_OT_accept_picture_markers(_OnMarkers):
         return {"FINISHED"}
 
 
-class AVATARFORGE_OT_discard_picture_markers(_OnMarkers):
+class AVATARFORGE_OT_discard_picture_markers(DiscardMarkers):
+    kind = markers
     bl_idname = "avatar_forge.discard_picture_markers"
-    bl_label = "Discard"
     bl_description = "Close the picture and its markers. Markers that were accepted before are kept (Esc)"
 
-    def execute(self, context: Context) -> set[str]:
-        markers.remove(context.scene)
-        return {"FINISHED"}
 
-
-class AVATARFORGE_OT_mirror_picture_markers(_OnMarkers):
+class AVATARFORGE_OT_mirror_picture_markers(MirrorMarkers):
+    kind = markers
     bl_idname = "avatar_forge.mirror_picture_markers"
-    bl_label = "Mirror Left to Right"
-    bl_description = "Mirror the character's left markers to the right, across the line through hips, neck and head"
-
-    def execute(self, context: Context) -> set[str]:
-        markers.mirror(context.scene)
-        return {"FINISHED"}
 
 
 class AVATARFORGE_OT_forget_picture_markers(Operator):
@@ -206,22 +183,12 @@ def register() -> None:
     if not bpy.app.background:
         for draw, stage in ((_draw_lines, "POST_VIEW"), (_draw_names, "POST_PIXEL")):
             _draw_handles.append(bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", stage))
-    config = bpy.context.window_manager.keyconfigs.addon
-    if config:  # not in the background
-        keymap = config.keymaps.new(name="Object Mode", space_type="EMPTY")
-        for cls, key in (
-            (AVATARFORGE_OT_accept_picture_markers, "RET"),
-            (AVATARFORGE_OT_accept_picture_markers, "NUMPAD_ENTER"),
-            (AVATARFORGE_OT_discard_picture_markers, "ESC"),
-        ):
-            _keys.append((keymap, keymap.keymap_items.new(cls.bl_idname, key, "PRESS")))
+    _keys.add(AVATARFORGE_OT_accept_picture_markers, *ENTER)
+    _keys.add(AVATARFORGE_OT_discard_picture_markers, "ESC")
 
 
 def unregister() -> None:
-    for keymap, item in _keys:
-        with contextlib.suppress(ReferenceError, RuntimeError):  # the key configuration was reloaded
-            keymap.keymap_items.remove(item)
-    _keys.clear()
+    _keys.remove()
     while _draw_handles:
         bpy.types.SpaceView3D.draw_handler_remove(_draw_handles.pop(), "WINDOW")
     markers.unregister()

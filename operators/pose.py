@@ -6,8 +6,6 @@ Esc goes back while one of them is shown: a key map item whose operator polls, s
 
 from __future__ import annotations
 
-import contextlib
-
 import bpy
 from bpy.props import StringProperty
 from bpy.types import Context, OperatorProperties
@@ -16,9 +14,10 @@ from ..avatar_addon import workflow
 from ..avatar_addon.avatar import scene
 from ..avatar_addon.pose import preview
 from ..avatar_addon.ui.translation import OURS, tr
+from .keys import Keys
 from .on_avatar import OnRiggedAvatar
 
-_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+_keys = Keys()
 
 
 class _OnPose(OnRiggedAvatar):
@@ -119,17 +118,10 @@ CLASSES = (
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    config = bpy.context.window_manager.keyconfigs.addon
-    if config:  # not in the background
-        for name in ("Object Mode", "Pose"):
-            keymap = config.keymaps.new(name=name, space_type="EMPTY")
-            _keys.append((keymap, keymap.keymap_items.new(AVATARFORGE_OT_pose_back.bl_idname, "ESC", "PRESS")))
+    _keys.add(AVATARFORGE_OT_pose_back, "ESC", modes=("OBJECT", "POSE"))
 
 
 def unregister() -> None:
-    for keymap, item in _keys:
-        with contextlib.suppress(ReferenceError, RuntimeError):  # the key configuration was reloaded
-            keymap.keymap_items.remove(item)
-    _keys.clear()
+    _keys.remove()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -7,6 +7,7 @@ from bpy.types import Context, UILayout
 
 from ..avatar_addon.picture import on_mesh
 from ..avatar_addon.ui.sentences import sentence
+from .picture_markers import draw_mirror
 
 CHECK = "avatar_forge.check_mesh_markers"
 DOUBTS = ("joints_unsure", "legs_hidden")  # notes that the markers answer
@@ -20,7 +21,6 @@ def draw_mesh_markers(layout: UILayout, context: Context) -> None:
     """What can be done with the markers that are shown."""
     root = on_mesh.root_of(context.scene)
     assert root
-    settings = context.scene.avatar_forge
     box = layout.box()
     sentence(box, context, "Drag the markers that are out of place, then rig.", "INFO")
     if on_mesh.unsure(root):
@@ -28,9 +28,7 @@ def draw_mesh_markers(layout: UILayout, context: Context) -> None:
     row = box.row(align=True)
     row.operator("avatar_forge.view_mesh_markers", text="Front").side = "FRONT"
     row.operator("avatar_forge.view_mesh_markers", text="Side").side = "SIDE"
-    row = box.row(align=True)
-    row.prop(settings, "mirror_markers", toggle=True, icon="MOD_MIRROR")
-    row.operator("avatar_forge.mirror_mesh_markers", text="Left to Right")
+    draw_mirror(box, context, "avatar_forge.mirror_mesh_markers")
     column = box.column(align=True)
     column.scale_y = 1.3
     column.operator("avatar_forge.accept_mesh_markers", text="Rig with Markers (Enter)", icon="CHECKMARK")

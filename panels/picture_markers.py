@@ -33,10 +33,15 @@ def draw_picture_markers(layout: UILayout, context: Context) -> None:
         sentence(box, context, "Drag the markers that are out of place, then accept.", "INFO")
         if markers.unsure(root):
             sentence(box, context, "Those with a question mark are estimates; check them first.", "QUESTION")
-    row = box.row(align=True)
-    row.prop(settings, "mirror_markers", toggle=True, icon="MOD_MIRROR")
-    row.operator("avatar_forge.mirror_picture_markers", text="Left to Right")
+    draw_mirror(box, context, "avatar_forge.mirror_picture_markers")
     row = box.row(align=True)
     row.scale_y = 1.3
     row.operator("avatar_forge.accept_picture_markers", text="Accept (Enter)", icon="CHECKMARK")
     row.operator("avatar_forge.discard_picture_markers", text="Discard (Esc)", icon="X")
+
+
+def draw_mirror(layout: UILayout, context: Context, operator: str) -> None:
+    """The option that the right markers follow, and the operator that mirrors them once."""
+    row = layout.row(align=True)
+    row.prop(context.scene.avatar_forge, "mirror_markers", toggle=True, icon="MOD_MIRROR")
+    row.operator(operator, text="Left to Right")

@@ -24,6 +24,7 @@ from ..client.process import jobs
 from ..client.process.tasks import Steps, Wait
 from ..ui.viewport import FRONT
 from . import plane as picture_plane
+from .mirroring import are_dragged, hold_right
 from .plane import FACE, JOINTS, LABELS, Plane
 
 ROOT_KEY, PART_KEY, SIZE_KEY = "avatar_forge_picture", "avatar_forge_picture_marker", "avatar_forge_marker_size"
@@ -213,11 +214,7 @@ def set_mirror(scene: bpy.types.Scene) -> None:
     if root is None:
         return
     on = scene.avatar_forge.mirror_markers
-    for name, empty in shown(root).items():
-        if name.startswith("right"):
-            empty.hide_select = on
-            if on:
-                empty.select_set(False)
+    hold_right(shown(root), on)
     if on:
         mirror(scene)
 
@@ -225,10 +222,7 @@ def set_mirror(scene: bpy.types.Scene) -> None:
 @bpy.app.handlers.persistent
 def follow(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """While the option is on, the right markers follow the left ones as they are dragged."""
-    if scene.avatar_forge.mirror_markers and any(
-        isinstance(update.id, bpy.types.Object) and update.is_updated_transform and PART_KEY in update.id
-        for update in depsgraph.updates
-    ):
+    if scene.avatar_forge.mirror_markers and are_dragged(depsgraph, PART_KEY):
         mirror(scene)
 
 

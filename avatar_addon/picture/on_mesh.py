@@ -23,6 +23,7 @@ from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
 from ..landmarks import PARTS, FaceLandmarks, Landmark
 from ..ui.viewport import FRONT, frame
+from .mirroring import are_dragged, hold_right
 from .plane import EYE_SIZE, FACE, JOINTS, LABELS, MOUTH_FLATNESS, MOUTH_WIDTH, USUAL, axis_of
 
 ROOT_KEY = "avatar_forge_mesh_markers"  # on the copy: JSON of what was shown at first
@@ -332,25 +333,14 @@ def mirror(scene_: bpy.types.Scene) -> None:
 def set_mirror(scene_: bpy.types.Scene) -> None:
     """As the option says: the right markers follow and cannot be picked, or are free."""
     root = root_of(scene_)
-    if root is None:
-        return
-    on = scene_.avatar_forge.mirror_markers
-    for name, empty in shown(root).items():
-        if name.startswith("right"):
-            empty.hide_select = on
-            if on:
-                empty.select_set(False)
+    if root:
+        hold_right(shown(root), scene_.avatar_forge.mirror_markers)
 
 
 @bpy.app.handlers.persistent
 def follow(scene_: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """While the option is on, the right markers follow the left ones as they are dragged."""
-    if scene_.avatar_forge.mirror_markers and any(
-        isinstance(update.id, bpy.types.Object)
-        and update.is_updated_transform
-        and str(update.id.get(PART_KEY, "")).startswith("left")
-        for update in depsgraph.updates
-    ):
+    if scene_.avatar_forge.mirror_markers and are_dragged(depsgraph, PART_KEY, "left"):
         root = root_of(scene_)
         if root and any(name.startswith("left") for name in moved(root)):
             mirror(scene_)

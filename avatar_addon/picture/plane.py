@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The picture as a plane with markers on it: where they are, usual places, mirroring. Pure; the objects are in
-picture_markers.py.
+markers.py.
 
 On the plane: metres, x to the right of the picture (the character's left), y up; x = 0 is the body's axis, y = 0 the
 picture's bottom. In the picture: pixels of the upright picture, x right, y down. Points are (x, y).

@@ -9,8 +9,9 @@ import json
 import shlex
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from . import json_server
 
 VERSION = "2.60.0"
 MARK = "AVATAR_FORGE "
@@ -78,28 +79,11 @@ def serving(work, **options):
     """A Head that answers on a loopback port."""
     head = Head(work, **options)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            head.asked.append((self.command, self.path, dict(self.headers)))
-            if head.token and self.headers.get("Authorization") != f"Bearer {head.token}":
-                status, answer = 401, {"detail": "Unauthorized"}
-            else:
-                status, answer = head.answer(self.command, self.path, json.loads(body or "{}"))
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(verb, path, headers, body):
+        head.asked.append((verb, path, headers))
+        if head.token and headers.get("Authorization") != f"Bearer {head.token}":
+            return 401, {"detail": "Unauthorized"}
+        return head.answer(verb, path, json.loads(body or "{}"))
 
-        do_POST = do_GET  # noqa: N815 (http.server's name)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    head.address = f"http://127.0.0.1:{server.server_port}"
-    yield head
-    server.shutdown()
-    server.server_close()
+    with json_server.serving(answer) as head.address:
+        yield head

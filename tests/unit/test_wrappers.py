@@ -8,9 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
-import threading
 import types
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from backend.cluster import stages
 from backend.cluster.client import Batch, ClusterRun
 from backend.cluster.jobs_api import JobsApi
 from backend.errors import BackendError, Cancelled
+from tests.cluster import json_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,27 +49,12 @@ def head():
     """A stand-in of the Jobs REST API: `answers` path -> (status, JSON); `asked` what came."""
     answers, asked = {"/api/version": (200, {"ray_version": "2.60.0"})}, []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked.append((self.command, self.path, body))
-            status, answer = answers.get(self.path, (404, {}))
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(verb, path, _headers, body):
+        asked.append((verb, path, body))
+        return answers.get(path, (404, {}))
 
-        do_POST = do_GET  # noqa: N815 (http.server's name)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield types.SimpleNamespace(address=f"http://127.0.0.1:{server.server_port}", answers=answers, asked=asked)
-    server.shutdown()
-    server.server_close()
+    with json_server.serving(answer) as address:
+        yield types.SimpleNamespace(address=address, answers=answers, asked=asked)
 
 
 def test_a_run_on_a_cluster_is_followed_attached_to_and_stopped(head, tmp_path):
