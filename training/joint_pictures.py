@@ -14,6 +14,7 @@ import argparse
 import json
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,10 @@ def squares(raw: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Ten
     return torch.stack([across, down], -1), centre, flip
 
 
-def cut(raw: Batch, generator: torch.Generator, varied: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """pictures (B, 3, SIDE, SIDE), whole numbers 0..255; points (B, K, 2) of POINTS in their pixels; known (B, K); the
-    figure's height (B,) in the same pixels. varied: in other colours and textures.
+def cut(raw: Batch, generator: torch.Generator, varied: bool) -> tuple[Tensor, Batch]:
+    """pictures (B, 3, SIDE, SIDE), whole numbers 0..255, and their ground truth: points (B, K, 2) of POINTS in their
+    pixels; known (B, K); tall (B,), the figure's height in the same pixels; zoom (B,), their pixels per pixel of WIDTH
+    x HEIGHT; flip (B,), which are mirrored. varied: in other colours and textures.
     """
     image = raw["image"].permute(0, 3, 1, 2).float()
     matrix, centre, flip = squares(raw, generator)
@@ -83,14 +85,17 @@ def cut(raw: Batch, generator: torch.Generator, varied: bool) -> tuple[Tensor, T
     points = torch.where(flip[:, None, None], points[:, SWAPPED_POINTS], points)
     known = torch.where(flip[:, None], known[:, SWAPPED_POINTS], known)
     known = known & (points > -2).all(-1) & (points < SIDE + 2).all(-1)
-    tall = figure_boxes(raw["parts"])[1][:, 1] / torch.linalg.det(matrix).abs().sqrt()
-    return image.round().clamp(0, 255), points, known, tall
+    zoom = torch.linalg.det(matrix).abs().rsqrt()
+    tall = figure_boxes(raw["parts"])[1][:, 1] * zoom
+    found = {"points": points, "known": known, "tall": tall, "zoom": zoom, "flip": flip}
+    return image.round().clamp(0, 255), found
 
 
-def tapped(path: Path) -> onnxruntime.InferenceSession:
-    """MoveNet as `training.movenet` wrote it, that also puts out TAPS."""
+def tapped(path: Path, taps: Iterable[str] = tuple(TAPS)) -> onnxruntime.InferenceSession:
+    """MoveNet as `training.movenet` wrote it, or limbs.onnx, that also puts out these of TAPS."""
     model = onnx.load(path)
-    for name, (channels, cells) in TAPS.items():
+    for name in taps:
+        channels, cells = TAPS[name]
         shape = ["n", channels, cells, cells]
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
     options = onnxruntime.SessionOptions()
@@ -106,12 +111,12 @@ def make_batch(
     raw = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
     raw["points"] = raw["points"].nan_to_num()
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    pictures, points, known, tall = cut(raw, generator, varied)
+    pictures, truth = cut(raw, generator, varied)
     found = network.run(list(TAPS), {"pictures": pictures.numpy()})
     out = {name: value.astype(np.float16) for name, value in zip(TAPS, found, strict=True)}
     return out | {
-        "points": points.numpy(), "known": known.numpy(), "tall": tall.numpy(), "arms": raw["arms"].numpy(),
-        "character": raw["character"].numpy(),
+        "points": truth["points"].numpy(), "known": truth["known"].numpy(), "tall": truth["tall"].numpy(),
+        "arms": raw["arms"].numpy(), "character": raw["character"].numpy(),
     }  # fmt: skip
 
 

@@ -82,16 +82,18 @@ def _blank_truth() -> dict[str, np.ndarray]:
     return out
 
 
-def make_figure(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
+def make_figure(cast: Cast, seed: tuple[int, ...], wild_share: float = 0.0) -> dict[str, np.ndarray]:
     """The fields of FIELDS for one whole figure, rendered or drawn, with OVERSAMPLING times the pixels of `image`; all
-    else is in pixels of WIDTH x HEIGHT. The same for the same cast and seed.
+    else is in pixels of WIDTH x HEIGHT. wild_share: so many are seen from the side or from behind. The same for the
+    same arguments.
     """
     random = np.random.default_rng(seed)
     if random.random() < DRAWN_SHARE:
         return _drawing(random, 0.0, 1)
+    wild = random.random() < wild_share if wild_share else False
     while True:
         index = cast.draw(random)
-        figure = render_figure(cast.models[index], random)
+        figure = render_figure(cast.models[index], random, wild=wild)
         if figure is not None:
             return _one(random, figure, index, 1)
 

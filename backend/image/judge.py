@@ -49,6 +49,8 @@ LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found 
 LOST_NOBODY = 0.15  # NOBODY, where it has found none
 SEVERAL = 0.6
 SIDE_VIEW = 68.0  # degrees of yaw; the reader is a few degrees off, and up to 45 are welcome
+BEHIND = 110.0  # degrees of yaw; an outline says as little there as from the front, so the face has to
+FACELESS = {"leftEye": 0.4, "rightEye": 0.4, "mouth": 0.1}  # confidences below which all of a face is not to be seen
 OVERLAP = 0.6  # of the rules' figure and the reader's, over both
 FOOT = 0.05  # of the figure's height: a foot from above
 STRAIGHT = 0.85  # of the width there
@@ -116,13 +118,20 @@ def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: fl
     unsure = chances["one"] < SURE and not found.humanoid
     if unsure or _covers_less(reading, LIMBS, LIMBS_SHARE):
         return nobody()
-    if abs(reading.yaw) > SIDE_VIEW and not found.humanoid:
+    if _turned_away(reading, found):
         return BackendError(
             "view",
             "The character is seen from the side or from behind.",
             "Use a picture from the front, turned to the side by 45 degrees at most.",
         )
     return None
+
+
+def _turned_away(reading: Reading, found: SilhouetteJoints) -> bool:
+    """Whether the figure is seen from the side or from behind."""
+    if abs(reading.yaw) > BEHIND:
+        return all(reading.face[name].confidence < limit for name, limit in FACELESS.items())
+    return abs(reading.yaw) > SIDE_VIEW and not found.humanoid
 
 
 def _cuts(side: str, figure: Figure, reading: Reading, scale: float) -> bool:

@@ -3,19 +3,20 @@
 
 It knows poses and clothing that the reader's own training pictures do not show, but no big heads and short limbs; the
 two err in different places. Its heatmaps are its own, of arms and legs, and those of a decoder that was trained here on
-its layers, of all joints where ours are marked. All are pooled: a joint is where they agree that it may be.
+its layers, of all joints where ours are marked. All are pooled: a joint is where they agree that it may be. A third
+part, trained here as well, tells from the same layers how far the body is turned and how near its joints are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from .layout import FACE, KEYPOINTS, SIDES, mirrored
+from .layout import FACE, JOINTS, KEYPOINTS, SIDES, mirrored
 from .network import Outputs, peaks, session, softmax
 
 FILE = Path(__file__).with_name("limbs.onnx")
@@ -24,6 +25,7 @@ SIDE = 256  # of its square input, pixels
 FILLS = (0.8, 0.95)
 POINTS = KEYPOINTS[: -len(FACE)]  # of the decoder
 SWAPPED_POINTS = mirrored(POINTS)
+SWAPPED_JOINTS = mirrored(JOINTS)
 # MoveNet's own points from the sixth on; before them come nose, eyes and ears.
 FIRST = 5
 NAMES = tuple(
@@ -39,17 +41,28 @@ IN_LAYOUT = [KEYPOINTS.index(name) for name in NAMES]
 HIPS, LEGS = KEYPOINTS.index("hips"), [KEYPOINTS.index(side + "UpperLeg") for side in SIDES]
 
 
-def heat_of(picture: np.ndarray) -> np.ndarray:
-    """picture (SIDE, SIDE, 3) uint8. For each of POINTS where it may be, by the picture and its mirror image:
-    (len(POINTS), h, w) shares that add up to one.
+@dataclass(frozen=True)
+class Look:
+    """heat (len(POINTS), h, w): where each of POINTS may be, shares that add up to one; turned (2,): sine and cosine of
+    the yaw, not normalised, nearer to zero the less it is known; depth (J,) of JOINTS towards the viewer, from the
+    hips, in pixels of the look.
     """
+
+    heat: np.ndarray
+    turned: np.ndarray
+    depth: np.ndarray
+
+
+def look(picture: np.ndarray) -> Look:
+    """picture (SIDE, SIDE, 3) uint8. What the network says of it and of its mirror image."""
     pair = np.stack([picture, picture[:, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
-    old, new = session(FILE).run(["heat", "points"], {"pictures": pair})
-    return together(old, new)
+    old, new, turns = session(FILE).run(["heat", "points", "turns"], {"pictures": pair})
+    depth = (turns[0, 2:] + turns[1, 2:][SWAPPED_JOINTS]) / 2 * SIDE
+    return Look(together(old, new), (turns[0, :2] + turns[1, :2] * [-1, 1]) / 2, depth)
 
 
 def together(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """As `heat_of`, from the logits of the picture and its mirror image: MoveNet's (2, 17, h, w), the decoder's
+    """A look's heat, from the logits of the picture and its mirror image: MoveNet's (2, 17, h, w), the decoder's
     (2, len(POINTS), h, w).
     """
     share = softmax(new.reshape(2, len(POINTS), -1), 2).reshape(new.shape)
@@ -74,17 +87,20 @@ def moved(share: np.ndarray) -> np.ndarray:
     return out
 
 
-def pooled(outputs: Outputs, looks: Sequence[np.ndarray]) -> Outputs:
+def pooled(outputs: Outputs, looks: Sequence[Look]) -> Outputs:
     """`outputs` with its joints, head top and chin where they and those of `looks`, the second opinion in the same
-    cells, agree best. The hips lie between the hip joints.
+    cells and pixels, agree best. The hips lie between the hip joints. Yaw and depths are those of `looks`.
     """
-    heat = np.mean([_shares(look) for look in looks], 0)
+    heat = np.mean([_shares(look.heat) for look in looks], 0)
     own = outputs.heat.copy()
     own[: len(POINTS)] = _pool(own[: len(POINTS)], heat, SHARE)
     own = _shares(own)
     points, mass = peaks(own)
     points[HIPS] = points[LEGS].mean(0)
-    return replace(outputs, heat=own, points=points, mass=mass)
+    sine, cosine = np.mean([look.turned for look in looks], 0)
+    depth = np.mean([look.depth for look in looks], 0)
+    yaw = float(np.degrees(np.arctan2(sine, cosine)))
+    return replace(outputs, heat=own, points=points, mass=mass, yaw=yaw, depth=depth)
 
 
 def _pool(heat: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:

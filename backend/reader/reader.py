@@ -109,10 +109,7 @@ def looks(
     body = run(model, window.cut(rgb, outside))
     tight = box if alpha is not None else _figure_box(body, window, whole)
     squares = [Window.of_box(tight, fill, (limbs.SIDE, limbs.SIDE)) for fill in limbs.FILLS]
-    second = [
-        _carried(limbs.heat_of(square.cut(rgb, outside)), square, window, body.heat.shape[1:]) for square in squares
-    ]
-    body = limbs.pooled(body, second)
+    body = limbs.pooled(body, [_second(square, rgb, outside, window, body.heat.shape[1:]) for square in squares])
     top, chin = (window.back(body.points[KEYPOINTS.index(name)]) for name in ("headTop", "chin"))
     size = max(float(np.hypot(*(top - chin))), 0.05 * max(box[2] - box[0], box[3] - box[1]))
     middle = (top + chin) / 2
@@ -123,6 +120,13 @@ def looks(
     far, near = (run(model, close.cut(rgb, outside)) for close in windows)
     head = _together(far, _carried(near.heat, windows[1], windows[0], far.heat.shape[1:]), near)
     return first, (window, body), (windows[0], head)
+
+
+def _second(square: Window, rgb: np.ndarray, outside: np.ndarray, target: Window, shape: tuple[int, int]) -> limbs.Look:
+    """A look of the second opinion at `square`, in the cells and pixels of `target`."""
+    found = limbs.look(square.cut(rgb, outside))
+    heat = _carried(found.heat, square, target, shape)
+    return replace(found, heat=heat, depth=found.depth * square.scale / target.scale)
 
 
 def _carried(heat: np.ndarray, source: Window, target: Window, shape: tuple[int, int]) -> np.ndarray:

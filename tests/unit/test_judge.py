@@ -148,3 +148,29 @@ def test_only_what_a_body_goes_on_beyond_runs_out(part, cut):
     rounded[:, -6:] &= np.abs(np.arange(200) - 70)[:, None] <= np.arange(6, 0, -1)[None] // 2
     assert runs_out(rounded, parts) == []
     assert runs_out(np.ascontiguousarray(mask[:, ::-1]), parts[:, ::-1]) == ["left"] * cut
+
+
+def faces(confidence):
+    return {name: FacePart(500.0, 200.0, 20.0, 10.0, "drawn", confidence) for name in ("leftEye", "rightEye", "mouth")}
+
+
+@pytest.mark.parametrize(
+    ("yaw", "face", "outline", "refused"),
+    [
+        (175.0, 0.05, True, True),  # a back has the outline of a front
+        (-150.0, 0.05, False, True),
+        (175.0, 0.6, True, False),  # a face is seen, so the yaw is wrong
+        (90.0, 0.05, False, True),
+        (90.0, 0.05, True, False),
+        (45.0, 0.05, False, False),
+    ],
+)
+def test_a_figure_from_behind_or_from_the_side_is_refused(yaw, face, outline, refused):
+    mask = np.zeros((1200, 1000), bool)
+    mask[100:1100, 300:700] = True
+    figure = Figure(mask, mask.astype(np.uint8) * 255, dict.fromkeys(("top", "bottom", "left", "right"), 0))
+    limb = np.zeros((12, 10), np.uint8)
+    limb[1:11, 3:7] = np.arange(4) + PARTS.index("leftUpperArm")
+    read = replace(reading(), yaw=yaw, face=faces(face), parts=limb)
+    found = judge.refusal(figure, rules(outline), read, 1.0)
+    assert (found is not None and found.code == "view") == refused, found

@@ -1,10 +1,12 @@
 """The second opinion on the limbs: where it counts, how its points become ours, and how it was translated."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from backend.reader import limbs
-from backend.reader.layout import HEIGHT, KEYPOINTS, WIDTH
+from backend.reader.layout import HEIGHT, JOINTS, KEYPOINTS, WIDTH
 from backend.reader.network import Outputs
 from backend.reader.reader import Window, _carried
 
@@ -32,13 +34,17 @@ def test_a_hand_is_where_both_networks_think_it_may_be():
     own |= {limbs.LEGS[0]: ((20, 10, 1.0),), limbs.LEGS[1]: ((20, 20, 1.0),)}
     second = dict.fromkeys(range(len(limbs.POINTS)), ((20, 16, 1.0),)) | {k: own[k] for k in limbs.LEGS}
     second |= {hand: ((30, 20, 0.8), (2, 2, 0.2)), KEYPOINTS.index("neck"): ((35, 3, 0.5), (20, 16, 0.5))}
-    found = limbs.pooled(outputs(spots(len(KEYPOINTS), own)), [spots(len(limbs.POINTS), second)])
+    second = limbs.Look(spots(len(limbs.POINTS), second), np.array([-0.5, 0.5]), np.arange(len(JOINTS)))
+    other = dataclasses.replace(second, turned=np.array([-0.1, 0.1]), depth=second.depth + 2.0)
+    found = limbs.pooled(outputs(spots(len(KEYPOINTS), own)), [second, other])
     cell = np.array([WIDTH / COLUMNS, HEIGHT / ROWS])
     assert found.points[hand] == pytest.approx(np.array([20.5, 30.5]) * cell, abs=0.1)
     assert found.points[KEYPOINTS.index("neck")] == pytest.approx(np.array([16.5, 20.5]) * cell, abs=0.1)
     # Of the face it says nothing, and the hips lie between the legs.
     assert found.points[mouth] == pytest.approx(np.array([16.5, 20.5]) * cell, abs=0.1)
     assert found.points[limbs.HIPS] == pytest.approx(found.points[limbs.LEGS].mean(0))
+    assert found.yaw == pytest.approx(-45)
+    assert found.depth == pytest.approx(np.arange(len(JOINTS)) + 1.0)
 
 
 def test_shoulders_and_hips_move_down_the_limb():
@@ -55,9 +61,11 @@ def test_shoulders_and_hips_move_down_the_limb():
 
 def test_a_mirrored_picture_swaps_the_sides():
     picture = np.random.default_rng(1).integers(0, 255, (limbs.SIDE, limbs.SIDE, 3), np.uint8)
-    one, other = limbs.heat_of(picture), limbs.heat_of(np.ascontiguousarray(picture[:, ::-1]))
-    assert one.shape == (len(limbs.POINTS), 64, 64)
-    assert np.allclose(one, other[limbs.SWAPPED_POINTS][..., ::-1], atol=1e-5)
+    one, other = limbs.look(picture), limbs.look(np.ascontiguousarray(picture[:, ::-1]))
+    assert one.heat.shape == (len(limbs.POINTS), 64, 64)
+    assert np.allclose(one.heat, other.heat[limbs.SWAPPED_POINTS][..., ::-1], atol=1e-5)
+    assert np.allclose(one.turned, other.turned * [-1, 1], atol=1e-5)
+    assert np.allclose(one.depth, other.depth[limbs.SWAPPED_JOINTS], atol=1e-3)
 
 
 def test_heat_keeps_its_place_between_windows_of_other_sizes():
@@ -149,3 +157,28 @@ def test_the_decoder_is_exported_to_the_same_numbers():
         expected = decoder(*layers).numpy()
     assert np.array_equal(found[0], layers[-1].numpy())
     assert np.abs(found[1] - expected).max() < 0.01 * np.abs(expected).max()
+
+
+def test_yaw_and_depths_are_exported_to_the_same_numbers():
+    onnx = pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch")
+    import onnxruntime
+
+    from training import turns_export
+    from training.joint_pictures import tapped
+    from training.turn_pictures import LAYERS, at_points
+    from training.turns import TurnNetwork
+
+    torch.manual_seed(3)
+    network = TurnNetwork().eval()
+    model = turns_export.joined(onnx.load(limbs.FILE), network)
+    pictures = np.random.default_rng(4).integers(0, 255, (2, 3, limbs.SIDE, limbs.SIDE)).astype(np.float32)
+    found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"pictures": pictures})
+    names = [output.name for output in model.graph.output]
+    heat, *layers = tapped(limbs.FILE, LAYERS).run(["points", *LAYERS], {"pictures": pictures})
+    at, around, places = at_points(heat, dict(zip(LAYERS, layers, strict=True)))
+    with torch.no_grad():
+        expected = network(*(torch.from_numpy(v).float() for v in (at, around, places))).numpy()
+    assert names == ["heat", "points", "turns"]
+    assert np.array_equal(found[names.index("points")], heat)
+    assert found[names.index("turns")] == pytest.approx(expected, abs=0.01 * float(np.abs(expected).max()))

@@ -102,3 +102,16 @@ def test_joints_are_calibrated_on_what_the_reader_finds_in_whole_figures(data, m
     for mass, _seen, good, judged in rows:
         assert judged.any() and not judged[:, -3:].any()
         assert (good & judged).sum() <= judged.sum() and (mass <= 1e-5).all()
+
+
+def test_the_reader_tells_to_which_side_a_figure_is_turned(cast):
+    from backend.reader import read
+    from training.sample import make_figure
+
+    told = []
+    for k in range(24):
+        sample = make_figure(cast, (5, k))
+        if sample["character"] >= 0 and 18 < abs(sample["yaw"]) < 50:
+            told.append(read(sample["image"]).yaw * float(sample["yaw"]))
+    assert len(told) >= 4
+    assert all(product > 0 for product in told)
