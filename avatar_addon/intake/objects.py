@@ -154,22 +154,17 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     """Meshes without a skeleton as one, ready to be rigged."""
     ownership.make_single(meshes, notes)
     at_rest.rest(None, meshes, notes)
-    read = []
-    for obj in meshes:
-        parts.apply_modifiers(context, obj)
-        parts.settle_layers(obj)
-        read.append(blender_mesh.read_mesh(obj, shape_keys=True))
-        read[-1].groups, read[-1].weights = [], None
-    keys = geometry.joined_keys([part.shape_keys for part in read], [len(part.vertices) for part in read])
-    data = blender_mesh.join(read)
-    if not len(data.triangles):
-        raise AvatarError("The model has no mesh; use another model.", "no_mesh")
-    data.shape_keys = keys
+    data = _joined(context, meshes)
     notes += cleaning.clean(data)
-    colours.settle(data, name, notes)
-    data = parts.decimated(context, data, notes)
     if len(meshes) > 1:
         notes.append(("joined", f"{len(meshes)} meshes were joined into one."))
+    collection = meshes[0].users_collection[0] if meshes[0].users_collection else context.collection
+    parts.remove_objects(meshes)  # before the mesh is made lighter, which needs the most memory
+    painted = colours.take(data)
+    if painted and parts.is_dense(data):
+        painted = colours.at_points(painted, data)
+    data = parts.decimated(context, data, notes)
+    colours.settle(data, painted, name, notes)
     wrong = outside.inside_out(data.vertices, data.triangles)
     if wrong.any():
         for corners in (data.triangles, data.corner_uvs, *data.corner_layers.values()):
@@ -179,8 +174,6 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     factor, why = geometry.scale_to_human(float(np.ptp((data.vertices @ turned.T)[:, 2])), height)
     _transform(data, turned, factor)
     notes += [(code, text) for code, text in (("turned", said), ("scaled", why)) if text]
-    collection = meshes[0].users_collection[0] if meshes[0].users_collection else context.collection
-    parts.remove_objects(meshes)
     obj = bpy.data.objects.new(name, bpy.data.meshes.new(name))
     obj.name = name  # free now
     collection.objects.link(obj)
@@ -189,6 +182,20 @@ def _adopt_meshes(context: bpy.types.Context, meshes: Objects, name: str, height
     avatar = Avatar(obj, None)
     _begin_record(avatar, notes)
     return avatar
+
+
+def _joined(context: bpy.types.Context, meshes: Objects) -> SkinnedMesh:
+    read = []
+    for obj in meshes:
+        parts.apply_modifiers(context, obj)
+        parts.settle_layers(obj)
+        read.append(blender_mesh.read_mesh(obj, shape_keys=True))
+        read[-1].groups, read[-1].weights = [], None
+    data = blender_mesh.join(read)
+    if not len(data.triangles):
+        raise AvatarError("The model has no mesh; use another model.", "no_mesh")
+    data.shape_keys = geometry.joined_keys([part.shape_keys for part in read], [len(part.vertices) for part in read])
+    return data
 
 
 def _adopt_rigged(
