@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from ..vrm.spec.presets import VISEMES
-from .limits import LIMITS, WARN, Check, line
+from .limits import LIMITS, PASS, WARN, Check, line
 from .measured import Degrees, Measured, rotation
 from .shape import FACE_SHAPES, moved_place
 
 LOWERED: dict[str, Degrees] = {"leftUpperArm": (0, 0, -45), "rightUpperArm": (0, 0, 45)}
 JOINTS = ("head", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+OPEN = "aa"
 SURE = 0.5  # of the reader's confidence; what it is less sure of tells nothing
+FAINT = 0.25  # and of a mouth that is only looked at to see whether it opens
+# In heights of the head: what opens is no farther above the mouth that is seen; and farther below than FAR only if that
+# mouth opens, by this share of how far below. Sound avatars have at least 0.008, and 0.16 (docs/report.md).
+ABOVE, FAR, OPENS = -0.01, 0.025, 0.14
 WORDS = {
     "head": "head", "UpperArm": "shoulder", "LowerArm": "elbow", "Hand": "wrist", "UpperLeg": "hip",
     "LowerLeg": "knee", "Foot": "ankle",
@@ -53,6 +58,7 @@ def views(m: Measured, folder: Path) -> dict[str, Any]:
     np.savez(
         path,
         poses=np.stack([m.rest, m.posed(LOWERED)]).astype(np.float32),
+        opened=(m.rest + np.nan_to_num(m.expression(OPEN))).astype(np.float32),
         triangles=m.triangles,
         uvs=np.concatenate([part.uvs[part.triangles] for part in m.parts]).astype(np.float32),
         held=held_groups(m)[m.triangles[:, 0]],
@@ -86,6 +92,18 @@ def seen(m: Measured, answer: dict[str, Any]) -> Iterator[Check]:
         "rig",
         "Check the markers and rig again.",
     )
+    lips = opens(m, answer["views"][0])
+    if lips is not None:
+        low, drop = lips
+        yield line(
+            "seen_opens",
+            "Mouth that is seen opens",
+            PASS if low > ABOVE and (low < FAR or drop > OPENS * low) else WARN,
+            f"{100 * drop:.1f} % of the head lower when open, what moves lies {100 * low:.1f} % below",
+            "on a picture of the avatar that says Ah, the mouth that one sees stays closed; another place moves",
+            "face",
+            "Move the marker of the mouth and make the face again.",
+        )
     off = face_off(m, answer["views"][0].get("face") or {})
     if not off:
         return  # no face is drawn that the reader knows, or nothing in it moves
@@ -100,6 +118,19 @@ def seen(m: Measured, answer: dict[str, Any]) -> Iterator[Check]:
         "face",
         "Move the markers of eyes and mouth and make the face again.",
     )
+
+
+def opens(m: Measured, look: dict[str, Any]) -> tuple[float, float] | None:
+    """(how far the middle of what an open mouth moves lies below the mouth that is seen, how much lower the open mouth
+    itself is seen), in heights of the head; None where no mouth is seen, or where nothing moves.
+
+    A jaw moves skin below the lips only. The farther below, the more it opens, which lowers the middle of the mouth.
+    """
+    closed, opened = (look.get("face") or {}).get("mouth"), look.get("opened")
+    place = moved_place(m, (OPEN,))
+    if not closed or not opened or closed[2] < FAINT or place is None:
+        return None
+    return float(closed[1] - place[1]) / m.head_height, float(closed[1] - opened[1]) / m.head_height
 
 
 def not_seen() -> Check:

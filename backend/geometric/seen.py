@@ -28,10 +28,12 @@ def look_over(views: Path, pictures: Sequence[Path]) -> dict[str, Any]:
     """views: .npz with `poses` (P, V, 3) in metres, Y up, facing +Z; `triangles` (T, 3); `uvs` (T, 3, 2), origin top
     left; `held` (T,), which part of GROUPS (1, 2, ...) or none of them (0) a triangle follows; `slot` (T,), the
     triangle's material; `colours` (S, 3), 0..1; `picture` (S,), index into `pictures` or -1; and `head`, the head's
-    height in metres. The first pose is drawn large enough to read its face.
+    height in metres. `opened` (V, 3), may be absent: the first pose with an open mouth. The first pose is drawn large
+    enough to read its face.
 
     Returns `views`, one of each pose: {humanoid: 0..1, joints: {name: [x, y, confidence]}, overlap: {group: 0..1}}, in
-    metres; the first one also has `face`: {name: [x, y, confidence]} of what is drawn. overlap: of the picture's area
+    metres; the first one also has `face`: {name: [x, y, confidence]} of what is drawn, and `opened`, the same of the
+    open mouth. overlap: of the picture's area
     that looks like a group or follows it, the share that does both. Raises BackendError("bad_mesh").
     """
     try:
@@ -44,14 +46,21 @@ def look_over(views: Path, pictures: Sequence[Path]) -> dict[str, Any]:
         raise BackendError("bad_mesh", f"The file {views.name} is damaged.", "Check the avatar again.") from error
     head = max(float(given["head"]), 1e-6)
     solid = np.flatnonzero(skin.opaque())
+
+    def look(points: np.ndarray, large: bool) -> tuple[View, Reading]:
+        tall = max(float(np.ptp(points[:, 1])), 1e-6)
+        pixels = int(np.clip(HEAD_PIXELS * tall / head, LEAST, MOST)) if large else LEAST
+        view = front_view(points, triangles[solid], pixels)
+        return view, read(skin.paint(view, points, triangles[solid], solid))
+
     out = []
     for number, points in enumerate(poses):
-        tall = max(float(np.ptp(points[:, 1])), 1e-6)
-        pixels = LEAST if number else int(np.clip(HEAD_PIXELS * tall / head, LEAST, MOST))
-        view = front_view(points, triangles[solid], pixels)
-        reading = read(skin.paint(view, points, triangles[solid], solid))
+        view, reading = look(points, large=not number)
         overlap = _overlap(reading, np.where(view.mask, held[solid][view.triangle], -1))
         out.append(_places(view, reading) | {"overlap": overlap} | ({} if number else {"face": _face(view, reading)}))
+    if "opened" in given:
+        view, reading = look(given["opened"].astype(float), large=True)
+        out[0]["opened"] = _place(view, reading.face["mouth"])
     return {"views": out}
 
 

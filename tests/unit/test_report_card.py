@@ -324,7 +324,20 @@ def answer_of(avatar, moved=(), overlap=0.9):
         "mouth": [0, 1.516 + moved.get("mouth", 0), 0.8],
     }
     look = {"humanoid": 1.0, "overlap": {"arms": overlap, "head": 0.9}}
-    return {"views": [look | {"joints": joints, "face": face}, look | {"joints": low}]}
+    opened = [0, 1.506 + moved.get("open", 0), 0.8]
+    return {"views": [look | {"joints": joints, "face": face, "opened": opened}, look | {"joints": low}]}
+
+
+@pytest.mark.parametrize(
+    ("moved", "status"),
+    [({}, "PASS"), ({"mouth": 0.012, "open": 0.021}, "WARN"), ({"mouth": -0.012, "open": -0.012}, "WARN")],
+)
+def test_a_mouth_that_is_seen_to_stay_closed_is_told(tmp_path, moved, status):
+    """It stays closed while the chin moves; or the nose moves."""
+    report = make_report(SOUND.save(tmp_path / "seen.vrm"))
+    add_seen(report, answer_of(SOUND, moved))
+    (opens,) = [entry for entry in report.checks if entry.id == "seen_opens"]
+    assert opens.status == status, opens.figure
 
 
 @pytest.mark.parametrize(
@@ -340,6 +353,7 @@ def test_what_is_seen_elsewhere_than_the_file_says_fails(tmp_path, check, moved,
     report = make_report(SOUND.save(tmp_path / "seen.vrm"))
     add_seen(report, answer_of(SOUND, moved, overlap))
     seen = {entry.id: entry.status for entry in report.checks if entry.id.startswith("seen")}
+    del seen["seen_opens"]
     assert seen == {name: "FAIL" if name == check else "PASS" for name in ("seen_joints", "seen_parts", "seen_face")}
 
 

@@ -28,7 +28,10 @@ def views(tmp_path_factory):
 
 
 def test_joints_and_arms_are_seen(views):
-    (look,) = look_over(views[0], [])["views"]
+    path = views[0].with_name("open.npz")
+    np.savez(path, **views[1] | {"opened": views[1]["poses"][0]})
+    (look,) = look_over(path, [])["views"]
+    assert len(look["opened"]) == 3
     for name in ("leftHand", "rightHand", "leftFoot"):
         x, y, _ = look["joints"][name]
         assert np.hypot(x - BONES[name][0], y - BONES[name][1]) < 0.1
