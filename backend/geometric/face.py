@@ -17,12 +17,14 @@ from ..image.load import load_picture
 from ..mesh.files import MeshArrays, read_mesh
 from ..mesh.raster import View, colour, front_view, shade
 from ..reader import FACE
-from .face_views import read_face, weighed
+from .face_views import SURE, read_face, weighed
 from .landmarks import find_joints
+from .looks import about_y
 
 NECK = ("neck", "head", "headTop")
 HEAD_PIXELS = 360  # from the neck to the top of the head
 BARE = 0.45  # the most that is believed without a texture: relief shows sockets, not eyes
+TURNED, ASIDE = 8.0, 40.0  # degrees from the front: a face that looks aside, and what is no face any more
 BELOW = 0.35  # of the neck, in heads: the search uses what lies around the head as well
 
 
@@ -47,7 +49,30 @@ def locate_face_on_mesh(mesh: Path, texture: Path | None, joints: dict[str, list
 
 
 def find_face(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndarray | None) -> dict[str, Any]:
-    """`face` in metres on the mesh's front. head: neck, head and headTop (3,); texture: (h, w, 4) uint8."""
+    """`face` in metres on the mesh's front. head: neck, head and headTop (3,); texture: (h, w, 4) uint8.
+
+    A face that turns out to look aside is looked at again from where it looks to.
+    """
+    face = _looked_at(mesh, head, texture)
+    yaw = _yaw(face)
+    if TURNED < abs(yaw) < ASIDE:
+        turn = about_y(-yaw)
+        turned = MeshArrays(mesh.vertices @ turn.T, mesh.triangles, mesh.corner_uvs)
+        again = _looked_at(turned, {name: turn @ point for name, point in head.items()}, texture)
+        if again["confidence"]["eyes"] > max(face["confidence"]["eyes"], SURE):
+            for name in FACE:
+                again[name]["center"] = [round(float(v), 6) for v in np.array(again[name]["center"]) @ turn]
+            return again
+    return face
+
+
+def _yaw(face: dict[str, Any]) -> float:
+    """Degrees about +Y that the line through both eyes on the surface is turned from the front."""
+    x, _, z = np.array(face["leftEye"]["center"]) - face["rightEye"]["center"]
+    return float(np.degrees(np.arctan2(-z, x)))
+
+
+def _looked_at(mesh: MeshArrays, head: dict[str, np.ndarray], texture: np.ndarray | None) -> dict[str, Any]:
     view, rgba = look_at_head(mesh, head, texture)
     pixels = {name: (float(x), float(y)) for name, point in head.items() for x, y in [view.to_pixels(point)]}
     rules = _in_metres(locate_face(rgba, view.mask, pixels), view)

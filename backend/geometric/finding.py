@@ -14,6 +14,7 @@ from ..errors import BackendError
 from ..mesh.files import MeshArrays
 from ..mesh.raster import front_view
 from ..mesh.voxels import VoxelGrid, solid_voxels
+from ..reader import JOINTS
 from .consensus import FACES, agree, between, centred, facing, heading
 from .landmarks import VIEW_HEIGHT, detect, ends, feet_ahead
 from .looks import Look, about_y, look_around
@@ -23,6 +24,7 @@ SURE = 0.42  # of the views: below it the body may lie
 NOBODY = 0.36  # and below that it is none
 DOUBTFUL = 0.05  # typical disagreement of the views, in heights, from which on the user is asked to look
 LOST = 0.11  # and from which on the joints are not to be trusted
+ASTRAY = 0.05  # of a single joint, from which on the user is asked too (docs/performance.md)
 # A limb's bone that is shorter, in heights, or shorter than the other by this factor, is none: characters with the
 # shortest limbs have 0.06 and 1.7.
 SHORTEST, UNEQUAL = 0.02, 4.0
@@ -64,7 +66,7 @@ def find_body(mesh: MeshArrays, texture: np.ndarray | None = None, draft: bool =
     impossible = impossible_limbs(found.joints, height)
     if not draft and (found.doubt > LOST or len(impossible) > 1):
         raise unclear()
-    if found.doubt > DOUBTFUL or impossible:
+    if found.doubt > DOUBTFUL or max(found.spread[name] for name in JOINTS) > ASTRAY or impossible:
         doubts.append("joints")
     at = {name: turn @ point for name, point in found.joints.items()}
     turned = MeshArrays(standing.vertices @ turn.T, mesh.triangles, mesh.corner_uvs)
@@ -103,13 +105,15 @@ def _upright(mesh: MeshArrays, texture: np.ndarray | None, draft: bool = False) 
         score = _sure(look_around(mesh, texture, (0, 90, 180, 270), up, 224))
         if score > best[0] + 0.1:
             best = score, up
-    if best[0] < NOBODY and not draft:
+    if best[0] > sure:  # four small pictures have chosen the way up; whether it is a body, the eight large ones say
+        looks = look_around(mesh, texture, up=best[1])
+    if min(best[0], _sure(looks)) < NOBODY and not draft:
         raise BackendError(
             "not_humanoid",
             "No humanoid was recognised in this mesh from any side.",
             "Use a mesh of one standing figure with arms and legs, or set the joints by hand.",
         )
-    return (best[1], looks) if best[0] == sure else (best[1], look_around(mesh, texture, up=best[1]))
+    return best[1], looks
 
 
 def _sure(looks: list[Look]) -> float:

@@ -6,11 +6,14 @@ import trimesh
 
 from backend.engines import GenerateRequest
 from backend.errors import BackendError
+from backend.geometric import face, looks
 from backend.geometric.face import locate_face_on_mesh
 from backend.geometric.face_views import weighed
 from backend.mesh.files import MeshArrays, write_mesh
 from backend.preview.engine import PreviewGenerator
 from tests.unit.people import ADULT, picture
+
+EYES = ("leftEye", "rightEye")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,26 @@ def test_the_face_lies_on_the_mesh_where_the_picture_shows_it(character):
     assert min(found["face"]["confidence"].values()) >= 0.5 and not found["warnings"]
 
 
+def test_a_face_that_looks_aside_is_seen_from_where_it_looks_to(character, monkeypatch):
+    """As that of a body whose shoulders and hips told another front."""
+    _, mesh, landmarks = character
+    head = {name: np.array(landmarks["joints"][name]) for name in ("neck", "head", "headTop")}
+    looked = []
+
+    def seen(turned, joints, texture):
+        looked.append(turned.vertices)
+        way = looks.about_y(25.0 if len(looked) == 1 else 0.0)
+        places = {"leftEye": [0.03, 1.5, 0.1], "rightEye": [-0.03, 1.5, 0.1], "mouth": [0, 1.4, 0.1]}
+        sure = {"eyes": 0.4 if len(looked) == 1 else 0.9, "mouth": 0.6}
+        return {name: {"center": (way @ place).tolist()} for name, place in places.items()} | {"confidence": sure}
+
+    monkeypatch.setattr(face, "_looked_at", seen)
+    found = face.find_face(mesh, head, None)
+    assert found["confidence"]["eyes"] == 0.9
+    np.testing.assert_allclose(looked[1], mesh.vertices @ looks.about_y(-25.0).T, atol=1e-6)
+    np.testing.assert_allclose(found["leftEye"]["center"], looks.about_y(25.0) @ [0.03, 1.5, 0.1], atol=1e-5)
+
+
 def test_without_a_texture_nothing_is_claimed(character):
     folder, _, _ = character
     found = locate_face_on_mesh(folder / "mesh.npz", None, None)
@@ -60,11 +83,11 @@ def test_a_mesh_that_is_no_figure_needs_a_head_joint(character, tmp_path):
     assert np.linalg.norm(np.subtract(found["face"]["mouth"]["center"], landmarks["face"]["mouth"]["center"])) < 0.03
 
 
-def faces(apart, chance, own):
-    """Eyes and mouth by the rules, and as learned `apart` to the side, in a head 1 high."""
+def faces(apart, chance, own, higher=0.0):
+    """Eyes and mouth by the rules, and as learned `apart` to the side, in a head 1 high; the left eye `higher`."""
     places = {"leftEye": [0.2, 0.5], "rightEye": [-0.2, 0.5], "mouth": [0.0, 0.2]}
     rules = {name: {"center": place} for name, place in places.items()}
-    learned = {name: {"center": [x + apart, y]} for name, (x, y) in places.items()}
+    learned = {name: {"center": [x + apart, y + higher * (name == "leftEye")]} for name, (x, y) in places.items()}
     sure = {"confidence": {"eyes": own, "mouth": own}}, {"confidence": {"eyes": chance, "mouth": chance}}
     return weighed(rules | sure[0], learned | sure[1], 1.0)
 
@@ -79,3 +102,17 @@ def test_rules_decide_on_the_pixel_and_the_network_on_the_place():
     assert faces(0.02, 0.8, 0.8)["mouth"]["center"][0] == 0.0
     assert faces(0.05, 0.8, 0.8)["mouth"]["center"][0] == 0.05
     assert faces(0.05, 0.1, 0.8)["mouth"]["center"][0] == 0.0
+
+
+def test_the_network_alone_has_to_be_surer_of_eyes_than_with_the_rules():
+    """Brows and smears beside the true eyes have 0.77 at most."""
+    assert faces(0.2, 0.77, 0.1)["confidence"]["eyes"] < 0.5 < faces(0.2, 0.77, 0.1)["confidence"]["mouth"]
+    assert faces(0.04, 0.77, 0.1)["confidence"]["eyes"] < 0.5
+    assert faces(0.2, 0.83, 0.1)["confidence"]["eyes"] > 0.5
+    assert faces(0.04, 0.45, 0.5)["confidence"]["eyes"] > 0.5
+
+
+def test_both_eyes_are_level_where_they_nearly_are():
+    """What covers one of them moves it; eyes that lie farther apart are those of a tilted head."""
+    heights = [[faces(0.05, 0.9, 0.4, by)[name]["center"][1] for name in EYES] for by in (0.06, 0.2)]
+    assert heights[0] == pytest.approx([0.53, 0.53]) and heights[1] == pytest.approx([0.7, 0.5])
