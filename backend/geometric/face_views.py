@@ -23,7 +23,8 @@ AGREE = 0.06  # of the head's height within which two places are one
 FINE = 0.025  # and within which that of the rules, which look at the pixels themselves, is the finer one
 # A faint mouth that most views show in one place, this near to the middle between the eyes in heads, is so much surer:
 # where nothing is drawn, the network's guesses lie anywhere.
-MIDDLE, IN_PLACE = 0.025, 0.4
+# On one height, that is: those of lips differ by 0.009 of the head's height at most.
+MIDDLE, IN_PLACE, LEVEL = 0.025, 0.4, 0.015
 # Eyes that are farther above a plain mouth than this many times what they are apart are brows or a cap's badges; people
 # have 1.0 to 1.2, drawn characters less.
 PLAIN, LONG = 0.4, 1.4
@@ -31,9 +32,10 @@ SURE = 0.5
 DIM = 0.3  # below it a learned place moves nothing
 LOWER = 0.05  # of the head's height that a mouth is below the eyes at least
 # On meshes the network's confidence of eyes is too high by itself: what remeshing leaves of small eyes and brows looks
-# like eyes that lie beside the true ones. Alone it counts as this logistic function of it; with the rules, which look
-# for eyes in another way, and are at least so sure of the same place, as it is.
-ALONE, STEEP = 0.79, 20.0
+# like eyes that lie beside the true ones. Alone it counts as this logistic function of it; as it is with the rules,
+# which look for eyes in another way, and are at least so sure of the same place; and with eyes so far apart, large ones
+# of drawn characters, which nothing beside them is mistaken for. docs/performance.md says of which faces this is.
+ALONE, STEEP, WIDE = 0.79, 20.0, 0.4
 SUPPORT, SAME = 0.4, 0.075  # the latter in heads
 CROOKED = 0.08  # of the head's height: eyes that differ more in height belong to a tilted head
 
@@ -54,7 +56,9 @@ def read_face(mesh: MeshArrays, texture: np.ndarray | None, head: float) -> dict
     if apart < 0.08 * head or level > 0.5 * abs(apart):
         sure["eyes"] = min(sure["eyes"], 0.3)
     aside = abs(places["mouth"][0] - (places["leftEye"][0] + places["rightEye"][0]) / 2)
-    if aside < MIDDLE * head and _seen_together("mouth", looks, places["mouth"], head):
+    heights = [look.place(part.x, part.y)[1] for look in looks for part in [look.reading.face["mouth"]]]
+    steady = float(np.std(heights)) < LEVEL * head
+    if aside < MIDDLE * head and steady and _seen_together("mouth", looks, places["mouth"], head):
         sure["mouth"] = 1 - (1 - sure["mouth"]) * (1 - IN_PLACE)
     if sure["mouth"] > PLAIN and between_eyes - places["mouth"][1] > LONG * max(apart, 0.0):
         sure["eyes"] = min(sure["eyes"], 0.3)
@@ -105,11 +109,15 @@ def weighed(rules: dict[str, Any], learned: dict[str, Any], head: float) -> dict
             out |= {name: learned[name] for name in names}
         else:
             sure[key] = min(own, 0.49)
-        if key == "eyes" and (own < SUPPORT or apart > SAME * head):
+        if key == "eyes" and (own < SUPPORT or apart > SAME * head) and not _is_wide(learned, head):
             sure[key] = min(sure[key], _alone(chance))
     out["confidence"] = sure
     _level(out, head)
     return out
+
+
+def _is_wide(face: dict[str, Any], head: float) -> bool:
+    return math.dist(face["leftEye"]["center"][:2], face["rightEye"]["center"][:2]) > WIDE * head
 
 
 def _alone(chance: float) -> float:
@@ -123,8 +131,10 @@ def _level(face: dict[str, Any], head: float) -> None:
     left, right, mouth = (np.array(face[name]["center"][:2], float) for name in ("leftEye", "rightEye", "mouth"))
     down = (left + right) / 2 - mouth
     sure = face["confidence"]["mouth"] >= SURE and down[1] > LOWER * head
-    slope = -down[0] / down[1] if sure else 0.0
-    off = (left - right)[1] - slope * (left - right)[0]
+    off = (left - right)[1]
+    if sure:
+        tilted = -down[0] / down[1] * (left - right)[0]
+        off -= min(max(tilted, min(off, 0.0)), max(off, 0.0))  # not more than the eyes themselves
     if abs(off) < CROOKED * head:
         for name, place, share in (("leftEye", left, -0.5), ("rightEye", right, 0.5)):
             face[name] = face[name] | {"center": [float(place[0]), float(place[1] + share * off)]}

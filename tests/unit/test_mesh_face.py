@@ -85,7 +85,7 @@ def test_a_mesh_that_is_no_figure_needs_a_head_joint(character, tmp_path):
 
 def faces(apart, chance, own, higher=0.0):
     """Eyes and mouth by the rules, and as learned `apart` to the side, in a head 1 high; the left eye `higher`."""
-    places = {"leftEye": [0.2, 0.5], "rightEye": [-0.2, 0.5], "mouth": [0.0, 0.2]}
+    places = {"leftEye": [0.15, 0.5], "rightEye": [-0.15, 0.5], "mouth": [0.0, 0.2]}
     rules = {name: {"center": place} for name, place in places.items()}
     learned = {name: {"center": [x + apart, y + higher * (name == "leftEye")]} for name, (x, y) in places.items()}
     sure = {"confidence": {"eyes": own, "mouth": own}}, {"confidence": {"eyes": chance, "mouth": chance}}
