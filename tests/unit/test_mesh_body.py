@@ -1,7 +1,13 @@
 """A mesh's body: limbs that can be, and rigs that stay finite."""
 
-import numpy as np
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+
+from backend.errors import BackendError
+from backend.geometric import finding
+from backend.geometric.consensus import NAMES, Consensus
 from backend.geometric.finding import impossible_limbs
 from backend.geometric.landmarks import ends
 from backend.geometric.rigger import rig_mesh
@@ -21,6 +27,31 @@ def test_a_limb_without_length_is_none():
         ("rightUpperLeg", {"rightFoot": PLAIN["rightLowerLeg"]}),
     ):
         assert impossible_limbs(PLAIN | change, 1.0) == [limb]
+
+
+TRIANGLE = MeshArrays(np.array([[0, 0, 0], [0.5, 0, 0], [0, 1.0, 0]]), np.array([[0, 1, 2]]))
+
+
+def test_what_only_small_pictures_take_for_a_body_is_none(monkeypatch):
+    """A deer, standing on its hind legs after a quarter turn."""
+
+    def around(mesh, texture, azimuths=finding.look_around.__defaults__[0], up=None, height=384):
+        return [SimpleNamespace(sureness=0.5 if height < 384 else 0.27) for _ in azimuths]
+
+    monkeypatch.setattr(finding, "look_around", around)
+    with pytest.raises(BackendError):
+        finding.find_body(TRIANGLE)
+
+
+@pytest.mark.parametrize(("off", "doubts"), [(0.03, []), (0.06, ["joints"])])
+def test_a_single_joint_on_which_the_views_differ_is_told(monkeypatch, off, doubts):
+    spread = {name: off if name == "leftHand" else 0.01 for name in NAMES}
+    joints = PLAIN | {"headTop": PLAIN["head"] + [0, 0.2, 0], "chin": PLAIN["head"]}
+    monkeypatch.setattr(finding, "look_around", lambda *_: [SimpleNamespace(sureness=0.8)])
+    monkeypatch.setattr(finding, "facing", lambda *_: (0.0, 1.0))
+    monkeypatch.setattr(finding, "agree", lambda *_: Consensus(joints, spread, {}))
+    monkeypatch.setattr(finding, "_refined", lambda at, _mesh: (at, []))
+    assert finding.find_body(TRIANGLE).doubts == doubts
 
 
 def test_joints_on_one_place_make_a_rig_of_finite_numbers():
