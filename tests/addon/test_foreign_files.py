@@ -229,24 +229,31 @@ def test_vertex_colours_reach_the_file(bpy, addon, bring, tmp_path, domain):
     np.testing.assert_allclose(shown["head material"], (0.8, 0.3, 0.2), atol=0.01)
 
 
-def test_vertex_colours_without_a_skeleton_become_a_texture(bpy, addon, bring):
-    """A part's colours times its factor; a part without them keeps its own colour."""
+@pytest.mark.parametrize("dense", [False, True])
+def test_vertex_colours_without_a_skeleton_become_a_texture(bpy, addon, bring, monkeypatch, dense):
+    """A part's colours times its factor; a part without them keeps its own colour. Also where the mesh is made lighter
+    on the way.
+    """
+    if dense:
+        monkeypatch.setattr(addon("intake.parts"), "THINNED", 900)
+        monkeypatch.setattr(addon("intake.parts"), "MOST_TRIANGLES", 600)
     made = small.build(split=("head", "leftHand"), rigged=False)
     paint(made.meshes[0], 0.8, factor=(0.5, 1, 1, 1))
     paint(made.meshes[2], 0.8)
     avatar = bring()
     assert "baked_colours" in notes(avatar) and not avatar.mesh.data.color_attributes
+    assert ("decimated" in notes(avatar)) == dense and (not dense or 300 < len(avatar.mesh.data.polygons) <= 600)
     (material,) = avatar.mesh.data.materials
     image = addon("vrm.base_colour").base_image(material)
     pixels = np.array(image.pixels[:]).reshape(image.size[1], image.size[0], 4)
     data = addon("mesh.blender_mesh").read_mesh(avatar.mesh)
     middles, uvs = data.vertices[data.triangles].mean(1), data.corner_uvs.mean(1)
-    for wanted, some in (
-        ((0.4, 0.1, 0.1), middles[:, 2] < 1),
-        ((0.8, 0.3, 0.2), middles[:, 2] > 1.5),
-        ((0.8, 0.1, 0.1), middles[:, 0] > 0.6),
+    for wanted, place in (
+        ((0.4, 0.1, 0.1), middles[:, 2].argmin()),
+        ((0.8, 0.3, 0.2), middles[:, 2].argmax()),
+        ((0.8, 0.1, 0.1), middles[:, 0].argmax()),
     ):
-        column, row = (uvs[np.flatnonzero(some)[0]] * image.size[:]).astype(int)
+        column, row = (uvs[place] * image.size[:]).astype(int)
         np.testing.assert_allclose(pixels[row, column, :3] ** 2.2, wanted, atol=0.02)
 
 
