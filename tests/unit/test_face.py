@@ -237,6 +237,42 @@ def test_lashes_are_the_foremost_of_shut_eyes_on_a_flat_face_too(built):
             assert ((v > 1.53).all(1) == dark).all(), share
 
 
+def test_lids_on_their_way_are_out_of_the_skin_and_wait_behind_all_of_it(built):
+    """As a tracker's half shut eyes show them, in a straight line between open and shut."""
+    mesh, face = built[1].mesh, np.isin(built[1].mesh.triangles, lids(built[1].mesh)).any(1)
+    way = mesh.shape_keys["blinkLeft"] + mesh.shape_keys["blinkRight"]
+    a, b = (x.ravel() for x in np.meshgrid(np.linspace(-1.2, 1.2, 61), np.linspace(-1.4, 1.4, 61)))
+    for side in (1, -1):
+        places = np.array([side * 0.033, 1.53]) + np.column_stack([a, b]) * EYE
+        skin = front_at(mesh.vertices[mesh.triangles[~face]], places)[0]
+        for weight, most in ((0.0, 0.0), (0.25, 0.02), (0.5, 0.005), (0.75, 0.0)):
+            lid = front_at((mesh.vertices + weight * way)[mesh.triangles[face]], places)[0]
+            seen = np.isfinite(lid) & np.isfinite(skin)
+            hidden = (lid > skin)[seen].mean() if seen.any() else 1.0
+            assert hidden == 1 if weight == 0 else hidden <= most, (side, weight, hidden)
+
+
+def test_what_a_shape_turns_over_has_no_outline():
+    """Slivers below the mouth: of some triangles one corner lies nearly on the edge between the others."""
+    data = head()
+    middle = data.vertices[data.triangles].mean(1) - FACE["mouth"]["center"]
+    taken: set[int] = set()
+    for i, j, k in data.triangles[(np.abs(middle) < [0.02, 0.05, 0.02]).all(1) & (middle[:, 2] < -0.008)].tolist():
+        if taken.isdisjoint((i, j, k)):
+            taken |= {i, j, k}
+            data.vertices[i] += 0.998 * ((data.vertices[j] + data.vertices[k]) / 2 - data.vertices[i])
+    result = build_face(data, FACE, "head")
+    mesh, moved = result.mesh, result.mesh.vertices + result.mesh.shape_keys["aa"]
+
+    def normals(points):
+        a, b, c = points[mesh.triangles].transpose(1, 0, 2)
+        out = np.cross(b - a, c - a)
+        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-20)
+
+    turned = ((normals(mesh.vertices) * normals(moved)).sum(1) < 0) & (mesh.material_index == 0)
+    assert turned.any() and result.bare[turned].all()
+
+
 def test_a_material_of_the_users_own_is_not_taken_for_the_mouth():
     data = head(30, 40)
     data.materials = ["Mouth", "Teeth"]

@@ -42,6 +42,7 @@ CARDS_INSTEAD = (
 )
 EDGES_IN_MOUTH = 13
 BARE = 0.1  # mouth widths around the mouth where the skin has no outline
+TURNED = 0.5  # cosine from which on a triangle counts as turned over: its outline is then before the skin, a sliver
 EDGES_IN_EYE = 4  # in half the eye's height
 AS_USUAL = Style()
 HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that follows another bone more is no face's
@@ -50,7 +51,8 @@ HEAD_WEIGHT = (0.5, 0.9)  # from nothing moves to everything does: skin that fol
 @dataclass
 class BuiltFace:
     """mesh: with shape keys; landmarks: on the surface; warnings: [{code, message}]. bare: (T,) triangles of the skin
-    that must have no outline: the lids, which wait behind the skin, and the lips, behind which the mouth is.
+    that must have no outline: the lids, which wait behind the skin, the lips, behind which the mouth is, and what a
+    shape turns over.
 
     reshape: makes a viseme again; None without a mouth. cards: what is drawn on mouth cards (cards.py), None without.
     """
@@ -165,6 +167,8 @@ def build_face(
         shape_keys={name: (shape @ face.turn).astype(np.float32) for name, shape in shapes.items()},
     )
     bare = _bare(skin, len(data.materials), face, lids, mouth)
+    # Of materials that have bare triangles anyway: each that has some is drawn in one more step.
+    bare |= _turned_over(skin, shapes) & np.isin(skin.material, skin.material[bare])
     return BuiltFace(mesh, _on_surface(landmarks, face, seen), bare, warnings, reshape, drawn)
 
 
@@ -179,6 +183,23 @@ def _bare(skin: Skin, materials: int, face: Face, lids: list[Lid], mouth: Mouth 
         near = (np.abs(at[:, 0] - slit.middle) < slit.half + BARE * face.width) & (np.abs(at[:, 1]) < BARE * face.width)
         bare |= (near & skin.front)[skin.triangles].any(1)
     return np.asarray(bare & (skin.material < materials))
+
+
+def _turned_over(skin: Skin, shapes: dict[str, np.ndarray]) -> np.ndarray:
+    """(T,) skin that a shape turns by far, such as the slivers that dividing leaves."""
+    turned = np.zeros(len(skin.triangles), bool)
+    rest = _normals(skin.points[skin.triangles])
+    for shape in shapes.values():
+        some = np.flatnonzero((shape != 0).any(1)[skin.triangles].any(1) & ~turned)
+        corners = (skin.points + shape)[skin.triangles[some]]
+        turned[some] = (rest[some] * _normals(corners)).sum(1) < TURNED
+    return turned
+
+
+def _normals(corners: np.ndarray) -> np.ndarray:
+    """(T, 3) of triangles (T, 3, 3), of length 1; 0 where a triangle has no area."""
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
 
 
 def _refine_eyes(skin: Skin, face: Face) -> None:

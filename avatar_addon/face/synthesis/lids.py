@@ -26,13 +26,17 @@ COLUMNS, ROWS = 15, 6  # vertices across, and quads from the rim to the lashes
 LID_LINE = -0.5  # where the lids meet, in half heights of the eye from its middle
 LASHES = {1: 0.17, -1: 0.07}  # half heights: of the upper and of the lower lid's dark edge
 OVERLAP = 0.05  # half heights by which the closed upper lid reaches over the lower one
-# Eye distances in front of the skin when shut, behind it at rest.
-UPPER_AHEAD, LOWER_AHEAD, BEHIND = 0.016, 0.012, 0.004
-AT_RIM = 0.8  # of that, at the rim: with less, a lid that is half shut would lie in the skin there, a ragged edge
+# Eye distances in front of the skin when shut, behind it at rest. Little behind, because a vertex moves in a straight
+# line: the farther it is behind, the later it comes out of the skin.
+UPPER_AHEAD, LOWER_AHEAD, BEHIND = 0.016, 0.012, 0.0008
+AT_RIM = 0.8  # of that, at the rim
 CLEAR = 0.003  # eye distances that a lid keeps before every ridge of the skin, and the upper lid before the lower one
-THICKNESS = 0.5  # of a lid, as a share of how far it is ahead
+# Weights at which a moving lid is out of the skin, eye distances before it, and by how many more it may lie ahead for
+# that. Where the skin bulges on the way, a lid that is clear of it only when shut is a ragged edge until then.
+OUT_AT, OUT_BY, OUT_MOST = (0.2, 0.35, 0.5, 0.65, 0.8), 0.0004, 0.022
+THICKNESS = 0.85  # of a lid, as a share of how far it is ahead: with less, the eye is seen below it from the side
 CELLS_IN_EYE = 40  # of the map that ridges are looked up in, in half the eye's width
-ROLLED = 0.08  # half heights that a lid takes at rest
+ROLLED = 0.02  # half heights that a lid takes at rest
 # What the lids are coloured after: eye distances below the eye and the share of its width; places tried in the texture.
 SKIN_FROM, SKIN_SPAN, SKIN_WIDTH = 0.09, 0.05, 0.75
 SKIN_TRIED = (0.03, 0.06, 0.09, 0.12, 0.16, 0.2)
@@ -77,9 +81,9 @@ def add_lids(skin: Skin, face: Face, seen: DepthMap, head: int, texture: np.ndar
     for eye, surface, (skin_uv, lash_uv, material) in zip(face.eyes, close, colours, strict=True):
         for side in LASHES:
             uv = _uv(eye, side, _rolled(side))
-            depth = seen.at(uv.reshape(-1, 2)).reshape(uv.shape[:2])
-            bulge = 0.3 * np.sin(np.linspace(0, np.pi, ROWS + 2))
-            front, back = (np.dstack([uv, depth + BEHIND * face.spacing * (1 + way * bulge)]) for way in (-1, 1))
+            front = np.dstack([uv, surface.at(uv.reshape(-1, 2)).reshape(uv.shape[:2])])
+            front[..., 2] += _before(front, surface) + BEHIND * face.spacing
+            back = front + BEHIND * face.spacing * np.sin(np.linspace(0, np.pi, ROWS + 2))[:, None] * [0, 0, 1]
             points = np.concatenate([front, back[:, 1:-1]], 1)
             numbers = skin.append(points.reshape(-1, 3), weights, False).reshape(points.shape[:2])
             lid = Lid(eye, side, numbers[:, : ROWS + 2], numbers[:, ROWS + 2 :], surface)
@@ -252,11 +256,22 @@ def _behind(points: np.ndarray, surface: DepthMap, clear: float) -> np.ndarray:
     """
     places = WITHIN @ _quads(points)
     depth = places[..., 2] - surface.nearest(places[..., :2].reshape(-1, 2)).reshape(places.shape[:3])
-    lacking = np.maximum(depth.max(2) + clear, 0)
-    out = np.zeros((points.shape[0], points.shape[1]))
-    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a quad comes nearer as a whole
+    return _of_corners(np.maximum(depth.max(2) + clear, 0))
+
+
+def _before(points: np.ndarray, surface: DepthMap) -> np.ndarray:
+    """(columns, rows) how much deeper the vertices of a sheet must lie so that all of it is behind the surface."""
+    places = WITHIN @ _quads(points)
+    depth = surface.deepest(places[..., :2].reshape(-1, 2)).reshape(places.shape[:3]) - places[..., 2]
+    return _of_corners(np.maximum(depth.max(2), 0))
+
+
+def _of_corners(quads: np.ndarray) -> np.ndarray:
+    """(columns, rows) the largest value of the quads around each vertex: a quad moves as a whole."""
+    out = np.zeros((quads.shape[0] + 1, quads.shape[1] + 1))
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
         part = out[i : len(out) - 1 + i, j : out.shape[1] - 1 + j]
-        np.maximum(part, lacking, out=part)
+        np.maximum(part, quads, out=part)
     return out
 
 
@@ -289,7 +304,18 @@ def _drawn(skin: Skin, lid: Lid, eyes: Eyes, face: Face, seen: DepthMap, surface
     front = np.dstack([uv, depth - lift])
     lift += _behind(front, surface, CLEAR * face.spacing)
     front[..., 2] = depth - lift
+    lacking = _behind_on_the_way(skin.points[lid.vertices], front, lid.skin, OUT_BY * face.spacing)
+    lift += np.minimum(lacking, OUT_MOST * face.spacing)
+    front[..., 2] = depth - lift
     back = front[:, 1:-1] + THICKNESS * lift[:, 1:-1, None] * [0, 0, 1]
     moved = np.concatenate([front, back], 1) - skin.points[np.concatenate([lid.vertices, lid.back], 1)]
     moved[..., 2] *= out
     return moved
+
+
+def _behind_on_the_way(rest: np.ndarray, front: np.ndarray, surface: DepthMap, clear: float) -> np.ndarray:
+    """(columns, rows) how much nearer a lid's front must end so that it is out of the skin at the weights OUT_AT."""
+    most = np.zeros(rest.shape[:2])
+    for weight in OUT_AT:
+        np.maximum(most, _behind(rest + weight * (front - rest), surface, clear) / weight, out=most)
+    return most

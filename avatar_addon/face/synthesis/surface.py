@@ -42,12 +42,19 @@ class DepthMap:
 
     def nearest(self, uv: np.ndarray) -> np.ndarray:
         """(N,) the least depth of the four cells around each place, which misses no ridge that a cell has seen."""
+        return np.min(self._around(uv), axis=0)
+
+    def deepest(self, uv: np.ndarray) -> np.ndarray:
+        """(N,) the largest depth of the four cells around each place."""
+        return np.max(self._around(uv), axis=0)
+
+    def _around(self, uv: np.ndarray) -> list[np.ndarray]:
         column, row = (
             np.clip(np.floor((uv - self.origin) / self.cell), 0, np.array(self.depth.shape[::-1]) - 2)
             .astype(np.int64)
             .T
         )
-        return np.min([self.depth[row + i, column + j] for i in (0, 1) for j in (0, 1)], axis=0)
+        return [self.depth[row + i, column + j] for i in (0, 1) for j in (0, 1)]
 
     def covered(self, points: np.ndarray, triangles: np.ndarray) -> DepthMap:
         """This map with a sheet before it. points: (V, 3) as (u, v, d)."""
