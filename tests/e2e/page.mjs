@@ -159,6 +159,20 @@ async function follows(page) {
   if (!(left.yaw < -0.05 && right.yaw > 0.05)) fail(`the head does not follow the pointer (${left.yaw.toFixed(2)}, ${right.yaw.toFixed(2)})`);
 }
 
+// A browser that cannot draw says so instead of showing an empty page.
+async function withoutWebGL() {
+  const browser = await chromium.launch({ executablePath: BROWSER, args: ['--no-sandbox', '--disable-3d-apis', '--disable-background-networking'] });
+  try {
+    const page = await browser.newPage({ viewport: SIZE, locale: 'en-US' });
+    page.on('pageerror', (error) => fail(`page without WebGL: ${error.message}`));
+    await page.goto(pathToFileURL(PAGE).href);
+    await page.locator('#message', { hasText: 'WebGL' }).waitFor({ timeout: 30000 });
+    await page.screenshot({ path: path.join(OUT, 'page-without-webgl.png') });
+  } finally {
+    await browser.close();
+  }
+}
+
 async function main() {
   const browser = await chromium.launch({
     executablePath: BROWSER,
@@ -177,6 +191,7 @@ async function main() {
     await follows(page);
     await page.close();
     await (await opened(browser, ADDRESS)).close();
+    await withoutWebGL();
     about = `${figures.triangles} triangles, clip of ${clip.seconds.toFixed(1)} s moves a hand by ${clip.hand.toFixed(2)} m, feet by ${(100 * clip.feet).toFixed(1)} cm, ${sentences} sentences spoken as in Blender`;
   } catch (error) {
     fail(String(error.message ?? error).split('\n')[0]);

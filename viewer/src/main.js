@@ -9,10 +9,9 @@ import { showExpressions, showFigures, showCard, setTexts, t } from './panel.js'
 
 const $ = (id) => document.getElementById(id);
 const about = JSON.parse($('about').textContent.trim() || '{}');
-const stage = new Stage($('stage'));
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const SIDE = 334; // what the panel covers, in pixels
-let avatar = null, life = null, audio = null, last = performance.now(), pick = null;
+let stage = null, avatar = null, life = null, audio = null, last = performance.now(), pick = null;
 
 function layout() {
   const narrow = innerWidth <= 760, folded = document.body.classList.contains('folded');
@@ -225,8 +224,16 @@ function frame(now) {
 }
 
 async function start() {
-  theme(dark.matches ? 'dark' : 'light');
   setTexts(document);
+  try {
+    stage = new Stage($('stage'));
+  } catch {
+    document.body.classList.add('folded'); // no button of the panel would do anything
+    $('views').hidden = true;
+    say('This browser cannot draw the avatar because WebGL is off; turn on hardware acceleration in its settings, or use another browser.', true);
+    return;
+  }
+  theme(dark.matches ? 'dark' : 'light');
   $('licences').textContent = $('licence-texts').textContent.trim();
   connect();
   layout();
