@@ -16,6 +16,8 @@ from ..addresses import shown
 from ..errors import BackendError, reason_of
 
 CHECK = "Check its address, model and key in the preferences, and that it is running."
+WAIT = "It has too much to do; wait a minute and try again."
+RETRY = "Try again; if that does not help, read the server's log."
 MOST = 64 << 20  # bytes of an answer
 PORTS = {"http": 80, "https": 443}
 
@@ -105,7 +107,8 @@ class Server:
             if 300 <= error.code < 400:  # without an end, or to where a request with a body does not follow
                 raise self._error(f"it redirects to another address ({error.code})") from None
             code = "refused" if error.code == 400 else "text_server"
-            raise self._error(f"it answered {error.code} ({_reason(error)})", code) from None
+            hint = WAIT if error.code == 429 else RETRY if error.code >= 500 else CHECK
+            raise self._error(f"it answered {error.code} ({_reason(error)})", code, hint) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             words = reason_of(getattr(error, "reason", error))[:120]
             message = f"The {self.title} at {shown(self.url)} cannot be reached ({words})."
@@ -121,7 +124,7 @@ class Server:
             if time.monotonic() > until:
                 raise self._error(f"its answer took longer than {self.timeout:.0f} seconds")
         if answer.length:  # bytes that it has announced and not sent
-            raise self._error("its answer breaks off")
+            raise self._error("its answer breaks off", hint=RETRY)
         return bytes(data)
 
     def _object(self, data: bytes) -> dict[str, Any]:
@@ -133,9 +136,9 @@ class Server:
             raise self._error("its answer is not a JSON object")
         return value
 
-    def _error(self, reason: str, code: str = "text_server") -> BackendError:
+    def _error(self, reason: str, code: str = "text_server", hint: str = CHECK) -> BackendError:
         reason = reason.replace(self.key, "***") if self.key else reason
-        return BackendError(code, f"The {self.title} at {shown(self.url)} failed: {reason}.", CHECK)
+        return BackendError(code, f"The {self.title} at {shown(self.url)} failed: {reason}.", hint)
 
     def wrong(self, reason: str) -> BackendError:
         """The error for an answer that has another shape than its API says."""

@@ -155,6 +155,14 @@ def test_a_wrong_answer_is_one_sentence_without_the_key(peer, answer, said):
     assert KEY not in repr(server)
 
 
+@pytest.mark.parametrize("status, advice", [(429, "wait a minute"), (503, "Try again"), (401, "model and key")])
+def test_what_to_do_next_fits_the_answer(peer, status, advice):
+    server = Server("picture server", peer(lambda *_: (status, b"{}", {})).url, KEY, timeout=5)
+    with pytest.raises(BackendError) as caught:
+        images.OpenAIPictures(server).make("p", 1, 1, lambda: None)
+    assert advice in caught.value.hint
+
+
 def test_a_key_goes_to_no_other_server_and_into_no_message():
     """https may not become http on the way; a header's own error would repeat the key."""
     assert Server("picture server", "https://pictures.example", f"{KEY}\n").key == KEY
