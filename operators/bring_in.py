@@ -17,15 +17,15 @@ from ..avatar_addon.avatar import scene
 from ..avatar_addon.client.process.tasks import Stage
 from ..avatar_addon.errors import AvatarError
 from ..avatar_addon.intake import objects
-from ..avatar_addon.picture import cards
+from ..avatar_addon.picture.cards import PICTURES
 from ..avatar_addon.ui.sentences import sentence
 from ..avatar_addon.ui.translation import tr
 from ..avatar_addon.vrm import existing
 from .idle_operator import IdleOperator
+from .picture_cards import add_and_check
 from .task_operator import TaskOperator
 
 DIALOG_WIDTH = 420  # pixels at scale 1
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def _height() -> FloatProperty:
@@ -180,7 +180,7 @@ class AVATARFORGE_OT_drop_picture(IdleOperator):
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
         if len(self.files) > 1:  # one picture a side
-            cards.add(context, [Path(self.directory) / file.name for file in self.files])
+            add_and_check(context, [Path(self.directory) / file.name for file in self.files])
             return {"FINISHED"}
         return context.window_manager.invoke_props_dialog(self, title=self.bl_label, width=300)
 

@@ -12,9 +12,15 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..avatar_addon.picture import cards
 from ..avatar_addon.request import picture_path
-from .bring_in import PICTURES
 from .idle_operator import IdleOperator
 from .make_avatar import FromPicture
+
+
+def add_and_check(context: Context, files: list[Path]) -> None:
+    """Cards for the pictures among the files; what does not fit between them is looked for at once."""
+    cards.add(context, [path for path in files if path.suffix.lower() in cards.PICTURES])
+    if not bpy.app.background and bpy.ops.avatar_forge.check_pictures.poll():
+        bpy.ops.avatar_forge.check_pictures("INVOKE_DEFAULT")
 
 
 class AVATARFORGE_OT_add_pictures(IdleOperator, ImportHelper):
@@ -23,7 +29,7 @@ class AVATARFORGE_OT_add_pictures(IdleOperator, ImportHelper):
     bl_description = "Choose pictures of the character's left side, back or right side"
     bl_options = {"REGISTER", "UNDO"}
 
-    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in PICTURES), options={"HIDDEN"})
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in cards.PICTURES), options={"HIDDEN"})
     files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
@@ -33,7 +39,7 @@ class AVATARFORGE_OT_add_pictures(IdleOperator, ImportHelper):
     def execute(self, context: Context) -> set[str]:
         names = [file.name for file in self.files if file.name]
         chosen = [Path(self.directory) / name for name in names] or [Path(self.filepath)]
-        cards.add(context, [path.resolve() for path in chosen if path.suffix.lower() in PICTURES])
+        add_and_check(context, [path.resolve() for path in chosen])
         return {"FINISHED"}
 
 

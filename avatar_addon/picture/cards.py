@@ -20,6 +20,7 @@ from ..client.process import jobs
 from ..client.process.tasks import Steps, Wait
 from ..errors import AvatarError
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 SIDES = ("left", "back", "right")
 KINDS = (
     ("front", "Front", "The picture that the avatar is made from"),

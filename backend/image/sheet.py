@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from skimage.color import rgb2lab
 
-from .face import locate_face
+from .facing import ASIDE, FRONTAL, LOST, Facing, face_viewer
 from .load import load_picture
 from .mask import foreground
 from .save import save_png
-from .silhouette import detect_joints
-from .views import looks_left
+from .views import looks_left, overlap, symmetry
 
 IGNORED = "ignore"
 SMALLEST = 0.06  # of the largest thing's area: else a caption or a prop
@@ -27,10 +25,12 @@ FLAT_END = 0.55  # of a figure's width in its last rows: cut off, as busts are
 NARROW = 0.72  # of the front's width: a side; a three-quarter view is wider
 NARROWEST = 0.5  # only a side is so narrow
 ONE_LEG, NARROWER = 0.7, 0.98  # a side whose legs hide each other, in so many of the shins' rows, may be this wide
-DETAIL = 20.0  # Lab: deviation of colour in the middle of a head that counts as much as two sure eyes
+NO_FEET, FEW_FEET = 0.55, 0.75  # of the best feet on the sheet: a portrait's, and a portrait's with
+LARGE_HEAD, HUGE_HEAD = 1.3, 1.6  # times the smallest head's share of its figure; the second is a portrait's
+FIRST = 0.02  # what a place further left counts for the front, which most sheets begin with
+UNEVEN = 0.9  # overlap of a profile with its mirror image at most
 BACK_FITS = 0.80  # of the silhouettes of front and mirrored back
 PADDING = 0.04  # of the height, around a figure that is written
-ANALYSED = 512  # pixels, height at which a face is looked for
 
 
 @dataclass
@@ -114,31 +114,47 @@ def _cut(rgba: np.ndarray, labels: np.ndarray, index: int) -> SheetFigure:
 
 
 def _recognise(figures: list[SheetFigure]) -> None:
-    whole = _whole_figures(figures)
+    seen = {id(figure): face_viewer(figure.rgba) for figure in figures}
+    whole = _whole_figures(figures, seen)
     if not whole:
         return
-    faces = {id(figure): _face_score(figure) for figure in whole}
     spread = max(figure.mask.shape[1] for figure in whole)
     broad = [figure for figure in whole if figure.mask.shape[1] > NARROW * spread]
-    front = max(broad, key=lambda figure: 2 * _symmetry(figure.mask) + faces[id(figure)])
+    front = max(broad, key=lambda figure: _frontal(figure, seen[id(figure)]) - FIRST * whole.index(figure))
     front.view = "front"
-    _find_back(front, [figure for figure in broad if figure is not front], faces)
+    _find_back(front, [figure for figure in broad if figure is not front], seen)
     for figure in whole:
         if figure.view != IGNORED:
             continue
-        if not _is_side(figure.mask, front.mask):
+        if not _is_side(figure.mask, front.mask, seen[id(figure)]):
             figure.why = "three_quarter"
             continue
-        left = looks_left(figure.mask)
-        side = "right" if left is False else "left"
+        side = "right" if _looks_left(figure.mask, seen[id(figure)]) is False else "left"
         if any(other.view == side for other in figures):
             figure.why = "repeated"
         else:
-            figure.view = side
+            figure.view, figure.why = side, ""
 
 
-def _is_side(mask: np.ndarray, front: np.ndarray) -> bool:
-    """Narrow, or with legs of which one hides the other while the front shows two."""
+def _frontal(figure: SheetFigure, facing: Facing) -> float:
+    """Grows with a silhouette like its mirror image, and with a face in the middle of the head."""
+    turned = abs(facing.aside) if facing.face > LOST else 0.0
+    return 2 * (symmetry(figure.mask) + facing.face - turned)
+
+
+def _looks_left(mask: np.ndarray, facing: Facing) -> bool | None:
+    """By the outline, else by where the face is in the head."""
+    left = looks_left(mask)
+    return facing.furthest < 0 if left is None and abs(facing.furthest) > ASIDE else left
+
+
+def _is_side(mask: np.ndarray, front: np.ndarray, facing: Facing) -> bool:
+    """Narrow, or with legs of which one hides the other while the front shows two; a face is a profile's."""
+    profile = abs(facing.furthest) > ASIDE
+    if facing.face > FRONTAL and not profile:
+        return False
+    if profile and facing.face < LOST and symmetry(mask) < UNEVEN and looks_left(mask) is not None:
+        return True
     width = mask.shape[1] / len(mask) / (front.shape[1] / len(front))
     if _one_leg(front) > 1 - ONE_LEG:
         return width < NARROW
@@ -152,15 +168,19 @@ def _one_leg(mask: np.ndarray) -> float:
     return float((starts.sum(1) == 1).mean()) if len(shins) else 1.0
 
 
-def _whole_figures(figures: list[SheetFigure]) -> list[SheetFigure]:
+def _whole_figures(figures: list[SheetFigure], seen: dict[int, Facing]) -> list[SheetFigure]:
     """All but portraits and details: as tall as most of the tall ones, and not cut off at the bottom."""
     if not figures:
         return []
+    feet, head = max(facing.feet for facing in seen.values()), min(facing.head for facing in seen.values())
     standing = [len(figure.mask) for figure in figures if not _cut_off(figure.mask)]
     tallest = max(standing or [len(figure.mask) for figure in figures])
     whole = []
     for figure in figures:
-        if figure.mask.shape[0] >= FULL * tallest and (len(figures) == 1 or not _cut_off(figure.mask)):
+        facing = seen[id(figure)]
+        cut = facing.head > HUGE_HEAD * head
+        cut |= facing.feet < (FEW_FEET if facing.head > LARGE_HEAD * head else NO_FEET) * feet
+        if figure.mask.shape[0] >= FULL * tallest and (len(figures) == 1 or not (cut or _cut_off(figure.mask))):
             whole.append(figure)
         else:
             figure.why = "portrait"
@@ -173,46 +193,15 @@ def _cut_off(mask: np.ndarray) -> bool:
     return bool(last > FLAT_END * mask.shape[1] and mask.shape[1] > 0.5 * len(mask))
 
 
-def _face_score(figure: SheetFigure) -> float:
-    """How surely a face looks out of the picture: by its eyes, 0..1, and by how much the middle of the head differs
-    from one colour, as hair seen from behind does not.
-    """
-    factor = min(1.0, ANALYSED / len(figure.mask))
-    size = max(round(figure.mask.shape[1] * factor), 1), max(round(len(figure.mask) * factor), 1)
-    rgba = np.asarray(Image.fromarray(figure.rgba).resize(size, Image.Resampling.LANCZOS))
-    mask = np.pad(rgba[..., 3] > 127, 4)
-    rgba = np.pad(rgba, ((4, 4), (4, 4), (0, 0)))
-    joints = detect_joints(mask).joints
-    eyes = float(locate_face(rgba, mask, joints)["confidence"]["eyes"])
-    top, chin, middle = joints["headTop"][1], joints["head"][1], joints["head"][0]
-    tall = max(chin - top, 4.0)
-    window = rgba[
-        int(top + 0.35 * tall) : int(chin) + 1, max(int(middle - 0.3 * tall), 0) : int(middle + 0.3 * tall) + 1
-    ]
-    detail = float(np.linalg.norm(rgb2lab(window[..., :3]).std((0, 1)))) if window.size else 0.0
-    return eyes + detail / DETAIL
-
-
-def _symmetry(mask: np.ndarray) -> float:
-    """0..1: overlap of a silhouette with its mirror image, about the best of the axes near its middle."""
-    return max(_overlap(mask, mask[:, ::-1], shift) for shift in range(-12, 13, 2))
-
-
-def _overlap(a: np.ndarray, b: np.ndarray, shift: int) -> float:
-    moved = np.roll(np.pad(b, ((0, 0), (16, 16))), shift, 1)
-    fixed = np.pad(a, ((0, 0), (16, 16)))
-    return float((moved & fixed).sum() / max((moved | fixed).sum(), 1))
-
-
-def _find_back(front: SheetFigure, others: list[SheetFigure], faces: dict[int, float]) -> None:
+def _find_back(front: SheetFigure, others: list[SheetFigure], seen: dict[int, Facing]) -> None:
     """The broad figure without a face whose silhouette, mirrored, is the front's."""
     height, width = front.mask.shape
     fits = []
-    for figure in others:
+    for figure in (other for other in others if seen[id(other)].face < FRONTAL):
         resized = Image.fromarray(figure.mask).resize((width, height))
-        fit = max(_overlap(front.mask, np.asarray(resized)[:, ::-1], shift) for shift in range(-8, 9, 2))
+        fit = max(overlap(front.mask, np.asarray(resized)[:, ::-1], shift) for shift in range(-8, 9, 2))
         if fit >= BACK_FITS:
-            fits.append((fit - faces[id(figure)], figure))
+            fits.append((fit - seen[id(figure)].face, figure))
     if fits:
         best = max(fits, key=lambda pair: pair[0])[1]
         best.view = "back"

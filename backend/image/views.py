@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import cKDTree
+from skimage.color import rgb2lab
 
 from ..errors import BackendError
+from .facing import FRONTAL, Facing, face_viewer
 from .load import load_picture
 from .mask import find_figure
 
@@ -24,6 +27,10 @@ REVIEWED = 512  # pixels, height at which pictures are compared
 SAME_HEIGHT = 0.03  # of figures in pictures of one size
 EXPLAINED = 0.95  # of a silhouette by the one of the picture that faces it
 DRAWN_APART = 0.012  # of the height: so far apart two drawings of one outline may lie
+EVEN = 0.95  # overlap of a silhouette with its mirror image from which on it is no profile
+SAMPLED = 4000  # pixels of a figure, for its colours
+LIKE, KNOWN = 15.0, 0.002  # Lab distance of a colour that a figure also has, in this share of its pixels
+FOREIGN = 0.3  # share of a figure's pixels whose colour the other picture does not have: another character's
 CLEAR = 0.012  # of the height: how far a nose or toes must reach to tell where a figure looks
 
 
@@ -37,6 +44,11 @@ class View:
     mask: np.ndarray
     share: float
     size: tuple[int, int]
+
+    @property
+    def rgba(self) -> np.ndarray:
+        """(H, W, 4) uint8, the figure cut out."""
+        return np.dstack([np.clip(self.colours, 0, 255), 255.0 * self.mask]).astype(np.uint8)
 
     def mirrored(self) -> View:
         return View(self.colours[:, ::-1], self.mask[:, ::-1], self.share, self.size)
@@ -120,35 +132,83 @@ def _nose(mask: np.ndarray, top: int, tall: int) -> float:
     return rough(last) - rough(first)
 
 
-def check_views(
-    front: np.ndarray, front_share: float, size: tuple[int, int], views: dict[str, View]
-) -> list[dict[str, str]]:
-    """What the user should know of the pictures before they are used. front: (H, W) bool, cropped to its box;
-    front_share, size: as in `View`.
+def check_views(front: View, views: dict[str, View]) -> list[dict[str, str]]:
+    """What the user should know of the pictures before they are used.
 
     Raises BackendError `views` where a picture is of another height, or a side shows the other side.
     """
     for side, view in views.items():
-        if view.size == size and abs(view.share / front_share - 1) > SAME_HEIGHT:
+        if view.size == front.size and abs(view.share / front.share - 1) > SAME_HEIGHT:
             message = (
-                f"The figure in the {TITLES[side]} picture is {100 * view.share / front_share:.0f} % as tall"
+                f"The figure in the {TITLES[side]} picture is {100 * view.share / front.share:.0f} % as tall"
                 " as in the front picture."
             )
             hint = "Use pictures of the same size in which the figure has the same height, or leave this one out."
             raise BackendError("views", message, hint)
+    wrong = {side: shows_other_side(side, view.mask, face_viewer(view.rgba)) for side, view in views.items()}
     for side, other in (("left", "right"), ("right", "left")):
-        if side in views and looks_left(views[side].mask) is (side == "right"):
+        if side in views and not wrong[side] and looks_left(views[side].mask) is (side == "right"):
             message = f"The {TITLES[side]} picture looks like the {TITLES[other]}."
             raise BackendError("views", message, f"Swap the sides, or mirror the {TITLES[side]} picture.")
-    warnings = []
-    for pair, share in explained(front, views).items():
+    messages = [message for message in wrong.values() if message]
+    right = {side: view for side, view in views.items() if not wrong[side]}
+    for pair, share in explained(front.mask, right).items():
         if share < EXPLAINED:
             message = (
                 f"The {pair[0]} and {pair[1]} pictures do not match: their silhouettes overlap by only"
                 f" {100 * share:.0f} %."
             )
-            warnings.append({"code": "views", "message": message})
-    return warnings
+            messages.append(message)
+    for side, view in right.items():
+        if foreign_colours(front, view) > FOREIGN:
+            message = (
+                f"The {TITLES[side]} picture has other colours than the front picture; it may show another character."
+            )
+            messages.append(message)
+    return [{"code": "views", "message": message} for message in messages]
+
+
+def shows_other_side(side: str, mask: np.ndarray, facing: Facing) -> str:
+    """A sentence where the picture of `side` shows the front or, in place of a profile, the back; else ""."""
+    message = ""
+    if side == "back":
+        if facing.face >= FRONTAL:
+            message = "The back picture shows a face."
+    elif facing.is_front:
+        message = f"The {TITLES[side]} picture shows the character from the front."
+    elif facing.face < FRONTAL and symmetry(mask) > EVEN:
+        message = f"The {TITLES[side]} picture shows the character from the front or from behind."
+    return message
+
+
+def symmetry(mask: np.ndarray) -> float:
+    """0..1: overlap of a silhouette with its mirror image, about the best of the axes near its middle."""
+    return max(overlap(mask, mask[:, ::-1], shift) for shift in range(-12, 13, 2))
+
+
+def overlap(a: np.ndarray, b: np.ndarray, shift: int) -> float:
+    """Intersection over union of two (H, W) silhouettes, `b` moved to the right by `shift` pixels, at most 16."""
+    moved = np.roll(np.pad(b, ((0, 0), (16, 16))), shift, 1)
+    fixed = np.pad(a, ((0, 0), (16, 16)))
+    return float((moved & fixed).sum() / max((moved | fixed).sum(), 1))
+
+
+def foreign_colours(a: View, b: View) -> float:
+    """0..1: share of one figure's pixels whose colour the other one has hardly anywhere; the larger of the two."""
+    first, second = (_sampled(view) for view in (a, b))
+    return max(_unlike(first, second), _unlike(second, first))
+
+
+def _sampled(view: View) -> np.ndarray:
+    """(N, 3) Lab, about SAMPLED pixels of the figure."""
+    step = max(int(np.sqrt(view.mask.sum() / SAMPLED)), 1)
+    return rgb2lab(view.rgba[::step, ::step, :3][view.mask[::step, ::step]])
+
+
+def _unlike(colours: np.ndarray, known: np.ndarray) -> float:
+    cells, counts = np.unique(np.round(known / 4).astype(int), axis=0, return_counts=True)
+    cells = cells[counts >= max(KNOWN * len(known), 2)]
+    return float((cKDTree(4.0 * cells).query(colours)[0] > LIKE).mean()) if len(cells) else 0.0
 
 
 def review(picture: Path, pictures: dict[str, Path]) -> dict[str, Any]:
@@ -158,12 +218,12 @@ def review(picture: Path, pictures: dict[str, Path]) -> dict[str, Any]:
     loaded = load_picture(picture)
     front = view_of(loaded.rgba, find_figure(loaded.rgba).mask, REVIEWED)
     views = {side: load_view(path, side, REVIEWED) for side, path in sorted(pictures.items())}
-    swap = any(looks_left(views[side].mask) is (side == "right") for side in ("left", "right") if side in views)
     try:
-        found = check_views(front.mask, front.share, front.size, views)
+        found = check_views(front, views)
     except BackendError as error:
+        swap = any(looks_left(views[side].mask) is (side == "right") for side in ("left", "right") if side in views)
         return {"message": f"{error.message} {error.hint}", "swap": swap}
-    return {"message": " ".join(warning["message"] for warning in found), "swap": swap}
+    return {"message": " ".join(warning["message"] for warning in found), "swap": False}
 
 
 def explained(front: np.ndarray, views: dict[str, View]) -> dict[tuple[str, str], float]:

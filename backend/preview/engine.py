@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..engines import GeneratedMesh, GenerateRequest, Progress
 from ..image.analysis import PictureAnalysis, analyse
-from ..image.views import check_views, load_view
+from ..image.views import check_views, load_view, view_of
 from ..mesh.glb import vertex_normals, write_glb
 from ..mesh.raster import front_view
 from ..options import Option, check_options, height_option
@@ -147,14 +148,14 @@ def further_views(
     if not pictures:
         return Views()
     rows, columns = np.flatnonzero(whole.mask.any(1)), np.flatnonzero(whole.mask.any(0))
-    front = whole.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    views = {side: load_view(path, side, len(front)) for side, path in sorted(pictures.items())}
-    share = len(front) / len(whole.mask)
-    picture.warnings.extend(check_views(front, share, whole.size, views))
+    tall, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    views = {side: load_view(path, side, tall) for side, path in sorted(pictures.items())}
+    front = replace(view_of(whole.rgba, whole.mask, tall), size=whole.size)
+    picture.warnings.extend(check_views(front, views))
     # The neck stays where it is when limbs are moved, but the picture's border does not.
     shift = np.subtract(picture.joints["neck"], whole.joints["neck"])
     corner = float(columns[0] + shift[0]), float(rows[0] + shift[1])
-    return place_views(views, corner, front.shape[1], frame, arms)
+    return place_views(views, corner, wide, frame, arms)
 
 
 def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:
