@@ -71,7 +71,7 @@ def aligned(made: Coloured, truth: Coloured) -> Coloured:
     half a pixel takes two per cent of a slim figure's overlap.
     """
     for size, reach in ((256, 48), (3 * MEASURED, 6)):
-        wanted, mine = (mesh.view(90, size).mask for mesh in (truth, made))
+        wanted, mine = _from_left(truth, size), made.view(90, size).mask
         used = np.flatnonzero((wanted | mine).any(0))
         here = slice(max(used[0] - reach, 0), used[-1] + reach + 1)
         wanted, mine = wanted[:, here], mine[:, here]
@@ -80,6 +80,14 @@ def aligned(made: Coloured, truth: Coloured) -> Coloured:
         best = shifts[int(np.argmax(shares))]
         made = made.moved(1.0, np.array([0, 0, -best * (1 + 2 * MARGIN) / size]))
     return made
+
+
+def _from_left(truth: Coloured, size: int) -> np.ndarray:
+    """(size, W) bool, kept with the character."""
+    kept = truth.__dict__.setdefault("from_left", {})
+    if size not in kept:
+        kept[size] = truth.view(90, size).mask
+    return kept[size]
 
 
 def compare(mine: np.ndarray, true: np.ndarray) -> tuple[float, float]:

@@ -167,9 +167,10 @@ def _write_weights(mesh: bpy.types.Mesh, weights: np.ndarray) -> None:
 def read_weights(mesh: bpy.types.Mesh, groups: int) -> np.ndarray:
     """(V, groups) float32, as they are painted."""
     weights = np.zeros((len(mesh.vertices), groups), np.float32)
-    entries = [(v.index, g.group, g.weight) for v in mesh.vertices for g in v.groups]
+    entries = [(k, g.group, g.weight) for k, v in enumerate(mesh.vertices) for g in v.groups]
     if entries:
-        vertex, group, value = (np.array(column) for column in zip(*entries, strict=True))
+        vertex, group, value = np.array(entries).T
+        vertex, group = vertex.astype(np.int64), group.astype(np.int64)
         known = group < groups
         weights[vertex[known], group[known]] = value[known]
     return weights

@@ -74,15 +74,15 @@ def seen_sides(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray,
         flat = points @ np.column_stack([side, np.cross(way, side)])
         column, row = (np.floor((flat + 1) * (GRID / 2)).astype(np.int64) + 1).T
         pixel = row * (GRID + 2) + column
-        order = np.lexsort((depth, pixel))
-        first = order[np.r_[True, np.diff(pixel[order]) > 0]]
         nearest = np.full((GRID + 2) ** 2, np.inf)
-        nearest[pixel[first]] = depth[first]
+        np.minimum.at(nearest, pixel, depth)
+        first = np.flatnonzero(depth == nearest[pixel])
+        first = first[np.unique(pixel[first], return_index=True)[1]]
         around = [nearest[pixel[first] + y * (GRID + 2) + x] for y in (-1, 0, 1) for x in (-1, 0, 1)]
         first = first[depth[first] < np.min(around, axis=0) + BEHIND]  # else seen through a gap between the points
         towards = normal[owner[first]] @ way
-        np.add.at(fronts, owner[first[towards > GRAZING]], 1)
-        np.add.at(backs, owner[first[towards < -GRAZING]], 1)
+        fronts += np.bincount(owner[first[towards > GRAZING]], minlength=len(triangles))
+        backs += np.bincount(owner[first[towards < -GRAZING]], minlength=len(triangles))
     return fronts, backs
 
 

@@ -80,7 +80,9 @@ def _bands(colours: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, dict[tup
         line = np.flatnonzero(where[r])
         for band, out in found.items():
             near, far = (max(int(share * len(line)), 1) for share in band)
-            out[k] = np.median(colours[r, np.concatenate([line[near:far], line[-far:-near]])], axis=0)
+            values = np.sort(colours[r, np.concatenate([line[near:far], line[-far:-near]])], axis=0)
+            # Their median, without the checks that take ten times as long as a row.
+            out[k] = (values[(len(values) - 1) // 2] + values[len(values) // 2].astype(float)) / 2
     window = max(len(rows) // 20, 1) | 1
     return rows, {band: ndimage.median_filter(out, (window, 1), mode="nearest") for band, out in found.items()}
 
