@@ -123,12 +123,12 @@ def _recognise(figures: list[SheetFigure]) -> None:
     front = max(broad, key=lambda figure: _frontal(figure, seen[id(figure)]) - FIRST * whole.index(figure))
     front.view = "front"
     _find_back(front, [figure for figure in broad if figure is not front], seen)
-    for figure in whole:
-        if figure.view != IGNORED:
-            continue
-        if not _is_side(figure.mask, front.mask, seen[id(figure)]):
-            figure.why = "three_quarter"
-            continue
+    rest = [figure for figure in whole if figure.view == IGNORED]
+    sides = [figure for figure in rest if _is_side(figure.mask, front.mask, seen[id(figure)])]
+    sides = sides or [figure for figure in rest if _is_profile(figure.mask, seen[id(figure)])]
+    for figure in rest:
+        figure.why = "three_quarter"
+    for figure in sorted(sides, key=lambda figure: figure.mask.shape[1]):
         side = "right" if _looks_left(figure.mask, seen[id(figure)]) is False else "left"
         if any(other.view == side for other in figures):
             figure.why = "repeated"
@@ -148,13 +148,16 @@ def _looks_left(mask: np.ndarray, facing: Facing) -> bool | None:
     return facing.furthest < 0 if left is None and abs(facing.furthest) > ASIDE else left
 
 
+def _is_profile(mask: np.ndarray, facing: Facing) -> bool:
+    """What a character in a cape or with a large head is told by, whose side is as wide as its front."""
+    turned = abs(facing.furthest) > ASIDE and facing.face < LOST
+    return turned and symmetry(mask) < UNEVEN and looks_left(mask) is not None
+
+
 def _is_side(mask: np.ndarray, front: np.ndarray, facing: Facing) -> bool:
     """Narrow, or with legs of which one hides the other while the front shows two; a face is a profile's."""
-    profile = abs(facing.furthest) > ASIDE
-    if facing.face > FRONTAL and not profile:
+    if facing.face > FRONTAL and abs(facing.furthest) < ASIDE:
         return False
-    if profile and facing.face < LOST and symmetry(mask) < UNEVEN and looks_left(mask) is not None:
-        return True
     width = mask.shape[1] / len(mask) / (front.shape[1] / len(front))
     if _one_leg(front) > 1 - ONE_LEG:
         return width < NARROW
