@@ -152,17 +152,15 @@ def check_views(front: View, views: dict[str, View]) -> list[dict[str, str]]:
             raise BackendError("views", message, f"Swap the sides, or mirror the {TITLES[side]} picture.")
     messages = [message for message in wrong.values() if message]
     right = {side: view for side, view in views.items() if not wrong[side]}
-    for pair, share in explained(front.mask, right).items():
+    others = [side for side, view in right.items() if foreign_colours(front, view) > FOREIGN]
+    for side in others:
+        message = f"The {TITLES[side]} picture has other colours than the front picture; it may show another character."
+        messages.append(message)
+    for pair, share in explained(front.mask, {s: v for s, v in right.items() if s not in others}).items():
         if share < EXPLAINED:
             message = (
                 f"The {pair[0]} and {pair[1]} pictures do not match: their silhouettes overlap by only"
                 f" {100 * share:.0f} %."
-            )
-            messages.append(message)
-    for side, view in right.items():
-        if foreign_colours(front, view) > FOREIGN:
-            message = (
-                f"The {TITLES[side]} picture has other colours than the front picture; it may show another character."
             )
             messages.append(message)
     return [{"code": "views", "message": message} for message in messages]
