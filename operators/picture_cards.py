@@ -12,6 +12,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..avatar_addon.picture import cards
 from ..avatar_addon.request import picture_path
+from ..avatar_addon.ui.translation import tr
 from .idle_operator import IdleOperator
 from .make_avatar import FromPicture
 
@@ -52,7 +53,8 @@ class AVATARFORGE_OT_cut_sheet(FromPicture):
     )
 
     def steps(self, context: Context):
-        return cards.cut(context, picture_path(context.scene))
+        if (yield from cards.cut(context, picture_path(context.scene))) == 1:
+            self.report({"INFO"}, tr("The picture shows one figure, which is used as the front."))
 
 
 class AVATARFORGE_OT_check_pictures(FromPicture):

@@ -100,7 +100,9 @@ def side_of_name(file: Path) -> str | None:
 
 
 def cut(context: bpy.types.Context, sheet: Path) -> Steps:
-    """The figures of a model sheet as cards, in place of those there were. One figure alone is the picture."""
+    """The figures of a model sheet as cards, in place of those there were. One figure alone is the picture.
+    Returns how many there are; raises AvatarError.
+    """
     figures = yield from cut_sheet(sheet)
     settings = context.scene.avatar_forge
     if len(figures) < 2:
@@ -134,6 +136,8 @@ def cut_sheet(sheet: Path) -> Steps:
         raise AvatarError(f"The picture {sheet.name} cannot be read; check the path.", "unreadable") from error
     folder = session.runs_folder() / "pictures" / f"sheet-{hashlib.sha256(content).hexdigest()[:16]}"
     result = yield Wait(jobs.Job("cut_sheet", picture=sheet, out_dir=folder))
+    if not result["figures"]:
+        raise AvatarError(f"No figure was found in the picture {sheet.name}; use another one.", "no_figure")
     return result["figures"]
 
 

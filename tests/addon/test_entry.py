@@ -279,6 +279,21 @@ def test_a_dropped_picture_is_set_or_made(bpy, addon, picture, tmp_path):
     assert addon("avatar.scene").find_avatar(bpy.context).armature
 
 
+def test_a_sheet_without_or_with_one_figure_changes_no_card(bpy, picture, tmp_path):
+    settings = bpy.context.scene.avatar_forge
+    card = settings.cards.add()
+    card.kind, card.picture = "back", str(picture)
+    blank = bpy.data.images.new("Blank", 64, 64)
+    blank.file_format = "PNG"
+    blank.save(filepath=str(tmp_path / "blank.png"))
+    settings.picture = str(tmp_path / "blank.png")
+    with pytest.raises(RuntimeError, match="No figure was found in the picture blank.png"):
+        bpy.ops.avatar_forge.cut_sheet()
+    settings.picture = str(picture)
+    assert bpy.ops.avatar_forge.cut_sheet() == {"FINISHED"}
+    assert settings.picture == str(picture) and [card.kind for card in settings.cards] == ["back"]
+
+
 def test_licences_and_presets(bpy, addon, avatar):
     licences, setup = addon("vrm.licences"), addon("vrm.setup")
     for name in licences.LICENCES:
