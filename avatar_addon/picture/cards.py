@@ -113,7 +113,14 @@ def cut(context: bpy.types.Context, sheet: Path) -> Steps:
     for figure in figures:
         _add(context, Path(figure["picture"]), figure["view"], figure["why"])
     yield from review(context)
+    if all(figure["view"] != "front" for figure in figures):
+        settings.cards_note = _no_front(sheet)
     return len(figures)
+
+
+def _no_front(sheet: Path) -> str:
+    message = f"No front view was recognised in the sheet {sheet.name}; give the pictures one by one."
+    return message
 
 
 def from_sheet(sheet: Path) -> Steps:
@@ -123,8 +130,7 @@ def from_sheet(sheet: Path) -> Steps:
     if len(figures) < 2:
         return sheet, {}
     if "front" not in found:
-        message = f"No front view was recognised in the sheet {sheet.name}; give the pictures one by one."
-        raise AvatarError(message, "no_front")
+        raise AvatarError(_no_front(sheet), "no_front")
     return found.pop("front"), found
 
 
