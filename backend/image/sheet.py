@@ -29,6 +29,7 @@ NO_FEET, FEW_FEET = 0.55, 0.75  # of the best feet on the sheet: a portrait's, a
 LARGE_HEAD, HUGE_HEAD = 1.3, 1.6  # times the smallest head's share of its figure; the second is a portrait's
 FIRST = 0.02  # what a place further left counts for the front, which most sheets begin with
 UNEVEN = 0.9  # overlap of a profile with its mirror image at most
+TURNED = 0.08  # so much less like its mirror image than the front is a figure seen at an angle, which the back is not
 BACK_FITS = 0.80  # of the silhouettes of front and mirrored back
 PADDING = 0.04  # of the height, around a figure that is written
 
@@ -139,7 +140,7 @@ def _recognise(figures: list[SheetFigure]) -> None:
 def _frontal(figure: SheetFigure, facing: Facing) -> float:
     """Grows with a silhouette like its mirror image, and with a face in the middle of the head."""
     turned = abs(facing.aside) if facing.face > LOST else 0.0
-    return 2 * (symmetry(figure.mask) + facing.face - turned)
+    return 3 * symmetry(figure.mask) + 2 * (facing.face - turned)
 
 
 def _looks_left(mask: np.ndarray, facing: Facing) -> bool | None:
@@ -200,7 +201,10 @@ def _find_back(front: SheetFigure, others: list[SheetFigure], seen: dict[int, Fa
     """The broad figure without a face whose silhouette, mirrored, is the front's."""
     height, width = front.mask.shape
     fits = []
-    for figure in (other for other in others if seen[id(other)].face < FRONTAL):
+    even = symmetry(front.mask) - TURNED
+    for figure in others:
+        if seen[id(figure)].face > FRONTAL or symmetry(figure.mask) < even:
+            continue
         resized = Image.fromarray(figure.mask).resize((width, height))
         fit = max(overlap(front.mask, np.asarray(resized)[:, ::-1], shift) for shift in range(-8, 9, 2))
         if fit >= BACK_FITS:
