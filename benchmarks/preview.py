@@ -28,7 +28,7 @@ STAGES = {
     "pose": "T-pose",
     "face": "mouth, eyelids, shape keys",
     "vrm": "VRM properties, thumbnail",
-    "export": "VRM file",
+    "export": "VRM file, report card",
     "sheet": "contact sheet",
 }
 # Becomes `sitecustomize`, which a Python imports before all else: what is measured knows nothing of it.
