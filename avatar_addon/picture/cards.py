@@ -114,13 +114,14 @@ def cut(context: bpy.types.Context, sheet: Path) -> Steps:
         _add(context, Path(figure["picture"]), figure["view"], figure["why"])
     yield from review(context)
     if all(figure["view"] != "front" for figure in figures):
-        settings.cards_note = _no_front(sheet)
+        settings.cards_note = str(_no_front(sheet))
     return len(figures)
 
 
-def _no_front(sheet: Path) -> str:
-    message = f"No front view was recognised in the sheet {sheet.name}; give the pictures one by one."
-    return message
+def _no_front(sheet: Path) -> AvatarError:
+    return AvatarError(
+        f"No front view was recognised in the sheet {sheet.name}; give the pictures one by one.", "no_front"
+    )
 
 
 def from_sheet(sheet: Path) -> Steps:
@@ -130,7 +131,7 @@ def from_sheet(sheet: Path) -> Steps:
     if len(figures) < 2:
         return sheet, {}
     if "front" not in found:
-        raise AvatarError(_no_front(sheet), "no_front")
+        raise _no_front(sheet)
     return found.pop("front"), found
 
 

@@ -287,7 +287,7 @@ def test_a_sheet_without_or_with_one_figure_changes_no_card(bpy, picture, tmp_pa
     blank.file_format = "PNG"
     blank.save(filepath=str(tmp_path / "blank.png"))
     settings.picture = str(tmp_path / "blank.png")
-    with pytest.raises(RuntimeError, match="No figure was found in the picture blank.png"):
+    with pytest.raises(RuntimeError, match=r"No figure was found in the picture blank\.png"):
         bpy.ops.avatar_forge.cut_sheet()
     settings.picture = str(picture)
     assert bpy.ops.avatar_forge.cut_sheet() == {"FINISHED"}
