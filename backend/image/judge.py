@@ -28,6 +28,7 @@ CHAINS = tuple((side + "UpperArm", side + "LowerArm", side + "Hand") for side in
 ARMS = CHAINS[:2]
 SIDES = ("top", "bottom", "left", "right")
 TRUNK = ("hips", "neck", "head", "headTop")
+HEAD_TOP = ("headTop",)  # its confidence is about the head's height, not the figure's, and always low
 ARM_PARTS = [PARTS.index(side + part) for side in ("left", "right") for part in ("UpperArm", "Forearm", "Hand")]
 FEET = [PARTS.index(side + "Foot") for side in ("left", "right")]
 FEET_SHARE = 0.01  # of a figure whose feet are seen; 0.015 and more in pictures of other people's characters
@@ -184,7 +185,7 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
         apart = max(math.dist(out[name], read[name]) for name in chain if name in out)
         # An arm in a sleeve ends where nobody knows, and yet its shoulder is where the reader sees it.
         sure = min(reading.joints[name].confidence for name in chain) >= LOST
-        sure = sure or reading.joints[chain[0]].confidence >= SURE
+        sure = sure or reading.joints[chain[0]].confidence >= SURE or chain == HEAD_TOP
         if apart > limit and (sure or (chain in ARMS and _is_no_arm(chain, out, read, reading, scale, limit))):
             out |= {name: read[name] for name in chain}
     return out

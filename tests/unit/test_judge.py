@@ -44,6 +44,15 @@ def test_a_limb_that_the_reader_has_not_found_comes_from_the_rules():
     assert sure["leftHand"] == 0.2 and sure["rightHand"] == 0.6
 
 
+def test_an_unsure_head_top_is_the_readers_all_the_same():
+    """As under a hat or behind ears: what counts for it is a share of the head, so that none is ever sure."""
+    found = judge.joints_of(rules(), reading(0.2, headTop=60.0), 1.0, HEIGHT)
+    assert found["headTop"] == (500.0, 100.0)
+    read = reading(0.5, headTop=60.0)
+    read.joints["headTop"] = read.joints["headTop"]._replace(confidence=0.2)
+    assert judge.joints_of(rules(), read, 1.0, HEIGHT)["headTop"] == (560.0, 100.0)
+
+
 @pytest.mark.parametrize(("shoulder", "taken"), [(0.8, "reader"), (0.4, "rules")])
 def test_a_limb_whose_end_alone_is_lost_starts_where_the_reader_sees_it(shoulder, taken):
     read = reading(0.6, leftUpperArm=150.0)
