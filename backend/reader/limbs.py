@@ -35,8 +35,14 @@ SWAPPED = [k ^ 1 for k in range(len(NAMES))]
 # Of the second opinion in the pool, and of MoveNet's own heatmaps in it; best for held-out renders.
 SHARE, OLD = 0.6, 0.4
 FAINT = 1e-4  # of a heatmap; less is taken for it, so that one network alone rules no place out
-# The median on the same renders, in shares of upper arm and thigh.
-DOWN = {"UpperArm": ("LowerArm", 0.19), "UpperLeg": ("LowerLeg", 0.13)}
+# Where people mark the hip joints, they lie further from the middle of the way from the neck to the feet than the
+# pooled maps say: short legs are read too long and long ones too short (MODEL_CARD.md). Knees follow by a half.
+HIPS_OUT, HIPS_OUT_MOST, KNEES_FOLLOW = 0.15, 0.05, 0.5
+NECK = KEYPOINTS.index("neck")
+KNEES, FEET = ([KEYPOINTS.index(side + bone) for side in SIDES] for bone in ("LowerLeg", "Foot"))
+# In shares of upper arm and thigh. Once pooled, held-out renders do as well with anything up to 0.19 for the arm; more
+# than a little leads shoulders astray where hair or a sleeve is taken for the arm.
+DOWN = {"UpperArm": ("LowerArm", 0.06), "UpperLeg": ("LowerLeg", 0.13)}
 IN_LAYOUT = [KEYPOINTS.index(name) for name in NAMES]
 HIPS, LEGS = KEYPOINTS.index("hips"), [KEYPOINTS.index(side + "UpperLeg") for side in SIDES]
 
@@ -96,11 +102,25 @@ def pooled(outputs: Outputs, looks: Sequence[Look]) -> Outputs:
     own[: len(POINTS)] = _pool(own[: len(POINTS)], heat, SHARE)
     own = _shares(own)
     points, mass = peaks(own)
+    points = from_middle(points)
     points[HIPS] = points[LEGS].mean(0)
     sine, cosine = np.mean([look.turned for look in looks], 0)
     depth = np.mean([look.depth for look in looks], 0)
     yaw = float(np.degrees(np.arctan2(sine, cosine)))
     return replace(outputs, heat=own, points=points, mass=mass, yaw=yaw, depth=depth)
+
+
+def from_middle(points: np.ndarray) -> np.ndarray:
+    """points (K, 2) with the hip joints moved away from the middle between neck and feet, and knees with them: what
+    networks find is drawn towards what they have seen most.
+    """
+    body = points[FEET].mean(0) - points[NECK]
+    share = float((points[LEGS].mean(0) - points[NECK]) @ body) / max(float(body @ body), 1e-9)
+    step = np.clip(HIPS_OUT * (share - 0.5), -HIPS_OUT_MOST, HIPS_OUT_MOST) * body
+    out = points.copy()
+    out[LEGS] += step
+    out[KNEES] += KNEES_FOLLOW * step
+    return out
 
 
 def _pool(heat: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:

@@ -59,6 +59,17 @@ def test_shoulders_and_hips_move_down_the_limb():
     assert moved[limbs.NAMES.index("rightLowerArm"), 10, 10] == 1
 
 
+@pytest.mark.parametrize(("hip", "moved"), [(40.0, -1.5), (60.0, 1.5), (100.0, 5.0)])
+def test_short_legs_are_read_shorter_and_long_ones_longer(hip, moved):
+    points = np.full((len(KEYPOINTS), 2), 7.0)
+    points[limbs.NECK] = 50.0, 0.0
+    for rows, y in ((limbs.LEGS, hip), (limbs.KNEES, hip + 20), (limbs.FEET, 100.0)):
+        points[rows] = (45.0, y), (55.0, y)
+    found = limbs.from_middle(points) - points
+    assert found[limbs.LEGS, 1] == pytest.approx(moved) and found[limbs.KNEES, 1] == pytest.approx(moved / 2)
+    assert not found[:, 0].any() and not found[[limbs.NECK, *limbs.FEET]].any()
+
+
 def test_a_mirrored_picture_swaps_the_sides():
     picture = np.random.default_rng(1).integers(0, 255, (limbs.SIDE, limbs.SIDE, 3), np.uint8)
     one, other = limbs.look(picture), limbs.look(np.ascontiguousarray(picture[:, ::-1]))
