@@ -21,9 +21,12 @@ TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 @dataclass
 class Finished:
-    """rig and face in final axes: upright, facing +Z. final = scale * turn @ delivered + offset."""
+    """rig and face in final axes: upright, facing +Z. final = scale * turn @ delivered + offset. corner_uvs: (T, 3, 2)
+    of the rig's triangles.
+    """
 
     rig: Rigged
+    corner_uvs: np.ndarray
     face: dict
     warnings: list[str]
     turn: np.ndarray
@@ -69,7 +72,7 @@ def finish(mesh: MeshArrays, texture: np.ndarray | None) -> Finished:
     face = find_face(at, head, texture)
     if min(face["confidence"].values()) < 0.5:
         warnings.append("face")
-    return Finished(rig, face, warnings, turn, factor, offset)
+    return Finished(rig, np.delete(at.corner_uvs, result.cut, axis=0), face, warnings, turn, factor, offset)
 
 
 def _middle(vertices: np.ndarray) -> np.ndarray:

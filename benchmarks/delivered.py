@@ -38,8 +38,9 @@ MARKERS = ("hips", "neck", "head") + tuple(
 @dataclass
 class Case:
     """joints: name -> (3,) in the axes of `mesh`; face: leftEye, rightEye, mouth where drawn; head: chin to crown, in
-    the mesh's units; frame (3, 3): rotation of the delivered axes from upright ones that face +Z. spread: the same
-    character in T-pose, 1 high, vertices and triangles.
+    the mesh's units; frame (3, 3): rotation of the delivered axes from upright ones that face +Z. posed: (N, 3) the
+    character's own vertices where `mesh` has its skin; spread: the same vertices in T-pose, upright, facing +Z, and
+    their triangles.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     face: dict[str, np.ndarray] = field(default_factory=dict)
     head: float = 0.0
     frame: np.ndarray = field(default_factory=lambda: np.eye(3))
+    posed: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     spread: tuple[np.ndarray, np.ndarray] | None = None
 
 
@@ -121,6 +123,7 @@ def human_case(folder: Path, entry: dict, random: np.random.Generator) -> Case:
     case = Case(character.name, faults + extra, MeshArrays(parts.vertices, parts.triangles, parts.corner_uvs),
                 parts.texture, held_out=is_held_out(character), pose=kind)  # fmt: skip
     _truth(case, character, points)
+    case.posed = vertices
     case.spread = (skinned(character, pose(character, "straight", random)), np.asarray(character.triangles, int))
     for fault in extra:
         spoil(case, fault, random)
@@ -300,7 +303,7 @@ def spoil(case: Case, fault: str, random: np.random.Generator) -> None:
 
 
 def _move(case: Case, how) -> None:
-    case.mesh.vertices = how(case.mesh.vertices)
+    case.mesh.vertices, case.posed = how(case.mesh.vertices), how(case.posed)
     case.joints = {name: how(point) for name, point in case.joints.items()}
     case.face = {name: how(point) for name, point in case.face.items()}
 

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from backend.errors import BackendError
+from backend.mesh.closest import Surface
 from backend.mesh.raster import View, draw, front_view, shade
 from backend.rig_checks import Rigged, t_pose
 
@@ -27,7 +28,9 @@ from .delivered import Case, cases
 
 NEAR = 0.05
 FACING = 30.0  # degrees that a character may be off +Z, and its up off +Y
-WEB, OVERLAP = 0.08, 0.72  # see `clean_t_pose`
+WEB, OVERLAP = 0.02, 0.72  # see `clean_t_pose`
+ASTRAY, AWAY = 0.015, 0.1  # of the skin that is farther from its true place in T-pose than so much of the height
+TAUT, LONGER = 2.0, 0.02  # times its rest length, and of the height by which an edge grows: a web's
 WORST = 0.15  # of the height: a joint farther off is wrong
 SIZE = 256
 
@@ -45,6 +48,7 @@ class Row:
     off: dict[str, float] = field(default_factory=dict)
     web: float = 0.0
     overlap: float = 0.0
+    astray: float = 0.0
     eyes: bool | None = None
     mouth: bool | None = None
     eyes_sure: float = 0.0
@@ -58,7 +62,7 @@ class Row:
 
     @property
     def clean(self) -> bool:
-        return bool(self.off) and self.web < WEB and self.overlap > OVERLAP
+        return bool(self.off) and self.web < WEB and self.astray < ASTRAY and self.overlap > OVERLAP
 
     @property
     def silently_wrong(self) -> bool:
@@ -100,6 +104,7 @@ def measure(case: Case, sheets: Path | None, number: int) -> Row:
             float(np.linalg.norm(done.rig.joints[names.index(name)] - done.to_final(point))) / height, 4
         )
     row.web, row.overlap = clean_t_pose(done.rig, upright, case)
+    row.astray = astray(done, upright, case)
     row.eyes_sure, row.mouth_sure = (float(done.face["confidence"][name]) for name in ("eyes", "mouth"))
     head = done.scale * case.head
     near = {
@@ -117,19 +122,43 @@ def measure(case: Case, sheets: Path | None, number: int) -> Row:
 
 
 def clean_t_pose(rig: Rigged, upright: Rigged, case: Case) -> tuple[float, float]:
-    """(area that the surface has gained by stretching, of its whole; intersection over union of the front outline with
+    """(area of triangles that the pose stretches, of the whole skin; intersection over union of the front outline with
     the true character's in T-pose).
     """
 
-    def areas(vertices: np.ndarray) -> np.ndarray:
-        a, b, c = (vertices[rig.triangles[:, k]] for k in range(3))
-        return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    def edges(vertices: np.ndarray) -> np.ndarray:
+        corners = vertices[rig.triangles]
+        return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
 
-    before, after = areas(rig.vertices), areas(upright.vertices)
-    web = float(np.maximum(after - 2 * before, 0).sum() / max(before.sum(), 1e-12))
+    before, after = edges(rig.vertices), edges(upright.vertices)
+    taut = ((after > TAUT * before) & (after - before > LONGER * rig.height)).any(1)
+    web = areas(upright.vertices, rig.triangles)[taut].sum() / max(areas(rig.vertices, rig.triangles).sum(), 1e-12)
     true, mine = (outline(*mesh) for mesh in (case.spread, (upright.vertices, upright.triangles)))
     best = max((true & np.roll(mine, s, 1)).sum() / (true | np.roll(mine, s, 1)).sum() for s in range(-8, 9, 2))
-    return round(web, 4), round(float(best), 4)
+    return round(float(web), 4), round(float(best), 4)
+
+
+def astray(done: Finished, upright: Rigged, case: Case) -> float:
+    """Share of the skin that is far from where the true character has it in T-pose: rags that stay behind on the trunk,
+    pieces of the trunk that an arm takes along, limbs whose bones lie elsewhere.
+    """
+    true, triangles = case.spread
+    delivered = (done.rig.vertices - done.offset) / done.scale @ done.turn
+    near = Surface(case.posed, triangles).nearest(delivered)
+
+    def lengths(points: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(points[triangles[:, 0]] - points[triangles[:, 1]], axis=1)
+
+    size = done.scale * np.median(lengths(case.posed) / np.maximum(lengths(true), 1e-12))
+    off = upright.vertices - size * np.einsum("nk,nkc->nc", near.bary, true[triangles[near.triangle]])
+    far = np.linalg.norm(off - np.median(off, axis=0), axis=1) > AWAY * done.rig.height
+    area = areas(done.rig.vertices, done.rig.triangles)
+    return round(float((area * far[done.rig.triangles].mean(1)).sum() / max(area.sum(), 1e-12)), 4)
+
+
+def areas(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
 
 
 def outline(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -206,7 +235,8 @@ def main() -> None:
         print(
             f"{number:3} {row.name[:26]:26} {row.pose:6} {','.join(row.faults)[:34]:34} "
             f"{row.refused or row.crashed or ('front' if row.direction else 'AWAY'):12} {100 * row.joints:4.0f} "
-            f"{100 * row.off.get(worst, 0):5.1f} {worst:14} web {row.web:.2f} iou {row.overlap:.2f} "
+            f"{100 * row.off.get(worst, 0):5.1f} {worst:14} web {row.web:.3f} "
+            f"astray {row.astray:.3f} iou {row.overlap:.2f} "
             f"eyes {row.eyes!s:5} {row.eyes_sure:.2f} mouth {row.mouth!s:5} {row.mouth_sure:.2f} {row.seconds:5.1f} "
             f"{'SILENT ' if row.silently_wrong else ''}{','.join(row.warnings)}",
             flush=True,

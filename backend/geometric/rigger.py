@@ -99,7 +99,8 @@ def rig_mesh(
     territory = find_territory(grid, skeleton)
     progress("weights", 0.8, "Weighting the vertices")
     weights = bone_weights(vertices, skeleton, grid, territory)
-    cut = part_arms(weights, vertices, mesh.triangles, skeleton, find_tubes(grid, skeleton))
+    tubes = find_tubes(grid, skeleton)
+    cut = part_arms(weights, vertices, mesh.triangles, skeleton, tubes, _skin_colour(mesh, texture))
     joined = mesh.triangles[~cut]
     soften_neck(weights, vertices, joined, skeleton)
     relieve(weights, vertices, joined, skeleton)
@@ -109,6 +110,22 @@ def rig_mesh(
         for name, point in points.items():
             points[name] = turn.T @ point
     return RiggedMesh(skeleton, weight_joint, weight, flags, turn, np.flatnonzero(cut))
+
+
+def _skin_colour(mesh: MeshArrays, texture: np.ndarray | None) -> np.ndarray | None:
+    """(V, 3) 0..255: the texture at each vertex, the mean of its corners."""
+    if texture is None or mesh.corner_uvs is None:
+        return None
+    height, width = texture.shape[:2]
+    column, row = (
+        (mesh.corner_uvs[..., 0] % 1 * width).astype(int),
+        ((1 - mesh.corner_uvs[..., 1]) % 1 * height).astype(int),
+    )
+    colours = texture[np.minimum(row, height - 1), np.minimum(column, width - 1), :3].reshape(-1, 3).astype(float)
+    corners = mesh.triangles.ravel()
+    count = np.maximum(np.bincount(corners, minlength=len(mesh.vertices)), 1)
+    sums = [np.bincount(corners, colours[:, k], len(mesh.vertices)) for k in range(3)]
+    return np.stack(sums, 1) / count[:, None]
 
 
 def place_skeleton(
