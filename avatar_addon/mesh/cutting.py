@@ -9,8 +9,8 @@ import numpy as np
 
 
 def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
-    """Removes faces by number. What opens is closed with triangles that look like their surroundings: UVs, colours and
-    material are those of a face beside them.
+    """Removes faces by number. What opens is closed with triangles, each of the colour and material of one place beside
+    it.
     """
     bm = bmesh.new()
     bm.from_mesh(obj.data)
@@ -26,11 +26,12 @@ def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
     layers = [*bm.loops.layers.uv.values(), *bm.loops.layers.float_color.values(), *bm.loops.layers.color.values()]
     for face in caps:
         face.smooth = True
+        # One place of the texture a face: between the rim's places may lie anything else that is painted there.
+        old = next((one for vert in face.verts for one in vert.link_loops if one.face not in new), None)
+        if old is None:
+            continue
+        face.material_index = old.face.material_index
         for loop in face.loops:
-            old = next((one for one in loop.vert.link_loops if one.face not in new), None)
-            if old is None:
-                continue
-            face.material_index = old.face.material_index
             for layer in layers:
                 value = old[layer]
                 if hasattr(value, "uv"):

@@ -40,3 +40,18 @@ def test_what_opens_is_closed(addon):
     obj = mesh_of(corners, triangles)
     addon("mesh.cutting").cut_and_cap(obj, np.array([0, 1]))
     assert len(obj.data.polygons) == len(triangles) and not obj.data.validate()
+
+
+def test_a_cap_shows_nothing_that_is_painted_between_the_places_of_its_rim(addon):
+    corners = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)]
+    sides = [(k, (k + 1) % 4, (k + 1) % 4 + 4, k + 4) for k in range(4)]
+    triangles = [half for a, b, c, d in sides for half in ((a, b, c), (a, c, d))] + [(0, 2, 1), (0, 3, 2)]
+    obj = mesh_of(corners, triangles)
+    layer = obj.data.uv_layers.new(name="UVMap")
+    for polygon in obj.data.polygons:
+        for k in polygon.loop_indices:
+            layer.data[k].uv = (polygon.index / 10, 0.5)
+    addon("mesh.cutting").cut_and_cap(obj, np.array([8, 9]))
+    data = obj.data.uv_layers[0].data
+    for polygon in obj.data.polygons[8:]:
+        assert len({tuple(data[k].uv) for k in polygon.loop_indices}) == 1
