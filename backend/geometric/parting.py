@@ -15,6 +15,7 @@ CORE, WHOLLY = 1.0, 0.85  # radii and share of skin on the outer side that is ce
 CREASE, EDGE = 20.0, 1 / 40  # how cheap creases (height over width) and edges of colour (of 255) are to cut along
 LEAST = 0.3  # and an edge of colour at the least: a sleeve's hem is one too
 STIFF = 18.0  # what a cut costs, relative to the doubt about the skin beside it
+LOOSE = 0.05  # what a vertex without triangles counts
 UNIT = 1000  # capacities are whole numbers
 
 
@@ -39,7 +40,8 @@ def part(
     known = np.isfinite(share[first])
     edges = edges[known[edges].all(1)]
     belief = _belief(ratio[first], outer[first], np.where(known, share[first], 0))
-    area = np.minimum(area / max(float(np.median(area[known])), 1e-20), 4) if known.any() else area
+    usual = float(np.median(area[known])) if known.any() else 0.0
+    area = np.clip(area / max(usual, 1e-20), LOOSE, 4)
     lean = np.round(UNIT * np.where(known, belief * area, 0)).astype(np.int64)
     cheap = np.exp(-CREASE * np.maximum(crease[edges].mean(1), 0))
     if colour is not None:

@@ -69,6 +69,12 @@ def test_skin_that_has_grown_together_is_cut_along_the_crease():
     assert (mine == true).mean() > 0.97 > ((ratio < 1.15) == true).mean()
 
 
+def test_points_without_triangles_are_the_arms_where_its_tube_is():
+    ratio = np.array([0.8, 0.9, 2.0])
+    none = np.zeros((0, 3), int)
+    assert part(ratio, ratio < 1, np.array([0.9, 0.8, 0.1]), np.eye(3), none, None).tolist() == [True, True, False]
+
+
 def sheet(size):
     """(size * size, 3) vertices and the triangles of a flat square."""
     vertices = np.stack(np.meshgrid(*[np.arange(float(size))] * 2, [0.0], indexing="ij"), -1).reshape(-1, 3)
