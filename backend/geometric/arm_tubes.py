@@ -26,6 +26,7 @@ CORE, WHOLE = 1.3, 1.45  # radii: what is taken out to see whether the rest hang
 FOREIGN, OWN = 0.08, 0.85  # mean share of a piece of skin that is not the arm's, or all its own
 NEAR = 3.0  # radii within which skin may be the arm's
 RAG = 0.1  # of the arm's skin: smaller pieces go with what they hang on
+CLEAR = 0.3  # from half of the share, on both sides
 MUCH = 0.2  # of all that is the arm's
 ARMPIT = 0.2  # of the upper arm: above it arm and body belong together
 
@@ -177,7 +178,10 @@ def part_arms(
         beyond = along > ARMPIT
         share = weights[:, own].sum(1)
         near = beyond & ((ratio < NEAR) | (share > 0.02))
-        mine = part(ratio, outer, np.where(near, share, np.nan), vertices, triangles, colour) & near
+        # Above the armpit the distances alone tell arm and body apart; what hangs on either starts from there.
+        clear = ~beyond & (np.abs(share - 0.5) > CLEAR)
+        known = np.where(clear, share > 0.5, np.where(near, share, np.nan))
+        mine = part(np.where(clear, np.inf, ratio), outer, known, vertices, triangles, colour) & near
         mine = _without_rags(np.where(beyond, mine, share > 0.5), beyond, vertices, triangles)
         share = np.where(beyond, _by_piece(mine.astype(float), beyond, vertices, triangles), share)
         mine, others = beyond & (share > 0.5), beyond & (share <= 0.5) & (weights[:, own].sum(1) > 0)

@@ -73,6 +73,7 @@ def _belief(ratio: np.ndarray, outer: np.ndarray, share: np.ndarray) -> np.ndarr
     hangs = np.clip(6 * (share - 0.5), -SURE, SURE)
     belief = np.where((ratio > END + SLOPE) & (share > 0.5), hangs, tube + 0.5 * hangs)
     belief[outer & (ratio < CORE) & (share > WHOLLY)] = CERTAIN
+    belief[np.isinf(ratio) & (share > 0.5)] = CERTAIN
     belief[(ratio > 2 * END) & (share < 0.05)] = -CERTAIN
     return belief
 
