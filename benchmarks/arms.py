@@ -20,7 +20,7 @@ from backend.mesh.raster import View, colour, draw, shade
 from backend.rig_checks import Rigged, rotation, t_pose
 
 from .as_addon import Finished, finish
-from .delivered import cases, gouraud
+from .delivered import Case, cases, gouraud
 from .meshes import astray, clean_t_pose
 
 SIZE = 420
@@ -96,7 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
-    def wanted() -> Iterator[tuple[str, MeshArrays, np.ndarray | None, object]]:
+    def wanted() -> Iterator[tuple[str, MeshArrays, np.ndarray | None, Case | None]]:
         for path in options.meshes:
             yield path.stem, *load(path), None
         count = max(options.only, default=-1) + 1

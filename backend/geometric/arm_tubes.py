@@ -23,7 +23,7 @@ ROUND = 1.1  # up to which a way across stays in the arm for sure, relative to t
 LONG, LONG_HAND = 1.2, 1.7  # how far an arm, a hand goes from its middle, relative to the shortest way
 SWELL = 1.25  # how much thicker a part of the arm is than the one before it
 CORE, WHOLE = 1.3, 1.45  # radii: what is taken out to see whether the rest hangs on the body; what may be the arm's
-FOREIGN, OWN = 0.08, 0.85  # mean share of a piece of skin that is not the arm's, or all its own
+FOREIGN = 0.08  # mean share of a piece of skin that is not the arm's
 NEAR = 3.0  # radii within which skin may be the arm's
 RAG = 0.1  # of the arm's skin: smaller pieces go with what they hang on
 CLEAR = 0.3  # from half of the share, on both sides
@@ -215,12 +215,12 @@ def _without_rags(mine: np.ndarray, beyond: np.ndarray, vertices: np.ndarray, tr
 
 
 def _by_piece(share: np.ndarray, beyond: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V,) the arm's shares, made 0 on pieces of skin of which hardly anything is the arm's (a skirt under the hand)
-    and 1 on those that are nearly all its own. A piece hangs together beyond the armpits. One that has much of the arm
-    is the arm with what it is joined to (a coat, a loop of rope), and stays as it is, however large the rest.
+    """(V,) the arm's shares, made 0 on pieces of skin of which hardly anything is the arm's (a skirt under the hand). A
+    piece hangs together beyond the armpits. One that has much of the arm is the arm with what it is joined to (a coat,
+    a loop of rope), and stays as it is, however large the rest.
     """
     piece = pieces(vertices, triangles[beyond[triangles].all(1)])
     mass = np.bincount(piece, share * beyond)
     mean = mass / np.bincount(piece)
     foreign = (mean < FOREIGN) & (mass < MUCH * mass.sum())
-    return np.where(foreign[piece], 0.0, np.where(mean[piece] > OWN, 1.0, share))
+    return np.where(foreign[piece], 0.0, share)

@@ -32,7 +32,12 @@ def test_an_arm_that_is_joined_to_something_large_stays_an_arm():
 
 def test_a_skirt_under_the_hand_is_none_of_the_arm():
     skirt, arm = np.r_[np.full(5, 0.7), np.zeros(195)], np.full(40, 0.95)
-    assert (_by_piece(*strips(skirt, arm)) == np.r_[np.zeros(200), np.ones(40)]).all()
+    assert (_by_piece(*strips(skirt, arm)) == np.r_[np.zeros(200), arm]).all()
+
+
+def test_a_flap_of_the_cape_that_is_joined_to_an_arm_stays_the_bodys():
+    flap = np.r_[np.ones(190), np.zeros(10)]
+    assert (_by_piece(*strips(flap)) == flap).all()
 
 
 def test_an_arm_is_as_thick_as_across_and_the_tube_lies_in_its_middle():
