@@ -21,6 +21,7 @@ from ..mesh.raster import front_view
 from ..options import Option, check_options, height_option
 from ..reader import PARTS
 from .fit import fit_sides
+from .head_paint import FACE, HAIR, HEADGEAR
 from .paint import paint
 from .sides import Views, place_views
 from .solid import Depth, inflate
@@ -46,6 +47,7 @@ OPTIONS = (
 TRIANGLES_PER_CELL = 10.5
 NECK = 0.06  # of the way from neck to crown: the head's joint lies at least so far above the neck's
 CHIN = 0.35  # of the way from eyes to mouth: and so far below the mouth, which else would not follow the head
+KINDS = {"face": FACE, "hair": HAIR, "headgear": HEADGEAR}  # of the reader's parts, for the colours of the head
 PROP = 0.005  # of the figure: what is left out is told from so much on; less is a stray spot of the reader's
 
 
@@ -75,7 +77,8 @@ class PreviewGenerator:
         clock = _Clock()
         progress("mask", 0.02, "Finding the character in the picture")
         picture = analyse(request.picture, request.markers)
-        whole, apart = picture, self._apart(picture)
+        given = self.read_parts(picture) if self.read_parts else None
+        whole, apart = picture, self._apart(picture, given)
         picture, parts = (apart.picture, apart.parts) if apart else (picture, None)
         as_drawn = apart is None or not apart.moved
         clock.lap("analyse_s")
@@ -103,6 +106,7 @@ class PreviewGenerator:
             picture.face,
             options["texture_size"],
             views,
+            None if given is None else head_kinds(given, whole, picture),
         )
         clock.lap("texture_s")
         progress("write", 0.92, "Writing the mesh")
@@ -119,11 +123,10 @@ class PreviewGenerator:
             found["outline"] = {"width": round(texture.stroke, 6), "colour": [int(c) for c in texture.ink]}
         return GeneratedMesh(path, self.label, found, metrics | clock.laps, picture.warnings, settings=options)
 
-    def _apart(self, picture: PictureAnalysis) -> Unfolded | None:
+    def _apart(self, picture: PictureAnalysis, given: PartMap | None) -> Unfolded | None:
         """The picture with its limbs set apart, where there is a reader that knows them. A silhouette that tells arms
         and body apart knows them better, unless an arm is bent or leans on the body all the same.
         """
-        given = self.read_parts(picture) if self.read_parts else None
         if given is None:
             return None
         found = unfold(picture, given)
@@ -156,6 +159,23 @@ def further_views(
     shift = np.subtract(picture.joints["neck"], whole.joints["neck"])
     corner = float(columns[0] + shift[0]), float(rows[0] + shift[1])
     return place_views(views, corner, wide, frame, arms)
+
+
+def head_kinds(given: PartMap, whole: PictureAnalysis, picture: PictureAnalysis) -> np.ndarray:
+    """(H, W) of head_paint.KINDS for the pixels of `picture`. whole: the picture that the map is of, before limbs were
+    set apart.
+    """
+    kinds = np.zeros(len(given.names), np.uint8)
+    for name, kind in KINDS.items():
+        if name in given.names:
+            kinds[given.names.index(name)] = kind
+    # The neck stays where it is when limbs are moved, but the picture's border does not.
+    x, y = np.round(np.subtract(whole.joints["neck"], picture.joints["neck"])).astype(int)
+    row, column = np.arange(picture.mask.shape[0]) + y, np.arange(picture.mask.shape[1]) + x
+    known = [(at >= 0) & (at < size) for at, size in zip((row, column), given.labels.shape, strict=True)]
+    out = np.zeros(picture.mask.shape, np.uint8)
+    out[np.ix_(*known)] = kinds[given.labels[np.ix_(row[known[0]], column[known[1]])]]
+    return out
 
 
 def _cell_size(picture: PictureAnalysis, options: dict[str, Any]) -> float:

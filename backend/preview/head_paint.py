@@ -24,6 +24,12 @@ TOP, COVERS = 0.3, 0.8
 CROWN = 0.7  # half widths around the middle that tell what goes around the head
 SAMPLES = 32  # of a row
 GLOSS = 8.0  # Lab: a row of the crown so much lighter than those around it is a highlight, not a colour
+# What a reader of pictures says of a pixel of the head; 0 where it says nothing.
+KINDS = FACE, HAIR, HEADGEAR = 1, 2, 3
+TOLD = 0.15  # of the head above the brow: with less hair and headgear the reader takes ears or shadows for hair
+SHOWN = 0.15  # of a row: less hair or headgear than that tells no colour
+DRESSED, BARE = 0.5, 10.0  # of the flanks' hair, at least, is of another colour than the face; Lab between the two
+HAT = 0.1  # of what lies above a brim: with less headgear it is hair that stands off
 
 
 @dataclass
@@ -84,18 +90,27 @@ class HeadPaint:
         return (hair + strand) * shade * cover + bare * (1 - cover)
 
 
-def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines) -> HeadPaint:
-    """colours: (H, W, 3) float32 without the outline's line; where: (H, W) bool, the head, not empty."""
+def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines, kinds: np.ndarray | None = None) -> HeadPaint:
+    """colours: (H, W, 3) float32 without the outline's line; where: (H, W) bool, the head, not empty; kinds: (H, W) of
+    KINDS, where a reader has looked at it.
+    """
     if lines.brim is None:  # ears and bunches beside the skull do not go around it
         skull = where & (np.abs(np.arange(where.shape[1]) - lines.middle) < SKULL * lines.half)
         where = skull if skull.any() else where
     rows = np.flatnonzero(where.any(1))
-    paint, last = _crown(colours, where, rows, lines)
-    tail = _carry_down(paint, last)
     columns = np.flatnonzero(where.any(0))
     lab = np.zeros(colours.shape, np.float32)
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     lab[window] = to_lab(colours[window])
+    skin, hair = _skin(colours, lines), None
+    upper = where.copy()
+    upper[max(int(lines.brow), int(rows[0]) + 1) :] = False
+    if kinds is not None and np.isin(kinds[upper], (HAIR, HEADGEAR)).mean() < TOLD:
+        kinds = None
+    if kinds is not None:
+        skin, hair, kinds = _read_kinds(colours, lab, np.where(where, kinds, 0), skin)
+    paint, last = _crown(colours, where, rows, lines, kinds, skin, hair)
+    tail = _carry_down(paint, last)
     of_hair = lab_close_to(lab, tail, 13) | lab_close_to(lab, paint.hair, 13)
     _read_flanks(paint, colours, where, rows, tail, of_hair)
     both = np.max(paint.covered, axis=0) > 0.5
@@ -111,13 +126,48 @@ def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines) -> HeadP
     return paint
 
 
-def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: HeadLines) -> tuple[HeadPaint, int]:
-    """The ring above the brow, and its last covered row. A bare forehead is covered by what lies above it."""
-    top, count = int(rows[0]), int(np.ptp(rows)) + 1
+def _skin(colours: np.ndarray, lines: HeadLines) -> np.ndarray:
+    """(3,) the colour of the cheeks."""
     low, high = int(lines.eyes + 0.12 * lines.height), int(lines.eyes + 0.26 * lines.height)
     reach = 0.45 * lines.half
     cheeks = colours[low : high + 1, max(int(lines.middle - reach), 0) : int(lines.middle + reach) + 1].reshape(-1, 3)
-    skin = np.median(cheeks, axis=0) if len(cheeks) else np.array([220.0, 180.0, 160.0])
+    return np.median(cheeks, axis=0) if len(cheeks) else np.array([220.0, 180.0, 160.0])
+
+
+def _read_kinds(
+    colours: np.ndarray, lab: np.ndarray, kinds: np.ndarray, skin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """(3,) the colours of the face and of the hair, None where that is of no other, and (H, W) kinds in which only what
+    has the commonest colour of the flanks' hair is hair: readers call goggles and the skin of a pate hair, too.
+    """
+    face, hair = colours[kinds == FACE], kinds == HAIR
+    if len(face) > 50:
+        skin = commonest(face, 30)[0]
+    outer = np.zeros_like(hair)
+    for r in np.flatnonzero(kinds.any(1)):
+        outer[r, np.concatenate(_outer(np.flatnonzero(kinds[r])))] = True
+    beside = hair & outer
+    main = None
+    dressed = beside & ~lab_close_to(lab, skin, BARE)
+    if dressed.sum() > max(DRESSED * beside.sum(), 50):
+        main = commonest(colours[dressed], 30)[0]
+        kinds = np.where(hair & ~lab_close_to(lab, main, 20), 0, kinds)
+    return skin, main, kinds
+
+
+def _crown(
+    colours: np.ndarray,
+    where: np.ndarray,
+    rows: np.ndarray,
+    lines: HeadLines,
+    kinds: np.ndarray | None,
+    skin: np.ndarray,
+    beside: np.ndarray | None,
+) -> tuple[HeadPaint, int]:
+    """The ring above the brow, and its last covered row. A bare forehead is covered by what lies above it, a bare crown
+    by the hair beside it.
+    """
+    top, count = int(rows[0]), int(np.ptp(rows)) + 1
     ring, flank, known = np.zeros((count, 3), np.float32), np.zeros((2, count, 3), np.float32), np.zeros(count, bool)
     samples = np.zeros((count, SAMPLES, 3), np.float32)
     first = _first_of_skull(where, rows, lines)
@@ -126,7 +176,10 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
         if len(line) >= 8:
             edge, outer = max(len(line) // 12, 1), max(len(line) // 8, 2)
             inner = line[np.abs(line - lines.middle) < CROWN * lines.half]
-            inner = colours[r, inner if len(inner) >= 8 else line[edge:-edge]]
+            inner = inner if len(inner) >= 8 else line[edge:-edge]
+            inner = colours[r, inner if kinds is None else _dressed(line[edge:-edge], inner, kinds[r])]
+            if not len(inner):
+                continue
             ring[r - top] = np.median(inner, axis=0)
             samples[r - top] = inner[np.linspace(0, len(inner) - 1, SAMPLES).astype(int)]
             flank[0, r - top] = np.median(colours[r, line[:outer]], axis=0)
@@ -141,6 +194,8 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
     base = ring[hat] if hat.any() else ring[known]
     crown_rows = known & (k > 0.06 * height) & (k < 0.22 * height)
     crown = np.median(ring[crown_rows] if crown_rows.any() else base, axis=0)
+    if beside is not None and close_to(crown[None], skin, BALD)[0]:
+        crown = beside
     apart = float(np.linalg.norm(to_lab(crown) - to_lab(skin)))
     bald = apart < BALD
     to_skin, to_crown = (np.linalg.norm(to_lab(ring) - to_lab(colour), axis=1) for colour in (skin, crown))
@@ -155,6 +210,19 @@ def _crown(colours: np.ndarray, where: np.ndarray, rows: np.ndarray, lines: Head
     if rounded is None:
         rounded = np.repeat(hair[None], count, 0).astype(np.float32)
     return HeadPaint(lines, top, skin, hair, bald, rounded), int(np.flatnonzero(use)[-1]) if use.any() else 0
+
+
+def _dressed(line: np.ndarray, inner: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """The columns of a row that show what goes around the head: its hair, or what covers that. Hair goes around beside
+    goggles, under the cups of headphones and behind a face. Empty where only the face shows. line: the row's columns;
+    inner: those around its middle; kinds: (W,) of KINDS.
+    """
+    for wanted in ((HAIR,), (HEADGEAR,), (0,)):
+        found = line[np.isin(kinds[line], wanted)]
+        if len(found) > SHOWN * len(line):
+            within = np.intersect1d(found, inner)
+            return within if len(within) > SHOWN * len(line) else found
+    return line[:0]
 
 
 def _first_of_skull(where: np.ndarray, rows: np.ndarray, lines: HeadLines) -> int:

@@ -15,7 +15,7 @@ from ..mesh.raster import covered
 from .body import ARMS, HEAD, LEGS, TORSO, smooth
 from .charts import FADE, FRONT, RIM, Charts, make_charts, on_grid, rim_map
 from .flanks import LIMB_BANDS, LIMB_CALM, TRUNK_BANDS, TRUNK_CALM, Flanks, at_rows, ramp, sampled
-from .head_paint import HeadLines, HeadPaint, read_head
+from .head_paint import HAT, HEADGEAR, HeadLines, HeadPaint, read_head
 from .sides import Views, without_hand
 from .solid import Depth
 from .strokes import Cleaned, cleaned
@@ -66,9 +66,12 @@ def paint(
     face: dict[str, Any],
     size: int,
     views: Views,
+    kinds: np.ndarray | None = None,
 ) -> Texture:
-    """rgba (H, W, 4), mask (H, W): the picture; joints, face: its pixels; normals: (V, 3) of the skin."""
-    painter = Painter(rgba, mask, depth, frame, joints, face, views)
+    """rgba (H, W, 4), mask (H, W): the picture; joints, face: its pixels; normals: (V, 3) of the skin; kinds: (H, W) of
+    head_paint.KINDS.
+    """
+    painter = Painter(rgba, mask, depth, frame, joints, face, views, kinds)
     axes = {label: flanks.axis for label, flanks in painter.flanks.items()}
     charts = make_charts(skin, normals, depth, frame, painter.corner, painter.mask.shape, size, axes)
     image = painter.image(skin, charts)
@@ -88,6 +91,7 @@ class Painter:
         joints: dict[str, tuple[float, float]],
         face: dict[str, Any],
         views: Views,
+        kinds: np.ndarray | None = None,
     ) -> None:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         top, left = max(int(rows[0]) - PAD, 0), max(int(columns[0]) - PAD, 0)
@@ -111,7 +115,7 @@ class Painter:
         highest = ndimage.maximum_filter1d(np.where(arm, depth.centre + thick, -np.inf).max(1), near) + reach
         self.arm_depths = np.stack([lowest, highest], 1)
         self.flanks = self._flanks({name: np.array(point, float) - self.corner for name, point in joints.items()})
-        self.head = self._head(face)
+        self.head = self._head(face, None if kinds is None else kinds[window])
         self.cape_rows = self._cape_rows()
 
     def _cells(self) -> np.ndarray:
@@ -146,7 +150,7 @@ class Painter:
                 found[label] = Flanks(self.clean.colours, where, axes.get(label, down), bands, calm * self.tall)
         return found
 
-    def _head(self, face: dict[str, Any]) -> HeadPaint | None:
+    def _head(self, face: dict[str, Any], kinds: np.ndarray | None) -> HeadPaint | None:
         where = self.mask & (self.parts == HEAD) & ~self.cape
         if not where.any():
             return None
@@ -161,8 +165,11 @@ class Painter:
         middle = body.axis * frame.pixels + frame.origin[0] - left
         brim = self.depth.head.brim
         hat = None if brim is None else brim * frame.pixels + frame.origin[1] - top
+        if hat is not None and kinds is not None:
+            above = kinds[: max(int(hat), 1)][where[: max(int(hat), 1)]]
+            hat = hat if (above == HEADGEAR).mean() > HAT else None
         lines = HeadLines(middle, chin, brow, row, height, self.depth.head.half * frame.pixels, hat)
-        return read_head(self.clean.colours, where, lines)
+        return read_head(self.clean.colours, where, lines, kinds)
 
     def _cape_rows(self) -> np.ndarray | None:
         """(H, 3): the cape's colour row by row."""
