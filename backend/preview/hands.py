@@ -16,7 +16,7 @@ NEAR = 24.0, 11.0  # Lab: lightness, and each of the others, within which a colo
 REACH, USUAL = 1.15, 0.3  # of the forearm: how far a hand reaches beyond the wrist; the root of its pixels
 SIZE = 0.25, 7.0  # of the usual size: hands of large heads are large
 HAD = 0.4  # of the hand's skin, at most, that a limb has which missed it
-CLEAR, MIXED = (0.6, 3.0), (0.3, 0.7)  # of a hand of that size whose limb is skin to this share, the rest is cloth
+CLEAR, MIXED = (0.6, 4.5), (0.15, 0.7)  # of a hand of that size whose limb is skin to this share, the rest is cloth
 OUTLINE = 0.045  # of the forearm: so near to the hand's skin is its drawn line
 # Of the forearm: how far around the hand skin that the limb missed is looked for; of such a patch: how much lies there;
 # of the usual size: less is a speck, and more is a body.
@@ -73,8 +73,11 @@ def take_bare_hand(limb: Limb, skin: np.ndarray) -> None:
         return
     around = ndimage.distance_transform_edt(~hand) < max(OUTLINE * length, 2.5)
     hand = ndimage.binary_fill_holes(ndimage.binary_dilation(hand, iterations=2) | (cells & around))
-    beyond &= along > along[hand].min()  # the sleeve goes on to where the hand begins
-    limb.cells[here] = np.where(beyond, hand, cells | hand)
+    start = max(along[hand].min(), WRIST)  # the sleeve goes on to where the hand begins
+    row, column = np.nonzero(limb.cells)
+    rest = (column - elbow[0]) * way[0] + (row - elbow[1]) * way[1] > start * length**2
+    limb.cells[row[rest], column[rest]] = False
+    limb.cells[here] |= hand
 
 
 def left_behind(limb: Limb, skin: np.ndarray) -> np.ndarray:

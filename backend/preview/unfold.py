@@ -372,12 +372,21 @@ def _compose(
     legs: dict[str, list[Bone]],
     scraps: np.ndarray,
 ) -> tuple[PictureAnalysis, np.ndarray]:
-    """The trunk without the moved limbs and the scraps of them, filled, and the limbs where they go, in front of it."""
-    taken = scraps | np.isin(parts, [bones[0].part for bones in (*arms.values(), *legs.values())])
-    rgba, mask, parts = filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, _core(picture))
-    for limbs in (legs, arms):
-        for bone in (bone for bones in limbs.values() for bone in reversed(bones)):
-            _draw(bone, picture.rgba, rgba, mask, parts)
+    """The trunk without the moved limbs and the scraps of them, filled, and the limbs where they go, in front of it.
+    Arms go first: what they hide of a leg, or of a skirt that the map takes for one, goes with that leg.
+    """
+    core = _core(picture)
+    taken = scraps | np.isin(parts, [bones[0].part for bones in arms.values()])
+    rgba, mask, parts = filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, core)
+    if legs:
+        standing, whole = rgba, {side: mask & (parts == bones[0].part) for side, bones in legs.items()}
+        legs = {side: [replace(bones[0], cells=whole[side], shown=whole[side])] for side, bones in legs.items()}
+        taken = np.any(list(whole.values()), axis=0)
+        rgba, mask, parts = filled_trunk(rgba, mask & ~taken, parts, taken, core)
+        for bones in legs.values():
+            _draw(bones[0], standing, rgba, mask, parts)
+    for bone in (bone for bones in arms.values() for bone in reversed(bones)):
+        _draw(bone, picture.rgba, rgba, mask, parts)
     neck = point_of(picture, "neck")
     for bones in arms.values():
         _join(bones, neck, rgba, mask, parts)

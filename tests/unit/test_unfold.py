@@ -11,13 +11,13 @@ from scipy import ndimage
 
 from avatar_addon.batch import grouped, names_for
 from backend.engines import GenerateRequest
-from backend.image.analysis import analyse
+from backend.image.analysis import PictureAnalysis, analyse
 from backend.image.silhouette import JOINTS
 from backend.preview.engine import PreviewGenerator
 from backend.preview.hands import left_behind, skin_like, take_bare_hand
 from backend.preview.limbs import Limb
 from backend.preview.thickness import PARTS
-from backend.preview.unfold import PartMap, _core, unfold
+from backend.preview.unfold import Bone, PartMap, _compose, _core, unfold
 from benchmarks.figures import Figure, make, true_joints
 from benchmarks.posed_glb import MARGIN, Coloured
 
@@ -130,6 +130,30 @@ def test_forearms_before_the_belly_do_not_cut_the_trunk_in_two(hanging):
     assert trunk[round(joints["leftUpperArm"][1]) : round(joints["hips"][1])].all()
 
 
+def test_a_hand_on_a_thigh_leaves_no_hole_in_it():
+    parts, rgba = np.full((300, 400), -1), np.full((300, 400, 4), 255, np.uint8)
+    arm = np.zeros(parts.shape, bool)
+    arm[170:220, 165:185] = True
+    parts[60:150, 100:200] = PARTS.index("torso")
+    parts[150:280, 100:145], parts[150:280, 155:200] = PARTS.index("rightLeg"), PARTS.index("leftLeg")
+    rgba[..., :3] = TROUSERS
+    rgba[arm, :3], parts[arm] = SKIN, PARTS.index("leftArm")
+    joints = dict.fromkeys(JOINTS, (150.0, 100.0)) | {"hips": (150.0, 150.0)}
+    picture = PictureAnalysis(rgba, parts >= 0, 1.0, (400, 300), joints, {})
+    start, aside = np.array([175.0, 170.0]), np.array([275.0, 100.0])
+    moved = Bone(arm, arm, start, start, aside, np.eye(2), 5.0, PARTS.index("leftArm"))
+    legs = {
+        side: [Bone(cells, cells, joint, joint, joint, np.eye(2), 0.0, PARTS.index(f"{side}Leg"))]
+        for side, joint in (("left", np.array([177.0, 150.0])), ("right", np.array([122.0, 150.0])))
+        for cells in (parts == PARTS.index(f"{side}Leg"),)
+    }
+    made, parts = _compose(picture, parts, {"left": [moved, moved]}, legs, np.zeros(arm.shape, bool))
+    low = np.flatnonzero(made.mask.any(1))[0] - 60
+    thigh = parts[low + 175 : low + 215] == PARTS.index("leftLeg")
+    assert (thigh.sum(1) == 45).all()
+    assert np.abs(made.rgba[low + 175 : low + 215][thigh][:, :3].astype(int) - TROUSERS).max() < 20
+
+
 def test_hanging_arms_become_one_closed_skin(hanging, tmp_path):
     path, read = hanging
     request = GenerateRequest(path, tmp_path, options={"triangles": 12000, "texture_size": 512})
@@ -195,7 +219,8 @@ def test_an_arm_that_hangs_like_the_moved_one_moves_with_it(tmp_path):
     assert {"leftArm", "rightArm"} <= set(unfold(before, PartMap(given.labels, NAMES, given.joints | bent)).moved)
 
 
-def test_a_bare_hand_on_the_hip_is_taken_by_its_skin():
+@pytest.mark.parametrize("skirt", [140, 180])
+def test_a_bare_hand_on_the_hip_is_taken_by_its_skin(skirt):
     rgba = np.full((200, 200, 4), 255, np.uint8)
     rgba[..., :3] = TROUSERS
     rgba[20:40, 20:60, :3] = rgba[100:140, 90:110, :3] = SKIN  # face; hand
@@ -203,7 +228,7 @@ def test_a_bare_hand_on_the_hip_is_taken_by_its_skin():
     face[20:40, 20:60] = True
     joints = np.array([(100.0, 20.0), (100.0, 60.0), (100.0, 105.0)])
     cells = np.zeros((200, 200), bool)
-    cells[20:104, 92:108] = cells[104:140, 112:124] = True  # the map's hand is a piece of the skirt
+    cells[20:104, 92:108] = cells[104:skirt, 112:124] = True  # the map's hand is a piece of the skirt
     limb = Limb(cells, joints, np.zeros((200, 200)), np.zeros((200, 200), np.int8), 8.0, 1.0)
     skin = skin_like(rgba, face)
     take_bare_hand(limb, skin & ~face)
