@@ -26,7 +26,7 @@ SAMPLES = 32  # of a row
 GLOSS = 8.0  # Lab: a row of the crown so much lighter than those around it is a highlight, not a colour
 # What a reader of pictures says of a pixel of the head; 0 where it says nothing.
 KINDS = FACE, HAIR, HEADGEAR = 1, 2, 3
-TOLD = 0.15  # of the head above the brow: with less hair and headgear the reader takes ears or shadows for hair
+TOLD = 0.6  # of the head above the brow: with less hair and headgear, the reader takes ears or a small hat for hair
 SHOWN = 0.15  # of a row: less hair or headgear than that tells no colour
 DRESSED, BARE = 0.5, 10.0  # of the flanks' hair, at least, is of another colour than the face; Lab between the two
 HAT = 0.1  # of what lies above a brim: with less headgear it is hair that stands off
