@@ -107,6 +107,7 @@ def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines, kinds: n
     upper[max(int(lines.brow), int(rows[0]) + 1) :] = False
     if kinds is not None and np.isin(kinds[upper], (HAIR, HEADGEAR)).mean() < TOLD:
         kinds = None
+    hatless = kinds is not None and (kinds[upper] == HEADGEAR).mean() < HAT
     if kinds is not None:
         skin, hair, kinds = _read_kinds(colours, lab, np.where(where, kinds, 0), skin)
     paint, last = _crown(colours, where, rows, lines, kinds, skin, hair)
@@ -117,9 +118,9 @@ def read_head(colours: np.ndarray, where: np.ndarray, lines: HeadLines, kinds: n
     end = paint.top + np.flatnonzero(both)[-1] if both.any() else lines.brow
     paint.nape = max(float(end), lines.chin - 0.04 * lines.height)
     if not paint.bald:
-        if lines.brim is None:
+        if lines.brim is None and not hatless:
             _hair_under_a_hat(paint, colours, where, rows, lab, tail, last)
-        else:
+        elif lines.brim is not None:
             _below_a_brim(paint, colours, where, rows)
         paint.strands = _strands(paint, colours, where)
     paint.neck = _neck(paint, colours, where, rows)

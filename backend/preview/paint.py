@@ -15,7 +15,7 @@ from ..mesh.raster import covered
 from .body import ARMS, HEAD, LEGS, TORSO, smooth
 from .charts import FADE, FRONT, RIM, Charts, make_charts, on_grid, rim_map
 from .flanks import LIMB_BANDS, LIMB_CALM, TRUNK_BANDS, TRUNK_CALM, Flanks, at_rows, ramp, sampled
-from .head_paint import HAT, HEADGEAR, HeadLines, HeadPaint, read_head
+from .head_paint import HAIR, HAT, HEADGEAR, TOLD, HeadLines, HeadPaint, read_head
 from .sides import Views, without_hand
 from .solid import Depth
 from .strokes import Cleaned, cleaned
@@ -167,7 +167,8 @@ class Painter:
         hat = None if brim is None else brim * frame.pixels + frame.origin[1] - top
         if hat is not None and kinds is not None:
             above = kinds[: max(int(hat), 1)][where[: max(int(hat), 1)]]
-            hat = hat if (above == HEADGEAR).mean() > HAT else None
+            hair = (above == HAIR).mean() > TOLD and (above == HEADGEAR).mean() < HAT
+            hat = None if hair else hat
         lines = HeadLines(middle, chin, brow, row, height, self.depth.head.half * frame.pixels, hat)
         return read_head(self.clean.colours, where, lines, kinds)
 
