@@ -46,6 +46,9 @@ SURE = 0.5  # of there being one humanoid, or of a joint
 NOBODY = 0.6
 RULES_NOBODY = 0.9  # where the silhouette is a person's all the same
 LOST = 0.3  # a confidence below which the reader has not found a limb
+# Of an arm's outline, and of the reader's elbow or hand: with more of the one and less of the other, the outline was
+# nearer to the hand on all eight such arms of rigged characters in T and A (docs/performance.md).
+CLEAR, UNSURE_END = 0.95, 0.6
 LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found no body
 LOST_NOBODY = 0.15  # NOBODY, where it has found none
 SEVERAL = 0.6
@@ -186,9 +189,19 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
         # An arm in a sleeve ends where nobody knows, and yet its shoulder is where the reader sees it.
         sure = min(reading.joints[name].confidence for name in chain) >= LOST
         sure = sure or reading.joints[chain[0]].confidence >= SURE or chain == HEAD_TOP
-        if apart > limit and (sure or (chain in ARMS and _is_no_arm(chain, out, read, reading, scale, limit))):
-            out |= {name: read[name] for name in chain}
+        no_arm = chain in ARMS and _is_no_arm(chain, out, read, reading, scale, limit)
+        if apart > limit and (sure or no_arm):
+            from_outline = chain in ARMS and not no_arm and _shows_end(chain, found, reading)
+            out |= {name: read[name] for name in (chain[:1] if from_outline else chain)}
     return out
+
+
+def _shows_end(chain: tuple[str, ...], found: SilhouetteJoints, reading: Reading) -> bool:
+    """Whether the outline shows where an arm ends of which the reader is not sure: one that stands off, short or before
+    a cape, of a figure whose neck shows where its arms begin.
+    """
+    unsure = min(reading.joints[name].confidence for name in chain) < UNSURE_END
+    return unsure and "no_neck" not in found.flags and found.confidence[chain[0].replace("UpperArm", "Arm")] >= CLEAR
 
 
 def _is_no_arm(

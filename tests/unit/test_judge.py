@@ -28,7 +28,7 @@ def reading(confidence=0.9, none=0.0, **moved):
 
 def rules(humanoid=True):
     points = dict.fromkeys(JOINTS, (500.0, 500.0)) | {"headTop": (500.0, 100.0)}
-    return SilhouetteJoints(points, {}, [], humanoid)
+    return SilhouetteJoints(points, {"leftArm": 0.8, "rightArm": 0.8}, [], humanoid)
 
 
 def test_a_limb_comes_from_one_source_as_a_whole():
@@ -183,3 +183,18 @@ def test_a_figure_from_behind_or_from_the_side_is_refused(yaw, face, outline, re
     read = replace(reading(), yaw=yaw, face=faces(face), parts=limb)
     found = judge.refusal(figure, rules(outline), read, 1.0)
     assert (found is not None and found.code == "view") == refused, found
+
+
+@pytest.mark.parametrize(("outline", "hand", "flags", "taken"), [
+    (1.0, 0.45, [], "outline"),  # before a cape
+    (1.0, 0.8, [], "reader"),
+    (0.8, 0.45, [], "reader"),
+    (1.0, 0.45, ["no_neck"], "reader"),
+])  # fmt: skip
+def test_where_an_arm_ends_the_outline_says_that_shows_it(outline, hand, flags, taken):
+    found = replace(rules(), confidence={"leftArm": outline, "rightArm": outline}, flags=flags)
+    read = reading(0.9, leftUpperArm=150.0, leftHand=300.0)
+    read.joints["leftHand"] = read.joints["leftHand"]._replace(confidence=hand)
+    joints = judge.joints_of(found, read, 1.0, HEIGHT)
+    assert joints["leftUpperArm"] == (650.0, 500.0)
+    assert joints["leftHand"] == ((500.0, 500.0) if taken == "outline" else (800.0, 500.0))
