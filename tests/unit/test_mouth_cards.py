@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import LinearNDInterpolator
 
 from avatar_addon.face.synthesis import build
 from avatar_addon.face.synthesis.cards import DRAWN, INSIDE, SLOT
@@ -108,3 +109,18 @@ def test_perfect_sync_shows_cards_and_lists_what_a_painted_mouth_cannot_do(carde
     assert "tongueOut" in lacking and "mouthSmileLeft" not in lacking
     warning = carded.warnings[0]
     assert warning["code"] == "perfect_sync" and all(name in warning["message"] for name in lacking)
+
+
+@pytest.mark.parametrize("shape", ["", "happy", "sad", "angry"])
+def test_a_waiting_card_stays_behind_skin_that_is_uneven_and_moves(shape):
+    data = head(140, 160)
+    x, y, z = data.vertices.T
+    lips = np.exp(-(((z - 1.44) / 0.03) ** 2) - (x / 0.04) ** 2) * (y < 0)
+    data.vertices[:, 1] += 0.0012 * lips * np.sin(2 * np.pi * z / 0.012)  # dents and ridges
+    mesh = build_face(data, FACE, "head", texture=texture(), style=Style(cards=True)).mesh
+    at = mesh.vertices + (mesh.shape_keys[shape] if shape else 0)
+    skin, cards = (at[mesh.triangles[mesh.material_index == mesh.materials.index(name)]] for name in ("Skin", SLOT))
+    near = skin[(skin[:, :, 1] < -0.05).all(1) & (np.abs(skin.mean(1) - [0, -0.1, 1.45]) < [0.06, 0.1, 0.06]).all(1)]
+    front = LinearNDInterpolator(near.mean(1)[:, [0, 2]], near.mean(1)[:, 1])
+    inside = cards.mean(1)
+    assert (front(inside[:, [0, 2]]) - inside[:, 1]).max() < 0.0

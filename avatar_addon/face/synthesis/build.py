@@ -127,6 +127,8 @@ def build_face(
     if mouth:
         lower[mouth.lower] = True
     moving = skin.front * _head_share(skin.weights[:, head])
+    if cards:  # what waits behind the lips goes with them
+        moving[np.concatenate(list(cards.vertices.values()))] = 1.0
     shapes = make_shapes(skin.points, lower, moving, seen, face, mouth.slit if mouth else None)
     reshape: Reshape | Cards | None = None
     if mouth:

@@ -16,7 +16,7 @@ from ...vrm.spec.presets import VISEMES
 from .measures import Face
 from .refine import Skin
 from .style import Viseme
-from .surface import DepthMap
+from .surface import DepthMap, depth_map
 from .texture import brightness, looked_up, texture_at
 
 FLAT_WITHIN, FLAT_FROM = 0.03, 0.6  # colours that count as the same; the share of a flat face that has them
@@ -28,6 +28,9 @@ FLAT = 0.85  # of its height that a card has at rest; less, and one halfway out 
 LEAST = 0.3  # of the usual size, however weak a viseme is
 # Eye distances: behind the skin at rest, before it when open, and how much further before it each next card is.
 BEHIND, AHEAD, STEP, THICKNESS = 0.005, 0.016, 0.0015, 0.002
+CELLS = 150  # across the mouth, of the map of the skin that all of a card stays behind
+HIDDEN = 0.004  # eye distances
+WITHIN = np.array([[2, 2, 2], [4, 1, 1], [1, 4, 1], [1, 1, 4], [3, 3, 0], [0, 3, 3], [3, 0, 3]]) / 6  # of a triangle
 CELL, ACROSS, DOWNWARDS = 192, 3, 2  # pixels of a cell; cells of the picture
 FINER = 3  # places in a pixel that the drawing is looked at, along each side
 MARGIN = 0.94  # of a cell that its card takes
@@ -123,6 +126,8 @@ def add_cards(
     places = np.concatenate([disc, disc])
     at = places * np.column_stack([np.full(len(places), size[0]), np.where(places[:, 1] > 0, *size[1:])])
     rest = _sheet(at * [1, FLAT], seen, face, BEHIND * face.spacing)
+    close = depth_map(skin.points, skin.triangles, at.min(0) * 1.1, at.max(0) * 1.1, w / CELLS, w / CELLS)
+    rest[:, 2] += _before(rest, triangles, close, HIDDEN * face.spacing)
     weights = np.zeros((len(rest), skin.weights.shape[1]), np.float32)
     weights[:, head] = 1
     vertices = {}
@@ -142,6 +147,16 @@ def _sheet(uv: np.ndarray, seen: DepthMap, face: Face, offset: float) -> np.ndar
     depth = seen.at(uv) if offset > 0 else np.minimum(seen.nearest(uv), seen.at(uv))
     back = np.arange(len(uv)) >= len(uv) // 2
     return np.column_stack([uv, depth + offset + back * THICKNESS * face.spacing])
+
+
+def _before(points: np.ndarray, triangles: np.ndarray, seen: DepthMap, clear: float) -> np.ndarray:
+    """(N,) how much deeper the vertices of a card must lie so that all of it, and not they alone, is behind the skin."""
+    places = np.einsum("sk,tkc->tsc", WITHIN, points[triangles])
+    skin = seen.deepest(places[:, :, :2].reshape(-1, 2)).reshape(places.shape[:2])
+    lacking = np.maximum((skin + clear - places[:, :, 2]).max(1), 0)
+    out = np.zeros(len(points))
+    np.maximum.at(out, triangles, np.repeat(lacking[:, None], 3, 1))
+    return out
 
 
 def _disc() -> tuple[np.ndarray, np.ndarray]:
