@@ -47,7 +47,7 @@ NOBODY = 0.6
 RULES_NOBODY = 0.9  # where the silhouette is a person's all the same
 LOST = 0.3  # a confidence below which the reader has not found a limb
 # Of an arm's outline, and of the reader's elbow or hand: with more of the one and less of the other, the outline was
-# nearer to the hand on all eight such arms of rigged characters in T and A (docs/performance.md).
+# never farther from the hand on rigged characters in T and A (docs/performance.md).
 CLEAR, UNSURE_END = 0.95, 0.6
 LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found no body
 LOST_NOBODY = 0.15  # NOBODY, where it has found none

@@ -126,9 +126,7 @@ def build_face(
     lower = skin.points[:, 1] < 0
     if mouth:
         lower[mouth.lower] = True
-    moving = skin.front * _head_share(skin.weights[:, head])
-    if cards:  # what waits behind the lips goes with them
-        moving[np.concatenate(list(cards.vertices.values()))] = 1.0
+    moving = _moving(skin, head, cards)
     shapes = make_shapes(skin.points, lower, moving, seen, face, mouth.slit if mouth else None)
     reshape: Reshape | Cards | None = None
     if mouth:
@@ -172,6 +170,14 @@ def build_face(
     # Of materials that have bare triangles anyway: each that has some is drawn in one more step.
     bare |= _turned_over(skin, shapes) & np.isin(skin.material, skin.material[bare])
     return BuiltFace(mesh, _on_surface(landmarks, face, seen), bare, warnings, reshape, drawn)
+
+
+def _moving(skin: Skin, head: int, cards: Cards | None) -> np.ndarray:
+    """(V,) from 0 to 1: the face's front; what waits behind the lips goes with them."""
+    moving = np.asarray(skin.front * _head_share(skin.weights[:, head]))
+    if cards:
+        moving[np.concatenate(list(cards.vertices.values()))] = 1.0
+    return moving
 
 
 def _bare(skin: Skin, materials: int, face: Face, lids: list[Lid], mouth: Mouth | None) -> np.ndarray:

@@ -150,7 +150,7 @@ def _sheet(uv: np.ndarray, seen: DepthMap, face: Face, offset: float) -> np.ndar
 
 
 def _before(points: np.ndarray, triangles: np.ndarray, seen: DepthMap, clear: float) -> np.ndarray:
-    """(N,) how much deeper the vertices of a card must lie so that all of it, and not they alone, is behind the skin."""
+    """(N,) how much deeper the vertices of a card must lie so that all of it is behind the skin, and not they alone."""
     places = np.einsum("sk,tkc->tsc", WITHIN, points[triangles])
     skin = seen.deepest(places[:, :, :2].reshape(-1, 2)).reshape(places.shape[:2])
     lacking = np.maximum((skin + clear - places[:, :, 2]).max(1), 0)
