@@ -81,8 +81,8 @@ def facing(looks: list[Look], height: float, lead: Callable[[float], float]) -> 
     """The azimuth that the body looks to, as near as the views are apart, and how clear that is (over FACES: clear).
 
     Only from the front and from the back do the views agree on the joints. Of these two sides the front is the one
-    with the face, where the network is surer and to which the toes point. lead: of an azimuth, how far in heights the
-    feet reach to there.
+    with the face, where the network is surer, from which it sees the body turned as it is, and to which the toes point.
+    lead: of an azimuth, how far in heights the feet reach to there.
     """
     angles = [look.azimuth for look in looks]
     doubt = {a: 20 * min(agree(looks, a, height).doubt, 0.075) for a in angles}
@@ -99,6 +99,8 @@ def _front(looks: list[Look], side: float) -> float:
         share = np.cos(np.radians(between(look.azimuth, side)))
         if share > 0.5:
             score += share * (look.face + look.sureness)
+    off = [look.reading.yaw - between(side, look.azimuth) for look in looks]
+    score += float(np.cos(np.radians(off)).mean())
     return score + (USUAL if abs(between(side, 0)) < 46 else 0.0)
 
 

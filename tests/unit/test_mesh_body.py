@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backend.errors import BackendError
-from backend.geometric import finding
-from backend.geometric.consensus import NAMES, Consensus
+from backend.geometric import consensus, finding
+from backend.geometric.consensus import NAMES, Consensus, facing
 from backend.geometric.finding import impossible_limbs
 from backend.geometric.landmarks import ends
 from backend.geometric.rigger import rig_mesh
@@ -52,6 +52,16 @@ def test_a_single_joint_on_which_the_views_differ_is_told(monkeypatch, off, doub
     monkeypatch.setattr(finding, "agree", lambda *_: Consensus(joints, spread, {}))
     monkeypatch.setattr(finding, "_refined", lambda at, _mesh: (at, []))
     assert finding.find_body(TRIANGLE).doubts == doubts
+
+
+@pytest.mark.parametrize("front", [0, 90, 180])
+def test_where_no_face_tells_the_yaw_says_which_side_is_the_front(monkeypatch, front):
+    monkeypatch.setattr(consensus, "agree", lambda *_: SimpleNamespace(doubt=0.02))
+    looks = [
+        SimpleNamespace(azimuth=a, face=0.1, sureness=0.7, reading=SimpleNamespace(yaw=consensus.between(front, a)))
+        for a in range(0, 360, 45)
+    ]
+    assert facing(looks, 1.0, lambda _: 0.0)[0] == front
 
 
 def test_joints_on_one_place_make_a_rig_of_finite_numbers():
