@@ -106,7 +106,7 @@ def analyse(picture: Path, markers: dict[str, Any] | None = None, draft: bool = 
     if refused and not ((by_hand or draft) and refused.code in COPED_WITH):
         raise refused
     limbs = limb_remarks(found, given) if found.humanoid else judge.doubts(reading, set(given))
-    warnings = outline_remarks(figure) + limbs
+    warnings = outline_remarks(figure) + limbs + ([] if by_hand or refused else judge.view_remarks(reading))
     if refused:
         warnings.insert(0, {"code": refused.code, "message": refused.message})
     if loaded.animated:

@@ -52,7 +52,8 @@ CLEAR, UNSURE_END = 0.95, 0.6
 LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found no body
 LOST_NOBODY = 0.15  # NOBODY, where it has found none
 SEVERAL = 0.6
-SIDE_VIEW = 68.0  # degrees of yaw; the reader is a few degrees off, and up to 45 are welcome
+# Degrees of yaw; the reader is a few degrees off, and up to 45 are welcome.
+ASIDE, SIDE_VIEW = 50.0, 68.0
 BEHIND = 110.0  # degrees of yaw; an outline says as little there as from the front, so the face has to
 FACELESS = {"leftEye": 0.4, "rightEye": 0.4, "mouth": 0.1}  # confidences below which all of a face is not to be seen
 OVERLAP = 0.6  # of the rules' figure and the reader's, over both
@@ -126,16 +127,26 @@ def refusal(figure: Figure, found: SilhouetteJoints, reading: Reading, scale: fl
         return BackendError(
             "view",
             "The character is seen from the side or from behind.",
-            "Use a picture from the front, turned to the side by 45 degrees at most.",
+            "Use a picture from the front, or one in which the character is turned by at most 45 degrees.",
         )
     return None
 
 
 def _turned_away(reading: Reading, found: SilhouetteJoints) -> bool:
-    """Whether the figure is seen from the side or from behind."""
+    """Whether the figure is seen from the side or from behind: in profile there is no face with both eyes."""
+    hidden = {name: reading.face[name].confidence < limit for name, limit in FACELESS.items()}
     if abs(reading.yaw) > BEHIND:
-        return all(reading.face[name].confidence < limit for name, limit in FACELESS.items())
-    return abs(reading.yaw) > SIDE_VIEW and not found.humanoid
+        return all(hidden.values())
+    profile = hidden["mouth"] and (hidden["leftEye"] or hidden["rightEye"])
+    return abs(reading.yaw) > SIDE_VIEW and profile and not found.humanoid
+
+
+def view_remarks(reading: Reading) -> list[dict[str, str]]:
+    """The warning that a figure which is not refused is turned farther than is good."""
+    if not ASIDE < abs(reading.yaw) <= BEHIND:
+        return []
+    message = "The character is turned far to the side; check the markers, or use a picture from the front."
+    return [{"code": "turned", "message": message}]
 
 
 def _cuts(side: str, figure: Figure, reading: Reading, scale: float) -> bool:

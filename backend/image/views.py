@@ -171,7 +171,7 @@ def shows_other_side(side: str, mask: np.ndarray, facing: Facing) -> str:
     message = ""
     if side == "back":
         if facing.face >= FRONTAL:
-            message = "The back picture shows a face."
+            message = "The back picture shows a face; check which side it shows."
     elif facing.is_front:
         message = f"The {TITLES[side]} picture shows the character from the front."
     elif facing.face < FRONTAL and symmetry(mask) > EVEN:

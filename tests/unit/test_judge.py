@@ -159,19 +159,21 @@ def test_only_what_a_body_goes_on_beyond_runs_out(part, cut):
     assert runs_out(np.ascontiguousarray(mask[:, ::-1]), parts[:, ::-1]) == ["left"] * cut
 
 
-def faces(confidence):
-    return {name: FacePart(500.0, 200.0, 20.0, 10.0, "drawn", confidence) for name in ("leftEye", "rightEye", "mouth")}
+def faces(left, right, mouth):
+    sure = {"leftEye": left, "rightEye": right, "mouth": mouth}
+    return {name: FacePart(500.0, 200.0, 20.0, 10.0, "drawn", value) for name, value in sure.items()}
 
 
 @pytest.mark.parametrize(
     ("yaw", "face", "outline", "refused"),
     [
-        (175.0, 0.05, True, True),  # a back has the outline of a front
-        (-150.0, 0.05, False, True),
-        (175.0, 0.6, True, False),  # a face is seen, so the yaw is wrong
-        (90.0, 0.05, False, True),
-        (90.0, 0.05, True, False),
-        (45.0, 0.05, False, False),
+        (175.0, (0.1, 0.1, 0.0), True, True),  # a back has the outline of a front
+        (-150.0, (0.1, 0.1, 0.0), False, True),
+        (175.0, (0.6, 0.6, 0.6), True, False),  # a face is seen, so the yaw is wrong
+        (90.0, (0.2, 0.5, 0.05), False, True),  # in profile one eye is
+        (90.0, (0.2, 0.5, 0.3), False, False),
+        (90.0, (0.2, 0.5, 0.05), True, False),
+        (45.0, (0.1, 0.1, 0.0), False, False),
     ],
 )
 def test_a_figure_from_behind_or_from_the_side_is_refused(yaw, face, outline, refused):
@@ -180,7 +182,7 @@ def test_a_figure_from_behind_or_from_the_side_is_refused(yaw, face, outline, re
     figure = Figure(mask, mask.astype(np.uint8) * 255, dict.fromkeys(("top", "bottom", "left", "right"), 0))
     limb = np.zeros((12, 10), np.uint8)
     limb[1:11, 3:7] = np.arange(4) + PARTS.index("leftUpperArm")
-    read = replace(reading(), yaw=yaw, face=faces(face), parts=limb)
+    read = replace(reading(), yaw=yaw, face=faces(*face), parts=limb)
     found = judge.refusal(figure, rules(outline), read, 1.0)
     assert (found is not None and found.code == "view") == refused, found
 
@@ -198,3 +200,8 @@ def test_where_an_arm_ends_the_outline_says_that_shows_it(outline, hand, flags, 
     joints = judge.joints_of(found, read, 1.0, HEIGHT)
     assert joints["leftUpperArm"] == (650.0, 500.0)
     assert joints["leftHand"] == ((500.0, 500.0) if taken == "outline" else (800.0, 500.0))
+
+
+def test_a_figure_that_is_turned_far_is_told():
+    told = {yaw: bool(judge.view_remarks(replace(reading(), yaw=yaw))) for yaw in (0.0, 45.0, -60.0, 90.0, 180.0)}
+    assert told == {0.0: False, 45.0: False, -60.0: True, 90.0: True, 180.0: False}

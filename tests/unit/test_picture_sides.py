@@ -62,7 +62,7 @@ def test_the_front_in_another_slot_is_said(companion):
     front = seen(companion)
     for side, sentence in (
         ("left", "The left side picture shows the character from the front."),
-        ("back", "The back picture shows a face."),
+        ("back", "The back picture shows a face; check which side it shows."),
     ):
         assert [w["message"] for w in check_views(front, {side: front})] == [sentence]
     assert not check_views(front, {"back": seen(faceless(companion))})
