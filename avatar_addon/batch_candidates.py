@@ -26,7 +26,13 @@ def make(request: Request, pick: str, says: Lines, name: str, turnaround: bool =
     """
     if turnaround:
         steps = cards.from_sheet(request.picture)
-        request.picture, request.pictures = Task(f"Cut {name}", steps, session.worker).wait(says.progress)
+        cut = Task(f"Cut {name}", steps, session.worker).wait(says.progress)
+        request.picture, request.pictures, unused = cut
+        shown = ", ".join(["front", *request.pictures])
+        says.note(name, f"The sheet shows: {shown}.")
+        for why in unused:
+            reason = why[0].lower() + why[1:]
+            says.note(name, f"A figure of the sheet is not used: {reason}.")
     if request.candidates == 1:
         made: workflow.Made = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker).wait(
             says.progress

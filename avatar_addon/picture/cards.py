@@ -125,14 +125,17 @@ def _no_front(sheet: Path) -> AvatarError:
 
 
 def from_sheet(sheet: Path) -> Steps:
-    """(front, {side: file}) of a model sheet; the sheet itself where it shows one figure. Raises AvatarError."""
+    """(front, {side: file}, why others are not used) of a model sheet; the sheet itself where it shows one figure.
+    Raises AvatarError.
+    """
     figures = yield from cut_sheet(sheet)
+    unused = [WHY.get(figure["why"], "Not recognised") for figure in figures if figure["view"] == "ignore"]
     found = {figure["view"]: Path(figure["picture"]) for figure in figures if figure["view"] != "ignore"}
     if len(figures) < 2:
-        return sheet, {}
+        return sheet, {}, []
     if "front" not in found:
         raise _no_front(sheet)
-    return found.pop("front"), found
+    return found.pop("front"), found, unused
 
 
 def cut_sheet(sheet: Path) -> Steps:

@@ -180,7 +180,7 @@ def _request(picture: Path, given: dict[str, Any], sheet: bool | None = None) ->
     if given["engine"] is None:
         given["engine"] = yield from choose_engine()
     if sheet:
-        picture, given["pictures"] = yield from cards.from_sheet(picture)
+        picture, given["pictures"], _ = yield from cards.from_sheet(picture)
     return Request.from_settings(bpy.context.scene, picture, **given)
 
 
