@@ -35,6 +35,7 @@ THUMBNAIL = 512  # pixels; VRM asks for a square of at most 1024
 BACKGROUND = (0.86, 0.87, 0.89)
 INK = (0.15, 0.16, 0.18, 1.0)
 TILE = (330, 480)  # pixels of a body tile
+TURNS, TURN_HEIGHT = tuple(range(0, 360, 45)), 240  # degrees of the row of small ones, pixels
 FACE_TILE = (220, 240)
 FACES = ("rest", *PRESETS)
 FACES_IN_ROW = 6
@@ -118,7 +119,8 @@ def thumbnail(avatar: Avatar) -> bpy.types.Image:
 
 
 def contact_sheet(avatar: Avatar, path: Path) -> Path:
-    """Front, three quarters, side, back, posed, and the face in every expression, written as a PNG.
+    """Front, three quarters, side, back, posed, all around in steps of TURNS, and the face in every expression, written
+    as a PNG.
 
     Everything is laid out in one scene and rendered once: a render has a price of its own, above all where only
     Cycles works.
@@ -232,22 +234,40 @@ def _lay_out(scene: bpy.types.Scene, avatar: Avatar) -> tuple[tuple[int, int], f
     ]
     for column, (label, body, turn) in enumerate(bodies):
         _tile(scene, label, body, body.vertices, turn, (column * TILE[0], 0), TILE)
+    _turntable(scene, data, len(bodies) * TILE[0])
     faces = [(name, _keys(name)) for name in FACES if all(key in data.shape_keys for key in _keys(name))]
     head, frame = _head_part(avatar, data), _head_box(avatar)
     width = len(bodies) * TILE[0]
     each = width / FACES_IN_ROW
     for k, (label, keys) in enumerate(faces):
         moved = data.vertices + sum((data.shape_keys[key] for key in keys), np.zeros_like(data.vertices))
-        corner = (k % FACES_IN_ROW * each, TILE[1] + k // FACES_IN_ROW * FACE_TILE[1])
+        corner = (k % FACES_IN_ROW * each, TILE[1] + TURN_HEIGHT + k // FACES_IN_ROW * FACE_TILE[1])
         _tile(scene, label, head, moved, 0, corner, (each, FACE_TILE[1]), frame=frame)
-    height = TILE[1] + math.ceil(len(faces) / FACES_IN_ROW) * FACE_TILE[1]
+    height = TILE[1] + TURN_HEIGHT + math.ceil(len(faces) / FACES_IN_ROW) * FACE_TILE[1]
     return (round(width), height), height
 
 
-def _tile(scene, label, data, vertices, turn, corner, size, frame=None) -> None:
-    """One mesh, turned about the vertical by `turn` degrees, filling a tile; and its label."""
-    shown = SkinnedMesh(vertices, data.triangles, data.corner_uvs, data.material_index, data.materials)
-    obj = bpy.data.objects.new(label, blender_mesh.make_mesh("sheet", shown))
+def _turntable(scene: bpy.types.Scene, data: SkinnedMesh, width: int) -> None:
+    """The row below the large ones: the body from all sides, all of one size, which are one mesh."""
+    mesh, size = None, (width / len(TURNS), TURN_HEIGHT)
+    low, high = data.vertices.min(0), data.vertices.max(0)
+    reach = max(high[0] - low[0], high[1] - low[1]) / 2
+    middle = (low + high) / 2
+    frame = middle - [reach, reach, 0], middle + [reach, reach, 0]
+    frame[0][2], frame[1][2] = low[2], high[2]
+    for column, turn in enumerate(TURNS):
+        corner = (column * size[0], TILE[1])
+        mesh = _tile(scene, f"{turn} degrees", data, data.vertices, turn, corner, size, frame, mesh)
+
+
+def _tile(scene, label, data, vertices, turn, corner, size, frame=None, mesh=None) -> bpy.types.Mesh:
+    """One mesh, turned about the vertical by `turn` degrees, filling a tile; and its label. mesh: what an earlier call
+    made of the same data. Returns it.
+    """
+    if mesh is None:
+        shown = SkinnedMesh(vertices, data.triangles, data.corner_uvs, data.material_index, data.materials)
+        mesh = blender_mesh.make_mesh("sheet", shown)
+    obj = bpy.data.objects.new(label, mesh)
     scene.collection.objects.link(obj)
     low, high = frame if frame is not None else (vertices.min(0), vertices.max(0))
     width = max(high[0] - low[0], 1e-6)
@@ -269,6 +289,7 @@ def _tile(scene, label, data, vertices, turn, corner, size, frame=None) -> None:
     caption.matrix_world = Matrix.Translation((place.x, -900.0, -corner[1] - size[1] + 8)) @ Matrix.Rotation(
         math.pi / 2, 4, "X"
     )
+    return mesh
 
 
 def _ink() -> bpy.types.Material:

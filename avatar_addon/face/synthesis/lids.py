@@ -37,6 +37,8 @@ OUT_AT, OUT_BY, OUT_MOST = (0.2, 0.35, 0.5, 0.65, 0.8), 0.0004, 0.022
 THICKNESS = 0.85  # of a lid, as a share of how far it is ahead: with less, the eye is seen below it from the side
 CELLS_IN_EYE = 40  # of the map that ridges are looked up in, in half the eye's width
 ROLLED = 0.02  # half heights that a lid takes at rest
+# Half heights that a lid moves before it is wholly out of the skin: of a slight squint, only lashes would show.
+MOVED_OUT, SQUINT_OUT = 0.08, 0.32
 # What the lids are coloured after: eye distances below the eye and the share of its width; places tried in the texture.
 SKIN_FROM, SKIN_SPAN, SKIN_WIDTH = 0.09, 0.05, 0.75
 SKIN_TRIED = (0.03, 0.06, 0.09, 0.12, 0.16, 0.2)
@@ -294,7 +296,8 @@ def _drawn(skin: Skin, lid: Lid, eyes: Eyes, face: Face, seen: DepthMap, surface
         )
     edge = np.minimum(LASHES[lid.side] * rim, 0.5 * way)
     drawn = np.concatenate([np.linspace(0, 1, ROWS + 1) * (way - edge)[:, None], way[:, None]], 1)
-    out = np.clip(way / (4 * ROLLED), 0, 1)[:, None]
+    squint = (lid.side < 0) & (close <= 0.95)
+    out = np.clip(way / np.where(squint, SQUINT_OUT, MOVED_OUT), 0, 1)[:, None]
     height = np.where(out > 0, hung[:, None] - lid.side * drawn, _rolled(lid.side))
     height = _rolled(lid.side) * (1 - out) + height * out
     uv = _uv(lid.eye, lid.side, height)
