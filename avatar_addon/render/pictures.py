@@ -257,7 +257,7 @@ def _turntable(scene: bpy.types.Scene, data: SkinnedMesh, width: int) -> None:
     frame[0][2], frame[1][2] = low[2], high[2]
     for column, turn in enumerate(TURNS):
         corner = (column * size[0], TILE[1])
-        mesh = _tile(scene, f"{turn} degrees", data, data.vertices, turn, corner, size, frame, mesh)
+        mesh = _tile(scene, f"{turn}°", data, data.vertices, turn, corner, size, frame, mesh)
 
 
 def _tile(scene, label, data, vertices, turn, corner, size, frame=None, mesh=None) -> bpy.types.Mesh:
