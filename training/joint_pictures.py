@@ -14,7 +14,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,30 +142,45 @@ def record(options: argparse.Namespace, casts: dict[str, Cast]) -> None:
     (options.out / "data.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def command(doc: str | None) -> argparse.ArgumentParser:
+    """The options that `missing` needs."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--characters", type=Path, action="append", required=True, help="may be given several times")
-    parser.add_argument("--movenet", type=Path, required=True, help="what training.movenet wrote")
     parser.add_argument("--pictures", type=int, default=6144)
     parser.add_argument("--validation", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    network = tapped(options.movenet)
+    return parser
+
+
+def missing(options: argparse.Namespace, end: str = "") -> Iterator[tuple[Path, Cast, tuple[int, ...], bool]]:
+    """Each shard of SHARD figures that is not there yet: its path, which ends in `end`, the cast, the seed, and whether
+    its pictures are varied. Records what they are made of first.
+    """
     characters = [c for folder in options.characters for c in read_folder(folder)]
     casts = {part: make_cast(characters, part == "validation") for part in ("validation", "train")}
     counts = {"validation": options.validation, "train": options.pictures}
     record(options, casts)
     began, done = time.monotonic(), 0
     for part, cast in casts.items():
+        (options.out / part).mkdir(parents=True, exist_ok=True)
         for number in range(-(-counts[part] // SHARD)):
-            out = options.out / part / f"{options.seed:03d}_{number:05d}"
-            if not out.exists():
-                make_shard(out, cast, (options.seed, int(part == "validation"), number), network, part == "train")
+            path = options.out / part / f"{options.seed:03d}_{number:05d}{end}"
+            if not path.exists():
+                yield path, cast, (options.seed, int(part == "validation"), number), part == "train"
                 done += SHARD
-                print(f"{part} {number}: {done / (time.monotonic() - began):.1f} pictures a second", flush=True)
+                print(f"{part} {number}: {done / (time.monotonic() - began):.1f} figures a second", flush=True)
+
+
+def main() -> None:
+    parser = command(__doc__)
+    parser.add_argument("--movenet", type=Path, required=True, help="what training.movenet wrote")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    network = tapped(options.movenet)
+    for out, cast, seed, varied in missing(options):
+        make_shard(out, cast, seed, network, varied)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Puts a trained decoder on MoveNet's layers, as `backend.reader` loads them, and calibrates the confidences anew:
+"""Puts a trained decoder on MoveNet's layers:
 
-    python -m training.joints_export RUN --movenet FILE --data FOLDER --characters FOLDER [--out backend/reader]
+    python -m training.joints_export RUN --movenet FILE --data FOLDER [--out backend/reader]
 
 FILE: what `training.movenet` wrote; RUN: of `training.joints`, and FOLDER of `training.joint_pictures`, both for
-training.json. Writes limbs.onnx, and the figure's points of calibration.json (the face's stay) from held-out figures
-that are rendered for it.
+training.json. Writes limbs.onnx without yaw and depths: the reader needs them, and `training.turns_export` adds them.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -95,30 +95,38 @@ def calibrated(folder: Path, cast: Cast, count: int) -> dict[str, list[float]]:
     return out
 
 
+def calibrate(out: Path, folders: list[Path], figures: int) -> None:
+    """The figure's points of calibration.json anew, from held-out figures that are rendered for it; the face's stay."""
+    cast = make_cast([c for folder in folders for c in read_folder(folder)], True)
+    found = json.loads((out / "calibration.json").read_text(encoding="utf-8"))
+    found["points"] |= calibrated(out, cast, figures)
+    (out / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def save(limbs: onnx.ModelProto, out: Path, part: str, data: Path, about: dict[str, Any]) -> None:
+    """limbs.onnx, and in training.json its digest and what this part of it was trained on."""
+    path = out / "limbs.onnx"
+    onnx.save(limbs, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path.stat().st_size / 1e6:.1f} MB, {part} after {about['steps']} steps, {digest}")
+    trained = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    trained[part] = {**about, "data": json.loads((data / "data.json").read_text(encoding="utf-8"))}
+    trained["limbs"]["weights"] = digest
+    (out / "training.json").write_text(json.dumps(trained) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--movenet", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--characters", type=Path, action="append", required=True, help="may be given several times")
-    parser.add_argument("--figures", type=int, default=320, help="that the confidences are calibrated on")
     parser.add_argument("--out", type=Path, default=Path("backend/reader"))
     options = parser.parse_args()
     state = torch.load(options.run / "checkpoint.pt", weights_only=True)
     decoder = Decoder().eval()
     decoder.load_state_dict(state["average"])
-    path = options.out / "limbs.onnx"
-    onnx.save(joined(onnx.load(options.movenet), decoder), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    print(f"{path.stat().st_size / 1e6:.1f} MB after {state['step']} steps, {digest}")
-    trained = json.loads((options.out / "training.json").read_text(encoding="utf-8"))
-    data = json.loads((options.data / "data.json").read_text(encoding="utf-8"))
-    trained["limbs"] = {"weights": digest, "steps": state["step"], "data": data}
-    (options.out / "training.json").write_text(json.dumps(trained) + "\n", encoding="utf-8")
-    cast = make_cast([c for folder in options.characters for c in read_folder(folder)], True)
-    record = json.loads((options.out / "calibration.json").read_text(encoding="utf-8"))
-    record["points"] |= calibrated(options.out, cast, options.figures)
-    (options.out / "calibration.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    limbs = joined(onnx.load(options.movenet), decoder)
+    save(limbs, options.out, "limbs", options.data, {"steps": state["step"]})
 
 
 if __name__ == "__main__":

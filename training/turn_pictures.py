@@ -11,8 +11,6 @@ missing.
 
 from __future__ import annotations
 
-import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +20,9 @@ import torch
 from backend.reader.layout import HEIGHT, JOINTS, mirrored
 from backend.reader.limbs import FILE, SIDE
 from backend.reader.network import softmax
-from training.cast import make_cast, read_folder
-from training.joint_pictures import TAPS, cut, record, tapped
+from training.joint_pictures import BATCH, SHARD, TAPS, command, cut, missing, tapped
 from training.sample import Cast, make_figure
 
-SHARD, BATCH = 128, 32
 CUTS = 2
 WILD = 0.33
 # Layers of TAPS that are averaged at each point; the first over the whole picture, too.
@@ -83,35 +79,16 @@ def make_batch(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--characters", type=Path, action="append", required=True, help="may be given several times")
+    parser = command(__doc__)
     parser.add_argument("--limbs", type=Path, default=FILE, help="the network whose layers are used")
-    parser.add_argument("--pictures", type=int, default=6144)
-    parser.add_argument("--validation", type=int, default=512)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = tapped(options.limbs, LAYERS)
-    characters = [c for folder in options.characters for c in read_folder(folder)]
-    casts = {part: make_cast(characters, part == "validation") for part in ("validation", "train")}
-    counts = {"validation": options.validation, "train": options.pictures}
-    record(options, casts)
-    began, done = time.monotonic(), 0
-    for part, cast in casts.items():
-        (options.out / part).mkdir(parents=True, exist_ok=True)
-        for number in range(-(-counts[part] // SHARD)):
-            path = options.out / part / f"{options.seed:03d}_{number:05d}.npz"
-            if path.exists():
-                continue
-            seed = (options.seed, int(part == "validation"), number)
-            batches = [b for k in range(SHARD // BATCH) for b in make_batch(cast, (*seed, k), network, part == "train")]
-            temporary = path.with_suffix(".part.npz")
-            np.savez(temporary, **{name: np.concatenate([b[name] for b in batches]) for name in FIELDS})
-            temporary.rename(path)
-            done += SHARD
-            print(f"{part} {number}: {done / (time.monotonic() - began):.1f} figures a second", flush=True)
+    for path, cast, seed, varied in missing(options, ".npz"):
+        batches = [b for k in range(SHARD // BATCH) for b in make_batch(cast, (*seed, k), network, varied)]
+        temporary = path.with_suffix(".part.npz")
+        np.savez(temporary, **{name: np.concatenate([b[name] for b in batches]) for name in FIELDS})
+        temporary.rename(path)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Puts the trained network of yaw and depths into limbs.onnx, as its output `turns`:
 
-    python -m training.turns_export RUN --data FOLDER [--limbs backend/reader/limbs.onnx] [--out backend/reader]
+    python -m training.turns_export RUN --data FOLDER [--limbs FILE] [--characters FOLDER] [--out backend/reader]
 
-RUN: of `training.turns`, and FOLDER of `training.turn_pictures` for training.json. A file that has that output already
-gets another one in its place.
+RUN: of `training.turns`, and FOLDER of `training.turn_pictures` for training.json; FILE: limbs.onnx; if it has that
+output already, it gets another one in its place. With characters, the confidences are calibrated anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
-import json
 from pathlib import Path
 
 import onnx
@@ -24,6 +22,7 @@ from backend.reader.limbs import FILE, POINTS, SIDE
 from training.export import halve
 from training.joint_pictures import TAPS
 from training.joints import CELLS
+from training.joints_export import calibrate, save
 from training.turn_pictures import LAYERS
 from training.turns import TurnNetwork
 
@@ -80,20 +79,17 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limbs", type=Path, default=FILE)
+    parser.add_argument("--characters", type=Path, action="append", help="calibrate; may be given several times")
+    parser.add_argument("--figures", type=int, default=320, help="that the confidences are calibrated on")
     parser.add_argument("--out", type=Path, default=Path("backend/reader"))
     options = parser.parse_args()
     state = torch.load(options.run / "turns.pt", weights_only=True)
     network = TurnNetwork().eval()
     network.load_state_dict(state["network"])
-    path = options.out / "limbs.onnx"
-    onnx.save(joined(onnx.load(options.limbs), network), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    print(f"{path.stat().st_size / 1e6:.1f} MB after {state['steps']} steps, {digest}")
-    trained = json.loads((options.out / "training.json").read_text(encoding="utf-8"))
-    data = json.loads((options.data / "data.json").read_text(encoding="utf-8"))
-    trained["limbs"]["weights"] = digest
-    trained[NAME] = {"steps": state["steps"], "seed": state["seed"], "data": data}
-    (options.out / "training.json").write_text(json.dumps(trained) + "\n", encoding="utf-8")
+    about = {"steps": state["steps"], "seed": state["seed"]}
+    save(joined(onnx.load(options.limbs), network), options.out, NAME, options.data, about)
+    if options.characters:
+        calibrate(options.out, options.characters, options.figures)
 
 
 if __name__ == "__main__":
