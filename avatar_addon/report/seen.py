@@ -104,7 +104,8 @@ def seen(m: Measured, answer: dict[str, Any]) -> Iterator[Check]:
             "face",
             "Move the marker of the mouth and make the face again.",
         )
-    off = face_off(m, answer["views"][0].get("face") or {})
+    opened = lips is not None and lips[1] > OPENS * abs(lips[0])
+    off = face_off(m, answer["views"][0].get("face") or {}, opened)
     if not off:
         return  # no face is drawn that the reader knows, or nothing in it moves
     limits = {part: LIMITS["seen_mouth" if part == "mouth" else "seen_eyes"] for part in off}
@@ -191,9 +192,10 @@ def lowered(m: Measured) -> dict[str, np.ndarray]:
     return out
 
 
-def face_off(m: Measured, face: dict[str, list[float]]) -> dict[str, float]:
+def face_off(m: Measured, face: dict[str, list[float]], opened: bool = False) -> dict[str, float]:
     """Part of the face -> distance between where it is seen and what moves, in heights of the head; the worst of the
-    mouth's visemes. Parts that the reader is not sure of, and those that nothing moves, are left out.
+    mouth's visemes. Parts that the reader is not sure of, and those that nothing moves, are left out. opened: the mouth
+    that is seen was seen to open; then a jaw may move as much as it likes below it, and only what lies aside counts.
     """
     found: dict[str, float] = {}
     for part, moves in SHAPES.items():
@@ -201,6 +203,7 @@ def face_off(m: Measured, face: dict[str, list[float]]) -> dict[str, float]:
         for names in moves if sure >= SURE else ():
             place = moved_place(m, names)
             if place is not None:
-                off = float(np.hypot(x - place[0], y - place[1])) / m.head_height
+                below = 0.0 if part == "mouth" and opened and place[1] < y else y - place[1]
+                off = float(np.hypot(x - place[0], below)) / m.head_height
                 found[part] = max(off, found.get(part, 0.0))
     return found
