@@ -340,6 +340,14 @@ def test_a_mouth_that_is_seen_to_stay_closed_is_told(tmp_path, moved, status):
     assert opens.status == status, opens.figure
 
 
+@pytest.mark.parametrize(("drop", "status"), [(0.0, "FAIL"), (0.03, "PASS")])
+def test_a_jaw_that_opens_far_below_a_mouth_that_opens_is_in_its_place(tmp_path, drop, status):
+    report = make_report(SOUND.save(tmp_path / "seen.vrm"))
+    add_seen(report, answer_of(SOUND, {"mouth": 0.02, "open": 0.03 - drop}))
+    (face,) = [entry for entry in report.checks if entry.id == "seen_face"]
+    assert face.status == status, face.figure
+
+
 @pytest.mark.parametrize(
     ("check", "moved", "overlap"),
     [
