@@ -27,12 +27,9 @@ def make(request: Request, pick: str, says: Lines, name: str, turnaround: bool =
     if turnaround:
         steps = cards.from_sheet(request.picture)
         cut = Task(f"Cut {name}", steps, session.worker).wait(says.progress)
-        request.picture, request.pictures, unused = cut
-        shown = ", ".join(["front", *request.pictures])
-        says.note(name, f"The sheet shows: {shown}.")
-        for why in unused:
-            reason = why[0].lower() + why[1:]
-            says.note(name, f"A figure of the sheet is not used: {reason}.")
+        request.picture, request.pictures, said = cut
+        for sentence in said:
+            says.note(name, sentence)
     if request.candidates == 1:
         made: workflow.Made = Task(f"Make {name}", workflow.make_avatar(bpy.context, request), session.worker).wait(
             says.progress

@@ -345,7 +345,7 @@ def _make(
     for check in made.report.checks:
         if check.status != PASS:
             word = "check failed" if check.status == FAIL else "to check"
-            says.note(name, f"{word}: {check.title}, {check.figure}. {check.fix}")
+            says.note(name, f"{word}: {check.title}, {check.figure}: {check.meaning}. {check.fix}")
 
 
 def _request(

@@ -446,8 +446,8 @@ def set_up_vrm(avatar: Avatar, author: str = "") -> None:
     _need_humanoid(avatar)
     preview.back(bpy.context, avatar)  # the thumbnail is of the avatar at rest
     missing = setup.set_expressions(avatar.armature, avatar.mesh)
-    if missing:
-        sentence = f"The avatar has no shape key for {', '.join(missing)}; make the face first."
+    if missing and not {"no_face", "no_mouth", "no_lids"} & {entry.code for entry in avatar.record.warnings}:
+        sentence = f"These expressions move nothing yet: {', '.join(missing)}. Make the face to give them shape keys."
         scene.add_warnings(avatar, [{"code": "no_expressions", "message": sentence}])
     if avatar.record.has_face:
         found = scene.read_face(avatar).parts

@@ -188,7 +188,10 @@ def turn_upright(avatar: Avatar, turn: np.ndarray) -> None:
     for data in turned:
         data.transform(shift)
     avatar.mesh.data.update()
-    message = "The model did not stand facing the front and was rotated; rotate it by hand if that is wrong."
+    message = (
+        "The model was lying, or did not face the front, so it was rotated. If it faces another way now, rotate it in"
+        " Object Mode and make the avatar's skeleton again."
+    )
     add_warnings(avatar, [{"code": "turned", "message": message}])
 
 

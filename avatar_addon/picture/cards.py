@@ -125,17 +125,27 @@ def _no_front(sheet: Path) -> AvatarError:
 
 
 def from_sheet(sheet: Path) -> Steps:
-    """(front, {side: file}, why others are not used) of a model sheet; the sheet itself where it shows one figure.
-    Raises AvatarError.
+    """(front, {side: file}, sentences on what the sheet shows and which figures are not used) of a model sheet; the
+    sheet itself where it shows one figure. Raises AvatarError.
     """
     figures = yield from cut_sheet(sheet)
-    unused = [WHY.get(figure["why"], "Not recognised") for figure in figures if figure["view"] == "ignore"]
     found = {figure["view"]: Path(figure["picture"]) for figure in figures if figure["view"] != "ignore"}
     if len(figures) < 2:
-        return sheet, {}, []
+        return sheet, {}, ["The sheet shows one figure, which is taken for the front."]
     if "front" not in found:
         raise _no_front(sheet)
-    return found.pop("front"), found, unused
+    front = found.pop("front")
+    return front, found, [f"The sheet shows: {', '.join(['front', *found])}.", *_unused(figures)]
+
+
+def _unused(figures: list[dict[str, Any]]) -> list[str]:
+    """A sentence for each figure of a sheet that is not used."""
+    said = []
+    for number, figure in enumerate(figures, 1):
+        if figure["view"] == "ignore":
+            why = WHY.get(figure["why"], "Not recognised")
+            said.append(f"Figure {number} of {len(figures)} from the left is not used: {why[0].lower()}{why[1:]}.")
+    return said
 
 
 def cut_sheet(sheet: Path) -> Steps:

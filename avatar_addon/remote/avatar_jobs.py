@@ -76,12 +76,12 @@ def avatar_make(
     vrm = None if path is None else _vrm_path(path, title, replace)
 
     def steps() -> Steps:
-        request = yield from _request(file, given | {"name": title if is_sheet else name, "vrm": vrm}, is_sheet)
+        request, said = yield from _request(file, given | {"name": title if is_sheet else name, "vrm": vrm}, is_sheet)
         made = yield from workflow.make_avatar(bpy.context, request)
         if request.vrm:
             outputs.written(request.vrm)
         written = request.vrm or next(iter(sorted(Path(made.avatar.record.run_folder or ".").glob("*.vrm"))), None)
-        return _told(made.avatar) | {"vrm": str(written) if written else None, "report": _short(made.report)}
+        return _told(made.avatar) | said | {"vrm": str(written) if written else None, "report": _short(made.report)}
 
     return _started(f"Make {title}", steps())
 
@@ -105,7 +105,7 @@ def avatar_from_text(text=None, name=None, path=None, seed=None, perfect_sync=No
         pictures_made = yield from text_pictures.make(text, given["seed"] or 0, span=(0.0, 0.4))
         file = text_pictures.first_usable(pictures_made)
         origin = text_pictures.origin_in(pictures_made, file)
-        request = yield from _request(file, given | {"name": title, "vrm": vrm, "text": origin, "markers": None})
+        request, _ = yield from _request(file, given | {"name": title, "vrm": vrm, "text": origin, "markers": None})
         made = yield from workflow.make_avatar(bpy.context, request)
         if request.vrm:
             outputs.written(request.vrm)
@@ -135,8 +135,8 @@ def avatar_generate(
     title = name or file.stem
 
     def steps() -> Steps:
-        request = yield from _request(file, given | {"name": title if is_sheet else name}, is_sheet)
-        return _told((yield from workflow.generate(bpy.context, request)))
+        request, said = yield from _request(file, given | {"name": title if is_sheet else name}, is_sheet)
+        return _told((yield from workflow.generate(bpy.context, request))) | said
 
     return _started(f"Generate {title}", steps())
 
@@ -176,12 +176,15 @@ def _given(engine, rigger, seed, author, options, rigger_options, markers, versi
 
 
 def _request(picture: Path, given: dict[str, Any], sheet: bool | None = None) -> Steps:
-    """The request, with the generator that can run here where the client has named none, and a sheet cut up."""
+    """(request, what the answer adds), with the generator that can run here where the client has named none, and a
+    sheet cut up: `sheet` are sentences on its figures.
+    """
     if given["engine"] is None:
         given["engine"] = yield from choose_engine()
+    added = {}
     if sheet:
-        picture, given["pictures"], _ = yield from cards.from_sheet(picture)
-    return Request.from_settings(bpy.context.scene, picture, **given)
+        picture, given["pictures"], added["sheet"] = yield from cards.from_sheet(picture)
+    return Request.from_settings(bpy.context.scene, picture, **given), added
 
 
 def _seed(value: Any) -> int | None:

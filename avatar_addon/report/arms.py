@@ -17,7 +17,7 @@ from .measured import LIMBS, Measured
 HAND = 0.6  # of the forearm: how far a hand reaches beyond the wrist
 SHOULDER = 0.3  # of the upper arm: as far as the shoulder's skin goes
 STRAY = 0.4  # of the arm's length: skin that is farther from its bones is no arm
-FIX = "Use a picture with the arms away from the body, or move the arm markers and make the avatar again."
+FIX = "Use a picture or model with the arms away from the body, or move the arm markers and make the avatar again."
 ROOT, SAMPLES = 0.3, 9  # of the upper arm: from here on it has skin all around; places along each bone
 TIP = 0.4  # of the forearm: how far beyond the wrist there is still a hand
 AIR = 0.01  # of the height: a gap that is seen

@@ -47,7 +47,7 @@ def _webs(m: Measured) -> Check:
         f"{100 * value:.1f} % of the skin",
         "sheets of skin hang between the arms and the body",
         "generate",
-        "Use a picture with the arms away from the body, or move the arm markers and make the avatar again.",
+        "Use a picture or model with the arms away from the body, or move the arm markers and make the avatar again.",
     )
 
 
@@ -116,12 +116,13 @@ def _thighs(m: Measured) -> Check:
     value = thigh_share(m)
     return line(
         "thighs",
-        "Thighs of a standing character",
+        "Length of the thighs",
         LIMITS["thighs"].judge(value),
         f"{100 * value:.0f} % of the shin's length",
-        "the picture shows the character sitting or with bent legs, and the avatar's thighs are too short",
+        "the thighs are too short, mostly because the character sits or bends its legs in the picture",
         "generate",
-        "Use a picture of the standing character, or move the hip and knee markers and make the avatar again.",
+        "Use a picture or model that stands with straight legs, or move the hip and knee markers and make the avatar"
+        " again.",
     )
 
 

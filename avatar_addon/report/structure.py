@@ -375,25 +375,45 @@ def _images(m: Measured) -> Iterator[Check]:
 
 def _cost(m: Measured) -> Iterator[Check]:
     morphs = sum(part.morphs.shape[0] * len(part.positions) for part in m.parts)
+    size, limit = m.file.size / 1e6, {name: LIMITS[name].good for name in LIMITS}
     figures = (
-        ("size", "File size", m.file.size / 1e6, f"{m.file.size / 1e6:.1f} MB", "slow to load on a phone"),
+        ("size", "File size", size, f"{size:.1f} MB", f"{limit['size']:.0f} MB", "slow to load on a phone"),
         (
             "triangles",
             "Triangles",
             len(m.triangles),
             f"{len(m.triangles):,}",
+            f"{limit['triangles']:,}",
             "low frame rates on phones and in crowds",
         ),
-        ("draw_calls", "Draw calls", len(m.parts), f"{len(m.parts)}", "low frame rates with several avatars"),
-        ("morph_values", "Morph targets", morphs, f"{morphs / 1e6:.2f} million values", "phones run out of memory"),
+        (
+            "draw_calls",
+            "Draw calls",
+            len(m.parts),
+            f"{len(m.parts)}",
+            f"{limit['draw_calls']}",
+            "low frame rates with several avatars",
+        ),
+        (
+            "morph_values",
+            "Morph targets",
+            morphs,
+            f"{morphs / 1e6:.2f} million values",
+            f"{limit['morph_values'] / 1e6:.0f} million values",
+            "phones run out of memory",
+        ),
     )
-    for name, title, value, figure, meaning in figures:
+    for name, title, value, figure, most, meaning in figures:
+        status = LIMITS[name].judge(value)
+        if status != PASS:
+            figure = f"{figure} (recommended: at most {most})"
         yield line(
             name,
             title,
-            LIMITS[name].judge(value),
+            status,
             figure,
             meaning,
             "generate",
-            "Lower the number of faces, the texture size or the number of materials.",
+            "Lower Triangles and Texture Size in the engine's options, or the faces, textures and materials of an"
+            " imported model.",
         )

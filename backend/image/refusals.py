@@ -24,7 +24,10 @@ _GOES_ON = np.array(
 _SEEN = 0.02  # of the figure's height: so much body at an edge, judged by the parts so far inside
 _INSIDE = 0.05  # of the figure's height, where the width at the edge is compared with that inside
 _CUT = 0.45  # of the width inside: an elbow or a head that only touches the edge is rounded and less wide there
-POSE_HINT = "Use a picture of one standing character from the front, or place the joint markers by hand."
+POSE_HINT = (
+    "Use a picture of one standing character from the front, or place the joint markers by hand (Check Markers in the"
+    " sidebar, --markers in the batch)."
+)
 
 
 def cut_off_sides(figure: Figure) -> list[str]:

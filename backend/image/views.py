@@ -159,8 +159,8 @@ def check_views(front: View, views: dict[str, View]) -> list[dict[str, str]]:
     for pair, share in explained(front.mask, {s: v for s, v in right.items() if s not in others}).items():
         if share < EXPLAINED:
             message = (
-                f"The {pair[0]} and {pair[1]} pictures do not match: their silhouettes overlap by only"
-                f" {100 * share:.0f} %."
+                f"The outlines of the {pair[0]} and {pair[1]} pictures differ by {100 * (1 - share):.0f} %, so that"
+                " colours may lie in the wrong place. Use pictures of the same pose, or leave one of them out."
             )
             messages.append(message)
     return [{"code": "views", "message": message} for message in messages]

@@ -54,7 +54,11 @@ Pictures = Annotated[
     Field(description="Absolute paths of pictures of the character's own left side, back and right side."),
 ]
 Sheet = Annotated[
-    bool | None, Field(description="Set to true if the picture is a sheet that shows the character from several sides.")
+    bool | None,
+    Field(
+        description="Set to true if the picture is a sheet that shows the character from several sides. The result's"
+        " `sheet` says which figures are used, and why others are not."
+    ),
 ]
 Replace = Annotated[
     bool | None,

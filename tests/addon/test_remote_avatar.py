@@ -62,6 +62,24 @@ def test_from_a_picture_that_is_sent_to_a_vrm_file(bpy, remote, ends, picture, t
     assert runs[0]["name"] == "Mia" and runs[0]["vrm"].endswith("Mia.vrm")
 
 
+def test_the_answer_says_which_figures_of_a_sheet_are_not_used(addon, remote, ends, picture, monkeypatch):
+    figures = [
+        {"view": "front", "why": "", "picture": str(picture)},
+        {"view": "ignore", "why": "portrait", "picture": str(picture)},
+    ]
+
+    def cut_sheet(sheet):
+        return figures
+        yield
+
+    monkeypatch.setattr(addon("picture.cards"), "cut_sheet", cut_sheet)
+    made = finished(remote, ends, "avatar_generate", picture=str(picture), sheet=True, engine="preview")
+    assert made["sheet"] == [
+        "The sheet shows: front.",
+        "Figure 2 of 2 from the left is not used: a portrait or a detail.",
+    ]
+
+
 def test_the_steps_one_by_one(bpy, remote, ends, picture, tmp_path):
     assert finished(remote, ends, "avatar_generate", picture=str(picture), name="Mia")["triangles"] > 1000
     rigged = finished(remote, ends, "avatar_rig", avatar="Mia")

@@ -283,6 +283,13 @@ def test_each_fault_is_named(tmp_path, name):
     assert check in open_checks(avatar, tmp_path / "spoilt.vrm")
 
 
+def test_what_is_too_large_says_the_limit(tmp_path):
+    avatar = copy.deepcopy(SOUND)
+    avatar.padding = 12_000_000
+    (check,) = [check for check in make_report(avatar.save(tmp_path / "large.vrm")).checks if check.id == "size"]
+    assert check.figure.endswith(" MB (recommended: at most 12 MB)")
+
+
 def test_a_leg_as_thick_as_a_barrel_follows_its_bones(tmp_path):
     """None of its skin is within a twentieth of the height of them."""
     avatar = copy.deepcopy(SOUND)
