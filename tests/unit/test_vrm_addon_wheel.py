@@ -29,6 +29,17 @@ def test_another_wheel_of_that_version_is_not_shipped(tools, tmp_path, monkeypat
         build.fetch_wheel(tmp_path / "out")
 
 
+def test_an_archive_without_history_is_built_with_blender(tools, tmp_path, monkeypatch):
+    """As on Windows, where there is neither make nor a bpy module."""
+    build, _ = tools
+    for name in ("registration.py", "backend/engines.py", "backend/__pycache__/engines.pyc", "dist/old.zip", ".venv/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    assert sorted(build.sources()) == ["backend/engines.py", "registration.py"]
+    assert build.packager(Path("blender.exe")) == ["blender.exe", "--command", "extension"]
+
+
 def test_every_environment_checks_it_before_the_rest(tools):
     _, env = tools
     files = sorted((ROOT / "tests").glob("requirements-bpy-*.txt"))
