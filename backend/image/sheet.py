@@ -15,19 +15,23 @@ from .facing import ASIDE, FRONTAL, LOST, Facing, face_viewer
 from .load import load_picture
 from .mask import foreground
 from .save import save_png
-from .views import looks_left, overlap, symmetry
+from .views import faces_left, looks_left, overlap, symmetry
 
 IGNORED = "ignore"
 SMALLEST = 0.06  # of the largest thing's area: else a caption or a prop
 JOINED = 0.006  # of the sheet's longer side: gaps within one figure
-FULL = 0.88  # of the usual height: what is lower is a portrait or a detail
+FULL = 0.6  # of the usual height: what is lower is a detail, or the character once more, small
 FLAT_END = 0.55  # of a figure's width in its last rows: cut off, as busts are
+FEET, LEGS = 0.75, 0.15  # how surely they are seen and their share of the area: a portrait has less of both, and
+BROAD_END = 0.3  # of its height, its last rows, which feet are not; or
+NO_FEET = 0.42  # hardly any feet
 NARROW = 0.72  # of the front's width: a side; a three-quarter view is wider
 NARROWEST = 0.5  # only a side is so narrow
 ONE_LEG, NARROWER = 0.7, 0.98  # a side whose legs hide each other, in so many of the shins' rows, may be this wide
-NO_FEET, FEW_FEET = 0.55, 0.75  # of the best feet on the sheet: a portrait's, and a portrait's with
-LARGE_HEAD, HUGE_HEAD = 1.3, 1.6  # times the smallest head's share of its figure; the second is a portrait's
 FIRST = 0.02  # what a place further left counts for the front, which most sheets begin with
+TURN = 60.0  # degrees of yaw that count as much against the front as an overlap of 1 counts for it
+BEHIND = 140.0  # degrees of yaw
+BLIND = 0.4  # of Facing.eyes: a front has more of them, dots included
 UNEVEN = 0.9  # overlap of a profile with its mirror image at most
 TURNED = 0.08  # so much less like its mirror image than the front is a figure seen at an angle, which the back is not
 BACK_FITS = 0.80  # of the silhouettes of front and mirrored back
@@ -60,17 +64,14 @@ def cut_sheet(path: Path) -> list[SheetFigure]:
 
 
 def write_figures(figures: list[SheetFigure], folder: Path) -> list[Path]:
-    """Each figure as a cut-out PNG in `folder`, all of one size and on one ground, so that heights can be compared."""
+    """Each figure as a cut-out PNG in `folder`, with a border that goes with its own height: some sheets have one
+    figure larger than the others, and each is brought to the front's height where it is used.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tall = max((figure.mask.shape[0] for figure in figures), default=0)
-    wide = max((figure.mask.shape[1] for figure in figures), default=0)
-    pad = max(round(PADDING * tall), 8)
     written = []
     for number, figure in enumerate(figures, 1):
-        height, width = figure.mask.shape
-        canvas = np.zeros((tall + 2 * pad, wide + 2 * pad, 4), np.uint8)
-        top, left = pad + tall - height, pad + (wide - width) // 2
-        canvas[top : top + height, left : left + width] = figure.rgba
+        pad = max(round(PADDING * len(figure.mask)), 8)
+        canvas = np.pad(figure.rgba, ((pad, pad), (pad, pad), (0, 0)))
         written.append(folder / f"figure_{number}.png")
         save_png(Image.fromarray(canvas), written[-1])
     return written
@@ -119,34 +120,35 @@ def _recognise(figures: list[SheetFigure]) -> None:
     whole = _whole_figures(figures, seen)
     if not whole:
         return
-    spread = max(figure.mask.shape[1] for figure in whole)
-    broad = [figure for figure in whole if figure.mask.shape[1] > NARROW * spread]
+    spread = max(_width(figure) for figure in whole)
+    broad = [figure for figure in whole if _width(figure) > NARROW * spread]
+    broad = [figure for figure in broad if not seen[id(figure)].is_profile] or broad
     front = max(broad, key=lambda figure: _frontal(figure, seen[id(figure)]) - FIRST * whole.index(figure))
     front.view = "front"
-    _find_back(front, [figure for figure in broad if figure is not front], seen)
+    _find_back(front, [figure for figure in whole if figure is not front], seen)
     rest = [figure for figure in whole if figure.view == IGNORED]
-    sides = [figure for figure in rest if _is_side(figure.mask, front.mask, seen[id(figure)])]
+    sides = [figure for figure in rest if seen[id(figure)].is_profile]
+    sides = sides or [figure for figure in rest if _is_side(figure.mask, front.mask, seen[id(figure)])]
     sides = sides or [figure for figure in rest if _is_profile(figure.mask, seen[id(figure)])]
     for figure in rest:
-        figure.why = "three_quarter"
-    for figure in sorted(sides, key=lambda figure: figure.mask.shape[1]):
-        side = "right" if _looks_left(figure.mask, seen[id(figure)]) is False else "left"
+        figure.why = figure.why or "three_quarter"
+    for figure in sorted(sides, key=lambda figure: abs(abs(seen[id(figure)].yaw) - 90)):
+        side = "right" if faces_left(figure.mask, seen[id(figure)]) is False else "left"
         if any(other.view == side for other in figures):
             figure.why = "repeated"
         else:
             figure.view, figure.why = side, ""
 
 
+def _width(figure: SheetFigure) -> float:
+    """Over the figure's height: some sheets draw one larger than the other."""
+    return figure.mask.shape[1] / len(figure.mask)
+
+
 def _frontal(figure: SheetFigure, facing: Facing) -> float:
-    """Grows with a silhouette like its mirror image, and with a face in the middle of the head."""
-    turned = abs(facing.aside) if facing.face > LOST else 0.0
-    return 3 * symmetry(figure.mask) + 2 * (facing.face - turned)
-
-
-def _looks_left(mask: np.ndarray, facing: Facing) -> bool | None:
-    """By the outline, else by where the face is in the head."""
-    left = looks_left(mask)
-    return facing.furthest < 0 if left is None and abs(facing.furthest) > ASIDE else left
+    """Grows with a silhouette like its mirror image, and with a face in the middle of the head that looks ahead."""
+    turned = facing.face * abs(facing.aside)
+    return 3 * symmetry(figure.mask) + 2 * (facing.eyes - turned) - abs(facing.yaw) / TURN
 
 
 def _is_profile(mask: np.ndarray, facing: Facing) -> bool:
@@ -173,42 +175,46 @@ def _one_leg(mask: np.ndarray) -> float:
 
 
 def _whole_figures(figures: list[SheetFigure], seen: dict[int, Facing]) -> list[SheetFigure]:
-    """All but portraits and details: as tall as most of the tall ones, and not cut off at the bottom."""
-    if not figures:
-        return []
-    feet, head = max(facing.feet for facing in seen.values()), min(facing.head for facing in seen.values())
-    standing = [len(figure.mask) for figure in figures if not _cut_off(figure.mask)]
-    tallest = max(standing or [len(figure.mask) for figure in figures])
-    whole = []
+    """All but portraits, which show no legs, and details."""
+    if len(figures) == 1:
+        return figures
+    standing = [figure for figure in figures if not _is_portrait(figure, seen[id(figure)])]
+    tallest = max((len(figure.mask) for figure in standing), default=0)
     for figure in figures:
-        facing = seen[id(figure)]
-        cut = facing.head > HUGE_HEAD * head
-        cut |= facing.feet < (FEW_FEET if facing.head > LARGE_HEAD * head else NO_FEET) * feet
-        if figure.mask.shape[0] >= FULL * tallest and (len(figures) == 1 or not (cut or _cut_off(figure.mask))):
-            whole.append(figure)
-        else:
+        if figure not in standing or len(figure.mask) < FULL * tallest:
             figure.why = "portrait"
-    return whole
+    return [figure for figure in figures if not figure.why]
+
+
+def _is_portrait(figure: SheetFigure, facing: Facing) -> bool:
+    few = facing.legs < LEGS and facing.feet < FEET and _end(figure.mask) > BROAD_END * len(figure.mask)
+    return facing.feet < NO_FEET or few or (facing.legs < LEGS and _cut_off(figure.mask))
 
 
 def _cut_off(mask: np.ndarray) -> bool:
     """Whether the figure ends in a broad straight line, as busts do and feet do not."""
-    last = mask[-max(len(mask) // 100, 2) :].any(0).sum()
-    return bool(last > FLAT_END * mask.shape[1] and mask.shape[1] > 0.5 * len(mask))
+    return _end(mask) > FLAT_END * mask.shape[1] and mask.shape[1] > 0.5 * len(mask)
+
+
+def _end(mask: np.ndarray) -> int:
+    """Pixels that the last rows are wide, without gaps."""
+    return int(mask[-max(len(mask) // 100, 2) :].any(0).sum())
 
 
 def _find_back(front: SheetFigure, others: list[SheetFigure], seen: dict[int, Facing]) -> None:
-    """The broad figure without a face whose silhouette, mirrored, is the front's."""
+    """The figure without eyes that the reader sees from behind, or whose silhouette, mirrored, is the front's."""
     height, width = front.mask.shape
     fits = []
     even = symmetry(front.mask) - TURNED
     for figure in others:
-        if seen[id(figure)].face > FRONTAL or symmetry(figure.mask) < even:
+        facing = seen[id(figure)]
+        behind = abs(facing.yaw) > BEHIND
+        if facing.is_profile or facing.face > FRONTAL or (facing.eyes > BLIND and not behind):
             continue
         resized = Image.fromarray(figure.mask).resize((width, height))
         fit = max(overlap(front.mask, np.asarray(resized)[:, ::-1], shift) for shift in range(-8, 9, 2))
-        if fit >= BACK_FITS:
-            fits.append((fit - seen[id(figure)].face, figure))
+        if behind or (fit >= BACK_FITS and symmetry(figure.mask) >= even):
+            fits.append((fit - facing.eyes + behind, figure))
     if fits:
         best = max(fits, key=lambda pair: pair[0])[1]
         best.view = "back"

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 
 from ..errors import BackendError
-from .facing import FRONTAL, Facing, face_viewer
+from .facing import ASIDE, FRONTAL, Facing, face_viewer
 from .load import load_picture
 from .mask import find_figure
 
@@ -99,6 +99,20 @@ def looks_left(mask: np.ndarray) -> bool | None:
     return bool(sides[0] < 0)
 
 
+def faces_left(mask: np.ndarray, facing: Facing) -> bool | None:
+    """As `looks_left`, with what the reader sees: most of outline, yaw and the face's place in the head; of two that
+    differ, the yaw.
+    """
+    outline, signs = looks_left(mask), []
+    if outline is not None:
+        signs.append(-1.0 if outline else 1.0)
+    if abs(facing.furthest) > ASIDE:
+        signs.append(float(np.sign(facing.furthest)))
+    if facing.is_profile:
+        signs.append(1.5 * float(np.sign(facing.yaw)))
+    return sum(signs) < 0 if signs and sum(signs) else None
+
+
 def _ends(mask: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
     """First and last column of the rows between, where there are any."""
     part = mask[low : max(high, low + 1)]
@@ -145,9 +159,10 @@ def check_views(front: View, views: dict[str, View]) -> list[dict[str, str]]:
             )
             hint = "Use pictures of the same size in which the figure has the same height, or leave this one out."
             raise BackendError("views", message, hint)
-    wrong = {side: shows_other_side(side, view.mask, face_viewer(view.rgba)) for side, view in views.items()}
+    seen = {side: face_viewer(view.rgba) for side, view in views.items()}
+    wrong = {side: shows_other_side(side, view.mask, seen[side]) for side, view in views.items()}
     for side, other in (("left", "right"), ("right", "left")):
-        if side in views and not wrong[side] and looks_left(views[side].mask) is (side == "right"):
+        if side in views and not wrong[side] and faces_left(views[side].mask, seen[side]) is (side == "right"):
             message = f"The {TITLES[side]} picture looks like the {TITLES[other]}."
             raise BackendError("views", message, f"Swap the sides, or mirror the {TITLES[side]} picture.")
     messages = [message for message in wrong.values() if message]
@@ -219,7 +234,11 @@ def review(picture: Path, pictures: dict[str, Path]) -> dict[str, Any]:
     try:
         found = check_views(front, views)
     except BackendError as error:
-        swap = any(looks_left(views[side].mask) is (side == "right") for side in ("left", "right") if side in views)
+        swap = any(
+            faces_left(view.mask, face_viewer(view.rgba)) is (side == "right")
+            for side, view in views.items()
+            if side != "back"
+        )
         return {"message": f"{error.message} {error.hint}", "swap": swap}
     return {"message": " ".join(warning["message"] for warning in found), "swap": False}
 

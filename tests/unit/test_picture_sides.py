@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.image.facing import Facing
 from backend.image.load import load_picture
 from backend.image.mask import find_figure
-from backend.image.sheet import cut_sheet
-from backend.image.views import check_views, view_of
+from backend.image.sheet import cut_sheet, sheet_result
+from backend.image.views import check_views, faces_left, looks_left, review, view_of
 
 COMPANION = Path(__file__).resolve().parents[2] / "examples/companion.png"
 TALL = 400  # pixels
@@ -56,6 +57,28 @@ def test_a_portrait_as_tall_as_the_figures_is_not_the_front(companion, tmp_path)
         ("back", ""),
         ("front", ""),
     ]
+
+
+def test_figures_of_different_sizes_are_no_portraits(companion, tmp_path):
+    """Their heights may differ, and are no reason to refuse the pictures that are cut out either."""
+    figures = [companion, faceless(companion)]
+    tiles = [Image.fromarray(figure) for figure in figures]
+    tiles[0] = tiles[0].resize((round(0.75 * tiles[0].width), round(0.75 * TALL)))
+    sheet = Image.new("RGB", (2 * tiles[1].width + 60, TALL + 40), "white")
+    sheet.paste(tiles[0], (20, 20), tiles[0])
+    sheet.paste(tiles[1], (tiles[1].width + 40, 20), tiles[1])
+    sheet.save(tmp_path / "sheet.png")
+    found = sheet_result(tmp_path / "sheet.png", tmp_path)["figures"]
+    assert [figure["view"] for figure in found] == ["front", "back"]
+    assert not review(Path(found[0]["picture"]), {"back": Path(found[1]["picture"])})["message"]
+
+
+def test_the_reader_tells_a_side_whose_outline_looks_the_other_way():
+    mask = np.zeros((200, 80), bool)
+    mask[:, 20:60] = True
+    mask[192:, :20] = True  # the heel of a shoe reaches further than its toes
+    facing = Facing(face=0.1, aside=0.3, furthest=0.3, eyes=0.3, yaw=92.0, feet=0.9, legs=0.3)
+    assert looks_left(mask) is True and faces_left(mask, facing) is False
 
 
 def test_the_front_in_another_slot_is_said(companion):
