@@ -236,7 +236,6 @@ def test_a_sheet_is_cut_into_its_views(solid, tmp_path):
     figures = sheet_result(tmp_path / "sheet.png", tmp_path / "figures")["figures"]
     assert [figure["view"] for figure in figures] == ["front", "ignore", "left", "back", "right", "ignore"]
     assert [figure["why"] for figure in figures if figure["view"] == "ignore"] == ["three_quarter", "portrait"]
-    assert len({Image.open(figure["picture"]).size for figure in figures}) == 1
     pictures = {figure["view"]: Path(figure["picture"]) for figure in figures if figure["view"] != "ignore"}
     made = generate(pictures.pop("front"), tmp_path / "made", pictures=pictures)
     assert made.metrics["silhouette_iou"] > 0.95 and not [w for w in made.warnings if w["code"] == "views"]
