@@ -271,7 +271,8 @@ def apply_rig(avatar: Avatar, path: Path, context: bpy.types.Context) -> Avatar:
         bpy.data.armatures.remove(old)
     blender_mesh.set_mesh(avatar.mesh, data)
     if len(arrays.get("cut", ())):
-        cutting.cut_and_cap(avatar.mesh, arrays["cut"])
+        arms = cutting.arm_shares(data.weights, data.groups)
+        cutting.cut_and_cap(avatar.mesh, arrays["cut"], arms)
     avatar.mesh.name = f"{name} Mesh"  # first: the armature takes the avatar's name
     armature = make_armature(name, bones, avatar.mesh.users_collection[0])
     avatar.mesh.parent = armature

@@ -8,20 +8,34 @@ import bpy
 import numpy as np
 
 
-def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
+def arm_shares(weights: np.ndarray, groups: list[str]) -> np.ndarray:
+    """(V, 2) of the left and the right arm in the weights (V, len(groups)); groups are VRM's bone names."""
+    return np.stack(
+        [
+            weights[:, [name in {side + bone for bone in ("UpperArm", "LowerArm", "Hand")} for name in groups]].sum(1)
+            for side in ("left", "right")
+        ],
+        axis=1,
+    )
+
+
+def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray, arms: np.ndarray) -> None:
     """Removes faces by number. What opens is closed with triangles, each of the colour and material of one place beside
-    it.
+    it, on both sides apart where an arm is cut from the body. arms: as `arm_shares`.
     """
     bm = bmesh.new()
     bm.from_mesh(obj.data)
     bm.faces.ensure_lookup_table()
+    side = np.column_stack([np.full(len(arms), 0.5), arms]).argmax(1)  # 0: none of the arms'
+    whose = {vert: int(side[vert.index]) for vert in bm.verts}
     gone = [bm.faces[number] for number in faces.tolist()]
     going = set(gone)
     rim = {edge for face in gone for edge in face.edges if any(other not in going for other in edge.link_faces)}
     bmesh.ops.delete(bm, geom=gone, context="FACES")
     edges = [edge for edge in rim if edge.is_valid and edge.is_boundary]
     made = bmesh.ops.holes_fill(bm, edges=edges, sides=0)["faces"] if edges else []
-    caps = _without_doubles(bm, bmesh.ops.triangulate(bm, faces=made)["faces"] if made else [])
+    parts = [part for face in made for part in _apart(bm, face, whose)]
+    caps = _without_doubles(bm, bmesh.ops.triangulate(bm, faces=parts)["faces"] if parts else [])
     new = set(caps)
     layers = [*bm.loops.layers.uv.values(), *bm.loops.layers.float_color.values(), *bm.loops.layers.color.values()]
     for face in caps:
@@ -41,6 +55,21 @@ def cut_and_cap(obj: bpy.types.Object, faces: np.ndarray) -> None:
     bm.to_mesh(obj.data)
     bm.free()
     obj.data.update()
+
+
+def _apart(bm: bmesh.types.BMesh, face: bmesh.types.BMFace, whose: dict[bmesh.types.BMVert, int]) -> list:
+    """The face over an opening, or where that lies between an arm and the body, one for each side of it: a cut from the
+    armpit's front around the hand to its back has both on one rim.
+    """
+    rim = list(face.verts)
+    changes = [k for k in range(len(rim)) if whose[rim[k]] != whose[rim[k - 1]]]
+    if not changes:
+        return [face]
+    bmesh.ops.delete(bm, geom=[face], context="FACES_ONLY")
+    rim = rim[changes[0] :] + rim[: changes[0]]
+    bounds = [k - changes[0] for k in changes] + [len(rim)]
+    runs = (rim[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+    return [bm.faces.new(run) for run in runs if len(run) > 2 and bm.faces.get(run) is None]
 
 
 def _without_doubles(bm: bmesh.types.BMesh, caps: list[bmesh.types.BMFace]) -> list[bmesh.types.BMFace]:
