@@ -98,7 +98,7 @@ def _cross_sections(
     may go on into the body: they end as on the mirrored way, and no farther than LONG times half of that.
     """
     half = WAYS // 2
-    far = _distances(points, frames, grid, reach)
+    far = solid_distances(points, frames, grid, reach)
     across = far[:, :half] + far[:, half:]
     thin = ndimage.median_filter(across.min(1), 5, mode="nearest")
     size = max(min(float(np.median(thin)), limit), 2.4 * grid.cell)
@@ -112,7 +112,7 @@ def _cross_sections(
     move *= np.minimum(1, 0.3 * size / np.maximum(np.linalg.norm(move, axis=1, keepdims=True), 1e-12))
     move = ndimage.median_filter(move, (5, 1), mode="nearest")
     points = points + np.einsum("ni,nic->nc", move, frames)
-    far = _distances(points, frames, grid, reach)
+    far = solid_distances(points, frames, grid, reach)
     mirrored = far[:, (half - np.arange(WAYS)) % WAYS]
     towards = np.cos(2 * np.pi * np.arange(WAYS) / WAYS) < -1e-6
     far = np.where(towards & (far > ASKEW * mirrored), mirrored, far)
@@ -121,13 +121,22 @@ def _cross_sections(
     return points, np.clip(far, most / 2.5, most), size
 
 
+def frames_across(axes: np.ndarray) -> np.ndarray:
+    """(n, 2, 3) two directions square to each of (n, 3) and to each other."""
+    axes = axes / np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-9)
+    other = np.where(np.abs(axes[:, [0]]) < 0.8, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
+    u = other - (other * axes).sum(1, keepdims=True) * axes
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    return np.stack([u, np.cross(axes, u)], axis=1)
+
+
 def _ways(frames: np.ndarray) -> np.ndarray:
     """(n, WAYS, 3) directions evenly around, from frames[:, 0] towards frames[:, 1]."""
     angle = 2 * np.pi * np.arange(WAYS) / WAYS
     return np.einsum("wf,nfc->nwc", np.column_stack([np.cos(angle), np.sin(angle)]), frames)
 
 
-def _distances(points: np.ndarray, frames: np.ndarray, grid: VoxelGrid, reach: float) -> np.ndarray:
+def solid_distances(points: np.ndarray, frames: np.ndarray, grid: VoxelGrid, reach: float) -> np.ndarray:
     """(n, WAYS) how far the solid goes from points (n, 3), at most `reach`, in the directions of `_ways`."""
     ways = _ways(frames)
     steps = np.arange(0, reach, 0.5 * grid.cell)

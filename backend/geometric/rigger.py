@@ -13,6 +13,7 @@ from ..errors import BackendError
 from ..image.load import load_picture
 from ..mesh.files import MeshArrays, RigArrays, read_mesh, write_rig
 from ..mesh.voxels import solid_voxels
+from .arm_joints import centre_arms
 from .arm_tubes import find_tubes, part_arms
 from .finding import find_body
 from .islands import make_rigid
@@ -95,6 +96,7 @@ def rig_mesh(
     vertices = mesh.vertices @ turn.T
     progress("solid", 0.4, "Filling the body")
     grid = solid_voxels(vertices, mesh.triangles)
+    centre_arms(skeleton, grid, set(joints or {}))
     progress("weights", 0.5, "Measuring distances inside the body")
     territory = find_territory(grid, skeleton)
     progress("weights", 0.8, "Weighting the vertices")
