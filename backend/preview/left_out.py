@@ -71,10 +71,10 @@ def _held(picture: PictureAnalysis, props: np.ndarray, labels: np.ndarray, names
 
 def without_strands(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
     """Labels without hair that hangs where the arms are, nor what hung on it alone; how many pixels that are. It would
-    be one skin with the arms, which then could not be moved. Arms that the reader is sure of are no hair.
+    be one skin with the arms, which then could not be moved. Where the reader is sure of both arms, they are no hair.
     """
     sure = [min(picture.joint_confidence.get(side + joint, 0.0) for joint in ARM_JOINTS) for side in SIDES]
-    if max(sure) >= SURE:
+    if min(sure) >= SURE:
         return labels, 0
     found = strands(picture.rgba, labels, names)
     if not found.any():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from .limbs import (
     labelled,
     without_specks,
 )
+from .redraw import Bone, draw, join, without_rim
 from .thickness import PARTS
 
 ANGLES = (45.0, 35.0, 25.0, 15.0, 5.0)  # degrees below horizontal at which arms are put, the first that is free
@@ -44,15 +44,15 @@ ARMPIT = 0.5  # of the upper arm: above it arm and body belong together
 FREE, GAP = 0.02, 0.012  # of an arm that may lie on the rest; of the height: how near is on it
 FORESHORTENED = 1.4  # times its length in the picture, at most, an arm is
 LONGEST = 1.3  # of the trunk's length: an arm to its wrist
-SPREAD = 5.0  # degrees by which legs that touch are turned out, each
+SPREAD = 5.0  # degrees by which legs that touch are spread, each
+WEDGE, LOWEST = 0.01, 0.7  # of the height: what is between legs, at least; of the way to the ankles: legs begin above
 CLOSED = 0.08  # of the rows from the lower thighs on without a gap between the legs
 NEAR = 0.006  # of the height: half of a gap that the skin would close
 CORE = 0.4  # of the distance between the shoulders: half of the trunk, at least
 NECK = 0.4  # of that: half of the neck
 # Of the height: what is around the figure when limbs are looked for, and more where arms are put elsewhere.
 MARGIN, ROOM = 0.06, 0.4
-LOOSE = 0.1  # of an arm: more of it in the air is joined to the trunk
-LINK = 0.6  # of an arm's radius: half of a bridge from the trunk to it
+GUESSED = 0.4  # the reader's confidence in an arm below which it is one it only supposes: the other is drawn twice
 OUTWARD = {"left": 1.0, "right": -1.0}
 
 
@@ -68,30 +68,6 @@ class PartMap:
     names: tuple[str, ...]
     joints: dict[str, tuple[float, float]] = field(default_factory=dict)
     face: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Bone:
-    """What is moved as one: its cells, the pixels that tell their colours, the point it turns about and its end, where
-    the former goes, and the (2, 2) map of ways from it. radius: of the joint's disc, pixels.
-    """
-
-    cells: np.ndarray
-    shown: np.ndarray
-    pivot: np.ndarray
-    end: np.ndarray
-    goal: np.ndarray
-    matrix: np.ndarray
-    radius: float
-    part: int
-
-    def moved(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixels -> where they go."""
-        return (points - self.pivot) @ self.matrix.T + self.goal
-
-    def source(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixels -> where they came from."""
-        return (points - self.goal) @ np.linalg.inv(self.matrix).T + self.pivot
 
 
 @dataclass
@@ -147,14 +123,14 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
     labels = np.pad(labels, margin, constant_values=-1)
     found = _find_limbs(canvas, labels, names)
     parts = _coarse(labels, names, found, canvas.joints["neck"][1])
-    free = _free_arms(parts, found)
+    free = _free_arms(canvas, parts, found)
     if len(free) < 2:
         canvas, parts = _padded(canvas, canvas.mask, room), np.pad(parts, room, constant_values=-1)
         found = {name: limb.padded(room) for name, limb in found.items()}
         margin += room
     arms = _arms_to_move(canvas, found, free)
     # An outline that tells arms and body apart shows the legs, too.
-    legs = {} if picture.clear and not arms else _legs(canvas, found)
+    legs = {} if picture.clear and not arms else _legs(canvas, found, parts)
     moved = [f"{side}Arm" for side in arms] + (["leftLeg", "rightLeg"] if legs else [])
     apart = {"arms"} if moved else set()
     apart |= {"legs"} if legs else set()
@@ -259,12 +235,25 @@ def _rotation(turn: float) -> np.ndarray:
     return np.array([[c, -s], [s, c]])
 
 
-def _free_arms(parts: np.ndarray, found: dict[str, Limb]) -> list[str]:
+def _free_arms(picture: PictureAnalysis, parts: np.ndarray, found: dict[str, Limb]) -> list[str]:
     """Sides whose arms stay where they are: both, one, or none."""
-    free = [side for side, outward in OUTWARD.items() if _is_free(found[f"{side}Arm"], parts, side, outward)]
+    free = [
+        side
+        for side, outward in OUTWARD.items()
+        if not _guessed(picture, side) and _is_free(found[f"{side}Arm"], parts, side, outward)
+    ]
     if len(free) == 1 and _below_horizontal(found[f"{free[0]}Arm"], OUTWARD[free[0]])[0] > PAIRED:
         return []
     return free
+
+
+def _guessed(picture: PictureAnalysis, side: str) -> bool:
+    """Whether an arm is where the reader only supposes it, and the other one is where it is seen."""
+
+    def sure(side: str) -> float:
+        return min(picture.joint_confidence.get(side + joint, 1.0) for joint in ARM_JOINTS)
+
+    return sure(side) < GUESSED and sure("left" if side == "right" else "right") >= SURE
 
 
 def _arms_to_move(picture: PictureAnalysis, found: dict[str, Limb], free: list[str]) -> dict[str, list[Bone]]:
@@ -274,7 +263,7 @@ def _arms_to_move(picture: PictureAnalysis, found: dict[str, Limb], free: list[s
         if side in free:
             continue
         limb, twin = found[f"{side}Arm"], found[f"{'right' if side == 'left' else 'left'}Arm"]
-        mirrored = limb.found < SURE <= twin.found
+        mirrored = (limb.found < SURE or _guessed(picture, side)) and twin.found >= SURE
         shown, other = (twin, {"left": "right", "right": "left"}[side]) if mirrored else (limb, side)
         shoulder = point_of(picture, f"{side}UpperArm")
         arms[side] = Arm(shown, shoulder, outward, mirrored, _stretch(picture, shown, other))
@@ -343,8 +332,10 @@ def _covers(bones: Sequence[Bone], rest: np.ndarray) -> float:
     return float(rest[at[:, 1], at[:, 0]].mean()) if len(at) else 0.0
 
 
-def _legs(picture: PictureAnalysis, found: dict[str, Limb]) -> dict[str, list[Bone]]:
-    """Both legs turned out where there is no gap between them."""
+def _legs(picture: PictureAnalysis, found: dict[str, Limb], parts: np.ndarray) -> dict[str, list[Bone]]:
+    """Both legs put apart where there is no gap between them: the farther down, the more, from where they begin. What
+    is above, a skirt before the thighs, stays as it is.
+    """
     legs = [found[f"{side}Leg"] for side in SIDES]
     if min(leg.found for leg in legs) < SURE:
         return {}
@@ -355,14 +346,27 @@ def _legs(picture: PictureAnalysis, found: dict[str, Limb]) -> dict[str, list[Bo
     rows = rows[rows > hip + 0.6 * (knee - hip)]
     if not len(rows) or near[rows].any(1).mean() < CLOSED:
         return {}
+    fork = _fork(parts, legs)
+    if fork is None:
+        return {}
     made = {}
     for side, leg in zip(SIDES, legs, strict=True):
-        turn, joint = np.radians(SPREAD) * (-1 if side == "left" else 1), leg.joints[0]
-        bone = Bone(
-            leg.cells, leg.cells, joint, leg.joints[2], joint, _rotation(float(turn)), 0.0, PARTS.index(f"{side}Leg")
-        )
-        made[side] = [bone]
+        part, root = PARTS.index(f"{side}Leg"), np.array([leg.joints[0, 0], fork])
+        cells = leg.cells & (np.arange(len(parts)) >= fork)[:, None]
+        apart = np.array([[1.0, OUTWARD[side] * np.tan(np.radians(SPREAD))], [0.0, 1.0]])
+        made[side] = [Bone(cells, cells, root, leg.joints[2], root, apart, 0.0, part)]
     return made
+
+
+def _fork(parts: np.ndarray, legs: list[Limb]) -> float | None:
+    """The row below which nothing of the trunk is between the legs; None where that leaves nearly nothing of them."""
+    hip, ankle = (float(np.mean([leg.joints[k, 1] for leg in legs])) for k in (0, 2))
+    y, x = np.indices(parts.shape)
+    axes = [leg.joints[0, 0] + (leg.joints[2, 0] - leg.joints[0, 0]) * (y - hip) / max(ankle - hip, 1) for leg in legs]
+    between = (parts == PARTS.index("torso")) & (x > np.minimum(*axes)) & (x < np.maximum(*axes)) & (y < ankle)
+    rows = np.flatnonzero(between.sum(1) > WEDGE * (parts >= 0).any(1).sum())
+    fork = max(hip, float(rows[-1] + 1)) if len(rows) else hip
+    return fork if fork < hip + LOWEST * (ankle - hip) else None
 
 
 def _compose(
@@ -376,20 +380,23 @@ def _compose(
     Arms go first: what they hide of a leg, or of a skirt that the map takes for one, goes with that leg.
     """
     core = _core(picture)
+    picture = replace(picture, rgba=without_rim(picture.rgba, picture.mask))
     taken = scraps | np.isin(parts, [bones[0].part for bones in arms.values()])
     rgba, mask, parts = filled_trunk(picture.rgba, picture.mask & ~taken, parts, taken, core)
     if legs:
         standing, whole = rgba, {side: mask & (parts == bones[0].part) for side, bones in legs.items()}
+        below = {side: (np.arange(len(mask)) >= bones[0].pivot[1])[:, None] for side, bones in legs.items()}
+        whole = {side: cells & below[side] for side, cells in whole.items()}
         legs = {side: [replace(bones[0], cells=whole[side], shown=whole[side])] for side, bones in legs.items()}
         taken = np.any(list(whole.values()), axis=0)
         rgba, mask, parts = filled_trunk(rgba, mask & ~taken, parts, taken, core)
         for bones in legs.values():
-            _draw(bones[0], standing, rgba, mask, parts)
+            draw(bones[0], standing, rgba, mask, parts)
     for bone in (bone for bones in arms.values() for bone in reversed(bones)):
-        _draw(bone, picture.rgba, rgba, mask, parts)
+        draw(bone, picture.rgba, rgba, mask, parts)
     neck = point_of(picture, "neck")
     for bones in arms.values():
-        _join(bones, neck, rgba, mask, parts)
+        join(bones, neck, rgba, mask, parts)
     mask = largest_piece(mask)  # what hung on a limb alone, as the ends of a staff
     rgba[..., 3] = np.where(mask, 255, 0)
     parts = np.where(mask, parts, -1)
@@ -400,67 +407,13 @@ def _compose(
     return _trimmed(replace(picture, rgba=rgba, mask=mask, joints=joints), parts)
 
 
-def _draw(bone: Bone, source: np.ndarray, rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray) -> None:
-    """Puts a bone's pixels of the picture `source` where they go in rgba, mask and parts."""
-    row, column = np.nonzero(bone.cells)
-    if not len(row):
-        return
-    corners = bone.moved(np.array([(x, y) for x in (column.min(), column.max()) for y in (row.min(), row.max())]))
-    low = np.minimum(corners.min(0), bone.goal - bone.radius).astype(int) - 2
-    high = np.maximum(corners.max(0), bone.goal + bone.radius).astype(int) + 3
-    low, high = np.maximum(low, 0), np.minimum(high, mask.shape[::-1])
-    here = slice(low[1], high[1]), slice(low[0], high[0])
-    y, x = np.mgrid[here]
-    points = np.stack([x, y], -1).astype(float)
-    # What shows the colours, with room for the disc around the joint.
-    shown_row, shown_column = np.nonzero(bone.shown | bone.cells)
-    first = np.array([shown_row.min(), shown_column.min()])
-    last = np.array([shown_row.max(), shown_column.max()]) + 1
-    window = slice(first[0], last[0]), slice(first[1], last[1])
-    from_ = bone.source(points)
-    at = np.stack([from_[..., 1] - first[0], from_[..., 0] - first[1]])
-    moved = ndimage.map_coordinates(bone.cells[window].astype(np.float32), at, order=1) > 0.5
-    disc = (np.hypot(*np.moveaxis(points - bone.goal, -1, 0)) < bone.radius) & ~mask[here]
-    drawn = moved | disc
-    nearest = ndimage.distance_transform_edt(~bone.shown[window], return_distances=False, return_indices=True)
-    colours = source[window][tuple(nearest)]
-    for k in range(3):
-        values = ndimage.map_coordinates(colours[..., k].astype(np.float32), at[:, drawn], order=1, mode="nearest")
-        rgba[here][drawn, k] = values.round()
-    parts[here][drawn] = bone.part
-    mask[here][drawn] = True
-
-
-def _join(bones: list[Bone], neck: np.ndarray, rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray) -> None:
-    """Bridges the way from neck to wrist where part of an arm hangs in the air: drawn trunks may be slimmer than
-    shoulders, and hair may hide the elbow.
-    """
-    body, first = largest_piece(mask), bones[0]
-    arm = mask & (parts == first.part)
-    if (arm & ~body).sum() <= LOOSE * arm.sum():
-        return
-    y, x = np.indices(mask.shape)
-    points, chain = np.stack([x, y], -1), (neck, first.goal, bones[1].goal, bones[1].moved(bones[1].end))
-    away = np.min([_to_line(points, a, b) for a, b in pairwise(chain)], axis=0)
-    bridge = (away < LINK * first.radius) & ~mask
-    nearest = ndimage.distance_transform_edt(~arm, return_distances=False, return_indices=True)
-    rgba[bridge] = rgba[tuple(nearest)][bridge]
-    parts[bridge] = first.part
-    mask |= bridge
-
-
-def _to_line(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(...) distances of (..., 2) points to the line from a to b."""
-    along = np.clip((points - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-6), 0, 1)
-    return np.asarray(np.hypot(*np.moveaxis(points - a - along[..., None] * (b - a), -1, 0)))
-
-
 def _moved_joints(
     picture: PictureAnalysis, side: str, names: tuple[str, ...], bones: list[Bone]
 ) -> dict[str, tuple[float, float]]:
     """Two bones end where the next begins; a single one takes all joints along."""
     if len(bones) == 1:
-        points = [bones[0].moved(point_of(picture, side + name)) for name in names[1:]]
+        points = [point_of(picture, side + name) for name in names[1:]]
+        points = [bones[0].moved(point) if point[1] > bones[0].pivot[1] else point for point in points]
     else:
         points = [bones[1].goal, bones[1].moved(bones[1].end)]
     return {side + name: (float(x), float(y)) for name, (x, y) in zip(names[1:], points, strict=True)}

@@ -1,5 +1,6 @@
 """Limbs that touch the body are set apart by a map of the parts, and the trunk is filled where they hid it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +15,11 @@ from backend.engines import GenerateRequest
 from backend.image.analysis import PictureAnalysis, analyse
 from backend.image.silhouette import JOINTS
 from backend.preview.engine import PreviewGenerator
+from backend.preview.fill import filled_trunk
 from backend.preview.hands import left_behind, skin_like, take_bare_hand
 from backend.preview.limbs import Limb
 from backend.preview.thickness import PARTS
-from backend.preview.unfold import Bone, PartMap, _compose, _core, unfold
+from backend.preview.unfold import Bone, PartMap, _compose, _core, _legs, unfold
 from benchmarks.figures import Figure, make, true_joints
 from benchmarks.posed_glb import MARGIN, Coloured
 
@@ -279,3 +281,56 @@ def test_a_batch_takes_pictures_of_further_sides_with_their_front():
     assert [picture.name for picture in pictures] == ["a.front.png", "b.png", "c.right.png", "d.png"]
     assert sides == [{"back": given[0]}, {"left": given[2]}, {}, {}]
     assert names_for(pictures, None) == ["a", "b", "c.right", "d"]
+
+
+def test_an_arm_that_is_only_supposed_mirrors_the_one_that_is_seen(hanging):
+    path, read = hanging
+    before = analyse(path, draft=True)
+    given = read(before)
+    stray = {"leftHand": (given.joints["leftHand"][0], 1.1 * given.joints["leftHand"][1])}
+    given = replace(given, joints=given.joints | stray)
+    lengths = []
+    for sure in (0.3, 0.6):
+        doubtful = replace(before, joint_confidence=before.joint_confidence | {"leftHand": sure})
+        doubtful.joint_confidence |= dict.fromkeys(("rightUpperArm", "rightLowerArm", "rightHand"), 0.9)
+        doubtful.joint_confidence |= dict.fromkeys(("leftUpperArm", "leftLowerArm"), 0.9)
+        joints = unfold(doubtful, given).picture.joints
+        lengths.append([np.hypot(*np.subtract(joints[f"{s}Hand"], joints[f"{s}LowerArm"])) for s in ("left", "right")])
+    assert lengths[0][0] == pytest.approx(lengths[0][1], rel=0.02)
+    assert lengths[1][0] > 1.15 * lengths[1][1]
+
+
+def test_what_is_between_the_thighs_stays_whole_where_the_legs_below_it_are_spread():
+    joints = dict.fromkeys(JOINTS, (100.0, 60.0)) | {"neck": (100.0, 20.0), "hips": (100.0, 100.0)}
+    parts, legs = np.full((280, 200), -1), {}
+    parts[10:110, 70:130] = PARTS.index("torso")
+    for side, x in (("left", 115.0), ("right", 85.0)):
+        joints |= {f"{side}UpperLeg": (x, 100.0), f"{side}LowerLeg": (x, 180.0), f"{side}Foot": (x, 260.0)}
+        chain = np.array([joints[side + name] for name in ("UpperLeg", "LowerLeg", "Foot")])
+        cells = np.zeros(parts.shape, bool)
+        cells[100:270, slice(100, 130) if side == "left" else slice(70, 100)] = True
+        cells[100:150, 90:110] = False  # the front of a skirt
+        parts[cells] = PARTS.index(f"{side}Leg")
+        legs[f"{side}Leg"] = Limb(cells, chain, np.zeros(parts.shape), np.zeros(parts.shape, int), 15.0, 1.0)
+    parts[100:150, 90:110] = PARTS.index("torso")
+    rgba = np.full((*parts.shape, 4), 255, np.uint8)
+    picture = PictureAnalysis(rgba, parts >= 0, 1.0, (200, 280), joints, {})
+    moved = _legs(picture, legs, parts)
+    made, parts = _compose(picture, parts, {}, moved, np.zeros(parts.shape, bool))
+    gaps = [(np.diff(np.flatnonzero(row)) > 2).sum() for row in made.mask]
+    top = round(made.joints["neck"][1]) - 20
+    assert not any(gaps[: top + 150]) and all(gaps[top + 185 : top + 265])
+    assert made.joints["leftFoot"][0] - made.joints["rightFoot"][0] > 40
+
+
+def test_a_belly_that_hands_hid_becomes_slimmer_upwards_from_the_hips():
+    mask, taken = np.zeros((120, 120), bool), np.zeros((120, 120), bool)
+    mask[20:100, 50:70] = True
+    mask[80:100, 25:95] = True
+    taken[20:80, 25:50] = taken[20:80, 70:95] = True
+    rgba = np.full((120, 120, 4), 255, np.uint8)
+    _, filled, _ = filled_trunk(rgba, mask, np.where(mask, 0, -1), taken, np.zeros_like(mask))
+    width = filled.sum(1)
+    assert width[79] > 0.95 * width[90] and width[60] > 30 and (np.diff(width[20:80]) >= 0).all()
+    free = filled_trunk(rgba, mask, np.where(mask, 0, -1), taken & False, np.zeros_like(mask))[1]
+    assert free[79].sum() == 20  # what was not hidden is as it was
