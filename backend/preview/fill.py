@@ -18,6 +18,24 @@ def filled_trunk(
     outline, up to the line that joins the outline above and below; coloured along the row. Forearms before the belly
     may hide all of a row: then it is as wide as `core`.
     """
+    here, out, whole, labels = window(mask | taken, RIM + 2), rgba.copy(), mask.copy(), parts.copy()
+    out[here], whole[here], labels[here] = _filled(*(values[here] for values in (rgba, mask, parts, taken, core)))
+    return out, whole, labels
+
+
+def window(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Where (H, W) bool `mask` is, with so many pixels around it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    top, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
+    return slice(top, int(rows[-1]) + 1 + margin), slice(left, int(columns[-1]) + 1 + margin)
+
+
+def _filled(
+    rgba: np.ndarray, mask: np.ndarray, parts: np.ndarray, taken: np.ndarray, core: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `filled_trunk`, of a window."""
     rest = ndimage.binary_fill_holes(mask | taken) & taken
     between = np.zeros_like(mask)
     for r in np.flatnonzero(rest.any(1)):
@@ -82,9 +100,10 @@ def _along_rows(
         for k in range(3):
             calm = ndimage.median_filter(rgba[r, known, k].astype(np.float32), size=broad, mode="nearest")
             colours[r, wanted, k] = np.interp(wanted, known, calm)
-    weight = np.maximum(ndimage.gaussian_filter1d(hidden.astype(np.float32), CALM * tall, axis=0), 1e-3)
+    here = window(hidden, 0)
+    weight = np.maximum(ndimage.gaussian_filter1d(hidden[here].astype(np.float32), CALM * tall, axis=0), 1e-3)
     for k in range(3):
-        own = np.where(hidden, colours[..., k], 0)
-        colours[..., k] = ndimage.gaussian_filter1d(own, CALM * tall, axis=0) / weight
+        own = np.where(hidden[here], colours[here][..., k], 0)
+        colours[here][..., k] = ndimage.gaussian_filter1d(own, CALM * tall, axis=0) / weight
     colours[..., 3] = 255
     return colours[hidden].round().astype(np.uint8)

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
+from .fill import window
 from .left_out import largest_piece
 
 LOOSE = 0.1  # of an arm: more of it in the air is joined to the trunk
@@ -44,11 +45,12 @@ def without_rim(rgba: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Pixels of the outline through which the background shows take the colour of what is next to them: where they go,
     they may lie before the figure.
     """
-    depth = ndimage.distance_transform_edt(mask)
-    solid = mask & (depth > 1) & ((rgba[..., 3] > OPAQUE) | (depth > RIM))
+    here, out = window(mask, 2), rgba.copy()
+    inside, source = mask[here], rgba[here]
+    depth = ndimage.distance_transform_edt(inside)
+    solid = inside & (depth > 1) & ((source[..., 3] > OPAQUE) | (depth > RIM))
     rows, columns = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
-    out = rgba.copy()
-    out[mask, :3] = rgba[rows[mask], columns[mask], :3]
+    out[here][inside, :3] = source[rows[inside], columns[inside], :3]
     return out
 
 
