@@ -138,6 +138,9 @@ class PreviewGenerator:
         if found.hair:
             message = "Long hair beside the arms is left out."
             found.picture.warnings.append({"code": "hair", "message": message})
+        if found.mirrored:
+            message = "One arm is not seen clearly and is made as the mirror image of the other one."
+            found.picture.warnings.append({"code": "mirrored", "message": message})
         return found
 
 

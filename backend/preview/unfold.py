@@ -98,7 +98,7 @@ class Arm:
 class Unfolded:
     """picture: as `analyse` gives it, but larger where limbs needed room. parts: (H, W) index into PARTS per pixel, -1
     outside the figure. moved: names of the limbs that were put elsewhere. left_out: pixels of props that were left out;
-    hair: of long hair beside the arms.
+    hair: of long hair beside the arms. mirrored: whether an arm is the other one's mirror image.
     """
 
     picture: PictureAnalysis
@@ -106,6 +106,7 @@ class Unfolded:
     moved: list[str]
     left_out: int
     hair: int = 0
+    mirrored: bool = False
 
 
 def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
@@ -142,7 +143,7 @@ def unfold(picture: PictureAnalysis, given: PartMap) -> Unfolded:
         if rest is not None:
             scraps |= rest & (parts == PARTS.index("torso"))
     picture, parts = _compose(canvas, parts, arms, legs, scraps)
-    return Unfolded(picture, parts, moved, left_out, hair)
+    return Unfolded(picture, parts, moved, left_out, hair, any(_mirrors(canvas, found, side) for side in arms))
 
 
 def _find_limbs(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, Limb]:
@@ -247,6 +248,12 @@ def _free_arms(picture: PictureAnalysis, parts: np.ndarray, found: dict[str, Lim
     return free
 
 
+def _mirrors(picture: PictureAnalysis, found: dict[str, Limb], side: str) -> bool:
+    """Whether an arm is made of the pixels of the other one."""
+    twin = found["rightArm" if side == "left" else "leftArm"]
+    return (found[f"{side}Arm"].found < SURE or _guessed(picture, side)) and twin.found >= SURE
+
+
 def _guessed(picture: PictureAnalysis, side: str) -> bool:
     """Whether an arm is where the reader only supposes it, and the other one is where it is seen."""
 
@@ -263,7 +270,7 @@ def _arms_to_move(picture: PictureAnalysis, found: dict[str, Limb], free: list[s
         if side in free:
             continue
         limb, twin = found[f"{side}Arm"], found[f"{'right' if side == 'left' else 'left'}Arm"]
-        mirrored = (limb.found < SURE or _guessed(picture, side)) and twin.found >= SURE
+        mirrored = _mirrors(picture, found, side)
         shown, other = (twin, {"left": "right", "right": "left"}[side]) if mirrored else (limb, side)
         shoulder = point_of(picture, f"{side}UpperArm")
         arms[side] = Arm(shown, shoulder, outward, mirrored, _stretch(picture, shown, other))

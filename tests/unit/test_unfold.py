@@ -294,7 +294,9 @@ def test_an_arm_that_is_only_supposed_mirrors_the_one_that_is_seen(hanging):
         doubtful = replace(before, joint_confidence=before.joint_confidence | {"leftHand": sure})
         doubtful.joint_confidence |= dict.fromkeys(("rightUpperArm", "rightLowerArm", "rightHand"), 0.9)
         doubtful.joint_confidence |= dict.fromkeys(("leftUpperArm", "leftLowerArm"), 0.9)
-        joints = unfold(doubtful, given).picture.joints
+        found = unfold(doubtful, given)
+        assert found.mirrored == (sure < 0.5)
+        joints = found.picture.joints
         lengths.append([np.hypot(*np.subtract(joints[f"{s}Hand"], joints[f"{s}LowerArm"])) for s in ("left", "right")])
     assert lengths[0][0] == pytest.approx(lengths[0][1], rel=0.02)
     assert lengths[1][0] > 1.15 * lengths[1][1]
