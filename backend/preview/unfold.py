@@ -255,12 +255,13 @@ def _mirrors(picture: PictureAnalysis, found: dict[str, Limb], side: str) -> boo
 
 
 def _guessed(picture: PictureAnalysis, side: str) -> bool:
-    """Whether an arm is where the reader only supposes it, and the other one is where it is seen."""
+    """Whether an arm is where the reader only supposes it, and neither is the outline clear; the other one is seen."""
 
     def sure(side: str) -> float:
         return min(picture.joint_confidence.get(side + joint, 1.0) for joint in ARM_JOINTS)
 
-    return sure(side) < GUESSED and sure("left" if side == "right" else "right") >= SURE
+    other = "left" if side == "right" else "right"
+    return not picture.clear and sure(side) < GUESSED and sure(other) >= SURE
 
 
 def _arms_to_move(picture: PictureAnalysis, found: dict[str, Limb], free: list[str]) -> dict[str, list[Bone]]:
