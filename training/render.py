@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from training.cast import make_cast, read_folder
-from training.sample import FIELDS, Cast, make_sample
+from training.sample import FIELDS, Cast, make_head, make_sample
 
 SHARD = 256
 
 _casts: dict[bool, Cast] = {}
 _folders: list[Path] = []
+_heads: list[bool] = []
 
 
 def _render_shard(job: tuple[Path, bool, int, int]) -> Path:
@@ -33,7 +34,8 @@ def _render_shard(job: tuple[Path, bool, int, int]) -> Path:
     if validation not in _casts:
         _casts[validation] = make_cast([c for folder in _folders for c in read_folder(folder)], validation)
     cast = _casts[validation]
-    samples = [make_sample(cast, (seed, int(validation), number, k)) for k in range(SHARD)]
+    sample = make_head if _heads[0] else make_sample
+    samples = [sample(cast, (seed, int(validation), number, k)) for k in range(SHARD)]
     temporary = out.with_name(out.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -46,11 +48,11 @@ def _render_shard(job: tuple[Path, bool, int, int]) -> Path:
     return out
 
 
-def _start(folders: list[Path]) -> None:
-    _folders[:] = folders
+def _start(folders: list[Path], heads: bool) -> None:
+    _folders[:], _heads[:] = folders, [heads]
 
 
-def _record(out: Path, folders: list[Path], seed: int) -> None:
+def _record(out: Path, folders: list[Path], seed: int, heads: bool) -> None:
     """OUT/data.json: which characters, by digest; the order of the names is that of the field `character`.
 
     Raises ValueError where OUT was begun with other characters or another seed.
@@ -58,6 +60,7 @@ def _record(out: Path, folders: list[Path], seed: int) -> None:
     characters = [c for folder in folders for c in read_folder(folder)]
     record = {
         "seed": seed,
+        **({"heads": True} if heads else {}),
         "characters": {
             part: [
                 {"name": m.character.name, "digest": m.character.digest(), "licence": m.character.meta.get("licence"),
@@ -80,6 +83,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20000)
     parser.add_argument("--validation", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--heads", action="store_true", help="heads alone")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     jobs = []
@@ -89,9 +93,9 @@ def main() -> None:
             out = options.out / part / f"{options.seed:03d}_{number:05d}"
             if not out.exists():
                 jobs.append((out, part == "validation", options.seed, number))
-    _record(options.out, options.characters, options.seed)
+    _record(options.out, options.characters, options.seed, options.heads)
     began = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(options.workers, _start, (options.characters,)) as pool:
+    with multiprocessing.get_context("spawn").Pool(options.workers, _start, (options.characters, options.heads)) as pool:
         for done, _ in enumerate(pool.imap_unordered(_render_shard, jobs), 1):
             rate = done * SHARD / (time.monotonic() - began)
             print(f"{done * SHARD} of {len(jobs) * SHARD} pictures, {rate:.1f} a second", flush=True)

@@ -12,6 +12,7 @@ from scipy import ndimage
 from backend.reader.layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, WIDTH
 from training.backgrounds import background, clutter
 from training.characters.drawn import make_drawing
+from training.closeups import render_head
 from training.figure import OVERSAMPLING, POINT, Figure, Model, joint_depths, render_figure
 from training.looks import after
 from training.poses import ARMS, LEGS
@@ -96,6 +97,18 @@ def make_figure(cast: Cast, seed: tuple[int, ...], wild_share: float = 0.0) -> d
         figure = render_figure(cast.models[index], random, wild=wild)
         if figure is not None:
             return _one(random, figure, index, 1)
+
+
+def make_head(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """The fields of FIELDS for one head, as the reader's last looks see it. The same for the same cast and seed."""
+    random = np.random.default_rng(seed)
+    if random.random() < DRAWN_SHARE:
+        return _drawing(random, 1.0)
+    while True:
+        index = cast.draw(random)
+        figure = render_head(cast.models[index], random)
+        if figure is not None:
+            return _one(random, figure, index)
 
 
 def _flatten(random: np.random.Generator, image: np.ndarray, mask: np.ndarray, step: int = OVERSAMPLING) -> np.ndarray:

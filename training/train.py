@@ -45,9 +45,11 @@ def rate(step: int, steps: int) -> float:
 class Trainer:
     """One run in one folder."""
 
-    def __init__(self, run: Path, device: str, seed: int) -> None:
+    def __init__(self, run: Path, device: str, seed: int, rates: float = 1.0) -> None:
+        """rates: share of the usual learning rates; less for weights that are to change little."""
         torch.manual_seed(seed)
         self.run, self.device, self.seed, self.step = run, torch.device(device), seed, 0
+        self.rates = rates
         self.network = ReaderNetwork().to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         backbone = [p for p in self.network.blocks.parameters() if p.requires_grad]
@@ -87,7 +89,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         batch = {k: v.to(self.device) for k, v in augment(raw, generator, size).items()}
         for group in self.optimiser.param_groups:
-            group["lr"] = group["full"] * rate(self.step, steps)
+            group["lr"] = group["full"] * self.rates * rate(self.step, steps)
         maps, vector = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
         parts = losses(maps, vector, batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -141,6 +143,7 @@ def main() -> None:
         "--size", default=f"{WIDTH}x{HEIGHT}", help="of the pictures; a small one makes early steps cheap"
     )
     parser.add_argument("--start", type=Path, metavar="ONNX", help="exported weights that a new run starts from")
+    parser.add_argument("--rates", type=float, default=1.0, help="share of the usual learning rates")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validate", type=int, default=250)
@@ -152,7 +155,7 @@ def main() -> None:
     held_out = Shards([folder / "validation" for folder in options.data])
     if not len(shards):
         parser.error("No finished shard was found; run training.render first.")
-    trainer = Trainer(options.run, options.device, options.seed)
+    trainer = Trainer(options.run, options.device, options.seed, options.rates)
     if options.start and not trainer.step:
         some = np.linspace(0, len(shards) - 1, min(len(shards), MEASURED)).astype(int)
         trainer.start_from(options.start, resized(prepare(shards.take(some))["image"], (width, height)))
