@@ -18,6 +18,7 @@ from training.raster import Atlas, Buffers, rasterise, skin
 
 OVERSAMPLING = 2
 POINT = {name: k for k, name in enumerate(KEYPOINTS)}
+HEAD_ROOM = (1.05, 1.95)  # shorter side of a head's picture in heights of the head: the reader's two looks, and their errors
 BEHIND = 65.0  # degrees of yaw from which a figure counts as seen from the side or from behind
 
 
@@ -120,7 +121,7 @@ def _frame_body(camera: Camera, flat: np.ndarray, random: np.random.Generator) -
 def _frame_head(camera: Camera, points: np.ndarray, random: np.random.Generator) -> None:
     """The head alone, as the second look at a picture crops it."""
     top, chin = points[POINT["headTop"], :2], points[POINT["chin"], :2]
-    size = float(np.hypot(*(top - chin))) * random.uniform(1.2, 2.2)
+    size = float(np.hypot(*(top - chin))) * random.uniform(*HEAD_ROOM)
     camera.scale = min(WIDTH, HEIGHT) / max(size, 1e-6)
     camera.centre = (top + chin) / 2 + random.normal(0, 0.09, 2) * size
 

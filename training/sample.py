@@ -13,15 +13,17 @@ from backend.reader.layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH
 from training.backgrounds import background, clutter
 from training.characters.drawn import make_drawing
 from training.closeups import render_head
-from training.figure import OVERSAMPLING, POINT, Figure, Model, joint_depths, render_figure
+from training.figure import HEAD_ROOM, OVERSAMPLING, POINT, Figure, Model, joint_depths, render_figure
 from training.looks import after
 from training.poses import ARMS, LEGS
+from training.restyle import restyle
 from training.things import render_thing
 
 MAPS = 2  # input pixels per cell of the truth's maps
 HEAD_SHARE = 0.36
 KIND_SHARES = {"one": 0.76, "drawn": 0.08, "wild": 0.05, "none": 0.06, "several": 0.05}
 DRAWN_SHARE = 0.1  # of the whole figures of `make_figure`
+RESTYLED = 0.4  # of the heads of `make_head`
 UNKNOWN_PART = 255  # in `parts`: somewhere on a figure whose parts are not known
 
 # What a sample consists of: name -> (shape, dtype). NaN and -1 mean unknown.
@@ -103,12 +105,16 @@ def make_head(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
     """The fields of FIELDS for one head, as the reader's last looks see it. The same for the same cast and seed."""
     random = np.random.default_rng(seed)
     if random.random() < DRAWN_SHARE:
-        return _drawing(random, 1.0)
-    while True:
-        index = cast.draw(random)
-        figure = render_head(cast.models[index], random)
-        if figure is not None:
-            return _one(random, figure, index)
+        out = _drawing(random, 1.0)
+    else:
+        figure = None
+        while figure is None:
+            index = cast.draw(random)
+            figure = render_head(cast.models[index], random)
+        out = _one(random, figure, index)
+    if random.random() < RESTYLED:
+        out["image"] = restyle(out["image"], random)
+    return out
 
 
 def _flatten(random: np.random.Generator, image: np.ndarray, mask: np.ndarray, step: int = OVERSAMPLING) -> np.ndarray:
@@ -162,7 +168,7 @@ def _drawing(
     low, high = np.array([columns[0], rows[0]], float), np.array([columns[-1], rows[-1]], float)
     if head:
         top, chin = points[POINT["headTop"]], points[POINT["chin"]]
-        size = float(np.hypot(*(top - chin))) * random.uniform(1.2, 2.2)
+        size = float(np.hypot(*(top - chin))) * random.uniform(*HEAD_ROOM)
         scale, centre = min(WIDTH, HEIGHT) / size, (top + chin) / 2 + random.normal(0, 0.09, 2) * size
     else:
         scale = min(WIDTH / (high - low)[0], HEIGHT / (high - low)[1]) * random.uniform(0.5, 1.0)
