@@ -14,6 +14,8 @@ from training.sample import UNKNOWN_PART
 SPREAD = 5.0  # input pixels: standard deviation of a key point's target
 WEIGHTS = {"heat": 1.0, "place": 0.03, "parts": 0.7, "maps": 2.0, "depth": 2.0, "yaw": 0.5, "count": 0.4, "mouth": 0.3,
            "sizes": 0.3, "visible": 0.5}  # fmt: skip
+# Of a network that sees heads alone; what it does not tell has no weight.
+HEAD_WEIGHTS = {"heat": 1.0, "place": 0.03, "parts": 0.3, "mouth": 0.3, "sizes": 0.3, "visible": 0.5}
 SLICES = vector_slices()
 _HEAT, _PARTS = slice(0, len(KEYPOINTS)), slice(len(KEYPOINTS), len(KEYPOINTS) + len(PARTS))
 
@@ -106,5 +108,5 @@ def _classes(logits: Tensor, truth: Tensor) -> Tensor:
     return F.cross_entropy(logits, truth, ignore_index=-1)
 
 
-def total(parts: dict[str, Tensor]) -> Tensor:
-    return sum(WEIGHTS[name] * value for name, value in parts.items())
+def total(parts: dict[str, Tensor], weights: dict[str, float] = WEIGHTS) -> Tensor:
+    return sum(weight * parts[name] for name, weight in weights.items())

@@ -59,6 +59,8 @@ def quick_scores(maps: Tensor, vector: Tensor, batch: Batch) -> dict[str, tuple[
     return {
         "joints": share(~head, body),
         "eyes and mouth": share(head, face),
+        "eyes": share(head, slice(face.start, face.stop - 1)),
+        "mouth": share(head, slice(face.stop - 1, face.stop)),
         "parts": (float((parts == batch["parts"])[shown].sum()), float(shown.sum())),
         "mask": (float(((parts > 0) & (batch["parts"] > 0) & shown).sum()), float(shown.sum())),
         "yaw within 15": (float((off.abs() <= 15).sum()), float(one.sum())),

@@ -23,7 +23,7 @@ import torch
 
 from backend.reader.layout import HEIGHT, WIDTH
 from training.dataset import Batch, Shards, augment, prepare, resized
-from training.losses import losses, total
+from training.losses import HEAD_WEIGHTS, WEIGHTS, losses, total
 from training.network import ReaderNetwork
 from training.scores import quick_scores
 from training.start import load_exported
@@ -45,11 +45,13 @@ def rate(step: int, steps: int) -> float:
 class Trainer:
     """One run in one folder."""
 
-    def __init__(self, run: Path, device: str, seed: int, rates: float = 1.0) -> None:
-        """rates: share of the usual learning rates; less for weights that are to change little."""
+    def __init__(
+        self, run: Path, device: str, seed: int, rates: float = 1.0, weights: dict[str, float] = WEIGHTS
+    ) -> None:
+        """rates: share of the usual learning rates; less for weights that are to change little. weights: of the losses."""
         torch.manual_seed(seed)
         self.run, self.device, self.seed, self.step = run, torch.device(device), seed, 0
-        self.rates = rates
+        self.rates, self.weights = rates, weights
         self.network = ReaderNetwork().to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         backbone = [p for p in self.network.blocks.parameters() if p.requires_grad]
@@ -93,7 +95,7 @@ class Trainer:
         maps, vector = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
         parts = losses(maps, vector, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        total(parts).backward()
+        total(parts, self.weights).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
@@ -144,6 +146,7 @@ def main() -> None:
     )
     parser.add_argument("--start", type=Path, metavar="ONNX", help="exported weights that a new run starts from")
     parser.add_argument("--rates", type=float, default=1.0, help="share of the usual learning rates")
+    parser.add_argument("--heads", action="store_true", help="learn eyes and mouth alone, on pictures of heads")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validate", type=int, default=250)
@@ -155,7 +158,8 @@ def main() -> None:
     held_out = Shards([folder / "validation" for folder in options.data])
     if not len(shards):
         parser.error("No finished shard was found; run training.render first.")
-    trainer = Trainer(options.run, options.device, options.seed, options.rates)
+    weights = HEAD_WEIGHTS if options.heads else WEIGHTS
+    trainer = Trainer(options.run, options.device, options.seed, options.rates, weights)
     if options.start and not trainer.step:
         some = np.linspace(0, len(shards) - 1, min(len(shards), MEASURED)).astype(int)
         trainer.start_from(options.start, resized(prepare(shards.take(some))["image"], (width, height)))
