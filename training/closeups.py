@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of heads alone, as they are drawn, modelled and delivered, with what hides or changes a face or is easily taken
-for a part of it: drawn faces, fringes and locks, glasses, beards, visors, noses and snouts, beads, odd and missing mouths.
+"""Pictures of heads alone, as they are drawn, modelled and delivered, with what hides or changes a face or is easily
+taken for a part of it: drawn faces, fringes and locks, glasses, beards, visors, noses and snouts, beads, odd mouths.
 """
 
 from __future__ import annotations
@@ -203,7 +203,10 @@ class _Face:
             self.pen.polygon(self._oval(at, wide, high), fill=dark)
         else:
             bend = u(-1, 1) * wide * 0.6
-            line = [self._place(at, x, bend * (1 - (x / wide) ** 2) - bend / 2) for x in (-wide, -wide / 2, 0, wide / 2, wide)]
+            line = [
+                self._place(at, x, bend * (1 - (x / wide) ** 2) - bend / 2)
+                for x in (-wide, -wide / 2, 0, wide / 2, wide)
+            ]
             self.pen.line(line, fill=dark, width=max(1, round(self.unit * u(0.02, 0.06))))
             high = abs(bend) / 2 + 0.02
         figure.sizes[2] = np.array([wide, high]) * self.unit / OVERSAMPLING
@@ -276,8 +279,13 @@ class _Face:
         for _ in range(int(self.random.integers(1, 6))):
             x, wide, tip = u(-1.1, 1.1), u(0.08, 0.3), u(-0.5, 0.6)
             lean = u(-0.25, 0.25)
-            corners = [self._place(middle, x - wide, root), self._place(middle, x + wide, root),
-                       self._place(middle, x + lean + wide * 0.5, (root + tip) / 2), self._place(middle, x + lean * 1.6, tip)]  # fmt: skip
+            ends = (
+                (x - wide, root),
+                (x + wide, root),
+                (x + lean + wide * 0.5, (root + tip) / 2),
+                (x + lean * 1.6, tip),
+            )
+            corners = [self._place(middle, *end) for end in ends]
             shade = colour * u(0.85, 1.1)
             self.pen.polygon(corners, fill=self._fill(shade), outline=self._fill(shade * 0.6))
             for eye, centre in ((LEFT, 0.5), (RIGHT, -0.5)):
@@ -320,7 +328,9 @@ class _Face:
         corners = [self._place(middle, -reach, root)]
         for a, b in zip(edges[:-1], edges[1:], strict=True):
             corners.append(self._place(middle, a, level - ragged * u(0.6, 1.2)))
-            corners.append(self._place(middle, (a + b) / 2 + lean * u(0.5, 1), min(level + ragged * u(-0.5, 0.5), 0.12)))
+            corners.append(
+                self._place(middle, (a + b) / 2 + lean * u(0.5, 1), min(level + ragged * u(-0.5, 0.5), 0.12))
+            )
         corners += [self._place(middle, reach, level - ragged), self._place(middle, reach, root)]
         ink = self._fill(colour * u(0.3, 0.9))
         self.pen.polygon(corners, fill=self._fill(colour), outline=ink)
@@ -372,7 +382,16 @@ class _Face:
         u, at = self.random.uniform, self.points[MOUTH]
         room = float(np.hypot(*(at - (self.points[LEFT] + self.points[RIGHT]) / 2))) / self.unit
         wide, top, low = u(0.6, 1.2), -room * u(0.35, 0.7), u(0.35, 0.9)
-        corners = [(-wide, top), (0, top - 0.1), (wide, top), (wide * 0.8, low * 0.6), (0, low), (-wide * 0.8, low * 0.6)]
+        corners = [
+            (-wide, top),
+            (0, top - 0.1),
+            (wide, top),
+            (wide * 0.8, low * 0.6),
+            (0, low),
+            (-wide * 0.8, low * 0.6),
+        ]
         colour = self.random.integers(0, 256, 3)
-        self.pen.polygon([self._place(at, *c) for c in corners], fill=self._fill(colour), outline=self._fill(colour * 0.5))
+        self.pen.polygon(
+            [self._place(at, *c) for c in corners], fill=self._fill(colour), outline=self._fill(colour * 0.5)
+        )
         self._hide(MOUTH)

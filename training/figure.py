@@ -18,7 +18,10 @@ from training.raster import Atlas, Buffers, rasterise, skin
 
 OVERSAMPLING = 2
 POINT = {name: k for k, name in enumerate(KEYPOINTS)}
-HEAD_ROOM = (1.05, 1.95)  # shorter side of a head's picture in heights of the head: the reader's two looks, and their errors
+HEAD_ROOM = (
+    1.05,
+    1.95,
+)  # shorter side of a head's picture in heights of the head: the reader's two looks, and their errors
 BEHIND = 65.0  # degrees of yaw from which a figure counts as seen from the side or from behind
 
 

@@ -95,7 +95,9 @@ def main() -> None:
                 jobs.append((out, part == "validation", options.seed, number))
     _record(options.out, options.characters, options.seed, options.heads)
     began = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(options.workers, _start, (options.characters, options.heads)) as pool:
+    with multiprocessing.get_context("spawn").Pool(
+        options.workers, _start, (options.characters, options.heads)
+    ) as pool:
         for done, _ in enumerate(pool.imap_unordered(_render_shard, jobs), 1):
             rate = done * SHARD / (time.monotonic() - began)
             print(f"{done * SHARD} of {len(jobs) * SHARD} pictures, {rate:.1f} a second", flush=True)

@@ -82,7 +82,9 @@ class _Sketcher:
             self.out.ellipse(0, y, self.u(0.015, 0.05), self.u(0.01, 0.05), dark)
         elif kind < 0.62:
             bend, tall = self.u(-0.12, 0.12), self.u(0.05, 0.3)
-            self.out.path(f"M{-bend / 2} {y - tall}L{bend} {y}L{bend * 0.3} {y + 0.02}", stroke=dark, width=self.line * 0.8)
+            self.out.path(
+                f"M{-bend / 2} {y - tall}L{bend} {y}L{bend * 0.3} {y + 0.02}", stroke=dark, width=self.line * 0.8
+            )
         elif kind < 0.74:
             wide = self.u(0.04, 0.14)
             for x in (-wide, wide):
@@ -106,7 +108,9 @@ class _Sketcher:
                 self._eye(width, height, (gaze[0] * side, gaze[1]))
             elif kind == "closed":
                 sign, line = (-1 if self.chance(0.6) else 1), max(self.line, 0.03)
-                self.out.path(f"M{-width} 0Q0 {sign * height * 1.2} {width} 0", stroke=self.ink, width=line * self.u(1, 2))
+                self.out.path(
+                    f"M{-width} 0Q0 {sign * height * 1.2} {width} 0", stroke=self.ink, width=line * self.u(1, 2)
+                )
                 height = max(0.3 * height, 0.03)
             else:
                 fill = self.ink if kind == "dot" or self.chance(0.5) else colour(self.iris)
@@ -126,7 +130,13 @@ class _Sketcher:
         lens = (f"M{-w} {inner}C{-w * 0.6} {-1.3 * h * up} {w * 0.6} {-1.3 * h * up} {w} {outer}"
                 f"C{w * 0.6} {1.3 * h * down} {-w * 0.6} {1.3 * h * down} {-w} {inner}Z")  # fmt: skip
         shape = f"M{-w} 0A{w} {h} 0 1 1 {w} 0A{w} {h} 0 1 1 {-w} 0Z" if self.chance(0.25) else lens
-        white = [255, 255, 255] if self.chance(0.7) else self.skin if self.chance(0.4) else self.random.integers(150, 256, 3)
+        white = (
+            [255, 255, 255]
+            if self.chance(0.7)
+            else self.skin
+            if self.chance(0.4)
+            else self.random.integers(150, 256, 3)
+        )
         rim = self.ink if self.chance(0.35) else "none"
         self.out.path(shape, fill=colour(white), stroke=rim, width=self.line)
         name = f"e{len(self.out.items)}"
@@ -138,10 +148,14 @@ class _Sketcher:
         if self.chance(0.8):
             self.out.path(lid, stroke=self.ink, width=self.u(0.03, 0.16) * (0.4 + 1.5 * w))
         if self.chance(0.3):
-            self.out.path(lid, stroke=self.ink, width=self.line * 0.6, extra=f'transform="translate(0 {-self.u(0.05, 0.16)})"')
+            self.out.path(
+                lid, stroke=self.ink, width=self.line * 0.6, extra=f'transform="translate(0 {-self.u(0.05, 0.16)})"'
+            )
         for _ in range(int(self.random.integers(1, 5)) if self.chance(0.3) else 0):
             x = self.u(0.5, 1.05) * w
-            self.out.path(f"M{x} {outer - 0.3 * h}l{self.u(0.03, 0.2)} {-self.u(0.02, 0.2)}", stroke=self.ink, width=self.line)
+            self.out.path(
+                f"M{x} {outer - 0.3 * h}l{self.u(0.03, 0.2)} {-self.u(0.02, 0.2)}", stroke=self.ink, width=self.line
+            )
 
     def _iris(self, w: float, h: float, gaze: tuple[float, float], clip: str) -> None:
         share = self.u(0.3, 0.95)
@@ -170,7 +184,9 @@ class _Sketcher:
             return
         y, half, slope = -max(h, 0.15) * self.u(1.1, 1.9) - 0.05, max(w, 0.16) * self.u(0.7, 1.2), self.u(-0.2, 0.2)
         fill = self.ink if self.chance(0.6) else colour(self.skin * self.u(0.3, 0.8))
-        self.out.path(f"M{-half} {y + slope}Q0 {y - self.u(0, 0.15)} {half} {y - slope}", stroke=fill, width=self.u(0.025, 0.14))
+        self.out.path(
+            f"M{-half} {y + slope}Q0 {y - self.u(0, 0.15)} {half} {y - slope}", stroke=fill, width=self.u(0.025, 0.14)
+        )
 
     def _mouth(self) -> None:
         if self.chance(0.06):
@@ -191,7 +207,9 @@ class _Sketcher:
         elif kind < 0.84:
             w, h = max(w, 0.12), max(w, 0.12) * self.u(0.15, 0.45)
             lip = colour(self.skin * [0.9, self.u(0.4, 0.85), self.u(0.4, 0.85)])
-            self.out.path(f"M{-w} 0Q{-w * 0.3} {-1.6 * h} 0 {-0.6 * h}Q{w * 0.3} {-1.6 * h} {w} 0Q0 {2 * h} {-w} 0Z", fill=lip)
+            self.out.path(
+                f"M{-w} 0Q{-w * 0.3} {-1.6 * h} 0 {-0.6 * h}Q{w * 0.3} {-1.6 * h} {w} 0Q0 {2 * h} {-w} 0Z", fill=lip
+            )
             self.out.path(f"M{-w} 0Q0 {0.2 * h} {w} 0", stroke=dark, width=self.u(0.012, 0.04))
         elif kind < 0.92:
             h = w * self.u(0.1, 0.25)

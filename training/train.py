@@ -48,7 +48,7 @@ class Trainer:
     def __init__(
         self, run: Path, device: str, seed: int, rates: float = 1.0, weights: dict[str, float] = WEIGHTS
     ) -> None:
-        """rates: share of the usual learning rates; less for weights that are to change little. weights: of the losses."""
+        """rates: share of the usual learning rates; less for weights that are to change little. weights: of losses."""
         torch.manual_seed(seed)
         self.run, self.device, self.seed, self.step = run, torch.device(device), seed, 0
         self.rates, self.weights = rates, weights
