@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Six looks at a picture: where the figure is, the figure, its limbs twice by another network, its head, and its head
-from nearer.
+"""Six looks at a picture: where the figure is, the figure, its limbs twice by another network, its head by a third one,
+and its head from nearer.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from . import limbs
+from . import heads, limbs
 from .layout import COUNTS, FACE, HEIGHT, JOINTS, KEYPOINTS, MOUTH_STATES, WIDTH
-from .network import MODEL, Outputs, confidence, peaks, run
+from .network import MODEL, Outputs, confidence, run
 from .reading import FacePart, Joint, Reading
 
 FILL = 0.9  # how much of the network's picture the figure fills in the second look
-# Shorter sides of the third and the fourth look, in heights of the head: what both see is right more often.
+# Shorter sides of the two looks at the head, in heights of it: what both see is right more often.
 HEAD_ROOM, HEAD_NEAR = 1.6, 1.2
-FAINT = 1e-4  # of a heatmap; less is taken for it, so that one look alone rules no place out
 BAND = 256  # rows
 MAP_SIDE = 1024  # maps are worked out at this size at most and then enlarged
 OPAQUE = 250
@@ -80,7 +79,7 @@ class Window:
 
 def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
     """Reads one character; see the package. picture: (H, W, 3) or (H, W, 4) uint8, upright, H and W at least 1.
-    model: the folder with weights.onnx and calibration.json.
+    model: the folder with weights.onnx, heads.onnx and calibration.json.
 
     Raises ValueError for any other array.
     """
@@ -93,7 +92,7 @@ def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
 
 def looks(
     rgb: np.ndarray, alpha: np.ndarray | None, model: Path = MODEL
-) -> tuple[Outputs, tuple[Window, Outputs], tuple[Window, Outputs]]:
+) -> tuple[Outputs, tuple[Window, Outputs], tuple[Window, heads.Head]]:
     """What the networks say of the whole picture, of the figure and of its head, with the windows of the last two.
     rgb (H, W, 3) uint8; alpha (H, W) where it tells what the figure is; model as in `read`.
     """
@@ -117,8 +116,8 @@ def looks(
         Window.around((float(middle[0]), float(middle[1])), room * size / min(WIDTH, HEIGHT))
         for room in (HEAD_ROOM, HEAD_NEAR)
     ]
-    far, near = (run(model, close.cut(rgb, outside)) for close in windows)
-    head = _together(far, _carried(near.heat, windows[1], windows[0], far.heat.shape[1:]), near)
+    far, near = (heads.look(model, close.cut(rgb, outside)) for close in windows)
+    head = heads.together(far, _carried(near.heat, windows[1], windows[0], far.heat.shape[1:]), near)
     return first, (window, body), (windows[0], head)
 
 
@@ -141,13 +140,6 @@ def _carried(heat: np.ndarray, source: Window, target: Window, shape: tuple[int,
         share = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count)))
         maps = np.moveaxis(np.tensordot(share, maps, (1, axis)), 0, axis) * (step / size)
     return maps
-
-
-def _together(outputs: Outputs, heat: np.ndarray, other: Outputs) -> Outputs:
-    """`outputs` with its points where they and those of `heat`, another look in the same cells, agree best."""
-    both = np.sqrt((outputs.heat + FAINT) * (heat + FAINT))
-    points, mass = peaks(both / both.sum((1, 2), keepdims=True))
-    return replace(outputs, points=points, mass=mass, seen=(outputs.seen + other.seen) / 2)
 
 
 def _flat(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -202,7 +194,7 @@ def _reading(
     alpha: np.ndarray | None,
     first: Outputs,
     body: tuple[Window, Outputs],
-    head: tuple[Window, Outputs],
+    head: tuple[Window, heads.Head],
 ) -> Reading:
     window, found = body
     points = window.back(found.points)
@@ -243,19 +235,17 @@ def _surface(outputs: Outputs, point: int) -> float:
     return float(outputs.front[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)])
 
 
-def _face(model: Path, window: Window, outputs: Outputs) -> dict[str, FacePart]:
-    out = {}
-    states = dict(zip(MOUTH_STATES, outputs.mouth, strict=True))
+def _face(model: Path, window: Window, head: heads.Head) -> dict[str, FacePart]:
+    out, points = {}, window.back(head.points)
+    states = dict(zip(MOUTH_STATES, head.mouth, strict=True))
     for k, name in enumerate(FACE):
-        index = KEYPOINTS.index(name)
-        x, y = window.back(outputs.points[index])
-        sure = confidence(model, name, float(outputs.mass[index]), float(outputs.seen[index]))
+        sure = confidence(model, name, float(head.mass[k]), float(head.seen[k]))
         if name == "mouth":
             state = max(states, key=lambda key: states[key])
         else:
-            state = "drawn" if outputs.seen[index] > 0 else "hidden"
-        half_width, half_height = outputs.sizes[k] * window.scale
-        out[name] = FacePart(float(x), float(y), float(half_width), float(half_height), state, sure)
+            state = "drawn" if head.seen[k] > 0 else "hidden"
+        x, y, half_width, half_height = (float(v) for v in (*points[k], *(head.sizes[k] * window.scale)))
+        out[name] = FacePart(x, y, half_width, half_height, state, sure)
     return out
 
 
