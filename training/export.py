@@ -3,8 +3,8 @@
 
     python -m training.export RUN --data FOLDER [--data FOLDER ...] [--out backend/reader]
 
-Writes weights.onnx (half precision, computed in single), calibration.json and training.json: what the weights were
-trained on, by digest.
+Writes weights.onnx (kernels of 8 bits, computed in single precision), calibration.json and training.json: what the
+weights were trained on, by digest.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from training.dataset import Shards, prepare, resized
 from training.losses import SLICES, peak_places
 from training.network import ReaderNetwork
 from training.scores import lengths, near
+from training.small import SMALL, quantised
 
-SMALL = 64  # values; smaller tensors stay in single precision
 RIDGE = 1.0
 MOST = 600  # whole figures that are read for the confidences
 # Renders are easier than other people's pictures: taken off the logit of eyes and mouth, so that what is not warned of
@@ -69,7 +69,7 @@ def export_onnx(network: ReaderNetwork, path: Path, size: tuple[int, int]) -> No
         network, (sample,), temporary, input_names=["pictures"], output_names=["maps", "vector"], opset_version=17,
         dynamic_axes={name: {0: "n"} for name in ("pictures", "maps", "vector")}, dynamo=False,
     )  # fmt: skip
-    model = halve(onnx.load(temporary))
+    model = quantised(onnx.load(temporary))
     temporary.unlink()
     onnx.save(model, path)
 

@@ -18,21 +18,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from backend.reader.layout import FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
 from backend.reader.reader import looks
 from training.cast import make_cast, read_folder
-from training.export import FACE_MARGIN, SMALL, fit_logistic, load_average
+from training.export import FACE_MARGIN, fit_logistic, load_average
 from training.figure import BEHIND, OVERSAMPLING
 from training.losses import SLICES
 from training.network import ReaderNetwork
 from training.restyle import restyle
 from training.sample import Cast, make_figure
 from training.scores import NEAR
+from training.small import quantised
 
-LEVELS = 127
 SEED = 3002  # of the figures that the confidences are calibrated on
 RESTYLED = 0.3  # of them
 FIRST = len(KEYPOINTS) - len(FACE)
@@ -58,34 +57,6 @@ class HeadNetwork(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         return self.network(pictures)
-
-
-def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Kernels stored with 8 bits a value and one scale an output channel; onnxruntime scales them on loading."""
-    graph = model.graph
-    kernels = {node.input[1] for node in graph.node if node.op_type in ("Conv", "Gemm")}
-    kept, made = [], []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.name not in kernels or values.size < SMALL:
-            kept.append(tensor)
-            continue
-        values = values.astype(np.float32)
-        top = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
-        scale = np.maximum(top / LEVELS, 1e-12).astype(np.float32)
-        name = tensor.name
-        kept += [numpy_helper.from_array(np.round(values / scale).astype(np.int8), f"{name}_whole")]
-        kept += [numpy_helper.from_array(scale, f"{name}_scale")]
-        made += [
-            helper.make_node("Cast", [f"{name}_whole"], [f"{name}_cast"], name=f"{name}_cast", to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name], name=f"{name}_mul"),
-        ]
-    nodes = [*made, *graph.node]
-    del graph.node[:], graph.initializer[:]
-    graph.initializer.extend(kept)
-    graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    return model
 
 
 def export_heads(network: ReaderNetwork, path: Path, size: tuple[int, int]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from training.network import ReaderNetwork
+from training.small import constants
 
 
 def load_exported(network: ReaderNetwork, path: Path, pictures: Tensor) -> None:
@@ -43,15 +42,9 @@ def load_exported(network: ReaderNetwork, path: Path, pictures: Tensor) -> None:
 
 def _weights(path: Path) -> list[tuple[Tensor, Tensor | None]]:
     """Weight and bias of every convolution and linear layer, in the order of the computation."""
-    graph = onnx.load(path).graph
-    values = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in graph.initializer}
-    values |= {
-        node.output[0]: values[node.input[0]]
-        for node in graph.node
-        if node.input and node.input[0] in values and node.op_type == "Cast"
-    }
+    values, nodes = constants(onnx.load(path))
     found = []
-    for node in graph.node:
+    for node in nodes:
         if node.op_type in ("Conv", "Gemm"):
             bias = values[node.input[2]] if len(node.input) > 2 else None
             found.append((torch.tensor(values[node.input[1]]), None if bias is None else torch.tensor(bias)))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stores a network's kernels with 8 bits a value and one scale an output channel; it computes as before:
+
+    python -m training.small FILE
+
+FILE: an .onnx of half or single precision, which is replaced, and its digest in training.json beside it with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+SMALL = 64  # values; smaller tensors stay in single precision
+LEVELS = 127
+WHOLE, SCALE = "_whole", "_scale"
+
+
+def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with the kernels of its convolutions and dense layers in 8 bits; onnxruntime scales them on loading.
+    Other weights are stored in single precision.
+    """
+    values, nodes = constants(model)
+    kernels = {node.input[1] for node in nodes if node.op_type in ("Conv", "Gemm")}
+    used = {name for node in nodes for name in node.input}
+    kept, made = [], []
+    for name, array in values.items():
+        if name not in used:
+            continue
+        if name not in kernels or array.size < SMALL:
+            kept.append(numpy_helper.from_array(array, name))
+            continue
+        top = np.abs(array).max(tuple(range(1, array.ndim)), keepdims=True)
+        scale = np.maximum(top / LEVELS, 1e-12).astype(np.float32)
+        kept.append(numpy_helper.from_array(np.round(array / scale).astype(np.int8), name + WHOLE))
+        kept.append(numpy_helper.from_array(scale, name + SCALE))
+        cast = f"{name}_cast"
+        made += [
+            helper.make_node("Cast", [name + WHOLE], [cast], name=cast, to=TensorProto.FLOAT),
+            helper.make_node("Mul", [cast, name + SCALE], [name], name=f"{name}_mul"),
+        ]
+    graph = model.graph
+    del graph.node[:], graph.initializer[:]
+    graph.initializer.extend(kept)
+    graph.node.extend([*made, *nodes])
+    onnx.checker.check_model(model)
+    return model
+
+
+def constants(model: onnx.ModelProto) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
+    """All weights as they are computed with, floats in single precision, by name; and the nodes without those that
+    only make weights of what is stored.
+    """
+    values, nodes = {}, []
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        values[tensor.name] = array.astype(np.float32) if array.dtype == np.float16 else array
+    for node in model.graph.node:
+        given = [values.get(name) for name in node.input]
+        if node.op_type == "Cast" and given[0] is not None and node.attribute[0].i == TensorProto.FLOAT:
+            values[node.output[0]] = given[0].astype(np.float32)
+        elif node.op_type == "Mul" and given[0] is not None and given[1] is not None:
+            values[node.output[0]] = (given[0] * given[1]).astype(np.float32)
+        else:
+            nodes.append(node)
+    return values, nodes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    path = parser.parse_args().file
+    before, temporary = hashlib.sha256(path.read_bytes()).hexdigest(), path.with_suffix(".part")
+    onnx.save(quantised(onnx.load(path)), temporary)
+    temporary.replace(path)
+    after, record = hashlib.sha256(path.read_bytes()).hexdigest(), path.with_name("training.json")
+    if record.is_file():
+        record.write_text(record.read_text(encoding="utf-8").replace(json.dumps(before), json.dumps(after)), "utf-8")
+    print(f"{path.stat().st_size / 1e6:.1f} MB, {after}")
+
+
+if __name__ == "__main__":
+    main()
