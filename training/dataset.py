@@ -12,7 +12,7 @@ from torch import Tensor
 
 from backend.reader.layout import FACE, HEIGHT, JOINTS, KEYPOINTS, PARTS, STRIDE, WIDTH, mirrored
 from training.sample import FIELDS
-from training.variety import frames, recolour, restyle
+from training.variety import fewer_pixels, frames, recolour, restyle
 
 Batch = dict[str, Tensor]
 MIRRORED_POINTS = torch.tensor(mirrored(KEYPOINTS))
@@ -84,7 +84,7 @@ def augment(raw: Batch, generator: torch.Generator, size: tuple[int, int] = (WID
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     image = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
     out = dict(raw)
-    out["image"] = recolour(image, generator)
+    out["image"] = recolour(fewer_pixels(image, raw, generator), generator)
     coarse = F.affine_grid(theta, [count, 1, size[1] // STRIDE, size[0] // STRIDE], align_corners=False)
 
     def moved(maps: Tensor, outside: float) -> Tensor:

@@ -14,6 +14,7 @@ CLOSE = 0.65  # share of the whole figures that are framed as the reader's secon
 FILLED = (0.78, 0.99)  # of the frame, by such a figure
 LABELS = 256
 TINTED, FILTERED, PLAIN, PATCHED = 0.3, 0.35, 0.3, 0.15  # shares of the pictures
+COARSE, STEPS = 0.25, (1.3, 3.2)  # share of the heads that were enlarged from a smaller picture, and by how much
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -124,6 +125,19 @@ def _patched(image: Tensor, raw: Batch, generator: torch.Generator) -> Tensor:
         x = int(torch.randint(max(width - across, 1), (), generator=generator))
         y = int(torch.randint(height // 3, max(height - down, height // 3 + 1), (), generator=generator))
         image[row, :, y : y + down, x : x + across] = given[other, :, y : y + down, x : x + across]
+    return image
+
+
+def fewer_pixels(image: Tensor, raw: Batch, generator: torch.Generator) -> Tensor:
+    """Some heads with fewer pixels, as those of small pictures are."""
+    rows = (_some(generator, len(image), COARSE) & raw["head"]).nonzero()[:, 0]
+    step = float(_uniform(generator, *STEPS))
+    if not len(rows):
+        return image
+    size = tuple(image.shape[2:])
+    small = F.interpolate(image[rows], [round(n / step) for n in size], mode="area")
+    image = image.clone()
+    image[rows] = F.interpolate(small, size, mode="bilinear", align_corners=False)
     return image
 
 
