@@ -21,18 +21,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from backend.reader.layout import COUNTS, FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
+from backend.reader.network import MODEL, calibration
 from backend.reader.reader import looks
-from training.dataset import Shards, prepare, resized
-from training.losses import SLICES, peak_places
+from training.dataset import Shards, prepare
 from training.network import ReaderNetwork
-from training.scores import lengths, near
+from training.scores import near
 from training.small import SMALL, quantised
 
 RIDGE = 1.0
 MOST = 600  # whole figures that are read for the confidences
-# Renders are easier than other people's pictures: taken off the logit of eyes and mouth, so that what is not warned of
-# is right there, too.
-FACE_MARGIN = 0.6
 
 
 def load_average(run: Path) -> tuple[ReaderNetwork, int]:
@@ -89,22 +86,6 @@ def fit_logistic(features: np.ndarray, right: np.ndarray) -> list[float]:
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # log of the mass, seen, right, to be judged: each (B, K)
 
 
-def _heads(network: ReaderNetwork, shards: Shards, size: tuple[int, int]) -> Iterator[Rows]:
-    """Eyes and mouth on crops of the head."""
-    face = torch.zeros(len(KEYPOINTS), dtype=torch.bool)
-    face[-len(FACE) :] = True
-    for start in range(0, len(shards), 64):
-        batch = prepare(shards.take(np.arange(start, min(start + 64, len(shards)))))
-        with torch.no_grad():
-            maps, vector = network(resized(batch["image"], size))
-        places, mass = peak_places(maps[:, : len(KEYPOINTS)])
-        # A part of the face that cannot be seen has no right place: to point at one is wrong.
-        judged = batch["known"] | (face & torch.isfinite(lengths(batch)[1])[:, None])
-        judged &= batch["head"][:, None] & face
-        good = near(places, batch)
-        yield (torch.log(mass + 1e-6).numpy(), vector[:, SLICES["visible"]].numpy(), good.numpy(), judged.numpy())
-
-
 def _figures(model: Path, shards: Shards) -> Iterator[Rows]:
     """All other points on whole figures, as `backend.reader.read` finds them with the weights in the folder `model`."""
     found = 0
@@ -121,22 +102,19 @@ def _figures(model: Path, shards: Shards) -> Iterator[Rows]:
         yield np.log(body.mass + 1e-6)[None], body.seen[None], near(places, batch).numpy(), judged.numpy()
 
 
-def calibrate(network: ReaderNetwork, model: Path, shards: Shards, size: tuple[int, int]) -> dict[str, list[float]]:
-    """Per key point, what `backend.reader.network.confidence` multiplies: log of the mass, the logit of being seen, and
-    one. model: the folder with the exported weights of `network`.
+def calibrate(model: Path, shards: Shards) -> dict[str, list[float]]:
+    """Per key point of the figure, what `backend.reader.network.confidence` multiplies: log of the mass, the logit of
+    being seen, and one. model: the folder with the exported weights. Eyes and mouth: `training.heads_export`.
     """
-    batches = [*_heads(network, shards, size), *_figures(model, shards)]
-    mass, seen, good, judged = (np.concatenate(c) for c in zip(*batches, strict=True))
+    mass, seen, good, judged = (np.concatenate(c) for c in zip(*_figures(model, shards), strict=True))
     out = {}
     other = mirrored(KEYPOINTS)
-    for k, name in enumerate(KEYPOINTS):
+    for k, name in enumerate(KEYPOINTS[: -len(FACE)]):
         columns = sorted({k, other[k]})  # both sides together
         rows = judged[:, columns]
         if rows.sum() >= 30:
             features = np.column_stack([mass[:, columns][rows], seen[:, columns][rows]])
             out[name] = fit_logistic(features, good[:, columns][rows])
-            if name in FACE:
-                out[name][-1] = round(out[name][-1] - FACE_MARGIN, 4)
     return out
 
 
@@ -152,7 +130,7 @@ def main() -> None:
     width, height = (int(v) for v in options.size.split("x"))
     export_onnx(network, options.out / "weights.onnx", (width, height))
     held_out = Shards([folder / "validation" for folder in options.data])
-    points = calibrate(network, options.out, held_out, (width, height))
+    points = calibration(MODEL) | calibrate(options.out, held_out)  # the face's stay
     record = {"note": "Written by training.export; read by backend/reader/network.py.", "points": points}
     (options.out / "calibration.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     data = [json.loads((folder / "data.json").read_text(encoding="utf-8")) for folder in options.data]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stores a network's kernels with 8 bits a value and one scale an output channel; it computes as before:
+"""Stores a network's large kernels with 8 bits a value and one scale an output channel; it computes as before:
 
     python -m training.small FILE
 
@@ -18,13 +18,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SMALL = 64  # values; smaller tensors stay in single precision
+LARGE = 24_000  # values; smaller kernels, those of the first layers among them, are stored in half precision
 LEVELS = 127
-WHOLE, SCALE = "_whole", "_scale"
+WHOLE, SCALE, HALF = "_whole", "_scale", "_half"
 
 
 def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with the kernels of its convolutions and dense layers in 8 bits; onnxruntime scales them on loading.
-    Other weights are stored in single precision.
+    """`model` with the large kernels of its convolutions and dense layers in 8 bits, the others in half precision;
+    onnxruntime scales and casts them on loading. Other weights are stored in single precision.
     """
     values, nodes = constants(model)
     kernels = {node.input[1] for node in nodes if node.op_type in ("Conv", "Gemm")}
@@ -36,11 +37,15 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
         if name not in kernels or array.size < SMALL:
             kept.append(numpy_helper.from_array(array, name))
             continue
+        cast = f"{name}_cast"
+        if array.size < LARGE:
+            kept.append(numpy_helper.from_array(array.astype(np.float16), name + HALF))
+            made.append(helper.make_node("Cast", [name + HALF], [name], name=cast, to=TensorProto.FLOAT))
+            continue
         top = np.abs(array).max(tuple(range(1, array.ndim)), keepdims=True)
         scale = np.maximum(top / LEVELS, 1e-12).astype(np.float32)
         kept.append(numpy_helper.from_array(np.round(array / scale).astype(np.int8), name + WHOLE))
         kept.append(numpy_helper.from_array(scale, name + SCALE))
-        cast = f"{name}_cast"
         made += [
             helper.make_node("Cast", [name + WHOLE], [cast], name=cast, to=TensorProto.FLOAT),
             helper.make_node("Mul", [cast, name + SCALE], [name], name=f"{name}_mul"),

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from .layout import FACE, HEIGHT, MOUTH_STATES, mirrored
-from .network import peaks, session, softmax
+from .network import MODEL, peaks, session, softmax
 
+NAME = "heads.onnx"
 FAINT = 1e-4  # of a heatmap; less is taken for it, so that one look alone rules no place out
 SWAPPED = mirrored(FACE)
 # Of the output `vector`, in this order: logits of the mouth's states, log of half width and half height of each of FACE
@@ -35,10 +36,10 @@ class Head:
 
 
 def look(model: Path, picture: np.ndarray) -> Head:
-    """picture (HEIGHT, WIDTH, 3) uint8 of a head; model: the folder with heads.onnx. The mean of what the network says
-    of it and of its mirror image.
+    """picture (HEIGHT, WIDTH, 3) uint8 of a head; model: a folder with heads.onnx; without, the shipped one is taken.
+    The mean of what the network says of it and of its mirror image.
     """
-    network = session(model / "heads.onnx")
+    network = session(model / NAME if (model / NAME).is_file() else MODEL / NAME)
     rows, columns = network.get_inputs()[0].shape[2:]
     if picture.shape[:2] != (rows, columns):
         picture = np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.BOX))

@@ -79,7 +79,7 @@ class Window:
 
 def read(picture: np.ndarray, model: Path = MODEL) -> Reading:
     """Reads one character; see the package. picture: (H, W, 3) or (H, W, 4) uint8, upright, H and W at least 1.
-    model: the folder with weights.onnx, heads.onnx and calibration.json.
+    model: the folder with weights.onnx and calibration.json, and heads.onnx if it has another one.
 
     Raises ValueError for any other array.
     """
