@@ -24,6 +24,7 @@ from backend.reader.layout import FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
 from backend.reader.reader import looks
 from training.cast import make_cast, read_folder
 from training.export import fit_logistic, load_average
+from training.dataset import Shards
 from training.figure import BEHIND, OVERSAMPLING
 from training.losses import SLICES
 from training.network import ReaderNetwork
@@ -119,7 +120,8 @@ def main() -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     data = [json.loads((folder / "data.json").read_text(encoding="utf-8")) for folder in options.data]
     trained = json.loads((options.out / "training.json").read_text(encoding="utf-8"))
-    trained["heads"] = {"weights": digest, "steps": steps, "data": data}
+    pictures = len(Shards([folder / "train" for folder in options.data]))
+    trained["heads"] = {"weights": digest, "steps": steps, "pictures": pictures, "data": data}
     (options.out / "training.json").write_text(json.dumps(trained) + "\n", encoding="utf-8")
     print(f"{path.stat().st_size / 1e6:.1f} MB after {steps} steps, {digest}")
     cast = make_cast([c for folder in options.characters for c in read_folder(folder)], True)
