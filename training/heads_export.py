@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from backend.reader.layout import FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
 from backend.reader.reader import looks
 from training.cast import make_cast, read_folder
-from training.export import fit_logistic, load_average
 from training.dataset import Shards
+from training.export import fit_logistic, load_average
 from training.figure import BEHIND, OVERSAMPLING
 from training.losses import SLICES
 from training.network import ReaderNetwork
