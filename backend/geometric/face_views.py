@@ -35,7 +35,7 @@ LOWER = 0.05  # of the head's height that a mouth is below the eyes at least
 # like eyes that lie beside the true ones. Alone it counts as this logistic function of it; as it is with the rules,
 # which look for eyes in another way, and are at least so sure of the same place; and with eyes so far apart, large ones
 # of drawn characters, which nothing beside them is mistaken for. docs/performance.md says of which faces this is.
-ALONE, STEEP, WIDE = 0.79, 20.0, 0.4
+ALONE, STEEP, WIDE = 0.7, 20.0, 0.4
 SUPPORT, SAME = 0.4, 0.075  # the latter in heads
 CROOKED = 0.08  # of the head's height: eyes that differ more in height belong to a tilted head
 
