@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the joints, the face and the body's parts of one character in a picture of any style, with a small network.
+"""Reads the joints, the face and the body's parts of one character in a picture of any style, with small networks.
 
     from backend.reader import read
     reading = read(rgba)                       # (H, W, 3) or (H, W, 4) uint8, upright
