@@ -84,7 +84,8 @@ def test_a_face_further_off_than_the_eye_can_be_is_the_readers(apart, taken):
     given = {"leftEye": eye, "rightEye": eye, "mouth": {"center": [500.0, 200.0], "width": 3.0}}
     face = judge.face_of(given | {"confidence": {"eyes": 0.9, "mouth": 0.1}}, reading(), 1.0)
     assert face["leftEye"]["center"] == (place if taken == "rules" else [500.0, 200.0])
-    assert face["confidence"] == {"eyes": 0.9 if taken == "rules" else 0.7, "mouth": 0.7}
+    doubted = pytest.approx(0.462, abs=0.001)  # of the reader's 0.7, where a warning depends on it
+    assert face["confidence"] == {"eyes": 0.9 if taken == "rules" else doubted, "mouth": doubted}
 
 
 @pytest.mark.parametrize(("off", "sure", "moved"), [(0.8, 0.2, True), (0.2, 0.2, False), (0.8, 0.9, False)])
