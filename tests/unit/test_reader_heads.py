@@ -92,3 +92,32 @@ def test_the_export_of_heads_says_what_the_network_says(tmp_path):
     for name, place in (("mouth", heads.STATES), ("sizes", heads.SIZES)):
         assert found[1][:, place] == pytest.approx(vector[:, SLICES[name]].numpy(), abs=0.1), name
     assert found[1][:, heads.SEEN] == pytest.approx(vector[:, SLICES["visible"]].numpy()[:, FIRST:], abs=0.1)
+
+
+def test_printed_faces_of_many_drawing_styles_are_found():
+    """The network of whole figures finds a third of these."""
+    resvg = pytest.importorskip("resvg_py")
+    from backend.reader.network import MODEL
+    from training.restyle import dots
+    from training.sketches import sketch
+
+    right = 0
+    for seed in range(24):
+        random = np.random.default_rng(100 + seed)
+        face, unit = sketch(random, np.array([245, 215, 195]), 0.8), 44.0
+        hair = "#" + "".join(f"{v:02x}" for v in random.integers(20, 220, 3))
+        document = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
+            f'<rect width="100%" height="100%" fill="#cfd6dc"/><ellipse cx="80" cy="88" rx="58" ry="62" fill="{hair}"/>'
+            f'<ellipse cx="80" cy="104" rx="46" ry="52" fill="#f5d7c3"/>'
+            f'<g transform="translate(80 100) scale({unit})">{"".join(face.items)}</g></svg>'
+        )
+        data = bytes(resvg.svg_to_bytes(svg_string=document, skip_system_fonts=True))
+        printed = dots(np.array(Image.open(io.BytesIO(data)).convert("RGB")), np.random.default_rng(seed + 1))
+        found = heads.look(MODEL, np.clip(printed, 0, 255).astype(np.uint8))
+        off = [
+            np.hypot(*(found.points[FACE.index(n)] - [80 + unit * p[0], 100 + unit * p[1]]))
+            for n, p in face.parts.items()
+        ]
+        right += max(off) < 0.05 * 114  # of the head's height
+    assert right >= 18, right
