@@ -49,6 +49,9 @@ LOST = 0.3  # a confidence below which the reader has not found a limb
 # Of an arm's outline, and of the reader's elbow or hand: with more of the one and less of the other, the outline was
 # never farther from the hand on rigged characters in T and A (docs/performance.md).
 CLEAR, UNSURE_END = 0.95, 0.6
+# Of the figure's height, between the shoulders of both: on such arms 0.066 at most; skirts and branches that the outline
+# took for arms begin 0.14 and more from the shoulder.
+SAME_ROOT = 0.1
 LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found no body
 LOST_NOBODY = 0.15  # NOBODY, where it has found none
 SEVERAL = 0.6
@@ -205,7 +208,8 @@ def joints_of(found: SilhouetteJoints, reading: Reading, scale: float, height: f
         sure = sure or reading.joints[chain[0]].confidence >= SURE or chain == HEAD_TOP
         no_arm = chain in ARMS and _is_no_arm(chain, out, read, reading, scale, limit)
         if apart > limit and (sure or no_arm):
-            from_outline = chain in ARMS and not no_arm and _shows_end(chain, found, reading)
+            same = math.dist(out[chain[0]], read[chain[0]]) <= SAME_ROOT * height
+            from_outline = chain in ARMS and not no_arm and same and _shows_end(chain, found, reading)
             out |= {name: read[name] for name in (chain[:1] if from_outline else chain)}
     return out
 

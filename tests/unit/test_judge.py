@@ -188,18 +188,19 @@ def test_a_figure_from_behind_or_from_the_side_is_refused(yaw, face, outline, re
     assert (found is not None and found.code == "view") == refused, found
 
 
-@pytest.mark.parametrize(("outline", "hand", "flags", "taken"), [
-    (1.0, 0.45, [], "outline"),  # before a cape
-    (1.0, 0.8, [], "reader"),
-    (0.8, 0.45, [], "reader"),
-    (1.0, 0.45, ["no_neck"], "reader"),
+@pytest.mark.parametrize(("outline", "hand", "flags", "shoulder", "taken"), [
+    (1.0, 0.45, [], 60.0, "outline"),  # before a cape
+    (1.0, 0.8, [], 60.0, "reader"),
+    (0.8, 0.45, [], 60.0, "reader"),
+    (1.0, 0.45, ["no_neck"], 60.0, "reader"),
+    (1.0, 0.45, [], 150.0, "reader"),  # a skirt's hem
 ])  # fmt: skip
-def test_where_an_arm_ends_the_outline_says_that_shows_it(outline, hand, flags, taken):
+def test_where_an_arm_ends_the_outline_says_that_shows_it(outline, hand, flags, shoulder, taken):
     found = replace(rules(), confidence={"leftArm": outline, "rightArm": outline}, flags=flags)
-    read = reading(0.9, leftUpperArm=150.0, leftHand=300.0)
+    read = reading(0.9, leftUpperArm=shoulder, leftHand=300.0)
     read.joints["leftHand"] = read.joints["leftHand"]._replace(confidence=hand)
     joints = judge.joints_of(found, read, 1.0, HEIGHT)
-    assert joints["leftUpperArm"] == (650.0, 500.0)
+    assert joints["leftUpperArm"] == (500.0 + shoulder, 500.0)
     assert joints["leftHand"] == ((500.0, 500.0) if taken == "outline" else (800.0, 500.0))
 
 
