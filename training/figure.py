@@ -130,19 +130,25 @@ def _frame_head(camera: Camera, points: np.ndarray, random: np.random.Generator)
 
 
 def render_figure(
-    model: Model, random: np.random.Generator, head: bool = False, wild: bool = False, framed: bool = True
+    model: Model,
+    random: np.random.Generator,
+    head: bool = False,
+    wild: bool = False,
+    framed: bool = True,
+    bold: bool = False,
 ) -> Figure | None:
     """A random picture of `model`. head: of its head alone. wild: from the side or from behind; then no key point is
-    given. framed: fills the picture; otherwise it is small, somewhere in it. None where little of it can be seen.
+    given. framed: fills the picture; otherwise it is small, somewhere in it. bold: as `Poser` takes it. None where
+    little of it can be seen.
     """
     character = model.character
-    poser = Poser(character, random)
+    poser = Poser(character, random, bold)
     matrices = poser.pose()
     bind = np.asarray(character.vertices, float)
-    if random.random() < 0.35:  # stouter or slimmer
+    if random.random() < (0.6 if bold else 0.35):  # stouter or slimmer
         body = ~np.isin(character.parts, [PART["face"], PART["hair"], PART["headgear"], PART["prop"]])
         grow = np.zeros(len(bind))
-        grow[character.triangles[body]] = random.uniform(-0.006, 0.02) * np.ptp(bind[:, 1])
+        grow[character.triangles[body]] = random.uniform(-0.006, 0.03 if bold else 0.02) * np.ptp(bind[:, 1])
         bind = bind + model.normals * grow[:, None]
     vertices, normals = np.empty_like(bind), np.empty_like(bind)
     skin(

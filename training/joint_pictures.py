@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures for the second opinion's own decoder (`training.joints`), as what MoveNet's frozen layers make of them:
 
-    python -m training.joint_pictures OUT --characters FOLDER --pictures 6144 [--validation 512] [--seed 0]
+    python -m training.joint_pictures OUT --characters FOLDER --pictures 6144 [--validation 512] [--seed 0] [--bold]
 
 Whole figures are rendered with twice the reader's pixels, restyled as in training, and cut as `backend.reader` cuts
 them for MoveNet. OUT/train and OUT/validation get shards: per layer of TAPS one .npy in half precision, and the truth.
@@ -29,7 +29,7 @@ from backend.reader.limbs import POINTS, SIDE, SWAPPED_POINTS
 from training.cast import make_cast, read_folder
 from training.dataset import Batch
 from training.sample import Cast, make_figure
-from training.variety import figure_boxes, recolour, restyle
+from training.variety import figure_boxes, recolour, restyle, stylise
 
 SHARD, BATCH = 128, 32
 # Layers of MoveNet as `training.movenet` names them: channels and cells across.
@@ -62,10 +62,11 @@ def squares(raw: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Ten
     return torch.stack([across, down], -1), centre, flip
 
 
-def cut(raw: Batch, generator: torch.Generator, varied: bool) -> tuple[Tensor, Batch]:
+def cut(raw: Batch, generator: torch.Generator, varied: bool, bold: bool = False) -> tuple[Tensor, Batch]:
     """pictures (B, 3, SIDE, SIDE), whole numbers 0..255, and their ground truth: points (B, K, 2) of POINTS in their
     pixels; known (B, K); tall (B,), the figure's height in the same pixels; zoom (B,), their pixels per pixel of WIDTH
-    x HEIGHT; flip (B,), which are mirrored. varied: in other colours and textures.
+    x HEIGHT; flip (B,), which are mirrored. varied: in other colours and textures; bold: some as if drawn in another
+    technique, too.
     """
     image = raw["image"].permute(0, 3, 1, 2).float()
     matrix, centre, flip = squares(raw, generator)
@@ -79,6 +80,8 @@ def cut(raw: Batch, generator: torch.Generator, varied: bool) -> tuple[Tensor, B
     image = F.grid_sample(image - outside, grid, align_corners=False) + outside
     if varied:
         image = recolour(image, generator)
+    if bold:
+        image = stylise(image, generator)
     points = torch.einsum("bij,bkj->bki", torch.linalg.inv(matrix), raw["points"][:, : len(POINTS)] - centre[:, None])
     points = points + SIDE / 2
     known = raw["known"][:, : len(POINTS)]
@@ -104,14 +107,14 @@ def tapped(path: Path, taps: Iterable[str] = tuple(TAPS)) -> onnxruntime.Inferen
 
 
 def make_batch(
-    cast: Cast, seed: tuple[int, ...], network: onnxruntime.InferenceSession, varied: bool
+    cast: Cast, seed: tuple[int, ...], network: onnxruntime.InferenceSession, varied: bool, bold: bool = False
 ) -> dict[str, np.ndarray]:
     """BATCH pictures: the fields of a shard."""
-    samples = [make_figure(cast, (*seed, k)) for k in range(BATCH)]
+    samples = [make_figure(cast, (*seed, k), bold=bold) for k in range(BATCH)]
     raw = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
     raw["points"] = raw["points"].nan_to_num()
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    pictures, truth = cut(raw, generator, varied)
+    pictures, truth = cut(raw, generator, varied, bold)
     found = network.run(list(TAPS), {"pictures": pictures.numpy()})
     out = {name: value.astype(np.float16) for name, value in zip(TAPS, found, strict=True)}
     return out | {
@@ -121,10 +124,15 @@ def make_batch(
 
 
 def make_shard(
-    out: Path, cast: Cast, seed: tuple[int, ...], network: onnxruntime.InferenceSession, varied: bool
+    out: Path,
+    cast: Cast,
+    seed: tuple[int, ...],
+    network: onnxruntime.InferenceSession,
+    varied: bool,
+    bold: bool = False,
 ) -> None:
     """Writes one shard; it appears complete or not at all."""
-    batches = [make_batch(cast, (*seed, k), network, varied) for k in range(SHARD // BATCH)]
+    batches = [make_batch(cast, (*seed, k), network, varied, bold) for k in range(SHARD // BATCH)]
     temporary = out.with_name(out.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -134,11 +142,12 @@ def make_shard(
 
 
 def record(options: argparse.Namespace, casts: dict[str, Cast]) -> None:
-    """OUT/data.json: the seed, how many pictures, and the digest of every character."""
+    """OUT/data.json: the seed, how many pictures, whether they are bold, and the digest of every character."""
     characters = {p: {m.character.name: m.character.digest() for m in cast.models} for p, cast in casts.items()}
     counts = {"pictures": options.pictures, "validation": options.validation}
     options.out.mkdir(parents=True, exist_ok=True)
-    found = {"seed": options.seed, **counts, "characters": characters}
+    bold = {"bold": True} if vars(options).get("bold") else {}
+    found = {"seed": options.seed, **counts, **bold, "characters": characters}
     (options.out / "data.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
@@ -175,12 +184,15 @@ def missing(options: argparse.Namespace, end: str = "") -> Iterator[tuple[Path, 
 
 def main() -> None:
     parser = command(__doc__)
-    parser.add_argument("--movenet", type=Path, required=True, help="what training.movenet wrote")
+    parser.add_argument("--movenet", type=Path, required=True, help="what training.movenet wrote, or limbs.onnx")
+    parser.add_argument(
+        "--bold", action="store_true", help="more raised arms, proportions of cartoons, drawn techniques"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = tapped(options.movenet)
     for out, cast, seed, varied in missing(options):
-        make_shard(out, cast, seed, network, varied)
+        make_shard(out, cast, seed, network, varied, options.bold)
 
 
 if __name__ == "__main__":

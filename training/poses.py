@@ -15,6 +15,7 @@ from training.characters.character import Character
 
 ARMS = ("down", "A", "T", "hips", "raised", "crossed", "holding", "behind", "free")
 ARM_SHARES = (0.24, 0.17, 0.08, 0.12, 0.11, 0.07, 0.13, 0.03, 0.05)
+BOLD_ARM_SHARES = (0.13, 0.08, 0.06, 0.12, 0.27, 0.11, 0.17, 0.02, 0.04)  # what readers miss most comes most often
 LEGS = ("stand", "apart", "step", "sit", "free")
 LEG_SHARES = (0.62, 0.12, 0.16, 0.05, 0.05)
 
@@ -52,10 +53,12 @@ def direction(side: int, below: float, forward: float) -> np.ndarray:
 
 
 class Poser:
-    """Draws poses of one character from one random generator."""
+    """Draws poses of one character from one random generator. bold: more raised and crossed arms, and the proportions
+    of cartoons: big heads, hands and feet on short or long, thin or thick limbs.
+    """
 
-    def __init__(self, character: Character, random: np.random.Generator) -> None:
-        self.character, self.random = character, random
+    def __init__(self, character: Character, random: np.random.Generator, bold: bool = False) -> None:
+        self.character, self.random, self.bold = character, random, bold
         self.places = np.asarray(character.joints, float)
         self.linear = np.tile(np.eye(3), (len(self.places), 1, 1))
         self.arms: list[str] = []
@@ -94,14 +97,16 @@ class Poser:
         self._sway("chest", 4 * lively, 5 * lively, 4 * lively)
         nod = self._sway("head", 10, 18, 9)
         # Chibi heads as often as small ones.
-        size = self._uniform(0.82, 1.15) if self.random.random() < 0.6 else self._uniform(1.15, 1.8)
+        small, most = (0.35, 2.6) if self.bold else (0.6, 1.8)
+        size = self._uniform(0.82, 1.15) if self.random.random() < small else self._uniform(1.15, most)
         self._set("head", nod * size)
 
     def _choose_arms(self) -> None:
-        kind = str(self.random.choice(ARMS, p=ARM_SHARES))
+        shares = BOLD_ARM_SHARES if self.bold else ARM_SHARES
+        kind = str(self.random.choice(ARMS, p=shares))
         self.arms = [kind, kind]
         if self.random.random() < 0.35:
-            self.arms[1] = str(self.random.choice(ARMS, p=ARM_SHARES))
+            self.arms[1] = str(self.random.choice(ARMS, p=shares))
         if self.random.random() < 0.5:
             self.arms.reverse()
 
@@ -156,14 +161,16 @@ class Poser:
             self._set(side + "Shoulder", turn([0, 0, 1], sign * 20 * raised))
             upper = turn([0, 0, 1], -sign * 20 * raised) @ upper
         first = aim(along, upper) @ turn(along, self._uniform(-20, 20))
-        length = self._uniform(0.88, 1.15)
-        self._set(side + "UpperArm", first @ stretch(along, length))
+        length = self._uniform(0.6, 1.15) if self.bold else self._uniform(0.88, 1.15)
+        size = self._uniform(0.8, 1.3) if self.bold else 1.0
+        self._set(side + "UpperArm", first @ stretch(along, length) * size)
         self._set(side + "LowerArm", aim(onward, first.T @ lower) @ turn(onward, self._uniform(-40, 40)))
-        self._set(side + "Hand", turn(self.random.normal(size=3), self._uniform(-25, 25)) * self._uniform(0.85, 1.25))
+        bend, hand_most = turn(self.random.normal(size=3), self._uniform(-25, 25)), 1.9 if self.bold else 1.25
+        self._set(side + "Hand", bend * self._uniform(0.85, hand_most))
 
     def _choose_legs(self) -> None:
         self.legs = str(self.random.choice(LEGS, p=LEG_SHARES))
-        length = self._uniform(0.82, 1.22)
+        length = self._uniform(0.5 if self.bold else 0.82, 1.22)
         stride = self._uniform(8, 32) * float(self.random.choice([-1, 1]))
         for side, sign in (("left", 1), ("right", -1)):
             hip, knee = self._place(side + "UpperLeg"), self._place(side + "LowerLeg")
@@ -173,7 +180,8 @@ class Poser:
             along = np.array([0.0, -1.0, 0.0]) if knee is None else knee - hip
             self._set(side + "UpperLeg", upper @ stretch(along, length))
             self._set(side + "LowerLeg", lower)
-            self._set(side + "Foot", turn([1, 0, 0], self._uniform(-8, 12)))
+            foot = turn([1, 0, 0], self._uniform(-8, 12))
+            self._set(side + "Foot", foot * self._uniform(0.9, 1.6) if self.bold else foot)
 
     def _leg(self, sign: int, stride: float) -> tuple[np.ndarray, np.ndarray]:
         """Rotations of the upper and of the lower leg; a positive turn about X swings a leg to the back."""

@@ -85,10 +85,12 @@ def _blank_truth() -> dict[str, np.ndarray]:
     return out
 
 
-def make_figure(cast: Cast, seed: tuple[int, ...], wild_share: float = 0.0) -> dict[str, np.ndarray]:
+def make_figure(
+    cast: Cast, seed: tuple[int, ...], wild_share: float = 0.0, bold: bool = False
+) -> dict[str, np.ndarray]:
     """The fields of FIELDS for one whole figure, rendered or drawn, with OVERSAMPLING times the pixels of `image`; all
-    else is in pixels of WIDTH x HEIGHT. wild_share: so many are seen from the side or from behind. The same for the
-    same arguments.
+    else is in pixels of WIDTH x HEIGHT. wild_share: so many are seen from the side or from behind. bold: as
+    `training.poses.Poser` takes it. The same for the same arguments.
     """
     random = np.random.default_rng(seed)
     if random.random() < DRAWN_SHARE:
@@ -96,7 +98,7 @@ def make_figure(cast: Cast, seed: tuple[int, ...], wild_share: float = 0.0) -> d
     wild = random.random() < wild_share if wild_share else False
     while True:
         index = cast.draw(random)
-        figure = render_figure(cast.models[index], random, wild=wild)
+        figure = render_figure(cast.models[index], random, wild=wild, bold=bold)
         if figure is not None:
             return _one(random, figure, index, 1)
 

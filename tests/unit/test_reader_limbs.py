@@ -170,6 +170,30 @@ def test_the_decoder_is_exported_to_the_same_numbers():
     assert np.abs(found[1] - expected).max() < 0.01 * np.abs(expected).max()
 
 
+def test_a_further_decoder_is_pooled_with_those_that_are_there():
+    onnx = pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch")
+    import onnxruntime
+
+    from training import joints_export
+    from training.joint_pictures import tapped
+    from training.joints import Decoder
+
+    torch.manual_seed(3)
+    decoder = Decoder().eval()
+    model = joints_export.pooled(onnx.load(limbs.FILE), decoder, "further", 0.4)
+    pictures = np.random.default_rng(4).integers(0, 255, (2, 3, limbs.SIDE, limbs.SIDE)).astype(np.float32)
+    found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"pictures": pictures})
+    names = list(joints_export.TAPS)
+    heat, points, turns, *layers = tapped(limbs.FILE).run(["heat", "points", "turns", *names], {"pictures": pictures})
+    with torch.no_grad():
+        expected = 0.6 * points + 0.4 * decoder(*(torch.from_numpy(v) for v in layers)).numpy()
+    assert [output.name for output in model.graph.output] == ["heat", "points", "turns"]
+    assert np.abs(found[1] - expected).max() < 0.01 * np.abs(expected).max()
+    # Yaw and depths were trained on the places that the decoders before it tell.
+    assert np.array_equal(found[0], heat) and np.array_equal(found[2], turns)
+
+
 def test_yaw_and_depths_are_exported_to_the_same_numbers():
     onnx = pytest.importorskip("onnx")
     torch = pytest.importorskip("torch")

@@ -15,7 +15,8 @@ from tests.unit.doll import make_doll
 from training import variety
 from training.dataset import Shards, augment
 from training.figure import Model
-from training.sample import FIELDS, Cast, make_sample
+from training.sample import FIELDS, Cast, make_figure, make_sample
+from training.scores import CHIN, HEAD_TOP
 
 needs_backbone = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite_pytorch") is None, reason="training/requirements.txt"
@@ -45,6 +46,24 @@ def test_a_picture_follows_from_its_seed(cast):
         assert one[name].dtype == dtype
         assert np.array_equal(one[name], two[name], equal_nan=dtype.startswith("float"))
     assert not np.array_equal(one["image"], other["image"])
+
+
+def test_bold_figures_have_big_heads_and_their_truth_goes_along(cast):
+    shares = []
+    for bold in (False, True):
+        figures = [make_figure(cast, (1, k), bold=bold) for k in range(12)]
+        heads = [np.hypot(*(f["points"][HEAD_TOP] - f["points"][CHIN])) for f in figures if f["known"].all()]
+        tall = [np.ptp(f["points"][:, 1]) for f in figures if f["known"].all()]
+        shares.append(np.quantile(np.divide(heads, tall), 0.8))
+    assert shares[1] > 1.1 * shares[0]
+
+
+def test_every_technique_gives_a_picture_that_follows_from_its_seed():
+    image = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
+    one, two = (variety.stylise(image, torch.Generator().manual_seed(2)) for _ in range(2))
+    assert torch.equal(one, two) and one.min() >= 0 and one.max() <= 255
+    changed = (one != image).flatten(1).any(1).float().mean()
+    assert changed == pytest.approx(1 - variety.TECHNIQUES[0], abs=0.2)
 
 
 def test_the_truth_moves_with_the_picture(data, monkeypatch):
