@@ -5,8 +5,8 @@
 
 FILE: what `training.movenet` wrote; RUN: of `training.joints`, and FOLDER of `training.joint_pictures`, both for
 training.json. Writes limbs.onnx without yaw and depths: the reader needs them, and `training.turns_export` adds them.
-Pooled: FILE is a limbs.onnx, whose yaw and depths stay; it gets one decoder more, called NAME, of which the joint
-logits are SHARE. With characters, the confidences are calibrated anew then.
+Pooled: FILE is a limbs.onnx, whose yaw and depths stay; it gets one decoder more, called NAME, whose logits of joints
+count SHARE. With characters, the confidences are calibrated anew then.
 """
 
 from __future__ import annotations
@@ -66,10 +66,12 @@ def joined(
 
 
 def pooled(limbs: onnx.ModelProto, decoder: Decoder, name: str, share: float) -> onnx.ModelProto:
-    """limbs.onnx with `points` the mean of the logits that it had and, by `share`, of the decoder's. What else is made
-    of its points, yaw and depths, is still made of those that it had.
+    """limbs.onnx with `points` the mean of the logits that it had and, by `share`, of the decoder's; those of head top
+    and chin stay, since the look at the head is set on them. What else is made of its points, yaw and depths, is still
+    made of those that it had.
     """
     before, added = f"before_{name}", f"of_{name}"
+    shares = np.where(np.arange(FIGURE) < len(JOINTS), share, 0).astype(np.float32)[:, None, None]
     base = onnx.ModelProto()
     base.CopyFrom(limbs)
     for node in base.graph.node:
@@ -78,8 +80,8 @@ def pooled(limbs: onnx.ModelProto, decoder: Decoder, name: str, share: float) ->
     for output in base.graph.output:
         output.name = before if output.name == "points" else output.name
     out = joined(base, decoder, name, added)
-    for tensor, part in ((before, 1 - share), (added, share)):
-        out.graph.initializer.append(numpy_helper.from_array(np.float32(part), f"share_{tensor}"))
+    for tensor, part in ((before, 1 - shares), (added, shares)):
+        out.graph.initializer.append(numpy_helper.from_array(part, f"share_{tensor}"))
         out.graph.node.append(helper.make_node("Mul", [tensor, f"share_{tensor}"], [f"part_{tensor}"]))
     out.graph.node.append(helper.make_node("Add", [f"part_{before}", f"part_{added}"], ["points"]))
     kept = {output.name: output for output in out.graph.output}

@@ -49,8 +49,8 @@ LOST = 0.3  # a confidence below which the reader has not found a limb
 # Of an arm's outline, and of the reader's elbow or hand: with more of the one and less of the other, the outline was
 # never farther from the hand on rigged characters in T and A (docs/performance.md).
 CLEAR, UNSURE_END = 0.95, 0.6
-# Of the figure's height, between the shoulders of both: on such arms 0.066 at most; skirts and branches that the outline
-# took for arms begin 0.14 and more from the shoulder.
+# Of the figure's height, between the shoulders of both: on such arms 0.066 at most; skirts and branches that the
+# outline took for arms begin 0.14 and more from the shoulder.
 SAME_ROOT = 0.1
 LOST_BODY = 0.4  # the mean of all joints' confidences below which it has found no body
 LOST_NOBODY = 0.15  # NOBODY, where it has found none

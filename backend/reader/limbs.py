@@ -32,8 +32,10 @@ NAMES = tuple(
     side + bone for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot") for side in SIDES
 )
 SWAPPED = [k ^ 1 for k in range(len(NAMES))]
-# Of the second opinion in the pool, and of MoveNet's own heatmaps in it; best for held-out renders.
-SHARE, OLD = 0.6, 0.4
+# Of the second opinion in the pool, for joints and for head top and chin, and of MoveNet's own heatmaps in it; best for
+# held-out renders.
+SHARE, HEAD_SHARE, OLD = 0.65, 0.6, 0.4
+SHARES = np.where(np.arange(len(POINTS)) < len(JOINTS), SHARE, HEAD_SHARE)[:, None, None]
 FAINT = 1e-4  # of a heatmap; less is taken for it, so that one network alone rules no place out
 # Where people mark the hip joints, they lie further from the middle of the way from the neck to the feet than the
 # pooled maps say: short legs are read too long and long ones too short (MODEL_CARD.md). Knees follow by a half.
@@ -99,7 +101,7 @@ def pooled(outputs: Outputs, looks: Sequence[Look]) -> Outputs:
     """
     heat = np.mean([_shares(look.heat) for look in looks], 0)
     own = outputs.heat.copy()
-    own[: len(POINTS)] = _pool(own[: len(POINTS)], heat, SHARE)
+    own[: len(POINTS)] = _pool(own[: len(POINTS)], heat, SHARES)
     own = _shares(own)
     points, mass = peaks(own)
     points = from_middle(points)
@@ -123,7 +125,7 @@ def from_middle(points: np.ndarray) -> np.ndarray:
     return out
 
 
-def _pool(heat: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+def _pool(heat: np.ndarray, other: np.ndarray, share: float | np.ndarray) -> np.ndarray:
     """The geometric mean, in which `other` counts `share`."""
     return (heat + FAINT) ** (1 - share) * (other + FAINT) ** share
 

@@ -187,10 +187,13 @@ def test_a_further_decoder_is_pooled_with_those_that_are_there():
     names = list(joints_export.TAPS)
     heat, points, turns, *layers = tapped(limbs.FILE).run(["heat", "points", "turns", *names], {"pictures": pictures})
     with torch.no_grad():
-        expected = 0.6 * points + 0.4 * decoder(*(torch.from_numpy(v) for v in layers)).numpy()
+        added = decoder(*(torch.from_numpy(v) for v in layers)).numpy()
+    joints = len(JOINTS)
+    expected = np.concatenate([0.6 * points[:, :joints] + 0.4 * added[:, :joints], points[:, joints:]], 1)
     assert [output.name for output in model.graph.output] == ["heat", "points", "turns"]
     assert np.abs(found[1] - expected).max() < 0.01 * np.abs(expected).max()
-    # Yaw and depths were trained on the places that the decoders before it tell.
+    # The look at the head, yaw and depths were set on what the decoders before it tell.
+    assert np.array_equal(found[1][:, joints:], points[:, joints:])
     assert np.array_equal(found[0], heat) and np.array_equal(found[2], turns)
 
 
