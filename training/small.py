@@ -24,11 +24,13 @@ WHOLE, SCALE, HALF = "_whole", "_scale", "_half"
 
 
 def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with the large kernels of its convolutions and dense layers in 8 bits, the others in half precision;
-    onnxruntime scales and casts them on loading. Other weights are stored in single precision.
+    """`model` with the large kernels of its convolutions and dense layers in 8 bits, as those are that are so already,
+    the others in half precision; onnxruntime scales and casts them on loading. Other weights are stored in single
+    precision.
     """
     values, nodes = constants(model)
-    kernels = {node.input[1] for node in nodes if node.op_type in ("Conv", "Gemm")}
+    small = eight_bits(model)
+    kernels = {node.input[1]: node.op_type for node in nodes if node.op_type in ("Conv", "Gemm", "MatMul")}
     used = {name for node in nodes for name in node.input}
     kept, made = [], []
     for name, array in values.items():
@@ -38,11 +40,12 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
             kept.append(numpy_helper.from_array(array, name))
             continue
         cast = f"{name}_cast"
-        if array.size < LARGE:
+        if array.size < LARGE and name not in small:
             kept.append(numpy_helper.from_array(array.astype(np.float16), name + HALF))
             made.append(helper.make_node("Cast", [name + HALF], [name], name=cast, to=TensorProto.FLOAT))
             continue
-        top = np.abs(array).max(tuple(range(1, array.ndim)), keepdims=True)
+        others = tuple(range(array.ndim - 1)) if kernels[name] == "MatMul" else tuple(range(1, array.ndim))
+        top = np.abs(array).max(others, keepdims=True)
         scale = np.maximum(top / LEVELS, 1e-12).astype(np.float32)
         kept.append(numpy_helper.from_array(np.round(array / scale).astype(np.int8), name + WHOLE))
         kept.append(numpy_helper.from_array(scale, name + SCALE))
@@ -56,6 +59,13 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend([*made, *nodes])
     onnx.checker.check_model(model)
     return model
+
+
+def eight_bits(model: onnx.ModelProto) -> set[str]:
+    """The names of the weights that are stored with 8 bits, as they are called after scaling."""
+    whole = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.INT8}
+    cast = {node.output[0] for node in model.graph.node if whole.intersection(node.input)}
+    return {node.output[0] for node in model.graph.node if cast.intersection(node.input)}
 
 
 def constants(model: onnx.ModelProto) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
