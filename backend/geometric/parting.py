@@ -11,10 +11,12 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 END, SLOPE = 1.15, 0.2  # radii from the arm's middle at which skin may be either's, and over which it gets sure
 SURE, CERTAIN = 3.0, 8.0
-CORE, WHOLLY = 1.0, 0.85  # radii and share of skin on the outer side that is certainly the arm's
+# Radii and share of skin on the outer side that is certainly the arm's. A hand that hangs on the body by more than on
+# the wrist is cheaper to leave there, and is cut off where this asks for more and the cut is as stiff as below.
+CORE, WHOLLY = 1.0, 0.5
 CREASE, EDGE = 20.0, 1 / 40  # how cheap creases (height over width) and edges of colour (of 255) are to cut along
 LEAST = 0.3  # and an edge of colour at the least: a sleeve's hem is one too
-STIFF = 18.0  # what a cut costs, relative to the doubt about the skin beside it
+STIFF = 40.0  # what a cut costs, relative to the doubt about the skin beside it
 LOOSE = 0.05  # what a vertex without triangles counts
 UNIT = 1000  # capacities are whole numbers
 

@@ -87,6 +87,17 @@ def sheet(size):
     return vertices, np.concatenate([corner[:, None] + [0, size, 1], corner[:, None] + [1, size, size + 1]])
 
 
+def test_a_hand_that_hangs_on_the_body_by_more_than_on_the_wrist_is_the_arms():
+    vertices, triangles = sheet(40)
+    x, y = vertices[:, 0], vertices[:, 1]
+    arm, hand = (x < 10) & (y > 16), (x < 10) & (y < 13)
+    beside = (x < 10) & ~arm & ~hand & (x > 2) | (x == 9) & (y < 8)
+    ratio = np.select([hand & (x > 5), x < 10], [1.15, 0.99], 3.0)
+    share = np.select([arm, x < 10], [1.0, 0.51], 0.0)
+    mine = part(ratio, x < 6, share, vertices, triangles[~beside[triangles].any(1)], None)
+    assert mine[hand & (x < 6)].all() and not mine[x > 12].any()
+
+
 def test_a_scrap_goes_with_what_it_hangs_on():
     vertices, triangles = sheet(20)
     x, y = vertices[:, 0], vertices[:, 1]
