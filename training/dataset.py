@@ -12,9 +12,10 @@ from torch import Tensor
 
 from backend.reader.layout import FACE, HEIGHT, JOINTS, KEYPOINTS, PARTS, STRIDE, WIDTH, mirrored
 from training.sample import FIELDS
-from training.variety import fewer_pixels, frames, recolour, restyle
+from training.variety import drawn, fewer_pixels, frames, recolour, restyle
 
 Batch = dict[str, Tensor]
+DRAWN = 0.25  # share of the whole figures in another technique, on top of those that were rendered so
 MIRRORED_POINTS = torch.tensor(mirrored(KEYPOINTS))
 MIRRORED_JOINTS = torch.tensor(mirrored(JOINTS))
 # Labels beyond PARTS, as UNKNOWN_PART, stay.
@@ -84,7 +85,8 @@ def augment(raw: Batch, generator: torch.Generator, size: tuple[int, int] = (WID
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     image = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
     out = dict(raw)
-    out["image"] = recolour(fewer_pixels(image, raw, generator), generator)
+    image = recolour(fewer_pixels(image, raw, generator), generator)
+    out["image"] = drawn(image, (torch.rand(count, generator=generator) < DRAWN) & ~raw["head"], generator)
     coarse = F.affine_grid(theta, [count, 1, size[1] // STRIDE, size[0] // STRIDE], align_corners=False)
 
     def moved(maps: Tensor, outside: float) -> Tensor:

@@ -29,7 +29,7 @@ from backend.reader.limbs import POINTS, SIDE, SWAPPED_POINTS
 from training.cast import make_cast, read_folder
 from training.dataset import Batch
 from training.sample import Cast, make_figure
-from training.variety import figure_boxes, recolour, restyle, stylise
+from training.variety import drawn, figure_boxes, recolour, restyle
 
 SHARD, BATCH = 128, 32
 # Layers of MoveNet as `training.movenet` names them: channels and cells across.
@@ -38,6 +38,7 @@ TAPS = {
     "relu_305": (24, 64),
 }  # fmt: skip
 FILLED = (0.72, 1.0)  # of the square, by the figure's longer side
+RESTYLED = 0.55  # of the bold pictures, as if drawn in another technique
 
 
 def squares(raw: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,7 +82,7 @@ def cut(raw: Batch, generator: torch.Generator, varied: bool, bold: bool = False
     if varied:
         image = recolour(image, generator)
     if bold:
-        image = stylise(image, generator)
+        image = drawn(image, torch.rand(len(image), generator=generator) < RESTYLED, generator)
     points = torch.einsum("bij,bkj->bki", torch.linalg.inv(matrix), raw["points"][:, : len(POINTS)] - centre[:, None])
     points = points + SIDE / 2
     known = raw["known"][:, : len(POINTS)]

@@ -12,8 +12,9 @@ from training.dataset import Batch
 from training.sample import UNKNOWN_PART
 
 SPREAD = 5.0  # input pixels: standard deviation of a key point's target
-WEIGHTS = {"heat": 1.0, "place": 0.03, "parts": 0.7, "maps": 2.0, "depth": 2.0, "yaw": 0.5, "count": 0.4, "mouth": 0.3,
-           "sizes": 0.3, "visible": 0.5}  # fmt: skip
+# Yaw and the joints' depths have no weight: they are told by `training.turns`.
+WEIGHTS = {"heat": 1.0, "place": 0.03, "parts": 0.7, "maps": 2.0, "count": 0.4, "mouth": 0.3, "sizes": 0.3,
+           "visible": 0.5}  # fmt: skip
 # Of a network that sees heads alone; what it does not tell has no weight.
 HEAD_WEIGHTS = {"heat": 1.0, "place": 0.03, "parts": 0.3, "mouth": 0.3, "sizes": 0.3, "visible": 0.5}
 SLICES = vector_slices()
@@ -54,7 +55,7 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
 
 
 def losses(maps: Tensor, vector: Tensor, truth: Batch) -> dict[str, Tensor]:
-    """Each entry of WEIGHTS, unweighted."""
+    """Each of WEIGHTS, yaw and depth, unweighted."""
     heat, parts, depth = maps[:, _HEAT], maps[:, _PARTS], maps[:, _PARTS.stop :]
     x, y = centres(heat)
     points, known = truth["points"], truth["known"]

@@ -19,13 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from training.cast import make_cast, read_folder
-from training.sample import FIELDS, Cast, make_head, make_sample
+from training.sample import FIELDS, Cast, make_head, make_sample, make_whole
 
 SHARD = 256
+# What a picture may show, by the name of its option; without one of these it is `training.sample.make_sample`'s.
+MAKERS = {"heads": make_head, "figures": make_whole}
 
 _casts: dict[bool, Cast] = {}
 _folders: list[Path] = []
-_heads: list[bool] = []
+_shown: list[str] = []
 
 
 def _render_shard(job: tuple[Path, bool, int, int]) -> Path:
@@ -34,7 +36,7 @@ def _render_shard(job: tuple[Path, bool, int, int]) -> Path:
     if validation not in _casts:
         _casts[validation] = make_cast([c for folder in _folders for c in read_folder(folder)], validation)
     cast = _casts[validation]
-    sample = make_head if _heads[0] else make_sample
+    sample = MAKERS.get(_shown[0], make_sample)
     samples = [sample(cast, (seed, int(validation), number, k)) for k in range(SHARD)]
     temporary = out.with_name(out.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -48,11 +50,11 @@ def _render_shard(job: tuple[Path, bool, int, int]) -> Path:
     return out
 
 
-def _start(folders: list[Path], heads: bool) -> None:
-    _folders[:], _heads[:] = folders, [heads]
+def _start(folders: list[Path], shown: str) -> None:
+    _folders[:], _shown[:] = folders, [shown]
 
 
-def _record(out: Path, folders: list[Path], seed: int, heads: bool) -> None:
+def _record(out: Path, folders: list[Path], seed: int, shown: str) -> None:
     """OUT/data.json: which characters, by digest; the order of the names is that of the field `character`.
 
     Raises ValueError where OUT was begun with other characters or another seed.
@@ -60,7 +62,7 @@ def _record(out: Path, folders: list[Path], seed: int, heads: bool) -> None:
     characters = [c for folder in folders for c in read_folder(folder)]
     record = {
         "seed": seed,
-        **({"heads": True} if heads else {}),
+        **({shown: True} if shown else {}),
         "characters": {
             part: [
                 {"name": m.character.name, "digest": m.character.digest(), "licence": m.character.meta.get("licence"),
@@ -83,7 +85,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20000)
     parser.add_argument("--validation", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--heads", action="store_true", help="heads alone")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--heads", dest="shown", action="store_const", const="heads", help="heads alone")
+    shown.add_argument(
+        "--figures", dest="shown", action="store_const", const="figures",
+        help="no heads alone; many figures bold, many pictures in drawn techniques",
+    )  # fmt: skip
+    parser.set_defaults(shown="")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     jobs = []
@@ -93,10 +101,10 @@ def main() -> None:
             out = options.out / part / f"{options.seed:03d}_{number:05d}"
             if not out.exists():
                 jobs.append((out, part == "validation", options.seed, number))
-    _record(options.out, options.characters, options.seed, options.heads)
+    _record(options.out, options.characters, options.seed, options.shown)
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(
-        options.workers, _start, (options.characters, options.heads)
+        options.workers, _start, (options.characters, options.shown)
     ) as pool:
         for done, _ in enumerate(pool.imap_unordered(_render_shard, jobs), 1):
             rate = done * SHARD / (time.monotonic() - began)

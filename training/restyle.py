@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A finished picture as other media show it: few colours, ink, line art, pencil, dots, paint, few pixels."""
+"""A finished picture as other media show it: few colours, ink, line art, pencil, dots, paint, few pixels and more."""
 
 from __future__ import annotations
 
@@ -90,6 +90,14 @@ def paint(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return out.astype(np.float32) + random.normal(0, 10, (height, width, 1))
 
 
+def washed(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Soft and pale, as watercolours are."""
+    sigma = random.uniform(1.0, 2.2)
+    soft = ndimage.gaussian_filter(image.astype(np.float32), (sigma, sigma, 0))
+    pale = random.uniform(0.0, 0.5)
+    return soft * (1 - pale) + 255 * pale
+
+
 def two_tones(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Brightness as a way from one colour to another."""
     share = (_grey(image) / 255)[..., None] ** random.uniform(0.6, 1.6)
@@ -125,5 +133,6 @@ def compressed(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 STYLES: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "few_colours": few_colours, "cel": cel, "line_art": line_art, "pencil": pencil, "dots": dots, "paint": paint,
-    "two_tones": two_tones, "few_pixels": few_pixels, "sharp": sharp, "faint": faint, "compressed": compressed,
+    "washed": washed, "two_tones": two_tones, "few_pixels": few_pixels, "sharp": sharp, "faint": faint,
+    "compressed": compressed,
 }  # fmt: skip

@@ -23,7 +23,8 @@ MAPS = 2  # input pixels per cell of the truth's maps
 HEAD_SHARE = 0.36
 KIND_SHARES = {"one": 0.76, "drawn": 0.08, "wild": 0.05, "none": 0.06, "several": 0.05}
 DRAWN_SHARE = 0.1  # of the whole figures of `make_figure`
-RESTYLED = 0.4  # of the heads of `make_head`
+RESTYLED = 0.4  # of the pictures of `make_head` and `make_whole`
+BOLD = 0.6  # of the figures of `make_whole`
 UNKNOWN_PART = 255  # in `parts`: somewhere on a figure whose parts are not known
 
 # What a sample consists of: name -> (shape, dtype). NaN and -1 mean unknown.
@@ -58,23 +59,41 @@ class Cast:
         return int(random.choice(len(self.models), p=self.shares))
 
 
-def make_sample(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """The fields of FIELDS; the same for the same cast and seed."""
+def make_sample(
+    cast: Cast, seed: tuple[int, ...], head_share: float = HEAD_SHARE, bold: float = 0.0, reduced: int = OVERSAMPLING
+) -> dict[str, np.ndarray]:
+    """The fields of FIELDS; `image` has OVERSAMPLING / reduced times its usual width and height. head_share: so many
+    show a head alone; bold: so many figures are, as `training.poses.Poser` takes it. The same for the same arguments.
+    """
     random = np.random.default_rng(seed)
     kind = str(random.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
     if kind == "none":
-        return _nobody(random)
+        return _nobody(random, reduced)
     if kind == "drawn":
-        return _drawing(random)
+        return _drawing(random, head_share, reduced)
     while True:
         index = cast.draw(random)
-        head = kind == "one" and random.random() < HEAD_SHARE
-        figure = render_figure(cast.models[index], random, head, kind == "wild", kind != "several")
+        head = kind == "one" and random.random() < head_share
+        strong = bold > 0 and random.random() < bold
+        figure = render_figure(cast.models[index], random, head, kind == "wild", kind != "several", strong)
         if figure is not None:
             break
     if kind == "several":
-        return _several(cast, random, figure)
-    return _one(random, figure, index)
+        return _several(cast, random, figure, reduced)
+    return _one(random, figure, index, reduced)
+
+
+def make_whole(cast: Cast, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """The fields of FIELDS for a picture without heads alone: many figures bold, many pictures as other media show
+    them, which is done before their pixels are made fewer. The same for the same cast and seed.
+    """
+    out = make_sample(cast, seed, 0.0, BOLD, 1)
+    random = np.random.default_rng((*seed, 1))
+    if random.random() < RESTYLED:
+        out["image"] = restyle(out["image"], random)
+    fine = out["image"].reshape(HEIGHT, OVERSAMPLING, WIDTH, OVERSAMPLING, 3)
+    out["image"] = fine.mean((1, 3)).round().astype(np.uint8)
+    return out
 
 
 def _blank_truth() -> dict[str, np.ndarray]:
@@ -210,7 +229,7 @@ def _drawing(
     return out
 
 
-def _nobody(random: np.random.Generator) -> dict[str, np.ndarray]:
+def _nobody(random: np.random.Generator, reduced: int = OVERSAMPLING) -> dict[str, np.ndarray]:
     """A thing on a background, or a background alone."""
     out = _blank_truth()
     height, width = HEIGHT * OVERSAMPLING, WIDTH * OVERSAMPLING
@@ -219,13 +238,15 @@ def _nobody(random: np.random.Generator) -> dict[str, np.ndarray]:
         image, mask = render_thing(random)
     elif random.random() < 0.5:
         image, mask = clutter(random, background(random, height, width)), np.ones((height, width), bool)
-    out["image"] = _flatten(random, image, mask)
+    out["image"] = _flatten(random, image, mask, reduced)
     out["count"] = np.int8(COUNTS.index("none"))
     out["parts"] = np.zeros(FIELDS["parts"][0], np.uint8)
     return out
 
 
-def _several(cast: Cast, random: np.random.Generator, first: Figure) -> dict[str, np.ndarray]:
+def _several(
+    cast: Cast, random: np.random.Generator, first: Figure, reduced: int = OVERSAMPLING
+) -> dict[str, np.ndarray]:
     """Two or three figures side by side."""
     out = _blank_truth()
     figures = [first]
@@ -245,7 +266,7 @@ def _several(cast: Cast, random: np.random.Generator, first: Figure) -> dict[str
         image = np.where(there[..., None], _shifted(figure.image, shift), image)
         parts = np.where(there, _shifted(figure.buffers.part, shift), parts)
         mask |= there
-    out["image"] = _flatten(random, image, mask)
+    out["image"] = _flatten(random, image, mask, reduced)
     out["count"] = np.int8(COUNTS.index("several" if len(figures) > 1 else "one"))
     step = MAPS * OVERSAMPLING
     out["parts"] = parts[step // 2 :: step, step // 2 :: step].astype(np.uint8)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from backend.reader.layout import COUNTS, HEIGHT, WIDTH
+from training import restyle as techniques
 
 Batch = dict[str, Tensor]
 CLOSE = 0.65  # share of the whole figures that are framed as the reader's second look frames them
@@ -15,8 +17,6 @@ FILLED = (0.78, 0.99)  # of the frame, by such a figure
 LABELS = 256
 TINTED, FILTERED, PLAIN, PATCHED = 0.3, 0.35, 0.3, 0.15  # shares of the pictures
 COARSE, STEPS = 0.25, (1.3, 3.2)  # share of the heads that were enlarged from a smaller picture, and by how much
-# Of the techniques that `stylise` takes: none, flat colours, ink over the colours, pencil, dots, washed.
-TECHNIQUES = (0.45, 0.15, 0.14, 0.1, 0.08, 0.08)
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -155,82 +155,11 @@ def recolour(image: Tensor, generator: torch.Generator) -> Tensor:
     return image.clamp(0, 255)
 
 
-def stylise(image: Tensor, generator: torch.Generator) -> Tensor:
-    """image (B, 3, h, w) 0..255: some of them as if they were drawn by another technique; see TECHNIQUES."""
-    kinds = torch.multinomial(torch.tensor(TECHNIQUES), len(image), True, generator=generator)
+def drawn(image: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """image (B, 3, h, w) 0..255 with those of `rows` (B,) as if they were drawn by another technique."""
+    random = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
     out = image.clone()
-    for kind, draw in enumerate((_flat, _inked, _pencil, _dots, _washed), 1):
-        rows = (kinds == kind).nonzero()[:, 0]
-        if len(rows):
-            out[rows] = draw(image[rows], generator).clamp(0, 255)
+    for row in rows.nonzero()[:, 0].tolist():
+        pixels = image[row].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
+        out[row] = torch.from_numpy(techniques.restyle(pixels, random)).permute(2, 0, 1).float()
     return out
-
-
-def _blurred(image: Tensor, sigma: float) -> Tensor:
-    reach = max(1, round(2.5 * sigma))
-    weights = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
-    weights = (weights / weights.sum()).expand(image.shape[1], 1, 1, -1)
-    padded = F.pad(image, (reach,) * 4, mode="replicate")
-    across = F.conv2d(padded, weights, groups=image.shape[1])
-    return F.conv2d(across, weights.transpose(2, 3), groups=image.shape[1])
-
-
-def _median(image: Tensor) -> Tensor:
-    """Of 3 x 3 pixels, each channel on its own."""
-    cells = F.unfold(F.pad(image, (1,) * 4, mode="replicate"), 3).view(len(image), image.shape[1], 9, -1)
-    return cells.median(2).values.view_as(image)
-
-
-def _flat(image: Tensor, generator: torch.Generator) -> Tensor:
-    """A few brightnesses of each colour, without texture."""
-    steps = torch.randint(2, 6, (len(image), 1, 1, 1), generator=generator)
-    smooth = _median(_median(_median(image)))
-    return (smooth * (steps / 255)).round() * (255 / steps)
-
-
-def _edges(image: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, 1, h, w) 0..1: lines where the brightness changes, of random width."""
-    sigma = float(_uniform(generator, 0.5, 1.3, 1))
-    grey = _blurred(image, sigma).mean(1, keepdim=True)
-    across = F.pad(grey, (1, 1, 0, 0), mode="replicate")
-    down = F.pad(grey, (0, 0, 1, 1), mode="replicate")
-    steep = torch.hypot(across[..., 2:] - across[..., :-2], down[:, :, 2:] - down[:, :, :-2])
-    least = _uniform(generator, 8, 24, len(image), 1, 1, 1)
-    return ((steep - least) / least).clamp(0, 1)
-
-
-def _inked(image: Tensor, generator: torch.Generator) -> Tensor:
-    ink = _uniform(generator, 0, 70, len(image), 3, 1, 1)
-    edges = _edges(image, generator)
-    return image * (1 - edges) + ink * edges
-
-
-def _pencil(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Grey lines on paper, with more or less of the shades."""
-    paper = _uniform(generator, 215, 255, len(image), 1, 1, 1)
-    faint = _uniform(generator, 0, 0.6, len(image), 1, 1, 1)
-    grey = image.mean(1, keepdim=True)
-    shades = paper * (1 - faint * (1 - grey / 255))
-    return (shades * (1 - 0.8 * _edges(image, generator))).expand_as(image)
-
-
-def _dots(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Printed in dots, in black or in each colour."""
-    period, angle = (float(v) for v in _uniform(generator, 0, 1, 2) * torch.tensor([4.0, 1.5]) + torch.tensor([4.0, 0]))
-    rows, columns = (torch.arange(n) * (2 * torch.pi / period) for n in image.shape[2:])
-    turned = torch.tensor(angle)
-    along = columns * turned.cos() + rows[:, None] * turned.sin()
-    across = rows[:, None] * turned.cos() - columns * turned.sin()
-    screen = 127 + 60 * (along.cos() + across.cos())
-    grey = image.mean(1, keepdim=True).expand_as(image)
-    black = (torch.rand(len(image), generator=generator) < 0.5)[:, None, None, None]
-    printed = ((torch.where(black, grey, image) - screen) / 12).clamp(-1, 1) * 127 + 127
-    share = _uniform(generator, 0.4, 0.9, len(image), 1, 1, 1)
-    return image * (1 - share) + printed * share
-
-
-def _washed(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Soft and pale, as watercolours are."""
-    pale = _uniform(generator, 0.0, 0.5, len(image), 1, 1, 1)
-    soft = _median(_blurred(image, float(_uniform(generator, 1.0, 2.2, 1))))
-    return soft * (1 - pale) + 255 * pale
