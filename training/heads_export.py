@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from backend.reader.layout import FACE, HEIGHT, KEYPOINTS, WIDTH, mirrored
 from backend.reader.reader import looks
+from training.calibration import fit_logistic
 from training.cast import make_cast, read_folder
 from training.dataset import Shards
-from training.export import fit_logistic, load_average
+from training.export import load_average
 from training.figure import BEHIND, OVERSAMPLING
 from training.losses import SLICES
 from training.network import ReaderNetwork
@@ -75,7 +76,7 @@ def export_heads(network: ReaderNetwork, path: Path, size: tuple[int, int]) -> N
 
 
 def calibrated(model: Path, cast: Cast, count: int) -> dict[str, list[float]]:
-    """As training.export.calibrate, of FACE, on `count` whole held-out figures that the weights in `model` read."""
+    """As training.calibration.calibrated, of FACE, on `count` figures that the weights in `model` read."""
     mass, seen, good, judged = [], [], [], []
     number = 0
     while len(mass) < count:

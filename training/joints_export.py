@@ -23,17 +23,12 @@ import onnx
 import torch
 from onnx import compose, helper, numpy_helper
 
-from backend.reader.layout import FACE, HEIGHT, JOINTS, KEYPOINTS, mirrored
-from backend.reader.reader import looks
-from training.cast import make_cast, read_folder
-from training.export import fit_logistic, halve
-from training.figure import BEHIND, OVERSAMPLING
+from backend.reader.layout import FACE, JOINTS, KEYPOINTS
+from training.calibration import calibrate
+from training.export import halve
 from training.joint_pictures import TAPS
 from training.joints import Decoder
-from training.sample import Cast, make_figure
-from training.scores import NEAR
 
-SEED = 3001  # of the figures that the confidences are calibrated on
 FIGURE = len(KEYPOINTS) - len(FACE)
 
 
@@ -92,50 +87,6 @@ def pooled(limbs: onnx.ModelProto, decoder: Decoder, name: str, share: float) ->
     out.graph.output.extend(ordered)
     onnx.checker.check_model(out)
     return out
-
-
-def rendered(cast: Cast, count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
-    """Whole held-out figures seen from the front: picture, points and what is known of KEYPOINTS, height; pixels."""
-    out: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
-    number = 0
-    while len(out) < count:
-        sample = make_figure(cast, (SEED, number))
-        number += 1
-        if abs(sample["yaw"]) <= BEHIND and sample["known"][:FIGURE].any():
-            rows = np.flatnonzero((sample["parts"] > 0).any(1))
-            tall = float(np.ptp(rows) + 1) * HEIGHT / sample["parts"].shape[0] * OVERSAMPLING
-            out.append((sample["image"], sample["points"] * OVERSAMPLING, sample["known"], tall))
-    return out
-
-
-def calibrated(folder: Path, cast: Cast, count: int) -> dict[str, list[float]]:
-    """As training.export.calibrate, for the figure's points, with the weights in `folder`."""
-    mass, seen, good, judged = [], [], [], []
-    for picture, points, known, tall in rendered(cast, count):
-        window, body = looks(picture, None, folder)[1]
-        off = np.hypot(*(window.back(body.points) - points).T)
-        head = np.hypot(*(points[KEYPOINTS.index("headTop")] - points[KEYPOINTS.index("chin")]))
-        limit = np.where(np.arange(len(KEYPOINTS)) < len(JOINTS), NEAR * tall, NEAR * head)
-        mass.append(np.log(body.mass + 1e-6))
-        seen.append(body.seen)
-        good.append(off <= limit)
-        judged.append(known)
-    rows = [np.stack(column) for column in (mass, seen, good, judged)]
-    out, other = {}, mirrored(KEYPOINTS)
-    for k, name in enumerate(KEYPOINTS[:FIGURE]):
-        columns = sorted({k, other[k]})
-        some = rows[3][:, columns]
-        features = np.column_stack([rows[0][:, columns][some], rows[1][:, columns][some]])
-        out[name] = fit_logistic(features, rows[2][:, columns][some])
-    return out
-
-
-def calibrate(out: Path, folders: list[Path], figures: int) -> None:
-    """The figure's points of calibration.json anew, from held-out figures that are rendered for it; the face's stay."""
-    cast = make_cast([c for folder in folders for c in read_folder(folder)], True)
-    found = json.loads((out / "calibration.json").read_text(encoding="utf-8"))
-    found["points"] |= calibrated(out, cast, figures)
-    (out / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def save(limbs: onnx.ModelProto, out: Path, part: str, data: Path, about: dict[str, Any]) -> None:

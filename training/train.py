@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import hashlib
 import math
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ RATES = {"backbone": 8e-4, "head": 2e-3}
 WARM_UP = 60
 MEASURED = 96  # pictures that the statistics of exported weights are measured on
 LEVEL = 0.65  # share of the steps at the full rate
+START = "start.txt"  # in a run's folder: SHA-256 of the exported weights that it began with
 AVERAGE = 0.99  # of the weights that are kept for use, from step to step
 
 
@@ -72,6 +74,8 @@ class Trainer:
     def start_from(self, exported: Path, pictures: torch.Tensor) -> None:
         """Begins with exported weights; pictures: as in start.load_exported."""
         load_exported(self.network, exported, pictures.to(self.device))
+        digest = hashlib.sha256(exported.read_bytes()).hexdigest()
+        (self.run / START).write_text(digest + "\n", encoding="ascii")
         self.average.load_state_dict(self.network.state_dict())
 
     @property

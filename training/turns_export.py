@@ -19,10 +19,11 @@ from onnx import compose, helper, utils
 from torch import Tensor, nn
 
 from backend.reader.limbs import FILE, POINTS, SIDE
+from training.calibration import calibrate
 from training.export import halve
 from training.joint_pictures import TAPS
 from training.joints import CELLS
-from training.joints_export import calibrate, save
+from training.joints_export import save
 from training.turn_pictures import LAYERS
 from training.turns import TurnNetwork
 

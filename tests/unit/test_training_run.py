@@ -2,6 +2,7 @@
 """Training the reader: pictures follow from their seed, truth follows the picture, an interrupted run goes on."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("numba")
 import torch
 
+from backend.reader.layout import HEIGHT, KEYPOINTS
 from tests.unit.doll import make_doll
 from training import dataset, variety
 from training.dataset import Shards, augment
@@ -114,21 +116,32 @@ def test_an_interrupted_run_goes_on_and_learns(data, tmp_path, monkeypatch):
         assert torch.allclose(value, resumed[name], atol=1e-4), name
 
 
-@needs_backbone
-def test_joints_are_calibrated_on_what_the_reader_finds_in_whole_figures(data, monkeypatch):
-    pytest.importorskip("onnx")
-    from backend.reader.network import MODEL
-    from training import export
+def test_joints_are_calibrated_on_what_the_reader_finds_in_whole_figures(cast):
+    from backend.reader.network import MODEL, calibration
+    from training.calibration import FIGURE, calibrated, rendered
 
-    monkeypatch.setattr(export, "MOST", 2)
-    shards = Shards([data])
-    raw = shards.take(np.arange(8))
-    whole = int(((raw["count"] == 1) & ~raw["head"]).sum())
-    rows = list(export._figures(MODEL, shards))
-    assert len(rows) == min(2, whole)
-    for mass, _seen, good, judged in rows:
-        assert judged.any() and not judged[:, -3:].any()
-        assert (good & judged).sum() <= judged.sum() and (mass <= 1e-5).all()
+    for picture, points, known, tall in rendered(cast, 3):
+        assert picture.shape[0] == 2 * HEIGHT and known.shape == (len(points),)
+        assert 0 < tall <= picture.shape[0]
+    found = calibrated(MODEL, cast, 3)
+    assert list(found) == list(KEYPOINTS[:FIGURE])
+    assert found["leftHand"] == found["rightHand"]
+    assert len(found["hips"]) == len(calibration(MODEL)["hips"])
+
+
+@needs_backbone
+def test_a_run_from_other_weights_records_what_those_were_trained_on(tmp_path):
+    pytest.importorskip("onnx")
+    from training.export import record
+    from training.train import START
+
+    record(tmp_path, tmp_path, {"weights": "a", "steps": 5})
+    (tmp_path / START).write_text("a\n")
+    trained = json.loads((tmp_path / "training.json").read_text())
+    (tmp_path / "training.json").write_text(json.dumps(trained | {"heads": {"steps": 2}}))
+    record(tmp_path, tmp_path, {"weights": "b", "steps": 7})
+    after = json.loads((tmp_path / "training.json").read_text())
+    assert after == {"weights": "b", "steps": 7, "start": {"weights": "a", "steps": 5}, "heads": {"steps": 2}}
 
 
 def test_the_reader_tells_to_which_side_a_figure_is_turned(cast):
