@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..image.analysis import PictureAnalysis
-from .limbs import ARM_JOINTS, ARM_PARTS, SIDES, SURE, labelled
+from .limbs import ARM_JOINTS, ARM_PARTS, HEADS, SIDES, SURE, labelled
 from .strands import strands
 
 WRIST = 0.8  # of the way from the shoulder to the end of what is shown of an arm
@@ -32,17 +32,32 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 
 
 def without_props(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Labels, -1 outside the figure; pixels of the figure that the map calls background take the nearest part. What a
-    prop hid stays a hole unless the figure lies around it.
+    """Labels, -1 outside the figure; pixels of the figure that the map calls background, or of the head where none can
+    be, take the nearest part. What a prop hid stays a hole unless the figure lies around it.
     """
-    background = labelled(labels, names, ["background"])
-    props = _held(picture, labelled(labels, names, list(PROPS)) & picture.mask, labels, names)
-    known = picture.mask & ~background & ~props
+    background, stray = labelled(labels, names, ["background"]), _stray_heads(picture, labels, names)
+    props = _held(picture, (labelled(labels, names, list(PROPS)) | stray) & picture.mask, labels, names)
+    known = picture.mask & ~background & ~props & ~stray
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     whole = np.where(known, labels, labels[tuple(nearest)]).astype(int)
     kept = picture.mask & ~props
     kept = ndimage.binary_fill_holes(kept) & picture.mask
     return np.where(kept, whole, -1), int((picture.mask & ~kept).sum())
+
+
+def _stray_heads(picture: PictureAnalysis, labels: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """(H, W) bool: what the map says is of a head, below the neck and apart from it: a sword, a lantern, a beard of
+    fur. A head is one piece, but for ears and horns above.
+    """
+    heads = labelled(labels, names, list(HEADS)) & picture.mask
+    pieces, count = ndimage.label(heads, np.ones((3, 3)))
+    if count < 2:
+        return np.zeros_like(heads)
+    size = np.bincount(pieces.ravel(), minlength=count + 1)
+    row = ndimage.mean(np.indices(heads.shape)[0], pieces, np.arange(count + 1))
+    stray = row > point_of(picture, "neck")[1]
+    stray[[0, 1 + int(size[1:].argmax())]] = False
+    return np.asarray(stray[pieces])
 
 
 def _held(picture: PictureAnalysis, props: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

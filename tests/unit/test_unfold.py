@@ -197,6 +197,28 @@ def test_only_what_a_hand_holds_is_left_out(place, held, tmp_path):
     assert ((np.abs(shown - STICK).max(1) < 30).sum() < 50) == held
 
 
+def test_a_sword_that_the_map_takes_for_hair_is_left_out_and_a_horn_is_not(tmp_path):
+    """It would stay in the air as a part of the head when the arm that holds it moves."""
+    image, labels, joints = labelled(Figure(arm=40))
+    column, row = (round(value) for value in joints["leftHand"])
+    above, top = round(joints["neck"][1]), int(np.flatnonzero((labels > 0).any(1))[0])
+    middle = round(joints["neck"][0])
+    sword = slice(row - 16, row + 60), slice(column + 6, column + 12)
+    horn = slice(top - 12, top - 2), slice(middle - 4, middle + 4)
+    image[sword], labels[sword] = (*STICK, 255), NAMES.index("head")
+    image[top - 2 : top + 4, middle - 4 : middle + 4] = (*SKIN, 255)
+    labels[top - 2 : top + 4, middle - 4 : middle + 4] = NAMES.index("torso")
+    image[horn], labels[horn] = (*SKIN, 255), NAMES.index("head")
+    assert sword[0].start > above
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    before = analyse(tmp_path / "picture.png", {"joints": {name: joints[name] for name in JOINTS}})
+    found = unfold(before, reader_of(labels, joints)(before))
+    shown = found.picture.rgba[found.picture.mask][:, :3].astype(int)
+    assert found.left_out > 200 and (np.abs(shown - STICK).max(1) < 30).sum() < 50
+    tall, before_tall = (np.ptp(np.flatnonzero(p.mask.any(1))) for p in (found.picture, before))
+    assert tall >= before_tall - 2
+
+
 def test_an_arm_beside_a_trunk_slimmer_than_the_shoulders_is_joined_to_it(hanging):
     path, read = hanging
     before = analyse(path, draft=True)
