@@ -90,14 +90,22 @@ def bilinear(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     return (above * (1 - fy) + below * fy).astype(np.float32)
 
 
-def load_posed(path: Path, humanoid: dict[str, str], facing: str, arms: float) -> Coloured:
-    """The character with its arms straight, `arms` degrees below horizontal, and nothing in its hands.
-    humanoid: VRM name -> node's name.
+def load_posed(
+    path: Path,
+    humanoid: dict[str, str],
+    facing: str,
+    arms: float | dict[str, float],
+    legs: dict[str, float] | None = None,
+) -> Coloured:
+    """The character with its arms straight, `arms` degrees below horizontal, and nothing in its hands; for each side
+    its own where `arms` has left and right. legs: degrees outwards from straight down, from hip to foot, a side; None:
+    as in the file. humanoid: VRM name -> node's name.
     """
     data = path.read_bytes()
     length = struct.unpack_from("<I", data, 12)[0]
     gltf, blob = json.loads(data[20 : 20 + length]), data[28 + length :]
-    world = _world(gltf["nodes"], humanoid, facing, arms)
+    pose = arms if isinstance(arms, dict) else {"left": arms, "right": arms}
+    world = _world(gltf["nodes"], humanoid, facing, pose, legs or {})
     textures = [_texture(gltf, blob, material) for material in gltf["materials"]]
     vertices, triangles, uvs, owners = [], [], [], []
     for k, node in enumerate(gltf["nodes"]):
@@ -149,8 +157,12 @@ def load_made(path: Path) -> Coloured:
     return mesh.moved(scale, -scale * np.array([(low[0] + high[0]) / 2, low[1], 0]))
 
 
-def _world(nodes: list[dict], humanoid: dict[str, str], facing: str, arms: float) -> dict[int, np.ndarray]:
-    """Each node's matrix, the character turned to +Z and its arms straight in the picture's plane."""
+def _world(
+    nodes: list[dict], humanoid: dict[str, str], facing: str, arms: dict[str, float], legs: dict[str, float]
+) -> dict[int, np.ndarray]:
+    """Each node's matrix, the character turned to +Z, its arms straight in the picture's plane, its legs turned in
+    it.
+    """
     parent = {child: k for k, node in enumerate(nodes) for child in node.get("children", [])}
     index = {node.get("name"): k for k, node in enumerate(nodes)}
     turn = np.eye(4)
@@ -161,17 +173,24 @@ def _world(nodes: list[dict], humanoid: dict[str, str], facing: str, arms: float
         own = (matrix(parent[k]) if k in parent else turn) @ local_matrix(nodes[k])
         return moves[k] @ own if k in moves else own
 
+    def point(first: str, last: str, wanted: np.ndarray, planar: bool) -> None:
+        """Turns a bone so that the way to another one is `wanted`; planar: about z, what is deep stays so."""
+        bone, end = index[humanoid[first]], index[humanoid[last]]
+        head = matrix(bone)[:3, 3]
+        way = (matrix(end)[:3, 3] - head) * ([1, 1, 0] if planar else [1, 1, 1])
+        move = np.eye(4)
+        move[:3, :3] = Rotation.align_vectors(wanted, way)[0].as_matrix()
+        move[:3, 3] = head - move[:3, :3] @ head
+        moves[bone] = move
+
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        angle = np.radians(arms)
+        angle = np.radians(arms[side])
         wanted = np.array([sign * np.cos(angle), -np.sin(angle), 0])
-        for first, last in (("UpperArm", "LowerArm"), ("LowerArm", "Hand")):
-            bone, end = index[humanoid[side + first]], index[humanoid[side + last]]
-            head = matrix(bone)[:3, 3]
-            way = matrix(end)[:3, 3] - head
-            move = np.eye(4)
-            move[:3, :3] = Rotation.align_vectors(wanted, way)[0].as_matrix()
-            move[:3, 3] = head - move[:3, :3] @ head
-            moves[bone] = move
+        point(side + "UpperArm", side + "LowerArm", wanted, False)
+        point(side + "LowerArm", side + "Hand", wanted, False)
+        if side in legs:
+            angle = np.radians(legs[side])
+            point(side + "UpperLeg", side + "Foot", np.array([sign * np.sin(angle), -np.cos(angle), 0]), True)
     return {k: matrix(k) for k in range(len(nodes))}
 
 

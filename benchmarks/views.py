@@ -4,7 +4,8 @@
 FOLDER holds rigged GLB files and index.json (see `Character`). Each character is posed, drawn from the front (and from
 its left and back where --views asks for it), given to the engine, and both are drawn from eight azimuths. Prints a
 table in Markdown: silhouette intersection over union and mean colour error (CIE Lab, on the pixels both cover). A
-picture that the engine refuses is tried again with the true joints as markers, and counted.
+picture that the engine refuses is tried again with the true joints as markers, and counted. The engine puts arms that
+hang on the body beside it, and legs apart: with --as-made the truth is compared in that pose.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +117,27 @@ def sheet(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Image.Image:
     return Image.fromarray(np.concatenate(columns, 1))
 
 
+def limb_angles(joints: dict[str, list[float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Degrees of both arms below horizontal, and of both legs outwards from straight down. joints: glTF axes."""
+    arms, legs = {}, {}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        x, y, _ = np.subtract(joints[side + "Hand"], joints[side + "UpperArm"])
+        arms[side] = round(float(np.degrees(np.arctan2(-y, sign * x))), 1)
+        x, y, _ = np.subtract(joints[side + "Foot"], joints[side + "UpperLeg"])
+        legs[side] = round(float(np.degrees(np.arctan2(sign * x, -y))), 1)
+    return arms, legs
+
+
 def measure(
-    truth: Coloured, sides: dict[int, np.ndarray], views: tuple[str, ...], folder: Path, out: Path | None
+    truth: Coloured,
+    sides: dict[int, np.ndarray],
+    views: tuple[str, ...],
+    folder: Path,
+    out: Path | None,
+    posed: Callable[..., Coloured] | None = None,
 ) -> Score:
     """Makes the character from its pictures and compares all sides. sides: the truth's pictures, filled in as needed.
+    posed: gives the truth with arms and legs at some angles; without it, it is compared as it was drawn.
     Raises BackendError when it is refused.
     """
     paths = {}
@@ -135,6 +155,8 @@ def measure(
         request = GenerateRequest(front, folder, markers=true_markers(truth), **further)
         made = PreviewGenerator().generate(request, lambda *_: None)
     seconds = time.process_time() - start
+    if posed:
+        truth, sides = posed(*limb_angles(made.landmarks["joints"])), {}
     mesh = aligned(load_made(made.mesh), truth)
     score, pairs = Score({}, {}, seconds, refused), []
     for azimuth in AZIMUTHS:
@@ -168,6 +190,7 @@ def main() -> int:
     parser.add_argument("--arms", nargs="+", type=float, default=[0, 45, 80], help="degrees below horizontal")
     parser.add_argument("--views", nargs="+", choices=[*VIEWS], default=[*VIEWS], metavar="VIEWS")
     parser.add_argument("--out", type=Path, help="where sheets are written, ours above the truth")
+    parser.add_argument("--as-made", action="store_true", help="compare in the pose that the avatar has")
     parser.add_argument("--each", action="store_true", help="a line for each character too")
     options = parser.parse_args()
     index = {c["name"]: c for c in json.loads((options.folder / "index.json").read_text())["characters"]}
@@ -176,14 +199,17 @@ def main() -> int:
         for name in options.names or SET:
             about = index[name]
             for arms in options.arms:
-                truth = load_posed(options.folder / about["file"], about["humanoid"], about["facing"], arms)
+                posed = partial(load_posed, options.folder / about["file"], about["humanoid"], about["facing"])
+                truth = posed(arms)
                 folder = Path(work) / hashlib.sha1(f"{name}{arms}".encode(), usedforsecurity=False).hexdigest()
                 folder.mkdir()
                 sides: dict[int, np.ndarray] = {}
                 for title in options.views:
                     tag = f"{name}.{arms:.0f}.{title.replace(', ', '-')}"
+                    sheet_path = options.out and options.out / f"{tag}.png"
+                    again = posed if options.as_made else None
                     try:
-                        score = measure(truth, sides, VIEWS[title], folder, options.out and options.out / f"{tag}.png")
+                        score = measure(truth, sides, VIEWS[title], folder, sheet_path, again)
                     except BackendError as error:
                         print(f"{tag}: {error.code}: {error.message}", file=sys.stderr)
                         continue
