@@ -13,28 +13,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from training.characters.facepaint import Pen, rgb
+
 
 @dataclass
-class Sketch:
-    """SVG elements; half sizes of leftEye, rightEye and mouth (x, y, half width, half height); a part that was not
-    drawn is missing.
+class Sketch(Pen):
+    """SVG elements, y down; half sizes of leftEye, rightEye and mouth (x, y, half width, half height); a part that was
+    not drawn is missing.
     """
 
-    items: list[str] = field(default_factory=list)
     parts: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
 
     def ellipse(self, x: float, y: float, a: float, b: float, fill: str, extra: str = "") -> None:
-        self.items.append(f'<ellipse cx="{x:.3f}" cy="{y:.3f}" rx="{a:.3f}" ry="{b:.3f}" fill="{fill}" {extra}/>')
-
-    def path(self, d: str, fill: str = "none", stroke: str = "none", width: float = 0.0, extra: str = "") -> None:
-        self.items.append(
-            f'<path d="{d}" fill="{fill}" stroke="{stroke}" stroke-width="{width:.3f}" stroke-linecap="round" '
-            f'stroke-linejoin="round" {extra}/>'
-        )
-
-
-def colour(rgb) -> str:
-    return "#" + "".join(f"{int(np.clip(v, 0, 255)):02x}" for v in rgb)
+        super().ellipse(x, -y, a, b, fill, extra)
 
 
 def sketch(random: np.random.Generator, skin: np.ndarray, mouth_y: float) -> Sketch:
@@ -46,7 +37,7 @@ class _Sketcher:
     def __init__(self, random: np.random.Generator, skin: np.ndarray, mouth_y: float) -> None:
         self.random, self.skin, self.mouth_y = random, skin, mouth_y
         self.out = Sketch()
-        self.ink = colour(random.integers(0, 60, 3) if self.chance(0.75) else skin * self.u(0.2, 0.6))
+        self.ink = rgb(random.integers(0, 60, 3) if self.chance(0.75) else skin * self.u(0.2, 0.6))
         self.iris = random.integers(20, 236, 3).astype(float)
         self.line = self.u(0.02, 0.075)
 
@@ -66,7 +57,7 @@ class _Sketcher:
 
     def _blush(self) -> None:
         a, b, y = self.u(0.1, 0.28), self.u(0.05, 0.15), self.u(0.3, 0.55)
-        fill, lines = colour(self.skin * [1, 0.7, 0.7] + [10, 0, 5]), self.chance(0.3)
+        fill, lines = rgb(self.skin * [1, 0.7, 0.7] + [10, 0, 5]), self.chance(0.3)
         for x in (-self.u(0.5, 0.75), self.u(0.5, 0.75)):
             if lines:
                 for k in (-1, 0, 1):
@@ -75,7 +66,7 @@ class _Sketcher:
                 self.out.ellipse(x, y, a, b, fill, f'opacity="{self.u(0.4, 1):.2f}"')
 
     def _nose(self) -> None:
-        y, dark, kind = self.u(0.4, 0.72) * self.mouth_y, colour(self.skin * self.u(0.3, 0.85)), self.u(0, 1)
+        y, dark, kind = self.u(0.4, 0.72) * self.mouth_y, rgb(self.skin * self.u(0.3, 0.85)), self.u(0, 1)
         if kind < 0.3:
             return
         if kind < 0.45:
@@ -113,7 +104,7 @@ class _Sketcher:
                 )
                 height = max(0.3 * height, 0.03)
             else:
-                fill = self.ink if kind == "dot" or self.chance(0.5) else colour(self.iris)
+                fill = self.ink if kind == "dot" or self.chance(0.5) else rgb(self.iris)
                 self.out.ellipse(0, 0, width, height, fill)
                 for _ in range(int(self.random.integers(0, 3))):
                     self.out.ellipse(
@@ -138,7 +129,7 @@ class _Sketcher:
             else self.random.integers(150, 256, 3)
         )
         rim = self.ink if self.chance(0.35) else "none"
-        self.out.path(shape, fill=colour(white), stroke=rim, width=self.line)
+        self.out.path(shape, fill=rgb(white), stroke=rim, width=self.line)
         name = f"e{len(self.out.items)}"
         self.out.items.append(f'<clipPath id="{name}"><path d="{shape}"/></clipPath>')
         clip = f'clip-path="url(#{name})"'
@@ -167,10 +158,10 @@ class _Sketcher:
             self.out.ellipse(x, y, a, b, "none", f'stroke="{self.ink}" stroke-width="{self.line:.3f}" {clip}')
         else:
             iris = self.iris * self.u(0.1, 1.0)
-            self.out.ellipse(x, y, a, b, colour(iris * 0.5), clip)
-            self.out.ellipse(x, y + 0.08 * b, a * 0.86, b * 0.86, colour(iris), clip)
+            self.out.ellipse(x, y, a, b, rgb(iris * 0.5), clip)
+            self.out.ellipse(x, y + 0.08 * b, a * 0.86, b * 0.86, rgb(iris), clip)
             if self.chance(0.5):
-                self.out.ellipse(x, y + 0.45 * b, a * 0.6, b * 0.4, colour(iris * 0.6 + 110), clip)
+                self.out.ellipse(x, y + 0.45 * b, a * 0.6, b * 0.4, rgb(iris * 0.6 + 110), clip)
         if self.chance(0.8):
             self.out.ellipse(x, y, a * self.u(0.25, 0.6), b * self.u(0.25, 0.6), self.ink, clip)
         for _ in range(int(self.random.integers(0, 4))):
@@ -183,7 +174,7 @@ class _Sketcher:
         if self.chance(0.3):
             return
         y, half, slope = -max(h, 0.15) * self.u(1.1, 1.9) - 0.05, max(w, 0.16) * self.u(0.7, 1.2), self.u(-0.2, 0.2)
-        fill = self.ink if self.chance(0.6) else colour(self.skin * self.u(0.3, 0.8))
+        fill = self.ink if self.chance(0.6) else rgb(self.skin * self.u(0.3, 0.8))
         self.out.path(
             f"M{-half} {y + slope}Q0 {y - self.u(0, 0.15)} {half} {y - slope}", stroke=fill, width=self.u(0.025, 0.14)
         )
@@ -193,7 +184,7 @@ class _Sketcher:
             return
         w, y, x = math.exp(self.u(math.log(0.05), math.log(0.6))), self.mouth_y, 0.0
         red = np.array([self.u(110, 235), self.u(20, 120), self.u(30, 130)])
-        dark = self.ink if self.chance(0.5) else colour(red if self.chance(0.5) else self.skin * self.u(0.25, 0.75))
+        dark = self.ink if self.chance(0.5) else rgb(red if self.chance(0.5) else self.skin * self.u(0.25, 0.75))
         kind, line = self.u(0, 1), self.line * self.u(0.6, 1.5)
         self.out.items.append(f'<g transform="translate({x} {y}) rotate({self.random.normal(0, 4):.1f})">')
         if kind < 0.45:
@@ -206,7 +197,7 @@ class _Sketcher:
             h = self._open(w, dark, red, line)
         elif kind < 0.84:
             w, h = max(w, 0.12), max(w, 0.12) * self.u(0.15, 0.45)
-            lip = colour(self.skin * [0.9, self.u(0.4, 0.85), self.u(0.4, 0.85)])
+            lip = rgb(self.skin * [0.9, self.u(0.4, 0.85), self.u(0.4, 0.85)])
             self.out.path(
                 f"M{-w} 0Q{-w * 0.3} {-1.6 * h} 0 {-0.6 * h}Q{w * 0.3} {-1.6 * h} {w} 0Q0 {2 * h} {-w} 0Z", fill=lip
             )
@@ -225,12 +216,12 @@ class _Sketcher:
         d = (f"M{-w} {-h * 0.8}Q0 {-h * 0.8 + top * h} {w} {-h * 0.8}C{w * 0.9} {1.25 * h} {w * 0.4} {h} 0 {h}"
              f"C{-w * 0.4} {h} {-w * 0.9} {1.25 * h} {-w} {-h * 0.8}Z")  # fmt: skip
         inside = [245, 245, 245] if self.chance(0.2) else red * self.u(0.3, 1.0)
-        self.out.path(d, fill=colour(inside), stroke=dark, width=line * 0.7)
+        self.out.path(d, fill=rgb(inside), stroke=dark, width=line * 0.7)
         name = f"m{len(self.out.items)}"
         self.out.items.append(f'<clipPath id="{name}"><path d="{d}"/></clipPath>')
         clip = f'clip-path="url(#{name})"'
         if self.chance(0.5):
-            self.out.ellipse(0, h, w * self.u(0.4, 0.8), h * self.u(0.4, 0.9), colour(red * 0.5 + 120), clip)
+            self.out.ellipse(0, h, w * self.u(0.4, 0.8), h * self.u(0.4, 0.9), rgb(red * 0.5 + 120), clip)
         if self.chance(0.45):
             self.out.path(f"M{-w} {-1.5 * h}h{2 * w}v{self.u(0.6, 1.2) * h}h{-2 * w}Z", fill="#fafafa", extra=clip)
         if self.chance(0.15):

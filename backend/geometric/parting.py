@@ -11,8 +11,9 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 END, SLOPE = 1.15, 0.2  # radii from the arm's middle at which skin may be either's, and over which it gets sure
 SURE, CERTAIN = 3.0, 8.0
-# Radii and share of skin on the outer side that is certainly the arm's. A hand that hangs on the body by more than on
-# the wrist is cheaper to leave there, and is cut off where this asks for more and the cut is as stiff as below.
+# Radii and share of skin on the outer side that is certainly the arm's. A hand that is fused to the body along more
+# than its wrist is cheaper to leave on the body: the low share keeps it with the arm although the cut is as stiff as
+# below.
 CORE, WHOLLY = 1.0, 0.5
 CREASE, EDGE = 20.0, 1 / 40  # how cheap creases (height over width) and edges of colour (of 255) are to cut along
 LEAST = 0.3  # and an edge of colour at the least: a sleeve's hem is one too

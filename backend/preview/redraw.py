@@ -70,14 +70,14 @@ def draw(bone: Bone, source: np.ndarray, rgba: np.ndarray, mask: np.ndarray, par
     shown_row, shown_column = np.nonzero(bone.shown | bone.cells)
     first = np.array([shown_row.min(), shown_column.min()])
     last = np.array([shown_row.max(), shown_column.max()]) + 1
-    window = slice(first[0], last[0]), slice(first[1], last[1])
+    around = slice(first[0], last[0]), slice(first[1], last[1])
     from_ = bone.source(points)
     at = np.stack([from_[..., 1] - first[0], from_[..., 0] - first[1]])
-    moved = ndimage.map_coordinates(bone.cells[window].astype(np.float32), at, order=1) > 0.5
+    moved = ndimage.map_coordinates(bone.cells[around].astype(np.float32), at, order=1) > 0.5
     disc = (np.hypot(*np.moveaxis(points - bone.goal, -1, 0)) < bone.radius) & ~mask[here]
     drawn = moved | disc
-    nearest = ndimage.distance_transform_edt(~bone.shown[window], return_distances=False, return_indices=True)
-    colours = source[window][tuple(nearest)]
+    nearest = ndimage.distance_transform_edt(~bone.shown[around], return_distances=False, return_indices=True)
+    colours = source[around][tuple(nearest)]
     for k in range(3):
         values = ndimage.map_coordinates(colours[..., k].astype(np.float32), at[:, drawn], order=1, mode="nearest")
         rgba[here][drawn, k] = values.round()
